@@ -1,0 +1,78 @@
+# Every target sets up what it needs, so `git clone ... && make demo` is enough.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= $(shell cat .python-version)
+UV_VERSION := 0.13.9
+PRIVATE_UV := .uv/$(UV_VERSION)/bin/uv
+# uv from PATH, if one is there and takes pyproject.toml's required-version (--version does not look
+# at it, `cache dir` does); else a private copy, installed by pip.
+UV := $(shell uv cache dir >/dev/null 2>&1 && echo uv || echo $(PRIVATE_UV))
+
+BIN := .venv/bin
+ENVIRONMENT := .venv/.synced-$(PYTHON)
+PYTEST := $(BIN)/python -m pytest
+
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: setup
+setup: $(ENVIRONMENT) ## Install the locked environment into .venv
+
+.PHONY: demo
+demo: $(ENVIRONMENT) ## Compress a model of the digits: the whole pipeline, no download, minutes
+	$(BIN)/compressor run --config examples/digits.yaml
+
+.PHONY: test
+test: $(ENVIRONMENT) ## Run every test, with coverage
+	$(PYTEST) --cov=compressor_lib --cov=components --cov-report=term --cov-fail-under=90
+
+.PHONY: test-fast
+test-fast: $(ENVIRONMENT) ## Run the unit tests alone
+	$(PYTEST) --ignore=tests/end_to_end -m "not slow and not real_data"
+
+.PHONY: lint
+lint: $(ENVIRONMENT) ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: format
+format: $(ENVIRONMENT) ## Put style and formatting right, where a tool can
+	$(BIN)/ruff check --fix --exit-zero --quiet .
+	$(BIN)/ruff format .
+
+.PHONY: types
+types: $(ENVIRONMENT) ## Check the types
+	$(BIN)/mypy
+
+.PHONY: imports
+imports: $(ENVIRONMENT) ## Check that imports go one way
+	$(BIN)/lint-imports
+
+.PHONY: bench
+bench: $(ENVIRONMENT) ## Measure speed and quality, print tables
+	$(BIN)/python -m benchmarks
+
+.PHONY: lock
+lock: | $(filter $(PRIVATE_UV),$(UV)) ## Bring uv.lock up to date with pyproject.toml
+	$(UV) lock --python $(PYTHON)
+
+.PHONY: clean
+clean: ## Delete caches and build leftovers; keeps .venv and runs
+	rm -rf dist *.egg-info htmlcov coverage.xml .coverage .coverage.*
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './.*' -prune -exec rm -rf {} +
+
+$(ENVIRONMENT): pyproject.toml setup.py uv.lock | $(filter $(PRIVATE_UV),$(UV))
+	UV_PROJECT_ENVIRONMENT=.venv $(UV) sync --locked --python $(PYTHON) --extra pipelines --extra dev
+	@touch $@
+
+$(PRIVATE_UV):
+	python3 -m venv .uv/$(UV_VERSION)
+	.uv/$(UV_VERSION)/bin/python -m pip install --quiet uv==$(UV_VERSION)

@@ -1,0 +1,1 @@
+"""TFX components that wrap the method of compressor_lib."""

@@ -1,0 +1,134 @@
+"""Transformed Examples as batches of pictures."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from tfx import types
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+
+from compressor_lib.errors import CompressorError
+from compressor_lib.pictures import decode_picture
+
+# Encoded pictures held in memory: at 224 px at most about 300 MB.
+_SHUFFLE_BUFFER = 2048
+
+
+def split_patterns(examples: types.Artifact | str, split: str) -> str:
+    """Returns the pattern of a split's files.
+
+    Args:
+        examples: An Examples artifact, or its URI.
+        split: Name of the split.
+
+    Returns:
+        ``<uri>/Split-<split>/*``.
+    """
+    if isinstance(examples, str):
+        return os.path.join(examples, f"Split-{split}", "*")
+    return os.path.join(artifact_utils.get_split_uri([examples], split), "*")
+
+
+def count_examples(patterns: Sequence[str] | str) -> int:
+    """Counts Examples by reading them once.
+
+    Args:
+        patterns: Patterns of gzipped TFRecord files.
+
+    Returns:
+        The number of Examples.
+
+    Raises:
+        CompressorError: No file matches.
+    """
+    records = _records(patterns, num_parallel_reads=tf.data.AUTOTUNE)
+    return int(records.reduce(tf.constant(0, tf.int64), lambda count, _: count + 1))
+
+
+def picture_dataset(
+    patterns: Sequence[str] | str,
+    *,
+    size: int,
+    batch_size: int,
+    classes: int | None = None,
+    shuffle_seed: int | None = None,
+    labelled: bool = True,
+) -> tf.data.Dataset:
+    """Reads transformed Examples in batches.
+
+    Records are shuffled while they are still encoded, anew in each epoch; the same seed gives the
+    same epochs.
+
+    Args:
+        patterns: Patterns of gzipped TFRecord files of Examples with ``image`` (encoded picture)
+            and ``label`` (index of the class).
+        size: Height and width of the pictures in pixels.
+        batch_size: Pictures a batch; the last batch may be smaller.
+        classes: Number of classes; a label outside 0..classes-1 then raises
+            ``tf.errors.InvalidArgumentError``. None: not checked.
+        shuffle_seed: Seed of the shuffling. None: in the order of the files.
+        labelled: Whether to yield labels.
+
+    Returns:
+        A dataset of known cardinality that yields ``(pictures, labels)``, uint8 [N, size, size, 3]
+        and int64 [N], or the pictures alone.
+
+    Raises:
+        CompressorError: No file matches, or the files hold no Examples.
+    """
+    count = count_examples(patterns)
+    if not count:
+        raise CompressorError(f"no Examples in {patterns!r}. Check the split.")
+    records = _records(patterns)
+    if shuffle_seed is not None:
+        records = records.shuffle(min(count, _SHUFFLE_BUFFER), seed=shuffle_seed)
+
+    def parse(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor] | tf.Tensor:
+        features = {"image": tf.io.FixedLenFeature([], tf.string)}
+        if labelled:
+            features["label"] = tf.io.FixedLenFeature([], tf.int64)
+        example = tf.io.parse_single_example(record, features)
+        picture = decode_picture(example["image"], size)
+        return (picture, _checked(example["label"], classes)) if labelled else picture
+
+    batches = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    batches = batches.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    return batches.apply(tf.data.experimental.assert_cardinality(math.ceil(count / batch_size)))
+
+
+def decode_pictures(records: Sequence[bytes], size: int) -> npt.NDArray[np.uint8]:
+    """Decodes the pictures of transformed Examples.
+
+    Args:
+        records: Serialised Examples with ``image`` (encoded picture).
+        size: Height and width of the pictures in pixels.
+
+    Returns:
+        uint8 ``[len(records), size, size, 3]``.
+    """
+    feature = {"image": tf.io.FixedLenFeature([], tf.string)}
+    encoded = tf.io.parse_example(list(records), feature)["image"]
+    return np.stack([decode_picture(picture, size).numpy() for picture in encoded])
+
+
+def _records(
+    patterns: Sequence[str] | str, num_parallel_reads: int | None = None
+) -> tf.data.TFRecordDataset:
+    patterns = [patterns] if isinstance(patterns, str) else patterns
+    files = sorted(file for pattern in patterns for file in fileio.glob(pattern))
+    if not files:
+        raise CompressorError(f"no files match {', '.join(patterns)}. Check the split's name.")
+    return tf.data.TFRecordDataset(files, "GZIP", num_parallel_reads=num_parallel_reads)
+
+
+def _checked(label: tf.Tensor, classes: int | None) -> tf.Tensor:
+    if classes is not None:
+        tf.debugging.assert_non_negative(label, "a label is not among the known classes")
+        tf.debugging.assert_less(label, tf.constant(classes, tf.int64), "a label is too large")
+    return label

@@ -1,0 +1,5 @@
+"""Pictures in folders to Examples."""
+
+from components.image_example_gen.component import ImageExampleGen
+
+__all__ = ["ImageExampleGen"]

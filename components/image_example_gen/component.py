@@ -1,0 +1,112 @@
+"""The ImageExampleGen component."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from google.protobuf import struct_pb2
+from tfx.components.example_gen import component
+from tfx.dsl.components.base import executor_spec
+from tfx.proto import example_gen_pb2
+
+from components.image_example_gen import driver, executor, folders
+from compressor_lib.errors import CompressorError
+
+_SHARES = {"train": 8, "eval": 1, "test": 1}
+
+
+class ImageExampleGen(component.FileBasedExampleGen):
+    """Turns a folder of class folders into Examples.
+
+    Every Example has three byte features: ``image`` (encoded picture), ``label`` (name of the
+    class) and ``filename`` (path relative to the data folder). See README.md for the layouts.
+
+    The output artifact has the custom properties ``skipped`` (number of unreadable pictures) and
+    ``skipped_files`` (JSON list of up to 20 names); ``skipped.jsonl`` in it names all with reasons.
+
+    Example:
+        >>> example_gen = ImageExampleGen(input_base="pictures")  # doctest: +SKIP
+    """
+
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
+    DRIVER_CLASS = driver.Driver
+
+    def __init__(
+        self,
+        input_base: str,
+        splits: Mapping[str, int] | None = None,
+        max_bad_share: float = 0.05,
+        span: str | None = None,
+        code_version: str = "",
+    ) -> None:
+        """Looks at the folder to tell its layout.
+
+        Args:
+            input_base: The data folder, local or remote.
+            splits: Share of every split; 8:1:1 for train, eval and test by default. In a pre-split
+                folder only the names count.
+            max_bad_share: Share of unreadable pictures, 0..1, above which the component fails.
+            span: Pattern of the span folders under ``input_base``, such as ``"span-{SPAN}"``: the
+                newest is taken, at each run. None: no spans.
+            code_version: Changes with the code, so that the cache does not outlive it.
+
+        Raises:
+            CompressorError: The folder is missing or has no layout that is known, or a value
+                is out of range.
+        """
+        shares = dict(_SHARES if splits is None else splits)
+        if not shares or any(share < 1 for share in shares.values()):
+            raise CompressorError(
+                f"splits {shares} need at least one name, and shares of 1 or more, "
+                f"such as {_SHARES}."
+            )
+        if not 0 <= max_bad_share <= 1:
+            raise CompressorError(f"max_bad_share {max_bad_share} is outside 0..1.")
+        input_config, output_config = _configs(input_base, shares, span)
+        super().__init__(
+            input_base=input_base,
+            input_config=input_config,
+            output_config=output_config,
+            custom_config=_custom_config(max_bad_share=max_bad_share, code_version=code_version),
+        )
+
+
+def _configs(
+    input_base: str, shares: Mapping[str, int], span: str | None
+) -> tuple[example_gen_pb2.Input, example_gen_pb2.Output]:
+    folder, prefix = input_base, ""
+    if span:
+        folder, prefix = os.path.join(input_base, folders.newest_span(input_base, span)), f"{span}/"
+    by_split = folders.pre_split_folders(folder, shares)
+    if by_split:
+        return example_gen_pb2.Input(
+            splits=[
+                example_gen_pb2.Input.Split(
+                    name=split, pattern=f"{prefix}{name}/{folders.PICTURES_PATTERN}"
+                )
+                for split, name in by_split.items()
+            ]
+        ), example_gen_pb2.Output()
+    return example_gen_pb2.Input(
+        splits=[
+            example_gen_pb2.Input.Split(
+                name="pictures", pattern=f"{prefix}{folders.PICTURES_PATTERN}"
+            )
+        ]
+    ), example_gen_pb2.Output(
+        split_config=example_gen_pb2.SplitConfig(
+            splits=[
+                example_gen_pb2.SplitConfig.Split(name=split, hash_buckets=share)
+                for split, share in shares.items()
+            ]
+        )
+    )
+
+
+def _custom_config(**options: float | str) -> example_gen_pb2.CustomConfig:
+    struct = struct_pb2.Struct()
+    struct.update(options)
+    config = example_gen_pb2.CustomConfig()
+    config.custom_config.Pack(struct)
+    return config

@@ -1,0 +1,43 @@
+"""A stratified split that depends on nothing but the files' names."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+
+def deal(names: Iterable[str], shares: Mapping[str, int]) -> dict[str, str]:
+    """Deals the pictures of one class to the splits.
+
+    The names are ordered by their SHA-256 and cut at the shares, so the result does not depend on
+    the order of a listing. Counts are rounded by largest remainder; a split that would get none
+    takes one from the largest.
+
+    Args:
+        names: The pictures' names, at least as many as there are splits.
+        shares: Share of every split, positive.
+
+    Returns:
+        The split of every name.
+
+    Example:
+        >>> sorted(deal("abcdefghij", {"train": 8, "eval": 1, "test": 1}).values())
+        ['eval', 'test', 'train', 'train', 'train', 'train', 'train', 'train', 'train', 'train']
+    """
+    ordered = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
+    counts = _counts(len(ordered), shares)
+    splits = [split for split, count in counts.items() for _ in range(count)]
+    return dict(zip(ordered, splits, strict=True))
+
+
+def _counts(total: int, shares: Mapping[str, int]) -> dict[str, int]:
+    whole = sum(shares.values())
+    counts = {split: total * share // whole for split, share in shares.items()}
+    by_remainder = sorted(shares, key=lambda split: total * shares[split] % whole, reverse=True)
+    for split in by_remainder[: total - sum(counts.values())]:
+        counts[split] += 1
+    for split in shares:
+        if counts[split] == 0:
+            counts[max(counts, key=counts.__getitem__)] -= 1
+            counts[split] = 1
+    return counts

@@ -1,0 +1,217 @@
+"""Reads, checks and splits pictures on Beam."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import apache_beam as beam
+import tensorflow as tf
+from absl import logging
+from google.protobuf import struct_pb2
+from tfx import types
+from tfx.components.example_gen import base_example_gen_executor
+from tfx.dsl.io import fileio
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils, standard_component_specs
+from tfx.utils import proto_utils
+
+from components.image_example_gen import dealing, encoding, folders
+from compressor_lib.errors import CompressorError
+
+SKIPPED_FILE = "skipped.jsonl"
+_SHOWN_IN_ERROR = 5
+_SHOWN_IN_PROPERTY = 20
+
+
+class Executor(base_example_gen_executor.BaseExampleGenExecutor):
+    """Writes a data folder's pictures as Examples, split by folder or stratified by share."""
+
+    def GetInputSourceToExamplePTransform(self) -> beam.PTransform:
+        """Not used: all splits are read together by ``GenerateExamplesByBeam``."""
+        raise NotImplementedError
+
+    def GenerateExamplesByBeam(
+        self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
+    ) -> dict[str, beam.pvalue.PCollection]:
+        """Builds the pipeline from file names to one collection of Examples a split.
+
+        The stratified split deals the pictures that were found readable, so that a damaged one
+        leaves no split without a class.
+
+        Args:
+            pipeline: The Beam pipeline.
+            exec_properties: The component's execution properties.
+
+        Returns:
+            For every split a collection of ``tf.train.Example``.
+        """
+        input_base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
+        readable, skipped = (
+            pipeline
+            | "List" >> beam.Create(self._pictures)
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.ParDo(_Read(input_base)).with_outputs("skipped", main="readable")
+        )
+        _ = (
+            skipped
+            | "SkippedToJson" >> beam.Map(json.dumps)
+            | "WriteSkipped"
+            >> beam.io.WriteToText(self._skipped_file, num_shards=1, shard_name_template="")
+        )
+        if self._shares:
+            splits = (
+                readable
+                | "NameByClass" >> beam.Map(lambda read: (read[0].label, read[0].name))
+                | "GroupByClass" >> beam.GroupByKey()
+                | "Deal" >> beam.FlatMap(_deal_class, self._shares)
+            )
+            names = list(self._shares)
+            parts = readable | "ToSplits" >> beam.Partition(
+                lambda read, _, splits: names.index(splits[read[0].name]),
+                len(names),
+                beam.pvalue.AsDict(splits),
+            )
+        else:
+            names = self._splits
+            parts = readable | "ToSplits" >> beam.Partition(
+                lambda read, _: names.index(read[0].split), len(names)
+            )
+        return {
+            name: part | f"ToExample[{name}]" >> beam.MapTuple(_to_example)
+            for name, part in zip(names, parts, strict=True)
+        }
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the splits, and says what was skipped.
+
+        Args:
+            input_dict: Empty.
+            output_dict: ``examples``: the artifact to write.
+            exec_properties: The stock ones of a file-based ExampleGen; ``custom_config`` holds a
+                ``google.protobuf.Struct`` with ``max_bad_share``.
+
+        Raises:
+            CompressorError: The folder cannot be used (see ``folders.list_pictures``), or too many
+                of its pictures cannot be read. No split is left behind.
+        """
+        examples = artifact_utils.get_single_instance(
+            output_dict[standard_component_specs.EXAMPLES_KEY]
+        )
+        input_base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
+        self._configure(exec_properties)
+        self._skipped_file = os.path.join(examples.uri, SKIPPED_FILE)
+        self._pictures = folders.list_pictures(input_base, self._patterns)
+        folders.check_counts(self._pictures, self._splits)
+
+        super().Do(input_dict, output_dict, exec_properties)
+
+        skipped = _read_json_lines(self._skipped_file)
+        for one in skipped:
+            logging.warning("skipped %s: %s", one["file"], one["reason"])
+        try:
+            self._check(input_base, skipped, _max_bad_share(exec_properties))
+        except CompressorError:
+            for split in self._splits:
+                fileio.rmtree(artifact_utils.get_split_uri([examples], split))
+            raise
+        names = [one["file"] for one in skipped]
+        examples.set_int_custom_property("skipped", len(names))
+        examples.set_string_custom_property("skipped_files", json.dumps(names[:_SHOWN_IN_PROPERTY]))
+
+    def _configure(self, exec_properties: dict[str, Any]) -> None:
+        inputs, outputs = example_gen_pb2.Input(), example_gen_pb2.Output()
+        proto_utils.json_to_proto(
+            exec_properties[standard_component_specs.INPUT_CONFIG_KEY], inputs
+        )
+        proto_utils.json_to_proto(
+            exec_properties[standard_component_specs.OUTPUT_CONFIG_KEY], outputs
+        )
+        self._shares = {one.name: one.hash_buckets for one in outputs.split_config.splits}
+        if self._shares:
+            self._patterns = {"": inputs.splits[0].pattern}
+            self._splits = list(self._shares)
+        else:
+            self._patterns = {split.name: split.pattern for split in inputs.splits}
+            self._splits = list(self._patterns)
+
+    def _check(self, input_base: str, skipped: list[dict[str, str]], max_bad_share: float) -> None:
+        if len(skipped) > max_bad_share * len(self._pictures):
+            shown = [f"{one['file']} ({one['reason']})" for one in skipped[:_SHOWN_IN_ERROR]]
+            if len(skipped) > len(shown):
+                shown.append("...")
+            raise CompressorError(
+                f"{len(skipped)} of {len(self._pictures)} pictures in data folder {input_base!r} "
+                f"cannot be read, more than max_bad_share {max_bad_share} allows: "
+                f"{', '.join(shown)}. Repair or delete them, or raise max_bad_share."
+            )
+        folders.check_counts(self._pictures, self._splits, [one["file"] for one in skipped])
+
+
+class _Read(beam.DoFn):
+    """Reads pictures, and sets aside those that cannot be decoded."""
+
+    def __init__(self, input_base: str) -> None:
+        self._input_base = input_base
+
+    def process(self, picture: folders.Picture) -> Iterator[Any]:
+        try:
+            if picture.leads_out:
+                raise encoding.UnreadablePicture("a link that leads out of the data folder")
+            encoded = encoding.decodable(self._content(picture.name))
+        except encoding.UnreadablePicture as error:
+            skipped = {"file": picture.name, "reason": str(error)}
+            yield beam.pvalue.TaggedOutput("skipped", skipped)
+        else:
+            yield picture, encoded
+
+    def _content(self, name: str) -> bytes:
+        try:
+            with fileio.open(os.path.join(self._input_base, name), "rb") as file:
+                return file.read()
+        except (
+            tf.errors.NotFoundError,
+            tf.errors.PermissionDeniedError,
+            tf.errors.FailedPreconditionError,  # A folder with a picture's suffix.
+        ) as error:
+            raise encoding.UnreadablePicture(error.message) from error
+
+
+def _deal_class(
+    names_of_class: tuple[str, Iterable[str]], shares: Mapping[str, int]
+) -> Iterable[tuple[str, str]]:
+    _, names = names_of_class
+    return dealing.deal(names, shares).items()
+
+
+def _to_example(picture: folders.Picture, encoded: bytes) -> tf.train.Example:
+    features = {
+        "image": encoded,
+        "label": picture.label.encode(),
+        "filename": picture.name.encode(),
+    }
+    return tf.train.Example(
+        features=tf.train.Features(
+            feature={
+                name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+                for name, value in features.items()
+            }
+        )
+    )
+
+
+def _max_bad_share(exec_properties: dict[str, Any]) -> float:
+    config, options = example_gen_pb2.CustomConfig(), struct_pb2.Struct()
+    proto_utils.json_to_proto(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY], config)
+    config.custom_config.Unpack(options)
+    return options["max_bad_share"]
+
+
+def _read_json_lines(path: str) -> list[dict[str, str]]:
+    with fileio.open(path) as file:
+        return sorted(map(json.loads, file.read().splitlines()), key=lambda one: one["file"])

@@ -1,0 +1,251 @@
+"""Folders of labelled pictures: their layout, what they hold, and what is wrong with them.
+
+Two layouts are known, each optionally inside a span folder::
+
+    flat        cat/1.jpg  dog/2.png
+    pre-split   train/cat/1.jpg  eval/cat/2.jpg  test/cat/3.jpg
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import tensorflow as tf
+from absl import logging
+from tfx.components.example_gen import input_processor
+from tfx.dsl.io import fileio
+from tfx.proto import example_gen_pb2
+
+from compressor_lib.errors import CompressorError
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+PICTURES_PATTERN = "*/*"
+_OTHER_NAMES = {"eval": ("validation", "val")}
+
+
+class Picture(NamedTuple):
+    """One picture file.
+
+    Attributes:
+        name: Path relative to the data folder, with forward slashes.
+        label: Name of its class.
+        split: Split whose folder holds it; empty in a flat folder.
+        leads_out: Whether it is reached by a symbolic link that leaves the data folder.
+    """
+
+    name: str
+    label: str
+    split: str = ""
+    leads_out: bool = False
+
+
+def newest_span(input_base: str, span: str) -> str:
+    """Finds the span folder that TFX's driver takes.
+
+    Args:
+        input_base: The data folder.
+        span: Pattern of the span folders with TFX's specs, such as ``"span-{SPAN}"``.
+
+    Returns:
+        The newest span's path relative to ``input_base``.
+
+    Raises:
+        CompressorError: No folder matches, or a matching one has no number.
+    """
+    pattern = f"{span}/*"
+    split = example_gen_pb2.Input.Split(name="pictures", pattern=pattern)
+    try:
+        processor = input_processor.FileBasedInputProcessor(input_base, [split])
+        number, version = processor.resolve_span_and_version()
+        found = processor.get_pattern_for_span_version(pattern, number, version)
+    except ValueError as error:
+        raise CompressorError(
+            f"cannot find the newest span {span!r} in data folder {input_base!r}: {error}. "
+            "Name the folders like the pattern, with a number for {SPAN}."
+        ) from error
+    found = found.removesuffix("/*")
+    if not fileio.isdir(os.path.join(input_base, found)):
+        raise CompressorError(
+            f"the newest span in data folder {input_base!r} has the number {number}, but there is "
+            f"no folder {found!r}. Zero-padded numbers need a width, such as span-{{SPAN:2}}."
+        )
+    return found
+
+
+def pre_split_folders(folder: str, splits: Iterable[str]) -> dict[str, str]:
+    """Tells a pre-split folder from a flat one.
+
+    A sub-folder that is named after a split and holds folders itself makes a folder pre-split.
+
+    Args:
+        folder: The data folder, or the span in it.
+        splits: Names of the splits.
+
+    Returns:
+        The sub-folder's name for every split; empty for a flat folder.
+
+    Raises:
+        CompressorError: The folder is missing, empty, cannot be listed, or is pre-split but lacks
+            a split or has it twice.
+    """
+    subfolders = {name.lower(): name for name in _class_folders(folder)}
+    found: dict[str, list[str]] = {}
+    for split in splits:
+        names = (split, *_OTHER_NAMES.get(split, ()))
+        candidates = [subfolders[name] for name in names if name in subfolders]
+        found[split] = [name for name in candidates if _folders(os.path.join(folder, name))]
+    if not any(found.values()):
+        return {}
+    for split, folders in found.items():
+        names = (split, *_OTHER_NAMES.get(split, ()))
+        if not folders:
+            raise CompressorError(
+                f"data folder {folder!r} is split already, but split {split!r} is missing or has "
+                f"no class folders. Add a folder {' or '.join(map(repr, names))}, or put all "
+                "class folders directly into the data folder."
+            )
+        if len(folders) > 1:
+            raise CompressorError(
+                f"data folder {folder!r} has split {split!r} more than once: "
+                f"{', '.join(folders)}. Keep one of them."
+            )
+    return {split: folders[0] for split, folders in found.items()}
+
+
+def list_pictures(input_base: str, patterns: Mapping[str, str]) -> list[Picture]:
+    """Lists a data folder's pictures. Nothing is opened.
+
+    Hidden files, nested folders and files without a picture's suffix are left out.
+
+    Args:
+        input_base: The data folder, local or remote.
+        patterns: For every split its files relative to ``input_base``, such as
+            ``{"train": "train/*/*"}``; the one entry of a flat folder has an empty key.
+
+    Returns:
+        The pictures, sorted by name.
+
+    Raises:
+        CompressorError: The folder is missing, has no class folders, a single class, or a class
+            without pictures; or the classes differ between the splits.
+    """
+    real_base = _real(input_base)
+    pictures: list[Picture] = []
+    classes: dict[str, set[str]] = {}
+    for split, pattern in patterns.items():
+        root = pattern.removesuffix(PICTURES_PATTERN).rstrip("/")
+        labels = _class_folders(os.path.join(input_base, root))
+        classes[split] = set(labels)
+        for label in labels:
+            folder = os.path.join(input_base, root, label)
+            names = _picture_names(folder)
+            if not names:
+                raise CompressorError(
+                    f"class folder {folder!r} holds no pictures ({', '.join(SUFFIXES)}). "
+                    "Add pictures or delete the folder."
+                )
+            pictures.extend(
+                Picture(
+                    name="/".join(filter(None, (root, label, name))),
+                    label=label,
+                    split=split,
+                    leads_out=not _inside(os.path.join(folder, name), real_base),
+                )
+                for name in names
+            )
+    _check_classes(input_base, classes)
+    return sorted(pictures)
+
+
+def check_counts(
+    pictures: Iterable[Picture], splits: Iterable[str], skipped: Iterable[str] = ()
+) -> None:
+    """Refuses classes that cannot give every split at least one picture.
+
+    Args:
+        pictures: All pictures.
+        splits: Names of the splits.
+        skipped: Names of the pictures that cannot be used.
+
+    Raises:
+        CompressorError: A class has too few pictures.
+    """
+    splits, skipped = list(splits), set(skipped)
+    counts: Counter[tuple[str, str]] = Counter()
+    for picture in pictures:
+        counts[picture.label, picture.split] += picture.name not in skipped
+    for (label, split), count in counts.items():
+        where = f" in split {split!r}" if split else ""
+        needed = "at least one" if split else f"one for each of the splits {', '.join(splits)}"
+        if count < (1 if split else len(splits)):
+            raise CompressorError(
+                f"class {label!r} has {count} {'readable ' if skipped else ''}picture(s){where}, "
+                f"and needs {needed}. Add pictures or delete the class."
+            )
+
+
+def _check_classes(input_base: str, classes: Mapping[str, set[str]]) -> None:
+    first, *others = classes
+    for other in others:
+        for here, there in ((other, first), (first, other)):
+            missing = sorted(classes[here] - classes[there])
+            if missing:
+                raise CompressorError(
+                    f"class {missing[0]!r} is in split {here!r} but not in split {there!r} of data "
+                    f"folder {input_base!r}. Every split needs a folder of every class."
+                )
+    if len(classes[first]) == 1:
+        raise CompressorError(
+            f"data folder {input_base!r} has a single class, {min(classes[first])!r}. "
+            "A classifier needs at least two class folders."
+        )
+
+
+def _class_folders(folder: str) -> list[str]:
+    try:
+        if not fileio.isdir(folder):
+            raise CompressorError(
+                f"data folder {folder!r} does not exist. "
+                "Give a folder that has one sub-folder of pictures for each class."
+            )
+        names = _folders(folder)
+    except (OSError, tf.errors.OpError) as error:
+        raise CompressorError(
+            f"data folder {folder!r} cannot be listed: {error}. Check the path and the permission."
+        ) from error
+    if not names:
+        raise CompressorError(
+            f"data folder {folder!r} has no class folders. "
+            "Put the pictures of each class into a sub-folder named after the class."
+        )
+    return names
+
+
+def _folders(folder: str) -> list[str]:
+    return [name for name in _listed(folder) if fileio.isdir(os.path.join(folder, name))]
+
+
+def _picture_names(folder: str) -> list[str]:
+    names = _listed(folder)
+    pictures = [name for name in names if name.lower().endswith(SUFFIXES)]
+    if len(pictures) < len(names):
+        others = sorted(set(names) - set(pictures))
+        logging.info("%s: left out %d that are no pictures: %s", folder, len(others), others[:5])
+    return pictures
+
+
+def _listed(folder: str) -> list[str]:
+    # Object stores list folders with a slash at the end.
+    names = (name.rstrip("/") for name in fileio.listdir(folder))
+    return sorted(name for name in names if name and not name.startswith("."))
+
+
+def _real(path: str) -> str:
+    return path if "://" in path else os.path.realpath(path)
+
+
+def _inside(path: str, real_base: str) -> bool:
+    return _real(path).startswith(os.path.join(real_base, ""))

@@ -1,0 +1,120 @@
+"""PruningSearch's interface."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+
+from components.pruning_search import executor
+
+
+class PruningSearchSpec(component_spec.ComponentSpec):
+    """Inputs, outputs and parameters of :class:`PruningSearch`."""
+
+    PARAMETERS = {
+        "backbone": component_spec.ExecutionParameter(type=str),
+        "connections": component_spec.ExecutionParameter(type=str),
+        "tuner": component_spec.ExecutionParameter(type=str),
+        "max_trials": component_spec.ExecutionParameter(type=int),
+        "max_epochs": component_spec.ExecutionParameter(type=int),
+        "tau": component_spec.ExecutionParameter(type=float),
+        "head_units": component_spec.ExecutionParameter(type=str),
+        "dropout": component_spec.ExecutionParameter(type=float),
+        "batch_size": component_spec.ExecutionParameter(type=int),
+        "seed": component_spec.ExecutionParameter(type=int),
+        "code_version": component_spec.ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "base_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "translators": component_spec.ChannelParameter(type=standard_artifacts.Model),
+    }
+    OUTPUTS = {
+        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "best_hyperparameters": component_spec.ChannelParameter(type=standard_artifacts.HyperParameters),
+        "tuner_results": component_spec.ChannelParameter(type=standard_artifacts.TunerResults),
+    }
+
+
+class PruningSearch(base_component.BaseComponent):
+    """Searches the sub-networks of a classifier's backbone.
+
+    Outputs: ``best_hyperparameters`` and ``tuner_results`` as the stock Tuner writes them, the latter with
+    ``search_report.json`` beside it (a :class:`compressor_lib.search.TrialReport` for every trial), and
+    ``model``, the best sub-network with its head, in ``assets.extra/model.keras``, together with the uncompressed
+    classifier it came from, in ``assets.extra/teacher.keras``.
+
+    Example:
+        >>> PruningSearch(
+        ...     examples=transform.outputs["transformed_examples"],
+        ...     base_model=reference.outputs["model"],
+        ...     translators=translator_pretrainer.outputs["translators"],
+        ...     backbone="MobileNetV2",
+        ... )  # doctest: +SKIP
+    """
+
+    SPEC_CLASS = PruningSearchSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        base_model: types.BaseChannel,
+        translators: types.BaseChannel,
+        backbone: str,
+        *,
+        connections: str | Sequence[str] = "all",
+        tuner: str = "hyperband",
+        max_trials: int = 60,
+        max_epochs: int = 30,
+        tau: float = 0.8,
+        head_units: Sequence[int] = (0,),
+        dropout: float = 0.0,
+        batch_size: int = 32,
+        seed: int = 0,
+        code_version: str = "",
+    ) -> None:
+        """Wires the component.
+
+        Args:
+            examples: Transformed Examples, with splits ``train`` and ``eval``.
+            base_model: A Model whose ``assets.extra/model.keras`` is the uncompressed classifier; its parameters
+                are the yardstick of compression.
+            translators: A bank fitted on its backbone for all ``connections``.
+            backbone: Its backbone's name in the catalogue.
+            connections: ``"published"``, ``"truncation"``, ``"all"`` or a list.
+            tuner: A name in ``compressor_lib.search.TUNERS``.
+            max_trials: Trials of every tuner but Hyperband.
+            max_epochs: Epochs of a trial.
+            tau: Weight of accuracy against compression.
+            head_units: Widths of the head to choose from, 0 for none.
+            dropout: In the head.
+            batch_size: Pictures a step.
+            seed: Of the search.
+            code_version: Part of the cache key; change it when the code changes.
+        """
+        super().__init__(
+            PruningSearchSpec(
+                examples=examples,
+                base_model=base_model,
+                translators=translators,
+                model=types.Channel(type=standard_artifacts.Model),
+                best_hyperparameters=types.Channel(type=standard_artifacts.HyperParameters),
+                tuner_results=types.Channel(type=standard_artifacts.TunerResults),
+                backbone=backbone,
+                connections=json.dumps(connections if isinstance(connections, str) else list(connections)),
+                tuner=tuner,
+                max_trials=max_trials,
+                max_epochs=max_epochs,
+                tau=tau,
+                head_units=json.dumps(list(head_units)),
+                dropout=dropout,
+                batch_size=batch_size,
+                seed=seed,
+                code_version=code_version,
+            )
+        )

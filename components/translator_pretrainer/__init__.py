@@ -1,0 +1,5 @@
+"""TranslatorPretrainer: fits the translators of every connection, in one pass over unlabelled pictures."""
+
+from components.translator_pretrainer.component import TranslatorPretrainer
+
+__all__ = ["TranslatorPretrainer"]

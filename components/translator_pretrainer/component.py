@@ -1,0 +1,93 @@
+"""TranslatorPretrainer's interface."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from tfx import types
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+
+from components.translator_pretrainer import executor
+
+BASE_MODEL = "base_model"
+EXAMPLES = "examples"
+TRANSLATORS = "translators"
+
+
+class TranslatorPretrainerSpec(component_spec.ComponentSpec):
+    """Inputs, outputs and parameters of :class:`TranslatorPretrainer`."""
+
+    PARAMETERS = {
+        "backbone": component_spec.ExecutionParameter(type=str),
+        "connections": component_spec.ExecutionParameter(type=str),
+        "split": component_spec.ExecutionParameter(type=str),
+        "batch_size": component_spec.ExecutionParameter(type=int),
+        "held_out": component_spec.ExecutionParameter(type=float),
+        "ridge": component_spec.ExecutionParameter(type=float),
+        "code_version": component_spec.ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        BASE_MODEL: component_spec.ChannelParameter(type=standard_artifacts.Model),
+    }
+    OUTPUTS = {TRANSLATORS: component_spec.ChannelParameter(type=standard_artifacts.Model)}
+
+
+class TranslatorPretrainer(base_beam_component.BaseBeamComponent):
+    """Fits the translators of a classifier's backbone in closed form, on Beam.
+
+    Example:
+        >>> TranslatorPretrainer(
+        ...     examples=transform.outputs["transformed_examples"],
+        ...     base_model=reference.outputs["model"],
+        ...     backbone="MobileNetV2",
+        ... )  # doctest: +SKIP
+    """
+
+    SPEC_CLASS = TranslatorPretrainerSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
+
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        base_model: types.BaseChannel,
+        backbone: str,
+        *,
+        connections: str | Sequence[str] = "published",
+        split: str = "train",
+        batch_size: int = 32,
+        held_out: float = 0.1,
+        ridge: float = 1e-3,
+        code_version: str = "",
+    ) -> None:
+        """Wires the component.
+
+        Args:
+            examples: Transformed Examples; only their pictures are read.
+            base_model: A Model whose ``assets.extra/model.keras`` is the uncompressed classifier.
+            backbone: Its backbone's name in the catalogue.
+            connections: ``"published"``, ``"truncation"``, ``"all"`` or a list.
+            split: The split to fit on.
+            batch_size: Pictures in one forward pass.
+            held_out: Share of the pictures that the translators are scored on instead.
+            ridge: Penalty on the kernels, as a share of the mean variance of A's channels.
+            code_version: Part of the cache key; change it when the code changes.
+        """
+        super().__init__(
+            TranslatorPretrainerSpec(
+                **{
+                    EXAMPLES: examples,
+                    BASE_MODEL: base_model,
+                    TRANSLATORS: types.Channel(type=standard_artifacts.Model),
+                },
+                backbone=backbone,
+                connections=json.dumps(connections if isinstance(connections, str) else list(connections)),
+                split=split,
+                batch_size=batch_size,
+                held_out=held_out,
+                ridge=ridge,
+                code_version=code_version,
+            )
+        )

@@ -1,0 +1,129 @@
+"""TranslatorPretrainer's work: a Beam combine of the translators' normal equations."""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import keras
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+from tfx import types
+from tfx.dsl.components.base import base_beam_executor
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from components.examples import decode_pictures, split_patterns
+from compressor_lib.activations import tapped
+from compressor_lib.connections import Connection, searched_connections
+from compressor_lib.export import load_keras
+from compressor_lib.heads import POOLING
+from compressor_lib.pretraining import TranslatorSums, regressions_of
+from compressor_lib.surgery import without_head
+
+logger = logging.getLogger(__name__)
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Fits every translator in one Beam pipeline and writes them as one bank."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Reads ``examples`` and ``base_model``, writes ``translators`` (see ``compressor_lib.bank``)."""
+        self._log_startup(input_dict, output_dict, exec_properties)
+        model = artifact_utils.get_single_instance(input_dict["base_model"])
+        model_dir = path_utils.serving_model_path(model.uri)
+        pattern = split_patterns(
+            artifact_utils.get_single_instance(input_dict["examples"]), exec_properties["split"]
+        )
+        output = artifact_utils.get_single_uri(output_dict["translators"])
+        wanted = json.loads(exec_properties["connections"])
+        held_out, batch_size = exec_properties["held_out"], exec_properties["batch_size"]
+
+        base = _base(model_dir)
+        connections = searched_connections(base, exec_properties["backbone"], wanted)
+        with self._make_beam_pipeline() as pipeline:
+            sums = (
+                pipeline
+                | "Read" >> beam.io.ReadFromTFRecord(pattern)
+                | "Batch" >> beam.BatchElements(batch_size, batch_size)
+                | "SumUp" >> beam.ParDo(_SumUp(model_dir, connections, held_out))
+                | "Combine" >> beam.CombineGlobally(_Merge(held_out))
+            )
+            _ = sums | "Solve" >> beam.ParDo(
+                _Solve(model_dir, connections, exec_properties["ridge"], output)
+            )
+        fitted = len(regressions_of(base, connections))
+        logger.info("fitted %d translators in one pass over the pictures", fitted)
+
+
+class _SumUp(beam.DoFn):
+    """Runs the tapped backbone over batches of Examples; gives one bundle's sums."""
+
+    def __init__(self, model_dir: str, connections: Sequence[Connection], held_out: float) -> None:
+        self._model_dir = model_dir
+        self._connections = [c for c in connections if not c.is_truncation]
+        self._held_out = held_out
+
+    def setup(self) -> None:
+        base = _base(self._model_dir)
+        self._size = base.input_shape[1]
+        self._regressions = list(regressions_of(base, self._connections).values())
+        self._tapped = tapped(base, self._connections, targets=True) if self._connections else None
+
+    def start_bundle(self) -> None:
+        self._sums = TranslatorSums(self._held_out)
+
+    def process(self, records: list[bytes]) -> None:
+        if self._tapped is not None:
+            self._sums.add(self._tapped, decode_pictures(records, self._size), self._regressions)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        window = GlobalWindow()
+        yield WindowedValue(self._sums, window.max_timestamp(), [window])
+
+
+class _Merge(beam.CombineFn):
+    """Adds sums up."""
+
+    def __init__(self, held_out: float) -> None:
+        self._held_out = held_out
+
+    def create_accumulator(self) -> TranslatorSums:
+        return TranslatorSums(self._held_out)
+
+    def add_input(self, accumulator: TranslatorSums, element: TranslatorSums) -> TranslatorSums:
+        return accumulator.merge(element)
+
+    def merge_accumulators(self, accumulators: Iterable[TranslatorSums]) -> TranslatorSums:
+        merged = self.create_accumulator()
+        for accumulator in accumulators:
+            merged.merge(accumulator)
+        return merged
+
+    def extract_output(self, accumulator: TranslatorSums) -> TranslatorSums:
+        return accumulator
+
+
+class _Solve(beam.DoFn):
+    """Turns the sums of all pictures into the bank, and writes it."""
+
+    def __init__(
+        self, model_dir: str, connections: Sequence[Connection], ridge: float, output: str
+    ) -> None:
+        self._model_dir = model_dir
+        self._connections = connections
+        self._ridge = ridge
+        self._output = output
+
+    def process(self, sums: TranslatorSums) -> None:
+        sums.solve(_base(self._model_dir), self._connections, self._ridge).save(self._output)
+
+
+def _base(model_dir: str) -> keras.Model:
+    return without_head(load_keras(model_dir), POOLING)

@@ -1,0 +1,165 @@
+"""The translator bank: every translator of a backbone, in one folder.
+
+The folder holds ``translators.npz`` (plain arrays) and ``manifest.json``, which says which backbone the bank
+belongs to and how well each translator fits. A bank is complete once its manifest is there; the manifest
+carries the arrays' checksum.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from compressor_lib.connections import Connection
+from compressor_lib.errors import CompressorError
+from compressor_lib.translators import CONV
+
+MANIFEST = "manifest.json"
+ARRAYS = "translators.npz"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Translator:
+    """The weights of one translator.
+
+    Attributes:
+        kernel: float32 ``[channels of A, channels that B receives]``.
+        bias: float32 ``[channels that B receives]``.
+        r2: Share of the variance of what B used to receive that the translator explains, on pictures it
+            was not fitted on.
+    """
+
+    kernel: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+    r2: float
+
+
+@dataclass(frozen=True)
+class TranslatorBank:
+    """Translators by connection, with the identity of the backbone they were fitted on.
+
+    Attributes:
+        backbone: Name of the backbone model.
+        input_shape: Height, width and channels of the pictures it took.
+        fingerprint: See :func:`fingerprint`.
+        translators: By ``str(connection)``.
+    """
+
+    backbone: str
+    input_shape: tuple[int, int, int]
+    fingerprint: str
+    translators: Mapping[str, Translator]
+
+    @classmethod
+    def for_backbone(cls, base: keras.Model, translators: Mapping[str, Translator]) -> TranslatorBank:
+        """A bank of translators fitted on ``base``."""
+        return cls(base.name, tuple(base.input_shape[1:]), fingerprint(base), translators)
+
+    def check(self, base: keras.Model) -> None:
+        """Refuses a backbone that is not the one the bank was fitted on.
+
+        Raises:
+            CompressorError: If the input shape or the weights differ.
+        """
+        if tuple(base.input_shape[1:]) != self.input_shape:
+            raise CompressorError(
+                f"the translator bank was fitted on pictures of shape {self.input_shape}, the backbone "
+                f"{base.name!r} takes {tuple(base.input_shape[1:])}; fit the translators again"
+            )
+        if fingerprint(base) != self.fingerprint:
+            raise CompressorError(
+                f"the translator bank was fitted on another backbone ({self.backbone!r}, fingerprint "
+                f"{self.fingerprint[:12]}) than {base.name!r} ({fingerprint(base)[:12]}); fit the translators again"
+            )
+
+    def apply(self, submodel: keras.Model, connection: Connection) -> None:
+        """Gives a sub-network's translator its weights; a truncation has none to be given.
+
+        Raises:
+            CompressorError: If the bank has no translator for this connection.
+        """
+        if connection.is_truncation:
+            return
+        translator = self.translators.get(str(connection))
+        if translator is None:
+            raise CompressorError(
+                f"the translator bank has no translator for {connection}; fit it with this connection"
+            )
+        submodel.get_layer(CONV).set_weights([translator.kernel[None, None], translator.bias])
+
+    def save(self, folder: str | Path) -> None:
+        """Writes the bank; what is half written is never taken for a bank."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        arrays = {}
+        for name, translator in self.translators.items():
+            arrays[f"{name}/kernel"], arrays[f"{name}/bias"] = translator.kernel, translator.bias
+        np.savez(buffer, **arrays)
+        manifest = {
+            "format": _FORMAT,
+            "backbone": self.backbone,
+            "input_shape": list(self.input_shape),
+            "fingerprint": self.fingerprint,
+            "sha256": hashlib.sha256(buffer.getbuffer()).hexdigest(),
+            "r2": {name: translator.r2 for name, translator in self.translators.items()},
+        }
+        _write(folder / ARRAYS, buffer.getvalue())
+        _write(folder / MANIFEST, json.dumps(manifest, indent=2).encode())
+
+    @classmethod
+    def load(cls, folder: str | Path, base: keras.Model | None = None) -> TranslatorBank:
+        """Reads a bank.
+
+        Args:
+            folder: Where it was saved.
+            base: If given, the bank is refused unless it was fitted on this backbone.
+
+        Raises:
+            CompressorError: If the folder holds no complete bank, or one of another backbone.
+        """
+        folder = Path(folder)
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text())
+            content = (folder / ARRAYS).read_bytes()
+        except (OSError, json.JSONDecodeError) as error:
+            raise CompressorError(f"{folder} holds no complete translator bank ({error}); fit the translators") from error
+        if manifest.get("format") != _FORMAT or hashlib.sha256(content).hexdigest() != manifest.get("sha256"):
+            raise CompressorError(
+                f"the translator bank in {folder} is damaged or of another version; fit the translators again"
+            )
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            translators = {
+                name: Translator(arrays[f"{name}/kernel"], arrays[f"{name}/bias"], r2)
+                for name, r2 in manifest["r2"].items()
+            }
+        bank = cls(manifest["backbone"], tuple(manifest["input_shape"]), manifest["fingerprint"], translators)
+        if base is not None:
+            bank.check(base)
+        return bank
+
+
+def fingerprint(base: keras.Model) -> str:
+    """SHA-256 over the names and weights of a model's layers, in hexadecimal."""
+    digest = hashlib.sha256()
+    for layer in base.layers:
+        for index, weight in enumerate(layer.get_weights()):
+            digest.update(f"{layer.name}/{index}{weight.shape}".encode())
+            digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)

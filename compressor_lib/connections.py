@@ -1,0 +1,194 @@
+"""Connections: which part of a backbone is cut out.
+
+A connection (A, B) keeps everything up to layer A and everything from layer B on. What lies between is
+deleted and a translator rejoins the two ends (Camacho et al., Appl. Sci. 12(10) 4945, 2022). With no B
+the network is truncated: A feeds the head.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+
+from compressor_lib.backbones import PREPROCESS, find_backbone
+from compressor_lib.errors import CompressorError, unknown
+from compressor_lib.graph import LayerGraph
+
+HEAD = "head"
+_ARROW = "->"
+
+
+@dataclass(frozen=True, order=True)
+class Connection:
+    """A cut, by the names of its two layers.
+
+    Attributes:
+        a: The last layer kept in front of the cut.
+        b: The first layer kept behind it; None where the head follows (truncation).
+    """
+
+    a: str
+    b: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.a}{_ARROW}{self.b or HEAD}"
+
+    @property
+    def is_truncation(self) -> bool:
+        """Whether everything behind A is deleted."""
+        return self.b is None
+
+
+def parse_connection(
+    text: str | Connection | Sequence[str | int | None], base: keras.Model
+) -> Connection:
+    """Reads a connection of ``base`` in any of its forms and checks that it can be made.
+
+    Args:
+        text: ``"block_5_add->Conv_1"``, ``"block_5_add->head"``, the published ``"53,151"``, or a pair
+            of names or indices. Indices count the layers of the network as Keras builds it.
+        base: The backbone, functional, without its head.
+
+    Returns:
+        The connection, by layer names.
+
+    Raises:
+        CompressorError: If the text has another form, a layer is unknown, or the cut cannot be made;
+            the message says why.
+
+    Example:
+        >>> base = keras.applications.MobileNetV2(include_top=False, weights=None)
+        >>> str(parse_connection("53,151", base))
+        'block_5_add->Conv_1'
+    """
+    if isinstance(text, Connection):
+        ends: Sequence[str | int | None] = (text.a, text.b)
+    elif isinstance(text, str):
+        ends = text.split(_ARROW) if _ARROW in text else text.split(",")
+    else:
+        ends = text
+    if len(ends) != 2:
+        raise CompressorError(
+            f"connection {text!r} is neither 'A{_ARROW}B' with two layer names, 'A{_ARROW}{HEAD}', "
+            "nor 'i,j' with two layer indices"
+        )
+    names = [layer.name for layer in base.layers if layer.name != PREPROCESS]
+    a, b = (_layer_name(end, names) for end in ends)
+    if a is None:
+        raise CompressorError(f"connection {text!r} does not name the layer to cut after")
+    connection = Connection(a, b)
+    check_connection(connection, LayerGraph.of(base))
+    return connection
+
+
+def check_connection(connection: Connection, graph: LayerGraph) -> None:
+    """Refuses a connection that would leave a part of the network without its input.
+
+    Raises:
+        CompressorError: If A or B has a path around it, if B takes several tensors, or if B does not
+            lie behind A.
+    """
+    for name in filter(None, (connection.a, connection.b)):
+        if name not in graph.producers:
+            raise unknown("layer", name, graph.producers)
+        edge = graph.bypass(name)
+        if edge is not None:
+            raise CompressorError(
+                f"connection {connection} would leave a skip branch dangling: "
+                f"{edge[0]!r} feeds {edge[1]!r} around {name!r}; "
+                "choose a layer that every path goes through"
+            )
+    if connection.b is None:
+        return
+    if len(graph.producers[connection.b]) != 1:
+        raise CompressorError(
+            f"connection {connection} cannot be made: {connection.b!r} takes "
+            f"{len(graph.producers[connection.b])} tensors, a translator gives one"
+        )
+    if graph.order[connection.a] >= graph.order[connection.b]:
+        raise CompressorError(
+            f"connection {connection} runs backwards: {connection.b!r} does not lie behind {connection.a!r}"
+        )
+
+
+def published_connections(base: keras.Model, cut_in_front_of: str, rejoin: Sequence[str]) -> list[Connection]:
+    """The grid of the published method: every A with every B behind it.
+
+    Args:
+        base: The backbone, functional, without its head.
+        cut_in_front_of: Regular expression; A is what feeds a layer whose whole name matches.
+        rejoin: Names of the layers B.
+
+    Returns:
+        The connections, by A then B. A directly in front of B deletes nothing and is left out.
+    """
+    graph = LayerGraph.of(base)
+    grid = []
+    for layer, inputs in graph.producers.items():
+        if not re.fullmatch(cut_in_front_of, layer):
+            continue
+        (a,) = inputs
+        for b in rejoin:
+            if graph.order[a] < graph.order[b] and graph.producers[b] != (a,):
+                grid.append(Connection(a, b))
+    return grid
+
+
+def truncations(base: keras.Model, connections: Sequence[Connection]) -> list[Connection]:
+    """Truncation at every A of ``connections``, and at whatever feeds one of their B, in network order."""
+    graph = LayerGraph.of(base)
+    ends = {connection.a for connection in connections}
+    ends |= {graph.producers[connection.b][0] for connection in connections if connection.b}
+    return [Connection(a) for a in sorted(ends, key=graph.order.__getitem__)]
+
+
+def searched_connections(
+    base: keras.Model, backbone: str, wanted: str | Sequence[str]
+) -> list[Connection]:
+    """The connections that a search is to try.
+
+    Args:
+        base: The backbone, functional, without its head.
+        backbone: Its name in the catalogue.
+        wanted: ``"published"`` (the published grid), ``"truncation"`` (cut after the grid's layers, no B),
+            ``"all"`` (both), or a list of connections in any of their forms.
+
+    Returns:
+        The connections, each once.
+
+    Raises:
+        CompressorError: If a family or connection is unknown, or there is none.
+    """
+    if isinstance(wanted, str):
+        published = find_backbone(backbone).connections(base)
+        families = {
+            "published": published,
+            "truncation": truncations(base, published),
+            "all": [*published, *truncations(base, published)],
+        }
+        if wanted not in families:
+            raise unknown("family of connections", wanted, families)
+        return families[wanted]
+    connections = list(dict.fromkeys(parse_connection(text, base) for text in wanted))
+    if not connections:
+        raise CompressorError("the list of connections is empty; name one, or 'all'")
+    return connections
+
+
+def _layer_name(end: str | int | None, names: Sequence[str]) -> str | None:
+    if isinstance(end, str):
+        end = end.strip()
+        if end.isdigit():
+            end = int(end)
+    if end is None or end == HEAD:
+        return None
+    if isinstance(end, int):
+        if not 0 <= end < len(names):
+            raise CompressorError(f"layer index {end} is outside 0..{len(names) - 1}")
+        return names[end]
+    if end not in names:
+        raise unknown("layer", end, names)
+    return end

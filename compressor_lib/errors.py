@@ -1,0 +1,32 @@
+"""Errors that a person can put right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CompressorError(ValueError):
+    """A mistake in the input, told in one sentence that names the thing and the way out."""
+
+
+def unknown(kind: str, value: object, known: Iterable[str]) -> CompressorError:
+    """Builds the error for a name that is not one of ``known``, with the nearest right one.
+
+    Args:
+        kind: What the name is meant to name, such as ``"backbone"``.
+        value: The name as given.
+        known: Every name that is right.
+
+    Returns:
+        The error, to be raised by the caller.
+
+    Example:
+        >>> str(unknown("backbone", "MobilNetV2", ["MobileNetV2", "MobileNet"]))
+        "unknown backbone 'MobilNetV2'. Did you mean 'MobileNetV2'? Known: MobileNet, MobileNetV2."
+    """
+    names = sorted(known)
+    nearest = difflib.get_close_matches(str(value), names, n=1)
+    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    shown = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
+    return CompressorError(f"unknown {kind} {str(value)!r}.{hint} Known: {shown}.")

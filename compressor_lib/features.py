@@ -1,0 +1,155 @@
+"""Features: what a frozen network computes of every picture, computed once and reused by every trial.
+
+As long as the backbone is frozen, its activations are constants of the picture. One pass of the backbone
+over a data set yields them at every cut (see :mod:`compressor_lib.activations`); what stands behind a cut is
+small, and is trained from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from compressor_lib.activations import source_tap, tapped
+from compressor_lib.connections import Connection
+from compressor_lib.errors import CompressorError
+from compressor_lib.graph import LayerGraph
+from compressor_lib.translators import CONV
+
+
+@dataclass(frozen=True)
+class Features:
+    """One array per example of a data set, in its order.
+
+    Attributes:
+        values: ``[examples, ...]``.
+        labels: As the data set gives them, ``[examples, ...]``.
+        sample_weight: ``[examples]``, or None.
+    """
+
+    values: npt.NDArray[np.floating]
+    labels: npt.NDArray[Any]
+    sample_weight: npt.NDArray[Any] | None = None
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What one pass of the backbone over a data set left."""
+
+    dataset: object  # held so that its id is not given to another
+    taps: dict[str, npt.NDArray[np.floating]]
+    labels: npt.NDArray[Any]
+    sample_weight: npt.NDArray[Any] | None
+
+
+class FeatureCache:
+    """Computes the activations at all cuts in one pass per data set, and features from these.
+
+    Activations are kept in half precision.
+    """
+
+    def __init__(self, base: keras.Model, connections: Sequence[Connection]) -> None:
+        """Prepares a cache that is empty until features are asked for.
+
+        Args:
+            base: The backbone, without its head, with the weights that every sub-network shares.
+            connections: All connections whose features may be asked for.
+        """
+        self._base = base
+        self._connections = list(connections)
+        self._passes: dict[int, _Pass] = {}
+        self._features: dict[tuple[int, Connection, str], Features] = {}
+
+    def features(self, model: keras.Model, connection: Connection, frontier: str, dataset: Any) -> Features:
+        """The output of layer ``frontier`` of ``model`` for every example of ``dataset``.
+
+        Args:
+            model: A classifier on the sub-network of ``connection``, for which :func:`starts_at_cut` holds.
+            connection: Which sub-network it stands on.
+            frontier: See :func:`frozen_frontier`.
+            dataset: Finite; yields batches ``(x, y)`` or ``(x, y, sample_weight)``.
+        """
+        key = (id(dataset), connection, frontier)
+        if key not in self._features:
+            taken = self._pass_over(dataset)
+            values = taken.taps[source_tap(self._base, connection)]
+            if not connection.is_truncation:
+                behind = keras.Model(model.get_layer(CONV).input, model.get_layer(frontier).output)
+                behind.compile(jit_compile=False)
+                values = behind.predict(values, batch_size=256, verbose=0)
+            self._features[key] = Features(values, taken.labels, taken.sample_weight)
+        return self._features[key]
+
+    def _pass_over(self, dataset: Any) -> _Pass:
+        if id(dataset) not in self._passes:
+            tap_model = tapped(self._base, self._connections, targets=False)
+            taps: dict[str, list[npt.NDArray]] = {}
+            rest: list[tuple] = []
+            for x, *others in dataset:
+                for name, value in tap_model.predict_on_batch(x).items():
+                    taps.setdefault(name, []).append(value.astype(np.float16))
+                rest.append(tuple(np.asarray(other) for other in others))
+            if not rest:
+                raise CompressorError("the data set is empty; check the data's splits")
+            labels, *weights = (np.concatenate(column) for column in zip(*rest, strict=True))
+            self._passes[id(dataset)] = _Pass(
+                dataset,
+                {name: np.concatenate(values) for name, values in taps.items()},
+                labels,
+                weights[0] if weights else None,
+            )
+        return self._passes[id(dataset)]
+
+
+def frozen_frontier(model: keras.Model) -> str | None:
+    """The last layer whose output is a constant of the picture while ``model`` trains.
+
+    A layer is constant if all it takes is, and it is frozen: it has no trainable weights and draws no random
+    numbers, or its ``trainable`` is off (a frozen network runs as in inference, dropout included, see Keras'
+    guide to transfer learning).
+
+    Returns:
+        The layer's name; None if the input itself is trained from, if everything is frozen, or if more than
+        one tensor leads from the frozen part into the trained one.
+    """
+    graph = LayerGraph.of(model)
+    constant: set[str] = set()
+    for name in sorted(graph.producers, key=graph.order.__getitem__):
+        layer = model.get_layer(name)
+        varies = layer.trainable and (bool(layer.weights) or hasattr(layer, "seed_generator"))
+        if not varies and all(producer in constant for producer in graph.producers[name]):
+            constant.add(name)
+    crossing = {
+        producer
+        for name, inputs in graph.producers.items()
+        if name not in constant
+        for producer in inputs
+        if producer in constant
+    }
+    if len(crossing) != 1:
+        return None
+    (frontier,) = crossing
+    return None if isinstance(model.get_layer(frontier), keras.layers.InputLayer) else frontier
+
+
+def starts_at_cut(model: keras.Model, base: keras.Model, connection: Connection, frontier: str) -> bool:
+    """Whether the output of ``frontier`` follows from the connection's tap alone.
+
+    That is so if the frontier lies behind the cut and everything up to it is the backbone's, the translator's
+    or has no weights. A truncation's tap is averaged, so its frontier must be that average.
+    """
+    graph = LayerGraph.of(model)
+    known = {layer.name for layer in base.layers}
+    if connection.a not in graph.producers:
+        return False  # the sub-network is nested in the model, its layers are out of reach
+    if connection.is_truncation:
+        averages = isinstance(model.get_layer(frontier), keras.layers.GlobalAveragePooling2D)
+        return averages and graph.producers[frontier] == (connection.a,)
+    before = graph.ancestors(frontier)
+    foreign = [name for name in before if name not in known and name != CONV and model.get_layer(name).weights]
+    return CONV in before and not foreign and connection.a in before

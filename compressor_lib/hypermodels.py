@@ -1,0 +1,352 @@
+"""Hypermodels: which part of a backbone to prune, as one more hyperparameter.
+
+Source: Camacho et al., Neurocomputing 630, 129661 (2025). Any keras-tuner tuner searches them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner as kt
+import numpy as np
+import tensorflow as tf
+
+from compressor_lib.backbones import find_backbone
+from compressor_lib.bank import TranslatorBank
+from compressor_lib.connections import Connection, parse_connection
+from compressor_lib.errors import CompressorError
+from compressor_lib.features import FeatureCache, Features, frozen_frontier, starts_at_cut
+from compressor_lib.graph import LayerGraph
+from compressor_lib.heads import attach_head
+from compressor_lib.metrics import AccuracyCompression
+from compressor_lib.pretraining import fit_translators
+from compressor_lib.surgery import create_submodel
+
+TRANSLATOR = "translator"
+HEAD_UNITS = "top_fc1_units"
+LEARNING_RATE = "lr"
+
+# What a fit on cached features understands; anything else goes the plain way.
+_UNDERSTOOD = {"x", "y", "batch_size", "epochs", "verbose", "callbacks", "validation_data", "class_weight",
+               "initial_epoch", "validation_freq", "shuffle"}  # fmt: skip
+
+
+class HyperCompressor(kt.HyperModel):
+    """Searches the sub-networks of one backbone.
+
+    Hyperparameters: ``translator`` (the connection), ``top_fc1_units`` (width of the head) and ``lr``. The
+    objective is ``val_acc_comp``: ``tau * accuracy + (1 - tau) * (1 - parameters / max_parameters)``.
+
+    While the backbone is frozen, as :meth:`build` leaves it, the backbone runs over each data set once for the
+    whole search, and trials are trained on what it computed. A subclass whose :meth:`build` makes that invalid
+    (an unfrozen backbone, augmentation inside the model) is trained in the plain way.
+
+    Example:
+        >>> hypermodel = HyperCompressedMobileNetV2(max_parameters=2.3e6, num_classes=5, tau=0.4)
+        >>> tuner = kt.Hyperband(
+        ...     hypermodel, objective=kt.Objective("val_acc_comp", direction="max"), max_epochs=50
+        ... )
+        >>> tuner.search(ds_train, validation_data=ds_val)  # doctest: +SKIP
+    """
+
+    backbone_name: str | None = None
+    """Entry of the catalogue, set by subclasses."""
+
+    def __init__(
+        self,
+        max_parameters: float,
+        num_classes: int,
+        tau: float = 0.8,
+        name: str | None = None,
+        tunable: bool = True,
+        *,
+        weights: str | Path | None = "imagenet",
+        input_shape: tuple[int, int, int] | int | None = None,
+        backbone: keras.Model | None = None,
+        connections: Sequence[str | Connection] | None = None,
+        translators: TranslatorBank | None = None,
+        head_units: Sequence[int] | None = None,
+        dropout: float = 0.0,
+        learning_rates: tuple[float, float] = (1e-5, 1e-2),
+        loss: str | keras.losses.Loss = "categorical_crossentropy",
+        cache_features: bool = True,
+    ) -> None:
+        """Describes the search space; nothing is built yet.
+
+        Args:
+            max_parameters: Parameters of the uncompressed classifier, the yardstick of compression.
+            num_classes: How many classes the classifier tells apart.
+            tau: Weight of accuracy against compression, 0..1.
+            name: The hypermodel's.
+            tunable: As in keras-tuner.
+            weights: ``"imagenet"``, a weights file without top, or None.
+            input_shape: Height, width, channels (or one size) of the pictures; the published size if None.
+            backbone: A functional model without head to search instead of the catalogue's. Its input is what
+                the data sets yield.
+            connections: The connections to search; the published grid if None.
+            translators: Weights of the translators. If None they are fitted, without labels, on the first
+                training data that :meth:`fit` is given.
+            head_units: Widths of the head to choose from, 0 for none; the published 4, 12, 20, 28 if None.
+            dropout: In the head.
+            learning_rates: Range of ``lr``.
+            loss: ``"categorical_crossentropy"`` for one-hot labels, as published;
+                ``"sparse_categorical_crossentropy"`` for indices.
+            cache_features: Whether trials may train on cached activations. Turn it off for data sets that give
+                other pictures at each pass (augmentation).
+
+        Raises:
+            CompressorError: If an argument is out of range.
+        """
+        super().__init__(name, tunable)
+        if not 0 <= tau <= 1:
+            raise CompressorError(f"tau is a weight between 0 and 1, not {tau}")
+        if max_parameters <= 0:
+            raise CompressorError(f"max_parameters is a count of parameters, not {max_parameters}")
+        if num_classes < 2:
+            raise CompressorError(f"a classifier tells at least 2 classes apart, not {num_classes}")
+        if backbone is None and self.backbone_name is None:
+            raise CompressorError("HyperCompressor needs a backbone: give one, or use one of its subclasses")
+        self.max_parameters = max_parameters
+        self.num_classes = num_classes
+        self.tau = tau
+        self.translators = translators
+        self._weights = weights
+        self._input_shape = input_shape
+        self._base = backbone
+        self._wanted = connections
+        self._connections: list[Connection] | None = None
+        self._head_units = head_units
+        self._dropout = dropout
+        self._learning_rates = learning_rates
+        self._loss = loss
+        self._cache_features = cache_features
+        self._cache: FeatureCache | None = None
+        self._datasets: dict[tuple[int, int], tuple[Any, Any, tf.data.Dataset]] = {}
+
+    @property
+    def base(self) -> keras.Model:
+        """The whole backbone, built when first needed."""
+        if self._base is None:
+            assert self.backbone_name is not None
+            self._base = find_backbone(self.backbone_name).build(
+                input_size=self._input_shape, weights=self._weights
+            )
+        return self._base
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The connections that are searched."""
+        if self._connections is None:
+            if self._wanted is not None:
+                self._connections = [parse_connection(text, self.base) for text in self._wanted]
+            elif self.backbone_name is not None:
+                self._connections = find_backbone(self.backbone_name).connections(self.base)
+            else:
+                raise CompressorError("a backbone of your own has no published grid: give its connections")
+        return self._connections
+
+    def connection(self, hp: kt.HyperParameters) -> Connection:
+        """The connection that a trial's hyperparameters name, in either of its forms."""
+        choice = hp.Choice(TRANSLATOR, [str(connection) for connection in self.connections])
+        return parse_connection(choice, self.base)
+
+    def create_backbone(self, hp: kt.HyperParameters) -> keras.Model:
+        """The sub-network of a trial, translator included, without head."""
+        connection = self.connection(hp)
+        submodel = create_submodel(self.base, connection)
+        if self.translators is not None:
+            self.translators.apply(submodel, connection)
+        return submodel
+
+    def build(self, hp: kt.HyperParameters) -> keras.Model:
+        """The compiled classifier of a trial: frozen sub-network, published head, Adam."""
+        backbone = self.create_backbone(hp)
+        backbone.trainable = False
+        if self._head_units is None:
+            units = hp.Int(HEAD_UNITS, 4, 32, step=8, default=4)
+        else:
+            units = hp.Choice(HEAD_UNITS, list(self._head_units))
+        model = attach_head(backbone, self.num_classes, units=units, dropout=self._dropout, name="autosearch")
+        low, high = self._learning_rates
+        model.compile(
+            optimizer=keras.optimizers.Adam(hp.Float(LEARNING_RATE, low, high, sampling="log")),
+            loss=self._loss,
+            metrics=["accuracy", AccuracyCompression(self.compression(model), self.tau, name="acc_comp")],
+        )
+        return model
+
+    def compression(self, model: keras.Model) -> float:
+        """Share of ``max_parameters`` that a classifier does without."""
+        return 1 - model.count_params() / self.max_parameters
+
+    def fit(self, hp: kt.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """Trains a trial's model, on cached features where that is the same thing.
+
+        Returns:
+            The history; besides the metrics it carries ``parameters`` and ``seconds`` of this fit, so that every
+            tuner's trials record them.
+        """
+        started = time.monotonic()
+        arguments = dict(zip(("x", "y", "batch_size", "epochs", "verbose", "callbacks"), args, strict=False)) | kwargs
+        connection = self.connection(hp)
+        if self.translators is None:
+            self._pretrain(arguments, model, connection)
+            # keras-tuner restores a promoted trial's weights, translator included, before this call.
+            if "tuner/trial_id" not in hp.values:
+                assert self.translators is not None
+                self.translators.apply(_subnetwork_in(model, connection), connection)
+        frontier = self._cacheable(model, connection, arguments)
+        history = (
+            model.fit(**arguments)
+            if frontier is None
+            else self._fit_on_features(model, connection, frontier, arguments)
+        )
+        epochs = len(history.epoch)
+        history.history["parameters"] = [model.count_params()] * epochs
+        history.history["seconds"] = [time.monotonic() - started] * epochs
+        return history
+
+    def _cacheable(self, model: keras.Model, connection: Connection, arguments: dict[str, Any]) -> str | None:
+        """The layer whose output can be cached for this model and these arguments of ``fit``, if any."""
+        if not self._cache_features or arguments.keys() - _UNDERSTOOD:
+            return None
+        batch_size = arguments.get("batch_size")
+        if self._as_dataset(arguments.get("x"), arguments.get("y"), batch_size) is None:
+            return None
+        validation = arguments.get("validation_data")
+        if validation is not None and self._as_dataset(*_split_validation(validation), batch_size) is None:
+            return None
+        frontier = frozen_frontier(model)
+        if frontier is None or not starts_at_cut(model, self.base, connection, frontier):
+            return None
+        return frontier
+
+    def _fit_on_features(
+        self, model: keras.Model, connection: Connection, frontier: str, arguments: dict[str, Any]
+    ) -> keras.callbacks.History:
+        if self._cache is None:
+            self._cache = FeatureCache(self.base, self.connections)
+        dataset = self._as_dataset(arguments.pop("x"), arguments.pop("y", None), arguments.get("batch_size"))
+        train = self._cache.features(model, connection, frontier, dataset)
+        batch_size = arguments.pop("batch_size", None) or _batch_size(dataset)
+        validation = arguments.pop("validation_data", None)
+        if validation is not None:
+            held = self._as_dataset(*_split_validation(validation), batch_size)
+            validation = _as_arguments(self._cache.features(model, connection, frontier, held))
+        # The tail shares its layers with the model, so the model is trained with it.
+        tail = keras.Model(model.get_layer(frontier).output, model.output)
+        tail.compile_from_config({**model.get_compile_config(), "jit_compile": False})
+        model.optimizer = tail.optimizer
+        model.stop_training = False
+        callbacks = keras.callbacks.CallbackList(
+            [*(arguments.pop("callbacks", None) or []), _StopWith(tail)], add_history=True, model=model
+        )
+        tail.history = model.history
+        values, labels, *weights = _as_arguments(train)
+        return tail.fit(
+            values,
+            labels,
+            sample_weight=weights[0] if weights else None,
+            validation_data=validation,
+            batch_size=batch_size,
+            callbacks=callbacks,
+            **arguments,
+        )
+
+    def _pretrain(self, arguments: dict[str, Any], model: keras.Model, connection: Connection) -> None:
+        dataset = self._as_dataset(arguments.get("x"), arguments.get("y"), arguments.get("batch_size"))
+        if dataset is None:
+            raise CompressorError(
+                "the translators cannot be fitted on this kind of training data; give arrays or a finite "
+                "tf.data.Dataset, or fit them first and pass them as translators="
+            )
+        pictures = _as_the_backbone_takes(model, connection, dataset)
+        self.translators = fit_translators(self.base, self.connections, pictures)
+
+    def _as_dataset(self, x: Any, y: Any, batch_size: int | None) -> tf.data.Dataset | None:
+        """A finite data set of batches that is the same object at every call; None if there is none."""
+        if isinstance(x, tf.data.Dataset):
+            return None if x.cardinality() == tf.data.INFINITE_CARDINALITY else x
+        if not isinstance(x, np.ndarray | tf.Tensor) or y is None:
+            return None
+        key = (id(x), id(y))
+        if key not in self._datasets:
+            dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(batch_size or 32)
+            self._datasets[key] = (x, y, dataset)  # x and y are held so that their ids stay theirs
+        return self._datasets[key][2]
+
+
+class HyperCompressedMobileNet(HyperCompressor):
+    """Searches MobileNet's 23 published connections; see :class:`HyperCompressor`."""
+
+    backbone_name = "MobileNet"
+
+
+class HyperCompressedMobileNetV2(HyperCompressor):
+    """Searches MobileNetV2's 31 published connections; see :class:`HyperCompressor`."""
+
+    backbone_name = "MobileNetV2"
+
+
+class HyperCompressedEfficientNetB5(HyperCompressor):
+    """Searches EfficientNetB5's 9 published connections; see :class:`HyperCompressor`."""
+
+    backbone_name = "EfficientNetB5"
+
+
+class _StopWith(keras.callbacks.Callback):
+    """Stops the tail when a callback stopped the model it is the tail of."""
+
+    def __init__(self, tail: keras.Model) -> None:
+        super().__init__()
+        self._tail = tail
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        del epoch, logs
+        self._tail.stop_training = self.model.stop_training
+
+
+def _subnetwork_in(model: keras.Model, connection: Connection) -> keras.Model:
+    """Whichever has the sub-network's layers: the model itself or a model nested in it."""
+    for candidate in (model, *(layer for layer in model.layers if isinstance(layer, keras.Model))):
+        if any(layer.name == connection.a for layer in candidate.layers):
+            return candidate
+    raise CompressorError(
+        f"the model that build() returned does not contain layer {connection.a!r} of its sub-network; "
+        "build it on what create_backbone(hp) returns"
+    )
+
+
+def _as_the_backbone_takes(
+    model: keras.Model, connection: Connection, dataset: tf.data.Dataset
+) -> Iterable[Any]:
+    """Batches of pictures as they reach the sub-network, behind whatever ``model`` puts in front of it."""
+    subnetwork = _subnetwork_in(model, connection)
+    in_front = None
+    if subnetwork is not model:
+        (entry,) = LayerGraph.of(model).producers[subnetwork.name]
+        in_front = keras.Model(model.input, model.get_layer(entry).output)
+    for x, *_ in dataset:
+        yield x if in_front is None else in_front(x, training=False)
+
+
+def _split_validation(validation: Any) -> tuple[Any, Any]:
+    if isinstance(validation, tuple) and len(validation) == 2:
+        return validation
+    return validation, None
+
+
+def _as_arguments(features: Features) -> tuple[Any, ...]:
+    arrays = (features.values, features.labels)
+    return arrays if features.sample_weight is None else (*arrays, features.sample_weight)
+
+
+def _batch_size(dataset: tf.data.Dataset) -> int:
+    """Examples in the first batch of a data set."""
+    for x, *_ in dataset.take(1):
+        return int(x.shape[0])
+    raise CompressorError("the data set is empty; check the data's splits")

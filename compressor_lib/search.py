@@ -1,0 +1,179 @@
+"""The search: any keras-tuner tuner over a hypermodel, and what its trials found."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras_tuner as kt
+import tensorflow as tf
+
+from compressor_lib.errors import CompressorError, unknown
+from compressor_lib.hypermodels import TRANSLATOR, HyperCompressor
+
+logger = logging.getLogger(__name__)
+
+OBJECTIVE = "val_acc_comp"
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How to search.
+
+    Attributes:
+        tuner: A name in ``TUNERS``.
+        max_trials: Trials of every tuner but Hyperband, which takes its number from ``max_epochs``.
+        max_epochs: Epochs of a trial; for Hyperband, of the longest.
+        seed: Of the tuner, and of every weight and shuffle in the trials.
+    """
+
+    tuner: str = "hyperband"
+    max_trials: int = 60
+    max_epochs: int = 30
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuses an unknown tuner and counts below one."""
+        if self.tuner not in TUNERS:
+            raise unknown("tuner", self.tuner, TUNERS)
+        if min(self.max_trials, self.max_epochs) < 1:
+            raise CompressorError(
+                f"a search needs at least one trial and one epoch, not {self.max_trials} and {self.max_epochs}"
+            )
+
+
+@dataclass(frozen=True)
+class TrialReport:
+    """What one trial found.
+
+    Attributes:
+        trial_id: keras-tuner's.
+        connection: The connection, by layer names.
+        parameters: Of the whole classifier, head included.
+        compression: Share of the reference's parameters that it does without.
+        accuracy: On the validation data, at the trial's best epoch.
+        score: The objective there.
+        seconds: Wall time of the trial's training.
+        hyperparameters: All of them.
+    """
+
+    trial_id: str
+    connection: str
+    parameters: int
+    compression: float
+    accuracy: float
+    score: float
+    seconds: float
+    hyperparameters: dict[str, Any]
+
+
+def run_search(
+    hypermodel: HyperCompressor,
+    train: tf.data.Dataset,
+    validation: tf.data.Dataset,
+    options: SearchOptions,
+    directory: str | Path,
+) -> kt.Tuner:
+    """Searches; a search that was cut short goes on from its finished trials.
+
+    Args:
+        hypermodel: The search space.
+        train: Finite batches ``(pictures, labels)``.
+        validation: Likewise; trials are ranked on it.
+        options: How to search.
+        directory: Where keras-tuner keeps the trials.
+
+    Returns:
+        The tuner, searched.
+    """
+    tuner = TUNERS[options.tuner](hypermodel, options, directory)
+    tuner.search(train, validation_data=validation, **_epochs(options), verbose=0)
+    return tuner
+
+
+def trial_reports(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[TrialReport]:
+    """A report of every completed trial, best first."""
+    reports = []
+    for trial in tuner.oracle.get_best_trials(len(tuner.oracle.trials)):
+
+        def at_best(metric: str, trial: kt.engine.trial.Trial = trial) -> float:
+            (value,) = (
+                observation.value
+                for observation in trial.metrics.get_history(metric)
+                if observation.step == trial.best_step
+            )
+            return float(value[0])
+
+        parameters = int(at_best("parameters"))
+        reports.append(
+            TrialReport(
+                trial_id=trial.trial_id,
+                connection=str(hypermodel.connection(trial.hyperparameters)),
+                parameters=parameters,
+                compression=1 - parameters / hypermodel.max_parameters,
+                accuracy=at_best("val_accuracy"),
+                score=float(trial.score),
+                seconds=at_best("seconds"),
+                hyperparameters=dict(trial.hyperparameters.values),
+            )
+        )
+    return reports
+
+
+def write_report(reports: list[TrialReport], path: Path) -> None:
+    """Writes the reports as a JSON list."""
+    path.write_text(json.dumps([asdict(report) for report in reports], indent=2))
+
+
+def _epochs(options: SearchOptions) -> dict[str, int]:
+    # Hyperband sets each trial's epochs itself.
+    return {} if options.tuner == "hyperband" else {"epochs": options.max_epochs}
+
+
+class _Announcing(kt.Tuner):
+    """Says after each trial what it found."""
+
+    def on_trial_end(self, trial: Any) -> None:
+        super().on_trial_end(trial)
+        done = sum(t.status in ("COMPLETED", "FAILED", "INVALID") for t in self.oracle.trials.values())
+        if trial.score is None:
+            logger.warning("trial %d failed: %s", done, (trial.message or "").strip().splitlines()[-1:])
+            return
+        best = self.oracle.get_best_trials(1)[0]
+        logger.info(
+            "trial %d: %s scores %.4f; best so far %s with %.4f",
+            done,
+            trial.hyperparameters.values[TRANSLATOR],
+            trial.score,
+            best.hyperparameters.values[TRANSLATOR],
+            best.score,
+        )
+
+
+def _maker(tuner_class: type[kt.Tuner], budget: Callable[[SearchOptions], dict[str, Any]]) -> Callable[..., kt.Tuner]:
+    announcing = type(tuner_class.__name__, (_Announcing, tuner_class), {})
+
+    def make(hypermodel: HyperCompressor, options: SearchOptions, directory: str | Path) -> kt.Tuner:
+        return announcing(
+            hypermodel,
+            objective=kt.Objective(OBJECTIVE, direction="max"),
+            seed=options.seed,
+            directory=str(directory),
+            project_name="search",
+            **budget(options),
+        )
+
+    return make
+
+
+TUNERS: dict[str, Callable[..., kt.Tuner]] = {
+    "hyperband": _maker(kt.Hyperband, lambda options: {"max_epochs": options.max_epochs}),
+    "bayesian": _maker(kt.BayesianOptimization, lambda options: {"max_trials": options.max_trials}),
+    "random": _maker(kt.RandomSearch, lambda options: {"max_trials": options.max_trials}),
+    "grid": _maker(kt.GridSearch, lambda options: {"max_trials": options.max_trials}),
+}
+"""The tuners by their names in the configuration."""

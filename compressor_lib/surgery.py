@@ -1,0 +1,98 @@
+"""Surgery: cut a network after A, rejoin it at B.
+
+The operation is done on the model's configuration (see :mod:`compressor_lib.graph`): drop the layers in
+between, add the translator's, point B at them. Keras then builds the sub-network from the edited
+configuration and every kept layer's weights are copied by name.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from compressor_lib.connections import Connection, parse_connection
+from compressor_lib.graph import LayerGraph, functional_config, tensors
+from compressor_lib.translators import TranslatorSpec
+
+
+def create_submodel(
+    base: keras.Model, connection: str | Connection | Sequence[str | int | None]
+) -> keras.Model:
+    """The sub-network of ``base`` that ``connection`` leaves.
+
+    Args:
+        base: A functional model with one input and one output, such as a backbone without top. It is not
+            changed.
+        connection: See :func:`compressor_lib.connections.parse_connection`. With a B, everything between A
+            and B is replaced by a translator with fresh weights; a truncation ends at A.
+
+    Returns:
+        A new flat functional model. Kept layers have the names and weights they have in ``base``; the
+        translator's layers are named ``translator_pool``, ``translator_conv`` and ``translator_activation``,
+        each only where it is needed.
+
+    Raises:
+        CompressorError: If the connection is unknown or cannot be made; the message says why.
+
+    Example:
+        >>> base = keras.applications.MobileNetV2(include_top=False, weights=None)
+        >>> create_submodel(base, "block_5_add->Conv_1").count_params()
+        484288
+    """
+    connection = parse_connection(connection, base)
+    config = copy.deepcopy(functional_config(base))
+    graph = LayerGraph.from_config(config)
+    kept = graph.ancestors(connection.a)
+    if connection.b is None:
+        config["layers"] = [layer for layer in config["layers"] if layer["name"] in kept]
+        config["output_layers"] = [connection.a, 0, 0]
+    else:
+        # B is on every path, so what lies behind it is what comes after it.
+        behind = {name for name in graph.producers if graph.order[name] >= graph.order[connection.b]}
+        translator = _serialised(TranslatorSpec.of(base, connection).layers(), connection.a, base)
+        layers = {layer["name"]: layer for layer in config["layers"]}
+        (entry,) = tensors(layers[connection.b]["inbound_nodes"])
+        entry["config"]["keras_history"] = [translator[-1]["name"], 0, 0]
+        config["layers"] = [
+            *(layer for name, layer in layers.items() if name in kept),
+            *translator,
+            *(layer for name, layer in layers.items() if name in behind),
+        ]
+    config["name"] = f"{base.name}_{connection.a}_to_{connection.b or 'head'}"
+    submodel = keras.Model.from_config(config)
+    copy_weights(base, submodel)
+    return submodel
+
+
+def without_head(classifier: keras.Model, first_head_layer: str) -> keras.Model:
+    """The network in front of ``first_head_layer``, with the same weights, as a new model.
+
+    Args:
+        classifier: A functional model.
+        first_head_layer: Name of the head's first layer, which takes one tensor.
+    """
+    (last,) = LayerGraph.of(classifier).producers[first_head_layer]
+    return create_submodel(classifier, Connection(last))
+
+
+def copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """Gives every layer of ``target`` the weights of the layer of the same name in ``source``, if any."""
+    names = {layer.name for layer in source.layers}
+    for layer in target.layers:
+        if layer.name in names and layer.weights:
+            layer.set_weights(source.get_layer(layer.name).get_weights())
+            if isinstance(layer, keras.layers.Normalization):
+                layer.finalize_state()  # its call uses what this derives from the weights
+
+
+def _serialised(
+    translator: Sequence[keras.layers.Layer], a: str, base: keras.Model
+) -> list[dict[str, Any]]:
+    """The translator's layers as entries of a functional configuration, chained behind layer ``a``."""
+    first = tensor = keras.Input(base.get_layer(a).output.shape[1:], name=a)
+    for layer in translator:
+        tensor = layer(tensor)
+    return functional_config(keras.Model(first, tensor))["layers"][1:]

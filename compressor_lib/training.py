@@ -1,0 +1,376 @@
+"""Trains a classifier on a pretrained backbone: the head first, then the whole network."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from compressor_lib.augmentation import Augment, Augmentation
+from compressor_lib.errors import CompressorError, unknown
+
+logger = logging.getLogger(__name__)
+
+NEW_LAYERS = ("top_", "classifier", "translator_")
+"""How the names of the layers begin that do not come from the pretrained backbone."""
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """How much a teacher's answers count (Hinton et al., arXiv:1503.02531, 2015).
+
+    Attributes:
+        weight: share of the loss that is the distance to the teacher, 0 (off) to 1.
+        temperature: divides the logits of both, 1 or more usually; higher shows more of how the
+            teacher ranks the wrong classes.
+
+    Raises:
+        CompressorError: if a value is out of its range.
+    """
+
+    weight: float = 0.5
+    temperature: float = 2.0
+
+    def __post_init__(self) -> None:
+        _share("distillation.weight", self.weight, one=True)
+        _positive("distillation.temperature", self.temperature)
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How a classifier is trained.
+
+    Attributes:
+        head_epochs: most epochs with only the new layers open.
+        epochs: most epochs with the whole network open, after those.
+        batch_size: pictures a step; for whoever batches the datasets.
+        head_learning_rate: Adam's, constant, for the head's epochs.
+        learning_rate: Adam's at the first unfrozen step, from where it falls to 0 on a cosine.
+        patience: epochs without a better validation accuracy after which a phase ends.
+        batch_norm: `"frozen"` keeps the backbone's batch normalisation as pretrained; `"train"`
+            lets it learn in the unfrozen epochs, which a network trained from scratch needs.
+        label_smoothing: share of each label spread over all classes.
+        augmentation: how training pictures are varied.
+        distillation: how much the teacher counts; None for no teacher.
+
+    Raises:
+        CompressorError: if a value is out of its range.
+    """
+
+    head_epochs: int = 5
+    epochs: int = 10
+    batch_size: int = 32
+    head_learning_rate: float = 1e-3
+    learning_rate: float = 1e-4
+    patience: int = 5
+    batch_norm: str = "frozen"
+    label_smoothing: float = 0.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    distillation: Distillation | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("head_epochs", "epochs"):
+            if getattr(self, name) < 0:
+                raise CompressorError(f"{name} is {getattr(self, name)}: choose 0 or more.")
+        if self.head_epochs + self.epochs == 0:
+            raise CompressorError("head_epochs and epochs are both 0: set one of them to train.")
+        for name in ("batch_size", "patience", "head_learning_rate", "learning_rate"):
+            _positive(name, getattr(self, name))
+        if self.batch_norm not in ("frozen", "train"):
+            raise unknown("batch_norm", self.batch_norm, ("frozen", "train"))
+        _share("label_smoothing", self.label_smoothing)
+
+
+def train(
+    model: keras.Model,
+    train_dataset: tf.data.Dataset,
+    eval_dataset: tf.data.Dataset,
+    options: TrainingOptions,
+    *,
+    teacher: keras.Model | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> dict[str, list[float]]:
+    """Trains in place and leaves the best weights of all epochs in the model.
+
+    The first phase opens only the new layers (see `NEW_LAYERS`), so that their first, large
+    gradients do not spoil the pretrained ones; the second opens the whole network. Best is the
+    highest validation accuracy, then the lowest validation loss, in either phase. Afterwards every
+    layer is trainable and the model is compiled for `evaluate` and `save`.
+
+    Args:
+        model: flat functional classifier, from `float32` pictures `[N, S, S, 3]`, 0..255, to
+            softmax probabilities `[N, C]`.
+        train_dataset: batches of (`uint8` pictures `[N, S, S, 3]`, integer labels `[N]`), shuffled
+            as wished. Augmentation is done here.
+        eval_dataset: such batches, not varied.
+        options: how to train; `batch_size` is not used here.
+        teacher: classifier with the model's input and output shapes, needed if
+            `options.distillation` has a weight. It is not changed.
+        callbacks: further Keras callbacks, given to both phases. The model they see has the
+            metrics and the optimizer; the network itself is its `student`.
+
+    Returns:
+        `loss`, `accuracy`, `val_loss` and `val_accuracy`, one value an epoch over both phases, and
+        `best_epoch`, a single value counted from 1. `loss` is what was minimised, with smoothing
+        and distillation; `val_loss` is the plain cross-entropy.
+
+    Raises:
+        CompressorError: if a dataset is empty or endless, the teacher is missing or does not fit,
+            the model has no new layer to train first, or the loss is not finite.
+    """
+    steps = _count_batches(train_dataset, "training")
+    _count_batches(eval_dataset, "validation")
+    distillation = options.distillation if options.distillation else Distillation(weight=0.0)
+    if distillation.weight:
+        _check_teacher(model, teacher)
+    if options.head_epochs and not any(_is_new(layer) for layer in model.layers):
+        raise CompressorError(
+            f"model {model.name!r} has no layer named {' or '.join(NEW_LAYERS)}... to train "
+            "first: name the head's layers so, or set head_epochs to 0."
+        )
+
+    trainee = _Trainee(model, teacher, options, distillation)
+    best = _Best(model, options)
+    history: dict[str, list[float]] = {}
+    done = 0
+    with _batch_norm_for(model, steps):
+        for phase in _phases(options, steps):
+            if not phase.epochs:
+                continue
+            for layer in model.layers:
+                layer.trainable = phase.opens(layer)
+            phase.optimizer.build(model.trainable_variables)
+            trainee.compile(optimizer=phase.optimizer)
+            best.begin(phase.name, total=done + phase.epochs + phase.to_come)
+            log = trainee.fit(
+                train_dataset,
+                validation_data=eval_dataset,
+                initial_epoch=done,
+                epochs=done + phase.epochs,
+                callbacks=[best, *callbacks],
+                verbose=0,
+            )
+            done += len(log.epoch)
+            for name, values in log.history.items():
+                history.setdefault(name, []).extend(float(value) for value in values)
+
+    model.set_weights(best.weights)
+    # A fresh optimizer: the last one's moments would triple the saved file.
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    history["best_epoch"] = [float(best.epoch)]
+    return history
+
+
+@dataclass(frozen=True)
+class _Phase:
+    name: str
+    epochs: int
+    to_come: int
+    opens: Callable[[keras.layers.Layer], bool]
+    optimizer: keras.optimizers.Optimizer
+
+
+def _phases(options: TrainingOptions, steps: int) -> Iterator[_Phase]:
+    yield _Phase(
+        "head",
+        options.head_epochs,
+        options.epochs,
+        _is_new,
+        keras.optimizers.Adam(options.head_learning_rate),
+    )
+    frozen = options.batch_norm == "frozen"
+    schedule = keras.optimizers.schedules.CosineDecay(
+        options.learning_rate, decay_steps=max(1, options.epochs * steps)
+    )
+    yield _Phase(
+        "fine-tuning",
+        options.epochs,
+        0,
+        lambda layer: not (frozen and isinstance(layer, keras.layers.BatchNormalization)),
+        keras.optimizers.Adam(schedule),
+    )
+
+
+class _Trainee(keras.Model):
+    """Fits a student: varies the batch, asks the teacher, takes one step.
+
+    Augmentation and teacher live here, so that the student stays what will be deployed.
+    """
+
+    def __init__(
+        self,
+        student: keras.Model,
+        teacher: keras.Model | None,
+        options: TrainingOptions,
+        distillation: Distillation,
+    ) -> None:
+        super().__init__(name="trainee")
+        self.student = student
+        # In a closure, so that Keras does not count the teacher's weights as ours.
+        self._teach = (lambda x: teacher(x, training=False)) if teacher is not None else None
+        self._smoothing = options.label_smoothing
+        self._distillation = distillation
+        self.augment = Augment(options.augmentation)
+        self._mean_loss = keras.metrics.Mean(name="loss")
+        self._accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+        self.built = True
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return [self._mean_loss, self._accuracy]
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        pictures, labels = _unpack(data)
+        pictures = self.augment(pictures)
+        with tf.GradientTape() as tape:
+            answers = self.student(pictures, training=True)
+            losses = _label_loss(labels, answers, self._smoothing)
+            weight, temperature = self._distillation.weight, self._distillation.temperature
+            if weight and self._teach:
+                distance = _distance(self._teach(pictures), answers, temperature)
+                losses = (1.0 - weight) * losses + weight * temperature**2 * distance
+            loss = tf.reduce_mean(losses) + sum(self.student.losses)
+        variables = self.student.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return self._note(loss, labels, answers)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        pictures, labels = _unpack(data)
+        answers = self.student(pictures, training=False)
+        return self._note(tf.reduce_mean(_label_loss(labels, answers, 0.0)), labels, answers)
+
+    def _note(self, loss: tf.Tensor, labels: tf.Tensor, answers: tf.Tensor) -> dict[str, Any]:
+        self._mean_loss.update_state(loss, sample_weight=tf.shape(labels)[0])
+        self._accuracy.update_state(labels, answers)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+
+_WORST = (-math.inf, -math.inf)
+
+
+class _Best(keras.callbacks.Callback):
+    """Keeps the best weights over all phases, ends a phase that stands still, and logs."""
+
+    def __init__(self, student: keras.Model, options: TrainingOptions) -> None:
+        super().__init__()
+        self.weights: list[np.ndarray] = []
+        self.epoch = 0
+        self._student = student
+        self._options = options
+        self._best = _WORST
+
+    def begin(self, phase: str, total: int) -> None:
+        self._phase, self._total = phase, total
+        self._phase_best, self._waited = _WORST, 0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        logs = logs or {}
+        where = f"epoch {epoch + 1}/{self._total} ({self._phase})"
+        if not (math.isfinite(logs["loss"]) and math.isfinite(logs["val_loss"])):
+            rate = "head_learning_rate" if self._phase == "head" else "learning_rate"
+            raise CompressorError(
+                f"the loss is not a number any more in {where}: lower {rate}, now "
+                f"{getattr(self._options, rate)}, or check the model's weights."
+            )
+        logger.info("%s: loss %.3f, val_accuracy %.3f", where, logs["loss"], logs["val_accuracy"])
+        score = (logs["val_accuracy"], -logs["val_loss"])
+        if score > self._best:
+            self._best, self.epoch = score, epoch + 1
+            self.weights = self._student.get_weights()
+        # Patience looks at its own phase: unfreezing may set back a network that then passes the
+        # head's best.
+        if score > self._phase_best:
+            self._phase_best, self._waited = score, 0
+        else:
+            self._waited += 1
+            self.model.stop_training = self._waited >= self._options.patience
+
+
+@contextmanager
+def _batch_norm_for(model: keras.Model, steps: int) -> Iterator[None]:
+    """Fits the moving averages to short training; opens every layer again at the end."""
+    layers = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    momenta = {layer: layer.momentum for layer in layers}
+    # keras.applications use 0.99 or 0.999, made for 100,000s of steps: after a few hundred, the
+    # averages still hold what they began with, and inference is far off. A window of a fifth of
+    # an epoch has forgotten 99 % of that (1 - e^-5) when the first epoch is evaluated, and still
+    # averages many batches.
+    for layer in layers:
+        layer.momentum = min(layer.momentum, max(0.5, 1.0 - 5.0 / steps))
+    try:
+        yield
+    finally:
+        for layer, momentum in momenta.items():
+            layer.momentum = momentum
+        for layer in model.layers:
+            layer.trainable = True
+
+
+def _is_new(layer: keras.layers.Layer) -> bool:
+    return layer.name.startswith(NEW_LAYERS)
+
+
+def _unpack(data: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    pictures, labels = data
+    return tf.cast(pictures, tf.float32), tf.reshape(labels, [-1])
+
+
+def _log(probabilities: tf.Tensor) -> tf.Tensor:
+    return tf.math.log(tf.clip_by_value(probabilities, keras.config.epsilon(), 1.0))
+
+
+def _label_loss(labels: tf.Tensor, answers: tf.Tensor, smoothing: float) -> tf.Tensor:
+    """Cross-entropy `[N]` with the labels, smoothed (Szegedy et al., arXiv:1512.00567)."""
+    losses = keras.losses.sparse_categorical_crossentropy(labels, answers)
+    if smoothing:
+        losses = (1.0 - smoothing) * losses - smoothing * tf.reduce_mean(_log(answers), axis=-1)
+    return losses
+
+
+def _distance(teacher: tf.Tensor, student: tf.Tensor, temperature: float) -> tf.Tensor:
+    """Kullback-Leibler divergence `[N]` from teacher to student, both at the temperature."""
+    # A softmax gives its logits back as log-probabilities, but for a constant that cancels.
+    target = tf.nn.log_softmax(_log(teacher) / temperature)
+    answer = tf.nn.log_softmax(_log(student) / temperature)
+    return tf.reduce_sum(tf.exp(target) * (target - answer), axis=-1)
+
+
+def _count_batches(dataset: tf.data.Dataset, kind: str) -> int:
+    count = int(dataset.cardinality())
+    if count == tf.data.INFINITE_CARDINALITY:
+        raise CompressorError(f"the {kind} dataset never ends: leave out repeat().")
+    if count == tf.data.UNKNOWN_CARDINALITY:
+        count = int(dataset.reduce(np.int64(0), lambda total, *_: total + 1))
+    if not count:
+        raise CompressorError(f"the {kind} dataset is empty: give it at least one batch.")
+    return count
+
+
+def _check_teacher(model: keras.Model, teacher: keras.Model | None) -> None:
+    if teacher is None:
+        raise CompressorError("distillation needs a teacher: pass one, or set its weight to 0.")
+    for side in ("input_shape", "output_shape"):
+        ours, theirs = getattr(model, side), getattr(teacher, side)
+        if ours != theirs:
+            raise CompressorError(
+                f"the teacher's {side} is {theirs}, the model's {ours}: distillation needs a "
+                "teacher for the same pictures and classes."
+            )
+
+
+def _share(name: str, value: float, *, one: bool = False) -> None:
+    if not (0.0 <= value < 1.0 or (one and value == 1.0)):
+        limit = "0 to 1" if one else "0 or more, below 1"
+        raise CompressorError(f"{name} is {value}, but it is a share: choose {limit}.")
+
+
+def _positive(name: str, value: float) -> None:
+    if not value > 0:
+        raise CompressorError(f"{name} is {value}: choose a value above 0.")

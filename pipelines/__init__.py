@@ -1,0 +1,1 @@
+"""The pipeline: configuration, wiring, runners and the command line."""

@@ -1,0 +1,216 @@
+"""The command ``compressor``.
+
+TensorFlow and TFX take many seconds to import, so they are imported by the commands that need them,
+and only once the configuration has been found right.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from compressor_lib.errors import CompressorError
+
+if TYPE_CHECKING:
+    from pipelines.config import Config
+    from pipelines.console import Display
+    from pipelines.results import Results
+
+FAILED, WRONG_INPUT, NOT_BLESSED, STOPPED = 1, 2, 3, 130
+"""Exit statuses."""
+
+app = typer.Typer(
+    help="Finds the smallest sub-network of a pretrained CNN that keeps the accuracy.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The run's YAML file.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Replaces one value, as in search.tau=0.9."),
+]
+
+
+class Runner(str, Enum):
+    """What runs the nodes."""
+
+    local = "local"
+    beam = "beam"
+
+
+def main() -> None:
+    """Runs the command line."""
+    app()
+
+
+@app.command()
+def run(
+    config: ConfigFile,
+    runner: Annotated[Runner, typer.Option(help="What runs the nodes.")] = Runner.local,
+    data: Annotated[str | None, typer.Option(metavar="DIR", help="Replaces data.path.")] = None,
+    output: Annotated[str | None, typer.Option(metavar="DIR", help="Replaces output.")] = None,
+    overrides: Overrides = None,
+    fail_on_gate: Annotated[
+        bool, typer.Option("--fail-on-gate", help="Exit with 3 if the model is not blessed.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show all logs on the screen too.")
+    ] = False,
+) -> None:
+    """Compresses a model: from pictures to a pushed one, through the whole pipeline."""
+    with _wrong_input_told():
+        from pipelines.config import load_config
+
+        replaced = [
+            f"{field}={json.dumps(path)}"
+            for field, path in (("data.path", data), ("output", output))
+            if path is not None
+        ]
+        loaded = load_config(config, [*(overrides or ()), *replaced])
+        log = _new_log(loaded)
+        results = _watched_run(loaded, runner.value, log, verbose)
+    _tell(results)
+    if fail_on_gate and not results.blessed:
+        raise typer.Exit(NOT_BLESSED)
+
+
+@app.command()
+def validate(config: ConfigFile, overrides: Overrides = None) -> None:
+    """Checks a configuration, and runs nothing."""
+    with _wrong_input_told():
+        from pipelines.config import load_config
+
+        load_config(config, overrides or ())
+    typer.echo(f"{config} is right.")
+
+
+@app.command()
+def backbones() -> None:
+    """Lists the networks that can be compressed."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from compressor_lib.backbones import BACKBONES
+    from pipelines.console import Display, captured
+
+    table = Table("backbone", title="Without top; connections as published")
+    for column in ("pixels", "parameters", "connections"):
+        table.add_column(column, justify="right")
+    # TensorFlow's warnings are of no use here.
+    with captured(Path(os.devnull)) as screen, Display(screen) as shown:
+        for backbone in BACKBONES.values():
+            shown.begin(f"counting the connections of {backbone.name}")
+            count = len(backbone.connections(backbone.build(weights=None)))
+            table.add_row(
+                backbone.name, str(backbone.default_size), f"{backbone.parameters:,}", str(count)
+            )
+    Console().print(table)
+
+
+@contextmanager
+def _wrong_input_told() -> Iterator[None]:
+    """Ends the command with one message where the input is wrong."""
+    try:
+        yield
+    except CompressorError as error:
+        raise _end(WRONG_INPUT, f"error: {error}") from error
+
+
+def _end(status: int, message: str) -> typer.Exit:
+    typer.echo(message, err=True)
+    return typer.Exit(status)
+
+
+def _new_log(config: Config) -> Path:
+    """Makes the output folder, which must take files, and names the run's log in it."""
+    if "://" in config.output:
+        raise CompressorError(
+            f"output {config.output!r} is not on this machine: give a local folder by --output."
+        )
+    logs = Path(config.output) / "logs"
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+        for folder in (config.output, logs):
+            tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise CompressorError(
+            f"output {config.output!r} cannot be written to ({error.strerror}): "
+            "give another folder by --output, or the right to write there."
+        ) from error
+    return logs / f"{datetime.now():%Y%m%d-%H%M%S}.log"
+
+
+def _watched_run(config: Config, runner: str, log: Path, verbose: bool) -> Results:
+    """Runs the pipeline on a clean screen; ends the command where a node fails."""
+    from pipelines.console import Display, captured
+    from pipelines.runners import NodeFailure, explain
+
+    typer.echo(f"pipeline {config.name} on {runner}\noutput   {config.output}\nlog      {log}")
+    try:
+        with captured(log, verbose=verbose) as console, Display(console, live=not verbose) as shown:
+            return _run(config, runner, shown)
+    except KeyboardInterrupt:
+        message = "stopped; what was finished is kept; run the same command to go on"
+        raise _end(STOPPED, message) from None
+    except NodeFailure as failure:
+        raise _end(FAILED, f"error: {failure}\nlog: {log}") from failure
+    except CompressorError:
+        raise
+    except Exception as error:
+        raise _end(FAILED, f"error: {explain(error)}\nlog: {log}") from error
+
+
+def _run(config: Config, runner: str, shown: Display) -> Results:
+    """The run itself, from data to results."""
+    from pipelines import runners
+    from pipelines.code_version import code_version
+    from pipelines.digits import write_digits
+
+    if config.data.source == "digits":
+        write_digits(config.data_path)
+    shown.begin("loading TensorFlow and TFX")
+    from pipelines import results
+    from pipelines.pipeline import create_pipeline
+
+    pipeline = create_pipeline(
+        config,
+        pipeline_root=config.pipeline_root,
+        metadata_path=config.metadata_path,
+        serving_directory=config.serving_directory,
+        data_path=config.data_path,
+        code_version=code_version(),
+    )
+    shown.total = len(pipeline.components)
+    runners.run(pipeline, runner, shown)
+    shown.begin("measuring both models")
+    return results.collect(Path(config.output), config.name)
+
+
+def _tell(results: Results) -> None:
+    """Prints the table and the verdict."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from pipelines.results import render_results
+
+    console = Console(highlight=False)
+    console.print(render_results(results))
+    if results.blessed:
+        console.print(Text("blessed", style="bold green"))
+    else:
+        console.print(Text("not blessed: nothing was pushed", style="bold red"))
+    for reason in results.reasons:
+        console.print(Text(f"  {reason}"), soft_wrap=True)
+    if results.pushed_path:
+        console.print(Text(f"pushed to {results.pushed_path}"), soft_wrap=True)

@@ -1,0 +1,110 @@
+"""What TFX calls by dotted path: the Transform's preprocessing and the Trainer's run.
+
+TFX reloads this module, so it holds functions only (a class defined here would lose its identity).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_transform as tft
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from components.examples import picture_dataset
+from compressor_lib.augmentation import Augmentation
+from compressor_lib.backbones import find_backbone
+from compressor_lib.errors import CompressorError
+from compressor_lib.export import TEACHER_FILE, export_classifier, load_keras
+from compressor_lib.heads import attach_head
+from compressor_lib.pictures import decode_picture, encode_picture
+from compressor_lib.training import Distillation, TrainingOptions, train
+
+logger = logging.getLogger("pipelines.modules")
+
+IMAGE = "image"
+LABEL = "label"
+HISTORY_FILE = "history.json"
+
+
+def preprocessing_fn(inputs: dict[str, Any], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    """Decodes, resizes and re-encodes every picture; turns class names into indices.
+
+    Args:
+        inputs: The raw features.
+        custom_config: ``size`` (pixels), and the names of the raw ``image`` and ``label`` features.
+
+    Returns:
+        ``image`` string ``[N]`` (PNG, size x size x 3) and ``label`` int64 ``[N]``.
+    """
+    size = int(custom_config["size"])
+
+    def resized(encoded: tf.Tensor) -> tf.Tensor:
+        return encode_picture(decode_picture(encoded, size))
+
+    pictures = tf.map_fn(resized, _dense(inputs[custom_config[IMAGE]]))
+    labels = _dense(inputs[custom_config[LABEL]])
+    return {
+        IMAGE: pictures,
+        LABEL: tft.compute_and_apply_vocabulary(labels, vocab_filename=LABEL),
+    }
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Trains and exports a classifier: the reference, or the compressed one.
+
+    ``custom_config["role"]`` says which. The reference is built from ``backbone`` and ``head``. The compressed one
+    is the base model, as the search left it, and the reference that came with it is its teacher.
+    """
+    config = fn_args.custom_config
+    keras.utils.set_random_seed(config["seed"])
+    transformed = tft.TFTransformOutput(fn_args.transform_output)
+    classes = [name.decode() for name in transformed.vocabulary_by_name(LABEL)]
+    teacher = None
+    if config["role"] == "reference":
+        backbone = find_backbone(config["backbone"]["name"]).build(
+            input_size=config["backbone"]["input_size"],
+            weights=config["backbone"]["weights"],
+            alpha=config["backbone"]["alpha"],
+            preprocess=True,
+        )
+        model = attach_head(backbone, len(classes), name="reference", **config["head"])
+    else:
+        model = load_keras(fn_args.base_model)
+        teacher = load_keras(fn_args.base_model, TEACHER_FILE)
+    size = model.input_shape[1]
+    options = _training_options(config["training"])
+    train_dataset, eval_dataset = (
+        picture_dataset(
+            files, size=size, batch_size=options.batch_size, classes=len(classes), shuffle_seed=shuffle_seed
+        )
+        for files, shuffle_seed in ((fn_args.train_files, config["seed"]), (fn_args.eval_files, None))
+    )
+    history = train(model, train_dataset, eval_dataset, options, teacher=teacher)
+    export_classifier(model, classes, fn_args.serving_model_dir)
+    run_dir = Path(fn_args.model_run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    (run_dir / HISTORY_FILE).write_text(json.dumps(history))
+
+
+def _training_options(values: Mapping[str, Any]) -> TrainingOptions:
+    distillation = values.get("distillation")
+    return TrainingOptions(
+        **{
+            **values,
+            "augmentation": Augmentation(**values["augmentation"]),
+            "distillation": Distillation(**distillation) if distillation else None,
+        }
+    )
+
+
+def _dense(feature: tf.Tensor | tf.SparseTensor) -> tf.Tensor:
+    """A feature of one value an Example, as ``[N]``."""
+    if isinstance(feature, tf.SparseTensor):
+        feature = tf.sparse.to_dense(feature)
+    return tf.reshape(feature, [-1])

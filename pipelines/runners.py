@@ -1,0 +1,175 @@
+"""Runs a pipeline on this machine and says what each node does."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from compressor_lib.errors import CompressorError, unknown
+
+if TYPE_CHECKING:
+    from tfx import v1 as tfx
+
+RUNNERS = ("local", "beam")
+
+
+class NodeListener:
+    """Is told of each node; does nothing by itself."""
+
+    def started(self, node: str) -> None:
+        """``node`` begins."""
+
+    def finished(self, node: str, outcome: str) -> None:
+        """``node`` ended well; ``outcome`` is ``"done"``, ``"cached"`` or ``"skipped"``."""
+
+
+class NodeFailure(Exception):
+    """A node failed; its own exception is the ``__cause__``.
+
+    Attributes:
+        node: The node's id.
+    """
+
+    def __init__(self, node: str, cause: BaseException):
+        super().__init__(f"node {node} failed: {explain(cause)}")
+        self.node = node
+
+
+def run(
+    pipeline: tfx.dsl.Pipeline, runner: str = "local", listener: NodeListener | None = None
+) -> None:
+    """Runs all nodes of a pipeline, in this process.
+
+    Args:
+        pipeline: The pipeline.
+        runner: ``"local"`` (``LocalDagRunner``) or ``"beam"`` (``BeamDagRunner``).
+        listener: Is told of each node.
+
+    Raises:
+        CompressorError: If the runner is unknown.
+        NodeFailure: If a node failed. What was finished before is kept, and cached.
+        KeyboardInterrupt: If the run was stopped; likewise.
+    """
+    if runner not in RUNNERS:
+        raise unknown("runner", runner, RUNNERS)
+    from tfx.orchestration.beam.beam_dag_runner import BeamDagRunner
+    from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+
+    dag_runner = {"local": LocalDagRunner, "beam": BeamDagRunner}[runner]
+    with _watched(listener or NodeListener()) as failures, _interrupts_seen() as interrupts:
+        try:
+            dag_runner().run(pipeline)
+        except BaseException as error:
+            # Beam hands on copies; the first exception is the one that was seen at the node itself.
+            node, cause = failures[0] if failures else ("", error)
+            if interrupts or isinstance(cause, _Stopped):
+                raise KeyboardInterrupt from None
+            if not failures:
+                raise
+            raise NodeFailure(node, cause) from cause
+
+
+class _Stopped(Exception):
+    """Ctrl-C inside an executor, as an exception that TFX records as a failed execution."""
+
+
+@contextmanager
+def _interrupts_seen() -> Iterator[list[int]]:
+    """Notes each Ctrl-C, for Beam makes a RuntimeError of one that comes inside a DoFn."""
+    seen: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield seen  # signals reach the main thread alone
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        signal.default_int_handler(number, frame)
+
+    previous = signal.signal(signal.SIGINT, note)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+@contextmanager
+def _watched(listener: NodeListener) -> Iterator[list[tuple[str, BaseException]]]:
+    """Wraps the launcher that both runners start nodes with; yields the nodes that failed."""
+    from ml_metadata.proto.metadata_store_pb2 import Execution
+    from tfx.orchestration.portable import outputs_utils
+    from tfx.orchestration.portable.launcher import Launcher
+
+    failures: list[tuple[str, BaseException]] = []
+    launch, run_executor = Launcher.launch, Launcher._run_executor
+
+    def watched_launch(self: Any) -> Any:
+        node = self._pipeline_node.node_info.id
+        listener.started(node)
+        try:
+            info = launch(self)
+            state = _state(self._mlmd_connection, info)
+            if state == Execution.FAILED:
+                # The launcher only logs it, and the run would go on without this node's outputs.
+                raise RuntimeError("its inputs could not be resolved")
+        except BaseException as error:
+            failures.append((node, error))
+            raise
+        outcomes = {Execution.COMPLETE: "done", Execution.CACHED: "cached"}
+        listener.finished(node, outcomes.get(state, "skipped"))
+        return info
+
+    def stoppable_executor(self: Any, info: Any) -> Any:
+        try:
+            return run_executor(self, info)
+        except KeyboardInterrupt as stop:
+            outputs_utils.remove_output_dirs(info.output_dict)
+            raise _Stopped("stopped by Ctrl-C") from stop
+
+    Launcher.launch, Launcher._run_executor = watched_launch, stoppable_executor
+    try:
+        yield failures
+    finally:
+        Launcher.launch, Launcher._run_executor = launch, run_executor
+
+
+def _state(connection: Any, info: Any) -> int | None:
+    """The state of an execution in ML Metadata, or None where there was none."""
+    if info is None or not info.execution_id:
+        return None
+    with connection as metadata:
+        (execution,) = metadata.store.get_executions_by_id([info.execution_id])
+    return execution.last_known_state
+
+
+def explain(error: BaseException) -> str:
+    """Tells in one line why something failed.
+
+    Args:
+        error: Any exception, also one that Beam or TFX wrapped around another.
+
+    Returns:
+        The message of the :class:`CompressorError` behind it, if there is one; else the exception's
+        type and the line of its message that says most.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, CompressorError):
+            return _without_step(str(link))
+        # A Beam worker may hand over its exception as text only.
+        told = re.findall(r"CompressorError: (.+)", str(link))
+        if told:
+            return _without_step(told[-1])
+        link = link.__cause__ or link.__context__
+    lines = [line for line in str(error).splitlines() if line.strip()] or ["no message"]
+    says_most = lines[-1] if lines[0].startswith("Traceback") else lines[0]
+    return f"{type(error).__name__}: {_without_step(says_most)}"
+
+
+def _without_step(message: str) -> str:
+    """Cuts off the step that Beam appends to messages."""
+    return re.sub(r"( \[while running '.*'\])+$", "", message).strip()

@@ -1,0 +1,443 @@
+import collections
+import hashlib
+import io
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tfx.components.example_gen import driver as stock_driver
+from tfx.components.example_gen import utils
+from tfx.orchestration import data_types
+from tfx.proto import example_gen_pb2
+from tfx.types import standard_artifacts
+from tfx.utils import proto_utils
+
+from components.image_example_gen import ImageExampleGen, encoding, folders
+from components.image_example_gen.dealing import deal
+from components.image_example_gen.driver import Driver
+from components.image_example_gen.executor import SKIPPED_FILE, Executor
+from compressor_lib.errors import CompressorError
+from compressor_lib.pictures import decode_picture
+
+SHARES = {"train": 8, "eval": 1, "test": 1}
+PRE_SPLIT = {f"{split}/{label}": 2 for split in ("train", "validation", "test") for label in "ab"}
+
+
+def properties(example_gen: ImageExampleGen, driver: type = Driver) -> dict:
+    """The execution properties that the driver hands to the executor."""
+    given = dict(example_gen.exec_properties)
+    pipeline = data_types.PipelineInfo("", "")
+    component = data_types.ComponentInfo("", "", pipeline)
+    return driver(None).resolve_exec_properties(given, pipeline, component)
+
+
+def input_config(example_gen: ImageExampleGen) -> example_gen_pb2.Input:
+    config = example_gen_pb2.Input()
+    proto_utils.json_to_proto(example_gen.exec_properties["input_config"], config)
+    return config
+
+
+def run(example_gen: ImageExampleGen, tmp_path: pathlib.Path) -> standard_artifacts.Examples:
+    examples = standard_artifacts.Examples()
+    examples.uri = str(tmp_path / "examples")
+    shutil.rmtree(examples.uri, ignore_errors=True)
+    Executor().Do({}, {"examples": [examples]}, properties(example_gen))
+    return examples
+
+
+def read(examples: standard_artifacts.Examples) -> dict[str, dict[str, tuple[str, bytes]]]:
+    """Label and encoded picture by file name by split."""
+    found: dict[str, dict[str, tuple[str, bytes]]] = collections.defaultdict(dict)
+    for file in pathlib.Path(examples.uri).glob("Split-*/*"):
+        split = found[file.parent.name.removeprefix("Split-")]
+        for record in tf.data.TFRecordDataset(str(file), "GZIP").as_numpy_iterator():
+            feature = tf.train.Example.FromString(record).features.feature
+            assert set(feature) == {"image", "label", "filename"}
+            label, name, image = (
+                feature[key].bytes_list.value[0] for key in ("label", "filename", "image")
+            )
+            assert name.decode() not in split
+            split[name.decode()] = label.decode(), image
+    return dict(found)
+
+
+class TestDeal:
+    NAMES = tuple(f"cat/{number}.jpg" for number in range(100))
+
+    @pytest.mark.parametrize(
+        ("count", "expected"),
+        [(100, (80, 10, 10)), (10, (8, 1, 1)), (19, (15, 2, 2)), (4, (2, 1, 1)), (3, (1, 1, 1))],
+    )
+    def test_counts_follow_the_shares_and_no_split_is_empty(self, count, expected):
+        counts = collections.Counter(deal(self.NAMES[:count], SHARES).values())
+        assert tuple(counts[split] for split in SHARES) == expected
+
+    def test_does_not_depend_on_the_order_of_the_names(self):
+        assert deal(self.NAMES[::-1], SHARES) == deal(self.NAMES, SHARES)
+
+    def test_deals_in_the_order_of_the_hash(self):
+        first = min(self.NAMES, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+        assert deal(self.NAMES, {"one": 1, "rest": 99})[first] == "one"
+
+
+class TestFlatFolder:
+    def test_every_class_is_split_by_the_shares(self, make_folder, tmp_path):
+        base = make_folder({"cat": 20, "dog": 10, "eel": 3})
+
+        splits = read(run(ImageExampleGen(str(base)), tmp_path))
+
+        counts = {
+            split: collections.Counter(label for label, _ in pictures.values())
+            for split, pictures in splits.items()
+        }
+        assert counts == {
+            "train": {"cat": 16, "dog": 8, "eel": 1},
+            "eval": {"cat": 2, "dog": 1, "eel": 1},
+            "test": {"cat": 2, "dog": 1, "eel": 1},
+        }
+        for label in ("cat", "dog", "eel"):
+            names = [f"{label}/{path.name}" for path in (base / label).iterdir()]
+            assert {
+                name: split
+                for split, pictures in splits.items()
+                for name, (its_label, _) in pictures.items()
+                if its_label == label
+            } == deal(names, SHARES)
+
+    def test_pictures_pass_unchanged_and_the_artifact_says_what_it_is(self, make_folder, tmp_path):
+        base = make_folder({"cat": 3, "dog": 3})
+
+        examples = run(ImageExampleGen(str(base)), tmp_path)
+
+        for pictures in read(examples).values():
+            for name, (label, image) in pictures.items():
+                assert name.split("/")[0] == label
+                assert image == (base / name).read_bytes()
+        assert json.loads(examples.split_names) == ["train", "eval", "test"]
+        assert examples.get_string_custom_property("payload_format") == "FORMAT_TF_EXAMPLE"
+        assert examples.get_int_custom_property("skipped") == 0
+        assert examples.get_string_custom_property("skipped_files") == "[]"
+
+    def test_what_is_no_picture_is_left_out(self, make_folder, tmp_path, picture_bytes):
+        base = make_folder({"cat": 3, "dog": 3})
+        (base / "cat" / "Thumbs.db").write_bytes(b"x")
+        (base / "cat" / ".DS_Store").write_bytes(b"x")
+        (base / "cat" / "._000.jpg").write_bytes(b"x")
+        (base / "cat" / "LOUD.JPEG").write_bytes(picture_bytes())
+        (base / "cat" / "nested").mkdir()
+        (base / "cat" / "nested" / "deep.jpg").write_bytes(picture_bytes())
+        (base / ".hidden").mkdir()
+        (base / "readme.txt").write_text("x")
+
+        examples = run(ImageExampleGen(str(base)), tmp_path)
+
+        names = {name for pictures in read(examples).values() for name in pictures}
+        assert {name for name in names if name.startswith("cat")} == {
+            "cat/000.jpg", "cat/001.jpg", "cat/002.jpg", "cat/LOUD.JPEG"
+        }  # fmt: skip
+        assert len(names) == 7
+        assert examples.get_int_custom_property("skipped") == 0
+
+    def test_other_splits(self, make_folder, tmp_path):
+        base = make_folder({"cat": 4, "dog": 4})
+        splits = read(run(ImageExampleGen(str(base), splits={"a": 1, "b": 1}), tmp_path))
+        assert {name: len(pictures) for name, pictures in splits.items()} == {"a": 4, "b": 4}
+
+
+class TestPreSplitFolder:
+    @pytest.mark.parametrize("name", ["eval", "val", "Validation"])
+    def test_eval_has_other_names(self, name, make_folder):
+        base = make_folder(PRE_SPLIT)
+        (base / "validation").rename(base / name)
+        splits = input_config(ImageExampleGen(str(base))).splits
+        patterns = {split.name: split.pattern for split in splits}
+        assert patterns == {"train": "train/*/*", "eval": f"{name}/*/*", "test": "test/*/*"}
+
+    def test_keeps_its_splits(self, make_folder, tmp_path):
+        base = make_folder({**PRE_SPLIT, "notes/old": 0})
+
+        splits = read(run(ImageExampleGen(str(base)), tmp_path))
+
+        for split, folder in {"train": "train", "eval": "validation", "test": "test"}.items():
+            assert set(splits[split]) == {
+                f"{folder}/{label}/00{number}.jpg" for label in "ab" for number in (0, 1)
+            }
+            assert {label for label, _ in splits[split].values()} == {"a", "b"}
+
+    def test_a_class_may_be_named_like_a_split(self, make_folder, tmp_path):
+        base = make_folder({"train": 3, "bus": 3})
+        splits = read(run(ImageExampleGen(str(base)), tmp_path))
+        assert {label for label, _ in splits["test"].values()} == {"train", "bus"}
+
+
+class TestSpans:
+    def test_the_newest_is_taken(self, make_folder, tmp_path):
+        for span in (2, 10, 9):
+            base = make_folder({f"span-{span}/{label}": 3 for label in "ab"})
+        example_gen = ImageExampleGen(str(base), span="span-{SPAN}")
+
+        splits = list(input_config(example_gen).splits)
+        _, span, version = utils.calculate_splits_fingerprint_span_and_version(str(base), splits)
+        names = set(read(run(example_gen, tmp_path))["train"])
+
+        assert (span, version) == (10, None)
+        assert names
+        assert all(name.startswith("span-10/") for name in names)
+
+    def test_a_span_that_arrives_later_is_found(self, make_folder, tmp_path):
+        base = make_folder({f"span-1/{name}": count for name, count in PRE_SPLIT.items()})
+        example_gen = ImageExampleGen(str(base), span="span-{SPAN}")
+        make_folder({f"span-2/{name}": count for name, count in PRE_SPLIT.items()})
+
+        names = set(read(run(example_gen, tmp_path))["eval"])
+
+        assert len(names) == 4
+        assert all(name.startswith("span-2/validation/") for name in names)
+
+    def test_padded_numbers_need_a_width(self, make_folder):
+        base = make_folder({"span-07/a": 3, "span-07/b": 3})
+        with pytest.raises(CompressorError, match=r"span-\{SPAN:2\}"):
+            ImageExampleGen(str(base), span="span-{SPAN}")
+        example_gen = ImageExampleGen(str(base), span="span-{SPAN:2}")
+        assert input_config(example_gen).splits[0].pattern == "span-{SPAN:2}/*/*"
+
+    @pytest.mark.parametrize("name", ["other", "span-old"])
+    def test_no_number(self, name, make_folder):
+        base = make_folder({f"{name}/a": 3, f"{name}/b": 3})
+        with pytest.raises(CompressorError, match="cannot find the newest span 'span-"):
+            ImageExampleGen(str(base), span="span-{SPAN}")
+
+
+class TestFingerprint:
+    def fingerprint(self, base: pathlib.Path, driver: type) -> str:
+        return properties(ImageExampleGen(str(base)), driver)["input_fingerprint"]
+
+    def test_sees_a_picture_that_moves_to_another_class(self, make_folder):
+        base = make_folder({"cat": 4, "dog": 3})
+        before = self.fingerprint(base, Driver)
+        stock_before = self.fingerprint(base, stock_driver.FileBasedDriver)
+        assert self.fingerprint(base, Driver) == before
+
+        (base / "cat" / "003.jpg").rename(base / "dog" / "003.jpg")
+
+        assert self.fingerprint(base, Driver) != before
+        assert self.fingerprint(base, stock_driver.FileBasedDriver) == stock_before
+
+    def test_code_version_is_an_execution_property(self, make_folder):
+        base = str(make_folder({"cat": 3, "dog": 3}))
+        one, two = (properties(ImageExampleGen(base, code_version=v)) for v in ("1", "2"))
+        assert one.pop("custom_config") != two.pop("custom_config")
+        assert one == two
+
+
+class TestUnreadablePictures:
+    @pytest.fixture
+    def base(self, make_folder) -> pathlib.Path:
+        base = make_folder({"cat": 10, "dog": 10})
+        good = (base / "cat" / "000.jpg").read_bytes()
+        (base / "cat" / "corrupt.jpg").write_bytes(good[: len(good) // 2])
+        (base / "cat" / "empty.png").write_bytes(b"")
+        (base / "dog" / "folder.png").mkdir()
+        (base / "dog" / "bytes.gif").write_bytes(b"\0" * 99)
+        (base / "dog" / "text.jpg").write_text("no picture")
+        return base
+
+    def test_are_skipped_counted_and_named(self, base, tmp_path, caplog):
+        examples = run(ImageExampleGen(str(base), max_bad_share=0.2), tmp_path)
+
+        bad = ["cat/corrupt.jpg", "cat/empty.png"]
+        bad += ["dog/bytes.gif", "dog/folder.png", "dog/text.jpg"]
+        assert examples.get_int_custom_property("skipped") == 5
+        assert json.loads(examples.get_string_custom_property("skipped_files")) == bad
+        lines = (pathlib.Path(examples.uri) / SKIPPED_FILE).read_text().splitlines()
+        reasons = {one["file"]: one["reason"] for one in map(json.loads, lines)}
+        assert sorted(reasons) == bad
+        assert reasons["cat/empty.png"] == "empty file"
+        assert reasons["dog/text.jpg"] == "not a picture"
+        assert "truncated" in reasons["cat/corrupt.jpg"].lower()
+        assert all(name in caplog.text for name in bad)
+        assert {name: len(pictures) for name, pictures in read(examples).items()} == {
+            "train": 16, "eval": 2, "test": 2
+        }  # fmt: skip
+
+    def test_too_many_are_refused_and_no_split_is_left(self, base, tmp_path):
+        (base / "dog" / "zero.jpg").write_bytes(b"")
+        with pytest.raises(CompressorError) as error:
+            run(ImageExampleGen(str(base), max_bad_share=0.2), tmp_path)
+        message = str(error.value)
+        assert message.startswith("6 of 26 pictures")
+        assert "max_bad_share 0.2" in message
+        assert "cat/corrupt.jpg" in message
+        assert "dog/text.jpg" in message
+        assert "dog/zero.jpg" not in message
+        assert not list((tmp_path / "examples").glob("Split-*"))
+
+    @pytest.mark.parametrize("layout", [{"a": 3, "b": 4}, PRE_SPLIT])
+    def test_a_class_that_loses_too_many_is_refused(self, layout, make_folder, tmp_path):
+        base = make_folder(layout)
+        for path in base.glob("**/a/*.jpg" if "a" in layout else "test/a/*.jpg"):
+            path.write_bytes(b"")
+        with pytest.raises(CompressorError, match=r"class 'a' has 0 readable picture\(s\)"):
+            run(ImageExampleGen(str(base), max_bad_share=1), tmp_path)
+
+
+class TestLinks:
+    def test_that_lead_out_are_skipped(self, make_folder, tmp_path, picture_bytes):
+        outside = tmp_path / "outside"
+        outside.mkdir()
+        (outside / "secret.jpg").write_bytes(picture_bytes())
+        base = make_folder({"cat": 3, "dog": 3})
+        (base / "cat" / "link.jpg").symlink_to(outside / "secret.jpg")
+        (base / "cat" / "inside.jpg").symlink_to(base / "dog" / "000.jpg")
+        (base / "eel").symlink_to(outside)
+
+        with pytest.raises(CompressorError, match="class 'eel' has 0 readable"):
+            run(ImageExampleGen(str(base), splits={"train": 1}, max_bad_share=1), tmp_path)
+        (base / "eel").unlink()
+        examples = run(ImageExampleGen(str(base), max_bad_share=1), tmp_path)
+
+        assert examples.get_string_custom_property("skipped_files") == '["cat/link.jpg"]'
+        assert "cat/inside.jpg" in {name for one in read(examples).values() for name in one}
+
+    def test_that_lead_nowhere_are_named(self, make_folder):
+        base = make_folder({"cat": 3, "dog": 3})
+        (base / "cat" / "gone.jpg").symlink_to(base / "nowhere")
+        with pytest.raises(
+            CompressorError, match=r"cannot be found: .*/cat/gone\.jpg; No such file"
+        ):
+            properties(ImageExampleGen(str(base)))
+
+    def test_the_data_folder_itself_may_be_one(self, make_folder, tmp_path):
+        base = make_folder({"cat": 3, "dog": 3})
+        (tmp_path / "link").symlink_to(base)
+        examples = run(ImageExampleGen(str(tmp_path / "link")), tmp_path)
+        assert examples.get_int_custom_property("skipped") == 0
+
+
+class TestRefused:
+    def test_missing_folder(self, tmp_path):
+        with pytest.raises(CompressorError, match=r"nowhere' does not exist\. Give a folder"):
+            ImageExampleGen(str(tmp_path / "nowhere"))
+
+    def test_folder_that_cannot_be_listed(self, make_folder, monkeypatch):
+        base = str(make_folder({"cat": 3}))
+
+        def refuse(path):
+            raise tf.errors.PermissionDeniedError(None, None, "no permission")
+
+        monkeypatch.setattr(folders.fileio, "listdir", refuse)
+        with pytest.raises(CompressorError, match=r"pictures' cannot be listed: no permission"):
+            ImageExampleGen(base)
+
+    def test_no_class_folders(self, tmp_path, picture_bytes):
+        (tmp_path / "a.jpg").write_bytes(picture_bytes())
+        with pytest.raises(CompressorError, match="has no class folders"):
+            ImageExampleGen(str(tmp_path))
+
+    def test_split_is_missing(self, make_folder):
+        base = make_folder({"train/a": 1, "train/b": 1, "test/a": 1, "test/b": 1})
+        with pytest.raises(CompressorError, match="Add a folder 'eval' or 'validation' or 'val'"):
+            ImageExampleGen(str(base))
+
+    def test_split_is_there_twice(self, make_folder):
+        base = make_folder({**PRE_SPLIT, "val/a": 2, "val/b": 2})
+        with pytest.raises(CompressorError, match="more than once: validation, val"):
+            ImageExampleGen(str(base))
+
+    @pytest.mark.parametrize("splits", [{}, {"train": 8, "eval": 0}])
+    def test_shares(self, splits, make_folder):
+        with pytest.raises(CompressorError, match="shares of 1 or more"):
+            ImageExampleGen(str(make_folder({"a": 3, "b": 3})), splits=splits)
+
+    def test_max_bad_share(self, make_folder):
+        with pytest.raises(CompressorError, match=r"max_bad_share 5 is outside 0\.\.1"):
+            ImageExampleGen(str(make_folder({"a": 3, "b": 3})), max_bad_share=5)
+
+    @pytest.mark.parametrize(
+        ("layout", "message"),
+        [
+            ({"cat": 3, "dog": 0}, r"class folder '.*/pictures/dog' holds no pictures"),
+            ({"cat": 5}, "single class, 'cat'"),
+            ({"cat": 5, "dog": 2}, r"class 'dog' has 2 picture\(s\), and needs one for each of "),
+            ({**PRE_SPLIT, "test/c": 2}, "class 'c' is in split 'test' but not in split 'train'"),
+            ({**PRE_SPLIT, "train/c": 2}, "class 'c' is in split 'train' but not in split 'eval'"),
+            ({**PRE_SPLIT, "test/c": 0}, r"class folder '.*/test/c' holds no pictures"),
+        ],
+    )
+    def test_pictures(self, layout, message, make_folder, tmp_path):
+        base = make_folder(layout)
+        with pytest.raises(CompressorError, match=message):
+            run(ImageExampleGen(str(base)), tmp_path)
+        assert not (tmp_path / "examples").exists()
+
+
+class TestDecodable:
+    @pytest.mark.parametrize(
+        ("kind", "mode"),
+        [
+            ("JPEG", "RGB"), ("JPEG", "L"), ("JPEG", "CMYK"), ("PNG", "RGB"), ("PNG", "RGBA"),
+            ("PNG", "L"), ("PNG", "LA"), ("PNG", "P"), ("PNG", "1"), ("GIF", "P"),
+        ],
+    )  # fmt: skip
+    def test_what_tensorflow_reads_is_unchanged(self, kind, mode, picture_bytes):
+        encoded = picture_bytes(kind, mode)
+        assert encoding.decodable(encoded) == encoded
+        assert decode_picture(tf.constant(encoded), 6).shape == (6, 6, 3)
+
+    @pytest.mark.parametrize(
+        ("kind", "mode"),
+        [
+            ("BMP", "RGB"), ("BMP", "RGBA"), ("BMP", "L"), ("BMP", "P"), ("BMP", "1"),
+            ("WEBP", "RGB"), ("TIFF", "RGBA"),
+        ],
+    )  # fmt: skip
+    def test_the_rest_becomes_png_with_the_same_colours(self, kind, mode, picture_bytes):
+        encoded = picture_bytes(kind, mode)
+        png = encoding.decodable(encoded)
+        expected = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))
+        np.testing.assert_array_equal(tf.io.decode_png(png), expected)
+
+    def test_an_animation_is_read(self):
+        frames = [Image.new("RGB", (6, 6), color) for color in ("red", "green", "blue")]
+        file = io.BytesIO()
+        frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
+        picture = decode_picture(tf.constant(encoding.decodable(file.getvalue())), 6)
+        np.testing.assert_array_equal(picture[0, 0], [255, 0, 0])
+
+    @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
+    def test_a_cut_file_is_unreadable(self, kind, picture_bytes):
+        encoded = picture_bytes(kind)
+        with pytest.raises(encoding.UnreadablePicture):
+            encoding.decodable(encoded[: len(encoded) // 2])
+
+    def test_formats_that_start_programs_are_not_opened(self):
+        postscript = io.BytesIO()
+        Image.new("RGB", (4, 4)).save(postscript, "EPS")
+        with pytest.raises(encoding.UnreadablePicture, match="not a picture"):
+            encoding.decodable(postscript.getvalue())
+
+
+def test_component_spec(make_folder):
+    base = str(make_folder({"cat": 3, "dog": 3}))
+    example_gen = ImageExampleGen(base, splits=SHARES, max_bad_share=0.1, code_version="abc")
+
+    assert example_gen.outputs["examples"].type is standard_artifacts.Examples
+    given = example_gen.exec_properties
+    assert given["input_base"] == base
+    assert input_config(example_gen) == example_gen_pb2.Input(
+        splits=[example_gen_pb2.Input.Split(name="pictures", pattern="*/*")]
+    )
+    output_config = json.loads(given["output_config"])
+    assert output_config["split_config"]["splits"] == [
+        {"name": name, "hash_buckets": share} for name, share in SHARES.items()
+    ]
+    assert json.loads(given["custom_config"]) == {
+        "custom_config": {
+            "@type": "type.googleapis.com/google.protobuf.Struct",
+            "value": {"max_bad_share": 0.1, "code_version": "abc"},
+        }
+    }

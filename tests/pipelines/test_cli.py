@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import types
+
+import pytest
+from typer.testing import CliRunner
+
+import pipelines.results
+import pipelines.runners
+from compressor_lib.errors import CompressorError
+from pipelines import cli
+from pipelines.results import ModelFigures, Results
+from pipelines.runners import NodeFailure
+
+CONFIG = """
+name: tiny
+data: {source: folder, path: %s}
+backbone: {name: MobileNetV2, weights: none}
+"""
+
+
+def figures(blessed: bool) -> Results:
+    return Results(
+        reference=ModelFigures(0.95, 1_000_000, 4_000_000, 8.0),
+        compressed=ModelFigures(0.80, 250_000, 1_000_000, 2.0),
+        blessed=blessed,
+        pushed_path="/served/7" if blessed else None,
+        reasons=[] if blessed else ["accuracy fell by 15 points, 2 at most"],
+    )
+
+
+class Stage:
+    """Stands in for what the command line calls: the pipeline, its run and its results."""
+
+    def __init__(self, monkeypatch, folder):
+        self.folder = folder
+        self.config = folder / "config.yaml"
+        self.output = folder / "out"
+        self.created: dict[str, object] = {}
+        self.blessed = True
+        self.failure: BaseException | None = None
+        (folder / "pictures").mkdir()
+        self.config.write_text(CONFIG % (folder / "pictures"))
+        module = types.ModuleType("pipelines.pipeline")
+        module.create_pipeline = self._create  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "pipelines.pipeline", module)
+        monkeypatch.setattr(pipelines.runners, "run", self._run)
+        monkeypatch.setattr(
+            pipelines.results, "collect", lambda *_: figures(self.blessed), raising=False
+        )
+
+    def _create(self, config, **arguments):
+        self.created = {"config": config, **arguments}
+        return types.SimpleNamespace(components=[1, 2])
+
+    def _run(self, pipeline, runner, listener):
+        self.created["runner"] = runner
+        listener.started("Transform")
+        os.write(1, b"noise of C++\n")
+        print("noise of Python")
+        logging.getLogger("components.x").info("shard 1 of 2")
+        if self.failure:
+            raise self.failure
+        listener.finished("Transform", "done")
+
+    def invoke(self, *arguments):
+        common = ["run", "--config", str(self.config), "--output", str(self.output)]
+        return CliRunner().invoke(cli.app, [*common, *arguments])
+
+
+@pytest.fixture
+def stage(monkeypatch, tmp_path):
+    return Stage(monkeypatch, tmp_path)
+
+
+def test_run_shows_nodes_table_verdict_and_where_it_was_pushed(stage):
+    result = stage.invoke()
+    assert result.exit_code == 0, result.output
+    assert "[1/2] Transform" in result.output
+    assert "shard 1 of 2" in result.output
+    assert "-75.0%" in result.output
+    assert result.output.rstrip().endswith("blessed\npushed to /served/7")
+
+
+def test_run_sends_noise_to_the_log(stage):
+    result = stage.invoke()
+    assert "noise of" not in result.output
+    (log,) = (stage.output / "logs").iterdir()
+    assert "noise of C++" in log.read_text()
+    assert "noise of Python" in log.read_text()
+    assert str(log) in result.output
+
+
+def test_run_hands_the_pipeline_its_places(stage):
+    other = stage.folder / "12"  # a name that YAML alone would read as a number
+    other.mkdir()
+    result = stage.invoke("--data", str(other), "--runner", "beam", "--set", "search.tau=0.3")
+    assert result.exit_code == 0, result.output
+    created = stage.created
+    assert created["config"].search.tau == 0.3
+    assert created["runner"] == "beam"
+    assert created["data_path"] == str(other)
+    assert created["pipeline_root"] == str(stage.output / "pipeline_root")
+    assert created["metadata_path"] == str(stage.output / "metadata.sqlite")
+    assert created["serving_directory"] == str(stage.output / "serving")
+    assert len(created["code_version"]) == 16
+
+
+def test_run_writes_the_digits_into_the_output(stage):
+    stage.config.write_text("{name: d, data: {source: digits}, backbone: {name: MobileNetV2}}")
+    assert stage.invoke().exit_code == 0
+    assert stage.created["data_path"] == str(stage.output / "data")
+    assert len(list((stage.output / "data").iterdir())) == 10
+
+
+@pytest.mark.parametrize(("arguments", "status"), [((), 0), (("--fail-on-gate",), 3)])
+def test_a_model_that_is_not_blessed_is_told(stage, arguments, status):
+    stage.blessed = False
+    result = stage.invoke(*arguments)
+    assert result.exit_code == status
+    assert "not blessed: nothing was pushed\n  accuracy fell by 15 points" in result.output
+
+
+def test_fail_on_gate_lets_a_blessed_model_pass(stage):
+    assert stage.invoke("--fail-on-gate").exit_code == 0
+
+
+def test_a_failing_node_is_named_with_the_log(stage):
+    cause = CompressorError("class 'cat' has no pictures: add some")
+    stage.failure = NodeFailure("ImageExampleGen", cause)
+    result = stage.invoke()
+    assert result.exit_code == 1
+    (log,) = (stage.output / "logs").iterdir()
+    assert result.stderr == (
+        f"error: node ImageExampleGen failed: class 'cat' has no pictures: add some\nlog: {log}\n"
+    )
+    assert "Traceback" in log.read_text()
+
+
+def test_any_other_failure_is_one_line(stage):
+    stage.failure = OSError(28, "No space left on device")
+    result = stage.invoke()
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: OSError: [Errno 28] No space left on device\nlog: ")
+
+
+def test_ctrl_c_says_how_to_go_on(stage):
+    stage.failure = KeyboardInterrupt()
+    result = stage.invoke()
+    assert result.exit_code == 130
+    assert result.stderr == ("stopped; what was finished is kept; run the same command to go on\n")
+
+
+def test_wrong_input_is_told_before_anything_is_written(stage):
+    result = stage.invoke("--set", "search.tau=2")
+    assert result.exit_code == 2
+    assert result.stderr == f"error: {stage.config}: search.tau is 2: it must be at most 1.\n"
+    assert not stage.output.exists()
+
+
+def test_missing_data_folder_is_told(stage):
+    result = stage.invoke("--data", str(stage.folder / "nowhere"))
+    assert result.exit_code == 2
+    assert "nowhere', which is not a folder" in result.stderr
+
+
+def test_output_in_the_way_of_a_file_is_told(stage):
+    stage.output.write_text("a file")
+    result = stage.invoke()
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: output '{stage.output}' cannot be written to")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_output_without_permission_is_told(stage):
+    stage.output.mkdir(mode=0o500)
+    result = stage.invoke()
+    assert result.exit_code == 2
+    assert "cannot be written to (Permission denied)" in result.stderr
+
+
+def test_remote_output_is_refused(stage):
+    result = stage.invoke("--output", "gs://bucket/run")
+    assert result.exit_code == 2
+    assert "is not on this machine" in result.stderr
+
+
+def test_validate(stage):
+    arguments = ["validate", "--config", str(stage.config)]
+    right = CliRunner().invoke(cli.app, arguments)
+    assert (right.exit_code, right.output) == (0, f"{stage.config} is right.\n")
+    wrong = CliRunner().invoke(cli.app, [*arguments, "--set", "backbone.name=MobilNet"])
+    assert wrong.exit_code == 2
+    assert "Did you mean 'MobileNet'?" in wrong.stderr
+
+
+def test_backbones_lists_sizes_parameters_and_connections(monkeypatch):
+    from compressor_lib import backbones
+
+    few = {name: backbones.BACKBONES[name] for name in ("MobileNet", "MobileNetV2")}
+    monkeypatch.setattr(backbones, "BACKBONES", few)
+    result = CliRunner().invoke(cli.app, ["backbones"])
+    assert result.exit_code == 0, result.output
+    rows = [line.split() for line in result.output.splitlines()]
+    assert ["│", "MobileNet", "│", "224", "│", "3,228,864", "│", "23", "│"] in rows
+    assert ["│", "MobileNetV2", "│", "224", "│", "2,257,984", "│", "31", "│"] in rows
+
+
+@pytest.mark.parametrize("command", [["--help"], ["validate", "--config", "examples/digits.yaml"]])
+def test_light_commands_import_nothing_heavy(command):
+    script = (
+        "import sys\n"
+        "from pipelines.cli import app\n"
+        f"app({command!r}, standalone_mode=False)\n"
+        "heavy = {'tensorflow', 'tfx', 'keras', 'apache_beam', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        cwd=os.path.dirname(os.path.dirname(pipelines.results.__file__)),
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from compressor_lib.errors import CompressorError
+from pipelines.config import Retraining, Training, load_config
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SMALLEST = {"name": "tiny", "data": {"source": "digits"}, "backbone": {"name": "MobileNetV2"}}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def _write(values: object) -> Path:
+        path = tmp_path / "config.yaml"
+        path.write_text(values if isinstance(values, str) else yaml.safe_dump(values))
+        return path
+
+    return _write
+
+
+def refusal(path: Path, *overrides: str) -> str:
+    with pytest.raises(CompressorError) as caught:
+        load_config(path, overrides)
+    return str(caught.value)
+
+
+def test_smallest_config_is_filled_with_defaults(write):
+    config = load_config(write(SMALLEST))
+    assert config.search.tau == 0.8
+    assert config.output == os.path.abspath("runs/tiny")
+    assert config.data_path == os.path.join(config.output, "data")
+    assert config.serving_directory == os.path.join(config.output, "serving")
+    assert config.retrain.distillation.temperature == 2.0
+
+
+def test_paths_are_read_from_the_current_directory(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cats").mkdir()
+    (tmp_path / "w.h5").touch()
+    config = load_config(
+        write(SMALLEST),
+        [
+            "data={source: folder, path: cats}",
+            "backbone.weights=w.h5",
+            "output=out",
+            "push.directory=served",
+        ],
+    )
+    assert config.data_path == str(tmp_path / "cats")
+    assert config.backbone.weights == str(tmp_path / "w.h5")
+    assert config.metadata_path == str(tmp_path / "out" / "metadata.sqlite")
+    assert config.serving_directory == str(tmp_path / "served")
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("name=Bad Name", "name is 'Bad Name': it must be small letters"),
+        ("name=2024", "name is 2024: it must be text"),
+        ("seed=-1", "seed is -1: it must be at least 0."),
+        ("head=", "head is empty: it must be a section of fields."),
+        ("tau=0.5", "tau is no field. Did you mean search.tau?"),
+        ("serch.tau=0.5", "serch is no field. Did you mean search?"),
+        ("search.tua=0.5", "search.tua is no field. Did you mean search.tau?"),
+        ("data.source=foldr", "data.source is 'foldr': it must be 'folder', 'tfrecord' or"),
+        ("data.source=folder", "data.path is missing: source folder needs a folder"),
+        ("data={source: folder, path: no/such}", "which is not a folder"),
+        ("data.path=.", "data.path is set, but the digits are embedded"),
+        ("data.span=latest", "data.span is 'latest': it must hold {SPAN}"),
+        ("data.splits.eval=0", "data.splits.eval is 0: it must be more than 0."),
+        ("data.max_bad_share=2", "data.max_bad_share is 2: it must be at most 1."),
+        ("backbone.name=MobilNetV2", "Did you mean 'MobileNetV2'?"),
+        ("backbone={}", "backbone.name is missing."),
+        ("backbone.input_size=31", "backbone.input_size is 31: it must be at least 32."),
+        ("backbone.input_size=48.5", "backbone.input_size is 48.5: it must be a whole number."),
+        ("backbone={name: EfficientNetB0, alpha: 0.5}", "EfficientNetB0 has no width multiplier"),
+        ("backbone.weights=none.h5", "which is no file"),
+        ("head.dropout=1", "head.dropout is 1: it must be below 1."),
+        ("reference.epochs=many", "reference.epochs is 'many': it must be a whole number."),
+        ("reference={head_epochs: 0, epochs: 0}", "reference has head_epochs and epochs of 0"),
+        ("reference.distillation.weight=1", "Did you mean retrain.distillation?"),
+        ("reference.augmentation.flip=maybe", "flip is 'maybe': it must be true or false."),
+        ("retrain.distillation.weight=1.5", "retrain.distillation.weight is 1.5"),
+        ("retrain.distillation=", "retrain.distillation is empty: it must be a section"),
+        ("translators.held_out=1", "translators.held_out is 1: it must be below 1."),
+        ("search.tau=1.5", "search.tau is 1.5: it must be at most 1."),
+        ("search.tau=.nan", "search.tau is nan: it must be a finite number."),
+        ("search.tuner=hyperbnd", "Did you mean 'hyperband'?"),
+        ("search.connections=everything", "search.connections is 'everything': choose published"),
+        ("search.connections=[53, 151]", "search.connections is [53, 151]: choose published"),
+        ("search.connections=[]", "search.connections is []: choose published"),
+        ("search.head_units=[]", "search.head_units is []: it must be a list that is not empty."),
+        ("search.head_units=[-1]", "search.head_units[0] is -1: it must be at least 0."),
+        ("gate.baseline=none", "gate.baseline is 'none': it must be 'reference' or 'blessed'."),
+        ("gate.max_drop=-0.1", "gate.max_drop is -0.1: it must be at least 0."),
+        ("beam_pipeline_args=--x", "beam_pipeline_args is '--x': it must be a list."),
+    ],
+)
+def test_a_wrong_field_gets_one_line_that_names_it(write, override, expected):
+    message = refusal(write(SMALLEST), override)
+    assert expected in message
+    assert "\n" not in message
+
+
+def test_all_wrong_fields_are_told_at_once(write):
+    message = refusal(write({**SMALLEST, "seed": "x"}), "search.tau=2", "gaet.min_accuracy=0.5")
+    assert message.splitlines()[0].endswith("has 3 wrong fields:")
+    assert len(message.splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("search.tau", "has another form than section.field=value"),
+        ("=3", "has another form"),
+        ("search..tau=3", "has another form"),
+        ("seed.x=3", "'seed' is a value, not a section"),
+        ("search.tau=[", "the value is not YAML"),
+    ],
+)
+def test_a_wrong_override_is_refused(write, override, expected):
+    message = refusal(write({**SMALLEST, "seed": 1}), override)
+    assert override in message
+    assert expected in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [("name: [", "is not YAML"), ("", "holds no fields"), ("- a\n- b", "holds no fields")],
+)
+def test_a_file_that_is_no_mapping_is_refused(write, content, expected):
+    assert expected in refusal(write(content))
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path):
+    assert "does not exist" in refusal(tmp_path / "none.yaml")
+    assert "cannot be read" in refusal(tmp_path)
+    (tmp_path / "picture.yaml").write_bytes(b"\xff\xd8\xff")
+    assert "cannot be read" in refusal(tmp_path / "picture.yaml")
+
+
+def test_overrides_are_yaml_and_the_last_one_counts(write):
+    config = load_config(
+        write(SMALLEST),
+        [
+            "search.connections=53,151",
+            "search.head_units=[0, 64]",
+            "search.tau=0.1",
+            "search.tau=1e-1",
+            "search.tau=0.3",
+            "reference.learning_rate=1e-3",
+        ],
+    )
+    assert config.search.connections == ["53,151"]
+    assert config.search.head_units == [0, 64]
+    assert config.search.tau == 0.3
+    assert config.reference.learning_rate == 1e-3
+
+
+def test_remote_paths_are_left_alone(write):
+    config = load_config(write(SMALLEST), ["data={source: tfrecord, path: 'gs://bucket/x'}"])
+    assert config.data_path == "gs://bucket/x"
+
+
+def test_training_sections_mirror_the_librarys_options():
+    from compressor_lib.training import TrainingOptions
+
+    names = {field.name for field in dataclasses.fields(TrainingOptions)}
+    assert set(Retraining.model_fields) == names
+    assert set(Training.model_fields) == names - {"distillation"}
+    assert Training().options() == TrainingOptions()
+    options = Retraining.model_validate({"epochs": 3, "distillation": {"weight": 0.7}}).options()
+    assert options.epochs == 3
+    assert options.distillation is not None
+    assert options.distillation.weight == 0.7
+
+
+def test_every_field_is_described():
+    from pipelines.config import Section
+
+    undescribed = [
+        f"{section.__name__}.{name}"
+        for section in Section.__subclasses__() + Training.__subclasses__()
+        for name, field in section.model_fields.items()
+        if not field.description and not isinstance(field.annotation, type(Section))
+    ]
+    assert undescribed == []
+
+
+@pytest.mark.parametrize("name", ["digits", "pictures", "tfrecords"])
+def test_the_examples_are_right(name, tmp_path):
+    overrides = [] if name == "digits" else [f"data.path={tmp_path}"]
+    assert load_config(EXAMPLES / f"{name}.yaml", overrides).name == name

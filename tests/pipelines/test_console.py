@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import io
+import logging
+import os
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+
+from pipelines.console import Display, captured
+
+NOISY = """
+import logging, os, sys, warnings
+from pathlib import Path
+from pipelines.console import captured
+print("before")
+with captured(Path(sys.argv[1]), verbose=len(sys.argv) > 2) as console:
+    kept = sys.__stdout__
+    print("from print")
+    kept.write("from a kept stream\\n")
+    os.write(1, b"from descriptor 1\\n")
+    os.write(2, b"from descriptor 2\\n")
+    warnings.warn("from warnings")
+    logging.getLogger("any").info("from logging")
+    from absl import logging as absl_logging
+    absl_logging.info("from absl")
+    console.print("for people")
+print("after")
+"""
+NOISE = (
+    "from print",
+    "from a kept stream",
+    "from descriptor 1",
+    "from descriptor 2",
+    "from warnings",
+    "from logging",
+    "from absl",
+)
+
+
+def run_noisy(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", NOISY, *arguments], capture_output=True, text=True, check=True
+    )
+
+
+def test_noise_goes_to_the_log_and_the_screen_is_kept(tmp_path):
+    done = run_noisy(str(tmp_path / "log"))
+    assert done.stdout == "before\nfor people\nafter\n"
+    assert done.stderr == ""
+    log = (tmp_path / "log").read_text()
+    assert [words for words in NOISE if words not in log] == []
+
+
+def test_verbose_shows_all_and_still_logs(tmp_path):
+    done = run_noisy(str(tmp_path / "log"), "verbose")
+    assert [words for words in NOISE if words not in done.stdout + done.stderr] == []
+    assert "for people" in done.stdout
+    assert "from absl" in (tmp_path / "log").read_text()
+
+
+def test_everything_is_put_back_and_the_traceback_logged(tmp_path, capfd):
+    streams, handlers = (sys.stdout, sys.stderr), logging.getLogger().handlers[:]
+    with pytest.raises(RuntimeError, match="boom"), captured(tmp_path / "log"):
+        raise RuntimeError("boom")
+    assert (sys.stdout, sys.stderr) == streams
+    assert logging.getLogger().handlers == handlers
+    os.write(1, b"back again\n")
+    assert capfd.readouterr().out == "back again\n"
+    assert "Traceback" in (tmp_path / "log").read_text()
+
+
+def show(terminal: bool) -> str:
+    stream = io.StringIO()
+    console = Console(
+        file=stream, force_terminal=terminal, width=60, color_system=None, highlight=False
+    )
+    logger = logging.getLogger("compressor_lib.some_module")
+    logger.setLevel(logging.INFO)
+    with Display(console) as display:
+        display.total = 2
+        display.started("Transform")
+        logger.info("picture %d of 9\nmore", 3)
+        logging.getLogger("other").warning("noise")
+        display._live.refresh()
+        display.finished("Transform", "done")
+        display.started("Pusher")
+        display.finished("Pusher", "cached")
+    logger.info("after")
+    return stream.getvalue()
+
+
+def test_plain_lines_without_a_terminal():
+    lines = show(terminal=False).splitlines()
+    assert lines[0] == "[1/2] Transform ..."
+    assert lines[1] == "    picture 3 of 9"
+    assert lines[2].startswith("[1/2] Transform ")
+    assert lines[2].endswith("0.0 s")
+    assert lines[3:] == ["[2/2] Pusher ...", f"[2/2] {'Pusher':<28} cached"]
+
+
+def test_live_line_on_a_terminal():
+    shown = show(terminal=True)
+    assert "[1/2] Transform  0 s  picture 3 of 9" in shown
+    assert f"[2/2] {'Pusher':<28} cached" in shown
+    assert "noise" not in shown
+    assert "after" not in shown

@@ -1,0 +1,118 @@
+# No `from __future__ import annotations`: TFX's decorator reads the annotations themselves.
+import signal
+
+import apache_beam as beam
+import pytest
+from tfx import v1 as tfx
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.orchestration.portable.launcher import Launcher
+from tfx.types.standard_artifacts import Model
+
+from compressor_lib.errors import CompressorError
+from pipelines.runners import NodeFailure, NodeListener, explain, run
+
+
+@component
+def First(model: OutputArtifact[Model]):
+    (tfx.dsl.io.fileio.open(f"{model.uri}/file", "w")).close()
+
+
+def _refuse(_: int) -> None:
+    raise CompressorError("the picture 'x.jpg' is bad: take it out")
+
+
+@component
+def Second(model: InputArtifact[Model], out: OutputArtifact[Model], how: Parameter[str]):
+    tfx.dsl.io.fileio.open(f"{out.uri}/half", "w").close()
+    if how == "refuse":
+        _refuse(0)
+    if how == "refuse in beam":
+        with beam.Pipeline() as pipeline:
+            _ = pipeline | beam.Create([1]) | beam.Map(_refuse)
+    if how == "break":
+        raise KeyError("missing")
+    if how == "stop":
+        signal.raise_signal(signal.SIGINT)
+    if how == "stop in beam":
+        with beam.Pipeline() as pipeline:
+            _ = pipeline | beam.Create([signal.SIGINT]) | beam.Map(signal.raise_signal)
+
+
+class Record(NodeListener):
+    def __init__(self):
+        self.events: list[tuple[str, ...]] = []
+
+    def started(self, node):
+        self.events.append((node,))
+
+    def finished(self, node, outcome):
+        self.events.append((node, outcome))
+
+
+@pytest.fixture(params=["local", "beam"])
+def run_with(request, tmp_path):
+    def _run(how: str = "") -> list[tuple[str, ...]]:
+        first = First()
+        pipeline = tfx.dsl.Pipeline(
+            pipeline_name="small",
+            pipeline_root=str(tmp_path / "root"),
+            components=[first, Second(model=first.outputs["model"], how=how)],
+            enable_cache=True,
+            metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+                str(tmp_path / "metadata.sqlite")
+            ),
+        )
+        record = Record()
+        run(pipeline, request.param, record)
+        return record.events
+
+    return _run
+
+
+def test_nodes_are_told_as_done_then_cached(run_with):
+    launch = Launcher.launch
+    assert run_with() == [("First",), ("First", "done"), ("Second",), ("Second", "done")]
+    assert run_with() == [("First",), ("First", "cached"), ("Second",), ("Second", "cached")]
+    assert Launcher.launch is launch
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("refuse", "node Second failed: the picture 'x.jpg' is bad: take it out"),
+        ("refuse in beam", "node Second failed: the picture 'x.jpg' is bad: take it out"),
+        ("break", "node Second failed: KeyError: 'missing'"),
+    ],
+)
+def test_a_failure_names_the_node_and_the_cause(run_with, how, message):
+    with pytest.raises(NodeFailure) as caught:
+        run_with(how)
+    assert str(caught.value) == message
+    assert caught.value.node == "Second"
+
+
+@pytest.mark.parametrize("how", ["stop", "stop in beam"])
+def test_stopping_leaves_nothing_half_written_and_the_next_run_goes_on(run_with, tmp_path, how):
+    with pytest.raises(KeyboardInterrupt):
+        run_with(how)
+    assert list((tmp_path / "root" / "Second").rglob("half")) == []
+    assert run_with() == [("First",), ("First", "cached"), ("Second",), ("Second", "done")]
+
+
+def test_unknown_runner_is_refused():
+    with pytest.raises(CompressorError, match=r"unknown runner 'loacl'\. Did you mean 'local'"):
+        run(None, "loacl")
+
+
+def test_explain_finds_the_cause_behind_wrappers():
+    wrapper = RuntimeError("wrapped")
+    wrapper.__cause__ = CompressorError("bad: fix it [while running 'Map(f)']")
+    assert explain(wrapper) == "bad: fix it"
+    text = "Traceback (most recent call last):\n  File\ncompressor_lib.errors.CompressorError: bad"
+    assert explain(RuntimeError(text)) == "bad"
+    assert explain(RuntimeError("Traceback (most):\n  x\nOSError: disk")) == (
+        "RuntimeError: OSError: disk"
+    )
+    assert explain(ValueError("one\ntwo")) == "ValueError: one"
+    assert explain(ValueError()) == "ValueError: no message"
