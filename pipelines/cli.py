@@ -183,18 +183,11 @@ def _run(config: Config, runner: str, shown: Display) -> Results:
     from pipelines import results
     from pipelines.pipeline import create_pipeline
 
-    pipeline = create_pipeline(
-        config,
-        pipeline_root=config.pipeline_root,
-        metadata_path=config.metadata_path,
-        serving_directory=config.serving_directory,
-        data_path=config.data_path,
-        code_version=code_version(),
-    )
+    pipeline = create_pipeline(config, code_version=code_version())
     shown.total = len(pipeline.components)
     runners.run(pipeline, runner, shown)
     shown.begin("measuring both models")
-    return results.collect(Path(config.output), config.name)
+    return results.collect(config)
 
 
 def _tell(results: Results) -> None:
