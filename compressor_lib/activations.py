@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import keras
 
 from compressor_lib.connections import Connection
-from compressor_lib.graph import LayerGraph
 from compressor_lib.translators import TranslatorSpec
 
 
@@ -41,7 +40,6 @@ def tapped(base: keras.Model, connections: Sequence[Connection], *, targets: boo
         ``[N, channels]``. It stops at the deepest layer that is tapped, and is compiled for
         ``predict_on_batch``.
     """
-    graph = LayerGraph.of(base)
     taps: dict[str, keras.KerasTensor] = {}
     for connection in connections:
         name = source_tap(base, connection)
@@ -53,8 +51,7 @@ def tapped(base: keras.Model, connections: Sequence[Connection], *, targets: boo
                 spec = TranslatorSpec.of(base, connection)
                 taps[name] = spec.pool(name=None)(a) if spec.pools else a
         if targets and connection.b is not None:
-            (producer,) = graph.producers[connection.b]
-            taps[target_tap(connection)] = base.get_layer(producer).output
+            taps[target_tap(connection)] = base.get_layer(connection.b).input
     model = keras.Model(base.input, taps)
     model.compile(jit_compile=False)
     return model

@@ -31,6 +31,7 @@ class Backbone:
         parameters: Parameters without top, at ``alpha=1.0``.
         cut_in_front_of: Regular expression; the grid cuts after whatever feeds a matching layer.
         rejoin: The layers B where the grid rejoins.
+        grid: Number of connections in the grid.
         rescale: ``(scale, offset)`` from pixels in 0..255 to the network's input, None where the network
             rescales by itself.
         has_alpha: Whether a width multiplier is taken.
@@ -43,6 +44,7 @@ class Backbone:
     parameters: int
     cut_in_front_of: str
     rejoin: tuple[str, ...]
+    grid: int
     rescale: tuple[float, float] | None = None
     has_alpha: bool = False
     options: tuple[tuple[str, object], ...] = ()
@@ -147,16 +149,18 @@ def _efficientnet(number: int, size: int, parameters: int) -> Backbone:
         parameters=parameters,
         cut_in_front_of=r"block[2-6]a_expand_conv",
         rejoin=("block6a_expand_conv", "block7a_expand_conv"),
+        grid=9,
     )
 
 
-def _mobilenet_v3(kind: str, parameters: int, last_stage: int) -> Backbone:
+def _mobilenet_v3(kind: str, parameters: int, last_stage: int, grid: int) -> Backbone:
     return Backbone(
         f"MobileNetV3{kind}",
         default_size=224,
         parameters=parameters,
         cut_in_front_of=r"expanded_conv_\d+_expand",
         rejoin=(f"expanded_conv_{last_stage}_expand", "conv_1"),
+        grid=grid,
         has_alpha=True,
         options=(("include_preprocessing", True),),
     )
@@ -172,6 +176,7 @@ BACKBONES: dict[str, Backbone] = {
             # conv_pad_k precedes the strided blocks' conv_dw_k
             cut_in_front_of=r"conv_pad_(2|4|6|12)|conv_dw_(1|3|5|7|8|9|10|11)",
             rejoin=("conv_pad_12", "conv_dw_13"),
+            grid=23,
             rescale=_MINUS_ONE_TO_ONE,
             has_alpha=True,
         ),
@@ -181,11 +186,12 @@ BACKBONES: dict[str, Backbone] = {
             parameters=2_257_984,
             cut_in_front_of=r"block_\d+_expand",
             rejoin=("block_16_expand", "Conv_1"),
+            grid=31,
             rescale=_MINUS_ONE_TO_ONE,
             has_alpha=True,
         ),
-        _mobilenet_v3("Small", 939_120, last_stage=8),
-        _mobilenet_v3("Large", 2_996_352, last_stage=12),
+        _mobilenet_v3("Small", 939_120, last_stage=8, grid=17),
+        _mobilenet_v3("Large", 2_996_352, last_stage=12, grid=25),
         _efficientnet(0, 224, 4_049_571),
         _efficientnet(1, 240, 6_575_239),
         _efficientnet(2, 260, 7_768_569),

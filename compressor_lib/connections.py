@@ -181,7 +181,7 @@ def searched_connections(
 def _layer_name(end: str | int | None, names: Sequence[str]) -> str | None:
     if isinstance(end, str):
         end = end.strip()
-        if end.isdigit():
+        if end.isdecimal():
             end = int(end)
     if end is None or end == HEAD:
         return None

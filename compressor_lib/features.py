@@ -109,19 +109,21 @@ class FeatureCache:
 def frozen_frontier(model: keras.Model) -> str | None:
     """The last layer whose output is a constant of the picture while ``model`` trains.
 
-    A layer is constant if all it takes is, and it is frozen: it has no trainable weights and draws no random
-    numbers, or its ``trainable`` is off (a frozen network runs as in inference, dropout included, see Keras'
-    guide to transfer learning).
+    A layer is constant if all it takes is, and it is frozen: it has no weights and draws no random numbers, or
+    its ``trainable`` is off (a frozen network runs as in inference, dropout included; Keras' guide to transfer
+    learning calls it with ``training=False`` for that).
 
     Returns:
-        The layer's name; None if the input itself is trained from, if everything is frozen, or if more than
-        one tensor leads from the frozen part into the trained one.
+        The layer's name; None if the input itself is trained from, if everything is frozen, if more than
+        one tensor leads from the frozen part into the trained one, or if that tensor is no layer's.
     """
     graph = LayerGraph.of(model)
+    # An operation such as a + b is part of the graph, but no layer: it has nothing that could vary.
+    layers = {layer.name: layer for layer in model.layers}
     constant: set[str] = set()
     for name in sorted(graph.producers, key=graph.order.__getitem__):
-        layer = model.get_layer(name)
-        varies = layer.trainable and (bool(layer.weights) or hasattr(layer, "seed_generator"))
+        # Variables are weights and the states of random generators, a nested model's included.
+        varies = name in layers and layers[name].trainable and bool(layers[name].variables)
         if not varies and all(producer in constant for producer in graph.producers[name]):
             constant.add(name)
     crossing = {
@@ -134,7 +136,9 @@ def frozen_frontier(model: keras.Model) -> str | None:
     if len(crossing) != 1:
         return None
     (frontier,) = crossing
-    return None if isinstance(model.get_layer(frontier), keras.layers.InputLayer) else frontier
+    if frontier not in layers or isinstance(layers[frontier], keras.layers.InputLayer):
+        return None
+    return frontier
 
 
 def starts_at_cut(model: keras.Model, base: keras.Model, connection: Connection, frontier: str) -> bool:
@@ -151,5 +155,9 @@ def starts_at_cut(model: keras.Model, base: keras.Model, connection: Connection,
         averages = isinstance(model.get_layer(frontier), keras.layers.GlobalAveragePooling2D)
         return averages and graph.producers[frontier] == (connection.a,)
     before = graph.ancestors(frontier)
-    foreign = [name for name in before if name not in known and name != CONV and model.get_layer(name).weights]
+    foreign = [
+        layer.name
+        for layer in model.layers
+        if layer.name in before and layer.name not in known and layer.name != CONV and layer.weights
+    ]
     return CONV in before and not foreign and connection.a in before

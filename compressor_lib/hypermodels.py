@@ -200,11 +200,11 @@ class HyperCompressor(kt.HyperModel):
                 assert self.translators is not None
                 self.translators.apply(_subnetwork_in(model, connection), connection)
         frontier = self._cacheable(model, connection, arguments)
-        history = (
-            model.fit(**arguments)
-            if frontier is None
-            else self._fit_on_features(model, connection, frontier, arguments)
-        )
+        tail = None if frontier is None else _tail(model, frontier)
+        if frontier is None or tail is None:
+            history = model.fit(**arguments)
+        else:
+            history = self._fit_on_features(model, tail, connection, frontier, arguments)
         epochs = len(history.epoch)
         history.history["parameters"] = [model.count_params()] * epochs
         history.history["seconds"] = [time.monotonic() - started] * epochs
@@ -220,13 +220,23 @@ class HyperCompressor(kt.HyperModel):
         validation = arguments.get("validation_data")
         if validation is not None and self._as_dataset(*_split_validation(validation), batch_size) is None:
             return None
-        frontier = frozen_frontier(model)
+        if type(model).train_step is not keras.Model.train_step:
+            return None
+        try:
+            frontier = frozen_frontier(model)
+        except CompressorError:  # its graph cannot be read
+            return None
         if frontier is None or not starts_at_cut(model, self.base, connection, frontier):
             return None
         return frontier
 
     def _fit_on_features(
-        self, model: keras.Model, connection: Connection, frontier: str, arguments: dict[str, Any]
+        self,
+        model: keras.Model,
+        tail: keras.Model,
+        connection: Connection,
+        frontier: str,
+        arguments: dict[str, Any],
     ) -> keras.callbacks.History:
         if self._cache is None:
             self._cache = FeatureCache(self.base, self.connections)
@@ -237,9 +247,6 @@ class HyperCompressor(kt.HyperModel):
         if validation is not None:
             held = self._as_dataset(*_split_validation(validation), batch_size)
             validation = _as_arguments(self._cache.features(model, connection, frontier, held))
-        # The tail shares its layers with the model, so the model is trained with it.
-        tail = keras.Model(model.get_layer(frontier).output, model.output)
-        tail.compile_from_config({**model.get_compile_config(), "jit_compile": False})
         model.optimizer = tail.optimizer
         model.stop_training = False
         callbacks = keras.callbacks.CallbackList(
@@ -310,6 +317,19 @@ class _StopWith(keras.callbacks.Callback):
         self._tail.stop_training = self.model.stop_training
 
 
+def _tail(model: keras.Model, frontier: str) -> keras.Model | None:
+    """What stands behind ``frontier``, compiled like ``model``; None if its loss or metrics cannot be had again.
+
+    The tail shares its layers with the model, so the model is trained with it.
+    """
+    tail = keras.Model(model.get_layer(frontier).output, model.output)
+    try:
+        tail.compile_from_config({**model.get_compile_config(), "jit_compile": False})
+    except (TypeError, ValueError):  # a function or class that is not registered with Keras
+        return None
+    return tail
+
+
 def _subnetwork_in(model: keras.Model, connection: Connection) -> keras.Model:
     """Whichever has the sub-network's layers: the model itself or a model nested in it."""
     for candidate in (model, *(layer for layer in model.layers if isinstance(layer, keras.Model))):
@@ -329,7 +349,8 @@ def _as_the_backbone_takes(
     in_front = None
     if subnetwork is not model:
         (entry,) = LayerGraph.of(model).producers[subnetwork.name]
-        in_front = keras.Model(model.input, model.get_layer(entry).output)
+        outer = keras.Model(model.inputs, model.outputs)  # a Sequential model shows no input layer
+        in_front = keras.Model(outer.inputs, outer.get_layer(entry).output)
     for x, *_ in dataset:
         yield x if in_front is None else in_front(x, training=False)
 

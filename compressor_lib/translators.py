@@ -44,15 +44,15 @@ class TranslatorSpec:
                 smaller than what B receives.
         """
         assert connection.b is not None, "a truncation has no translator"
-        (producer,) = LayerGraph.of(base).producers[connection.b]
-        source = _feature_map(base, connection.a)
-        target = _feature_map(base, producer)
+        source = _feature_map(connection.a, base.get_layer(connection.a).output)
+        target = _feature_map(connection.b, base.get_layer(connection.b).input)
         if source[0] < target[0] or source[1] < target[1]:
             raise CompressorError(
                 f"connection {connection} cannot be made: {connection.a!r} gives {source[0]} x {source[1]} "
                 f"positions, fewer than the {target[0]} x {target[1]} that {connection.b!r} receives"
             )
-        return cls(source, target, _relu_ceiling(base.get_layer(producer)))
+        (producer,) = LayerGraph.of(base).producers[connection.b]
+        return cls(source, target, _relu_ceiling(base, producer))
 
     @property
     def pools(self) -> bool:
@@ -107,17 +107,19 @@ def pool_window(source: int, target: int) -> tuple[int, int]:
     return source - stride * (target - 1), stride
 
 
-def _feature_map(base: keras.Model, layer: str) -> tuple[int, int, int]:
-    shape = tuple(base.get_layer(layer).output.shape)
+def _feature_map(layer: str, tensor: keras.KerasTensor) -> tuple[int, int, int]:
+    shape = tuple(tensor.shape)
     if len(shape) != 4 or None in shape[1:]:
         raise CompressorError(
-            f"layer {layer!r} gives {shape}, not a feature map [N, height, width, channels] of fixed size; "
+            f"at layer {layer!r} the tensor is {shape}, not a feature map [N, height, width, channels] of fixed size; "
             "build the backbone with a fixed input size and cut where the tensor is a picture"
         )
     return shape[1:]
 
 
-def _relu_ceiling(layer: keras.layers.Layer) -> float | None:
+def _relu_ceiling(base: keras.Model, producer: str) -> float | None:
+    # An operation such as a + b is part of the graph, but no layer.
+    layer = next((layer for layer in base.layers if layer.name == producer), None)
     if isinstance(layer, keras.layers.ReLU):
         config = layer.get_config()
         if config["negative_slope"] or config["threshold"]:

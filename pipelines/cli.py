@@ -102,19 +102,17 @@ def backbones() -> None:
     from rich.table import Table
 
     from compressor_lib.backbones import BACKBONES
-    from pipelines.console import Display, captured
 
     table = Table("backbone", title="Without top; connections as published")
     for column in ("pixels", "parameters", "connections"):
         table.add_column(column, justify="right")
-    # TensorFlow's warnings are of no use here.
-    with captured(Path(os.devnull)) as screen, Display(screen) as shown:
-        for backbone in BACKBONES.values():
-            shown.begin(f"counting the connections of {backbone.name}")
-            count = len(backbone.connections(backbone.build(weights=None)))
-            table.add_row(
-                backbone.name, str(backbone.default_size), f"{backbone.parameters:,}", str(count)
-            )
+    for backbone in BACKBONES.values():
+        table.add_row(
+            backbone.name,
+            str(backbone.default_size),
+            f"{backbone.parameters:,}",
+            str(backbone.grid),
+        )
     Console().print(table)
 
 

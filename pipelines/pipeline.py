@@ -89,6 +89,8 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
         tau=config.search.tau,
         head_units=config.search.head_units or [config.head.units],
         dropout=config.head.dropout,
+        min_learning_rate=config.search.min_learning_rate,
+        max_learning_rate=config.search.max_learning_rate,
         batch_size=config.retrain.batch_size,
         seed=config.seed,
         code_version=code_version,

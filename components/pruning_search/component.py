@@ -24,6 +24,8 @@ class PruningSearchSpec(component_spec.ComponentSpec):
         "tau": component_spec.ExecutionParameter(type=float),
         "head_units": component_spec.ExecutionParameter(type=str),
         "dropout": component_spec.ExecutionParameter(type=float),
+        "min_learning_rate": component_spec.ExecutionParameter(type=float),
+        "max_learning_rate": component_spec.ExecutionParameter(type=float),
         "batch_size": component_spec.ExecutionParameter(type=int),
         "seed": component_spec.ExecutionParameter(type=int),
         "code_version": component_spec.ExecutionParameter(type=str),
@@ -74,6 +76,8 @@ class PruningSearch(base_component.BaseComponent):
         tau: float = 0.8,
         head_units: Sequence[int] = (0,),
         dropout: float = 0.0,
+        min_learning_rate: float = 1e-3,
+        max_learning_rate: float = 1e-2,
         batch_size: int = 32,
         seed: int = 0,
         code_version: str = "",
@@ -93,6 +97,8 @@ class PruningSearch(base_component.BaseComponent):
             tau: Weight of accuracy against compression.
             head_units: Widths of the head to choose from, 0 for none.
             dropout: In the head.
+            min_learning_rate: Least learning rate of a head.
+            max_learning_rate: Largest one.
             batch_size: Pictures a step.
             seed: Of the search.
             code_version: Part of the cache key; change it when the code changes.
@@ -113,6 +119,8 @@ class PruningSearch(base_component.BaseComponent):
                 tau=tau,
                 head_units=json.dumps(list(head_units)),
                 dropout=dropout,
+                min_learning_rate=min_learning_rate,
+                max_learning_rate=max_learning_rate,
                 batch_size=batch_size,
                 seed=seed,
                 code_version=code_version,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import shutil
@@ -16,7 +17,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.examples import picture_dataset, split_patterns
-from compressor_lib.bank import TranslatorBank
+from compressor_lib.bank import TranslatorBank, fingerprint
 from compressor_lib.connections import searched_connections
 from compressor_lib.export import TEACHER_FILE, keras_path, load_keras
 from compressor_lib.heads import CLASSIFIER, POOLING
@@ -60,7 +61,7 @@ class Executor(base_executor.BaseExecutor):
             translators=TranslatorBank.load(artifact_utils.get_single_uri(input_dict["translators"]), base),
             head_units=json.loads(exec_properties["head_units"]),
             dropout=exec_properties["dropout"],
-            learning_rates=(1e-4, 1e-2),
+            learning_rates=(exec_properties["min_learning_rate"], exec_properties["max_learning_rate"]),
             loss="sparse_categorical_crossentropy",
         )
         train, validation = (
@@ -81,7 +82,10 @@ class Executor(base_executor.BaseExecutor):
         logger.info(
             "searching %d connections of %s with %s", len(hypermodel.connections), base.name, options.tuner
         )
-        tuner = run_search(hypermodel, train, validation, options, self._get_tmp_dir())
+        # Named after all that decides the result, and beside the outputs: a search that was cut short finds
+        # its finished trials there.
+        trials_dir = results_dir.parent.parent / ".trials" / _key(exec_properties, base, examples.uri)
+        tuner = run_search(hypermodel, train, validation, options, trials_dir)
 
         # Hyperband leaves this open, and the stock writer needs to know how many results there can be.
         tuner.oracle.max_trials = len(tuner.oracle.trials)
@@ -92,3 +96,9 @@ class Executor(base_executor.BaseExecutor):
         best_path.parent.mkdir(parents=True)
         best.save(best_path)
         shutil.copyfile(keras_path(reference_dir), keras_path(model_dir, TEACHER_FILE))
+        shutil.rmtree(trials_dir)
+
+
+def _key(exec_properties: dict[str, Any], base: keras.Model, examples: str) -> str:
+    described = json.dumps([exec_properties, fingerprint(base), examples], sort_keys=True, default=str)
+    return hashlib.sha256(described.encode()).hexdigest()[:16]

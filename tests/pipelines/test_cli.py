@@ -49,12 +49,10 @@ class Stage:
         module.create_pipeline = self._create  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "pipelines.pipeline", module)
         monkeypatch.setattr(pipelines.runners, "run", self._run)
-        monkeypatch.setattr(
-            pipelines.results, "collect", lambda *_: figures(self.blessed), raising=False
-        )
+        monkeypatch.setattr(pipelines.results, "collect", lambda config: figures(self.blessed))
 
-    def _create(self, config, **arguments):
-        self.created = {"config": config, **arguments}
+    def _create(self, config, *, code_version):
+        self.created = {"config": config, "code_version": code_version}
         return types.SimpleNamespace(components=[1, 2])
 
     def _run(self, pipeline, runner, listener):
@@ -95,7 +93,7 @@ def test_run_sends_noise_to_the_log(stage):
     assert str(log) in result.output
 
 
-def test_run_hands_the_pipeline_its_places(stage):
+def test_run_hands_the_pipeline_what_was_typed(stage):
     other = stage.folder / "12"  # a name that YAML alone would read as a number
     other.mkdir()
     result = stage.invoke("--data", str(other), "--runner", "beam", "--set", "search.tau=0.3")
@@ -103,17 +101,15 @@ def test_run_hands_the_pipeline_its_places(stage):
     created = stage.created
     assert created["config"].search.tau == 0.3
     assert created["runner"] == "beam"
-    assert created["data_path"] == str(other)
-    assert created["pipeline_root"] == str(stage.output / "pipeline_root")
-    assert created["metadata_path"] == str(stage.output / "metadata.sqlite")
-    assert created["serving_directory"] == str(stage.output / "serving")
+    assert created["config"].data_path == str(other)
+    assert created["config"].output == str(stage.output)
     assert len(created["code_version"]) == 16
 
 
 def test_run_writes_the_digits_into_the_output(stage):
     stage.config.write_text("{name: d, data: {source: digits}, backbone: {name: MobileNetV2}}")
     assert stage.invoke().exit_code == 0
-    assert stage.created["data_path"] == str(stage.output / "data")
+    assert stage.created["config"].data_path == str(stage.output / "data")
     assert len(list((stage.output / "data").iterdir())) == 10
 
 

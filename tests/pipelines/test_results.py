@@ -24,6 +24,6 @@ def test_table_sets_both_models_side_by_side():
     }
     assert rows["accuracy"] == ["95.00%", "94.00%", "-1.00 points"]
     assert rows["parameters"] == ["1,000,000", "250,000", "-75.0%"]
-    assert rows["size in bytes"] == ["4,000,000", "1,000,000", "-75.0%"]
-    assert rows["ms a picture"] == ["8.00", "2.00", "-75.0%"]
+    assert rows["TFLite bytes"] == ["4,000,000", "1,000,000", "-75.0%"]
+    assert rows["TFLite ms a picture"] == ["8.00", "2.00", "-75.0%"]
     assert rows["compression"] == ["", "75.0%", ""]

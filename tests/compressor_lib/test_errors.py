@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+
+from compressor_lib.errors import CompressorError, unknown
+
+
+def test_an_unknown_name_is_answered_with_the_nearest():
+    error = unknown("backbone", "MobilNetV2", ["MobileNetV2", "MobileNet"])
+    assert isinstance(error, CompressorError)
+    assert str(error) == (
+        "unknown backbone 'MobilNetV2'. Did you mean 'MobileNetV2'? Known: MobileNet, MobileNetV2."
+    )
+
+
+def test_nothing_is_suggested_where_nothing_is_near():
+    assert str(unknown("tuner", "zzz", ["grid", "random"])) == (
+        "unknown tuner 'zzz'. Known: grid, random."
+    )
+
+
+def test_a_long_list_is_cut_short_but_the_suggestion_is_not():
+    names = [f"layer_{number:03}" for number in range(300)]
+    message = str(unknown("layer", "layer_29", names))
+    assert message.endswith(", ...")
+    assert "Did you mean 'layer_299'?" in message
+    assert message.count("layer_") < 50
+
+
+def test_it_is_a_value_error():
+    with pytest.raises(ValueError, match="unknown tuner"):
+        raise unknown("tuner", 3, ["grid"])

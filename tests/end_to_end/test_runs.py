@@ -1,0 +1,246 @@
+"""The whole pipeline on tiny pictures. Its models are too small, and trained too little, to be any good."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from compressor_lib.export import load_keras, read_classes
+from compressor_lib.pictures import decode_picture
+
+CONFIG = """
+name: noise
+data: {source: folder, max_bad_share: 0.05, splits: {train: 3, eval: 1, test: 1}}
+backbone: {name: MobileNetV2, input_size: 32, alpha: 0.35, weights: none}
+head: {dropout: 0.1}
+reference: {head_epochs: 0, epochs: 2, learning_rate: 2.0e-3, batch_norm: train}
+search:
+  tuner: random
+  max_trials: 3
+  max_epochs: 2
+  connections: ["block_2_add->block_16_expand", "53,151", "block_5_add->head"]
+retrain: {head_epochs: 1, epochs: 1, learning_rate: 1.0e-3, batch_norm: train}
+gate: {min_accuracy: 0.0, max_drop: 1.0}
+"""
+COLOURS = {"blue": (40, 60, 220), "green": (50, 200, 60), "red": (220, 50, 40)}
+SPLITS = {"train": 14, "eval": 3, "test": 3}
+NODES = {
+    "ImageExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform", "reference",
+    "TranslatorPretrainer", "PruningSearch", "retrain", "Evaluator", "Pusher",
+}  # fmt: skip
+OWN_CODE = {
+    "ImageExampleGen", "Transform", "reference", "TranslatorPretrainer", "PruningSearch", "retrain",
+}  # fmt: skip
+
+SERVE = """
+import json, sys
+import tensorflow as tf
+
+model, *pictures = sys.argv[1:]
+served = tf.saved_model.load(model).signatures["serving_default"]
+encoded = [open(picture, "rb").read() for picture in pictures]
+answer = served(image_bytes=tf.constant(encoded))
+assert not {"compressor_lib", "components", "pipelines", "tfx"} & set(sys.modules)
+classes = [name.decode() for name in answer["class"].numpy()]
+print(json.dumps([classes, answer["probabilities"].numpy().tolist()]))
+"""
+
+
+def all_nodes(outcome: str, nodes: set[str] = NODES) -> dict[str, list[str]]:
+    return {node: [outcome] for node in nodes}
+
+
+def noise(colour: str, seed: int) -> Image.Image:
+    """A picture of coloured noise, its sides between 20 and 60 pixels."""
+    random = np.random.default_rng([seed, *COLOURS[colour]])
+    height, width = random.integers(20, 61, 2)
+    pixels = random.normal(COLOURS[colour], 40, (height, width, 3))
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> Path:
+    """A pre-split folder of JPEGs and PNGs, with a broken file, and no way to a perfect accuracy."""
+    folder = tmp_path_factory.mktemp("data") / "pictures"
+    for split, count in SPLITS.items():
+        for colour in COLOURS:
+            (folder / split / colour).mkdir(parents=True)
+            for number in range(count):
+                kind = ("jpg", "png")[number % 2]
+                picture = noise(colour, seed=number + 100 * len(split))
+                picture.save(folder / split / colour / f"{number:02}.{kind}")
+    (folder / "train" / "red" / "broken.jpg").write_bytes(b"no picture at all")
+    # The same picture under two names of classes: one of the two is always named wrongly.
+    for colour in ("blue", "green"):
+        noise("red", seed=1000).save(folder / "test" / colour / "ambiguous.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def first(make_runs, pictures):
+    """Runs whose first one is done, and that one's outcomes."""
+    runs = make_runs("first", CONFIG, f"data.path={pictures}")
+    return runs, runs()
+
+
+@pytest.fixture(scope="module")
+def pushed(first) -> Path:
+    """The model that the first run pushed."""
+    runs, _ = first
+    return runs.pushed[0]
+
+
+class TestLocal:
+    def test_every_node_is_executed_once(self, first):
+        _, outcomes = first
+        assert outcomes == all_nodes("done")
+
+    def test_a_broken_picture_is_skipped(self, first):
+        runs, _ = first
+        examples = runs.nodes()["ImageExampleGen"].outputs["examples"]
+        properties = examples.custom_properties
+        assert json.loads(properties["skipped_files"].string_value) == ["train/red/broken.jpg"]
+        assert properties["skipped"].int_value == 1
+        transformed = runs.made("Transform", "transformed_examples")
+        counts = {
+            split: sum(
+                1 for _ in tf.data.TFRecordDataset(
+                    [str(file) for file in (transformed / f"Split-{split}").iterdir()], "GZIP"
+                )
+            )
+            for split in SPLITS
+        }  # fmt: skip
+        assert counts == {"train": 3 * 14, "eval": 3 * 3, "test": 3 * 3 + 2}
+
+    def test_the_pushed_model_is_the_best_of_the_search_retrained(self, first, pushed):
+        runs, _ = first
+        report = json.loads(
+            (runs.made("PruningSearch", "tuner_results") / "search_report.json").read_text()
+        )
+        model = load_keras(pushed)
+        found = load_keras(runs.made("PruningSearch", "model") / "Format-Serving")
+        reference = load_keras(runs.made("reference", "model") / "Format-Serving")
+
+        assert [layer.name for layer in model.layers] == [layer.name for layer in found.layers]
+        assert model.count_params() == report[0]["parameters"] < reference.count_params()
+        before, after = (
+            m.get_layer("block_1_expand").get_weights()[0] for m in (found, model)
+        )  # fmt: skip
+        assert not np.array_equal(before, after)
+        history = json.loads((runs.made("retrain", "model_run") / "history.json").read_text())
+        assert len(history["val_accuracy"]) == 2
+
+    def test_the_pushed_model_answers_in_a_process_with_tensorflow_alone(
+        self, pictures, pushed, tmp_path
+    ):
+        files = sorted((pictures / "test").glob("*/0[01].*"))
+        assert {file.suffix for file in files} == {".jpg", ".png"}
+
+        answer = subprocess.run(
+            [sys.executable, "-c", SERVE, str(pushed), *map(str, files)],
+            cwd=tmp_path, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+
+        classes, probabilities = json.loads(answer.stdout.splitlines()[-1])
+        model, names = load_keras(pushed), read_classes(pushed)
+        inputs = tf.stack([decode_picture(file.read_bytes(), 32) for file in files])
+        expected = model(tf.cast(inputs, tf.float32), training=False).numpy()
+        assert sorted(names) == sorted(COLOURS)
+        assert classes == [names[number] for number in expected.argmax(axis=-1)]
+        np.testing.assert_allclose(probabilities, expected, atol=1e-4)
+
+    def test_nothing_changed_nothing_done(self, first):
+        runs, _ = first
+        before = runs.pushed
+        assert runs() == all_nodes("cached")
+        assert runs.pushed == before
+
+
+class TestGate:
+    WRONG = ("--set", "gate.min_accuracy=1.0")
+
+    def test_not_blessed_is_not_pushed(self, first, monkeypatch):
+        runs, _ = first
+        before = runs.pushed
+
+        result = runs.command(monkeypatch, *self.WRONG)
+
+        assert result.exit_code == 0, result.output
+        assert "not blessed: nothing was pushed" in result.output
+        assert "gate.min_accuracy asks for 100.00%" in result.output
+        assert (runs.made("Evaluator", "blessing") / "NOT_BLESSED").is_file()
+        assert runs.pushed == before
+
+    def test_on_request_it_fails_the_command(self, first, monkeypatch):
+        runs, _ = first
+        result = runs.command(monkeypatch, *self.WRONG, "--fail-on-gate")
+        assert result.exit_code == 3, result.output
+        assert runs.nodes()["Pusher"].outputs["pushed_model"].custom_properties[
+            "pushed"
+        ].int_value == 0
+
+
+def test_other_code_runs_again_and_the_blessed_model_is_its_baseline(first):
+    runs, _ = first
+    blessed = runs.nodes()["retrain"].outputs["model"]
+    before = runs.pushed
+
+    outcomes = runs("gate.baseline=blessed", code_version="second")
+
+    again = {node for node, outcome in outcomes.items() if outcome == ["done"]}
+    assert again >= OWN_CODE | {"Evaluator", "Pusher"}
+    nodes = runs.nodes()
+    assert nodes["retrain"].outputs["model"].id != blessed.id
+    assert nodes["Evaluator"].inputs["baseline_model"].id == blessed.id
+    assert len(runs.pushed) == len(before) + 1
+
+
+class TestRecordsOnBeam:
+    """The other runner, the other source, and another backbone, together."""
+
+    OVERRIDES = (
+        "data.source=tfrecord",
+        "data.image_feature=picture/bytes",
+        "data.label_feature=picture/name",
+        "backbone.name=MobileNet",
+        "backbone.alpha=0.25",
+        "search.connections=['3,73', 'conv_pw_5_relu->head']",
+        "search.max_trials=2",
+    )
+    NODES = NODES - {"ImageExampleGen"} | {"ImportExampleGen"}
+
+    @pytest.fixture(scope="class")
+    def records(self, pictures, tmp_path_factory) -> Path:
+        folder = tmp_path_factory.mktemp("records")
+        with tf.io.TFRecordWriter(str(folder / "pictures.tfrecord")) as writer:
+            for file in sorted(pictures.glob("*/*/[0-9]*")):
+                content = {"bytes": file.read_bytes(), "name": file.parent.name.encode()}
+                feature = {
+                    f"picture/{name}": tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+                    for name, value in content.items()
+                }
+                example = tf.train.Example(features=tf.train.Features(feature=feature))
+                writer.write(example.SerializeToString())
+        return folder
+
+    @pytest.fixture(scope="class")
+    def on_beam(self, make_runs, records):
+        runs = make_runs("beam", CONFIG, f"data.path={records}", *self.OVERRIDES)
+        return runs, runs(runner="beam")
+
+    def test_every_node_is_executed_once_then_cached(self, on_beam):
+        runs, outcomes = on_beam
+        assert outcomes == all_nodes("done", self.NODES)
+        assert runs(runner="beam") == all_nodes("cached", self.NODES)
+
+    def test_a_model_that_knows_the_classes_is_pushed(self, on_beam):
+        runs, _ = on_beam
+        (pushed,) = runs.pushed
+        assert sorted(read_classes(pushed)) == sorted(COLOURS)
