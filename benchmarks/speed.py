@@ -81,9 +81,7 @@ def measure(*, size: int = 96, pictures: int = 512, rounds: int = 3, epochs: int
     gradient = connections[-1]
     work: dict[str, Callable[[], object]] = {
         "one forward pass of the backbone (F)": one_pass,
-        f"all {len(connections)} translators, closed form": lambda: fit_translators(
-            base, connections, only_pictures
-        ),
+        f"all {len(connections)} translators, closed form": lambda: fit_translators(base, connections, only_pictures),
         f"one translator, {epochs} epochs of gradient descent": lambda: train_translator(
             base, gradient, only_pictures, epochs=epochs
         ),

@@ -117,9 +117,7 @@ def decode_pictures(records: Sequence[bytes], size: int) -> npt.NDArray[np.uint8
     return np.stack([decode_picture(picture, size).numpy() for picture in encoded])
 
 
-def _records(
-    patterns: Sequence[str] | str, num_parallel_reads: int | None = None
-) -> tf.data.TFRecordDataset:
+def _records(patterns: Sequence[str] | str, num_parallel_reads: int | None = None) -> tf.data.TFRecordDataset:
     patterns = [patterns] if isinstance(patterns, str) else patterns
     files = sorted(file for pattern in patterns for file in fileio.glob(pattern))
     if not files:

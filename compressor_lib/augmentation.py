@@ -38,8 +38,7 @@ class Augmentation:
             value = getattr(self, field.name)
             if not 0.0 <= value < 1.0:
                 raise CompressorError(
-                    f"augmentation.{field.name} is {value}, but it is a share: choose 0 (off) "
-                    "or more, below 1."
+                    f"augmentation.{field.name} is {value}, but it is a share: choose 0 (off) or more, below 1."
                 )
 
     @property
@@ -88,9 +87,7 @@ class Augment(keras.layers.Layer):
 
     def _draw(self, pictures: Any, limit: float) -> Any:
         """Draws one number within -limit..limit for each picture."""
-        return keras.random.uniform(
-            (ops.shape(pictures)[0],), minval=-limit, maxval=limit, seed=self.generator
-        )
+        return keras.random.uniform((ops.shape(pictures)[0],), minval=-limit, maxval=limit, seed=self.generator)
 
     def _maps(self, pictures: Any) -> Any:
         """Draws `[N, 8]` maps from output to input pixels, in `affine_transform`'s order."""

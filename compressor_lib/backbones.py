@@ -95,7 +95,11 @@ class Backbone:
             x = keras.layers.Rescaling(scale, offset, name=PREPROCESS)(x)
         try:
             model = getattr(keras.applications, self.name)(
-                include_top=False, weights=source, input_tensor=x, **options
+                include_top=False,
+                weights=source,
+                input_tensor=x,
+                input_shape=shape,  # the ImageNet weights of some networks are by size
+                **options,
             )
         except Exception as error:
             raise self._explained(error, source, shape, alpha) from error
@@ -125,7 +129,7 @@ class Backbone:
         self, error: Exception, source: str | None, shape: tuple[int, int, int], alpha: float
     ) -> CompressorError:
         network = f"{self.name} (alpha {alpha}, {shape[0]} x {shape[1]} pixels)" if self.has_alpha else self.name
-        cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        cause = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         if source is None:
             return CompressorError(f"backbone {network} cannot be built: {cause}")
         if source == "imagenet":

@@ -130,20 +130,25 @@ class TranslatorBank:
         """
         folder = Path(folder)
         try:
-            manifest = json.loads((folder / MANIFEST).read_text())
+            manifest = json.loads((folder / MANIFEST).read_bytes())
             content = (folder / ARRAYS).read_bytes()
-        except (OSError, json.JSONDecodeError) as error:
-            raise CompressorError(f"{folder} holds no complete translator bank ({error}); fit the translators") from error
-        if manifest.get("format") != _FORMAT or hashlib.sha256(content).hexdigest() != manifest.get("sha256"):
+        except (OSError, ValueError) as error:
             raise CompressorError(
-                f"the translator bank in {folder} is damaged or of another version; fit the translators again"
-            )
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            translators = {
-                name: Translator(arrays[f"{name}/kernel"], arrays[f"{name}/bias"], r2)
-                for name, r2 in manifest["r2"].items()
-            }
-        bank = cls(manifest["backbone"], tuple(manifest["input_shape"]), manifest["fingerprint"], translators)
+                f"{folder} holds no complete translator bank ({error}); fit the translators"
+            ) from error
+        try:
+            if manifest["format"] != _FORMAT or manifest["sha256"] != hashlib.sha256(content).hexdigest():
+                raise ValueError("its format or checksum is another")
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                translators = {
+                    name: Translator(arrays[f"{name}/kernel"], arrays[f"{name}/bias"], r2)
+                    for name, r2 in manifest["r2"].items()
+                }
+            bank = cls(manifest["backbone"], tuple(manifest["input_shape"]), manifest["fingerprint"], translators)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CompressorError(
+                f"the translator bank in {folder} is damaged or of another version ({error}); fit the translators again"
+            ) from error
         if base is not None:
             bank.check(base)
         return bank

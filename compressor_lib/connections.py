@@ -42,9 +42,7 @@ class Connection:
         return self.b is None
 
 
-def parse_connection(
-    text: str | Connection | Sequence[str | int | None], base: keras.Model
-) -> Connection:
+def parse_connection(text: str | Connection | Sequence[str | int | None], base: keras.Model) -> Connection:
     """Reads a connection of ``base`` in any of its forms and checks that it can be made.
 
     Args:
@@ -145,9 +143,7 @@ def truncations(base: keras.Model, connections: Sequence[Connection]) -> list[Co
     return [Connection(a) for a in sorted(ends, key=graph.order.__getitem__)]
 
 
-def searched_connections(
-    base: keras.Model, backbone: str, wanted: str | Sequence[str]
-) -> list[Connection]:
+def searched_connections(base: keras.Model, backbone: str, wanted: str | Sequence[str]) -> list[Connection]:
     """The connections that a search is to try.
 
     Args:

@@ -28,5 +28,5 @@ def unknown(kind: str, value: object, known: Iterable[str]) -> CompressorError:
     names = sorted(known)
     nearest = difflib.get_close_matches(str(value), names, n=1)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-    shown = ", ".join(names[:40]) + (", ..." if len(names) > 40 else ".")
+    shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else ".")
     return CompressorError(f"unknown {kind} {str(value)!r}.{hint} Known: {shown}")

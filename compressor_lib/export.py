@@ -189,9 +189,7 @@ def _compare(served: tf.Module, tflite: bytes, pictures: np.ndarray) -> None:
 def _check_classes(class_names: Sequence[str], model: keras.Model) -> None:
     classes = model.output_shape[-1]
     if len(class_names) != classes:
-        raise CompressorError(
-            f"{len(class_names)} class names for a model of {classes} classes: give one for each."
-        )
+        raise CompressorError(f"{len(class_names)} class names for a model of {classes} classes: give one for each.")
     if len(set(class_names)) != classes:
         raise CompressorError("two classes have the same name: make the class names differ.")
     for name in class_names:

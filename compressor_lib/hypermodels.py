@@ -132,9 +132,7 @@ class HyperCompressor(kt.HyperModel):
         """The whole backbone, built when first needed."""
         if self._base is None:
             assert self.backbone_name is not None
-            self._base = find_backbone(self.backbone_name).build(
-                input_size=self._input_shape, weights=self._weights
-            )
+            self._base = find_backbone(self.backbone_name).build(input_size=self._input_shape, weights=self._weights)
         return self._base
 
     @property
@@ -324,7 +322,9 @@ def _tail(model: keras.Model, frontier: str) -> keras.Model | None:
     """
     tail = keras.Model(model.get_layer(frontier).output, model.output)
     try:
-        tail.compile_from_config({**model.get_compile_config(), "jit_compile": False})
+        # On features a step takes less time than Python's loop around it, so the loop runs in the graph.
+        options = {"jit_compile": False, "steps_per_execution": max(32, model.steps_per_execution)}
+        tail.compile_from_config({**model.get_compile_config(), **options})
     except (TypeError, ValueError):  # a function or class that is not registered with Keras
         return None
     return tail
@@ -341,9 +341,7 @@ def _subnetwork_in(model: keras.Model, connection: Connection) -> keras.Model:
     )
 
 
-def _as_the_backbone_takes(
-    model: keras.Model, connection: Connection, dataset: tf.data.Dataset
-) -> Iterable[Any]:
+def _as_the_backbone_takes(model: keras.Model, connection: Connection, dataset: tf.data.Dataset) -> Iterable[Any]:
     """Batches of pictures as they reach the sub-network, behind whatever ``model`` puts in front of it."""
     subnetwork = _subnetwork_in(model, connection)
     in_front = None

@@ -35,9 +35,7 @@ class AccuracyCompression(keras.metrics.Mean):
         0.5
     """
 
-    def __init__(
-        self, compression_rate: float, tau: float = 0.8, name: str = "acc_comp", **kwargs: Any
-    ) -> None:
+    def __init__(self, compression_rate: float, tau: float = 0.8, name: str = "acc_comp", **kwargs: Any) -> None:
         if not 0.0 <= tau <= 1.0:
             raise CompressorError(f"tau is {tau}, but it weighs the accuracy: choose 0 to 1.")
         super().__init__(name=name, **kwargs)

@@ -22,6 +22,8 @@ from compressor_lib.translators import TranslatorSpec
 
 Pictures = npt.NDArray[np.generic]
 
+_TINY = float(np.finfo(np.float64).tiny)
+
 
 class TranslatorSums:
     """Accumulates, over batches of pictures, all that the closed form needs.
@@ -145,9 +147,7 @@ def train_translator(
     spec = TranslatorSpec.of(base, connection)
     tap_model = tapped(base, [connection], targets=True)
     source, target = source_tap(base, connection), target_tap(connection)
-    conv = keras.layers.Conv2D(
-        spec.target[2], 1, kernel_initializer=keras.initializers.GlorotUniform(seed=seed)
-    )
+    conv = keras.layers.Conv2D(spec.target[2], 1, kernel_initializer=keras.initializers.GlorotUniform(seed=seed))
     activation = spec.activation()
     x = keras.Input((*spec.target[:2], spec.source[2]))
     y = conv(x) if activation is None else activation(conv(x))
@@ -170,7 +170,7 @@ def train_translator(
         raise CompressorError("no pictures to train the translator on; check the training data")
     variance = float(np.sum(total - np.square(total_mean) / count))
     kernel, bias = conv.get_weights()
-    return Translator(kernel[0, 0], bias, 1 - residual / max(variance, np.finfo(np.float64).tiny))
+    return Translator(kernel[0, 0], bias, 1 - residual / max(variance, _TINY))
 
 
 def _chance(picture: Pictures) -> float:

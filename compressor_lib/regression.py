@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from compressor_lib.errors import CompressorError
+
 Array = npt.NDArray[np.float64]
 
 
@@ -75,7 +77,7 @@ class NormalEquations:
             (self.square, other.square),
         ):
             for key, value in theirs.items():
-                _accumulate(mine, key, value)  # type: ignore[arg-type]
+                _accumulate(mine, key, value)
         return self
 
     def solve(self, regression: Regression, ridge: float) -> Array:
@@ -88,6 +90,9 @@ class NormalEquations:
 
         Returns:
             ``[channels + 1, target channels]``, the bias in the last row.
+
+        Raises:
+            CompressorError: If the ridge is 0 and the source's channels depend on each other.
         """
         gram = self.gram[regression.source]
         count, mean = gram[-1, -1], gram[-1, :-1] / gram[-1, -1]
@@ -95,8 +100,15 @@ class NormalEquations:
         covariance = gram[:-1, :-1] / count - np.outer(mean, mean)
         target_mean = self.cross[regression][-1] / count
         covariance_xy = self.cross[regression][:-1] / count - np.outer(mean, target_mean)
-        penalty = ridge * max(np.trace(covariance) / len(covariance), np.finfo(np.float64).tiny)
-        kernel = np.linalg.solve(covariance + penalty * np.eye(len(covariance)), covariance_xy)
+        variance = np.trace(covariance) / len(covariance)
+        penalty = ridge * variance if variance > 0 else 1.0  # where A never changes, any will do
+        try:
+            kernel = np.linalg.solve(covariance + penalty * np.eye(len(covariance)), covariance_xy)
+        except np.linalg.LinAlgError as error:
+            raise CompressorError(
+                f"the channels of {regression.source} depend on each other, so its translator to "
+                f"{regression.target} has no single solution; give a ridge above {ridge}"
+            ) from error
         return np.vstack([kernel, target_mean - mean @ kernel])
 
     def r2(self, regression: Regression, solution: Array) -> float:

@@ -99,6 +99,8 @@ def trial_reports(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[TrialRep
     """A report of every completed trial, best first."""
     reports = []
     for trial in tuner.oracle.get_best_trials(len(tuner.oracle.trials)):
+        if trial.status != "COMPLETED":  # get_best_trials ends with these
+            continue
 
         def at_best(metric: str, trial: kt.engine.trial.Trial = trial) -> float:
             (value,) = (

@@ -18,9 +18,7 @@ from compressor_lib.graph import LayerGraph, functional_config, tensors
 from compressor_lib.translators import TranslatorSpec
 
 
-def create_submodel(
-    base: keras.Model, connection: str | Connection | Sequence[str | int | None]
-) -> keras.Model:
+def create_submodel(base: keras.Model, connection: str | Connection | Sequence[str | int | None]) -> keras.Model:
     """The sub-network of ``base`` that ``connection`` leaves.
 
     Args:
@@ -67,15 +65,17 @@ def create_submodel(
     return submodel
 
 
-def without_head(classifier: keras.Model, first_head_layer: str) -> keras.Model:
+def without_head(classifier: keras.Model, first_head_layer: str, *, name: str) -> keras.Model:
     """The network in front of ``first_head_layer``, with the same weights, as a new model.
 
     Args:
         classifier: A functional model.
         first_head_layer: Name of the head's first layer, which takes one tensor.
+        name: The new model's.
     """
     (last,) = LayerGraph.of(classifier).producers[first_head_layer]
-    return create_submodel(classifier, Connection(last))
+    backbone = create_submodel(classifier, Connection(last))
+    return keras.Model(backbone.inputs[0], backbone.output, name=name)
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:
@@ -88,9 +88,7 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
                 layer.finalize_state()  # its call uses what this derives from the weights
 
 
-def _serialised(
-    translator: Sequence[keras.layers.Layer], a: str, base: keras.Model
-) -> list[dict[str, Any]]:
+def _serialised(translator: Sequence[keras.layers.Layer], a: str, base: keras.Model) -> list[dict[str, Any]]:
     """The translator's layers as entries of a functional configuration, chained behind layer ``a``."""
     first = tensor = keras.Input(base.get_layer(a).output.shape[1:], name=a)
     for layer in translator:

@@ -33,9 +33,7 @@ def to_tflite(model: keras.Model) -> bytes:
     holder = tf.Module()
     holder.weights = [weight.value for weight in model.weights]
     with quiet():
-        converter = tf.lite.TFLiteConverter.from_concrete_functions(
-            [call.get_concrete_function(spec)], holder
-        )
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([call.get_concrete_function(spec)], holder)
         return converter.convert()
 
 

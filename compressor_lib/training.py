@@ -186,9 +186,7 @@ def _phases(options: TrainingOptions, steps: int) -> Iterator[_Phase]:
         keras.optimizers.Adam(options.head_learning_rate),
     )
     frozen = options.batch_norm == "frozen"
-    schedule = keras.optimizers.schedules.CosineDecay(
-        options.learning_rate, decay_steps=max(1, options.epochs * steps)
-    )
+    schedule = keras.optimizers.schedules.CosineDecay(options.learning_rate, decay_steps=max(1, options.epochs * steps))
     yield _Phase(
         "fine-tuning",
         options.epochs,

@@ -64,7 +64,7 @@ class TranslatorSpec:
         """Number of the translator's weights: one 1x1 convolution with bias."""
         return (self.source[2] + 1) * self.target[2]
 
-    def pool(self, name: str = POOL) -> keras.layers.MaxPooling2D:
+    def pool(self, name: str | None = POOL) -> keras.layers.MaxPooling2D:
         """The max-pool that brings the source's height and width to the target's, whatever their ratio."""
         (window_h, stride_h), (window_w, stride_w) = (
             pool_window(self.source[axis], self.target[axis]) for axis in (0, 1)

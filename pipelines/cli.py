@@ -64,9 +64,7 @@ def run(
     fail_on_gate: Annotated[
         bool, typer.Option("--fail-on-gate", help="Exit with 3 if the model is not blessed.")
     ] = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Show all logs on the screen too.")
-    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show all logs on the screen too.")] = False,
 ) -> None:
     """Compresses a model: from pictures to a pushed one, through the whole pipeline."""
     with _wrong_input_told():
@@ -87,11 +85,15 @@ def run(
 
 @app.command()
 def validate(config: ConfigFile, overrides: Overrides = None) -> None:
-    """Checks a configuration, and runs nothing."""
+    """Checks a configuration, its network and connections, and runs nothing."""
     with _wrong_input_told():
         from pipelines.config import load_config
+        from pipelines.console import captured
+        from pipelines.preflight import check_network
 
-        load_config(config, overrides or ())
+        loaded = load_config(config, overrides or ())
+        with captured(Path(os.devnull)):  # TensorFlow's warnings are of no use here
+            check_network(loaded, download=False)
     typer.echo(f"{config} is right.")
 
 
@@ -133,9 +135,7 @@ def _end(status: int, message: str) -> typer.Exit:
 def _new_log(config: Config) -> Path:
     """Makes the output folder, which must take files, and names the run's log in it."""
     if "://" in config.output:
-        raise CompressorError(
-            f"output {config.output!r} is not on this machine: give a local folder by --output."
-        )
+        raise CompressorError(f"output {config.output!r} is not on this machine: give a local folder by --output.")
     logs = Path(config.output) / "logs"
     try:
         logs.mkdir(parents=True, exist_ok=True)
@@ -180,10 +180,12 @@ def _run(config: Config, runner: str, shown: Display) -> Results:
     shown.begin("loading TensorFlow and TFX")
     from pipelines import results
     from pipelines.pipeline import create_pipeline
+    from pipelines.preflight import check_network
 
+    check_network(config)
     pipeline = create_pipeline(config, code_version=code_version())
     shown.total = len(pipeline.components)
-    runners.run(pipeline, runner, shown)
+    runners.run(pipeline, runner, shown, seed=config.seed)
     shown.begin("measuring both models")
     return results.collect(config)
 

@@ -54,21 +54,15 @@ def _connections(value: object) -> object:
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Connections = Annotated[
-    Literal["published", "truncation", "all"] | list[str], BeforeValidator(_connections)
-]
+Connections = Annotated[Literal["published", "truncation", "all"] | list[str], BeforeValidator(_connections)]
 
 
 class Splits(Section):
     """Shares of the pictures that go to each split; only their ratio counts."""
 
     train: int = Field(default=8, gt=0, description="Share that models are trained on.")
-    eval: int = Field(
-        default=1, gt=0, description="Share that the search and early stopping judge on."
-    )
-    test: int = Field(
-        default=1, gt=0, description="Share that the gate judges on, never seen before."
-    )
+    eval: int = Field(default=1, gt=0, description="Share that the search and early stopping judge on.")
+    test: int = Field(default=1, gt=0, description="Share that the gate judges on, never seen before.")
 
 
 class Data(Section):
@@ -81,13 +75,9 @@ class Data(Section):
     path: str | None = Field(
         default=None, validate_default=True, description="Folder of the pictures or the TFRecords."
     )
-    image_feature: str = Field(
-        default="image", description="tfrecord: feature of the encoded picture."
-    )
+    image_feature: str = Field(default="image", description="tfrecord: feature of the encoded picture.")
     label_feature: str = Field(default="label", description="tfrecord: feature of the class name.")
-    splits: Splits = Field(
-        default_factory=Splits, description="Used where the pictures are not split already."
-    )
+    splits: Splits = Field(default_factory=Splits, description="Used where the pictures are not split already.")
     max_bad_share: Share = Field(
         default=0.05, description="The run is refused above this share of unreadable pictures."
     )
@@ -127,9 +117,7 @@ class BackboneConfig(Section):
     """The network that is compressed."""
 
     name: str = Field(description="Name in the catalogue; 'compressor backbones' lists it.")
-    input_size: int = Field(
-        default=224, ge=32, description="Height and width of its pictures, in pixels."
-    )
+    input_size: int = Field(default=224, ge=32, description="Height and width of its pictures, in pixels.")
     alpha: float = Field(default=1.0, gt=0, description="Width multiplier, MobileNets only.")
     weights: str = Field(
         default="imagenet",
@@ -168,64 +156,42 @@ class BackboneConfig(Section):
 class Head(Section):
     """The classifier on top of the backbone."""
 
-    units: int = Field(
-        default=0, ge=0, description="Width of a hidden layer; 0: a single softmax layer."
-    )
-    dropout: float = Field(
-        default=0.2, ge=0, lt=1, description="Share dropped in front of the classifier."
-    )
+    units: int = Field(default=0, ge=0, description="Width of a hidden layer; 0: a single softmax layer.")
+    dropout: float = Field(default=0.2, ge=0, lt=1, description="Share dropped in front of the classifier.")
 
 
 class AugmentationConfig(Section):
     """How far training pictures are varied; 0 (or false) turns one variation off."""
 
     flip: bool = Field(default=True, description="Mirror half of the pictures left to right.")
-    rotation: float = Field(
-        default=0.05, ge=0, lt=1, description="Largest turn, as a share of a circle."
-    )
+    rotation: float = Field(default=0.05, ge=0, lt=1, description="Largest turn, as a share of a circle.")
     zoom: float = Field(default=0.1, ge=0, lt=1, description="Largest change of scale, as a share.")
-    translation: float = Field(
-        default=0.1, ge=0, lt=1, description="Largest shift, as a share of a side."
-    )
-    contrast: float = Field(
-        default=0.1, ge=0, lt=1, description="Largest change of contrast, as a share."
-    )
+    translation: float = Field(default=0.1, ge=0, lt=1, description="Largest shift, as a share of a side.")
+    contrast: float = Field(default=0.1, ge=0, lt=1, description="Largest change of contrast, as a share.")
 
 
 class DistillationConfig(Section):
     """How much the reference's answers count as a teacher's."""
 
     weight: Share = Field(default=0.5, description="Share of the loss; 0 turns distillation off.")
-    temperature: float = Field(
-        default=2.0, gt=0, description="Divides the logits of both networks."
-    )
+    temperature: float = Field(default=2.0, gt=0, description="Divides the logits of both networks.")
 
 
 class Training(Section):
     """How a classifier is trained: its head first, then all of it."""
 
     head_epochs: int = Field(default=5, ge=0, description="Most epochs with the backbone frozen.")
-    epochs: int = Field(
-        default=10, ge=0, description="Most epochs with everything open, after those."
-    )
+    epochs: int = Field(default=10, ge=0, description="Most epochs with everything open, after those.")
     batch_size: int = Field(default=32, gt=0, description="Pictures a step.")
-    head_learning_rate: float = Field(
-        default=1e-3, gt=0, description="Adam's, with the backbone frozen."
-    )
-    learning_rate: float = Field(
-        default=1e-4, gt=0, description="Adam's first, with everything open."
-    )
-    patience: int = Field(
-        default=5, gt=0, description="Epochs without a better one that end a phase."
-    )
+    head_learning_rate: float = Field(default=1e-3, gt=0, description="Adam's, with the backbone frozen.")
+    learning_rate: float = Field(default=1e-4, gt=0, description="Adam's first, with everything open.")
+    patience: int = Field(default=5, gt=0, description="Epochs without a better one that end a phase.")
     batch_norm: Literal["frozen", "train"] = Field(
         default="frozen",
         description="Batch normalisation of the backbone: frozen as pretrained, or train, which "
         "a network from scratch needs.",
     )
-    label_smoothing: float = Field(
-        default=0.0, ge=0, lt=1, description="Share of each label spread over all classes."
-    )
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="Share of each label spread over all classes.")
     augmentation: AugmentationConfig = Field(
         default_factory=AugmentationConfig, description="How far pictures are varied."
     )
@@ -263,9 +229,7 @@ class Retraining(Training):
 class Translators(Section):
     """How translators are fitted."""
 
-    held_out: float = Field(
-        default=0.1, gt=0, lt=1, description="Share of the pictures R2 is measured on."
-    )
+    held_out: float = Field(default=0.1, gt=0, lt=1, description="Share of the pictures R2 is measured on.")
     ridge: float = Field(default=1e-3, ge=0, description="Ridge of the closed form.")
 
 
@@ -277,9 +241,9 @@ class Search(Section):
     )
     max_trials: int = Field(default=60, gt=0, description="Most sub-networks tried.")
     max_epochs: int = Field(default=30, gt=0, description="Most epochs of one trial.")
-    tau: Share = Field(
-        default=0.8, description="Weight of accuracy; 1 - tau weighs the share of parameters saved."
-    )
+    tau: Share = Field(default=0.8, description="Weight of accuracy; 1 - tau weighs the share of parameters saved.")
+    min_learning_rate: float = Field(default=1e-3, gt=0, description="Least of the heads' learning rates.")
+    max_learning_rate: float = Field(default=1e-2, gt=0, description="Largest of them.")
     connections: Connections = Field(
         default="all",
         description="published: the papers' pairs; truncation: cuts straight to the head; all: "
@@ -290,6 +254,15 @@ class Search(Section):
         min_length=1,
         description="Widths of the head to search; null: head.units alone.",
     )
+
+    @model_validator(mode="after")
+    def _learning_rates_are_a_range(self) -> Search:
+        if self.min_learning_rate > self.max_learning_rate:
+            raise ValueError(
+                f"has min_learning_rate {self.min_learning_rate} above max_learning_rate "
+                f"{self.max_learning_rate}: swap them."
+            )
+        return self
 
 
 class Gate(Section):
@@ -306,9 +279,7 @@ class Gate(Section):
 class Push(Section):
     """Where a blessed model goes."""
 
-    directory: str | None = Field(
-        default=None, description="Folder; null: 'serving' in the output."
-    )
+    directory: str | None = Field(default=None, description="Folder; null: 'serving' in the output.")
 
     @field_validator("directory")
     @classmethod
@@ -324,9 +295,7 @@ class Config(Section):
         description="The pipeline's name: small letters, digits and hyphens.",
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of everything random.")
-    output: str = Field(
-        description="Folder of everything a run writes; 'runs/' and the name if not given."
-    )
+    output: str = Field(description="Folder of everything a run writes; 'runs/' and the name if not given.")
     data: Data
     backbone: BackboneConfig
     head: Head = Field(default_factory=Head)
@@ -408,9 +377,7 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise CompressorError(
-            f"config file '{path}' does not exist: give another by --config."
-        ) from None
+        raise CompressorError(f"config file '{path}' does not exist: give another by --config.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise CompressorError(f"config file '{path}' cannot be read: {error}.") from error
     try:
@@ -418,9 +385,7 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise CompressorError(f"config file '{path}' is not YAML: {_one_line(error)}.") from error
     if not isinstance(values, dict):
-        raise CompressorError(
-            f"config file '{path}' holds no fields: begin with 'name: my-pipeline'."
-        )
+        raise CompressorError(f"config file '{path}' holds no fields: begin with 'name: my-pipeline'.")
     return values
 
 
@@ -433,9 +398,7 @@ def _override(values: dict[str, Any], override: str) -> None:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise CompressorError(
-            f"--set {override!r}: the value is not YAML: {_one_line(error)}."
-        ) from error
+        raise CompressorError(f"--set {override!r}: the value is not YAML: {_one_line(error)}.") from error
     for key in keys[:-1]:
         values = values.setdefault(key, {})
         if not isinstance(values, dict):
@@ -495,9 +458,7 @@ def _unknown_field(location: _Location) -> str:
     """Names the field that was meant: one of the same name elsewhere, or the nearest here."""
     *section, name = location
     prefix = _dotted(tuple(section))
-    siblings = [
-        f"{prefix}.{field}" if prefix else field for field in _section(section).model_fields
-    ]
+    siblings = [f"{prefix}.{field}" if prefix else field for field in _section(section).model_fields]
     elsewhere = [field for field in _all_fields() if field.rpartition(".")[2] == name]
     meant = elsewhere[0] if len(elsewhere) == 1 else _nearest(_dotted(location), siblings)
     hint = f" Did you mean {meant}?" if meant else ""

@@ -54,9 +54,7 @@ def latest_run(metadata_path: str, pipeline_name: str) -> dict[str, NodeRun]:
         found: dict[str, NodeRun] = {}
         for execution in store.get_executions_by_context(run.id):
             names = [
-                nodes[context.id]
-                for context in store.get_contexts_by_execution(execution.id)
-                if context.id in nodes
+                nodes[context.id] for context in store.get_contexts_by_execution(execution.id) if context.id in nodes
             ]
             if names and execution.last_known_state in (proto.Execution.COMPLETE, proto.Execution.CACHED):
                 found[names[0]] = _node_run(store, execution.id)

@@ -19,7 +19,6 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from components.examples import picture_dataset
 from compressor_lib.augmentation import Augmentation
 from compressor_lib.backbones import find_backbone
-from compressor_lib.errors import CompressorError
 from compressor_lib.export import TEACHER_FILE, export_classifier, load_keras
 from compressor_lib.heads import attach_head
 from compressor_lib.pictures import decode_picture, encode_picture

@@ -139,9 +139,7 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
         pipeline_root=config.pipeline_root,
         components=nodes,
         enable_cache=True,
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
-            config.metadata_path
-        ),
+        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(config.metadata_path),
         beam_pipeline_args=config.beam_pipeline_args,
     )
 
@@ -150,6 +148,11 @@ def _example_gen(config: Config, code_version: str) -> BaseNode:
     if config.data.source == "tfrecord":
         return ImportExampleGen(
             input_base=config.data_path,
+            input_config=tfx.proto.Input(
+                splits=[
+                    tfx.proto.Input.Split(name="examples", pattern=f"{config.data.span}/*" if config.data.span else "*")
+                ]
+            ),
             output_config=tfx.proto.Output(
                 split_config=tfx.proto.SplitConfig(
                     splits=[
@@ -189,12 +192,8 @@ def _eval_config(config: Config) -> tfma.EvalConfig:
     )
     return tfma.EvalConfig(
         model_specs=[
-            tfma.ModelSpec(
-                signature_name="serving_tf_example", label_key="label", prediction_key="probabilities"
-            )
+            tfma.ModelSpec(signature_name="serving_tf_example", label_key="label", prediction_key="probabilities")
         ],
         slicing_specs=[tfma.SlicingSpec()],
-        metrics_specs=[
-            tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name=METRIC, threshold=threshold)])
-        ],
+        metrics_specs=[tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name=METRIC, threshold=threshold)])],
     )

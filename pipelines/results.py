@@ -72,8 +72,7 @@ def collect(config: Config) -> Results:
 
     run = latest_run(config.metadata_path, config.name)
     directories = {
-        node: path_utils.serving_model_path(run[node].outputs["model"].uri)
-        for node in ("reference", "retrain")
+        node: path_utils.serving_model_path(run[node].outputs["model"].uri) for node in ("reference", "retrain")
     }
     accuracies, blessed, reasons = _verdict(run["Evaluator"])
     if run["Evaluator"].inputs.get("baseline_model") != run["reference"].outputs["model"]:
@@ -123,7 +122,10 @@ def _reason(failure: object) -> str:
     threshold = failure.metric_threshold  # type: ignore[attr-defined]
     if threshold.HasField("change_threshold"):
         allowed = -threshold.change_threshold.absolute.value
-        return f"accuracy changes by {100 * value:+.2f} points against the baseline; gate.max_drop allows {100 * allowed:.2f}"
+        return (
+            f"accuracy changes by {100 * value:+.2f} points against the baseline; "
+            f"gate.max_drop allows a drop of {100 * allowed:.2f}"
+        )
     return f"accuracy is {value:.2%}; gate.min_accuracy asks for {threshold.value_threshold.lower_bound.value:.2%}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import signal
 import threading
@@ -41,7 +42,11 @@ class NodeFailure(Exception):
 
 
 def run(
-    pipeline: tfx.dsl.Pipeline, runner: str = "local", listener: NodeListener | None = None
+    pipeline: tfx.dsl.Pipeline,
+    runner: str = "local",
+    listener: NodeListener | None = None,
+    *,
+    seed: int = 0,
 ) -> None:
     """Runs all nodes of a pipeline, in this process.
 
@@ -49,6 +54,7 @@ def run(
         pipeline: The pipeline.
         runner: ``"local"`` (``LocalDagRunner``) or ``"beam"`` (``BeamDagRunner``).
         listener: Is told of each node.
+        seed: Of the order in which Beam deals records out, set anew for each node.
 
     Raises:
         CompressorError: If the runner is unknown.
@@ -61,7 +67,7 @@ def run(
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
     dag_runner = {"local": LocalDagRunner, "beam": BeamDagRunner}[runner]
-    with _watched(listener or NodeListener()) as failures, _interrupts_seen() as interrupts:
+    with _watched(listener or NodeListener(), seed) as failures, _interrupts_seen() as interrupts:
         try:
             dag_runner().run(pipeline)
         except BaseException as error:
@@ -98,7 +104,7 @@ def _interrupts_seen() -> Iterator[list[int]]:
 
 
 @contextmanager
-def _watched(listener: NodeListener) -> Iterator[list[tuple[str, BaseException]]]:
+def _watched(listener: NodeListener, seed: int) -> Iterator[list[tuple[str, BaseException]]]:
     """Wraps the launcher that both runners start nodes with; yields the nodes that failed."""
     from ml_metadata.proto.metadata_store_pb2 import Execution
     from tfx.orchestration.portable import outputs_utils
@@ -110,6 +116,7 @@ def _watched(listener: NodeListener) -> Iterator[list[tuple[str, BaseException]]
     def watched_launch(self: Any) -> Any:
         node = self._pipeline_node.node_info.id
         listener.started(node)
+        random.seed(seed)
         try:
             info = launch(self)
             state = _state(self._mlmd_connection, info)

@@ -14,9 +14,7 @@ PACKAGES = ["compressor_lib", "components", "pipelines"]
 def lint_imports(folder: pathlib.Path) -> subprocess.CompletedProcess[str]:
     """Checks the import contracts on the packages in a folder."""
     command = pathlib.Path(sysconfig.get_path("scripts"), "lint-imports")
-    return subprocess.run(
-        [command, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False
-    )
+    return subprocess.run([command, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False)
 
 
 def test_imports_keep_the_contracts():
@@ -37,9 +35,7 @@ def test_imports_keep_the_contracts():
 def test_the_contracts_catch_an_import_inside_a_function(importer, line, tmp_path):
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     for package in PACKAGES:
-        shutil.copytree(
-            ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / importer / "wrong.py").write_text(f"def late():\n    {line}\n")
 
     report = lint_imports(tmp_path)

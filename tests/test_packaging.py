@@ -39,11 +39,7 @@ def call_backend(hook: str, source: pathlib.Path, target: pathlib.Path) -> pathl
 
 def contents(folder: pathlib.Path) -> dict[str, bytes]:
     """Every file below a folder, by its relative path."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("hook", ["build_wheel", "build_editable", "build_sdist"])
@@ -62,9 +58,7 @@ def test_the_wheel_holds_the_three_packages_and_the_command(source, tmp_path):
 
     modules = {name for name in wheel.namelist() if name.endswith(".py")}
     assert modules == {
-        str(path.relative_to(source))
-        for package in PACKAGES
-        for path in (source / package).rglob("*.py")
+        str(path.relative_to(source)) for package in PACKAGES for path in (source / package).rglob("*.py")
     }
     assert "compressor_lib/py.typed" in wheel.namelist()
 

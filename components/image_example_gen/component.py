@@ -58,8 +58,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
         shares = dict(_SHARES if splits is None else splits)
         if not shares or any(share < 1 for share in shares.values()):
             raise CompressorError(
-                f"splits {shares} need at least one name, and shares of 1 or more, "
-                f"such as {_SHARES}."
+                f"splits {shares} need at least one name, and shares of 1 or more, such as {_SHARES}."
             )
         if not 0 <= max_bad_share <= 1:
             raise CompressorError(f"max_bad_share {max_bad_share} is outside 0..1.")
@@ -82,23 +81,16 @@ def _configs(
     if by_split:
         return example_gen_pb2.Input(
             splits=[
-                example_gen_pb2.Input.Split(
-                    name=split, pattern=f"{prefix}{name}/{folders.PICTURES_PATTERN}"
-                )
+                example_gen_pb2.Input.Split(name=split, pattern=f"{prefix}{name}/{folders.PICTURES_PATTERN}")
                 for split, name in by_split.items()
             ]
         ), example_gen_pb2.Output()
     return example_gen_pb2.Input(
-        splits=[
-            example_gen_pb2.Input.Split(
-                name="pictures", pattern=f"{prefix}{folders.PICTURES_PATTERN}"
-            )
-        ]
+        splits=[example_gen_pb2.Input.Split(name="pictures", pattern=f"{prefix}{folders.PICTURES_PATTERN}")]
     ), example_gen_pb2.Output(
         split_config=example_gen_pb2.SplitConfig(
             splits=[
-                example_gen_pb2.SplitConfig.Split(name=split, hash_buckets=share)
-                for split, share in shares.items()
+                example_gen_pb2.SplitConfig.Split(name=split, hash_buckets=share) for split, share in shares.items()
             ]
         )
     )

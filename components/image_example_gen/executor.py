@@ -56,8 +56,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         _ = (
             skipped
             | "SkippedToJson" >> beam.Map(json.dumps)
-            | "WriteSkipped"
-            >> beam.io.WriteToText(self._skipped_file, num_shards=1, shard_name_template="")
+            | "WriteSkipped" >> beam.io.WriteToText(self._skipped_file, num_shards=1, shard_name_template="")
         )
         if self._shares:
             splits = (
@@ -74,9 +73,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             )
         else:
             names = self._splits
-            parts = readable | "ToSplits" >> beam.Partition(
-                lambda read, _: names.index(read[0].split), len(names)
-            )
+            parts = readable | "ToSplits" >> beam.Partition(lambda read, _: names.index(read[0].split), len(names))
         return {
             name: part | f"ToExample[{name}]" >> beam.MapTuple(_to_example)
             for name, part in zip(names, parts, strict=True)
@@ -100,9 +97,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             CompressorError: The folder cannot be used (see ``folders.list_pictures``), or too many
                 of its pictures cannot be read. No split is left behind.
         """
-        examples = artifact_utils.get_single_instance(
-            output_dict[standard_component_specs.EXAMPLES_KEY]
-        )
+        examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         input_base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
         self._configure(exec_properties)
         self._skipped_file = os.path.join(examples.uri, SKIPPED_FILE)
@@ -126,12 +121,8 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
 
     def _configure(self, exec_properties: dict[str, Any]) -> None:
         inputs, outputs = example_gen_pb2.Input(), example_gen_pb2.Output()
-        proto_utils.json_to_proto(
-            exec_properties[standard_component_specs.INPUT_CONFIG_KEY], inputs
-        )
-        proto_utils.json_to_proto(
-            exec_properties[standard_component_specs.OUTPUT_CONFIG_KEY], outputs
-        )
+        proto_utils.json_to_proto(exec_properties[standard_component_specs.INPUT_CONFIG_KEY], inputs)
+        proto_utils.json_to_proto(exec_properties[standard_component_specs.OUTPUT_CONFIG_KEY], outputs)
         self._shares = {one.name: one.hash_buckets for one in outputs.split_config.splits}
         if self._shares:
             self._patterns = {"": inputs.splits[0].pattern}
@@ -182,9 +173,7 @@ class _Read(beam.DoFn):
             raise encoding.UnreadablePicture(error.message) from error
 
 
-def _deal_class(
-    names_of_class: tuple[str, Iterable[str]], shares: Mapping[str, int]
-) -> Iterable[tuple[str, str]]:
+def _deal_class(names_of_class: tuple[str, Iterable[str]], shares: Mapping[str, int]) -> Iterable[tuple[str, str]]:
     _, names = names_of_class
     return dealing.deal(names, shares).items()
 
@@ -198,8 +187,7 @@ def _to_example(picture: folders.Picture, encoded: bytes) -> tf.train.Example:
     return tf.train.Example(
         features=tf.train.Features(
             feature={
-                name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-                for name, value in features.items()
+                name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for name, value in features.items()
             }
         )
     )

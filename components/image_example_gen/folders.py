@@ -109,8 +109,7 @@ def pre_split_folders(folder: str, splits: Iterable[str]) -> dict[str, str]:
             )
         if len(folders) > 1:
             raise CompressorError(
-                f"data folder {folder!r} has split {split!r} more than once: "
-                f"{', '.join(folders)}. Keep one of them."
+                f"data folder {folder!r} has split {split!r} more than once: {', '.join(folders)}. Keep one of them."
             )
     return {split: folders[0] for split, folders in found.items()}
 
@@ -160,9 +159,7 @@ def list_pictures(input_base: str, patterns: Mapping[str, str]) -> list[Picture]
     return sorted(pictures)
 
 
-def check_counts(
-    pictures: Iterable[Picture], splits: Iterable[str], skipped: Iterable[str] = ()
-) -> None:
+def check_counts(pictures: Iterable[Picture], splits: Iterable[str], skipped: Iterable[str] = ()) -> None:
     """Refuses classes that cannot give every split at least one picture.
 
     Args:

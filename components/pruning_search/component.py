@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import ClassVar
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
@@ -15,7 +16,7 @@ from components.pruning_search import executor
 class PruningSearchSpec(component_spec.ComponentSpec):
     """Inputs, outputs and parameters of :class:`PruningSearch`."""
 
-    PARAMETERS = {
+    PARAMETERS: ClassVar = {
         "backbone": component_spec.ExecutionParameter(type=str),
         "connections": component_spec.ExecutionParameter(type=str),
         "tuner": component_spec.ExecutionParameter(type=str),
@@ -30,12 +31,12 @@ class PruningSearchSpec(component_spec.ComponentSpec):
         "seed": component_spec.ExecutionParameter(type=int),
         "code_version": component_spec.ExecutionParameter(type=str),
     }
-    INPUTS = {
+    INPUTS: ClassVar = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "base_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "translators": component_spec.ChannelParameter(type=standard_artifacts.Model),
     }
-    OUTPUTS = {
+    OUTPUTS: ClassVar = {
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "best_hyperparameters": component_spec.ChannelParameter(type=standard_artifacts.HyperParameters),
         "tuner_results": component_spec.ChannelParameter(type=standard_artifacts.TunerResults),

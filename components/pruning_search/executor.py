@@ -43,13 +43,14 @@ class Executor(base_executor.BaseExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         reference_dir = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["base_model"]))
+        bank_dir = artifact_utils.get_single_uri(input_dict["translators"])
         results_dir = Path(artifact_utils.get_single_uri(output_dict["tuner_results"]))
         model_dir = path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict["model"]))
         seed = exec_properties["seed"]
 
         keras.utils.set_random_seed(seed)
         reference = load_keras(reference_dir)
-        base = without_head(reference, POOLING)
+        base = without_head(reference, POOLING, name=exec_properties["backbone"])
         hypermodel = HyperCompressor(
             max_parameters=reference.count_params(),
             num_classes=reference.get_layer(CLASSIFIER).units,
@@ -58,7 +59,7 @@ class Executor(base_executor.BaseExecutor):
             connections=searched_connections(
                 base, exec_properties["backbone"], json.loads(exec_properties["connections"])
             ),
-            translators=TranslatorBank.load(artifact_utils.get_single_uri(input_dict["translators"]), base),
+            translators=TranslatorBank.load(bank_dir, base),
             head_units=json.loads(exec_properties["head_units"]),
             dropout=exec_properties["dropout"],
             learning_rates=(exec_properties["min_learning_rate"], exec_properties["max_learning_rate"]),
@@ -79,12 +80,10 @@ class Executor(base_executor.BaseExecutor):
             max_epochs=exec_properties["max_epochs"],
             seed=seed,
         )
-        logger.info(
-            "searching %d connections of %s with %s", len(hypermodel.connections), base.name, options.tuner
-        )
+        logger.info("searching %d connections of %s with %s", len(hypermodel.connections), base.name, options.tuner)
         # Named after all that decides the result, and beside the outputs: a search that was cut short finds
         # its finished trials there.
-        trials_dir = results_dir.parent.parent / ".trials" / _key(exec_properties, base, examples.uri)
+        trials_dir = results_dir.parent.parent / ".trials" / _key(exec_properties, base, examples.uri, bank_dir)
         tuner = run_search(hypermodel, train, validation, options, trials_dir)
 
         # Hyperband leaves this open, and the stock writer needs to know how many results there can be.
@@ -99,6 +98,6 @@ class Executor(base_executor.BaseExecutor):
         shutil.rmtree(trials_dir)
 
 
-def _key(exec_properties: dict[str, Any], base: keras.Model, examples: str) -> str:
-    described = json.dumps([exec_properties, fingerprint(base), examples], sort_keys=True, default=str)
+def _key(exec_properties: dict[str, Any], base: keras.Model, *inputs: str) -> str:
+    described = json.dumps([exec_properties, fingerprint(base), inputs], sort_keys=True, default=str)
     return hashlib.sha256(described.encode()).hexdigest()[:16]

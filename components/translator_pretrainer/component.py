@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import ClassVar
 
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
@@ -19,7 +20,7 @@ TRANSLATORS = "translators"
 class TranslatorPretrainerSpec(component_spec.ComponentSpec):
     """Inputs, outputs and parameters of :class:`TranslatorPretrainer`."""
 
-    PARAMETERS = {
+    PARAMETERS: ClassVar = {
         "backbone": component_spec.ExecutionParameter(type=str),
         "connections": component_spec.ExecutionParameter(type=str),
         "split": component_spec.ExecutionParameter(type=str),
@@ -28,11 +29,11 @@ class TranslatorPretrainerSpec(component_spec.ComponentSpec):
         "ridge": component_spec.ExecutionParameter(type=float),
         "code_version": component_spec.ExecutionParameter(type=str),
     }
-    INPUTS = {
+    INPUTS: ClassVar = {
         EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
         BASE_MODEL: component_spec.ChannelParameter(type=standard_artifacts.Model),
     }
-    OUTPUTS = {TRANSLATORS: component_spec.ChannelParameter(type=standard_artifacts.Model)}
+    OUTPUTS: ClassVar = {TRANSLATORS: component_spec.ChannelParameter(type=standard_artifacts.Model)}
 
 
 class TranslatorPretrainer(base_beam_component.BaseBeamComponent):

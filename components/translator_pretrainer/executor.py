@@ -1,8 +1,9 @@
 """TranslatorPretrainer's work: a Beam combine of the translators' normal equations."""
 
+import functools
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -38,26 +39,23 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         model = artifact_utils.get_single_instance(input_dict["base_model"])
         model_dir = path_utils.serving_model_path(model.uri)
-        pattern = split_patterns(
-            artifact_utils.get_single_instance(input_dict["examples"]), exec_properties["split"]
-        )
+        pattern = split_patterns(artifact_utils.get_single_instance(input_dict["examples"]), exec_properties["split"])
         output = artifact_utils.get_single_uri(output_dict["translators"])
         wanted = json.loads(exec_properties["connections"])
         held_out, batch_size = exec_properties["held_out"], exec_properties["batch_size"]
 
-        base = _base(model_dir)
+        load_base = functools.partial(_base, model_dir, exec_properties["backbone"])
+        base = load_base()
         connections = searched_connections(base, exec_properties["backbone"], wanted)
         with self._make_beam_pipeline() as pipeline:
             sums = (
                 pipeline
                 | "Read" >> beam.io.ReadFromTFRecord(pattern)
                 | "Batch" >> beam.BatchElements(batch_size, batch_size)
-                | "SumUp" >> beam.ParDo(_SumUp(model_dir, connections, held_out))
+                | "SumUp" >> beam.ParDo(_SumUp(load_base, connections, held_out))
                 | "Combine" >> beam.CombineGlobally(_Merge(held_out))
             )
-            _ = sums | "Solve" >> beam.ParDo(
-                _Solve(model_dir, connections, exec_properties["ridge"], output)
-            )
+            _ = sums | "Solve" >> beam.ParDo(_Solve(load_base, connections, exec_properties["ridge"], output))
         fitted = len(regressions_of(base, connections))
         logger.info("fitted %d translators in one pass over the pictures", fitted)
 
@@ -65,13 +63,15 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 class _SumUp(beam.DoFn):
     """Runs the tapped backbone over batches of Examples; gives one bundle's sums."""
 
-    def __init__(self, model_dir: str, connections: Sequence[Connection], held_out: float) -> None:
-        self._model_dir = model_dir
+    def __init__(
+        self, load_base: Callable[[], keras.Model], connections: Sequence[Connection], held_out: float
+    ) -> None:
+        self._load_base = load_base
         self._connections = [c for c in connections if not c.is_truncation]
         self._held_out = held_out
 
     def setup(self) -> None:
-        base = _base(self._model_dir)
+        base = self._load_base()
         self._size = base.input_shape[1]
         self._regressions = list(regressions_of(base, self._connections).values())
         self._tapped = tapped(base, self._connections, targets=True) if self._connections else None
@@ -114,16 +114,20 @@ class _Solve(beam.DoFn):
     """Turns the sums of all pictures into the bank, and writes it."""
 
     def __init__(
-        self, model_dir: str, connections: Sequence[Connection], ridge: float, output: str
+        self,
+        load_base: Callable[[], keras.Model],
+        connections: Sequence[Connection],
+        ridge: float,
+        output: str,
     ) -> None:
-        self._model_dir = model_dir
+        self._load_base = load_base
         self._connections = connections
         self._ridge = ridge
         self._output = output
 
     def process(self, sums: TranslatorSums) -> None:
-        sums.solve(_base(self._model_dir), self._connections, self._ridge).save(self._output)
+        sums.solve(self._load_base(), self._connections, self._ridge).save(self._output)
 
 
-def _base(model_dir: str) -> keras.Model:
-    return without_head(load_keras(model_dir), POOLING)
+def _base(model_dir: str, backbone: str) -> keras.Model:
+    return without_head(load_keras(model_dir), POOLING, name=backbone)

@@ -1,11 +1,23 @@
-"""Folders of tiny pictures."""
+"""Folders of tiny pictures, and tiny artifacts."""
 
 import io
+import json
 import pathlib
+import types
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
+from tfx.types import standard_artifacts
+from tfx.utils import path_utils
+
+from compressor_lib.backbones import find_backbone
+from compressor_lib.export import export_classifier
+from compressor_lib.heads import POOLING, attach_head
+from compressor_lib.pictures import encode_picture
+from compressor_lib.surgery import without_head
 
 
 def picture_bytes(kind: str = "JPEG", mode: str = "RGB", seed: int = 0) -> bytes:
@@ -35,3 +47,67 @@ def make_folder(tmp_path):
         return base
 
     return make
+
+
+@pytest.fixture(scope="session")
+def make_classifier():
+    """Makes a tiny classifier of three classes: ``make_classifier(seed=1)``."""
+
+    def make(seed: int) -> keras.Model:
+        keras.utils.set_random_seed(seed)
+        backbone = find_backbone("MobileNetV2").build(input_size=32, weights=None, alpha=0.35, preprocess=True)
+        return attach_head(backbone, 3, dropout=0.1, name="reference")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def reference(make_classifier, tmp_path_factory):
+    """An exported classifier: itself, its ``base`` without head, and its artifact ``model``."""
+    classifier = make_classifier(seed=0)
+    model = standard_artifacts.Model()
+    model.uri = str(tmp_path_factory.mktemp("reference") / "model")
+    export_classifier(classifier, ["a", "b", "c"], path_utils.serving_model_dir(model.uri))
+    return types.SimpleNamespace(
+        classifier=classifier, base=without_head(classifier, POOLING, name="MobileNetV2"), model=model
+    )
+
+
+@pytest.fixture(scope="session")
+def pictures() -> dict[str, np.ndarray]:
+    """Pictures of noise by split, uint8 ``[N, 32, 32, 3]``."""
+    random = np.random.default_rng(0)
+    return {
+        split: random.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        for split, count in (("train", 24), ("eval", 12))
+    }
+
+
+@pytest.fixture(scope="session")
+def make_examples(tmp_path_factory):
+    """Makes transformed Examples of every split's shards; labels go round the three classes."""
+
+    def make(shards_by_split: dict[str, list[np.ndarray]]) -> standard_artifacts.Examples:
+        examples = standard_artifacts.Examples()
+        examples.uri = str(tmp_path_factory.mktemp("examples"))
+        examples.split_names = json.dumps(list(shards_by_split))
+        for split, shards in shards_by_split.items():
+            folder = pathlib.Path(examples.uri) / f"Split-{split}"
+            folder.mkdir()
+            for number, shard in enumerate(shards):
+                path = folder / f"transformed_examples-{number:05}-of-{len(shards):05}.gz"
+                with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+                    for index, picture in enumerate(shard):
+                        writer.write(_transformed(picture, label=index % 3))
+        return examples
+
+    return make
+
+
+def _transformed(picture: np.ndarray, label: int) -> bytes:
+    image = encode_picture(picture).numpy()
+    feature = {
+        "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
+        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
+    }
+    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()

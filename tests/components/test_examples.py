@@ -52,9 +52,7 @@ def test_pictures_and_labels_in_order(pattern):
 
 
 def test_shuffling_follows_the_seed_and_changes_with_the_epoch(pattern):
-    one, same, other = (
-        picture_dataset([pattern], size=SIZE, batch_size=4, shuffle_seed=seed) for seed in (1, 1, 2)
-    )
+    one, same, other = (picture_dataset([pattern], size=SIZE, batch_size=4, shuffle_seed=seed) for seed in (1, 1, 2))
     first, second = labels(one), labels(one)
     assert sorted(first) == sorted(second) == list(range(10))
     assert first != second

@@ -57,9 +57,7 @@ def read(examples: standard_artifacts.Examples) -> dict[str, dict[str, tuple[str
         for record in tf.data.TFRecordDataset(str(file), "GZIP").as_numpy_iterator():
             feature = tf.train.Example.FromString(record).features.feature
             assert set(feature) == {"image", "label", "filename"}
-            label, name, image = (
-                feature[key].bytes_list.value[0] for key in ("label", "filename", "image")
-            )
+            label, name, image = (feature[key].bytes_list.value[0] for key in ("label", "filename", "image"))
             assert name.decode() not in split
             split[name.decode()] = label.decode(), image
     return dict(found)
@@ -91,8 +89,7 @@ class TestFlatFolder:
         splits = read(run(ImageExampleGen(str(base)), tmp_path))
 
         counts = {
-            split: collections.Counter(label for label, _ in pictures.values())
-            for split, pictures in splits.items()
+            split: collections.Counter(label for label, _ in pictures.values()) for split, pictures in splits.items()
         }
         assert counts == {
             "train": {"cat": 16, "dog": 8, "eel": 1},
@@ -163,9 +160,7 @@ class TestPreSplitFolder:
         splits = read(run(ImageExampleGen(str(base)), tmp_path))
 
         for split, folder in {"train": "train", "eval": "validation", "test": "test"}.items():
-            assert set(splits[split]) == {
-                f"{folder}/{label}/00{number}.jpg" for label in "ab" for number in (0, 1)
-            }
+            assert set(splits[split]) == {f"{folder}/{label}/00{number}.jpg" for label in "ab" for number in (0, 1)}
             assert {label for label, _ in splits[split].values()} == {"a", "b"}
 
     def test_a_class_may_be_named_like_a_split(self, make_folder, tmp_path):
@@ -306,9 +301,7 @@ class TestLinks:
     def test_that_lead_nowhere_are_named(self, make_folder):
         base = make_folder({"cat": 3, "dog": 3})
         (base / "cat" / "gone.jpg").symlink_to(base / "nowhere")
-        with pytest.raises(
-            CompressorError, match=r"cannot be found: .*/cat/gone\.jpg; No such file"
-        ):
+        with pytest.raises(CompressorError, match=r"cannot be found: .*/cat/gone\.jpg; No such file"):
             properties(ImageExampleGen(str(base)))
 
     def test_the_data_folder_itself_may_be_one(self, make_folder, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 from collections.abc import Callable
 
 import keras
@@ -52,6 +53,29 @@ def residual_network() -> keras.Model:
     x = layers.BatchNormalization(name="last_bn")(x)
     x = layers.ReLU(name="last_relu")(x)
     return shake(keras.Model(pictures, x, name="residual"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _spare_the_garbage_collector():
+    """keras-tuner collects garbage at every trial; the imported modules need not be looked through."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture
+def eagerly():
+    """Without tracing and XLA, which take longer than training such small networks."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def traced(eagerly, monkeypatch):
+    """With tracing after all, as it is outside of tests, but without XLA."""
+    monkeypatch.setattr("keras.src.trainers.trainer.model_supports_jit", lambda model: False)
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="session")

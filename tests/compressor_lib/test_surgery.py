@@ -166,7 +166,7 @@ def test_efficientnets_normalisation_is_carried_over(pixels):
     base = BACKBONES["EfficientNetB0"].build(input_size=32, weights=None)
     (normalization,) = (x for x in base.layers if isinstance(x, layers.Normalization))
     mean, variance, *count = normalization.get_weights()
-    normalization.set_weights([mean + [0.3, 0.5, 0.7], variance * [0.1, 0.2, 0.3], *count])
+    normalization.set_weights([[*mean, 0.3, 0.5, 0.7], variance * [0.1, 0.2, 0.3], *count])
     normalization.finalize_state()
     x = pixels(2)
     before = intermediate(base, "block2b_add", x)
@@ -189,7 +189,7 @@ def test_other_families(name, cut, beside, directly, pixels):
     x = pixels(1)
     submodel = create_submodel(base, cut)
     assert submodel.count_params() < base.count_params()
-    a, b = cut.split("->")
+    a, _b = cut.split("->")
     np.testing.assert_allclose(intermediate(submodel, a, x), intermediate(base, a, x), rtol=1e-3, atol=1e-4)
     assert submodel(x).shape == base(x).shape
     assert_same_weights(base, submodel)
@@ -204,7 +204,7 @@ def test_other_families(name, cut, beside, directly, pixels):
 def test_sequential_models_can_be_cut(pixels):
     base = keras.Sequential([keras.Input((16, 16, 3)), *(layers.Conv2D(4, 3, name=n) for n in "abc")])
     submodel = create_submodel(base, "a->c")
-    assert [name for name in names(submodel)[1:]] == ["a", "translator_pool", "translator_conv", "c"]
+    assert list(names(submodel)[1:]) == ["a", "translator_pool", "translator_conv", "c"]
     assert submodel(pixels(1, 16)).shape == base(pixels(1, 16)).shape
     assert_same_weights(base, submodel)
 
@@ -227,7 +227,7 @@ def test_operations_that_are_no_layers_are_carried_along(pixels):
 
 def test_without_head_gives_the_network_in_front_of_it(residual, pixels):
     classifier = attach_head(residual, 3, units=4, dropout=0.1)
-    backbone = without_head(classifier, "top_gap")
+    backbone = without_head(classifier, "top_gap", name="backbone")
     x = pixels(2, 16)
     assert names(backbone) == names(residual)
     np.testing.assert_allclose(backbone(x), residual(x), rtol=1e-5, atol=1e-6)

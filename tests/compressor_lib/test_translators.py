@@ -129,7 +129,7 @@ def test_a_smaller_picture_than_wanted_is_refused():
     pictures = keras.Input((8, 8, 3))
     x = layers.UpSampling2D(name="up")(layers.Conv2D(4, 3, strides=2, name="a")(pictures))
     base = keras.Model(pictures, layers.Conv2D(2, 1, name="b")(x))
-    with pytest.raises(CompressorError, match="'a' gives 3 x 3 positions, fewer than the 6 x 6 that 'b'"):
+    with pytest.raises(CompressorError, match=r"'a' gives 3 x 3 positions, fewer than the 6 x 6 that 'b'"):
         TranslatorSpec.of(base, Connection("a", "b"))
 
 
@@ -138,7 +138,7 @@ def test_a_size_that_is_open_is_refused(shape):
     pictures = keras.Input(shape)
     x = layers.Conv2D(4, 3, name="m")(layers.Conv2D(4, 3, name="a")(pictures))
     base = keras.Model(pictures, layers.Conv2D(2, 1, name="b")(x))
-    with pytest.raises(CompressorError, match="'a'.*fixed size; build the backbone with a fixed input"):
+    with pytest.raises(CompressorError, match=r"'a'.*fixed size; build the backbone with a fixed input"):
         TranslatorSpec.of(base, Connection("a", "b"))
 
 
@@ -146,5 +146,5 @@ def test_a_vector_is_no_feature_map():
     pictures = keras.Input((8, 8, 3))
     x = layers.Flatten(name="flat")(layers.Conv2D(4, 3, name="a")(pictures))
     base = keras.Model(pictures, layers.Dense(3, name="dense")(x))
-    with pytest.raises(CompressorError, match="'dense'.*not a feature map"):
+    with pytest.raises(CompressorError, match=r"'dense'.*not a feature map"):
         TranslatorSpec.of(base, Connection("a", "dense"))

@@ -24,9 +24,7 @@ class Runs:
     output: Path
     overrides: tuple[str, ...] = ()
 
-    def __call__(
-        self, *overrides: str, runner: str = "local", code_version: str = "first"
-    ) -> dict[str, list[str]]:
+    def __call__(self, *overrides: str, runner: str = "local", code_version: str = "first") -> dict[str, list[str]]:
         """Runs the pipeline; tells what ML Metadata holds of it, as `outcomes` does."""
         from pipelines.pipeline import create_pipeline
 
@@ -40,9 +38,7 @@ class Runs:
         )
         return held
 
-    def command(
-        self, monkeypatch: pytest.MonkeyPatch, *arguments: str, code_version: str = "first"
-    ) -> Result:
+    def command(self, monkeypatch: pytest.MonkeyPatch, *arguments: str, code_version: str = "first") -> Result:
         """Runs the pipeline by the command line."""
         monkeypatch.setattr(pipelines.code_version, "code_version", lambda: code_version)
         sets = [part for override in self._overrides() for part in ("--set", override)]
@@ -91,9 +87,7 @@ def outcomes(metadata_path: str) -> dict[str, list[str]]:
         newest = max(context.id for context in store.get_contexts_by_type("pipeline_run"))
         for execution in store.get_executions_by_context(newest):
             (name,) = (
-                context.name
-                for context in store.get_contexts_by_execution(execution.id)
-                if context.type == "node"
+                context.name for context in store.get_contexts_by_execution(execution.id) if context.type == "node"
             )
             state = execution.last_known_state
             node = name.partition(".")[2]

@@ -55,8 +55,8 @@ class Stage:
         self.created = {"config": config, "code_version": code_version}
         return types.SimpleNamespace(components=[1, 2])
 
-    def _run(self, pipeline, runner, listener):
-        self.created["runner"] = runner
+    def _run(self, pipeline, runner, listener, *, seed):
+        self.created |= {"runner": runner, "seed": seed}
         listener.started("Transform")
         os.write(1, b"noise of C++\n")
         print("noise of Python")
@@ -107,7 +107,7 @@ def test_run_hands_the_pipeline_what_was_typed(stage):
 
 
 def test_run_writes_the_digits_into_the_output(stage):
-    stage.config.write_text("{name: d, data: {source: digits}, backbone: {name: MobileNetV2}}")
+    stage.config.write_text("{name: d, data: {source: digits}, backbone: {name: MobileNetV2, weights: none}}")
     assert stage.invoke().exit_code == 0
     assert stage.created["config"].data_path == str(stage.output / "data")
     assert len(list((stage.output / "data").iterdir())) == 10
@@ -131,9 +131,7 @@ def test_a_failing_node_is_named_with_the_log(stage):
     result = stage.invoke()
     assert result.exit_code == 1
     (log,) = (stage.output / "logs").iterdir()
-    assert result.stderr == (
-        f"error: node ImageExampleGen failed: class 'cat' has no pictures: add some\nlog: {log}\n"
-    )
+    assert result.stderr == (f"error: node ImageExampleGen failed: class 'cat' has no pictures: add some\nlog: {log}\n")
     assert "Traceback" in log.read_text()
 
 
@@ -194,6 +192,15 @@ def test_validate(stage):
     assert "Did you mean 'MobileNet'?" in wrong.stderr
 
 
+def test_what_is_wrong_with_the_network_is_told_before_any_node_runs(stage):
+    overrides = ["--set", "search.connections=['block_5_ad->head']"]
+    validated = CliRunner().invoke(cli.app, ["validate", "--config", str(stage.config), *overrides])
+    for result in (validated, stage.invoke(*overrides)):
+        assert result.exit_code == 2
+        assert "Did you mean 'block_5_add'?" in result.stderr
+    assert stage.created == {}
+
+
 def test_backbones_lists_sizes_parameters_and_connections(monkeypatch):
     from compressor_lib import backbones
 
@@ -206,7 +213,7 @@ def test_backbones_lists_sizes_parameters_and_connections(monkeypatch):
     assert ["│", "MobileNetV2", "│", "224", "│", "2,257,984", "│", "31", "│"] in rows
 
 
-@pytest.mark.parametrize("command", [["--help"], ["validate", "--config", "examples/digits.yaml"]])
+@pytest.mark.parametrize("command", [["--help"], ["backbones"]])
 def test_light_commands_import_nothing_heavy(command):
     script = (
         "import sys\n"

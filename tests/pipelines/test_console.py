@@ -41,9 +41,7 @@ NOISE = (
 
 
 def run_noisy(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", NOISY, *arguments], capture_output=True, text=True, check=True
-    )
+    return subprocess.run([sys.executable, "-c", NOISY, *arguments], capture_output=True, text=True, check=True)
 
 
 def test_noise_goes_to_the_log_and_the_screen_is_kept(tmp_path):
@@ -74,9 +72,7 @@ def test_everything_is_put_back_and_the_traceback_logged(tmp_path, capfd):
 
 def show(terminal: bool) -> str:
     stream = io.StringIO()
-    console = Console(
-        file=stream, force_terminal=terminal, width=60, color_system=None, highlight=False
-    )
+    console = Console(file=stream, force_terminal=terminal, width=60, color_system=None, highlight=False)
     logger = logging.getLogger("compressor_lib.some_module")
     logger.setLevel(logging.INFO)
     with Display(console) as display:

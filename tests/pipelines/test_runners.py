@@ -111,8 +111,6 @@ def test_explain_finds_the_cause_behind_wrappers():
     assert explain(wrapper) == "bad: fix it"
     text = "Traceback (most recent call last):\n  File\ncompressor_lib.errors.CompressorError: bad"
     assert explain(RuntimeError(text)) == "bad"
-    assert explain(RuntimeError("Traceback (most):\n  x\nOSError: disk")) == (
-        "RuntimeError: OSError: disk"
-    )
+    assert explain(RuntimeError("Traceback (most):\n  x\nOSError: disk")) == ("RuntimeError: OSError: disk")
     assert explain(ValueError("one\ntwo")) == "ValueError: one"
     assert explain(ValueError()) == "ValueError: no message"

@@ -1,0 +1,87 @@
+"""ImageNet weights on photographs: the method does what the paper says it does."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compressor_lib.backbones import BACKBONES
+from compressor_lib.connections import Connection
+from compressor_lib.errors import CompressorError
+from compressor_lib.pictures import decode_picture
+from compressor_lib.pretraining import fit_translators
+from compressor_lib.surgery import create_submodel
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / os.environ.get("COMPRESSOR_TEST_DATA", "../shared/data")
+SIZE, PICTURES = 160, 48
+
+pytestmark = [
+    pytest.mark.real_data,
+    pytest.mark.skipif(
+        not (DATA / "weights").is_dir() or not (DATA / "clothing").is_dir(),
+        reason=f"no weights/ and clothing/ in {DATA}: set COMPRESSOR_TEST_DATA to where they are",
+    ),
+]
+
+WEIGHTS = [
+    ("MobileNetV2", 1.0, "mobilenet_v2_1.0_224_no_top.h5"),
+    ("MobileNetV2", 0.35, "mobilenet_v2_0.35_224_no_top.h5"),
+    ("MobileNet", 1.0, "mobilenet_1.0_224_no_top.h5"),
+]
+
+
+@pytest.fixture(scope="module")
+def photographs() -> np.ndarray:
+    files = sorted((DATA / "clothing" / "train").glob("*/*.jpg"))
+    chosen = files[:: len(files) // PICTURES][:PICTURES]
+    pictures = [decode_picture(file.read_bytes(), SIZE) for file in chosen]
+    return np.stack(pictures).astype(np.float32)
+
+
+def real(name: str, alpha: float, file: str, size: int = SIZE):
+    weights = DATA / "weights" / file
+    return BACKBONES[name].build(input_size=size, weights=weights, alpha=alpha, preprocess=True)
+
+
+@pytest.mark.parametrize(("name", "alpha", "file"), WEIGHTS)
+def test_the_weights_fit_the_network(name, alpha, file, photographs):
+    base = real(name, alpha, file, 96)
+    small = photographs[:8, ::2, ::2][:, :80, :80]
+    features = base.predict(np.pad(small, [(0, 0), (8, 8), (8, 8), (0, 0)]), verbose=0)
+    assert np.isfinite(features).all()
+    # A trained network answers to what is in the picture: no dead answer, and each picture its own.
+    means = features.mean((1, 2))
+    assert np.ptp(means, axis=0).max() > 0.5
+    assert np.linalg.matrix_rank(means) == 8
+
+
+@pytest.mark.parametrize(("name", "alpha", "file"), WEIGHTS)
+def test_other_networks_refuse_them(name, alpha, file):
+    other, width = ("MobileNet", 1.0) if name == "MobileNetV2" else ("MobileNetV2", 1.0)
+    with pytest.raises(CompressorError, match=re.escape(file)):
+        BACKBONES[other].build(input_size=96, weights=DATA / "weights" / file, alpha=width)
+
+
+def test_translators_fit_the_better_the_deeper_the_cut(photographs):
+    base = real(*WEIGHTS[0])
+    cuts = ["block_1_project_BN", "block_5_add", "block_10_project_BN", "block_15_add"]
+    connections = [Connection(a, "Conv_1") for a in cuts]
+    batches = np.split(photographs, 6)
+    bank = fit_translators(base, connections, batches, held_out=0.25, ridge=0.1)
+    r2 = [bank.translators[str(connection)].r2 for connection in connections]
+    assert r2 == sorted(r2)
+    assert r2[-1] > r2[0] + 0.05
+    assert r2[-1] > 0
+    deep = connections[-1]
+    submodel = create_submodel(base, deep)
+    few = photographs[:8]
+    wanted = base.predict(few, verbose=0).mean((1, 2))
+    before = np.square(submodel.predict(few, verbose=0).mean((1, 2)) - wanted).mean()
+    bank.apply(submodel, deep)
+    after = np.square(submodel.predict(few, verbose=0).mean((1, 2)) - wanted).mean()
+    assert after < 0.5 * before

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+import logging
+
+import keras
+import keras_tuner as kt
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from compressor_lib.errors import CompressorError
+from compressor_lib.hypermodels import HyperCompressor
+from compressor_lib.search import TUNERS, SearchOptions, run_search, trial_reports, write_report
+
+pytestmark = pytest.mark.usefixtures("eagerly")
+
+CUTS = ["add_1->last", "stem_relu->last", "add_1->head", "stem_relu->head"]
+CLASSES = {
+    "hyperband": kt.Hyperband,
+    "bayesian": kt.BayesianOptimization,
+    "random": kt.RandomSearch,
+    "grid": kt.GridSearch,
+}
+
+
+@pytest.fixture(scope="module")
+def data(labelled) -> tuple[tf.data.Dataset, tf.data.Dataset]:
+    make = tf.data.Dataset.from_tensor_slices
+    return make(labelled(48)).batch(16), make(labelled(24, seed=1)).batch(16)
+
+
+def hypermodel(base: keras.Model) -> HyperCompressor:
+    return HyperCompressor(
+        3000,
+        3,
+        0.6,
+        backbone=base,
+        connections=CUTS,
+        head_units=[0, 4],
+        loss="sparse_categorical_crossentropy",
+        learning_rates=(0.01, 0.1),
+    )
+
+
+@pytest.fixture(scope="module")
+def searched(residual, data, tmp_path_factory) -> tuple[kt.Tuner, HyperCompressor, object]:
+    """A finished search of four trials."""
+    compressor, directory = hypermodel(residual), tmp_path_factory.mktemp("searched")
+    options = SearchOptions("random", max_trials=4, max_epochs=3)
+    return run_search(compressor, *data, options, directory), compressor, directory
+
+
+def trials_of(tuner: kt.Tuner) -> dict[str, dict]:
+    return {name: dict(t.hyperparameters.values) for name, t in tuner.oracle.trials.items()}
+
+
+@pytest.mark.parametrize("name", TUNERS)
+def test_every_tuner_searches_and_goes_on_where_it_was(residual, data, tmp_path, name):
+    options = SearchOptions(name, max_trials=2, max_epochs=2)
+    tuner = run_search(hypermodel(residual), *data, options, tmp_path)
+    assert isinstance(tuner, CLASSES[name])
+    trials = trials_of(tuner)
+    assert len(trials) == 2
+    again = run_search(hypermodel(residual), *data, options, tmp_path)
+    assert trials_of(again) == trials
+    reports = trial_reports(again, hypermodel(residual))
+    assert [report.score for report in reports] == sorted((r.score for r in reports), reverse=True)
+
+
+def test_a_search_that_was_cut_short_goes_on(residual, data, tmp_path):
+    first = run_search(hypermodel(residual), *data, SearchOptions("random", 1, 1), tmp_path)
+    longer = run_search(hypermodel(residual), *data, SearchOptions("random", 3, 1), tmp_path)
+    assert len(longer.oracle.trials) == 3
+    assert trials_of(first).items() <= trials_of(longer).items()
+
+
+def test_the_seed_decides_what_is_tried(residual, data, tmp_path):
+    def tried(seed: int, place: str) -> list[dict]:
+        options = SearchOptions("random", 2, 1, seed)
+        return list(trials_of(run_search(hypermodel(residual), *data, options, tmp_path / place)).values())
+
+    assert tried(1, "a") == tried(1, "b")
+    assert tried(1, "a") != tried(2, "c")
+
+
+def test_a_report_for_every_trial_best_first(searched):
+    tuner, compressor, _ = searched
+    reports = trial_reports(tuner, compressor)
+    assert {report.trial_id for report in reports} == set(tuner.oracle.trials)
+    scores = [report.score for report in reports]
+    assert scores == sorted(scores, reverse=True)
+    assert reports[0].trial_id == tuner.oracle.get_best_trials(1)[0].trial_id
+
+
+def test_what_a_report_says_is_so(searched, data):
+    tuner, compressor, _ = searched
+    x, y = next(iter(data[1].unbatch().batch(24)))
+    reports = trial_reports(tuner, compressor)
+    for report in reports:
+        trial = tuner.oracle.trials[report.trial_id]
+        model = tuner.load_model(trial)
+        assert report.parameters == model.count_params()
+        assert report.compression == pytest.approx(1 - model.count_params() / 3000)
+        assert report.connection == trial.hyperparameters["translator"]
+        assert report.hyperparameters == trial.hyperparameters.values
+        assert report.score == pytest.approx(0.6 * report.accuracy + 0.4 * report.compression, abs=1e-5)
+        # The checkpoint is of the epoch that the report tells of.
+        assert np.mean(model(x).numpy().argmax(1) == y) == pytest.approx(report.accuracy, abs=0.05)
+        assert 0 < report.seconds < 600
+    assert len({report.parameters for report in reports}) > 1
+
+
+def test_the_report_is_written_as_json(searched, tmp_path):
+    tuner, compressor, _ = searched
+    reports = trial_reports(tuner, compressor)
+    write_report(reports, tmp_path / "report.json")
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert [entry["trial_id"] for entry in written] == [report.trial_id for report in reports]
+    assert set(written[0]) == {
+        "trial_id",
+        "connection",
+        "parameters",
+        "compression",
+        "accuracy",
+        "score",
+        "seconds",
+        "hyperparameters",
+    }
+    assert written[0]["hyperparameters"] == reports[0].hyperparameters
+
+
+def test_the_reports_outlive_the_process(searched, residual, data):
+    tuner, compressor, directory = searched
+    options = SearchOptions("random", max_trials=4, max_epochs=3)
+    again = run_search(hypermodel(residual), *data, options, directory)
+    now, then = trial_reports(again, hypermodel(residual)), trial_reports(tuner, compressor)
+    assert {report.trial_id: report for report in now} == {report.trial_id: report for report in then}
+
+
+def test_the_search_says_what_it_finds(residual, data, tmp_path, caplog):
+    with caplog.at_level(logging.INFO, "compressor_lib.search"):
+        tuner = run_search(hypermodel(residual), *data, SearchOptions("random", 2, 1), tmp_path)
+    lines = [record.message for record in caplog.records]
+    best = tuner.oracle.get_best_trials(1)[0]
+    assert [line.split(":")[0] for line in lines] == ["trial 1", "trial 2"]
+    assert lines[1].endswith(
+        f"best so far {best.hyperparameters['translator']} with {best.score:.4f}"
+    )
+
+
+def test_a_trial_that_fails_is_told_and_the_search_goes_on(residual, data, tmp_path, caplog):
+    class Shaky(HyperCompressor):
+        fits = 0
+
+        def fit(self, *args, **kwargs):
+            self.fits += 1
+            if self.fits == 1:
+                raise kt.errors.FailedTrialError("out of luck")
+            return super().fit(*args, **kwargs)
+
+    compressor = hypermodel(residual)
+    compressor.__class__ = Shaky
+    with caplog.at_level(logging.INFO, "compressor_lib.search"):
+        tuner = run_search(compressor, *data, SearchOptions("random", 2, 1), tmp_path)
+    assert "trial 1 failed" in caplog.records[0].message
+    assert "out of luck" in caplog.records[0].message
+    assert len(tuner.oracle.trials) == 2
+    assert len(trial_reports(tuner, compressor)) == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"tuner": "hyperbrand"}, "unknown tuner 'hyperbrand'. Did you mean 'hyperband'"),
+        ({"max_trials": 0}, "at least one trial and one epoch, not 0 and 30"),
+        ({"max_epochs": -1}, "at least one trial and one epoch, not 60 and -1"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(changed, message):
+    with pytest.raises(CompressorError, match=message):
+        SearchOptions(**changed)

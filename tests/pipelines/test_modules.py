@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from PIL import Image
+from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from compressor_lib.errors import CompressorError
+from compressor_lib.export import TEACHER_FILE, keras_path, load_keras, read_classes
+from compressor_lib.pictures import decode_picture
+from pipelines.config import Head, Retraining, Training
+from pipelines.modules import HISTORY_FILE, preprocessing_fn, run_fn
+
+SIZE = 32
+NAMES = ["dog", "dog", "dog", "dog", "cat", "cat", "cat", "Hüte", "Hüte"]
+"""The commonest first: the order that Transform's vocabulary has."""
+CLASSES = ["dog", "cat", "Hüte"]
+TRAINING = {"batch_size": 4, "batch_norm": "train", "learning_rate": 1e-2}
+
+
+def encoded(number: int) -> bytes:
+    """A picture of noise, of a kind, a mode and a size that follow from its number."""
+    random = np.random.default_rng(number)
+    pixels = random.integers(0, 256, (20 + 5 * number, 64 - 4 * number, 3), dtype=np.uint8)
+    kind, mode = (("JPEG", "RGB"), ("PNG", "RGBA"), ("PNG", "L"))[number % 3]
+    file = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(file, kind)
+    return file.getvalue()
+
+
+RAW = [encoded(number) for number in range(len(NAMES))]
+
+
+@pytest.fixture(scope="module")
+def transform(tmp_path_factory):
+    """Runs a Transform; returns its output and the transformed rows."""
+    folder = tmp_path_factory.mktemp("transform")
+    rows = [{"bytes": raw, "name": name} for raw, name in zip(RAW, NAMES, strict=True)]
+    schema = schema_utils.schema_from_feature_spec({name: tf.io.VarLenFeature(tf.string) for name in ("bytes", "name")})
+    config = {"size": SIZE, "image": "bytes", "label": "name", "code_version": "x"}
+    with tft_beam.Context(temp_dir=str(folder / "tmp")):
+        data = [{key: [value] for key, value in row.items()} for row in rows]
+        (transformed, _), transform_fn = (
+            data,
+            dataset_metadata.DatasetMetadata(schema),
+        ) | tft_beam.AnalyzeAndTransformDataset(lambda inputs: preprocessing_fn(inputs, config))
+        transform_fn | tft_beam.WriteTransformFn(str(folder / "graph"))
+    return tft.TFTransformOutput(str(folder / "graph")), transformed
+
+
+def test_pictures_are_stored_as_the_pixels_that_are_served(transform):
+    _, rows = transform
+    assert len(rows) == len(RAW)
+    for raw, row in zip(RAW, rows, strict=True):
+        stored = row["image"]
+        assert stored.startswith(b"\x89PNG")
+        pixels = tf.io.decode_png(stored)
+        assert pixels.shape == (SIZE, SIZE, 3)
+        np.testing.assert_array_equal(pixels, decode_picture(raw, SIZE))
+        np.testing.assert_array_equal(pixels, decode_picture(stored, SIZE))
+
+
+def test_labels_become_indices_of_a_vocabulary(transform):
+    output, rows = transform
+    assert [name.decode() for name in output.vocabulary_by_name("label")] == CLASSES
+    assert [row["label"] for row in rows] == [CLASSES.index(name) for name in NAMES]
+
+
+@pytest.fixture(scope="module")
+def make_args(transform, tmp_path_factory):
+    """Makes what the Trainer hands to ``run_fn``; training and validation data are the same."""
+    output, rows = transform
+    data = tmp_path_factory.mktemp("examples") / "data.gz"
+    with tf.io.TFRecordWriter(str(data), "GZIP") as writer:
+        for row in rows:
+            feature = {
+                "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[row["image"]])),
+                "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[row["label"]])),
+            }
+            example = tf.train.Example(features=tf.train.Features(feature=feature))
+            writer.write(example.SerializeToString())
+
+    def make(custom_config: dict, base_model: Path | None = None) -> FnArgs:
+        folder = tmp_path_factory.mktemp("trainer")
+        # As TFX does: what is given to the component is turned into JSON and back.
+        custom_config = json.loads(json.dumps({"seed": 3, "code_version": "x", **custom_config}))
+        return FnArgs(
+            train_files=[f"{data.parent}/*"],
+            eval_files=[f"{data.parent}/*"],
+            transform_graph_path=output.transform_savedmodel_dir,
+            transform_output=str(Path(output.transform_savedmodel_dir).parent),
+            serving_model_dir=str(folder / "model" / "Format-Serving"),
+            model_run_dir=str(folder / "model_run"),
+            base_model=str(base_model) if base_model else None,
+            custom_config=custom_config,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def reference(make_args) -> FnArgs:
+    """A reference that was trained."""
+    fn_args = make_args(
+        {
+            "role": "reference",
+            "backbone": {
+                "name": "MobileNetV2", "input_size": SIZE, "alpha": 0.35, "weights": "none",
+            },
+            "head": Head(units=4, dropout=0.1).model_dump(),
+            "training": Training(head_epochs=0, epochs=1, **TRAINING).model_dump(),
+        }
+    )  # fmt: skip
+    run_fn(fn_args)
+    return fn_args
+
+
+def history(fn_args: FnArgs) -> dict[str, list[float]]:
+    return json.loads((Path(fn_args.model_run_dir) / HISTORY_FILE).read_text())
+
+
+def test_the_reference_is_built_trained_and_exported(reference):
+    model = load_keras(reference.serving_model_dir)
+
+    assert model.input_shape == (None, SIZE, SIZE, 3)
+    assert [layer.name for layer in model.layers[-4:]] == [
+        "top_gap", "top_dropout", "top_fc1", "classifier",
+    ]  # fmt: skip
+    assert model.get_layer("top_fc1").units == 4
+    assert read_classes(reference.serving_model_dir) == CLASSES
+    assert len(history(reference)["val_accuracy"]) == 1
+    served = tf.saved_model.load(reference.serving_model_dir).signatures["serving_default"]
+    expected = model(tf.stack([tf.cast(decode_picture(RAW[0], SIZE), tf.float32)]), training=False)
+    found = served(image_bytes=tf.constant(RAW[:1]))
+    np.testing.assert_allclose(found["probabilities"], expected, atol=1e-4)
+
+
+def compressed(make_args, base_model: Path, weight: float) -> FnArgs:
+    training = Retraining(head_epochs=0, epochs=1, distillation={"weight": weight, "temperature": 2.0}, **TRAINING)
+    fn_args = make_args({"role": "compressed", "training": training.model_dump()}, base_model)
+    run_fn(fn_args)
+    return fn_args
+
+
+def small_classifier() -> keras.Model:
+    """Stands in for what a search leaves."""
+    keras.utils.set_random_seed(0)
+    pictures = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Rescaling(1 / 127.5, -1, name="preprocess")(pictures)
+    x = keras.layers.Conv2D(4, 3, strides=4, name="stem")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="top_gap")(x)
+    return keras.Model(pictures, keras.layers.Dense(3, activation="softmax", name="classifier")(x))
+
+
+@pytest.fixture(scope="module")
+def found(reference, tmp_path_factory) -> Path:
+    """A folder as the search leaves it."""
+    folder = tmp_path_factory.mktemp("search")
+    keras_path(folder).parent.mkdir()
+    small_classifier().save(keras_path(folder))
+    keras_path(folder, TEACHER_FILE).write_bytes(keras_path(reference.serving_model_dir).read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(make_args, found) -> FnArgs:
+    """A compressed model that was trained without teacher."""
+    return compressed(make_args, found, weight=0.0)
+
+
+def test_the_compressed_model_is_the_base_model_trained_under_its_teacher(make_args, found, alone):
+    taught = compressed(make_args, found, weight=1.0)
+
+    before, after, other = (load_keras(folder) for folder in (found, taught.serving_model_dir, alone.serving_model_dir))
+    assert [layer.name for layer in after.layers] == [layer.name for layer in before.layers]
+    kernels = [model.get_layer("stem").get_weights()[0] for model in (before, after, other)]
+    assert not np.array_equal(kernels[0], kernels[1])
+    # Same seed and data: the teacher alone makes the difference.
+    assert not np.array_equal(kernels[1], kernels[2])
+    assert read_classes(taught.serving_model_dir) == CLASSES
+    assert len(history(taught)["val_accuracy"]) == 1
+
+
+def test_the_seed_decides(make_args, found, alone):
+    assert history(compressed(make_args, found, weight=0.0)) == history(alone)
+
+
+def test_a_base_model_without_its_teacher_is_told(make_args, tmp_path):
+    keras_path(tmp_path).parent.mkdir()
+    small_classifier().save(keras_path(tmp_path))
+    with pytest.raises(CompressorError, match=r"teacher\.keras is missing"):
+        compressed(make_args, tmp_path, weight=0.5)

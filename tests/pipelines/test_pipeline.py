@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from google.protobuf import json_format
+from tensorflow_model_analysis import EvalConfig
+from tfx import v1 as tfx
+from tfx.types import standard_artifacts
+
+from compressor_lib.errors import CompressorError
+from pipelines.config import load_config
+from pipelines.pipeline import create_pipeline
+
+FROM_FOLDER = [
+    "ImageExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform", "reference",
+    "TranslatorPretrainer", "PruningSearch", "retrain", "Evaluator", "Pusher",
+]  # fmt: skip
+OWN_CODE = [
+    "ImageExampleGen", "Transform", "reference", "TranslatorPretrainer", "PruningSearch", "retrain",
+]  # fmt: skip
+CONFIG = """
+name: small
+data: {source: folder}
+backbone: {name: MobileNetV2, input_size: 64, alpha: 0.35, weights: none}
+head: {units: 8, dropout: 0.3}
+"""
+
+
+@pytest.fixture
+def create(tmp_path):
+    """Makes a pipeline and returns its nodes by id: ``create("gate.max_drop=0.1", ...)``."""
+    for label in ("cat", "dog"):
+        (tmp_path / "pictures" / label).mkdir(parents=True)
+        for number in range(3):
+            (tmp_path / "pictures" / label / f"{number}.jpg").write_bytes(b"not read yet")
+    (tmp_path / "config.yaml").write_text(CONFIG)
+
+    def make(*overrides: str, code_version: str = "v1") -> dict[str, tfx.types.BaseNode]:
+        places = [f"data.path={tmp_path / 'pictures'}", f"output={tmp_path / 'out'}"]
+        config = load_config(tmp_path / "config.yaml", [*places, *overrides])
+        make.pipeline = create_pipeline(config, code_version=code_version)
+        return {node.id: node for node in make.pipeline.components}
+
+    return make
+
+
+def sources(node: tfx.types.BaseNode) -> dict[str, tuple[str, str]]:
+    """Node and key that each input of a node comes from."""
+    return {
+        key: (channel.producer_component_id, channel.output_key)
+        for key, channel in node.inputs.items()
+        if channel.producer_component_id
+    }
+
+
+def custom_config(node: tfx.types.BaseNode) -> dict:
+    return json.loads(node.exec_properties["custom_config"])
+
+
+def threshold(nodes: dict[str, tfx.types.BaseNode]) -> dict:
+    config = json_format.Parse(nodes["Evaluator"].exec_properties["eval_config"], EvalConfig())
+    ((metric,),) = (spec.metrics for spec in config.metrics_specs)
+    assert metric.class_name == "SparseCategoricalAccuracy"
+    return json_format.MessageToDict(metric.threshold)
+
+
+def test_nodes_places_and_cache(create, tmp_path):
+    nodes = create("beam_pipeline_args=['--direct_num_workers=1']")
+    pipeline = create.pipeline
+
+    assert sorted(nodes) == sorted(FROM_FOLDER)
+    assert pipeline.pipeline_info.pipeline_name == "small"
+    assert pipeline.pipeline_info.pipeline_root == str(tmp_path / "out" / "pipeline_root")
+    assert pipeline.metadata_connection_config.sqlite.filename_uri == str(tmp_path / "out" / "metadata.sqlite")
+    assert pipeline.enable_cache
+    assert pipeline.beam_pipeline_args == ["--direct_num_workers=1"]
+    destination = json.loads(nodes["Pusher"].exec_properties["push_destination"])
+    assert destination == {"filesystem": {"base_directory": str(tmp_path / "out" / "serving")}}
+
+
+def test_channels(create):
+    nodes = create()
+    examples = ("Transform", "transformed_examples")
+    training = {"examples": examples, "transform_graph": ("Transform", "transform_graph")}
+    reference = ("reference", "model")
+
+    assert sources(nodes["Transform"]) == {
+        "examples": ("ImageExampleGen", "examples"),
+        "schema": ("SchemaGen", "schema"),
+    }
+    assert sources(nodes["reference"]) == training
+    assert sources(nodes["TranslatorPretrainer"]) == {"examples": examples, "base_model": reference}
+    assert sources(nodes["PruningSearch"]) == {
+        "examples": examples,
+        "base_model": reference,
+        "translators": ("TranslatorPretrainer", "translators"),
+    }
+    assert sources(nodes["retrain"]) == {
+        **training,
+        "base_model": ("PruningSearch", "model"),
+        "hyperparameters": ("PruningSearch", "best_hyperparameters"),
+    }
+    assert sources(nodes["Evaluator"]) == {
+        "examples": examples,
+        "model": ("retrain", "model"),
+        "baseline_model": reference,
+    }
+    assert sources(nodes["Pusher"]) == {
+        "model": ("retrain", "model"),
+        "model_blessing": ("Evaluator", "blessing"),
+    }
+
+
+def test_models_are_trained_on_train_and_judged_on_test(create):
+    nodes = create()
+    for trainer in ("reference", "retrain"):
+        properties = nodes[trainer].exec_properties
+        assert json.loads(properties["train_args"]) == {"splits": ["train"]}
+        assert json.loads(properties["eval_args"]) == {"splits": ["eval"]}
+    assert nodes["TranslatorPretrainer"].exec_properties["split"] == "train"
+    assert json.loads(nodes["Evaluator"].exec_properties["example_splits"]) == ["test"]
+
+
+def test_sections_reach_their_nodes(create):
+    nodes = create(
+        "seed=7", "translators.held_out=0.25", "translators.ridge=0.5",
+        "search.tuner=grid", "search.connections=['53,151']", "search.head_units=[0, 4]",
+        "search.tau=0.6", "search.max_trials=3", "search.max_epochs=2",
+        "search.min_learning_rate=0.01", "search.max_learning_rate=0.02",
+        "reference.epochs=3", "retrain.epochs=4", "retrain.batch_size=9",
+    )  # fmt: skip
+
+    assert custom_config(nodes["Transform"])["size"] == 64
+    reference = custom_config(nodes["reference"])
+    assert reference["role"] == "reference"
+    assert reference["head"] == {"units": 8, "dropout": 0.3}
+    assert reference["backbone"] == {
+        "name": "MobileNetV2", "input_size": 64, "alpha": 0.35, "weights": "none",
+    }  # fmt: skip
+    assert (reference["seed"], reference["training"]["epochs"]) == (7, 3)
+    retrain = custom_config(nodes["retrain"])
+    assert retrain["role"] == "compressed"
+    assert (retrain["seed"], retrain["training"]["epochs"]) == (7, 4)
+    assert retrain["training"]["distillation"] == {"weight": 0.5, "temperature": 2.0}
+    pretrainer, search = (nodes[node].exec_properties for node in ("TranslatorPretrainer", "PruningSearch"))
+    assert pretrainer["backbone"] == search["backbone"] == "MobileNetV2"
+    assert pretrainer["connections"] == search["connections"] == '["53,151"]'
+    assert (pretrainer["held_out"], pretrainer["ridge"]) == (0.25, 0.5)
+    assert (search["tuner"], search["max_trials"], search["max_epochs"]) == ("grid", 3, 2)
+    assert (search["min_learning_rate"], search["max_learning_rate"]) == (0.01, 0.02)
+    assert (search["tau"], search["head_units"], search["dropout"]) == (0.6, "[0, 4]", 0.3)
+    assert (search["seed"], search["batch_size"]) == (7, 9)
+
+
+def test_without_widths_to_search_the_heads_own_is_taken(create):
+    assert create()["PruningSearch"].exec_properties["head_units"] == "[8]"
+
+
+def test_gate_against_the_reference(create):
+    nodes = create("gate.min_accuracy=0.7", "gate.max_drop=0.1")
+    assert threshold(nodes) == {
+        "valueThreshold": {"lowerBound": 0.7},
+        "changeThreshold": {"absolute": -0.1, "direction": "HIGHER_IS_BETTER"},
+    }
+
+
+def test_gate_against_the_last_blessed_model(create):
+    nodes = create("gate.baseline=blessed")
+
+    assert sorted(nodes) == sorted([*FROM_FOLDER, "latest_blessed_model"])
+    resolver = nodes["latest_blessed_model"]
+    assert sources(nodes["Evaluator"])["baseline_model"] == ("latest_blessed_model", "model")
+    assert resolver.outputs["model"].type is standard_artifacts.Model
+    # Without a baseline yet, the bound on the accuracy must be there still.
+    assert threshold(nodes)["valueThreshold"] == {"lowerBound": 0.5}
+
+
+def test_the_codes_version_is_in_the_key_of_each_node_that_runs_our_code(create):
+    one, two = (create(code_version=version) for version in ("v1", "v2"))
+    changed = [node for node in FROM_FOLDER if one[node].exec_properties != two[node].exec_properties]
+    assert changed == OWN_CODE
+
+
+def test_what_a_weights_file_holds_is_in_the_references_key(create, tmp_path):
+    weights = tmp_path / "some.weights.h5"
+    seen = []
+    for content in (b"one", b"two"):
+        weights.write_bytes(content)
+        backbone = custom_config(create(f"backbone.weights={weights}")["reference"])["backbone"]
+        assert backbone["weights"] == str(weights)
+        assert backbone["weights_sha256"] == hashlib.sha256(content).hexdigest()
+        seen.append(backbone)
+    assert seen[0] != seen[1]
+
+
+def test_records_come_through_the_stock_component(create):
+    nodes = create(
+        "data.source=tfrecord", "data.splits={train: 3, eval: 2, test: 1}",
+        "data.image_feature=image/encoded", "data.label_feature=image/class",
+    )  # fmt: skip
+
+    assert sorted(nodes) == sorted(["ImportExampleGen", *FROM_FOLDER[1:]])
+    assert json.loads(nodes["ImportExampleGen"].exec_properties["output_config"]) == {
+        "split_config": {
+            "splits": [
+                {"name": "train", "hash_buckets": 3},
+                {"name": "eval", "hash_buckets": 2},
+                {"name": "test", "hash_buckets": 1},
+            ]
+        }
+    }
+    names = custom_config(nodes["Transform"])
+    assert (names["image"], names["label"]) == ("image/encoded", "image/class")
+
+
+def test_a_folder_of_no_known_layout_is_refused_at_once(create, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(CompressorError, match=str(Path(empty))):
+        create(f"data.path={empty}")
