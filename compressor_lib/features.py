@@ -80,8 +80,13 @@ class FeatureCache:
             values = taken.taps[source_tap(self._base, connection)]
             if not connection.is_truncation:
                 behind = keras.Model(model.get_layer(CONV).input, model.get_layer(frontier).output)
-                behind.compile(jit_compile=False)
-                values = behind.predict(values, batch_size=256, verbose=0)
+                # A few layers, run once over the data: tracing them would take longer.
+                values = np.concatenate(
+                    [
+                        keras.ops.convert_to_numpy(behind(values[start : start + 256], training=False))
+                        for start in range(0, len(values), 256)
+                    ]
+                )
             self._features[key] = Features(values, taken.labels, taken.sample_weight)
         return self._features[key]
 

@@ -6,7 +6,8 @@ Source: Camacho et al., Neurocomputing 630, 129661 (2025). Any keras-tuner tuner
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -252,15 +253,16 @@ class HyperCompressor(kt.HyperModel):
         )
         tail.history = model.history
         values, labels, *weights = _as_arguments(train)
-        return tail.fit(
-            values,
-            labels,
-            sample_weight=weights[0] if weights else None,
-            validation_data=validation,
-            batch_size=batch_size,
-            callbacks=callbacks,
-            **arguments,
-        )
+        with _saved_at_the_end(model, tail):
+            return tail.fit(
+                values,
+                labels,
+                sample_weight=weights[0] if weights else None,
+                validation_data=validation,
+                batch_size=batch_size,
+                callbacks=callbacks,
+                **arguments,
+            )
 
     def _pretrain(self, arguments: dict[str, Any], model: keras.Model, connection: Connection) -> None:
         dataset = self._as_dataset(arguments.get("x"), arguments.get("y"), arguments.get("batch_size"))
@@ -313,6 +315,30 @@ class _StopWith(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         del epoch, logs
         self._tail.stop_training = self.model.stop_training
+
+
+@contextmanager
+def _saved_at_the_end(model: keras.Model, tail: keras.Model) -> Iterator[None]:
+    """Puts off each ``model.save_weights`` until training ends, with the weights it was called at.
+
+    A tuner saves at every best epoch. Writing the frozen network takes longer than the epoch, and only the
+    tail's weights differ between two calls; so these are noted, and each file is written once.
+    """
+    save, noted = model.save_weights, {}
+
+    def note(filepath: Any, *args: Any, **kwargs: Any) -> None:
+        noted[str(filepath)] = (tail.get_weights(), args, kwargs)
+
+    model.save_weights = note
+    try:
+        yield
+    finally:
+        del model.save_weights
+        last = tail.get_weights()
+        for filepath, (weights, args, kwargs) in noted.items():
+            tail.set_weights(weights)
+            save(filepath, *args, **kwargs)
+        tail.set_weights(last)
 
 
 def _tail(model: keras.Model, frontier: str) -> keras.Model | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 from collections.abc import Callable
@@ -91,7 +92,12 @@ def run_search(
         The tuner, searched.
     """
     tuner = TUNERS[options.tuner](hypermodel, options, directory)
-    tuner.search(train, validation_data=validation, **_epochs(options), verbose=0)
+    # keras-tuner collects garbage around each trial; what lives already need not be looked at each time.
+    gc.freeze()
+    try:
+        tuner.search(train, validation_data=validation, **_epochs(options), verbose=0)
+    finally:
+        gc.unfreeze()
     return tuner
 
 

@@ -55,9 +55,10 @@ def residual_network() -> keras.Model:
     return shake(keras.Model(pictures, x, name="residual"))
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _spare_the_garbage_collector():
-    """keras-tuner collects garbage at every trial; the imported modules need not be looked through."""
+    """keras-tuner collects garbage at every trial: what is there to stay need not be looked through."""
+    gc.collect()
     gc.freeze()
     yield
     gc.unfreeze()
@@ -93,9 +94,7 @@ def fresh_residual() -> keras.Model:
 def mobilenet_v2() -> keras.Model:
     """MobileNetV2 0.35 at 32 px, fed with pixels."""
     keras.utils.set_random_seed(0)
-    return shake(
-        BACKBONES["MobileNetV2"].build(input_size=32, weights=None, alpha=0.35, preprocess=True)
-    )
+    return shake(BACKBONES["MobileNetV2"].build(input_size=32, weights=None, alpha=0.35, preprocess=True))
 
 
 @pytest.fixture(scope="session")

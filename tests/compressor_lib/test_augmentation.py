@@ -42,9 +42,7 @@ def test_flip_mirrors_about_half_and_leaves_the_rest(pictures):
     keras.utils.set_random_seed(0)
     out = varied(pictures, flip=True)
     kept = np.array([np.allclose(a, b, atol=1e-3) for a, b in zip(out, pictures, strict=True)])
-    mirrored = np.array(
-        [np.allclose(a, b[:, ::-1], atol=1e-3) for a, b in zip(out, pictures, strict=True)]
-    )
+    mirrored = np.array([np.allclose(a, b[:, ::-1], atol=1e-3) for a, b in zip(out, pictures, strict=True)])
     assert (kept ^ mirrored).all()
     assert 8 <= mirrored.sum() <= 24
 

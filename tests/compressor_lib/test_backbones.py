@@ -24,9 +24,7 @@ def modules_of(name: str) -> str:
     )
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if n in BIG else n for n in BACKBONES]
-)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in BIG else n for n in BACKBONES])
 def test_every_entry(name):
     backbone = BACKBONES[name]
     assert backbone.name == name
@@ -56,9 +54,7 @@ def test_preprocess_does_what_keras_preprocess_input_does(name, pixels):
         **({"include_preprocessing": True} if "V3" in name else {}),
     )
     plain.set_weights(ours.get_weights())
-    preprocess_input = importlib.import_module(
-        f"keras.applications.{modules_of(name)}"
-    ).preprocess_input
+    preprocess_input = importlib.import_module(f"keras.applications.{modules_of(name)}").preprocess_input
     x = pixels(2)
     np.testing.assert_allclose(ours(x), plain(preprocess_input(x.copy())), rtol=1e-4, atol=1e-6)
 
@@ -94,9 +90,7 @@ def test_weights_from_a_file_are_the_files(tmp_path, mobilenet_v2):
 
 @pytest.mark.parametrize("weights", [None, "none"])
 def test_random_weights_differ_from_build_to_build(weights):
-    one, other = (
-        BACKBONES["MobileNet"].build(input_size=32, weights=weights, alpha=0.25) for _ in range(2)
-    )
+    one, other = (BACKBONES["MobileNet"].build(input_size=32, weights=weights, alpha=0.25) for _ in range(2))
     assert not np.array_equal(one.get_layer("conv1").kernel, other.get_layer("conv1").kernel)
 
 

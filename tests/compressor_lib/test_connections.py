@@ -37,19 +37,13 @@ GRIDS = {
         {(142, 143)},
     ),
     "EfficientNetB5": (
-        {40: "block1c_add", 114: "block2e_add", 188: "block3e_add", 292: "block4g_add"}
-        | {395: "block5g_add"},
+        {40: "block1c_add", 114: "block2e_add", 188: "block3e_add", 292: "block4g_add"} | {395: "block5g_add"},
         {396: "block6a_expand_conv", 530: "block7a_expand_conv"},
         {(395, 396)},
     ),
 }
 PAIRS = {
-    name: {
-        (i, j): f"{a}->{b}"
-        for i, a in cuts.items()
-        for j, b in rejoins.items()
-        if (i, j) not in without
-    }
+    name: {(i, j): f"{a}->{b}" for i, a in cuts.items() for j, b in rejoins.items() if (i, j) not in without}
     for name, (cuts, rejoins, without) in GRIDS.items()
 }
 
@@ -109,8 +103,7 @@ def test_indices_do_not_count_the_preprocess_layer(name):
         ("block_5_add->", "unknown layer ''"),
         (
             "block_5_expand->Conv_1",
-            "would leave a skip branch dangling: 'block_4_add' feeds 'block_5_add' around "
-            "'block_5_expand'",
+            "would leave a skip branch dangling: 'block_4_add' feeds 'block_5_add' around 'block_5_expand'",
         ),
         ("block_5_add->block_15_expand", "'block_14_add' feeds 'block_15_add' around"),
         ("block_5_expand->head", "would leave a skip branch dangling"),

@@ -8,15 +8,11 @@ from compressor_lib.errors import CompressorError, unknown
 def test_an_unknown_name_is_answered_with_the_nearest():
     error = unknown("backbone", "MobilNetV2", ["MobileNetV2", "MobileNet"])
     assert isinstance(error, CompressorError)
-    assert str(error) == (
-        "unknown backbone 'MobilNetV2'. Did you mean 'MobileNetV2'? Known: MobileNet, MobileNetV2."
-    )
+    assert str(error) == ("unknown backbone 'MobilNetV2'. Did you mean 'MobileNetV2'? Known: MobileNet, MobileNetV2.")
 
 
 def test_nothing_is_suggested_where_nothing_is_near():
-    assert str(unknown("tuner", "zzz", ["grid", "random"])) == (
-        "unknown tuner 'zzz'. Known: grid, random."
-    )
+    assert str(unknown("tuner", "zzz", ["grid", "random"])) == ("unknown tuner 'zzz'. Known: grid, random.")
 
 
 def test_a_long_list_is_cut_short_but_the_suggestion_is_not():

@@ -68,9 +68,7 @@ def test_a_branch_of_several_layers_is_bypassed_throughout():
 
 
 def test_sequential_models_have_a_graph_too():
-    model = keras.Sequential(
-        [keras.Input((4, 4, 3)), layers.Conv2D(2, 1, name="one"), layers.Conv2D(2, 1, name="two")]
-    )
+    model = keras.Sequential([keras.Input((4, 4, 3)), layers.Conv2D(2, 1, name="one"), layers.Conv2D(2, 1, name="two")])
     graph = LayerGraph.of(model)
     assert graph.producers["two"] == ("one",)
     assert graph.sink == "two"

@@ -167,9 +167,7 @@ def test_either_form_of_a_connection_can_be_fixed(form):
 def test_what_is_fixed_stays_and_the_rest_is_searched(residual, train, validation, tmp_path):
     hp = kt.HyperParameters()
     hp.Fixed("translator", "4, 12")
-    tuner = kt.RandomSearch(
-        hypermodel(residual), OBJECTIVE, max_trials=2, directory=tmp_path, hyperparameters=hp
-    )
+    tuner = kt.RandomSearch(hypermodel(residual), OBJECTIVE, max_trials=2, directory=tmp_path, hyperparameters=hp)
     tuner.search(train.dataset, validation_data=validation.dataset, verbose=0)
     trials = tuner.oracle.get_best_trials(2)
     assert [trial.hyperparameters["translator"] for trial in trials] == ["4, 12"] * 2
@@ -216,7 +214,7 @@ def test_a_whole_search(residual, train, validation, tmp_path, name, request):
 def test_best_models_outlive_the_process(residual, train, validation, tmp_path):
     def tuner() -> kt.Tuner:
         arguments = {"objective": OBJECTIVE, "directory": tmp_path, "seed": 0}
-        return kt.RandomSearch(hypermodel(residual), max_trials=2, **arguments)
+        return kt.RandomSearch(hypermodel(residual), max_trials=1, **arguments)
 
     searched = tuner()
     searched.search(train.dataset, validation_data=validation.dataset, epochs=2, verbose=0)
@@ -259,9 +257,7 @@ def test_translators_are_fitted_on_the_first_data(residual, train, validation, b
     for text, first in ((CUTS[0], model), (CUTS[1], None)):
         conv = (first or compressor.build(fixed(text))).get_layer("translator_conv")
         # The bank was made from the same pictures.
-        np.testing.assert_allclose(
-            conv.get_weights()[0][0, 0], bank.translators[text].kernel, rtol=1e-3, atol=1e-4
-        )
+        np.testing.assert_allclose(conv.get_weights()[0][0, 0], bank.translators[text].kernel, rtol=1e-3, atol=1e-4)
 
 
 def test_a_promoted_trial_keeps_the_weights_it_was_given_back(residual, train, validation):
@@ -294,11 +290,9 @@ def both_ways(residual, bank, make, **arguments):
         hp = arguments.get("hp") or fixed()
         keras.utils.set_random_seed(7)
         model = compressor.build(hp)
-        model.compile(
-            keras.optimizers.Adam(0.05), arguments.get("loss", SPARSE), metrics=["accuracy"]
-        )
+        model.compile(keras.optimizers.Adam(0.05), arguments.get("loss", SPARSE), metrics=["accuracy"])
         data, further = make()
-        history = compressor.fit(hp, model, *data, shuffle=False, epochs=4, verbose=0, **further)
+        history = compressor.fit(hp, model, *data, shuffle=False, verbose=0, **{"epochs": 2, **further})
         outcome.append((model, history.history))
     return outcome
 
@@ -330,7 +324,7 @@ FORMS = {
         {"validation_data": (v, w), "batch_size": 12, "class_weight": {0: 3.0, 1: 0.1, 2: 1.0}},
     ),
     # With the batch size that Keras takes where none is given.
-    "a later start": lambda x, y, v, w: ((x, y), {"validation_data": (v, w), "initial_epoch": 2}),
+    "a later start": lambda x, y, v, w: ((x, y), {"validation_data": (v, w), "initial_epoch": 1, "epochs": 3}),
     # Which Keras alone understands.
     "validation split": lambda x, y, v, w: ((x, y), {"validation_split": 0.25, "batch_size": 12}),
 }
@@ -354,18 +348,14 @@ def test_both_ways_train_the_same_for_every_connection(residual, bank, labelled,
 def test_both_ways_train_the_same_on_one_hot_labels(residual, bank, labelled, traced):
     (x, y), (v, w) = labelled(48), labelled(24, seed=1)
     one_hot = x, np.eye(3)[y], v, np.eye(3)[w]
-    outcome = both_ways(
-        residual, bank, lambda: FORMS["data sets"](*one_hot), loss="categorical_crossentropy"
-    )
+    outcome = both_ways(residual, bank, lambda: FORMS["data sets"](*one_hot), loss="categorical_crossentropy")
     assert_alike(outcome)
 
 
 def test_arrays_are_read_once_for_all_trials(residual, bank, labelled, monkeypatch):
     passes = []
     predict = keras.Model.predict_on_batch
-    monkeypatch.setattr(
-        keras.Model, "predict_on_batch", lambda self, x: passes.append(len(x)) or predict(self, x)
-    )
+    monkeypatch.setattr(keras.Model, "predict_on_batch", lambda self, x: passes.append(len(x)) or predict(self, x))
     compressor = hypermodel(residual, translators=bank)
     x, y = labelled(24)
     for connection in CUTS:
@@ -531,9 +521,7 @@ def test_a_nested_subnetwork_gets_fitted_translators_too(residual, bank, train, 
     model, _ = fit(compressor, train, validation, epochs=1)
     (nested,) = (layer for layer in model.layers if isinstance(layer, keras.Model))
     conv = nested.get_layer("translator_conv")
-    np.testing.assert_allclose(
-        conv.get_weights()[0][0, 0], bank.translators[CUTS[0]].kernel, rtol=1e-3, atol=1e-3
-    )
+    np.testing.assert_allclose(conv.get_weights()[0][0, 0], bank.translators[CUTS[0]].kernel, rtol=1e-3, atol=1e-3)
 
 
 def test_translators_are_fitted_on_what_reaches_the_backbone(residual, train):
@@ -615,9 +603,7 @@ def test_early_stopping_stops_and_gives_the_best_weights_back(residual, bank, tr
 
 def test_a_learning_rate_that_is_reduced_is_reduced(residual, bank, train, validation):
     reduce = keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.1, patience=1, min_delta=100)
-    model, history = fit(
-        hypermodel(residual, translators=bank), train, validation, callbacks=[reduce], epochs=4
-    )
+    model, history = fit(hypermodel(residual, translators=bank), train, validation, callbacks=[reduce], epochs=4)
     rates = history.history["learning_rate"]
     assert rates[0] == pytest.approx(0.05)
     assert rates[-1] == pytest.approx(0.05 * 1e-2)
@@ -642,9 +628,7 @@ def test_checkpoints_hold_the_whole_model(residual, bank, train, validation, tmp
 def test_the_model_is_an_ordinary_one_afterwards(residual, bank, train, validation):
     model, history = fit(hypermodel(residual, translators=bank), train, validation)
     values = model.evaluate(validation.x, validation.y, verbose=0, return_dict=True)
-    assert values["val_acc_comp".removeprefix("val_")] == pytest.approx(
-        history.history["val_acc_comp"][-1], abs=0.05
-    )
+    assert values["val_acc_comp".removeprefix("val_")] == pytest.approx(history.history["val_acc_comp"][-1], abs=0.05)
     assert values["loss"] == pytest.approx(history.history["val_loss"][-1], abs=0.02)
     model.fit(train.x, train.y, verbose=0)
     assert model.predict(train.x[:2], verbose=0).shape == (2, 3)

