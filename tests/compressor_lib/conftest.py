@@ -80,6 +80,22 @@ def traced(eagerly, monkeypatch):
 
 
 @pytest.fixture(scope="session")
+def agree() -> Callable[..., None]:
+    """Asserts that two networks' outputs are equal, measured by their own size.
+
+    Untrained networks answer with very small numbers, which any absolute tolerance would let pass.
+    """
+
+    def check(mine: np.ndarray, wanted: np.ndarray, tolerance: float = 1e-4) -> None:
+        mine, wanted = np.asarray(mine), np.asarray(wanted)
+        size = np.abs(wanted).max()
+        assert size > 0
+        np.testing.assert_allclose(mine / size, wanted / size, rtol=0, atol=tolerance)
+
+    return check
+
+
+@pytest.fixture(scope="session")
 def residual() -> keras.Model:
     return residual_network()
 

@@ -45,7 +45,7 @@ def test_default_sizes_are_the_published_ones(published_size):
 
 
 @pytest.mark.parametrize("name", ["MobileNet", "MobileNetV2", "MobileNetV3Small", "EfficientNetB0"])
-def test_preprocess_does_what_keras_preprocess_input_does(name, pixels):
+def test_preprocess_does_what_keras_preprocess_input_does(name, pixels, agree):
     ours = BACKBONES[name].build(input_size=32, weights=None, preprocess=True)
     plain = getattr(keras.applications, name)(
         weights=None,
@@ -56,17 +56,17 @@ def test_preprocess_does_what_keras_preprocess_input_does(name, pixels):
     plain.set_weights(ours.get_weights())
     preprocess_input = importlib.import_module(f"keras.applications.{modules_of(name)}").preprocess_input
     x = pixels(2)
-    np.testing.assert_allclose(ours(x), plain(preprocess_input(x.copy())), rtol=1e-4, atol=1e-6)
+    agree(ours(x), plain(preprocess_input(x.copy())))
 
 
-def test_without_preprocess_nothing_is_put_in_front(pixels):
+def test_without_preprocess_nothing_is_put_in_front(pixels, agree):
     with_it = BACKBONES["MobileNet"].build(input_size=32, weights=None, preprocess=True)
     without = BACKBONES["MobileNet"].build(input_size=32, weights=None)
     without.set_weights(with_it.get_weights())
     assert [layer.name for layer in with_it.layers if layer not in without.layers][1] == "preprocess"
     assert "preprocess" not in [layer.name for layer in without.layers]
     x = pixels(2)
-    np.testing.assert_allclose(with_it(x), without(x / 127.5 - 1), rtol=1e-4, atol=1e-6)
+    agree(with_it(x), without(x / 127.5 - 1))
 
 
 @pytest.mark.parametrize("size", [32, 96, 100, (64, 48, 3)])

@@ -179,7 +179,7 @@ def test_descents_r2_grows_and_is_about_right(residual, pictures):
     x, y = around(residual, RELU, pictures)
     given = np.clip(x @ last.kernel + last.bias, 0, 6)  # behind the translator's own ReLU6
     r2 = 1 - np.square(y - given).sum() / np.square(y - y.mean(0)).sum()
-    assert last.r2 == pytest.approx(r2, abs=0.02)
+    assert last.r2 == pytest.approx(r2, abs=0.003)  # the last step makes the difference
 
 
 def test_the_seed_of_the_descent(residual, pictures):
