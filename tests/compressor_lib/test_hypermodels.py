@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import keras
 import keras_tuner as kt
 import numpy as np
@@ -614,7 +616,7 @@ def test_a_learning_rate_that_is_reduced_is_reduced(residual, bank, train, valid
     )
     np.testing.assert_allclose(history.history["learning_rate"], [5e-2, 5e-2, 5e-8, 5e-14])
     assert float(model.optimizer.learning_rate) < 1e-16
-    steps = [np.abs(later - sooner).max() for sooner, later in zip(heads, heads[1:], strict=False)]
+    steps = [np.abs(later - sooner).max() for sooner, later in itertools.pairwise(heads)]
     assert steps[0] > 1e-2
     assert steps[1] < 1e-5
 
