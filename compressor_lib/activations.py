@@ -50,7 +50,7 @@ def tapped(base: keras.Model, connections: Sequence[Connection], *, targets: boo
             else:
                 spec = TranslatorSpec.of(base, connection)
                 taps[name] = spec.pool(name=None)(a) if spec.pools else a
-        if targets and connection.b is not None:
+        if targets and connection.rejoins:
             taps[target_tap(connection)] = base.get_layer(connection.b).input
     model = keras.Model(base.input, taps)
     model.compile(jit_compile=False)

@@ -88,7 +88,7 @@ class TranslatorBank:
         Raises:
             CompressorError: If the bank has no translator for this connection.
         """
-        if connection.is_truncation:
+        if not connection.rejoins:
             return
         translator = self.translators.get(str(connection))
         if translator is None:

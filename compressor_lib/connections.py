@@ -2,7 +2,8 @@
 
 A connection (A, B) keeps everything up to layer A and everything from layer B on. What lies between is
 deleted and a translator rejoins the two ends (Camacho et al., Appl. Sci. 12(10) 4945, 2022). With no B
-the network is truncated: A feeds the head.
+the network is truncated: A feeds the head. With a tail in place of B, A feeds a narrow translator whose
+destination is the head itself, and which is trained on the task.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from compressor_lib.errors import CompressorError, unknown
 from compressor_lib.graph import LayerGraph
 
 HEAD = "head"
+TAIL = "tail"
 _ARROW = "->"
 
 
@@ -27,7 +29,8 @@ class Connection:
 
     Attributes:
         a: The last layer kept in front of the cut.
-        b: The first layer kept behind it; None where the head follows (truncation).
+        b: The first layer kept behind it; None where the head follows (truncation), ``"tail"`` where a narrow
+            tail stands between A and the head.
     """
 
     a: str
@@ -38,15 +41,25 @@ class Connection:
 
     @property
     def is_truncation(self) -> bool:
-        """Whether everything behind A is deleted."""
+        """Whether the head follows A."""
         return self.b is None
+
+    @property
+    def is_tail(self) -> bool:
+        """Whether a narrow tail follows A, and then the head."""
+        return self.b == TAIL
+
+    @property
+    def rejoins(self) -> bool:
+        """Whether the cut ends at a layer B of the backbone, so that a translator can be pretrained for it."""
+        return not (self.is_truncation or self.is_tail)
 
 
 def parse_connection(text: str | Connection | Sequence[str | int | None], base: keras.Model) -> Connection:
     """Reads a connection of ``base`` in any of its forms and checks that it can be made.
 
     Args:
-        text: ``"block_5_add->Conv_1"``, ``"block_5_add->head"``, the published ``"53,151"``, or a pair
+        text: ``"block_5_add->Conv_1"``, ``"block_5_add->head"``, ``"block_5_add->tail"``, the published ``"53,151"``, or a pair
             of names or indices. Indices count the layers of the network as Keras builds it.
         base: The backbone, functional, without its head.
 
@@ -89,7 +102,7 @@ def check_connection(connection: Connection, graph: LayerGraph) -> None:
         CompressorError: If A or B has a path around it, if B takes several tensors, or if B does not
             lie behind A.
     """
-    for name in filter(None, (connection.a, connection.b)):
+    for name in (connection.a, connection.b) if connection.rejoins else (connection.a,):
         if name not in graph.producers:
             raise unknown("layer", name, graph.producers)
         edge = graph.bypass(name)
@@ -99,7 +112,7 @@ def check_connection(connection: Connection, graph: LayerGraph) -> None:
                 f"{edge[0]!r} feeds {edge[1]!r} around {name!r}; "
                 "choose a layer that every path goes through"
             )
-    if connection.b is None:
+    if not connection.rejoins:
         return
     if len(graph.producers[connection.b]) != 1:
         raise CompressorError(
@@ -150,7 +163,7 @@ def searched_connections(base: keras.Model, backbone: str, wanted: str | Sequenc
         base: The backbone, functional, without its head.
         backbone: Its name in the catalogue.
         wanted: ``"published"`` (the published grid), ``"truncation"`` (cut after the grid's layers, no B),
-            ``"all"`` (both), or a list of connections in any of their forms.
+            ``"tail"`` (the same cuts, with a narrow tail), ``"all"``, or a list of connections in any of their forms.
 
     Returns:
         The connections, each once.
@@ -160,10 +173,13 @@ def searched_connections(base: keras.Model, backbone: str, wanted: str | Sequenc
     """
     if isinstance(wanted, str):
         published = find_backbone(backbone).connections(base)
+        truncated = truncations(base, published)
+        tails = [Connection(truncation.a, TAIL) for truncation in truncated]
         families = {
             "published": published,
-            "truncation": truncations(base, published),
-            "all": [*published, *truncations(base, published)],
+            "truncation": truncated,
+            "tail": tails,
+            "all": [*published, *truncated, *tails],
         }
         if wanted not in families:
             raise unknown("family of connections", wanted, families)
@@ -181,6 +197,8 @@ def _layer_name(end: str | int | None, names: Sequence[str]) -> str | None:
             end = int(end)
     if end is None or end == HEAD:
         return None
+    if end == TAIL:
+        return TAIL
     if isinstance(end, int):
         if not 0 <= end < len(names):
             raise CompressorError(f"layer index {end} is outside 0..{len(names) - 1}")

@@ -78,7 +78,7 @@ class FeatureCache:
         if key not in self._features:
             taken = self._pass_over(dataset)
             values = taken.taps[source_tap(self._base, connection)]
-            if not connection.is_truncation:
+            if not connection.is_truncation and frontier != _entry(model):
                 behind = keras.Model(model.get_layer(CONV).input, model.get_layer(frontier).output)
                 # A few layers, run once over the data: tracing them would take longer.
                 values = np.concatenate(
@@ -160,9 +160,17 @@ def starts_at_cut(model: keras.Model, base: keras.Model, connection: Connection,
         averages = isinstance(model.get_layer(frontier), keras.layers.GlobalAveragePooling2D)
         return averages and graph.producers[frontier] == (connection.a,)
     before = graph.ancestors(frontier)
+    if frontier != _entry(model) and CONV not in before:
+        return False  # it lies in front of the tap, or beside it
     foreign = [
         layer.name
         for layer in model.layers
         if layer.name in before and layer.name not in known and layer.name != CONV and layer.weights
     ]
-    return CONV in before and not foreign and connection.a in before
+    return connection.a in before and not foreign
+
+
+def _entry(model: keras.Model) -> str:
+    """The layer whose output the translator's convolution takes: the connection's tap."""
+    (entry,) = LayerGraph.of(model).producers[CONV]
+    return entry

@@ -26,10 +26,12 @@ from compressor_lib.heads import attach_head
 from compressor_lib.metrics import AccuracyCompression
 from compressor_lib.pretraining import fit_translators
 from compressor_lib.surgery import create_submodel
+from compressor_lib.translators import TAIL_UNITS
 
 TRANSLATOR = "translator"
 HEAD_UNITS = "top_fc1_units"
 LEARNING_RATE = "lr"
+TAIL_WIDTH = "tail_units"
 
 # What a fit on cached features understands; anything else goes the plain way.
 _UNDERSTOOD = {"x", "y", "batch_size", "epochs", "verbose", "callbacks", "validation_data", "class_weight",
@@ -39,8 +41,8 @@ _UNDERSTOOD = {"x", "y", "batch_size", "epochs", "verbose", "callbacks", "valida
 class HyperCompressor(kt.HyperModel):
     """Searches the sub-networks of one backbone.
 
-    Hyperparameters: ``translator`` (the connection), ``top_fc1_units`` (width of the head) and ``lr``. The
-    objective is ``val_acc_comp``: ``tau * accuracy + (1 - tau) * (1 - parameters / max_parameters)``.
+    Hyperparameters: ``translator`` (the connection), ``top_fc1_units`` (width of the head), ``lr`` and, where
+    the connection is a tail, ``tail_units``. The objective is ``val_acc_comp``: ``tau * accuracy + (1 - tau) * (1 - parameters / max_parameters)``.
 
     While the backbone is frozen, as :meth:`build` leaves it, the backbone runs over each data set once for the
     whole search, and trials are trained on what it computed. A subclass whose :meth:`build` makes that invalid
@@ -71,6 +73,7 @@ class HyperCompressor(kt.HyperModel):
         connections: Sequence[str | Connection] | None = None,
         translators: TranslatorBank | None = None,
         head_units: Sequence[int] | None = None,
+        tail_units: Sequence[int] = (128, 256, 512),
         dropout: float = 0.0,
         learning_rates: tuple[float, float] = (1e-5, 1e-2),
         loss: str | keras.losses.Loss = "categorical_crossentropy",
@@ -92,6 +95,7 @@ class HyperCompressor(kt.HyperModel):
             translators: Weights of the translators. If None they are fitted, without labels, on the first
                 training data that :meth:`fit` is given.
             head_units: Widths of the head to choose from, 0 for none; the published 4, 12, 20, 28 if None.
+            tail_units: Widths of a tail to choose from, where tails are among the connections.
             dropout: In the head.
             learning_rates: Range of ``lr``.
             loss: ``"categorical_crossentropy"`` for one-hot labels, as published;
@@ -121,6 +125,7 @@ class HyperCompressor(kt.HyperModel):
         self._wanted = connections
         self._connections: list[Connection] | None = None
         self._head_units = head_units
+        self._tail_units = tail_units
         self._dropout = dropout
         self._learning_rates = learning_rates
         self._loss = loss
@@ -156,7 +161,10 @@ class HyperCompressor(kt.HyperModel):
     def create_backbone(self, hp: kt.HyperParameters) -> keras.Model:
         """The sub-network of a trial, translator included, without head."""
         connection = self.connection(hp)
-        submodel = create_submodel(self.base, connection)
+        tails = [str(candidate) for candidate in self.connections if candidate.is_tail]
+        with hp.conditional_scope(TRANSLATOR, tails):
+            units = hp.Choice(TAIL_WIDTH, list(self._tail_units)) if connection.is_tail else TAIL_UNITS
+        submodel = create_submodel(self.base, connection, tail_units=units)
         if self.translators is not None:
             self.translators.apply(submodel, connection)
         return submodel
@@ -164,7 +172,10 @@ class HyperCompressor(kt.HyperModel):
     def build(self, hp: kt.HyperParameters) -> keras.Model:
         """The compiled classifier of a trial: frozen sub-network, published head, Adam."""
         backbone = self.create_backbone(hp)
-        backbone.trainable = False
+        is_tail = self.connection(hp).is_tail
+        for layer in backbone.layers:
+            # A tail has nothing pretrained, so it is trained like the head.
+            layer.trainable = is_tail and layer.name.startswith(TRANSLATOR)
         if self._head_units is None:
             units = hp.Int(HEAD_UNITS, 4, 32, step=8, default=4)
         else:

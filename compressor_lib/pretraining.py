@@ -67,7 +67,7 @@ class TranslatorSums:
         Raises:
             CompressorError: If no picture was added.
         """
-        if not self.fitted.gram and any(not connection.is_truncation for connection in connections):
+        if not self.fitted.gram and any(connection.rejoins for connection in connections):
             raise CompressorError("no pictures to fit translators on; check the training data")
         translators = {}
         for connection, regression in regressions_of(base, connections).items():
@@ -83,7 +83,7 @@ def regressions_of(base: keras.Model, connections: Sequence[Connection]) -> dict
     return {
         connection: Regression(source_tap(base, connection), target_tap(connection))
         for connection in connections
-        if not connection.is_truncation
+        if connection.rejoins
     }
 
 
@@ -113,7 +113,7 @@ def fit_translators(
     regressions = list(regressions_of(base, connections).values())
     sums = TranslatorSums(held_out)
     if regressions:
-        tap_model = tapped(base, [c for c in connections if not c.is_truncation], targets=True)
+        tap_model = tapped(base, [c for c in connections if c.rejoins], targets=True)
         for batch in pictures:
             sums.add(tap_model, np.asarray(batch), regressions)
     return sums.solve(base, connections, ridge)

@@ -15,17 +15,24 @@ import keras
 
 from compressor_lib.connections import Connection, parse_connection
 from compressor_lib.graph import LayerGraph, functional_config, tensors
-from compressor_lib.translators import TranslatorSpec
+from compressor_lib.translators import TAIL_UNITS, TranslatorSpec
 
 
-def create_submodel(base: keras.Model, connection: str | Connection | Sequence[str | int | None]) -> keras.Model:
+def create_submodel(
+    base: keras.Model,
+    connection: str | Connection | Sequence[str | int | None],
+    *,
+    tail_units: int = TAIL_UNITS,
+) -> keras.Model:
     """The sub-network of ``base`` that ``connection`` leaves.
 
     Args:
         base: A functional model with one input and one output, such as a backbone without top. It is not
             changed.
         connection: See :func:`compressor_lib.connections.parse_connection`. With a B, everything between A
-            and B is replaced by a translator with fresh weights; a truncation ends at A.
+            and B is replaced by a translator with fresh weights; a truncation ends at A, a tail in a
+            translator with fresh weights behind A.
+        tail_units: Channels of the tail, where the connection is one.
 
     Returns:
         A new flat functional model. Kept layers have the names and weights they have in ``base``; the
@@ -44,21 +51,25 @@ def create_submodel(base: keras.Model, connection: str | Connection | Sequence[s
     config = copy.deepcopy(functional_config(base))
     graph = LayerGraph.from_config(config)
     kept = graph.ancestors(connection.a)
-    if connection.b is None:
-        config["layers"] = [layer for layer in config["layers"] if layer["name"] in kept]
-        config["output_layers"] = [connection.a, 0, 0]
-    else:
+    layers = {layer["name"]: layer for layer in config["layers"]}
+    translator, behind = [], set()
+    if not connection.is_truncation:
+        spec = TranslatorSpec.of(base, connection, tail_units)
+        translator = _serialised(spec.layers(), connection.a, base)
+    last = translator[-1]["name"] if translator else connection.a
+    if connection.rejoins:
+        assert connection.b is not None
         # B is on every path, so what lies behind it is what comes after it.
         behind = {name for name in graph.producers if graph.order[name] >= graph.order[connection.b]}
-        translator = _serialised(TranslatorSpec.of(base, connection).layers(), connection.a, base)
-        layers = {layer["name"]: layer for layer in config["layers"]}
         (entry,) = tensors(layers[connection.b]["inbound_nodes"])
-        entry["config"]["keras_history"] = [translator[-1]["name"], 0, 0]
-        config["layers"] = [
-            *(layer for name, layer in layers.items() if name in kept),
-            *translator,
-            *(layer for name, layer in layers.items() if name in behind),
-        ]
+        entry["config"]["keras_history"] = [last, 0, 0]
+    else:
+        config["output_layers"] = [last, 0, 0]
+    config["layers"] = [
+        *(layer for name, layer in layers.items() if name in kept),
+        *translator,
+        *(layer for name, layer in layers.items() if name in behind),
+    ]
     config["name"] = f"{base.name}_{connection.a}_to_{connection.b or 'head'}"
     submodel = keras.Model.from_config(config)
     copy_weights(base, submodel)

@@ -17,7 +17,11 @@ from compressor_lib.graph import LayerGraph
 
 POOL = "translator_pool"
 CONV = "translator_conv"
+BATCH_NORM = "translator_bn"
 ACTIVATION = "translator_activation"
+
+TAIL_UNITS = 256
+"""Channels of a tail where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +33,24 @@ class TranslatorSpec:
         target: Height, width and channels of what B used to receive.
         relu_ceiling: None where B receives values of both signs; otherwise the upper limit of the ReLU in
             front of B (infinity for a plain one).
+        batch_norm: Whether the convolution is followed by batch normalisation, as in a tail, whose weights
+            nothing is known of in advance.
     """
 
     source: tuple[int, int, int]
     target: tuple[int, int, int]
     relu_ceiling: float | None = None
+    batch_norm: bool = False
 
     @classmethod
-    def of(cls, base: keras.Model, connection: Connection) -> TranslatorSpec:
+    def of(cls, base: keras.Model, connection: Connection, tail_units: int = TAIL_UNITS) -> TranslatorSpec:
         """Reads the shapes around a cut of ``base``.
+
+        Args:
+            base: The backbone, without its head.
+            connection: Not a truncation, which has no translator.
+            tail_units: Channels that a tail gives; not used where the connection has a B. A tail pools to
+                the backbone's last height and width.
 
         Raises:
             CompressorError: If a shape is not a fixed ``[N, height, width, channels]``, or A is spatially
@@ -45,6 +58,9 @@ class TranslatorSpec:
         """
         assert connection.b is not None, "a truncation has no translator"
         source = _feature_map(connection.a, base.get_layer(connection.a).output)
+        if connection.is_tail:
+            height, width, _ = _feature_map("output", base.output)
+            return cls(source, (height, width, tail_units), relu_ceiling=6.0, batch_norm=True)
         target = _feature_map(connection.b, base.get_layer(connection.b).input)
         if source[0] < target[0] or source[1] < target[1]:
             raise CompressorError(
@@ -61,8 +77,8 @@ class TranslatorSpec:
 
     @property
     def parameters(self) -> int:
-        """Number of the translator's weights: one 1x1 convolution with bias."""
-        return (self.source[2] + 1) * self.target[2]
+        """Number of the translator's weights: a 1x1 convolution with bias, or with batch normalisation."""
+        return (self.source[2] + (4 if self.batch_norm else 1)) * self.target[2]
 
     def pool(self, name: str | None = POOL) -> keras.layers.MaxPooling2D:
         """The max-pool that brings the source's height and width to the target's, whatever their ratio."""
@@ -75,7 +91,7 @@ class TranslatorSpec:
 
     def conv(self) -> keras.layers.Conv2D:
         """The 1x1 convolution that brings the source's depth to the target's."""
-        return keras.layers.Conv2D(self.target[2], 1, name=CONV)
+        return keras.layers.Conv2D(self.target[2], 1, use_bias=not self.batch_norm, name=CONV)
 
     def activation(self) -> keras.layers.ReLU | None:
         """The activation in front of B, None where B receives values of both signs."""
@@ -86,9 +102,14 @@ class TranslatorSpec:
 
     def layers(self) -> list[keras.layers.Layer]:
         """The translator's layers, in the order in which they are applied."""
-        pool = [self.pool()] if self.pools else []
         activation = self.activation()
-        return [*pool, self.conv(), *([activation] if activation is not None else [])]
+        return [
+            *([self.pool()] if self.pools else []),
+            self.conv(),
+            # A tail is trained in hundreds of steps, not in the hundred thousands that 0.99 is made for.
+            *([keras.layers.BatchNormalization(momentum=0.9, name=BATCH_NORM)] if self.batch_norm else []),
+            *([activation] if activation is not None else []),
+        ]
 
 
 def pool_window(source: int, target: int) -> tuple[int, int]:

@@ -67,7 +67,7 @@ class _SumUp(beam.DoFn):
         self, load_base: Callable[[], keras.Model], connections: Sequence[Connection], held_out: float
     ) -> None:
         self._load_base = load_base
-        self._connections = [c for c in connections if not c.is_truncation]
+        self._connections = [c for c in connections if c.rejoins]
         self._held_out = held_out
 
     def setup(self) -> None:
