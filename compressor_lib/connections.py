@@ -59,8 +59,8 @@ def parse_connection(text: str | Connection | Sequence[str | int | None], base: 
     """Reads a connection of ``base`` in any of its forms and checks that it can be made.
 
     Args:
-        text: ``"block_5_add->Conv_1"``, ``"block_5_add->head"``, ``"block_5_add->tail"``, the published ``"53,151"``, or a pair
-            of names or indices. Indices count the layers of the network as Keras builds it.
+        text: ``"block_5_add->Conv_1"``, ``"block_5_add->head"``, ``"block_5_add->tail"``, the published
+            ``"53,151"``, or a pair of names or indices. Indices count the layers of the network as Keras builds it.
         base: The backbone, functional, without its head.
 
     Returns:
@@ -102,7 +102,8 @@ def check_connection(connection: Connection, graph: LayerGraph) -> None:
         CompressorError: If A or B has a path around it, if B takes several tensors, or if B does not
             lie behind A.
     """
-    for name in (connection.a, connection.b) if connection.rejoins else (connection.a,):
+    b = connection.b if connection.rejoins else None
+    for name in filter(None, (connection.a, b)):
         if name not in graph.producers:
             raise unknown("layer", name, graph.producers)
         edge = graph.bypass(name)
@@ -112,17 +113,15 @@ def check_connection(connection: Connection, graph: LayerGraph) -> None:
                 f"{edge[0]!r} feeds {edge[1]!r} around {name!r}; "
                 "choose a layer that every path goes through"
             )
-    if not connection.rejoins:
+    if b is None:
         return
-    if len(graph.producers[connection.b]) != 1:
+    if len(graph.producers[b]) != 1:
         raise CompressorError(
-            f"connection {connection} cannot be made: {connection.b!r} takes "
-            f"{len(graph.producers[connection.b])} tensors, a translator gives one"
+            f"connection {connection} cannot be made: {b!r} takes "
+            f"{len(graph.producers[b])} tensors, a translator gives one"
         )
-    if graph.order[connection.a] >= graph.order[connection.b]:
-        raise CompressorError(
-            f"connection {connection} runs backwards: {connection.b!r} does not lie behind {connection.a!r}"
-        )
+    if graph.order[connection.a] >= graph.order[b]:
+        raise CompressorError(f"connection {connection} runs backwards: {b!r} does not lie behind {connection.a!r}")
 
 
 def published_connections(base: keras.Model, cut_in_front_of: str, rejoin: Sequence[str]) -> list[Connection]:

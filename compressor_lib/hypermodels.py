@@ -42,7 +42,8 @@ class HyperCompressor(kt.HyperModel):
     """Searches the sub-networks of one backbone.
 
     Hyperparameters: ``translator`` (the connection), ``top_fc1_units`` (width of the head), ``lr`` and, where
-    the connection is a tail, ``tail_units``. The objective is ``val_acc_comp``: ``tau * accuracy + (1 - tau) * (1 - parameters / max_parameters)``.
+    the connection is a tail, ``tail_units``.
+    The objective is ``val_acc_comp``: ``tau * accuracy + (1 - tau) * (1 - parameters / max_parameters)``.
 
     While the backbone is frozen, as :meth:`build` leaves it, the backbone runs over each data set once for the
     whole search, and trials are trained on what it computed. A subclass whose :meth:`build` makes that invalid
@@ -161,13 +162,19 @@ class HyperCompressor(kt.HyperModel):
     def create_backbone(self, hp: kt.HyperParameters) -> keras.Model:
         """The sub-network of a trial, translator included, without head."""
         connection = self.connection(hp)
-        tails = [str(candidate) for candidate in self.connections if candidate.is_tail]
-        with hp.conditional_scope(TRANSLATOR, tails):
-            units = hp.Choice(TAIL_WIDTH, list(self._tail_units)) if connection.is_tail else TAIL_UNITS
-        submodel = create_submodel(self.base, connection, tail_units=units)
+        submodel = create_submodel(self.base, connection, tail_units=self._tail_width(hp, connection))
         if self.translators is not None:
             self.translators.apply(submodel, connection)
         return submodel
+
+    def _tail_width(self, hp: kt.HyperParameters, connection: Connection) -> int:
+        tails = [str(candidate) for candidate in self.connections if candidate.is_tail]
+        if tails:
+            # Entered by every trial, so that tuners learn of the condition even if their first is not a tail.
+            with hp.conditional_scope(TRANSLATOR, tails):
+                if connection.is_tail:
+                    return int(hp.Choice(TAIL_WIDTH, list(self._tail_units)))
+        return TAIL_UNITS
 
     def build(self, hp: kt.HyperParameters) -> keras.Model:
         """The compiled classifier of a trial: frozen sub-network, published head, Adam."""

@@ -41,7 +41,7 @@ def _absolute(path: str) -> str:
 
 def _connections(value: object) -> object:
     """Accepts one of three words, one connection, or a list of connections."""
-    words = ("published", "truncation", "all")
+    words = ("published", "truncation", "tail", "all")
     items = value if isinstance(value, list) else [value]
     if items and all(isinstance(i, str) and ("->" in i or "," in i) for i in items):
         return items
@@ -49,12 +49,12 @@ def _connections(value: object) -> object:
         return value
     raise ValueError(
         f"is {_shown(value)}: choose {', '.join(words)}, or list connections such as "
-        "'block_5_add->Conv_1', 'block_5_add->head' or '53,151'."
+        "'block_5_add->Conv_1', 'block_5_add->head', 'block_5_add->tail' or '53,151'."
     )
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Connections = Annotated[Literal["published", "truncation", "all"] | list[str], BeforeValidator(_connections)]
+Connections = Annotated[Literal["published", "truncation", "tail", "all"] | list[str], BeforeValidator(_connections)]
 
 
 class Splits(Section):
@@ -246,8 +246,12 @@ class Search(Section):
     max_learning_rate: float = Field(default=1e-2, gt=0, description="Largest of them.")
     connections: Connections = Field(
         default="all",
-        description="published: the papers' pairs; truncation: cuts straight to the head; all: "
-        "both; or a list such as ['block_5_add->Conv_1', '53,151', 'block_5_add->head'].",
+        description="published: the papers' pairs; truncation: cuts straight to the head; tail: cuts "
+        "with a narrow tail in front of the head; all: all of these; or a list such as "
+        "['block_5_add->Conv_1', '53,151', 'block_5_add->head', 'block_5_add->tail'].",
+    )
+    tail_units: list[Annotated[int, Field(gt=0)]] = Field(
+        default=[128, 256, 512], min_length=1, description="Widths of a tail to search."
     )
     head_units: list[Annotated[int, Field(ge=0)]] | None = Field(
         default=None,

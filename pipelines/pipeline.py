@@ -88,6 +88,7 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
         max_epochs=config.search.max_epochs,
         tau=config.search.tau,
         head_units=config.search.head_units or [config.head.units],
+        tail_units=config.search.tail_units,
         dropout=config.head.dropout,
         min_learning_rate=config.search.min_learning_rate,
         max_learning_rate=config.search.max_learning_rate,

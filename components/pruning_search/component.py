@@ -24,6 +24,7 @@ class PruningSearchSpec(component_spec.ComponentSpec):
         "max_epochs": component_spec.ExecutionParameter(type=int),
         "tau": component_spec.ExecutionParameter(type=float),
         "head_units": component_spec.ExecutionParameter(type=str),
+        "tail_units": component_spec.ExecutionParameter(type=str),
         "dropout": component_spec.ExecutionParameter(type=float),
         "min_learning_rate": component_spec.ExecutionParameter(type=float),
         "max_learning_rate": component_spec.ExecutionParameter(type=float),
@@ -76,6 +77,7 @@ class PruningSearch(base_component.BaseComponent):
         max_epochs: int = 30,
         tau: float = 0.8,
         head_units: Sequence[int] = (0,),
+        tail_units: Sequence[int] = (128, 256, 512),
         dropout: float = 0.0,
         min_learning_rate: float = 1e-3,
         max_learning_rate: float = 1e-2,
@@ -91,12 +93,13 @@ class PruningSearch(base_component.BaseComponent):
                 are the yardstick of compression.
             translators: A bank fitted on its backbone for all ``connections``.
             backbone: Its backbone's name in the catalogue.
-            connections: ``"published"``, ``"truncation"``, ``"all"`` or a list.
+            connections: ``"published"``, ``"truncation"``, ``"tail"``, ``"all"`` or a list.
             tuner: A name in ``compressor_lib.search.TUNERS``.
             max_trials: Trials of every tuner but Hyperband.
             max_epochs: Epochs of a trial.
             tau: Weight of accuracy against compression.
             head_units: Widths of the head to choose from, 0 for none.
+            tail_units: Widths of a tail to choose from.
             dropout: In the head.
             min_learning_rate: Least learning rate of a head.
             max_learning_rate: Largest one.
@@ -119,6 +122,7 @@ class PruningSearch(base_component.BaseComponent):
                 max_epochs=max_epochs,
                 tau=tau,
                 head_units=json.dumps(list(head_units)),
+                tail_units=json.dumps(list(tail_units)),
                 dropout=dropout,
                 min_learning_rate=min_learning_rate,
                 max_learning_rate=max_learning_rate,

@@ -61,6 +61,7 @@ class Executor(base_executor.BaseExecutor):
             ),
             translators=TranslatorBank.load(bank_dir, base),
             head_units=json.loads(exec_properties["head_units"]),
+            tail_units=json.loads(exec_properties["tail_units"]),
             dropout=exec_properties["dropout"],
             learning_rates=(exec_properties["min_learning_rate"], exec_properties["max_learning_rate"]),
             loss="sparse_categorical_crossentropy",

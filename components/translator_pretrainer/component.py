@@ -69,7 +69,8 @@ class TranslatorPretrainer(base_beam_component.BaseBeamComponent):
             examples: Transformed Examples; only their pictures are read.
             base_model: A Model whose ``assets.extra/model.keras`` is the uncompressed classifier.
             backbone: Its backbone's name in the catalogue.
-            connections: ``"published"``, ``"truncation"``, ``"all"`` or a list.
+            connections: ``"published"``, ``"truncation"``, ``"tail"``, ``"all"`` or a list; those
+                without a B have nothing to be fitted.
             split: The split to fit on.
             batch_size: Pictures in one forward pass.
             held_out: Share of the pictures that the translators are scored on instead.

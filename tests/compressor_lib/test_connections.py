@@ -154,7 +154,17 @@ def test_families_of_connections(v2):
     assert {connection.a for connection in cuts} - {*GRIDS["MobileNetV2"][0].values()} == {
         "block_16_project_BN"  # in front of Conv_1
     }
-    assert searched_connections(v2, "MobileNetV2", "all") == [*published, *cuts]
+    tails = searched_connections(v2, "MobileNetV2", "tail")
+    assert tails == [Connection(cut.a, "tail") for cut in cuts]
+    assert all(tail.is_tail and not tail.rejoins and not tail.is_truncation for tail in tails)
+    assert searched_connections(v2, "MobileNetV2", "all") == [*published, *cuts, *tails]
+
+
+def test_a_tail_is_written_and_checked_like_a_truncation(v2):
+    tail = parse_connection("block_5_add->tail", v2)
+    assert (tail, str(tail)) == (Connection("block_5_add", "tail"), "block_5_add->tail")
+    with pytest.raises(CompressorError, match="skip branch dangling"):
+        parse_connection("block_5_expand->tail", v2)
 
 
 def test_a_list_of_connections_holds_each_once(v2):

@@ -118,7 +118,7 @@ def test_features_start_at_the_cut_of_the_own_subnetwork(residual):
     model = classifier(residual, CUT)
     assert starts_at_cut(model, residual, CUT, "translator_conv")
     assert not starts_at_cut(model, residual, CUT, "add_1")  # in front of the translator
-    assert not starts_at_cut(model, residual, CUT, "translator_pool")
+    assert starts_at_cut(model, residual, CUT, "translator_pool")  # the tap itself
     assert not starts_at_cut(classifier(residual, TRUNCATION), residual, TRUNCATION, "add_1")
 
 

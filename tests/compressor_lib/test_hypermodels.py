@@ -708,3 +708,49 @@ def test_the_bank_may_hold_more_than_is_searched(residual):
     np.testing.assert_array_equal(kernel[0, 0], extra.kernel)
     fresh = create_submodel(residual, CUTS[0]).get_layer("translator_conv").get_weights()[0]
     assert not np.array_equal(fresh, kernel)
+
+
+# Tails
+
+
+def test_a_tail_is_trained_on_cached_activations_like_in_the_plain_way(residual, bank, labelled):
+    arrays = (*labelled(48), *labelled(24, seed=1))
+    outcome = []
+    for cache in (True, False):
+        compressor = hypermodel(
+            residual, translators=bank, cache_features=cache, connections=["add_1->tail"], tail_units=[6]
+        )
+        keras.utils.set_random_seed(7)
+        hp = fixed("add_1->tail")
+        model = compressor.build(hp)
+        before = model.get_layer("translator_conv").get_weights()[0]
+        x, y, v, w = arrays
+        history = compressor.fit(
+            hp, model, x, y, validation_data=(v, w), batch_size=12, epochs=2, shuffle=False, verbose=0
+        )
+        assert np.abs(model.get_layer("translator_conv").get_weights()[0] - before).max() > 0.01
+        outcome.append((model, history.history))
+    assert_alike(outcome)
+
+
+def test_a_tail_reads_the_pictures_once_and_leaves_what_is_in_front_of_it(residual, bank, train, validation):
+    compressor = hypermodel(residual, translators=bank, connections=["stem_relu->tail", "add_1->last"])
+    model, _ = fit(compressor, train, validation, hp=fixed("stem_relu->tail"))
+    assert was_cached(train, validation)
+    kept, original = model.get_layer("stem"), residual.get_layer("stem")
+    for mine, theirs in zip(kept.get_weights(), original.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_the_width_of_a_tail_is_searched_where_there_is_a_tail(residual, bank):
+    compressor = hypermodel(residual, translators=bank, connections=["add_1->tail", "add_1->last"], tail_units=[4, 9])
+    hp = kt.HyperParameters()
+    narrow = compressor.build(hp)
+    assert narrow.get_layer("translator_conv").filters == 4
+    hp.values["tail_units"] = 9
+    assert compressor.build(hp).get_layer("translator_conv").filters == 9
+    hp = kt.HyperParameters()
+    hp.Choice("translator", ["add_1->tail", "add_1->last"])
+    hp.values["translator"] = "add_1->last"
+    compressor.build(hp)
+    assert "tail_units" not in hp.values

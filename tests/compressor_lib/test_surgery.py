@@ -246,3 +246,32 @@ def test_copy_weights_goes_by_name(residual):
     assert_same_weights(residual, target)
     for now, then in zip(target.get_layer("translator_conv").get_weights(), own, strict=True):
         np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize(("cut", "pool"), [("stem_relu", True), ("project", False)])
+def test_a_tail_is_a_narrow_translator_in_front_of_the_head(cut, pool):
+    pictures = keras.Input((16, 16, 3), name="pictures")
+    x = layers.ReLU(name="stem_relu")(layers.Conv2D(6, 3, strides=2, padding="same", name="stem")(pictures))
+    x = layers.Conv2D(8, 1, strides=2, name="project")(x)
+    base = keras.Model(pictures, layers.Conv2D(50, 1, name="last")(x))
+    tail = create_submodel(base, f"{cut}->tail", tail_units=5)
+    assert translator_of(tail) == [
+        *(["translator_pool"] if pool else []),
+        "translator_conv",
+        "translator_bn",
+        "translator_activation",
+    ]
+    assert tail.output_shape == (None, 4, 4, 5)
+    channels = base.get_layer(cut).output.shape[-1]
+    kept = create_submodel(base, f"{cut}->head")
+    assert tail.count_params() == kept.count_params() + 5 * channels + 4 * 5
+    assert_same_weights(base, tail)
+
+
+def test_a_tail_of_the_published_backbone(published_size):
+    # Kept up to layer 62, and 64 x 512 weights with 512 batch norms behind it.
+    base = published_size("MobileNetV2")
+    tail = create_submodel(base, "62->tail", tail_units=512)
+    kept = create_submodel(base, "62->head")
+    assert tail.count_params() - kept.count_params() == 64 * 512 + 4 * 512
+    assert tail.output_shape == (None, 7, 7, 512)
