@@ -5,22 +5,22 @@ Source: Camacho et al., Neurocomputing 630, 129661 (2025). Any keras-tuner tuner
 
 from __future__ import annotations
 
+import functools
+import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import keras_tuner as kt
-import numpy as np
 import tensorflow as tf
 
 from compressor_lib.backbones import find_backbone
 from compressor_lib.bank import TranslatorBank
+from compressor_lib.cached_training import CachedTraining
 from compressor_lib.connections import Connection, parse_connection
 from compressor_lib.errors import CompressorError
-from compressor_lib.features import FeatureCache, Features, frozen_frontier, starts_at_cut
 from compressor_lib.graph import LayerGraph
 from compressor_lib.heads import attach_head
 from compressor_lib.metrics import AccuracyCompression
@@ -28,14 +28,12 @@ from compressor_lib.pretraining import fit_translators
 from compressor_lib.surgery import create_submodel
 from compressor_lib.translators import TAIL_UNITS
 
+logger = logging.getLogger(__name__)
+
 TRANSLATOR = "translator"
 HEAD_UNITS = "top_fc1_units"
 LEARNING_RATE = "lr"
 TAIL_WIDTH = "tail_units"
-
-# What a fit on cached features understands; anything else goes the plain way.
-_UNDERSTOOD = {"x", "y", "batch_size", "epochs", "verbose", "callbacks", "validation_data", "class_weight",
-               "initial_epoch", "validation_freq", "shuffle"}  # fmt: skip
 
 
 class HyperCompressor(kt.HyperModel):
@@ -131,8 +129,6 @@ class HyperCompressor(kt.HyperModel):
         self._learning_rates = learning_rates
         self._loss = loss
         self._cache_features = cache_features
-        self._cache: FeatureCache | None = None
-        self._datasets: dict[tuple[int, int], tuple[Any, Any, tf.data.Dataset]] = {}
 
     @property
     def base(self) -> keras.Model:
@@ -153,6 +149,10 @@ class HyperCompressor(kt.HyperModel):
             else:
                 raise CompressorError("a backbone of your own has no published grid: give its connections")
         return self._connections
+
+    @functools.cached_property
+    def _training(self) -> CachedTraining:
+        return CachedTraining(self.base, self.connections)
 
     def connection(self, hp: kt.HyperParameters) -> Connection:
         """The connection that a trial's hyperparameters name, in either of its forms."""
@@ -216,74 +216,17 @@ class HyperCompressor(kt.HyperModel):
             if "tuner/trial_id" not in hp.values:
                 assert self.translators is not None
                 self.translators.apply(_subnetwork_in(model, connection), connection)
-        frontier = self._cacheable(model, connection, arguments)
-        tail = None if frontier is None else _tail(model, frontier)
-        if frontier is None or tail is None:
+        history = self._training.fit(model, connection, arguments) if self._cache_features else None
+        if history is None:
+            logger.info("training on the pictures themselves, not on cached features")
             history = model.fit(**arguments)
-        else:
-            history = self._fit_on_features(model, tail, connection, frontier, arguments)
         epochs = len(history.epoch)
         history.history["parameters"] = [model.count_params()] * epochs
         history.history["seconds"] = [time.monotonic() - started] * epochs
         return history
 
-    def _cacheable(self, model: keras.Model, connection: Connection, arguments: dict[str, Any]) -> str | None:
-        """The layer whose output can be cached for this model and these arguments of ``fit``, if any."""
-        if not self._cache_features or arguments.keys() - _UNDERSTOOD:
-            return None
-        batch_size = arguments.get("batch_size")
-        if self._as_dataset(arguments.get("x"), arguments.get("y"), batch_size) is None:
-            return None
-        validation = arguments.get("validation_data")
-        if validation is not None and self._as_dataset(*_split_validation(validation), batch_size) is None:
-            return None
-        if type(model).train_step is not keras.Model.train_step:
-            return None
-        try:
-            frontier = frozen_frontier(model)
-        except CompressorError:  # its graph cannot be read
-            return None
-        if frontier is None or not starts_at_cut(model, self.base, connection, frontier):
-            return None
-        return frontier
-
-    def _fit_on_features(
-        self,
-        model: keras.Model,
-        tail: keras.Model,
-        connection: Connection,
-        frontier: str,
-        arguments: dict[str, Any],
-    ) -> keras.callbacks.History:
-        if self._cache is None:
-            self._cache = FeatureCache(self.base, self.connections)
-        dataset = self._as_dataset(arguments.pop("x"), arguments.pop("y", None), arguments.get("batch_size"))
-        train = self._cache.features(model, connection, frontier, dataset)
-        batch_size = arguments.pop("batch_size", None) or _batch_size(dataset)
-        validation = arguments.pop("validation_data", None)
-        if validation is not None:
-            held = self._as_dataset(*_split_validation(validation), batch_size)
-            validation = _as_arguments(self._cache.features(model, connection, frontier, held))
-        model.optimizer = tail.optimizer
-        model.stop_training = False
-        callbacks = keras.callbacks.CallbackList(
-            [*(arguments.pop("callbacks", None) or []), _StopWith(tail)], add_history=True, model=model
-        )
-        tail.history = model.history
-        values, labels, *weights = _as_arguments(train)
-        with _saved_at_the_end(model, tail):
-            return tail.fit(
-                values,
-                labels,
-                sample_weight=weights[0] if weights else None,
-                validation_data=validation,
-                batch_size=batch_size,
-                callbacks=callbacks,
-                **arguments,
-            )
-
     def _pretrain(self, arguments: dict[str, Any], model: keras.Model, connection: Connection) -> None:
-        dataset = self._as_dataset(arguments.get("x"), arguments.get("y"), arguments.get("batch_size"))
+        dataset = self._training.dataset(arguments.get("x"), arguments.get("y"), arguments.get("batch_size"))
         if dataset is None:
             raise CompressorError(
                 "the translators cannot be fitted on this kind of training data; give arrays or a finite "
@@ -291,18 +234,6 @@ class HyperCompressor(kt.HyperModel):
             )
         pictures = _as_the_backbone_takes(model, connection, dataset)
         self.translators = fit_translators(self.base, self.connections, pictures)
-
-    def _as_dataset(self, x: Any, y: Any, batch_size: int | None) -> tf.data.Dataset | None:
-        """A finite data set of batches that is the same object at every call; None if there is none."""
-        if isinstance(x, tf.data.Dataset):
-            return None if x.cardinality() == tf.data.INFINITE_CARDINALITY else x
-        if not isinstance(x, np.ndarray | tf.Tensor) or y is None:
-            return None
-        key = (id(x), id(y))
-        if key not in self._datasets:
-            dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(batch_size or 32)
-            self._datasets[key] = (x, y, dataset)  # x and y are held so that their ids stay theirs
-        return self._datasets[key][2]
 
 
 class HyperCompressedMobileNet(HyperCompressor):
@@ -321,57 +252,6 @@ class HyperCompressedEfficientNetB5(HyperCompressor):
     """Searches EfficientNetB5's 9 published connections; see :class:`HyperCompressor`."""
 
     backbone_name = "EfficientNetB5"
-
-
-class _StopWith(keras.callbacks.Callback):
-    """Stops the tail when a callback stopped the model it is the tail of."""
-
-    def __init__(self, tail: keras.Model) -> None:
-        super().__init__()
-        self._tail = tail
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        del epoch, logs
-        self._tail.stop_training = self.model.stop_training
-
-
-@contextmanager
-def _saved_at_the_end(model: keras.Model, tail: keras.Model) -> Iterator[None]:
-    """Puts off each ``model.save_weights`` until training ends, with the weights it was called at.
-
-    A tuner saves at every best epoch. Writing the frozen network takes longer than the epoch, and only the
-    tail's weights differ between two calls; so these are noted, and each file is written once.
-    """
-    save, noted = model.save_weights, {}
-
-    def note(filepath: Any, *args: Any, **kwargs: Any) -> None:
-        noted[str(filepath)] = (tail.get_weights(), args, kwargs)
-
-    model.save_weights = note
-    try:
-        yield
-    finally:
-        del model.save_weights
-        last = tail.get_weights()
-        for filepath, (weights, args, kwargs) in noted.items():
-            tail.set_weights(weights)
-            save(filepath, *args, **kwargs)
-        tail.set_weights(last)
-
-
-def _tail(model: keras.Model, frontier: str) -> keras.Model | None:
-    """What stands behind ``frontier``, compiled like ``model``; None if its loss or metrics cannot be had again.
-
-    The tail shares its layers with the model, so the model is trained with it.
-    """
-    tail = keras.Model(model.get_layer(frontier).output, model.output)
-    try:
-        # On features a step takes less time than Python's loop around it, so the loop runs in the graph.
-        options = {"jit_compile": False, "steps_per_execution": max(32, model.steps_per_execution)}
-        tail.compile_from_config({**model.get_compile_config(), **options})
-    except (TypeError, ValueError):  # a function or class that is not registered with Keras
-        return None
-    return tail
 
 
 def _subnetwork_in(model: keras.Model, connection: Connection) -> keras.Model:
@@ -395,21 +275,3 @@ def _as_the_backbone_takes(model: keras.Model, connection: Connection, dataset: 
         in_front = keras.Model(outer.inputs, outer.get_layer(entry).output)
     for x, *_ in dataset:
         yield x if in_front is None else in_front(x, training=False)
-
-
-def _split_validation(validation: Any) -> tuple[Any, Any]:
-    if isinstance(validation, tuple) and len(validation) == 2:
-        return validation
-    return validation, None
-
-
-def _as_arguments(features: Features) -> tuple[Any, ...]:
-    arrays = (features.values, features.labels)
-    return arrays if features.sample_weight is None else (*arrays, features.sample_weight)
-
-
-def _batch_size(dataset: tf.data.Dataset) -> int:
-    """Examples in the first batch of a data set."""
-    for x, *_ in dataset.take(1):
-        return int(x.shape[0])
-    raise CompressorError("the data set is empty; check the data's splits")

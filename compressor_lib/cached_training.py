@@ -1,0 +1,176 @@
+"""Training on cached features: what ``model.fit`` would do, without running the frozen part again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from compressor_lib.connections import Connection
+from compressor_lib.errors import CompressorError
+from compressor_lib.features import FeatureCache, Features, frozen_frontier, starts_at_cut
+
+# What a fit on cached features understands; anything else goes the plain way.
+_UNDERSTOOD = {"x", "y", "batch_size", "epochs", "verbose", "callbacks", "validation_data", "class_weight",
+               "initial_epoch", "validation_freq", "shuffle"}  # fmt: skip
+
+
+class CachedTraining:
+    """Trains classifiers on sub-networks of one frozen backbone, which runs once over each data set."""
+
+    def __init__(self, base: keras.Model, connections: Sequence[Connection]) -> None:
+        """Prepares; nothing is computed yet.
+
+        Args:
+            base: The backbone, without its head.
+            connections: All connections whose classifiers may be trained.
+        """
+        self._base = base
+        self._cache = FeatureCache(base, connections)
+        self._datasets: dict[tuple[int, int], tuple[Any, Any, tf.data.Dataset]] = {}
+
+    def dataset(self, x: Any, y: Any, batch_size: int | None) -> tf.data.Dataset | None:
+        """The finite data set behind arguments of ``fit``, the same object at every call; None if there is none."""
+        if isinstance(x, tf.data.Dataset):
+            return None if x.cardinality() == tf.data.INFINITE_CARDINALITY else x
+        if not isinstance(x, np.ndarray | tf.Tensor) or y is None:
+            return None
+        key = (id(x), id(y))
+        if key not in self._datasets:
+            dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(batch_size or 32)
+            self._datasets[key] = (x, y, dataset)  # x and y are held so that their ids stay theirs
+        return self._datasets[key][2]
+
+    def fit(
+        self, model: keras.Model, connection: Connection, arguments: dict[str, Any]
+    ) -> keras.callbacks.History | None:
+        """Does ``model.fit(**arguments)`` on cached features.
+
+        Args:
+            model: A compiled classifier on the sub-network of ``connection``. It is trained in place, and
+                callbacks see it as they would otherwise.
+            connection: Which sub-network.
+            arguments: Those of ``keras.Model.fit``.
+
+        Returns:
+            The history. None, with nothing done, where this would not be the same as the plain way: the model
+            trains what stands in front of the cut, has its own training step, or cannot be read; the data is
+            endless or of another kind; or an argument is not understood here.
+        """
+        batch_size = arguments.get("batch_size")
+        train = self.dataset(arguments.get("x"), arguments.get("y"), batch_size)
+        validation = arguments.get("validation_data")
+        held = None if validation is None else self.dataset(*_as_pair(validation), batch_size)
+        if train is None or (validation is not None and held is None) or arguments.keys() - _UNDERSTOOD:
+            return None
+        frontier = self._frontier(model, connection)
+        trained = None if frontier is None else _trained_part(model, frontier)
+        if frontier is None or trained is None:
+            return None
+
+        values, labels, *weights = _as_tuple(self._cache.features(model, connection, frontier, train))
+        if held is not None:
+            validation = _as_tuple(self._cache.features(model, connection, frontier, held))
+        model.optimizer = trained.optimizer
+        model.stop_training = False
+        callbacks = keras.callbacks.CallbackList(
+            [*(arguments.get("callbacks") or []), _StopWith(trained)], add_history=True, model=model
+        )
+        trained.history = model.history
+        with _saved_at_the_end(model, trained):
+            return trained.fit(
+                **arguments
+                | {
+                    "x": values,
+                    "y": labels,
+                    "sample_weight": weights[0] if weights else None,
+                    "batch_size": batch_size or _batch_size(train),
+                    "callbacks": callbacks,
+                    "validation_data": validation,
+                }
+            )
+
+    def _frontier(self, model: keras.Model, connection: Connection) -> str | None:
+        """The layer whose output can be cached for this model, if any."""
+        if type(model).train_step is not keras.Model.train_step:
+            return None
+        try:
+            frontier = frozen_frontier(model)
+        except CompressorError:  # its graph cannot be read
+            return None
+        if frontier is None or not starts_at_cut(model, self._base, connection, frontier):
+            return None
+        return frontier
+
+
+def _trained_part(model: keras.Model, frontier: str) -> keras.Model | None:
+    """What stands behind ``frontier``, compiled like ``model``; None if its loss or metrics cannot be had again.
+
+    It shares its layers with the model, so the model is trained with it.
+    """
+    part = keras.Model(model.get_layer(frontier).output, model.output)
+    try:
+        # On features a step takes less time than Python's loop around it, so the loop runs in the graph.
+        options = {"jit_compile": False, "steps_per_execution": max(32, model.steps_per_execution)}
+        part.compile_from_config({**model.get_compile_config(), **options})
+    except (TypeError, ValueError):  # a function or class that is not registered with Keras
+        return None
+    return part
+
+
+class _StopWith(keras.callbacks.Callback):
+    """Stops the trained part when a callback stopped the whole model."""
+
+    def __init__(self, part: keras.Model) -> None:
+        super().__init__()
+        self._part = part
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        del epoch, logs
+        self._part.stop_training = self.model.stop_training
+
+
+@contextmanager
+def _saved_at_the_end(model: keras.Model, part: keras.Model) -> Iterator[None]:
+    """Puts off each ``model.save_weights`` until training ends, with the weights it was called at.
+
+    A tuner saves at every best epoch. Writing the frozen network takes longer than the epoch, and only the
+    trained part differs between two calls; so its weights are noted, and each file is written once.
+    """
+    save, noted = model.save_weights, {}
+
+    def note(filepath: Any, *args: Any, **kwargs: Any) -> None:
+        noted[str(filepath)] = (part.get_weights(), args, kwargs)
+
+    model.save_weights = note
+    try:
+        yield
+    finally:
+        del model.save_weights
+        last = part.get_weights()
+        for filepath, (weights, args, kwargs) in noted.items():
+            part.set_weights(weights)
+            save(filepath, *args, **kwargs)
+        part.set_weights(last)
+
+
+def _as_pair(validation: Any) -> tuple[Any, Any]:
+    if isinstance(validation, tuple) and len(validation) == 2:
+        return validation
+    return validation, None
+
+
+def _as_tuple(features: Features) -> tuple[Any, ...]:
+    arrays = (features.values, features.labels)
+    return arrays if features.sample_weight is None else (*arrays, features.sample_weight)
+
+
+def _batch_size(dataset: tf.data.Dataset) -> int:
+    """Examples in the first batch of a data set."""
+    for x, *_ in dataset.take(1):
+        return int(x.shape[0])
+    raise CompressorError("the data set is empty; check the data's splits")
