@@ -36,12 +36,12 @@ class Translator:
         kernel: float32 ``[channels of A, channels that B receives]``.
         bias: float32 ``[channels that B receives]``.
         r2: Share of the variance of what B used to receive that the translator explains, on pictures it
-            was not fitted on.
+            was not fitted on; None if there were none.
     """
 
     kernel: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
-    r2: float
+    r2: float | None
 
 
 @dataclass(frozen=True)

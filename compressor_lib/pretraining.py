@@ -62,7 +62,7 @@ class TranslatorSums:
         """Solves every connection's regression.
 
         Returns:
-            The bank. R2 is NaN for all where no picture was held out.
+            The bank. R2 is None for all where no picture was held out.
 
         Raises:
             CompressorError: If no picture was added.
@@ -72,7 +72,7 @@ class TranslatorSums:
         translators = {}
         for connection, regression in regressions_of(base, connections).items():
             solution = self.fitted.solve(regression, ridge)
-            r2 = self.scored.r2(regression, solution) if self.scored.gram else float("nan")
+            r2 = self.scored.r2(regression, solution) if self.scored.gram else None
             kernel, bias = solution[:-1].astype(np.float32), solution[-1].astype(np.float32)
             translators[str(connection)] = Translator(kernel, bias, r2)
         return TranslatorBank.for_backbone(base, translators)

@@ -26,7 +26,7 @@ def bank(residual) -> TranslatorBank:
             str(connection): Translator(
                 rng.normal(size=(6, 8)).astype(np.float32), rng.normal(size=8).astype(np.float32), r2
             )
-            for connection, r2 in ((DEEP, 0.75), (SHALLOW, float("nan")))
+            for connection, r2 in ((DEEP, 0.75), (SHALLOW, None))
         },
     )
 
