@@ -199,7 +199,7 @@ def test_parameters_are_plain_enough_for_every_orchestrator():
 def test_the_component_hands_on_its_arguments():
     wired = component(
         connections=("53,151",), tuner="grid", max_trials=4, max_epochs=5, tau=0.5,
-        head_units=(0, 8), min_learning_rate=0.01, max_learning_rate=0.1, dropout=0.3, batch_size=7,
+        head_units=(0, 8), tail_units=(64,), min_learning_rate=0.01, max_learning_rate=0.1, dropout=0.3, batch_size=7,
         seed=2, code_version="x",
     )  # fmt: skip
     assert wired.exec_properties == {
