@@ -75,7 +75,10 @@ def run(
             for field, path in (("data.path", data), ("output", output))
             if path is not None
         ]
+        from pipelines.preflight import check_installed
+
         loaded = load_config(config, [*(overrides or ()), *replaced])
+        check_installed()
         log = _new_log(loaded)
         results = _watched_run(loaded, runner.value, log, verbose)
     _tell(results)

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
+
+from compressor_lib.errors import CompressorError
 from pipelines.config import Config
+
+
+def check_installed() -> None:
+    """Looks for TFX, which the base install does not bring, and which has no release for newer Pythons.
+
+    Raises:
+        CompressorError: If it is not there.
+    """
+    if importlib.util.find_spec("tfx") is None:
+        raise CompressorError(
+            "TFX is not installed, which a run needs: pip install 'auto-compressor[pipelines]', on Python 3.10 or 3.11"
+        )
 
 
 def check_network(config: Config, *, download: bool = True) -> None:

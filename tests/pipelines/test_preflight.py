@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+from compressor_lib.errors import CompressorError
+from pipelines.config import load_config
+from pipelines.preflight import check_installed, check_network
+
+
+def config(tmp_path, *overrides):
+    (tmp_path / "pictures").mkdir(exist_ok=True)
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        f"{{name: a, data: {{source: folder, path: {tmp_path}/pictures}}, "
+        "backbone: {name: MobileNetV2, input_size: 32, alpha: 0.35, weights: none}}"
+    )
+    return load_config(file, overrides)
+
+
+def test_a_network_and_connections_that_are_right_pass(tmp_path):
+    check_network(config(tmp_path, "search.connections=['53,151', 'block_5_add->tail']"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["search.connections=['block_5_ad->head']"], "Did you mean 'block_5_add'"),
+        (["search.connections=['53,999']"], "layer index 999"),
+        # Only with ImageNet's weights does the width have to be a published one.
+        (["backbone.alpha=0.36", "backbone.weights=imagenet"], "MobileNetV2"),
+    ],
+)
+def test_what_is_wrong_is_told(tmp_path, overrides, message):
+    wrong = config(tmp_path, *overrides)
+    with pytest.raises(CompressorError, match=message):
+        check_network(wrong)
+
+
+def test_imagenet_weights_are_not_fetched_to_look_up_connections(tmp_path, monkeypatch):
+    import keras
+
+    def fetched(*args, **kwargs):
+        raise AssertionError("it fetched")
+
+    monkeypatch.setattr(keras.utils, "get_file", fetched)
+    check_network(config(tmp_path, "backbone.weights=imagenet"), download=False)
+
+
+def test_an_install_without_tfx_is_told(monkeypatch):
+    check_installed()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(CompressorError, match=r"auto-compressor\[pipelines\]"):
+        check_installed()
