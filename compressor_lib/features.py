@@ -159,6 +159,8 @@ def starts_at_cut(model: keras.Model, base: keras.Model, connection: Connection,
     if connection.is_truncation:
         averages = isinstance(model.get_layer(frontier), keras.layers.GlobalAveragePooling2D)
         return averages and graph.producers[frontier] == (connection.a,)
+    if CONV not in graph.producers:
+        return False  # build() left the translator out
     before = graph.ancestors(frontier)
     if frontier != _entry(model) and CONV not in before:
         return False  # it lies in front of the tap, or beside it

@@ -206,3 +206,8 @@ def test_an_empty_data_set_is_refused(residual, labelled):
     empty = tf.data.Dataset.from_tensor_slices((x, y)).batch(4).take(0)
     with pytest.raises(CompressorError, match="the data set is empty; check the data's splits"):
         FeatureCache(residual, [CUT]).features(classifier(residual, CUT), CUT, "top_gap", empty)
+
+
+def test_features_of_a_network_without_the_translator_do_not_start_at_the_cut(residual):
+    model = classifier(residual, TRUNCATION)
+    assert not starts_at_cut(model, residual, Connection(TRUNCATION.a, "last"), "top_gap")
