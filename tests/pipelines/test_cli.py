@@ -229,3 +229,13 @@ def test_light_commands_import_nothing_heavy(command):
         cwd=os.path.dirname(os.path.dirname(pipelines.results.__file__)),
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "true"), ("false", "false")])
+def test_tensorflow_keeps_its_memory_unless_told_otherwise(monkeypatch, before, after):
+    monkeypatch.setenv("TF_CPU_ALLOCATOR_USE_BFC", before or "")  # so that it is as before when the test ends
+    if before is None:
+        monkeypatch.delenv("TF_CPU_ALLOCATOR_USE_BFC")
+    monkeypatch.setattr(cli, "app", lambda: None)
+    cli.main()
+    assert os.environ["TF_CPU_ALLOCATOR_USE_BFC"] == after
