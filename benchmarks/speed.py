@@ -1,113 +1,217 @@
-"""How long translators and trials take, in units of one forward pass of the backbone."""
+"""How long translators and searches take, in units of one forward pass of the backbone (F)."""
 
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import keras_tuner as kt
-import numpy as np
 import tensorflow as tf
 
+from benchmarks.data import PictureSet, load
+from benchmarks.tables import show
 from compressor_lib.backbones import find_backbone
+from compressor_lib.connections import Connection
+from compressor_lib.heads import attach_head
 from compressor_lib.hypermodels import HyperCompressor
 from compressor_lib.pretraining import fit_translators, train_translator
+from compressor_lib.search import SearchOptions, run_search
+
+BACKBONE = "MobileNetV2"
+PUBLISHED_EPOCHS = 5
+"""Of gradient descent for a translator."""
 
 
-def digits(size: int, pictures: int) -> tf.data.Dataset:
-    """scikit-learn's digits as batches of pictures, float32 ``[32, size, size, 3]`` in 0..255, and labels."""
-    from sklearn.datasets import load_digits
+def main(full: bool) -> None:
+    """Prints the table of speeds: all pictures at 224 px, or some at 96 px in the short form."""
+    size, limit, rounds = (224, None, 3) if full else (96, 512, 3)
+    pictures = load(limit)
+    keras.utils.set_random_seed(0)
+    rows = Speed(pictures, size, rounds).rows(measure_plain=full)
+    show(
+        "speed",
+        f"{BACKBONE} 1.0, {size} px, {pictures.name}: {pictures.count('train')} + {pictures.count('validation')} "
+        f"pictures; F and translators: medians of {rounds} rounds, searches: one run each",
+        ("work", "seconds", "ratio to F"),
+        rows,
+    )
 
-    data = load_digits()
-    small = np.repeat(data.images[:pictures, ..., None], 3, axis=-1).astype(np.float32) * 255 / 16
-    large = tf.image.resize(small, (size, size)).numpy()
-    return tf.data.Dataset.from_tensor_slices((large, data.target[:pictures])).batch(32)
+
+class Speed:
+    """Measures everything on one set of pictures, in one process."""
+
+    def __init__(self, pictures: PictureSet, size: int, rounds: int) -> None:
+        self.pictures, self.rounds = pictures, rounds
+        backbone = find_backbone(BACKBONE)
+        self.base = backbone.build(
+            input_size=size, weights=pictures.weights_file("mobilenet_v2_1.0_224_no_top.h5"), preprocess=True
+        )
+        self.connections = backbone.connections(self.base)
+        self.train = pictures.dataset("train", size)
+        self.validation = pictures.dataset("validation", size)
+
+    def rows(self, *, measure_plain: bool) -> list[tuple[str, float, float]]:
+        """Rows ``(what, seconds, ratio to F)``.
+
+        Args:
+            measure_plain: Whether to run the plain search of 5 epochs as a whole, rather than to compute it from its
+                epoch.
+        """
+        forward = tf.function(lambda x: self.base(tf.cast(x, tf.float32), training=False))
+        everything = self.train.concatenate(self.validation).map(lambda x, _: x)
+        only_train = self.train.map(lambda x, _: x)
+        one = self.connections[len(self.connections) // 2]
+
+        def one_pass() -> None:
+            for batch in everything:
+                forward(batch)
+
+        def decode() -> None:
+            for _ in everything:
+                pass
+
+        one_pass()  # traces
+        timed = self._in_turns(
+            {
+                "one forward pass over train + eval (F)": one_pass,
+                "reading and decoding alone": decode,
+                f"all {len(self.connections)} translators, closed form": lambda: fit_translators(
+                    self.base, self.connections, only_train
+                ),
+                "one translator, one epoch of gradient descent": lambda: train_translator(
+                    self.base, one, only_train, epochs=1
+                ),
+            }
+        )
+        seconds = dict(timed)
+        (*_, epoch) = timed[-1]
+        published = f"all {len(self.connections)} translators, {PUBLISHED_EPOCHS} epochs each (computed)"
+        seconds[published] = epoch * PUBLISHED_EPOCHS * len(self.connections)
+        plain_epoch = self._plain_epoch()
+        seconds["one epoch of a plain trial"] = plain_epoch
+        for epochs in (5, 50):
+            name = f"search, Hyperband max_epochs={epochs}"
+            seconds[f"{name}, translators included"], run = self._search(epochs)
+            seconds["  of it: median from the end of a trial's training to the next one's"] = run.gap
+            if measure_plain and epochs == 5:
+                seconds[f"{name}, plain"] = self._plain_search(epochs)
+            else:
+                seconds[f"{name}, plain (computed from its epoch)"] = run.epochs * plain_epoch
+        unit = timed[0][1]
+        return [(name, taken, taken / unit) for name, taken in seconds.items()]
+
+    def _in_turns(self, work: dict[str, Callable[[], object]]) -> list[tuple[str, float]]:
+        times: dict[str, list[float]] = {name: [] for name in work}
+        for _ in range(self.rounds):
+            for name, do in work.items():
+                times[name].append(_seconds(do))
+        return [(name, statistics.median(taken)) for name, taken in times.items()]
+
+    def _hypermodel(self, kind: type[HyperCompressor] = HyperCompressor, **changed: Any) -> HyperCompressor:
+        """The published search space."""
+        whole = attach_head(self.base, self.pictures.classes)
+        return kind(
+            whole.count_params(),
+            self.pictures.classes,
+            backbone=self.base,
+            connections=self.connections,
+            loss="sparse_categorical_crossentropy",
+            **changed,
+        )
+
+    def _search(self, epochs: int) -> tuple[float, _Run]:
+        hypermodel = self._hypermodel(_Clocked)
+        with tempfile.TemporaryDirectory() as folder:
+            started = time.perf_counter()
+            tuner = run_search(hypermodel, self.train, self.validation, SearchOptions("hyperband", 1, epochs), folder)
+            taken = time.perf_counter() - started
+        return taken, _Run.of(tuner, hypermodel)
+
+    def _plain_search(self, epochs: int) -> float:
+        hypermodel = self._hypermodel(cache_features=False, translators=self._bank())
+        objective = kt.Objective("val_acc_comp", "max")
+        with tempfile.TemporaryDirectory() as folder:
+            tuner = kt.Hyperband(hypermodel, objective, max_epochs=epochs, seed=1, directory=folder)
+            return _seconds(lambda: tuner.search(self.train, validation_data=self.validation, verbose=0))
+
+    def _plain_epoch(self) -> float:
+        """Seconds of an epoch in the plain way, after the first; median over connections from front to back."""
+        hypermodel = self._hypermodel(cache_features=False, translators=self._bank())
+        count = len(self.connections)
+        return statistics.median(
+            self._later_epoch(hypermodel, self.connections[place]) for place in (count // 6, count // 2, count * 5 // 6)
+        )
+
+    def _later_epoch(self, hypermodel: HyperCompressor, connection: Connection) -> float:
+        hp = kt.HyperParameters()
+        hp.Fixed("translator", str(connection))
+        clock = _Epochs()
+        hypermodel.fit(
+            hp,
+            hypermodel.build(hp),
+            self.train,
+            validation_data=self.validation,
+            epochs=2,
+            verbose=0,
+            callbacks=[clock],
+        )
+        return clock.ends[1] - clock.ends[0]
+
+    def _bank(self) -> Any:
+        return fit_translators(self.base, self.connections, self.train.take(2).map(lambda x, _: x))
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Wall time of one call."""
+class _Epochs(keras.callbacks.Callback):
+    """Notes when training begins and ends, and each epoch's end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begins: list[float] = []
+        self.ends: list[float] = []
+        self.stops: list[float] = []
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.begins.append(time.perf_counter())
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.ends.append(time.perf_counter())
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.stops.append(time.perf_counter())
+
+
+class _Clocked(HyperCompressor):
+    """Notes when each trial's training begins and ends."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.clock = _Epochs()
+
+    def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+        kwargs["callbacks"] = [*kwargs.get("callbacks", ()), self.clock]
+        return super().fit(hp, model, *args, **kwargs)
+
+
+class _Run:
+    """What a search did: epochs over all trials, and the median gap between two trials."""
+
+    def __init__(self, epochs: int, gap: float) -> None:
+        self.epochs, self.gap = epochs, gap
+
+    @classmethod
+    def of(cls, tuner: kt.Tuner, hypermodel: HyperCompressor) -> _Run:
+        assert isinstance(hypermodel, _Clocked)
+        values = [trial.hyperparameters.values for trial in tuner.oracle.trials.values()]
+        clock = hypermodel.clock
+        gaps = [begin - stop for begin, stop in zip(clock.begins[1:], clock.stops, strict=False)]
+        return cls(sum(v["tuner/epochs"] - v["tuner/initial_epoch"] for v in values), statistics.median(gaps))
+
+
+def _seconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
-
-
-def measure(*, size: int = 96, pictures: int = 512, rounds: int = 3, epochs: int = 5) -> list[tuple[str, float, float]]:
-    """Times each way of doing the work beside one forward pass, in turn, in this process.
-
-    Args:
-        size: Of the pictures, in pixels.
-        pictures: How many.
-        rounds: How often; medians are reported.
-        epochs: Of gradient descent for a translator, and of a trial.
-
-    Returns:
-        Rows ``(what, median seconds, median ratio to the forward pass of its round)``.
-    """
-    base = find_backbone("MobileNetV2").build(input_size=size, weights=None, preprocess=True)
-    connections = find_backbone("MobileNetV2").connections(base)
-    data = digits(size, pictures)
-    only_pictures = data.map(lambda x, _: x)
-    forward = tf.function(lambda x: base(x, training=False))
-
-    def one_pass() -> None:
-        for batch in only_pictures:
-            forward(batch)
-
-    def trial(cached: bool) -> Callable[[], object]:
-        hypermodel = HyperCompressor(
-            base.count_params(),
-            10,
-            backbone=base,
-            connections=connections,
-            translators=bank,
-            head_units=(0,),
-            loss="sparse_categorical_crossentropy",
-            cache_features=cached,
-        )
-        hp = kt.HyperParameters()
-        hp.Fixed("translator", "block_5_add->Conv_1")
-
-        def run() -> None:
-            hypermodel.fit(hp, hypermodel.build(hp), data, validation_data=data, epochs=epochs, verbose=0)
-
-        if cached:
-            run()  # fills the cache; its cost is the row below
-        return run
-
-    one_pass()
-    bank = fit_translators(base, connections, only_pictures)
-    gradient = connections[-1]
-    work: dict[str, Callable[[], object]] = {
-        "one forward pass of the backbone (F)": one_pass,
-        f"all {len(connections)} translators, closed form": lambda: fit_translators(base, connections, only_pictures),
-        f"one translator, {epochs} epochs of gradient descent": lambda: train_translator(
-            base, gradient, only_pictures, epochs=epochs
-        ),
-        f"one trial of {epochs} epochs, on cached features": trial(cached=True),
-        f"one trial of {epochs} epochs, plain": trial(cached=False),
-    }
-    times: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(rounds):
-        for name, do in work.items():
-            times[name].append(seconds(do))
-    passes = next(iter(times.values()))
-    return [
-        (
-            name,
-            statistics.median(taken),
-            statistics.median(t / f for t, f in zip(taken, passes, strict=True)),
-        )
-        for name, taken in times.items()
-    ]
-
-
-def main() -> None:
-    """Prints the table."""
-    keras.utils.set_random_seed(0)
-    rows = measure()
-    print("MobileNetV2 1.0, 96 px, 512 pictures, random weights; medians of 3 rounds\n")
-    print(f"| {'work':52} | seconds | ratio to F |\n|{'-' * 54}|--------:|-----------:|")
-    for name, taken, ratio in rows:
-        print(f"| {name:52} | {taken:7.2f} | {ratio:10.2f} |")

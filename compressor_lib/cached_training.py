@@ -13,6 +13,7 @@ import tensorflow as tf
 from compressor_lib.connections import Connection
 from compressor_lib.errors import CompressorError
 from compressor_lib.features import FeatureCache, Features, frozen_frontier, starts_at_cut
+from compressor_lib.trained_parts import TrainedParts, as_blocks, can_be_recompiled, copy_state
 
 # What a fit on cached features understands; anything else goes the plain way.
 _UNDERSTOOD = {"x", "y", "batch_size", "epochs", "verbose", "callbacks", "validation_data", "class_weight",
@@ -22,15 +23,17 @@ _UNDERSTOOD = {"x", "y", "batch_size", "epochs", "verbose", "callbacks", "valida
 class CachedTraining:
     """Trains classifiers on sub-networks of one frozen backbone, which runs once over each data set."""
 
-    def __init__(self, base: keras.Model, connections: Sequence[Connection]) -> None:
+    def __init__(self, base: keras.Model, connections: Sequence[Connection], *, memory: int | None = None) -> None:
         """Prepares; nothing is computed yet.
 
         Args:
             base: The backbone, without its head.
             connections: All connections whose classifiers may be trained.
+            memory: Bytes of memory for cached features; those beyond go to disk. None for no limit.
         """
         self._base = base
-        self._cache = FeatureCache(base, connections)
+        self._cache = FeatureCache(base, connections, memory=memory)
+        self._parts = TrainedParts()
         self._datasets: dict[tuple[int, int], tuple[Any, Any, tf.data.Dataset]] = {}
 
     def dataset(self, x: Any, y: Any, batch_size: int | None) -> tf.data.Dataset | None:
@@ -68,35 +71,35 @@ class CachedTraining:
         if train is None or (validation is not None and held is None) or arguments.keys() - _UNDERSTOOD:
             return None
         frontier = self._frontier(model, connection)
-        trained = None if frontier is None else _trained_part(model, frontier)
-        if frontier is None or trained is None:
+        if frontier is None:
             return None
-
-        values, labels, *weights = _as_tuple(self._cache.features(model, connection, frontier, train))
+        features = self._cache.features(model, connection, frontier, train)
         if held is not None:
-            validation = _as_tuple(self._cache.features(model, connection, frontier, held))
-        model.optimizer = trained.optimizer
+            validation = _as_blocks(self._cache.features(model, connection, frontier, held), shuffle=False)
+        shuffle = bool(arguments.get("shuffle", True))
+        # It shares its layers with the model; its twin is traced already, or will be.
+        part = keras.Model(model.get_layer(frontier).output, model.output)
+        twin = self._parts.twin(part, model, batch_size=batch_size or features.batch_size, shuffle=shuffle)
+        model.optimizer = twin.optimizer
         model.stop_training = False
         callbacks = keras.callbacks.CallbackList(
-            [*(arguments.get("callbacks") or []), _StopWith(trained)], add_history=True, model=model
+            [_Following(twin, part), *(arguments.get("callbacks") or []), _StopWith(twin)],
+            add_history=True,
+            model=model,
         )
-        trained.history = model.history
-        with _saved_at_the_end(model, trained):
-            return trained.fit(
-                **arguments
-                | {
-                    "x": values,
-                    "y": labels,
-                    "sample_weight": weights[0] if weights else None,
-                    "batch_size": batch_size or _batch_size(train),
-                    "callbacks": callbacks,
-                    "validation_data": validation,
-                }
+        twin.history = model.history
+        passed_on = {
+            name: value for name, value in arguments.items() if name not in ("x", "y", "batch_size", "shuffle")
+        }
+        with _saved_at_the_end(model, part):
+            return twin.fit(
+                _as_blocks(features, shuffle),
+                **passed_on | {"callbacks": callbacks, "validation_data": validation},
             )
 
     def _frontier(self, model: keras.Model, connection: Connection) -> str | None:
         """The layer whose output can be cached for this model, if any."""
-        if type(model).train_step is not keras.Model.train_step:
+        if type(model).train_step is not keras.Model.train_step or not can_be_recompiled(model):
             return None
         try:
             frontier = frozen_frontier(model)
@@ -107,31 +110,28 @@ class CachedTraining:
         return frontier
 
 
-def _trained_part(model: keras.Model, frontier: str) -> keras.Model | None:
-    """What stands behind ``frontier``, compiled like ``model``; None if its loss or metrics cannot be had again.
+class _Following(keras.callbacks.Callback):
+    """Gives the model's own layers what their twin has learnt, before other callbacks look."""
 
-    It shares its layers with the model, so the model is trained with it.
-    """
-    part = keras.Model(model.get_layer(frontier).output, model.output)
-    try:
-        # On features a step takes less time than Python's loop around it, so the loop runs in the graph.
-        options = {"jit_compile": False, "steps_per_execution": max(32, model.steps_per_execution)}
-        part.compile_from_config({**model.get_compile_config(), **options})
-    except (TypeError, ValueError):  # a function or class that is not registered with Keras
-        return None
-    return part
+    def __init__(self, twin: keras.Model, part: keras.Model) -> None:
+        super().__init__()
+        self._twin, self._part = twin, part
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        del batch, logs
+        copy_state(self._twin, self._part)
 
 
 class _StopWith(keras.callbacks.Callback):
-    """Stops the trained part when a callback stopped the whole model."""
+    """Stops the twin when a callback stopped the model."""
 
-    def __init__(self, part: keras.Model) -> None:
+    def __init__(self, twin: keras.Model) -> None:
         super().__init__()
-        self._part = part
+        self._twin = twin
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         del epoch, logs
-        self._part.stop_training = self.model.stop_training
+        self._twin.stop_training = self.model.stop_training
 
 
 @contextmanager
@@ -164,13 +164,6 @@ def _as_pair(validation: Any) -> tuple[Any, Any]:
     return validation, None
 
 
-def _as_tuple(features: Features) -> tuple[Any, ...]:
-    arrays = (features.values, features.labels)
-    return arrays if features.sample_weight is None else (*arrays, features.sample_weight)
-
-
-def _batch_size(dataset: tf.data.Dataset) -> int:
-    """Examples in the first batch of a data set."""
-    for x, *_ in dataset.take(1):
-        return int(x.shape[0])
-    raise CompressorError("the data set is empty; check the data's splits")
+def _as_blocks(features: Features, shuffle: bool) -> tf.data.Dataset:
+    weights = () if features.sample_weight is None else (features.sample_weight,)
+    return as_blocks(features.values, features.labels, *weights, shuffle=shuffle)

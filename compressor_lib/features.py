@@ -7,7 +7,7 @@ small, and is trained from there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,10 @@ from compressor_lib.activations import source_tap, tapped
 from compressor_lib.connections import Connection
 from compressor_lib.errors import CompressorError
 from compressor_lib.graph import LayerGraph
+from compressor_lib.storage import ArrayStore
 from compressor_lib.translators import CONV
+
+_LABELS, _WEIGHTS = "labels", "weights"
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,13 @@ class Features:
     Attributes:
         values: ``[examples, ...]``.
         labels: As the data set gives them, ``[examples, ...]``.
+        batch_size: Examples in the data set's first batch.
         sample_weight: ``[examples]``, or None.
     """
 
     values: npt.NDArray[np.floating]
     labels: npt.NDArray[Any]
+    batch_size: int
     sample_weight: npt.NDArray[Any] | None = None
 
 
@@ -44,23 +49,26 @@ class _Pass:
     dataset: object  # held so that its id is not given to another
     taps: dict[str, npt.NDArray[np.floating]]
     labels: npt.NDArray[Any]
+    batch_size: int
     sample_weight: npt.NDArray[Any] | None
 
 
 class FeatureCache:
     """Computes the activations at all cuts in one pass per data set, and features from these.
 
-    Activations are kept in half precision.
+    Activations are kept in half precision, in memory or, beyond a limit, in files.
     """
 
-    def __init__(self, base: keras.Model, connections: Sequence[Connection]) -> None:
+    def __init__(self, base: keras.Model, connections: Sequence[Connection], *, memory: int | None = None) -> None:
         """Prepares a cache that is empty until features are asked for.
 
         Args:
             base: The backbone, without its head, with the weights that every sub-network shares.
             connections: All connections whose features may be asked for.
+            memory: Bytes of memory for them all; None for no limit.
         """
         self._base = base
+        self._store = ArrayStore(memory)
         self._connections = list(connections)
         self._passes: dict[int, _Pass] = {}
         self._features: dict[tuple[int, Connection, str], Features] = {}
@@ -79,36 +87,37 @@ class FeatureCache:
             taken = self._pass_over(dataset)
             values = taken.taps[source_tap(self._base, connection)]
             if not connection.is_truncation and frontier != _entry(model):
-                behind = keras.Model(model.get_layer(CONV).input, model.get_layer(frontier).output)
-                # A few layers, run once over the data: tracing them would take longer.
-                values = np.concatenate(
-                    [
-                        keras.ops.convert_to_numpy(behind(values[start : start + 256], training=False))
-                        for start in range(0, len(values), 256)
-                    ]
-                )
-            self._features[key] = Features(values, taken.labels, taken.sample_weight)
+                values = self._store.gather(_computed(model, frontier, values))["values"]
+            self._features[key] = Features(values, taken.labels, taken.batch_size, taken.sample_weight)
         return self._features[key]
 
     def _pass_over(self, dataset: Any) -> _Pass:
         if id(dataset) not in self._passes:
-            tap_model = tapped(self._base, self._connections, targets=False)
-            taps: dict[str, list[npt.NDArray]] = {}
-            rest: list[tuple] = []
-            for x, *others in dataset:
-                for name, value in tap_model.predict_on_batch(x).items():
-                    taps.setdefault(name, []).append(value.astype(np.float16))
-                rest.append(tuple(np.asarray(other) for other in others))
-            if not rest:
+            sizes: list[int] = []
+            columns = self._store.gather(self._blocks(dataset, sizes))
+            if not columns:
                 raise CompressorError("the data set is empty; check the data's splits")
-            labels, *weights = (np.concatenate(column) for column in zip(*rest, strict=True))
-            self._passes[id(dataset)] = _Pass(
-                dataset,
-                {name: np.concatenate(values) for name, values in taps.items()},
-                labels,
-                weights[0] if weights else None,
-            )
+            labels, weights = columns.pop(_LABELS), columns.pop(_WEIGHTS, None)
+            self._passes[id(dataset)] = _Pass(dataset, columns, labels, sizes[0], weights)
         return self._passes[id(dataset)]
+
+    def _blocks(self, dataset: Any, sizes: list[int]) -> Iterator[dict[str, npt.NDArray[Any]]]:
+        tap_model = tapped(self._base, self._connections, targets=False)
+        for x, *others in dataset:
+            sizes.append(len(others[0]))
+            taps = {name: value.astype(np.float16) for name, value in tap_model.predict_on_batch(x).items()}
+            yield taps | {name: np.asarray(other) for name, other in zip((_LABELS, _WEIGHTS), others, strict=False)}
+
+
+def _computed(
+    model: keras.Model, frontier: str, taps: npt.NDArray[np.floating]
+) -> Iterator[dict[str, npt.NDArray[np.floating]]]:
+    """What the layers from the translator's convolution to ``frontier`` make of a connection's tap."""
+    # A few layers, run once over the data: tracing them would take longer.
+    behind = keras.Model(model.get_layer(CONV).input, model.get_layer(frontier).output)
+    for start in range(0, len(taps), 256):
+        values = behind(taps[start : start + 256], training=False)
+        yield {"values": keras.ops.convert_to_numpy(values).astype(np.float16)}
 
 
 def frozen_frontier(model: keras.Model) -> str | None:

@@ -25,7 +25,7 @@ from compressor_lib.graph import LayerGraph
 from compressor_lib.heads import attach_head
 from compressor_lib.metrics import AccuracyCompression
 from compressor_lib.pretraining import fit_translators
-from compressor_lib.surgery import create_submodel
+from compressor_lib.surgery import create_submodel, extend_shared
 from compressor_lib.translators import TAIL_UNITS
 
 logger = logging.getLogger(__name__)
@@ -129,6 +129,7 @@ class HyperCompressor(kt.HyperModel):
         self._learning_rates = learning_rates
         self._loss = loss
         self._cache_features = cache_features
+        self._rejoined: dict[Connection, keras.Model] = {}
 
     @property
     def base(self) -> keras.Model:
@@ -178,7 +179,33 @@ class HyperCompressor(kt.HyperModel):
 
     def build(self, hp: kt.HyperParameters) -> keras.Model:
         """The compiled classifier of a trial: frozen sub-network, published head, Adam."""
-        backbone = self.create_backbone(hp)
+        return self._classifier(hp, self.create_backbone(hp))
+
+    def build_trial(self, hp: kt.HyperParameters) -> keras.Model:
+        """Like :meth:`build`, in milliseconds: what is frozen is shared with all other trials.
+
+        The model is for :meth:`fit` alone; to unfreeze its backbone would change that of every trial. A subclass
+        with a :meth:`build` or :meth:`create_backbone` of its own is built with these.
+        """
+        own = type(self)
+        if own.build is not HyperCompressor.build or own.create_backbone is not HyperCompressor.create_backbone:
+            return self.build(hp)
+        connection = self.connection(hp)
+        width = self._tail_width(hp, connection)
+        if not connection.rejoins:
+            return self._classifier(hp, extend_shared(self._frozen, connection, tail_units=width))
+        if connection not in self._rejoined:
+            self._rejoined[connection] = self.create_backbone(hp)
+        elif self.translators is not None:
+            self.translators.apply(self._rejoined[connection], connection)
+        return self._classifier(hp, self._rejoined[connection])
+
+    @functools.cached_property
+    def _frozen(self) -> keras.Model:
+        """A copy of the whole backbone, so that sharing and freezing it leaves the backbone alone."""
+        return create_submodel(self.base, Connection(LayerGraph.of(self.base).sink))
+
+    def _classifier(self, hp: kt.HyperParameters, backbone: keras.Model) -> keras.Model:
         is_tail = self.connection(hp).is_tail
         for layer in backbone.layers:
             # A tail has nothing pretrained, so it is trained like the head.

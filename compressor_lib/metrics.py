@@ -39,8 +39,20 @@ class AccuracyCompression(keras.metrics.Mean):
         if not 0.0 <= tau <= 1.0:
             raise CompressorError(f"tau is {tau}, but it weighs the accuracy: choose 0 to 1.")
         super().__init__(name=name, **kwargs)
-        self.compression_rate = float(compression_rate)
         self.tau = float(tau)
+        # A variable, so that one traced graph serves networks of any size.
+        self._compression_rate = self.add_variable((), initializer="zeros", name="compression_rate")
+        self.compression_rate = compression_rate
+
+    @property
+    def compression_rate(self) -> float:
+        """Share of the parameters that is gone."""
+        return self._exact_rate
+
+    @compression_rate.setter
+    def compression_rate(self, rate: float) -> None:
+        self._exact_rate = float(rate)
+        self._compression_rate.assign(self._exact_rate)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch.
@@ -58,7 +70,7 @@ class AccuracyCompression(keras.metrics.Mean):
 
     def result(self) -> Any:
         """Returns the value over the batches so far, a float scalar."""
-        return self.tau * super().result() + (1.0 - self.tau) * self.compression_rate
+        return self.tau * super().result() + (1.0 - self.tau) * self._compression_rate
 
     def get_config(self) -> dict[str, Any]:
         """Returns what `from_config` needs to build this metric again."""

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from compressor_lib.errors import CompressorError, unknown
 from compressor_lib.hypermodels import TRANSLATOR, HyperCompressor
+from compressor_lib.trials import LightTrials
 
 logger = logging.getLogger(__name__)
 
@@ -163,17 +164,19 @@ class _Announcing(kt.Tuner):
 
 
 def _maker(tuner_class: type[kt.Tuner], budget: Callable[[SearchOptions], dict[str, Any]]) -> Callable[..., kt.Tuner]:
-    announcing = type(tuner_class.__name__, (_Announcing, tuner_class), {})
+    announcing = type(tuner_class.__name__, (_Announcing, LightTrials, tuner_class), {})
 
     def make(hypermodel: HyperCompressor, options: SearchOptions, directory: str | Path) -> kt.Tuner:
-        return announcing(
+        tuner = announcing(
             hypermodel,
             objective=kt.Objective(OBJECTIVE, direction="max"),
-            seed=options.seed,
+            seed=options.seed + 1,  # keras-tuner takes 0 for no seed
             directory=str(directory),
             project_name="search",
             **budget(options),
         )
+        tuner.seed = options.seed
+        return tuner
 
     return make
 

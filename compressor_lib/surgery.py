@@ -76,6 +76,27 @@ def create_submodel(
     return submodel
 
 
+def extend_shared(
+    base: keras.Model, connection: str | Connection | Sequence[str | int | None], *, tail_units: int = TAIL_UNITS
+) -> keras.Model:
+    """A truncation or tail of ``base`` that is made in milliseconds, because it shares the layers of ``base``.
+
+    Args:
+        base: A functional model; its layers, weights included, become the sub-network's.
+        connection: One without a B: nothing behind the cut can be shared.
+        tail_units: Channels of the tail, where the connection is one.
+
+    Returns:
+        A functional model like that of :func:`create_submodel`.
+    """
+    connection = parse_connection(connection, base)
+    assert not connection.rejoins, "what lies behind B takes another tensor, so it cannot be shared"
+    x = base.get_layer(connection.a).output
+    for layer in TranslatorSpec.of(base, connection, tail_units).layers() if connection.is_tail else ():
+        x = layer(x)
+    return keras.Model(base.inputs[0], x, name=f"{base.name}_{connection.a}_to_{connection.b or 'head'}")
+
+
 def without_head(classifier: keras.Model, first_head_layer: str, *, name: str) -> keras.Model:
     """The network in front of ``first_head_layer``, with the same weights, as a new model.
 

@@ -85,8 +85,7 @@ def was_cached(train: Data, validation: Data, epochs: int = 3) -> bool:
     """Whether a fit with given translators read the data once rather than at each epoch."""
     cached = validation.read == len(validation.x)
     assert cached or validation.read == epochs * len(validation.x)
-    # The cached way reads the first batch once more, to know its size.
-    assert (train.read < 2 * len(train.x)) == cached
+    assert (train.read == len(train.x)) == cached
     assert cached or train.read == epochs * len(train.x)
     return cached
 
@@ -754,3 +753,34 @@ def test_the_width_of_a_tail_is_searched_where_there_is_a_tail(residual, bank):
     hp.values["translator"] = "add_1->last"
     compressor.build(hp)
     assert "tail_units" not in hp.values
+
+
+# What a search builds
+
+
+@pytest.mark.parametrize("cut", ["add_1->last", "add_1->head", "add_1->tail"])
+def test_a_trials_model_is_that_of_build_and_shares_what_is_frozen(residual, bank, cut):
+    compressor = hypermodel(residual, connections=[cut], translators=bank if cut.endswith("last") else None)
+    hp = fixed(cut)
+    keras.utils.set_random_seed(0)
+    own = compressor.build(hp)
+    one, other = compressor.build_trial(hp), compressor.build_trial(hp)
+    assert [(layer.name, layer.trainable) for layer in one.layers] == [(x.name, x.trainable) for x in own.layers]
+    frozen = [layer.name for layer in one.layers if layer.weights and not layer.trainable]
+    assert "conv_1" in frozen
+    for name in frozen:
+        assert one.get_layer(name) is other.get_layer(name)
+        assert one.get_layer(name) is not residual.get_layer(name)
+        for mine, theirs in zip(one.get_layer(name).get_weights(), own.get_layer(name).get_weights(), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    assert one.get_layer("classifier") is not other.get_layer("classifier")
+    assert all(layer.trainable for layer in residual.layers)
+
+
+def test_a_subclass_that_builds_by_itself_is_built_so_in_a_search(residual):
+    class Own(HyperCompressor):
+        def create_backbone(self, hp):
+            raise NotImplementedError("mine")
+
+    with pytest.raises(NotImplementedError, match="mine"):
+        hypermodel(residual, kind=Own).build_trial(fixed())

@@ -74,6 +74,46 @@ def test_a_search_that_was_cut_short_goes_on(residual, data, tmp_path):
     assert trials_of(first).items() <= trials_of(longer).items()
 
 
+def test_it_goes_on_as_it_would_have_gone(residual, data, tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    undisturbed = run_search(hypermodel(residual), *data, SearchOptions("random", 3, 2), whole)
+    run_search(hypermodel(residual), *data, SearchOptions("random", 2, 2), cut)
+    resumed = run_search(hypermodel(residual), *data, SearchOptions("random", 3, 2), cut)
+    scores = [{name: trial.score for name, trial in tuner.oracle.trials.items()} for tuner in (undisturbed, resumed)]
+    assert scores[0] == scores[1]
+
+
+def test_a_promoted_trial_goes_on_from_the_weights_of_its_first(residual, data, tmp_path):
+    tuner = run_search(hypermodel(residual), *data, SearchOptions("hyperband", max_epochs=3), tmp_path)
+    (promoted,) = [t for t in tuner.oracle.trials.values() if "tuner/trial_id" in t.hyperparameters.values][:1]
+    first = tuner.oracle.get_trial(promoted.hyperparameters.values["tuner/trial_id"])
+    start = tuner.load_model(first).get_layer("classifier").get_weights()[0]
+    end = tuner.load_model(promoted).get_layer("classifier").get_weights()[0]
+    fresh = tuner.hypermodel.build(promoted.hyperparameters).get_layer("classifier").get_weights()[0]
+    assert np.abs(end - start).max() < np.abs(end - fresh).max()
+
+
+def test_a_model_that_is_loaded_is_its_own(searched, residual):
+    tuner, _, _ = searched
+    before = [weights.copy() for weights in residual.get_weights()]
+    one, other = tuner.get_best_models(2)
+    for model in (one, other):
+        for layer in model.layers:
+            layer.trainable = True
+        model.set_weights([weights + 1 for weights in model.get_weights()])
+    for mine, theirs in zip(residual.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert all(layer.trainable for layer in residual.layers)
+
+
+def test_a_checkpoint_that_is_broken_is_told(residual, data, tmp_path):
+    tuner = run_search(hypermodel(residual), *data, SearchOptions("random", 1, 1), tmp_path)
+    (checkpoint,) = tmp_path.glob("search/*/trained.npz")
+    checkpoint.write_bytes(b"no archive")
+    with pytest.raises(CompressorError, match="cannot be read .*: delete the search's folder"):
+        tuner.get_best_models()
+
+
 def test_the_seed_decides_what_is_tried(residual, data, tmp_path):
     def tried(seed: int, place: str) -> list[dict]:
         options = SearchOptions("random", 1, 1, seed)

@@ -9,7 +9,7 @@ from compressor_lib.connections import Connection
 from compressor_lib.errors import CompressorError
 from compressor_lib.graph import LayerGraph
 from compressor_lib.heads import attach_head
-from compressor_lib.surgery import copy_weights, create_submodel, without_head
+from compressor_lib.surgery import copy_weights, create_submodel, extend_shared, without_head
 
 layers = keras.layers
 
@@ -275,3 +275,13 @@ def test_a_tail_of_the_published_backbone(published_size):
     kept = create_submodel(base, "62->head")
     assert tail.count_params() - kept.count_params() == 64 * 512 + 4 * 512
     assert tail.output_shape == (None, 7, 7, 512)
+
+
+@pytest.mark.parametrize("connection", ["add_1->head", "add_1->tail"])
+def test_a_shared_network_answers_like_its_own_with_the_layers_of_the_base(residual, pixels, agree, connection):
+    shared, own = extend_shared(residual, connection, tail_units=4), create_submodel(residual, connection, tail_units=4)
+    assert [layer.name for layer in shared.layers] == [layer.name for layer in own.layers]
+    assert shared.get_layer("conv_1") is residual.get_layer("conv_1")
+    own.set_weights(shared.get_weights())
+    pictures = pixels(4, 16)
+    agree(shared(pictures), own(pictures))

@@ -1,0 +1,104 @@
+"""What benchmarks run on: real pictures and pretrained weights where they are at hand, else the embedded digits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from compressor_lib.pictures import decode_picture
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """A data set in three splits, decoded at every pass as in training.
+
+    Attributes:
+        name: What tables call it.
+        files: For each split, picture files' bytes or paths.
+        labels: For each split, indices of the classes.
+        classes: How many there are.
+        weights: Folder of weights files; None: random weights.
+        is_encoded: Whether ``files`` holds the files' bytes rather than their paths.
+    """
+
+    name: str
+    files: dict[str, Sequence[str | bytes]]
+    labels: dict[str, Sequence[int]]
+    classes: int
+    weights: Path | None
+    is_encoded: bool
+
+    def dataset(self, split: str, size: int, batch_size: int = 32) -> tf.data.Dataset:
+        """Batches of ``uint8 [N, size, size, 3]`` and ``int64 [N]``, in a fixed order."""
+
+        def picture(file: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return decode_picture(file if self.is_encoded else tf.io.read_file(file), size), label
+
+        rows = (tf.constant(self.files[split]), tf.constant(self.labels[split], tf.int64))
+        decoded = tf.data.Dataset.from_tensor_slices(rows).map(picture, num_parallel_calls=tf.data.AUTOTUNE)
+        return decoded.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+    def count(self, *splits: str) -> int:
+        """Pictures in some splits."""
+        return sum(len(self.files[split]) for split in splits)
+
+    def weights_file(self, name: str) -> Path | None:
+        """Path of a weights file, None where there are none."""
+        return self.weights and self.weights / name
+
+
+def load(limit: int | None = None) -> PictureSet:
+    """The clothing pictures under ``$COMPRESSOR_TEST_DATA`` if they are there, else the digits.
+
+    Args:
+        limit: At most so many training pictures, and a share of the other splits; None for all.
+    """
+    root = Path(os.environ.get("COMPRESSOR_TEST_DATA", "../shared/data"))
+    if (root / "clothing").is_dir():
+        return _folders(root / "clothing", root / "weights", limit)
+    return _digits(limit)
+
+
+def _folders(root: Path, weights: Path, limit: int | None) -> PictureSet:
+    classes = sorted(folder.name for folder in (root / "train").iterdir() if folder.is_dir())
+    files, labels = {}, {}
+    for split in SPLITS:
+        pairs = [
+            (str(file), label) for label, name in enumerate(classes) for file in sorted((root / split / name).iterdir())
+        ]
+        order = np.random.default_rng(0).permutation(len(pairs))[: _share(limit, split)]
+        files[split] = [pairs[i][0] for i in order]
+        labels[split] = [pairs[i][1] for i in order]
+    return PictureSet(root.name, files, labels, len(classes), weights, is_encoded=False)
+
+
+def _digits(limit: int | None) -> PictureSet:
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    pixels = np.repeat(data.images[..., None] * 255 / 16, 3, axis=-1).astype(np.uint8)
+    encoded = [tf.io.encode_png(picture).numpy() for picture in pixels]
+    order = np.random.default_rng(0).permutation(len(encoded))
+    parts = dict(zip(SPLITS, np.split(order, [len(order) * 8 // 10, len(order) * 9 // 10]), strict=True))
+    parts = {split: part[: _share(limit, split)] for split, part in parts.items()}
+    return PictureSet(
+        "digits",
+        {split: [encoded[i] for i in part] for split, part in parts.items()},
+        {split: [int(data.target[i]) for i in part] for split, part in parts.items()},
+        classes=10,
+        weights=None,
+        is_encoded=True,
+    )
+
+
+def _share(limit: int | None, split: str) -> int | None:
+    if limit is None:
+        return None
+    return limit if split == "train" else max(1, limit // 8)

@@ -1,0 +1,105 @@
+"""Arrays larger than memory: rows are kept in memory up to a limit, and in files mapped into memory beyond it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from compressor_lib.errors import CompressorError
+
+Array = npt.NDArray[Any]
+
+
+class ArrayStore:
+    """Gathers arrays block by block; all of them together take at most ``limit`` bytes of memory.
+
+    Files lie in a temporary folder, which is deleted with the store.
+
+    Example:
+        >>> store = ArrayStore(limit=2**30)
+        >>> store.gather({"x": block} for block in np.arange(6).reshape(3, 2))["x"]
+        array([0, 1, 2, 3, 4, 5])
+    """
+
+    def __init__(self, limit: int | None = None, directory: str | Path | None = None) -> None:
+        """Starts empty.
+
+        Args:
+            limit: Bytes of memory for all arrays that are ever gathered here; None for no limit.
+            directory: Where the temporary folder is made; the system's place for such if None.
+        """
+        self._limit = float("inf") if limit is None else limit
+        self._directory = directory
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._files = 0
+
+    def gather(self, blocks: Iterable[Mapping[str, Array]]) -> dict[str, Array]:
+        """Joins blocks along their first axis.
+
+        Args:
+            blocks: Arrays by name, of the same names, dtypes and further axes in every block.
+
+        Returns:
+            The joined arrays by name; those that do not fit into memory are read-only and read as they are used.
+
+        Raises:
+            CompressorError: If the files' disk is full.
+        """
+        columns: dict[str, _Column] = {}
+        for block in blocks:
+            for name, rows in block.items():
+                columns.setdefault(name, _Column(rows)).append(rows, self)
+        return {name: column.joined() for name, column in columns.items()}
+
+    def take(self, size: int) -> bool:
+        """Sets ``size`` bytes of memory aside, if so many are left."""
+        if size > self._limit:
+            return False
+        self._limit -= size
+        return True
+
+    def new_file(self) -> Path:
+        """Path of a file that is not there yet."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="features-", dir=self._directory)
+        self._files += 1
+        return Path(self._folder.name, str(self._files))
+
+
+class _Column:
+    """One array, growing."""
+
+    def __init__(self, first: Array) -> None:
+        self._dtype, self._shape = first.dtype, first.shape[1:]
+        self._blocks: list[Array] = []
+        self._file: BinaryIO | None = None
+
+    def append(self, rows: Array, store: ArrayStore) -> None:
+        if self._file is None and store.take(rows.nbytes):
+            self._blocks.append(rows)
+            return
+        try:
+            if self._file is None:
+                self._file = store.new_file().open("wb")
+                for block in self._blocks:
+                    self._file.write(np.ascontiguousarray(block).data)
+                self._blocks.clear()
+            self._file.write(np.ascontiguousarray(rows).data)
+        except OSError as error:
+            raise CompressorError(
+                f"the features of the pictures cannot be written: {error}; give more memory for them, free the disk, "
+                "or set TMPDIR to a folder on a larger one"
+            ) from error
+
+    def joined(self) -> Array:
+        if self._file is None:
+            joined = np.concatenate(self._blocks)
+            self._blocks.clear()
+            return joined
+        self._file.close()
+        return np.memmap(self._file.name, self._dtype, "r").reshape(-1, *self._shape)

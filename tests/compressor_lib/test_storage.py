@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import errno
+
+import numpy as np
+import pytest
+
+from compressor_lib.errors import CompressorError
+from compressor_lib.storage import ArrayStore
+
+
+def blocks(rows: int = 7, size: int = 2):
+    """Seven rows in blocks of two, the last one shorter."""
+    whole = {"x": np.arange(rows * 6, dtype=np.float16).reshape(rows, 3, 2), "y": np.arange(rows)}
+    return whole, (
+        {name: array[start : start + size] for name, array in whole.items()} for start in range(0, rows, size)
+    )
+
+
+@pytest.mark.parametrize("limit", [None, 0, 30, 60, 10_000])
+def test_blocks_are_joined_in_order_wherever_they_lie(limit):
+    whole, parts = blocks()
+    joined = ArrayStore(limit).gather(parts)
+    assert joined.keys() == whole.keys()
+    for name, array in joined.items():
+        np.testing.assert_array_equal(array, whole[name])
+        assert array.dtype == whole[name].dtype
+
+
+def in_memory(array: np.ndarray) -> bool:
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            return False
+        array = array.base
+    return True
+
+
+def test_memory_is_taken_up_to_the_limit_and_no_further():
+    store = ArrayStore(limit=7 * 12 + 7 * 8)
+    first, second = store.gather(blocks()[1]), store.gather(blocks()[1])
+    assert all(in_memory(array) for array in first.values())
+    assert not any(in_memory(array) for array in second.values())
+
+
+def test_nothing_gives_nothing():
+    assert ArrayStore().gather([]) == {}
+
+
+def test_files_go_with_the_store(tmp_path):
+    store = ArrayStore(limit=0, directory=tmp_path)
+    joined = store.gather(blocks()[1])
+    assert len(list(tmp_path.glob("*/*"))) == 2
+    del store, joined
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_told(monkeypatch, tmp_path):
+    store = ArrayStore(limit=0, directory=tmp_path)
+
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store, "new_file", full)
+    with pytest.raises(CompressorError, match=r"No space left on device; give more memory .* TMPDIR"):
+        store.gather(blocks()[1])
