@@ -12,17 +12,18 @@ from compressor_lib.errors import CompressorError
 
 @keras.saving.register_keras_serializable(package="compressor_lib")
 class AccuracyCompression(keras.metrics.Mean):
-    """`tau * accuracy + (1 - tau) * compression_rate`: how right and how small a network is.
+    """`tau * accuracy + (1 - tau) * compression_rate - penalty`: how right and how small a network is.
 
-    The compression rate of a network is a constant, `1 - parameters / max_parameters`, so only the
-    accuracy is gathered from the batches. Source: Camacho et al., Neurocomputing 630, 129661
+    The compression rate of a network is a constant, as published `1 - parameters / max_parameters`, so
+    only the accuracy is gathered from the batches. Source: Camacho et al., Neurocomputing 630, 129661
     (2025).
 
     Args:
-        compression_rate: share of the parameters that is gone; negative for a network that is
+        compression_rate: share of the cost that is gone; negative for a network that is
             larger than the reference.
         tau: weight of the accuracy, 0 to 1.
         name: the metric's name in logs; `val_` is put before it for validation data.
+        penalty: taken off; 1 ranks a network behind all those within 0..1.
         **kwargs: passed on to `keras.metrics.Mean`.
 
     Raises:
@@ -35,12 +36,21 @@ class AccuracyCompression(keras.metrics.Mean):
         0.5
     """
 
-    def __init__(self, compression_rate: float, tau: float = 0.8, name: str = "acc_comp", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        compression_rate: float,
+        tau: float = 0.8,
+        name: str = "acc_comp",
+        *,
+        penalty: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         if not 0.0 <= tau <= 1.0:
             raise CompressorError(f"tau is {tau}, but it weighs the accuracy: choose 0 to 1.")
         super().__init__(name=name, **kwargs)
         self.compression_rate = float(compression_rate)
         self.tau = float(tau)
+        self.penalty = float(penalty)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch.
@@ -58,7 +68,7 @@ class AccuracyCompression(keras.metrics.Mean):
 
     def result(self) -> Any:
         """Returns the value over the batches so far, a float scalar."""
-        return self.tau * super().result() + (1.0 - self.tau) * self.compression_rate
+        return self.tau * super().result() + (1.0 - self.tau) * self.compression_rate - self.penalty
 
     def get_config(self) -> dict[str, Any]:
         """Returns what `from_config` needs to build this metric again."""
@@ -66,4 +76,5 @@ class AccuracyCompression(keras.metrics.Mean):
             **super().get_config(),
             "compression_rate": self.compression_rate,
             "tau": self.tau,
+            "penalty": self.penalty,
         }
