@@ -178,7 +178,7 @@ def test_the_winner_is_within_budget_and_weighed_by_the_cost_wanted(tmp_path, ex
         for units in (4, 64)
     )
     budget = (small + large) // 2
-    how = {"tuner": "grid", "connections": connections, "tail_units": [64, 4], "max_trials": 4, "max_epochs": 1}
+    how = {"connections": connections, "tail_units": [64, 4], "max_trials": 4, "max_epochs": 1}
     outputs = do(tmp_path, examples, reference, bank, **how, cost="flops", budgets={"parameters": budget})
     report = json.loads((outputs["tuner_results"] / REPORT_FILE).read_text())
     assert {row["parameters"]: row["within_budget"] for row in report} == {small: True, large: False}
