@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from compressor_lib.backbones import find_backbone
 from compressor_lib.bank import TranslatorBank
 from compressor_lib.cached_training import CachedTraining
 from compressor_lib.connections import Connection, parse_connection
+from compressor_lib.costs import Budgets, counted_costs, find_cost, measure_costs
 from compressor_lib.errors import CompressorError
 from compressor_lib.graph import LayerGraph
 from compressor_lib.heads import attach_head
@@ -35,13 +36,17 @@ HEAD_UNITS = "top_fc1_units"
 LEARNING_RATE = "lr"
 TAIL_WIDTH = "tail_units"
 
+PUBLISHED_HEAD_UNITS = range(4, 32, 8)
+
 
 class HyperCompressor(kt.HyperModel):
     """Searches the sub-networks of one backbone.
 
     Hyperparameters: ``translator`` (the connection), ``top_fc1_units`` (width of the head), ``lr`` and, where
     the connection is a tail, ``tail_units``.
-    The objective is ``val_acc_comp``: ``tau * accuracy + (1 - tau) * (1 - parameters / max_parameters)``.
+    The objective is ``val_acc_comp``: ``tau * accuracy + (1 - tau) * (1 - parameters / max_parameters)``, or
+    another cost in place of the parameters. A network over a budget scores one lower, which ranks it behind every
+    network within.
 
     While the backbone is frozen, as :meth:`build` leaves it, the backbone runs over each data set once for the
     whole search, and trials are trained on what it computed. A subclass whose :meth:`build` makes that invalid
@@ -77,6 +82,9 @@ class HyperCompressor(kt.HyperModel):
         learning_rates: tuple[float, float] = (1e-5, 1e-2),
         loss: str | keras.losses.Loss = "categorical_crossentropy",
         cache_features: bool = True,
+        cost: str = "parameters",
+        max_cost: float | None = None,
+        budgets: Mapping[str, float] | None = None,
     ) -> None:
         """Describes the search space; nothing is built yet.
 
@@ -101,6 +109,11 @@ class HyperCompressor(kt.HyperModel):
                 ``"sparse_categorical_crossentropy"`` for indices.
             cache_features: Whether trials may train on cached activations. Turn it off for data sets that give
                 other pictures at each pass (augmentation).
+            cost: What compression saves, a name in ``compressor_lib.costs.COSTS``. One that is measured
+                (``"bytes"``, ``"latency"``) is measured once for each architecture, with its TFLite file.
+            max_cost: That of the uncompressed classifier; ``max_parameters`` if None, where the cost is parameters.
+            budgets: The most a network may have of any costs, by name. Connections that exceed one in their
+                narrowest form, as far as it can be counted without building, are not searched.
 
         Raises:
             CompressorError: If an argument is out of range.
@@ -110,6 +123,11 @@ class HyperCompressor(kt.HyperModel):
             raise CompressorError(f"tau is a weight between 0 and 1, not {tau}")
         if max_parameters <= 0:
             raise CompressorError(f"max_parameters is a count of parameters, not {max_parameters}")
+        unit = find_cost(cost).unit
+        if max_cost is None and cost != "parameters":
+            raise CompressorError(f"the cost {cost} needs max_cost, the {unit} of the uncompressed classifier")
+        if max_cost is not None and max_cost <= 0:
+            raise CompressorError(f"max_cost is a number of {unit} above 0, not {max_cost}")
         if num_classes < 2:
             raise CompressorError(f"a classifier tells at least 2 classes apart, not {num_classes}")
         if backbone is None and self.backbone_name is None:
@@ -117,6 +135,9 @@ class HyperCompressor(kt.HyperModel):
         self.max_parameters = max_parameters
         self.num_classes = num_classes
         self.tau = tau
+        self.cost = cost
+        self.max_cost = max_parameters if max_cost is None else max_cost
+        self.budgets = Budgets(budgets or {})
         self.translators = translators
         self._weights = weights
         self._input_shape = input_shape
@@ -130,6 +151,7 @@ class HyperCompressor(kt.HyperModel):
         self._loss = loss
         self._cache_features = cache_features
         self._rejoined: dict[Connection, keras.Model] = {}
+        self._known_costs: dict[tuple[Any, ...], dict[str, float]] = {}
 
     @property
     def base(self) -> keras.Model:
@@ -144,12 +166,36 @@ class HyperCompressor(kt.HyperModel):
         """The connections that are searched."""
         if self._connections is None:
             if self._wanted is not None:
-                self._connections = [parse_connection(text, self.base) for text in self._wanted]
+                wanted = [parse_connection(text, self.base) for text in self._wanted]
             elif self.backbone_name is not None:
-                self._connections = find_backbone(self.backbone_name).connections(self.base)
+                wanted = find_backbone(self.backbone_name).connections(self.base)
             else:
                 raise CompressorError("a backbone of your own has no published grid: give its connections")
+            self._connections = self._affordable(wanted)
         return self._connections
+
+    def _affordable(self, connections: list[Connection]) -> list[Connection]:
+        """Those whose narrowest form, with the published head, is within the budgets that can be counted."""
+        if not self.budgets.limits.keys() & {"parameters", "flops"}:
+            return connections
+        narrowest = {connection: self._narrowest(connection) for connection in connections}
+        affordable = [connection for connection, costs in narrowest.items() if self.budgets.within(costs)]
+        if connections and not affordable:
+            nearest, costs = min(narrowest.items(), key=lambda form: self.budgets.excess(form[1]))
+            raise CompressorError(
+                f"no connection keeps the budgets: the nearest, {nearest}, has {self.budgets.exceeded(costs)} "
+                "in its narrowest form; raise the budget, or search connections that cut more, narrower tails "
+                "or a narrower backbone"
+            )
+        return affordable
+
+    def _narrowest(self, connection: Connection) -> dict[str, float]:
+        """What can be counted of a connection's classifier, with the widths that come nearest to the budgets."""
+        forms = (
+            counted_costs(self.base, connection, self.num_classes, tail_units=min(self._tail_units), head_units=units)
+            for units in (PUBLISHED_HEAD_UNITS if self._head_units is None else self._head_units)
+        )
+        return min(forms, key=self.budgets.excess)
 
     @functools.cached_property
     def _training(self) -> CachedTraining:
@@ -211,7 +257,8 @@ class HyperCompressor(kt.HyperModel):
             # A tail has nothing pretrained, so it is trained like the head.
             layer.trainable = is_tail and layer.name.startswith(TRANSLATOR)
         if self._head_units is None:
-            units = hp.Int(HEAD_UNITS, 4, 32, step=8, default=4)
+            widths = PUBLISHED_HEAD_UNITS
+            units = hp.Int(HEAD_UNITS, widths.start, widths.stop, step=widths.step, default=widths.start)
         else:
             units = hp.Choice(HEAD_UNITS, list(self._head_units))
         model = attach_head(backbone, self.num_classes, units=units, dropout=self._dropout, name="autosearch")
@@ -219,20 +266,34 @@ class HyperCompressor(kt.HyperModel):
         model.compile(
             optimizer=keras.optimizers.Adam(hp.Float(LEARNING_RATE, low, high, sampling="log")),
             loss=self._loss,
-            metrics=["accuracy", AccuracyCompression(self.compression(model), self.tau, name="acc_comp")],
+            metrics=["accuracy", self.objective(model)],
         )
         return model
 
+    def objective(self, model: keras.Model) -> AccuracyCompression:
+        """The metric that ranks a classifier: its accuracy, its compression, and whether it keeps the budgets."""
+        penalty = 0.0 if self.budgets.within(self.costs(model)) else 1.0
+        return AccuracyCompression(self.compression(model), self.tau, name="acc_comp", penalty=penalty)
+
     def compression(self, model: keras.Model) -> float:
-        """Share of ``max_parameters`` that a classifier does without."""
-        return 1 - model.count_params() / self.max_parameters
+        """Share of ``max_cost`` that a classifier does without."""
+        return 1 - self.costs(model)[self.cost] / self.max_cost
+
+    def costs(self, model: keras.Model) -> dict[str, float]:
+        """A classifier's parameters, and whatever else the objective or a budget weighs, by name."""
+        # Kept layers have the backbone's names, so these tell the connection and every width.
+        architecture = tuple((layer.name, tuple(weight.shape for weight in layer.weights)) for layer in model.layers)
+        if architecture not in self._known_costs:
+            names = dict.fromkeys(("parameters", self.cost, *self.budgets.limits))
+            self._known_costs[architecture] = measure_costs(model, names)
+        return self._known_costs[architecture]
 
     def fit(self, hp: kt.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Trains a trial's model, on cached features where that is the same thing.
 
         Returns:
-            The history; besides the metrics it carries ``parameters`` and ``seconds`` of this fit, so that every
-            tuner's trials record them.
+            The history; besides the metrics it carries the model's :meth:`costs` and the ``seconds`` of this fit,
+            so that every tuner's trials record them.
         """
         started = time.monotonic()
         arguments = dict(zip(("x", "y", "batch_size", "epochs", "verbose", "callbacks"), args, strict=False)) | kwargs
@@ -247,9 +308,8 @@ class HyperCompressor(kt.HyperModel):
         if history is None:
             logger.info("training on the pictures themselves, not on cached features")
             history = model.fit(**arguments)
-        epochs = len(history.epoch)
-        history.history["parameters"] = [model.count_params()] * epochs
-        history.history["seconds"] = [time.monotonic() - started] * epochs
+        constants = {**self.costs(model), "seconds": time.monotonic() - started}
+        history.history |= {name: [value] * len(history.epoch) for name, value in constants.items()}
         return history
 
     def _pretrain(self, arguments: dict[str, Any], model: keras.Model, connection: Connection) -> None:

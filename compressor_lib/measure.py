@@ -20,20 +20,20 @@ def count_parameters(model: keras.Model) -> int:
     return int(model.count_params())
 
 
-def latency_ms(tflite_models: Mapping[str, str | Path], repeats: int = 50) -> dict[str, float]:
+def latency_ms(tflite_models: Mapping[str, bytes | str | Path], repeats: int = 50) -> dict[str, float]:
     """Times TFLite models on one picture and one thread.
 
     The models take turns within one run, so that whatever else the machine does falls on all of
     them alike.
 
     Args:
-        tflite_models: path of each model's file by name.
+        tflite_models: each model's file by name: its path, or its content.
         repeats: timed pictures for each model, after a few to warm up.
 
     Returns:
         Median milliseconds a picture for each name.
     """
-    interpreters = {name: _ready(path) for name, path in tflite_models.items()}
+    interpreters = {name: _ready(tflite) for name, tflite in tflite_models.items()}
     seconds: dict[str, list[float]] = {name: [] for name in interpreters}
     for _ in range(WARM_UP + repeats):
         for name, interpreter in interpreters.items():
@@ -43,8 +43,8 @@ def latency_ms(tflite_models: Mapping[str, str | Path], repeats: int = 50) -> di
     return {name: 1000.0 * float(np.median(all_[WARM_UP:])) for name, all_ in seconds.items()}
 
 
-def _ready(path: str | Path) -> tf.lite.Interpreter:
-    interpreter = tflite_interpreter(path, num_threads=1)
+def _ready(tflite: bytes | str | Path) -> tf.lite.Interpreter:
+    interpreter = tflite_interpreter(tflite, num_threads=1)
     source = interpreter.get_input_details()[0]
     noise = np.random.default_rng(0).uniform(0, 255, source["shape"])
     interpreter.set_tensor(source["index"], noise.astype(source["dtype"]))

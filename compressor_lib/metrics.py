@@ -12,17 +12,18 @@ from compressor_lib.errors import CompressorError
 
 @keras.saving.register_keras_serializable(package="compressor_lib")
 class AccuracyCompression(keras.metrics.Mean):
-    """`tau * accuracy + (1 - tau) * compression_rate`: how right and how small a network is.
+    """`tau * accuracy + (1 - tau) * compression_rate - penalty`: how right and how small a network is.
 
-    The compression rate of a network is a constant, `1 - parameters / max_parameters`, so only the
-    accuracy is gathered from the batches. Source: Camacho et al., Neurocomputing 630, 129661
+    The compression rate of a network is a constant, as published `1 - parameters / max_parameters`, so
+    only the accuracy is gathered from the batches. Source: Camacho et al., Neurocomputing 630, 129661
     (2025).
 
     Args:
-        compression_rate: share of the parameters that is gone; negative for a network that is
+        compression_rate: share of the cost that is gone; negative for a network that is
             larger than the reference.
         tau: weight of the accuracy, 0 to 1.
         name: the metric's name in logs; `val_` is put before it for validation data.
+        penalty: taken off; 1 ranks a network behind all those within 0..1.
         **kwargs: passed on to `keras.metrics.Mean`.
 
     Raises:
@@ -35,24 +36,27 @@ class AccuracyCompression(keras.metrics.Mean):
         0.5
     """
 
-    def __init__(self, compression_rate: float, tau: float = 0.8, name: str = "acc_comp", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        compression_rate: float,
+        tau: float = 0.8,
+        name: str = "acc_comp",
+        *,
+        penalty: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         if not 0.0 <= tau <= 1.0:
             raise CompressorError(f"tau is {tau}, but it weighs the accuracy: choose 0 to 1.")
         super().__init__(name=name, **kwargs)
         self.tau = float(tau)
-        # A variable, so that one traced graph serves networks of any size.
-        self._compression_rate = self.add_variable((), initializer="zeros", name="compression_rate")
-        self.compression_rate = compression_rate
+        # In a variable, so that one traced graph serves networks of any size.
+        self._constant = self.add_variable((), initializer="zeros", name="constant")
+        self.set_network(compression_rate, penalty)
 
-    @property
-    def compression_rate(self) -> float:
-        """Share of the parameters that is gone."""
-        return self._exact_rate
-
-    @compression_rate.setter
-    def compression_rate(self, rate: float) -> None:
-        self._exact_rate = float(rate)
-        self._compression_rate.assign(self._exact_rate)
+    def set_network(self, compression_rate: float, penalty: float = 0.0) -> None:
+        """Makes this the metric of a network with another compression rate and penalty."""
+        self.compression_rate, self.penalty = float(compression_rate), float(penalty)
+        self._constant.assign((1.0 - self.tau) * self.compression_rate - self.penalty)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch.
@@ -70,7 +74,7 @@ class AccuracyCompression(keras.metrics.Mean):
 
     def result(self) -> Any:
         """Returns the value over the batches so far, a float scalar."""
-        return self.tau * super().result() + (1.0 - self.tau) * self._compression_rate
+        return self.tau * super().result() + self._constant
 
     def get_config(self) -> dict[str, Any]:
         """Returns what `from_config` needs to build this metric again."""
@@ -78,4 +82,5 @@ class AccuracyCompression(keras.metrics.Mean):
             **super().get_config(),
             "compression_rate": self.compression_rate,
             "tau": self.tau,
+            "penalty": self.penalty,
         }

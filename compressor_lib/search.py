@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
 import keras_tuner as kt
 import tensorflow as tf
 
@@ -56,7 +57,9 @@ class TrialReport:
         trial_id: keras-tuner's.
         connection: The connection, by layer names.
         parameters: Of the whole classifier, head included.
-        compression: Share of the reference's parameters that it does without.
+        cost: What the objective weighs against accuracy, the parameters where nothing else is said.
+        compression: Share of the reference's cost that it does without.
+        within_budget: Whether it keeps every budget.
         accuracy: On the validation data, at the trial's best epoch.
         score: The objective there.
         seconds: Wall time of the trial's training.
@@ -66,7 +69,9 @@ class TrialReport:
     trial_id: str
     connection: str
     parameters: int
+    cost: float
     compression: float
+    within_budget: bool
     accuracy: float
     score: float
     seconds: float
@@ -90,7 +95,7 @@ def run_search(
         directory: Where keras-tuner keeps the trials.
 
     Returns:
-        The tuner, searched.
+        The tuner, searched. The best that it gives is the best within the hypermodel's budgets.
     """
     tuner = TUNERS[options.tuner](hypermodel, options, directory)
     # keras-tuner collects garbage around each trial; what lives already need not be looked at each time.
@@ -103,34 +108,63 @@ def run_search(
 
 
 def trial_reports(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[TrialReport]:
-    """A report of every completed trial, best first."""
+    """A report of every completed trial: the best first, those over a budget last."""
     reports = []
-    for trial in tuner.oracle.get_best_trials(len(tuner.oracle.trials)):
-        if trial.status != "COMPLETED":  # get_best_trials ends with these
-            continue
-
-        def at_best(metric: str, trial: kt.engine.trial.Trial = trial) -> float:
-            (value,) = (
-                observation.value
-                for observation in trial.metrics.get_history(metric)
-                if observation.step == trial.best_step
-            )
-            return float(value[0])
-
-        parameters = int(at_best("parameters"))
+    for trial in _completed(tuner):
+        cost = _at_best(trial, hypermodel.cost)
         reports.append(
             TrialReport(
                 trial_id=trial.trial_id,
                 connection=str(hypermodel.connection(trial.hyperparameters)),
-                parameters=parameters,
-                compression=1 - parameters / hypermodel.max_parameters,
-                accuracy=at_best("val_accuracy"),
+                parameters=int(_at_best(trial, "parameters")),
+                cost=cost,
+                compression=1 - cost / hypermodel.max_cost,
+                within_budget=hypermodel.budgets.within(_budgeted_costs(trial, hypermodel)),
+                accuracy=_at_best(trial, "val_accuracy"),
                 score=float(trial.score),
-                seconds=at_best("seconds"),
+                seconds=_at_best(trial, "seconds"),
                 hyperparameters=dict(trial.hyperparameters.values),
             )
         )
-    return reports
+    return sorted(reports, key=lambda report: not report.within_budget)
+
+
+def trials_within_budget(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[kt.engine.trial.Trial]:
+    """The completed trials whose networks keep every budget, best first; the first is the winner.
+
+    Raises:
+        CompressorError: If there is none.
+    """
+    budgets = hypermodel.budgets
+    costs = [(trial, _budgeted_costs(trial, hypermodel)) for trial in _completed(tuner)]
+    within = [trial for trial, cost in costs if budgets.within(cost)]
+    if within:
+        return within
+    if not costs:
+        raise CompressorError("no trial was completed; the log tells why each one failed")
+    nearest, cost = min(costs, key=lambda tried: budgets.excess(tried[1]))
+    raise CompressorError(
+        f"no network that was tried keeps the budgets: the nearest, {hypermodel.connection(nearest.hyperparameters)}, "
+        f"has {budgets.exceeded(cost)}; raise the budget, allow more trials, or search connections that cut more"
+    )
+
+
+def _completed(tuner: kt.Tuner) -> list[kt.engine.trial.Trial]:
+    """The completed trials, by their score."""
+    trials = tuner.oracle.get_best_trials(len(tuner.oracle.trials))
+    return [trial for trial in trials if trial.status == "COMPLETED"]  # get_best_trials ends with the others
+
+
+def _at_best(trial: kt.engine.trial.Trial, metric: str) -> float:
+    """A metric at the trial's best epoch."""
+    (value,) = (
+        observation.value for observation in trial.metrics.get_history(metric) if observation.step == trial.best_step
+    )
+    return float(value[0])
+
+
+def _budgeted_costs(trial: kt.engine.trial.Trial, hypermodel: HyperCompressor) -> dict[str, float]:
+    return {name: _at_best(trial, name) for name in hypermodel.budgets.limits}
 
 
 def write_report(reports: list[TrialReport], path: Path) -> None:
@@ -141,6 +175,16 @@ def write_report(reports: list[TrialReport], path: Path) -> None:
 def _epochs(options: SearchOptions) -> dict[str, int]:
     # Hyperband sets each trial's epochs itself.
     return {} if options.tuner == "hyperband" else {"epochs": options.max_epochs}
+
+
+class _Budgeted(kt.Tuner):
+    """Takes for best what is best within the budgets of its hypermodel."""
+
+    def get_best_hyperparameters(self, num_trials: int = 1) -> list[kt.HyperParameters]:
+        return [trial.hyperparameters for trial in trials_within_budget(self, self.hypermodel)[:num_trials]]
+
+    def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
+        return [self.load_model(trial) for trial in trials_within_budget(self, self.hypermodel)[:num_models]]
 
 
 class _Announcing(kt.Tuner):
@@ -164,10 +208,10 @@ class _Announcing(kt.Tuner):
 
 
 def _maker(tuner_class: type[kt.Tuner], budget: Callable[[SearchOptions], dict[str, Any]]) -> Callable[..., kt.Tuner]:
-    announcing = type(tuner_class.__name__, (_Announcing, LightTrials, tuner_class), {})
+    searching = type(tuner_class.__name__, (_Announcing, _Budgeted, LightTrials, tuner_class), {})
 
     def make(hypermodel: HyperCompressor, options: SearchOptions, directory: str | Path) -> kt.Tuner:
-        tuner = announcing(
+        tuner = searching(
             hypermodel,
             objective=kt.Objective(OBJECTIVE, direction="max"),
             seed=options.seed + 1,  # keras-tuner takes 0 for no seed

@@ -50,23 +50,21 @@ def create_submodel(
     connection = parse_connection(connection, base)
     config = copy.deepcopy(functional_config(base))
     graph = LayerGraph.from_config(config)
-    kept = graph.ancestors(connection.a)
+    before, behind = kept_layers(graph, connection)
     layers = {layer["name"]: layer for layer in config["layers"]}
-    translator, behind = [], set()
+    translator = []
     if not connection.is_truncation:
         spec = TranslatorSpec.of(base, connection, tail_units)
         translator = _serialised(spec.layers(), connection.a, base)
     last = translator[-1]["name"] if translator else connection.a
     if connection.rejoins:
         assert connection.b is not None
-        # B is on every path, so what lies behind it is what comes after it.
-        behind = {name for name in graph.producers if graph.order[name] >= graph.order[connection.b]}
         (entry,) = tensors(layers[connection.b]["inbound_nodes"])
         entry["config"]["keras_history"] = [last, 0, 0]
     else:
         config["output_layers"] = [last, 0, 0]
     config["layers"] = [
-        *(layer for name, layer in layers.items() if name in kept),
+        *(layer for name, layer in layers.items() if name in before),
         *translator,
         *(layer for name, layer in layers.items() if name in behind),
     ]
@@ -95,6 +93,16 @@ def extend_shared(
     for layer in TranslatorSpec.of(base, connection, tail_units).layers() if connection.is_tail else ():
         x = layer(x)
     return keras.Model(base.inputs[0], x, name=f"{base.name}_{connection.a}_to_{connection.b or 'head'}")
+
+
+def kept_layers(graph: LayerGraph, connection: Connection) -> tuple[set[str], set[str]]:
+    """Names of the layers that a connection leaves: those up to A, and those from B on."""
+    before = graph.ancestors(connection.a)
+    if not connection.rejoins:
+        return before, set()
+    assert connection.b is not None
+    # B is on every path, so what lies behind it is what comes after it.
+    return before, {name for name in graph.producers if graph.order[name] >= graph.order[connection.b]}
 
 
 def without_head(classifier: keras.Model, first_head_layer: str, *, name: str) -> keras.Model:

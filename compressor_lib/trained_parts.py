@@ -165,8 +165,8 @@ class _Ready:
             variable.assign(value)
         if "learning_rate" in held:
             self._twin.optimizer.learning_rate = held["learning_rate"]
-        for metric, rate in zip(self._metrics, held["compression_rates"], strict=True):
-            metric.compression_rate = rate
+        for metric, network in zip(self._metrics, held["networks"], strict=True):
+            metric.set_network(**network)
         # Drawn from NumPy's generator, which keras.utils.set_random_seed seeds.
         self._twin.seed.assign(np.random.randint(2**31 - 1))
         return self._twin
@@ -181,7 +181,7 @@ def copy_state(source: keras.Model, target: keras.Model) -> None:
 
 def _take_variables(compile_config: dict[str, Any]) -> dict[str, Any]:
     """Takes out of a compile configuration, in place, what a traced part holds in variables, and returns it."""
-    held: dict[str, Any] = {"compression_rates": []}
+    held: dict[str, Any] = {"networks": []}
     optimizer = (compile_config.get("optimizer") or {}).get("config", {})
     optimizer.pop("name", None)  # Keras counts them
     if isinstance(optimizer.get("learning_rate"), float):
@@ -190,7 +190,7 @@ def _take_variables(compile_config: dict[str, Any]) -> dict[str, Any]:
     def visit(value: Any) -> None:
         if isinstance(value, dict):
             if value.get("class_name") == AccuracyCompression.__name__:
-                held["compression_rates"].append(value["config"].pop("compression_rate"))
+                held["networks"].append({key: value["config"].pop(key) for key in ("compression_rate", "penalty")})
             for inner in value.values():
                 visit(inner)
         elif isinstance(value, list | tuple):

@@ -7,6 +7,7 @@ one (Camacho et al., Appl. Sci. 12(10) 4945, 2022).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import keras
@@ -79,6 +80,11 @@ class TranslatorSpec:
     def parameters(self) -> int:
         """Number of the translator's weights: a 1x1 convolution with bias, or with batch normalisation."""
         return (self.source[2] + (4 if self.batch_norm else 1)) * self.target[2]
+
+    @property
+    def multiply_adds(self) -> int:
+        """Those of the 1x1 convolution, for one picture."""
+        return math.prod(self.target) * self.source[2]
 
     def pool(self, name: str | None = POOL) -> keras.layers.MaxPooling2D:
         """The max-pool that brings the source's height and width to the target's, whatever their ratio."""

@@ -233,6 +233,33 @@ class Translators(Section):
     ridge: float = Field(default=1e-3, ge=0, description="Ridge of the closed form.")
 
 
+class Objective(Section):
+    """What a network's user pays for, to be saved and to be kept within limits."""
+
+    cost: Literal["parameters", "flops", "bytes", "latency"] = Field(
+        default="parameters",
+        description="What is weighed against accuracy, as a share of the reference's: parameters; flops, the "
+        "multiply-adds for a picture; bytes of the TFLite file; or latency, its measured time for a picture.",
+    )
+    max_parameters: int | None = Field(default=None, gt=0, description="Most parameters; null: any number.")
+    max_flops: int | None = Field(default=None, gt=0, description="Most multiply-adds for a picture; null: any number.")
+    max_bytes: int | None = Field(default=None, gt=0, description="Largest TFLite file, in float32; null: any size.")
+    max_latency_ms: float | None = Field(
+        default=None, gt=0, description="Longest time for a picture, by TFLite on one thread here; null: any time."
+    )
+
+    @property
+    def budgets(self) -> dict[str, float]:
+        """The limits that are set, by the name of their cost."""
+        limits = {
+            "parameters": self.max_parameters,
+            "flops": self.max_flops,
+            "bytes": self.max_bytes,
+            "latency": self.max_latency_ms,
+        }
+        return {cost: limit for cost, limit in limits.items() if limit is not None}
+
+
 class Search(Section):
     """How the connection to cut is searched."""
 
@@ -241,7 +268,10 @@ class Search(Section):
     )
     max_trials: int = Field(default=60, gt=0, description="Most sub-networks tried.")
     max_epochs: int = Field(default=30, gt=0, description="Most epochs of one trial.")
-    tau: Share = Field(default=0.8, description="Weight of accuracy; 1 - tau weighs the share of parameters saved.")
+    tau: Share = Field(default=0.8, description="Weight of accuracy; 1 - tau weighs the share of the cost saved.")
+    objective: Objective = Field(
+        default_factory=Objective, description="Which cost is saved, and what no winner may exceed."
+    )
     min_learning_rate: float = Field(default=1e-3, gt=0, description="Least of the heads' learning rates.")
     max_learning_rate: float = Field(default=1e-2, gt=0, description="Largest of them.")
     connections: Connections = Field(

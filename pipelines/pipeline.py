@@ -87,6 +87,8 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
         max_trials=config.search.max_trials,
         max_epochs=config.search.max_epochs,
         tau=config.search.tau,
+        cost=config.search.objective.cost,
+        budgets=config.search.objective.budgets,
         head_units=config.search.head_units or [config.head.units],
         tail_units=config.search.tail_units,
         dropout=config.head.dropout,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from tfx import types
@@ -23,6 +23,8 @@ class PruningSearchSpec(component_spec.ComponentSpec):
         "max_trials": component_spec.ExecutionParameter(type=int),
         "max_epochs": component_spec.ExecutionParameter(type=int),
         "tau": component_spec.ExecutionParameter(type=float),
+        "cost": component_spec.ExecutionParameter(type=str),
+        "budgets": component_spec.ExecutionParameter(type=str),
         "head_units": component_spec.ExecutionParameter(type=str),
         "tail_units": component_spec.ExecutionParameter(type=str),
         "dropout": component_spec.ExecutionParameter(type=float),
@@ -76,6 +78,8 @@ class PruningSearch(base_component.BaseComponent):
         max_trials: int = 60,
         max_epochs: int = 30,
         tau: float = 0.8,
+        cost: str = "parameters",
+        budgets: Mapping[str, float] | None = None,
         head_units: Sequence[int] = (0,),
         tail_units: Sequence[int] = (128, 256, 512),
         dropout: float = 0.0,
@@ -89,8 +93,8 @@ class PruningSearch(base_component.BaseComponent):
 
         Args:
             examples: Transformed Examples, with splits ``train`` and ``eval``.
-            base_model: A Model whose ``assets.extra/model.keras`` is the uncompressed classifier; its parameters
-                are the yardstick of compression.
+            base_model: A Model whose ``assets.extra/model.keras`` is the uncompressed classifier; its cost
+                is the yardstick of compression.
             translators: A bank fitted on its backbone for all ``connections``.
             backbone: Its backbone's name in the catalogue.
             connections: ``"published"``, ``"truncation"``, ``"tail"``, ``"all"`` or a list.
@@ -98,6 +102,8 @@ class PruningSearch(base_component.BaseComponent):
             max_trials: Trials of every tuner but Hyperband.
             max_epochs: Epochs of a trial.
             tau: Weight of accuracy against compression.
+            cost: What compression saves, a name in ``compressor_lib.costs.COSTS``.
+            budgets: The most that the best network may have of any costs, by name.
             head_units: Widths of the head to choose from, 0 for none.
             tail_units: Widths of a tail to choose from.
             dropout: In the head.
@@ -121,6 +127,8 @@ class PruningSearch(base_component.BaseComponent):
                 max_trials=max_trials,
                 max_epochs=max_epochs,
                 tau=tau,
+                cost=cost,
+                budgets=json.dumps(dict(budgets or {}), sort_keys=True),
                 head_units=json.dumps(list(head_units)),
                 tail_units=json.dumps(list(tail_units)),
                 dropout=dropout,

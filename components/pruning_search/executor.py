@@ -19,6 +19,7 @@ from tfx.utils import path_utils
 from components.examples import picture_dataset, split_patterns
 from compressor_lib.bank import TranslatorBank, fingerprint
 from compressor_lib.connections import searched_connections
+from compressor_lib.costs import measure_costs
 from compressor_lib.export import TEACHER_FILE, keras_path, load_keras
 from compressor_lib.heads import CLASSIFIER, POOLING
 from compressor_lib.hypermodels import HyperCompressor
@@ -51,6 +52,7 @@ class Executor(base_executor.BaseExecutor):
         keras.utils.set_random_seed(seed)
         reference = load_keras(reference_dir)
         base = without_head(reference, POOLING, name=exec_properties["backbone"])
+        cost = exec_properties["cost"]
         hypermodel = HyperCompressor(
             max_parameters=reference.count_params(),
             num_classes=reference.get_layer(CLASSIFIER).units,
@@ -65,6 +67,9 @@ class Executor(base_executor.BaseExecutor):
             dropout=exec_properties["dropout"],
             learning_rates=(exec_properties["min_learning_rate"], exec_properties["max_learning_rate"]),
             loss="sparse_categorical_crossentropy",
+            cost=cost,
+            max_cost=measure_costs(reference, [cost])[cost],
+            budgets=json.loads(exec_properties["budgets"]),
         )
         train, validation = (
             picture_dataset(

@@ -16,7 +16,8 @@ from compressor_lib import search
 from compressor_lib.connections import parse_connection, searched_connections
 from compressor_lib.errors import CompressorError
 from compressor_lib.export import TEACHER_FILE, load_keras
-from compressor_lib.heads import POOLING
+from compressor_lib.flops import multiply_adds
+from compressor_lib.heads import POOLING, attach_head
 from compressor_lib.pretraining import fit_translators
 from compressor_lib.surgery import create_submodel, without_head
 
@@ -94,7 +95,9 @@ def test_the_report_has_a_row_for_every_trial_the_best_first(report, reference):
     assert scores == sorted(scores, reverse=True)
     total = reference.classifier.count_params()
     for row in report:
+        assert row["cost"] == row["parameters"]
         assert row["compression"] == pytest.approx(1 - row["parameters"] / total)
+        assert row["within_budget"]
         assert 0 < row["compression"] < 1
         assert row["score"] == pytest.approx(0.6 * row["accuracy"] + 0.4 * row["compression"])
         assert row["seconds"] > 0
@@ -167,6 +170,34 @@ def test_a_search_that_was_cut_short_goes_on(tmp_path, examples, reference, bank
     assert sorted(row["trial_id"] for row in report) == sorted(ended)
 
 
+def test_the_winner_is_within_budget_and_weighed_by_the_cost_wanted(tmp_path, examples, reference, bank):
+    # Of these, one alone keeps the budget, and on noise the larger one may well score better.
+    connections = ["block_2_add->tail"]
+    (small, _), (large, _) = (
+        (attach_head(create_submodel(reference.base, connections[0], tail_units=units), 3).count_params(), units)
+        for units in (4, 64)
+    )
+    budget = (small + large) // 2
+    how = {"connections": connections, "tail_units": [64, 4], "max_trials": 4, "max_epochs": 1}
+    outputs = do(tmp_path, examples, reference, bank, **how, cost="flops", budgets={"parameters": budget})
+    report = json.loads((outputs["tuner_results"] / REPORT_FILE).read_text())
+    assert {row["parameters"]: row["within_budget"] for row in report} == {small: True, large: False}
+    assert report[0]["parameters"] == small
+    total = multiply_adds(reference.classifier)
+    assert [row["compression"] for row in report] == [pytest.approx(1 - row["cost"] / total) for row in report]
+    assert min(row["cost"] for row in report) == report[0]["cost"] < total / 2
+    model = load_keras(outputs["model"] / "Format-Serving")
+    assert model.count_params() == small
+    stored = json.loads((outputs["best_hyperparameters"] / "best_hyperparameters.txt").read_text())
+    assert kt.HyperParameters.from_config(stored).values == report[0]["hyperparameters"]
+
+
+def test_a_budget_that_nothing_keeps_is_told_before_the_search(tmp_path, examples, reference, bank):
+    with pytest.raises(CompressorError, match="no connection keeps the budgets: the nearest, block_2_add->block_16"):
+        do(tmp_path, examples, reference, bank, connections=CONNECTIONS[:1], budgets={"parameters": 1000})
+    assert not (tmp_path / ".trials").exists()
+
+
 def test_trials_on_other_translators_are_not_taken_over(reference):
     properties = component().exec_properties
     keys = {_key(properties, reference.base, "examples", bank) for bank in ("bank", "other bank")}
@@ -199,12 +230,14 @@ def test_parameters_are_plain_enough_for_every_orchestrator():
 def test_the_component_hands_on_its_arguments():
     wired = component(
         connections=("53,151",), tuner="grid", max_trials=4, max_epochs=5, tau=0.5,
+        cost="latency", budgets={"parameters": 500_000, "latency": 8.5},
         head_units=(0, 8), tail_units=(64,), min_learning_rate=0.01, max_learning_rate=0.1, dropout=0.3, batch_size=7,
         seed=2, code_version="x",
     )  # fmt: skip
     assert wired.exec_properties == {
         "backbone": "MobileNetV2", "connections": '["53,151"]', "tuner": "grid", "max_trials": 4,
-        "max_epochs": 5, "tau": 0.5, "head_units": "[0, 8]", "tail_units": "[64]",
+        "max_epochs": 5, "tau": 0.5, "cost": "latency",
+        "budgets": '{"latency": 8.5, "parameters": 500000}', "head_units": "[0, 8]", "tail_units": "[64]",
         "min_learning_rate": 0.01, "max_learning_rate": 0.1, "dropout": 0.3, "batch_size": 7,
         "seed": 2, "code_version": "x",
     }  # fmt: skip

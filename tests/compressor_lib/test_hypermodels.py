@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from compressor_lib import costs
 from compressor_lib.bank import Translator, TranslatorBank
+from compressor_lib.connections import parse_connection
+from compressor_lib.costs import COSTS, counted_costs, measure_costs
 from compressor_lib.errors import CompressorError
 from compressor_lib.heads import attach_head
 from compressor_lib.hypermodels import (
+    PUBLISHED_HEAD_UNITS,
     HyperCompressedEfficientNetB5,
     HyperCompressedMobileNet,
     HyperCompressedMobileNetV2,
@@ -278,6 +282,130 @@ def test_the_history_tells_parameters_and_seconds(residual, train, validation, c
     assert history.history["seconds"][0] > 0
     names = {"loss", "accuracy", "acc_comp"}
     assert names | {f"val_{name}" for name in names} <= set(history.history)
+
+
+# Costs and budgets
+
+
+@pytest.mark.parametrize("cost", COSTS)
+def test_the_objective_weighs_the_cost_that_is_wanted(residual, train, validation, bank, cost):
+    compressor = hypermodel(residual, tau=0.25, translators=bank, cost=cost, max_cost=1e6)
+    model, history = fit(compressor, train, validation, epochs=2)
+    value, again = history.history[cost]
+    assert value == again
+    if cost in ("parameters", "flops"):
+        assert value == measure_costs(model, [cost])[cost]
+    elif cost == "bytes":
+        # Arrays that are alike, such as zeros before training, are stored once.
+        assert value == pytest.approx(measure_costs(model, [cost])[cost], rel=0.1)
+    else:
+        assert 0 < value < 100
+    assert compressor.compression(model) == 1 - value / 1e6
+    accuracy, score = (history.history[f"val_{name}"][-1] for name in ("accuracy", "acc_comp"))
+    assert score == pytest.approx(0.25 * accuracy + 0.75 * (1 - value / 1e6))
+    assert history.history["parameters"] == [model.count_params()] * 2
+
+
+def test_parameters_may_have_a_yardstick_of_their_own(residual):
+    compressor = hypermodel(residual, max_cost=6000)
+    model = compressor.build(fixed())
+    assert compressor.compression(model) == 1 - model.count_params() / 6000
+
+
+def test_a_network_over_a_budget_scores_one_lower(residual, bank, train, validation):
+    free = hypermodel(residual, translators=bank)
+    parameters = free.build(fixed()).count_params()
+    scores = []
+    for limit in (parameters, parameters - 1):
+        # A width that is no connection's narrowest, so that nothing is left out beforehand.
+        compressor = hypermodel(residual, translators=bank, head_units=[0, 4], budgets={"parameters": limit})
+        hp = fixed()
+        hp.Fixed("top_fc1_units", 4)
+        keras.utils.set_random_seed(7)
+        _, history = fit(compressor, train, validation, hp=hp, shuffle=False, epochs=1)
+        scores.append(history.history["val_acc_comp"][-1])
+    assert scores[1] == pytest.approx(scores[0] - 1, abs=0.05)
+
+
+def test_what_is_measured_is_measured_once_for_each_architecture(residual, bank, monkeypatch):
+    converted = []
+    monkeypatch.setattr(costs, "to_tflite", lambda model: converted.append(model.name) or bytes(7))
+    compressor = hypermodel(
+        residual,
+        translators=bank,
+        connections=["add_1->last", "stem_relu->last", "add_1->tail"],
+        head_units=[0, 4],
+        tail_units=[5, 6],
+        budgets={"bytes": 10},
+    )
+    for times in (1, 2):
+        for connection, *widths in (
+            ("add_1->last", 0),
+            ("add_1->last", 4),
+            ("stem_relu->last", 0),
+            ("add_1->tail", 0, 5),
+            ("add_1->tail", 0, 6),
+        ):
+            hp = fixed(connection, lr=0.01 * times)
+            for name, width in zip(("top_fc1_units", "tail_units"), widths, strict=False):
+                hp.Fixed(name, width)
+            model = compressor.build(hp)
+            assert compressor.costs(model) == {"parameters": model.count_params(), "bytes": 7}
+        assert len(converted) == 5
+
+
+@pytest.mark.parametrize("cost", ["parameters", "flops"])
+def test_connections_over_a_budget_in_their_narrowest_form_are_not_offered(residual, cost):
+    cuts = [parse_connection(text, residual) for text in [*CUTS, "add_1->tail"]]
+    narrowest = {
+        str(cut): min(
+            counted_costs(residual, cut, 3, tail_units=4, head_units=units)[cost] for units in PUBLISHED_HEAD_UNITS
+        )
+        for cut in cuts
+    }
+    limit = sorted(narrowest.values())[1]
+    compressor = hypermodel(residual, connections=cuts, tail_units=[9, 4], budgets={cost: limit})
+    offered = {str(connection) for connection in compressor.connections}
+    assert offered == {cut for cut, value in narrowest.items() if value <= limit}
+    assert len(offered) == 2
+    hp = kt.HyperParameters()
+    compressor.build(hp)
+    assert set(hp.space[0].values) == offered
+
+
+def test_the_narrowest_head_is_not_always_the_one_without_a_layer(residual):
+    # 8 channels to 3 classes: 27 parameters at once, 9 + 6 through a single unit.
+    without, through = (
+        counted_costs(residual, parse_connection(CUTS[0], residual), 3, head_units=units)["parameters"]
+        for units in (0, 1)
+    )
+    assert through < without
+    compressor = hypermodel(residual, connections=CUTS[:1], head_units=[0, 1], budgets={"parameters": through})
+    assert [str(connection) for connection in compressor.connections] == CUTS[:1]
+
+
+def test_budgets_that_no_connection_keeps_are_told(residual):
+    compressor = hypermodel(residual, budgets={"parameters": 100, "latency": 1e-9})
+    message = r"no connection keeps the budgets: the nearest, stem_relu->last, has 413 parameters \(budget: 100\) in"
+    with pytest.raises(CompressorError, match=message):
+        compressor.build(kt.HyperParameters())
+
+
+def test_a_subclass_with_a_head_of_its_own_ranks_by_the_same_objective(residual, bank):
+    class OwnHead(WithBuild):
+        def build(self, hp):
+            model = self.head(self.create_backbone(hp))
+            model.compile("sgd", SPARSE, metrics=["accuracy", self.objective(model)])
+            return model
+
+        def head(self, backbone):
+            x = layers.GlobalAveragePooling2D()(backbone.output)
+            return keras.Model(backbone.inputs, layers.Dense(3, activation="softmax")(x))
+
+    compressor = hypermodel(residual, OwnHead, translators=bank, cost="flops", max_cost=1e6, budgets={"bytes": 1})
+    metric = compressor.objective(compressor.build(fixed()))
+    assert metric.penalty == 1
+    assert metric.compression_rate == 1 - compressor.costs(compressor.build(fixed()))["flops"] / 1e6
 
 
 # The cached way and the plain way
@@ -654,6 +782,10 @@ def test_the_model_is_an_ordinary_one_afterwards(residual, bank, train, validati
         ({"tau": float("nan")}, "tau is a weight"),
         ({"num_classes": 1}, "at least 2 classes apart, not 1"),
         ({"max_parameters": 0}, "max_parameters is a count of parameters, not 0"),
+        ({"cost": "flop"}, "unknown cost 'flop'. Did you mean 'flops'"),
+        ({"cost": "latency"}, "the cost latency needs max_cost, the ms of the uncompressed classifier"),
+        ({"cost": "bytes", "max_cost": 0}, "max_cost is a number of bytes above 0, not 0"),
+        ({"budgets": {"bytes": -1}}, "the budget of bytes is -1"),
     ],
 )
 def test_arguments_out_of_range_are_refused(changed, message):

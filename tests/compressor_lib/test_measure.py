@@ -34,6 +34,11 @@ def test_a_far_larger_network_takes_longer(tmp_path):
     assert 0 < milliseconds["small"] < milliseconds["large"] < 1000
 
 
+def test_a_files_content_will_do():
+    content = to_tflite(network(2))
+    assert 0 < latency_ms({"content": content}, repeats=1)["content"] < 1000
+
+
 def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         latency_ms({"none": tmp_path / "none.tflite"})

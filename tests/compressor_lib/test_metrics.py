@@ -55,16 +55,22 @@ def test_fit_logs_it_under_its_name():
 
 
 def test_serialisation_round_trip():
-    metric = AccuracyCompression(compression_rate=0.25, tau=0.4, name="score")
+    metric = AccuracyCompression(compression_rate=0.25, tau=0.4, name="score", penalty=0.5)
     back = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
     assert type(back) is AccuracyCompression
-    assert (back.compression_rate, back.tau, back.name) == (0.25, 0.4, "score")
+    assert (back.compression_rate, back.tau, back.name, back.penalty) == (0.25, 0.4, "score", 0.5)
 
 
 def test_a_larger_network_is_punished():
     metric = AccuracyCompression(compression_rate=-0.5, tau=0.8)
     metric.update_state([0], [[1.0, 0.0]])
     assert float(metric.result()) == pytest.approx(0.8 - 0.1)
+
+
+def test_a_penalty_is_taken_off_whole():
+    metric = AccuracyCompression(compression_rate=0.5, tau=0.8, penalty=1.0)
+    metric.update_state([0], [[1.0, 0.0]])
+    assert float(metric.result()) == pytest.approx(0.8 + 0.1 - 1)
 
 
 @pytest.mark.parametrize("tau", [-0.1, 1.5, float("nan")])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import logging
 
@@ -9,9 +10,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from compressor_lib.costs import Budgets
 from compressor_lib.errors import CompressorError
+from compressor_lib.flops import multiply_adds
 from compressor_lib.hypermodels import HyperCompressor
-from compressor_lib.search import TUNERS, SearchOptions, run_search, trial_reports, write_report
+from compressor_lib.search import (
+    TUNERS,
+    SearchOptions,
+    run_search,
+    trial_reports,
+    trials_within_budget,
+    write_report,
+)
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -30,7 +40,7 @@ def data(labelled) -> tuple[tf.data.Dataset, tf.data.Dataset]:
     return make(labelled(48)).batch(16), make(labelled(24, seed=1)).batch(16)
 
 
-def hypermodel(base: keras.Model) -> HyperCompressor:
+def hypermodel(base: keras.Model, **changed) -> HyperCompressor:
     return HyperCompressor(
         3000,
         3,
@@ -40,6 +50,7 @@ def hypermodel(base: keras.Model) -> HyperCompressor:
         head_units=[0, 4],
         loss="sparse_categorical_crossentropy",
         learning_rates=(0.01, 0.1),
+        **changed,
     )
 
 
@@ -139,7 +150,8 @@ def test_what_a_report_says_is_so(searched, data):
     for report in reports:
         trial = tuner.oracle.trials[report.trial_id]
         model = tuner.load_model(trial)
-        assert report.parameters == model.count_params()
+        assert report.parameters == report.cost == model.count_params()
+        assert report.within_budget
         assert report.compression == pytest.approx(1 - model.count_params() / 3000)
         assert report.connection == trial.hyperparameters["translator"]
         assert report.hyperparameters == trial.hyperparameters.values
@@ -160,7 +172,9 @@ def test_the_report_is_written_as_json(searched, tmp_path):
         "trial_id",
         "connection",
         "parameters",
+        "cost",
         "compression",
+        "within_budget",
         "accuracy",
         "score",
         "seconds",
@@ -175,6 +189,52 @@ def test_the_reports_outlive_the_process(searched, residual, data):
     again = run_search(hypermodel(residual), *data, options, directory)
     now, then = trial_reports(again, hypermodel(residual)), trial_reports(tuner, compressor)
     assert {report.trial_id: report for report in now} == {report.trial_id: report for report in then}
+
+
+def under_budget(searched, budgets: dict[str, float]) -> tuple[kt.Tuner, HyperCompressor]:
+    """The searched trials as if there had been budgets, but without the lower scores."""
+    tuner, compressor, _ = searched
+    judged = copy.copy(compressor)
+    judged.budgets = Budgets(budgets)
+    again = copy.copy(tuner)
+    again.hypermodel = judged
+    return again, judged
+
+
+def test_the_best_is_the_best_within_budget(searched):
+    parameters = [report.parameters for report in trial_reports(*searched[:2])]
+    limit = min(parameters)
+    assert parameters[0] > limit, "the best trial must be one that the budget excludes"
+    tuner, compressor = under_budget(searched, {"parameters": limit})
+    reports = trial_reports(tuner, compressor)
+    within = [report for report in reports if report.within_budget]
+    assert [report.parameters for report in within] == [limit] * len(within)
+    assert reports[: len(within)] == within
+    assert [trial.trial_id for trial in trials_within_budget(tuner, compressor)] == [r.trial_id for r in within]
+    assert tuner.get_best_hyperparameters()[0].values == within[0].hyperparameters
+    assert [model.count_params() for model in tuner.get_best_models(1)] == [limit]
+
+
+def test_without_a_network_within_budget_the_nearest_is_told(searched):
+    smallest = min(trial_reports(*searched[:2]), key=lambda report: report.parameters)
+    tuner, _ = under_budget(searched, {"parameters": 99})
+    message = (
+        f"nearest, {smallest.connection}, has {smallest.parameters:,} parameters \\(budget: 99\\); raise the budget"
+    )
+    with pytest.raises(CompressorError, match=message):
+        tuner.get_best_models(1)
+
+
+def test_a_search_for_another_cost_and_within_budgets(residual, data, tmp_path):
+    budgets = {"parameters": 10**6, "latency": 10**6}
+    compressor = hypermodel(residual, cost="flops", max_cost=10**6, budgets=budgets)
+    tuner = run_search(compressor, *data, SearchOptions("random", 1, 1), tmp_path)
+    (report,) = trial_reports(tuner, compressor)
+    model = tuner.get_best_models(1)[0]
+    assert report.cost == multiply_adds(model)
+    assert report.compression == 1 - report.cost / 10**6
+    assert report.parameters == model.count_params()
+    assert report.within_budget
 
 
 def test_the_search_says_what_it_finds(residual, data, tmp_path, caplog):
@@ -204,6 +264,18 @@ def test_a_trial_that_fails_is_told_and_the_search_goes_on(residual, data, tmp_p
     assert "out of luck" in caplog.records[0].message
     assert len(tuner.oracle.trials) == 2
     assert len(trial_reports(tuner, compressor)) == 1
+
+
+def test_a_search_in_which_every_trial_failed_is_told(residual, data, tmp_path):
+    class Failing(HyperCompressor):
+        def fit(self, *args, **kwargs):
+            raise kt.errors.FailedTrialError("out of luck")
+
+    compressor = hypermodel(residual)
+    compressor.__class__ = Failing
+    tuner = run_search(compressor, *data, SearchOptions("random", 1, 1), tmp_path)
+    with pytest.raises(CompressorError, match="no trial was completed"):
+        tuner.get_best_models(1)
 
 
 @pytest.mark.parametrize(

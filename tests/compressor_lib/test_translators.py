@@ -59,6 +59,7 @@ def test_no_pool_where_none_is_needed():
     assert not spec.pools
     assert [layer.name for layer in spec.layers()] == ["translator_conv"]
     assert spec.parameters == 97 * 320
+    assert spec.multiply_adds == 7 * 7 * 96 * 320
 
 
 @pytest.mark.parametrize("ceiling", [6.0, math.inf])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from compressor_lib.costs import COSTS
 from compressor_lib.errors import CompressorError
 from pipelines.config import Retraining, Training, load_config
 
@@ -91,6 +92,9 @@ def test_paths_are_read_from_the_current_directory(write, tmp_path, monkeypatch)
         ("translators.held_out=1", "translators.held_out is 1: it must be below 1."),
         ("search.tau=1.5", "search.tau is 1.5: it must be at most 1."),
         ("search.tau=.nan", "search.tau is nan: it must be a finite number."),
+        ("max_latency_ms=8", "max_latency_ms is no field. Did you mean search.objective.max_latency_ms?"),
+        ("search.objective.cost=flop", "Did you mean 'flops'?"),
+        ("search.objective.max_flops=0", "search.objective.max_flops is 0: it must be more than 0."),
         ("search.tuner=hyperbnd", "Did you mean 'hyperband'?"),
         ("search.connections=everything", "search.connections is 'everything': choose published"),
         ("search.connections=[53, 151]", "search.connections is [53, 151]: choose published"),
@@ -162,6 +166,20 @@ def test_overrides_are_yaml_and_the_last_one_counts(write):
     assert config.search.head_units == [0, 64]
     assert config.search.tau == 0.3
     assert config.reference.learning_rate == 1e-3
+
+
+def test_budgets_are_the_limits_that_are_set(write):
+    assert load_config(write(SMALLEST)).search.objective.budgets == {}
+    overrides = [f"search.objective.max_{name}={value}" for name, value in
+                 {"parameters": 500_000, "flops": 10**8, "bytes": 2_000_000, "latency_ms": 8.5}.items()]  # fmt: skip
+    budgets = load_config(write(SMALLEST), overrides).search.objective.budgets
+    assert budgets == {"parameters": 500_000, "flops": 10**8, "bytes": 2_000_000, "latency": 8.5}
+    assert budgets.keys() == COSTS.keys()
+
+
+def test_the_costs_are_the_librarys(write):
+    for cost in COSTS:
+        assert load_config(write(SMALLEST), [f"search.objective.cost={cost}"]).search.objective.cost == cost
 
 
 def test_remote_paths_are_left_alone(write):

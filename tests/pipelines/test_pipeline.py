@@ -129,6 +129,7 @@ def test_sections_reach_their_nodes(create):
         "seed=7", "translators.held_out=0.25", "translators.ridge=0.5",
         "search.tuner=grid", "search.connections=['53,151']", "search.head_units=[0, 4]",
         "search.tau=0.6", "search.max_trials=3", "search.max_epochs=2",
+        "search.objective={cost: latency, max_parameters: 500_000, max_latency_ms: 8}",
         "search.min_learning_rate=0.01", "search.max_learning_rate=0.02",
         "reference.epochs=3", "retrain.epochs=4", "retrain.batch_size=9",
     )  # fmt: skip
@@ -153,6 +154,8 @@ def test_sections_reach_their_nodes(create):
     assert (search["min_learning_rate"], search["max_learning_rate"]) == (0.01, 0.02)
     assert (search["tau"], search["head_units"], search["dropout"]) == (0.6, "[0, 4]", 0.3)
     assert (search["seed"], search["batch_size"]) == (7, 9)
+    assert search["cost"] == "latency"
+    assert json.loads(search["budgets"]) == {"parameters": 500_000, "latency": 8}
 
 
 def test_without_widths_to_search_the_heads_own_is_taken(create):

@@ -1,0 +1,162 @@
+"""Costs: what a classifier's user pays for, and how much of it may be paid."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import keras
+
+from compressor_lib.connections import Connection
+from compressor_lib.errors import CompressorError, unknown
+from compressor_lib.flops import layer_multiply_adds, multiply_adds
+from compressor_lib.graph import LayerGraph
+from compressor_lib.measure import count_parameters, latency_ms
+from compressor_lib.surgery import kept_layers
+from compressor_lib.tflite import to_tflite
+from compressor_lib.translators import TAIL_UNITS, TranslatorSpec
+
+
+class _Classifier:
+    """A classifier with its TFLite twin, which several costs are taken from."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self.model = model
+
+    @functools.cached_property
+    def tflite(self) -> bytes:
+        return to_tflite(self.model)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One of the costs.
+
+    Attributes:
+        unit: What it is counted in.
+        of: Takes it of a classifier.
+    """
+
+    unit: str
+    of: Callable[[_Classifier], float]
+
+
+COSTS: dict[str, Cost] = {
+    "parameters": Cost("parameters", lambda classifier: count_parameters(classifier.model)),
+    "flops": Cost("multiply-adds", lambda classifier: multiply_adds(classifier.model)),
+    "bytes": Cost("bytes", lambda classifier: len(classifier.tflite)),
+    "latency": Cost("ms", lambda classifier: latency_ms({"": classifier.tflite})[""]),
+}
+"""The costs by their names in the configuration.
+
+``parameters`` and ``flops`` (multiply-adds for one picture, see :mod:`compressor_lib.flops`) are counted;
+``bytes`` (of the float32 TFLite file) and ``latency`` (median milliseconds of that file for one picture on one
+thread) are measured, which takes a conversion.
+"""
+
+
+def measure_costs(model: keras.Model, names: Iterable[str]) -> dict[str, float]:
+    """Takes the named costs of a classifier.
+
+    Args:
+        model: Functional, float32 ``[N, size, size, 3]`` to probabilities.
+        names: Names in ``COSTS``.
+
+    Raises:
+        CompressorError: If there is no cost of a name.
+    """
+    classifier = _Classifier(model)
+    return {name: find_cost(name).of(classifier) for name in names}
+
+
+def find_cost(name: str) -> Cost:
+    """The cost of that name.
+
+    Raises:
+        CompressorError: If there is none.
+    """
+    if name not in COSTS:
+        raise unknown("cost", name, COSTS)
+    return COSTS[name]
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """Limits that a network must not exceed.
+
+    Attributes:
+        limits: The largest cost allowed, by name in ``COSTS``.
+
+    Example:
+        >>> Budgets({"parameters": 500_000, "latency": 8}).within({"parameters": 400_000, "latency": 9.1})
+        False
+    """
+
+    limits: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        """Refuses an unknown cost and a limit that nothing can keep."""
+        for name, limit in self.limits.items():
+            cost = find_cost(name)
+            if not limit > 0:
+                raise CompressorError(f"the budget of {name} is {limit}: give a number of {cost.unit} above 0")
+
+    def excess(self, costs: Mapping[str, float]) -> float:
+        """The largest share of a limit that is used up, of those whose cost is given; above 1 a limit is exceeded."""
+        return max((costs[name] / limit for name, limit in self.limits.items() if name in costs), default=0.0)
+
+    def within(self, costs: Mapping[str, float]) -> bool:
+        """Whether no limit is exceeded, of those whose cost is given."""
+        return self.excess(costs) <= 1
+
+    def exceeded(self, costs: Mapping[str, float]) -> str:
+        """Tells in words which limits are exceeded, and by what."""
+        return " and ".join(
+            f"{_shown(costs[name])} {COSTS[name].unit} (budget: {_shown(limit)})"
+            for name, limit in self.limits.items()
+            if name in costs and costs[name] > limit
+        )
+
+
+def counted_costs(
+    base: keras.Model,
+    connection: Connection,
+    num_classes: int,
+    *,
+    tail_units: int = TAIL_UNITS,
+    head_units: int = 0,
+) -> dict[str, float]:
+    """The costs that can be told without building anything, of the classifier that a connection leaves.
+
+    Args:
+        base: The backbone, without its head.
+        connection: One that can be made.
+        num_classes: How many classes the classifier tells apart.
+        tail_units: Channels of the tail, where the connection is one.
+        head_units: Width of the head's linear layer; 0 for none.
+
+    Returns:
+        ``parameters`` and ``flops``.
+    """
+    before, behind = kept_layers(LayerGraph.of(base), connection)
+    kept = [layer for layer in base.layers if layer.name in before | behind]
+    parameters = sum(layer.count_params() for layer in kept)
+    flops = sum(layer_multiply_adds(layer) for layer in kept)
+    if connection.is_truncation:
+        channels = base.get_layer(connection.a).output.shape[-1]
+    else:
+        translator = TranslatorSpec.of(base, connection, tail_units)
+        parameters += translator.parameters
+        flops += translator.multiply_adds
+        channels = tail_units if connection.is_tail else base.output.shape[-1]
+    widths = [channels, head_units, num_classes] if head_units else [channels, num_classes]
+    for inputs, outputs in itertools.pairwise(widths):
+        parameters += (inputs + 1) * outputs
+        flops += inputs * outputs
+    return {"parameters": parameters, "flops": flops}
+
+
+def _shown(value: float) -> str:
+    return f"{round(value, 3):,.12g}"
