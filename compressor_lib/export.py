@@ -1,19 +1,22 @@
-"""Writes a classifier as it is deployed: SavedModel, Keras file and TFLite twin in one folder."""
+"""Writes a classifier as it is deployed: SavedModel, Keras file and TFLite twins in one folder."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from compressor_lib.errors import CompressorError
+from compressor_lib.measure import count_parameters
 from compressor_lib.pictures import CHANNELS, decode_picture, encode_picture
-from compressor_lib.tflite import tflite_predict, to_tflite
+from compressor_lib.tflite import Precision, tflite_predict, to_tflite
 
 EXTRA = "assets.extra"
 """A SavedModel's own folder for files that travel with it."""
@@ -21,12 +24,25 @@ KERAS_FILE = "model.keras"
 TEACHER_FILE = "teacher.keras"
 TFLITE_FILE = "model.tflite"
 CLASSES_FILE = "classes.txt"
+FIGURES_FILE = "figures.json"
 
 IMAGE_FEATURE = "image"
 """The feature of a `tf.train.Example` that holds the encoded picture."""
 
 TOLERANCE = 1e-3
-"""How far a probability of the TFLite twin may be from the SavedModel's."""
+"""How far a probability of the float32 TFLite twin may be from the SavedModel's."""
+
+LEAST_KEPT = 0.75
+"""What a narrower twin must keep of the SavedModel's highest probabilities.
+
+Rounding moves probabilities, now and then by much, so a narrower twin is judged by the classes it
+names: their probabilities by the SavedModel, against the highest ones, each summed over the
+pictures. To name the other of two classes that are equally likely costs nothing, so an untrained
+model passes; a twin that does not see its pictures fails. How good it is, only a test split tells.
+"""
+
+COMPARED = 16
+"""Most calibration pictures on which twins are compared with the SavedModel."""
 
 
 def keras_path(directory: str | Path, name: str = KERAS_FILE) -> Path:
@@ -34,9 +50,16 @@ def keras_path(directory: str | Path, name: str = KERAS_FILE) -> Path:
     return Path(directory) / EXTRA / name
 
 
-def tflite_path(directory: str | Path) -> Path:
-    """Returns where an exported folder keeps its TFLite twin."""
-    return Path(directory) / EXTRA / TFLITE_FILE
+def tflite_path(directory: str | Path, precision: Precision = "float32") -> Path:
+    """Returns where an exported folder keeps its TFLite twin of a precision."""
+    file = TFLITE_FILE if precision == "float32" else f"model_{precision}.tflite"
+    return Path(directory) / EXTRA / file
+
+
+def tflite_paths(directory: str | Path) -> dict[str, Path]:
+    """Returns the TFLite twins that an exported folder holds, by precision, float32 first."""
+    paths = {precision: tflite_path(directory, precision) for precision in get_args(Precision)}
+    return {precision: path for precision, path in paths.items() if path.is_file()}
 
 
 def classes_path(directory: str | Path) -> Path:
@@ -52,6 +75,16 @@ def read_classes(directory: str | Path) -> list[str]:
     """
     path = _existing(classes_path(directory))
     return path.read_text(encoding="utf-8").splitlines()
+
+
+def read_parameters(directory: str | Path) -> int:
+    """Reads how many parameters the model of an exported folder has, without loading it.
+
+    Raises:
+        CompressorError: if the folder does not tell.
+    """
+    path = _existing(Path(directory) / EXTRA / FIGURES_FILE)
+    return int(json.loads(path.read_text(encoding="utf-8"))["parameters"])
 
 
 def load_keras(directory: str | Path, name: str = KERAS_FILE) -> keras.Model:
@@ -81,7 +114,8 @@ def export_classifier(
     class_names: Sequence[str],
     directory: str | Path,
     *,
-    pictures: np.ndarray | None = None,
+    formats: Sequence[Precision] = ("float32",),
+    calibration: np.ndarray | None = None,
 ) -> None:
     """Writes a classifier so that TensorFlow alone can serve it.
 
@@ -93,19 +127,24 @@ def export_classifier(
     - `serving_tf_example` takes `examples`, `string [N]`: serialised `tf.train.Example`s whose
       feature `image` holds such a file; further features are ignored.
 
-    In `assets.extra/` beside it: `model.keras`, `model.tflite` (`float32 [1, S, S, 3]`, 0..255, to
-    `float32 [1, C]`) and `classes.txt`. The folder appears at once when all is written.
+    In `assets.extra/` beside it: `model.keras`, `classes.txt`, `figures.json` (the number of
+    parameters) and the TFLite twins, as `to_tflite` makes them: `model.tflite` in float32, always,
+    and on request `model_float16.tflite` and `model_int8.tflite`. The folder appears at once when
+    all is written.
 
     Args:
         model: classifier from `float32` pictures `[N, S, S, 3]`, 0..255, to probabilities `[N, C]`.
         class_names: the `C` names, in the order of the probabilities.
         directory: a folder that does not exist yet or is empty.
-        pictures: `uint8 [K, S, S, 3]` on which the TFLite twin is compared with the SavedModel's
-            function; fixed noise by default.
+        formats: precisions of the TFLite twins; float32 is written whether it is named or not.
+        calibration: `uint8 [K, S, S, 3]`, which int8 needs: some of the training pictures. The
+            twins are compared with the SavedModel's function on the first few; without them, on
+            fixed noise.
 
     Raises:
-        CompressorError: if the folder has content, the names do not fit the model, or the TFLite
-            twin answers differently by more than `TOLERANCE`.
+        CompressorError: if the folder has content, the names do not fit the model, a format is
+            unknown or lacks its calibration, or a TFLite twin answers differently: in float32 by
+            more than `TOLERANCE`, in others so that less than `LEAST_KEPT` is kept.
 
     Example:
         >>> export_classifier(model, ["dress", "hat"], "serving/1")
@@ -116,14 +155,12 @@ def export_classifier(
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise CompressorError(f"{directory} is not an empty folder: choose another, or empty it.")
     _check_classes(class_names, model)
-    size = model.input_shape[1]
-    if pictures is None:
-        shape = (4, size, size, CHANNELS)
-        pictures = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-
     served = _serving(model, class_names)
-    tflite = to_tflite(model)
-    _compare(served, tflite, pictures)
+    twins = {
+        precision: to_tflite(model, precision=precision, calibration=calibration)
+        for precision in dict.fromkeys(("float32", *formats))
+    }
+    _compare(served, twins, _noise(model.input_shape[1]) if calibration is None else calibration[:COMPARED])
 
     directory.parent.mkdir(parents=True, exist_ok=True)
     draft = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
@@ -138,8 +175,11 @@ def export_classifier(
         )
         (draft / EXTRA).mkdir()
         model.save(keras_path(draft))
-        tflite_path(draft).write_bytes(tflite)
+        for precision, tflite in twins.items():
+            tflite_path(draft, precision).write_bytes(tflite)
         classes_path(draft).write_text("".join(f"{n}\n" for n in class_names), encoding="utf-8")
+        figures = {"parameters": count_parameters(model)}
+        (draft / EXTRA / FIGURES_FILE).write_text(json.dumps(figures) + "\n", encoding="utf-8")
         draft.replace(directory)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -175,14 +215,37 @@ def _serving(model: keras.Model, class_names: Sequence[str]) -> tf.Module:
     return served
 
 
-def _compare(served: tf.Module, tflite: bytes, pictures: np.ndarray) -> None:
+def _noise(size: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (4, size, size, CHANNELS), dtype=np.uint8)
+
+
+def _compare(served: tf.Module, twins: Mapping[Precision, bytes], pictures: np.ndarray) -> None:
     encoded = tf.stack([encode_picture(picture) for picture in pictures])
     expected = served.from_bytes(encoded)["probabilities"].numpy()
-    difference = float(np.abs(tflite_predict(tflite, pictures) - expected).max())
+    for precision, tflite in twins.items():
+        answers = tflite_predict(tflite, pictures)
+        if precision == "float32":
+            _check_probabilities(answers, expected)
+        else:
+            _check_answers(answers, expected, precision)
+
+
+def _check_probabilities(answers: np.ndarray, expected: np.ndarray) -> None:
+    difference = float(np.abs(answers - expected).max())
     if not difference <= TOLERANCE:
         raise CompressorError(
             f"the TFLite twin's probabilities are up to {difference:.2g} away from the "
             f"SavedModel's (allowed: {TOLERANCE:g}): a layer does not convert faithfully."
+        )
+
+
+def _check_answers(answers: np.ndarray, expected: np.ndarray, precision: Precision) -> None:
+    named = np.take_along_axis(expected, answers.argmax(axis=-1)[:, None], axis=-1)
+    kept = float(named.sum() / expected.max(axis=-1).sum())
+    if not kept >= LEAST_KEPT:
+        raise CompressorError(
+            f"the classes that the {precision} TFLite twin names keep {kept:.0%} of the SavedModel's "
+            f"highest probabilities (at least: {LEAST_KEPT:.0%}): leave out this format."
         )
 
 

@@ -1,16 +1,17 @@
-"""How large and how fast a deployed model is."""
+"""How large, how fast and how good a deployed model is."""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from compressor_lib.tflite import tflite_interpreter
+from compressor_lib.tflite import tflite_interpreter, tflite_predict
 
 WARM_UP = 3
 
@@ -41,6 +42,29 @@ def latency_ms(tflite_models: Mapping[str, bytes | str | Path], repeats: int = 5
             interpreter.invoke()
             seconds[name].append(time.perf_counter() - start)
     return {name: 1000.0 * float(np.median(all_[WARM_UP:])) for name, all_ in seconds.items()}
+
+
+def tflite_accuracy(
+    tflite_models: Mapping[str, str | Path], batches: Iterable[tuple[np.ndarray, np.ndarray]]
+) -> dict[str, float]:
+    """Measures how many pictures TFLite models name rightly.
+
+    Args:
+        tflite_models: path of each model's file by name.
+        batches: pictures `[N, S, S, 3]`, 0..255, and their classes, `[N]`; gone through once, a
+            `tf.data.Dataset` for instance.
+
+    Returns:
+        Accuracy for each name, 0 to 1.
+    """
+    right = dict.fromkeys(tflite_models, 0)
+    total = 0
+    for pictures, labels in batches:
+        for name, path in tflite_models.items():
+            answers = tflite_predict(path, np.asarray(pictures), num_threads=os.cpu_count() or 1)
+            right[name] += int((answers.argmax(axis=-1) == np.asarray(labels)).sum())
+        total += len(labels)
+    return {name: count / total for name, count in right.items()}
 
 
 def _ready(tflite: bytes | str | Path) -> tf.lite.Interpreter:

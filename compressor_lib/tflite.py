@@ -1,4 +1,4 @@
-"""The TFLite twin of a classifier: conversion and answers."""
+"""The TFLite twins of a classifier: conversion and answers."""
 
 from __future__ import annotations
 
@@ -9,23 +9,45 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Literal, get_args
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from compressor_lib.errors import CompressorError
+
+Precision = Literal["float32", "float16", "int8"]
+"""What a twin's numbers are: float32; weights in float16; weights and activations in int8."""
+
 logger = logging.getLogger(__name__)
 
 
-def to_tflite(model: keras.Model) -> bytes:
-    """Converts a model to TFLite in float32.
+def to_tflite(model: keras.Model, *, precision: Precision = "float32", calibration: np.ndarray | None = None) -> bytes:
+    """Converts a model to TFLite.
+
+    The twin takes one picture of pixels, 0..255, `[1, S, S, 3]`, and gives probabilities `[1, C]`.
+
+    - float32: both in `float32`.
+    - float16: likewise; the weights are stored in half the bytes and widened to compute.
+    - int8: integers throughout, weights with a scale for each channel (Jacob et al. 2018,
+      https://arxiv.org/abs/1712.05877). The picture is `uint8`, pixels as they are; a probability
+      is `uint8`, in 1/256.
 
     Args:
         model: takes `float32 [N, S, S, 3]`.
+        precision: what the numbers are.
+        calibration: for int8: `[K, S, S, 3]`, 0..255, pictures like those to come, on which the
+            activations' ranges are measured; about 100 do.
 
     Returns:
-        The TFLite file's bytes; its input is `float32 [1, S, S, 3]`.
+        The TFLite file's bytes.
+
+    Raises:
+        CompressorError: if the precision is unknown, or is int8 and there is no calibration.
     """
+    if precision not in get_args(Precision):
+        raise CompressorError(f"precision {precision!r} is unknown: choose {', '.join(get_args(Precision))}.")
     call = tf.function(lambda pictures: model(pictures, training=False), autograph=False)
     spec = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="pictures")
     # The converter of TensorFlow 2.16 aborts on what Keras 3 tracks ("missing attribute 'value'",
@@ -34,7 +56,25 @@ def to_tflite(model: keras.Model) -> bytes:
     holder.weights = [weight.value for weight in model.weights]
     with quiet():
         converter = tf.lite.TFLiteConverter.from_concrete_functions([call.get_concrete_function(spec)], holder)
+        if precision == "float16":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.target_spec.supported_types = [tf.float16]
+        elif precision == "int8":
+            _quantise(converter, calibration)
         return converter.convert()
+
+
+def _quantise(converter: tf.lite.TFLiteConverter, calibration: np.ndarray | None) -> None:
+    """Asks for integers throughout; an operation that has no such form fails the conversion."""
+    if calibration is None or not len(calibration):
+        raise CompressorError("int8 needs pictures to calibrate on: give some of the training pictures.")
+    pictures = calibration.astype(np.float32)
+    # A black and a white pixel: the input's range is then all of 0..255, its scale 1.
+    pictures[0, 0, 0], pictures[0, 0, 1] = 0, 255
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([picture[None]] for picture in pictures)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.uint8
 
 
 def tflite_interpreter(tflite: bytes | str | Path, num_threads: int = 1) -> tf.lite.Interpreter:
@@ -51,25 +91,41 @@ def tflite_interpreter(tflite: bytes | str | Path, num_threads: int = 1) -> tf.l
     return interpreter
 
 
-def tflite_predict(tflite: bytes | str | Path, pictures: np.ndarray) -> np.ndarray:
-    """Answers with a TFLite model, one picture at a time.
+def tflite_predict(tflite: bytes | str | Path, pictures: np.ndarray, num_threads: int = 1) -> np.ndarray:
+    """Answers with a TFLite model of any precision, one picture at a time.
 
     Args:
         tflite: the file's bytes or its path.
         pictures: `[N, S, S, 3]`, `uint8` or float, 0..255; N at least 1.
+        num_threads: threads it may use.
 
     Returns:
         Probabilities, `float32 [N, C]`.
     """
-    interpreter = tflite_interpreter(tflite)
-    source = interpreter.get_input_details()[0]["index"]
-    target = interpreter.get_output_details()[0]["index"]
+    interpreter = tflite_interpreter(tflite, num_threads)
+    (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
     answers = []
     for picture in pictures:
-        interpreter.set_tensor(source, picture[None].astype(np.float32))
+        interpreter.set_tensor(source["index"], _stored(picture[None], source))
         interpreter.invoke()
-        answers.append(interpreter.get_tensor(target)[0])
+        answers.append(_real(interpreter.get_tensor(target["index"])[0], target))
     return np.stack(answers)
+
+
+def _stored(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
+    """Numbers as a tensor of these details holds them."""
+    scale, zero = tensor["quantization"]
+    if scale:  # 0 if the tensor is not quantised
+        limits = np.iinfo(tensor["dtype"])
+        values = np.clip(np.rint(values / scale) + zero, limits.min, limits.max)
+    return values.astype(tensor["dtype"])
+
+
+def _real(stored: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
+    """The numbers that a tensor of these details holds, in float32."""
+    scale, zero = tensor["quantization"]
+    values = stored.astype(np.float32)
+    return np.float32(scale) * (values - np.float32(zero)) if scale else values
 
 
 @contextmanager

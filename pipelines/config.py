@@ -299,6 +299,16 @@ class Search(Section):
         return self
 
 
+class Export(Section):
+    """How a model is written beside its SavedModel, which is what is pushed and always there."""
+
+    formats: list[Literal["float32", "float16", "int8"]] = Field(
+        default=["float32"],
+        description="TFLite formats of the compressed model. float32 is always written: the others are compared "
+        "with it. int8 is calibrated on training pictures.",
+    )
+
+
 class Gate(Section):
     """What a compressed model must reach on the test split to be pushed."""
 
@@ -337,6 +347,7 @@ class Config(Section):
     translators: Translators = Field(default_factory=Translators)
     search: Search = Field(default_factory=Search)
     retrain: Retraining = Field(default_factory=Retraining)
+    export: Export = Field(default_factory=Export)
     gate: Gate = Field(default_factory=Gate)
     push: Push = Field(default_factory=Push)
     beam_pipeline_args: list[str] = Field(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
@@ -29,6 +30,7 @@ logger = logging.getLogger("pipelines.modules")
 IMAGE = "image"
 LABEL = "label"
 HISTORY_FILE = "history.json"
+CALIBRATION_PICTURES = 100
 
 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:
@@ -59,6 +61,7 @@ def run_fn(fn_args: FnArgs) -> None:
 
     ``custom_config["role"]`` says which. The reference is built from ``backbone`` and ``head``. The compressed one
     is the base model, as the search left it, and the reference that came with it is its teacher.
+    ``custom_config["formats"]`` are the TFLite formats to export; int8 is calibrated on training pictures.
     """
     config = fn_args.custom_config
     keras.utils.set_random_seed(config["seed"])
@@ -85,10 +88,17 @@ def run_fn(fn_args: FnArgs) -> None:
         for files, shuffle_seed in ((fn_args.train_files, config["seed"]), (fn_args.eval_files, None))
     )
     history = train(model, train_dataset, eval_dataset, options, teacher=teacher)
-    export_classifier(model, classes, fn_args.serving_model_dir)
+    formats = config["formats"]
+    calibration = _first_pictures(train_dataset, CALIBRATION_PICTURES) if "int8" in formats else None
+    export_classifier(model, classes, fn_args.serving_model_dir, formats=formats, calibration=calibration)
     run_dir = Path(fn_args.model_run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     (run_dir / HISTORY_FILE).write_text(json.dumps(history))
+
+
+def _first_pictures(dataset: tf.data.Dataset, count: int) -> np.ndarray:
+    """The first pictures of a labelled dataset in batches, or all if it has fewer."""
+    return np.stack([picture for picture, _ in dataset.unbatch().take(count).as_numpy_iterator()])
 
 
 def _training_options(values: Mapping[str, Any]) -> TrainingOptions:

@@ -64,6 +64,7 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
             "backbone": _backbone(config),
             "head": config.head.model_dump(),
             "training": config.reference.model_dump(),
+            "formats": ["float32"],  # it is measured, not deployed; so other formats do not train it again
             "seed": config.seed,
             "code_version": code_version,
         },
@@ -105,6 +106,7 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
         custom_config={
             "role": "compressed",
             "training": config.retrain.model_dump(),
+            "formats": config.export.formats,
             "seed": config.seed,
             "code_version": code_version,
         },

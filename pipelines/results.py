@@ -1,4 +1,4 @@
-"""What a run came to: the compressed model beside its reference, and the gate's verdict."""
+"""What a run came to: the compressed model beside its reference, its formats, and the gate's verdict."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import Group
 from rich.table import Table
 
 from pipelines.lineage import NodeRun, latest_run
+from pipelines.measurements import measure
 
 if TYPE_CHECKING:
     from pipelines.config import Config
+
+MAX_LOSS = 0.015
+"""The table warns of a format that loses more accuracy than this against float32."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,28 @@ class ModelFigures:
 
 
 @dataclass(frozen=True)
+class FormatFigures:
+    """What is measured of one TFLite twin.
+
+    Attributes:
+        bytes: Size of the file.
+        milliseconds: Median time for one picture, on one thread.
+        accuracy: Share of the test split's pictures named rightly, 0 to 1.
+    """
+
+    bytes: int
+    milliseconds: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
 class Results:
     """What a run came to.
 
     Attributes:
         reference: The uncompressed model.
         compressed: The compressed one.
+        formats: The compressed one's TFLite twins, by precision, ``float32`` among them.
         blessed: Whether the Evaluator let it pass.
         pushed_path: Folder it was pushed to, None if it was not.
         reasons: Why it did not pass, a sentence each.
@@ -46,6 +67,7 @@ class Results:
 
     reference: ModelFigures
     compressed: ModelFigures
+    formats: dict[str, FormatFigures]
     blessed: bool
     pushed_path: str | None
     reasons: list[str]
@@ -54,7 +76,8 @@ class Results:
 def collect(config: Config) -> Results:
     """Reads what the newest run of a configuration came to.
 
-    Both models are timed here, in alternation, so that what else the machine does hits both.
+    Times, and what the Evaluator did not judge, are measured here, and kept in the output's
+    ``measured.json`` for the next run that comes to the same models.
 
     Args:
         config: The run's.
@@ -67,31 +90,41 @@ def collect(config: Config) -> Results:
     """
     from tfx.utils import path_utils
 
-    from compressor_lib.export import tflite_path
-    from compressor_lib.measure import latency_ms
+    from compressor_lib.export import read_parameters, tflite_path, tflite_paths
 
     run = latest_run(config.metadata_path, config.name)
     directories = {
         node: path_utils.serving_model_path(run[node].outputs["model"].uri) for node in ("reference", "retrain")
     }
     accuracies, blessed, reasons = _verdict(run["Evaluator"])
-    if run["Evaluator"].inputs.get("baseline_model") != run["reference"].outputs["model"]:
-        # The gate compared with another model, or with none, so the reference is still to be judged.
-        examples = run["Evaluator"].inputs["examples"].uri
-        accuracies["baseline"] = _test_accuracy(directories["reference"], examples)
-    milliseconds = latency_ms({node: tflite_path(folder) for node, folder in directories.items()})
-    figures = {
-        node: ModelFigures(
+    formats = tflite_paths(directories["retrain"])
+    # Where the gate compared with another model, or with none, the reference is still to be judged.
+    compared = run["Evaluator"].inputs.get("baseline_model") == run["reference"].outputs["model"]
+    measured = measure(
+        Path(config.output) / "measured.json",
+        {"reference": tflite_path(directories["reference"]), **formats},
+        judged=[*([] if compared else ["reference"]), *formats],
+        examples=run["Evaluator"].inputs["examples"].uri,
+        size=config.backbone.input_size,
+    )
+    if not compared:
+        accuracies["baseline"] = measured.accuracies["reference"]
+    reference, compressed = (
+        ModelFigures(
             accuracy=accuracies[role],
-            parameters=_parameters(directories[node]),
+            parameters=read_parameters(directories[node]),
             bytes=os.path.getsize(tflite_path(directories[node])),
-            milliseconds=milliseconds[node],
+            milliseconds=measured.milliseconds[name],
         )
-        for node, role in (("reference", "baseline"), ("retrain", "candidate"))
-    }
+        for node, role, name in (("reference", "baseline", "reference"), ("retrain", "candidate", "float32"))
+    )
     return Results(
-        reference=figures["reference"],
-        compressed=figures["retrain"],
+        reference=reference,
+        compressed=compressed,
+        formats={
+            name: FormatFigures(os.path.getsize(path), measured.milliseconds[name], measured.accuracies[name])
+            for name, path in formats.items()
+        },
         blessed=blessed,
         pushed_path=_pushed_path(run.get("Pusher")),
         reasons=reasons,
@@ -129,23 +162,6 @@ def _reason(failure: object) -> str:
     return f"accuracy is {value:.2%}; gate.min_accuracy asks for {threshold.value_threshold.lower_bound.value:.2%}"
 
 
-def _test_accuracy(directory: str, examples: str) -> float:
-    from components.examples import picture_dataset, split_patterns
-    from compressor_lib.export import load_keras
-
-    model = load_keras(directory)
-    size = model.input_shape[1]
-    dataset = picture_dataset(split_patterns(examples, "test"), size=size, batch_size=64)
-    return float(model.evaluate(dataset, return_dict=True, verbose=0)["accuracy"])
-
-
-def _parameters(directory: str) -> int:
-    from compressor_lib.export import load_keras
-    from compressor_lib.measure import count_parameters
-
-    return count_parameters(load_keras(directory))
-
-
 def _pushed_path(pusher: NodeRun | None) -> str | None:
     if pusher is None:
         return None
@@ -154,16 +170,19 @@ def _pushed_path(pusher: NodeRun | None) -> str | None:
     return destination if properties["pushed"].int_value and Path(destination).exists() else None
 
 
-def render_results(results: Results) -> Table:
-    """Sets both models side by side.
+def render_results(results: Results) -> Group:
+    """Sets both models side by side, and the compressed one's TFLite twins below.
 
     Args:
         results: What to show.
 
     Returns:
-        A table with a row for each figure.
+        Two tables: a row for each figure, a row for each format.
     """
-    before, after = results.reference, results.compressed
+    return Group(_models_table(results.reference, results.compressed), _formats_table(results.formats))
+
+
+def _models_table(before: ModelFigures, after: ModelFigures) -> Table:
     table = Table(title="Test split: reference and compressed")
     table.add_column("")
     for column in ("reference", "compressed", "change"):
@@ -183,4 +202,27 @@ def render_results(results: Results) -> Table:
         table.add_row(name, form.format(old), form.format(new), f"{new / old - 1:+.1%}")
     compression = 1 - after.parameters / before.parameters
     table.add_row("compression", "", f"{compression:.1%}", "", style="bold")
+    return table
+
+
+def _formats_table(formats: dict[str, FormatFigures]) -> Table:
+    table = Table(title="Test split: the compressed model in TFLite")
+    table.add_column("")
+    for column in ("bytes", "ms a picture", "accuracy", "against float32"):
+        table.add_column(column, justify="right")
+    lossy = []
+    for name, twin in formats.items():
+        change = twin.accuracy - formats["float32"].accuracy
+        if change < -MAX_LOSS:
+            lossy.append(name)
+        table.add_row(
+            name,
+            f"{twin.bytes:,}",
+            f"{twin.milliseconds:.2f}",
+            f"{twin.accuracy:.2%}",
+            f"{100 * change:+.2f} points",
+            style="yellow" if name in lossy else None,
+        )
+    if lossy:
+        table.caption = f"{' and '.join(lossy)} lost more than {100 * MAX_LOSS:g} points: deploy another format."
     return table

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ import tensorflow as tf
 from compressor_lib import export
 from compressor_lib.errors import CompressorError
 from compressor_lib.pictures import decode_picture
-from compressor_lib.tflite import tflite_predict, to_tflite
+from compressor_lib.tflite import tflite_interpreter, tflite_predict, to_tflite
 
 SIZE = 16
 NAMES = ["dress", "Hüte", "shoes & socks"]
@@ -136,14 +135,11 @@ def test_keras_file_and_classes_travel_along(model, exported):
 def test_nothing_but_the_folder_is_left_behind(exported):
     assert [path.name for path in exported.parent.iterdir()] == ["1"]
     inside = {path.name for path in (exported / export.EXTRA).iterdir()}
-    assert inside == {"model.keras", "model.tflite", "classes.txt"}
+    assert inside == {"model.keras", "model.tflite", "classes.txt", "figures.json"}
 
 
-def test_converting_prints_nothing_but_keeps_it_in_the_log(model, capfd, caplog):
-    with caplog.at_level(logging.DEBUG, "compressor_lib.tflite"):
-        tflite_predict(to_tflite(model), np.zeros((1, SIZE, SIZE, 3)))
-    assert capfd.readouterr() == ("", "")
-    assert any("Ignored output_format" in record.message for record in caplog.records)
+def test_the_number_of_parameters_is_told_without_the_model(model, exported):
+    assert export.read_parameters(exported) == model.count_params()
 
 
 def test_an_empty_folder_is_filled_and_a_full_one_refused(model, tmp_path):
@@ -153,11 +149,47 @@ def test_an_empty_folder_is_filled_and_a_full_one_refused(model, tmp_path):
         export.export_classifier(model, NAMES, str(tmp_path))
 
 
-def test_a_tflite_twin_that_differs_is_refused_and_nothing_written(model, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def calibration(encoded) -> np.ndarray:
+    return np.stack([decode_picture(picture, SIZE) for picture in encoded])
+
+
+def test_other_formats_are_written_beside_float32(model, calibration, expected, tmp_path):
+    export.export_classifier(model, NAMES, tmp_path, formats=["int8", "float16", "int8"], calibration=calibration)
+    paths = export.tflite_paths(tmp_path)
+    assert {precision: path.name for precision, path in paths.items()} == {
+        "float32": "model.tflite", "float16": "model_float16.tflite", "int8": "model_int8.tflite",
+    }  # fmt: skip
+    for precision, path in paths.items():
+        assert path == export.tflite_path(tmp_path, precision)
+        np.testing.assert_allclose(tflite_predict(path, calibration), expected, atol=0.05)
+    dtypes = [tflite_interpreter(path).get_input_details()[0]["dtype"] for path in paths.values()]
+    assert dtypes == [np.float32, np.float32, np.uint8]
+
+
+def test_a_folder_holds_the_formats_that_were_asked_for(exported):
+    assert list(export.tflite_paths(exported)) == ["float32"]
+
+
+def test_int8_of_a_model_that_knows_nothing_passes_on_noise(model, tmp_path):
+    fresh = keras.models.clone_model(model)
+    noise = np.random.default_rng(1).integers(0, 256, (4, SIZE, SIZE, 3), dtype=np.uint8)
+    export.export_classifier(fresh, NAMES, tmp_path, formats=["int8"], calibration=noise)
+
+
+@pytest.mark.parametrize(
+    ("precision", "message"),
+    [("float32", "does not convert faithfully"), ("float16", "leave out this format")],
+)
+def test_a_tflite_twin_that_differs_is_refused_and_nothing_written(
+    model, calibration, tmp_path, monkeypatch, precision, message
+):
     other = keras.models.clone_model(model)
-    monkeypatch.setattr(export, "to_tflite", lambda _: to_tflite(other))
-    with pytest.raises(CompressorError, match="does not convert faithfully"):
-        export.export_classifier(model, NAMES, tmp_path / "out")
+    other.set_weights([-weight if weight.ndim == 2 else weight for weight in model.get_weights()])
+    twins = {True: to_tflite(other), False: to_tflite(model)}
+    monkeypatch.setattr(export, "to_tflite", lambda *_, **options: twins[options["precision"] == precision])
+    with pytest.raises(CompressorError, match=message):
+        export.export_classifier(model, NAMES, tmp_path / "out", formats=["float16"], calibration=calibration)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -190,6 +222,8 @@ def test_missing_and_foreign_files_are_named(tmp_path):
         export.load_keras(tmp_path, "teacher.keras")
     with pytest.raises(CompressorError, match=r"classes\.txt is missing"):
         export.read_classes(tmp_path)
+    with pytest.raises(CompressorError, match=r"figures\.json is missing"):
+        export.read_parameters(tmp_path)
     (tmp_path / export.EXTRA).mkdir()
     export.keras_path(tmp_path).write_bytes(b"not a model")
     with pytest.raises(CompressorError, match="not a Keras model"):

@@ -6,15 +6,18 @@ import os
 import re
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from compressor_lib.backbones import BACKBONES
 from compressor_lib.connections import Connection
 from compressor_lib.errors import CompressorError
+from compressor_lib.heads import attach_head
 from compressor_lib.pictures import decode_picture
 from compressor_lib.pretraining import fit_translators
 from compressor_lib.surgery import create_submodel
+from compressor_lib.tflite import tflite_predict, to_tflite
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / os.environ.get("COMPRESSOR_TEST_DATA", "../shared/data")
@@ -85,3 +88,37 @@ def test_translators_fit_the_better_the_deeper_the_cut(photographs):
     bank.apply(submodel, connection)
     after = np.square(submodel.predict(few, verbose=0).mean((1, 2)) - wanted).mean()
     assert after < 0.3 * before
+
+
+def test_int8_keeps_the_accuracy_of_float():
+    def split(name: str, per_class: int) -> tuple[np.ndarray, np.ndarray]:
+        chosen = [
+            (file, label)
+            for label, kind in enumerate(sorted((DATA / "clothing" / name).iterdir()))
+            for file in sorted(kind.glob("*.jpg"))[:per_class]
+        ]
+        pictures = [decode_picture(file.read_bytes(), SIZE) for file, _ in chosen]
+        return np.stack(pictures), np.array([label for _, label in chosen])
+
+    keras.utils.set_random_seed(0)
+    train, labels = split("train", 60)
+    base = real(*WEIGHTS[0])
+    model = attach_head(base, 10, name="classifier", units=0, dropout=0.0)
+    features = base.predict(train.astype(np.float32), verbose=0).mean((1, 2))
+    head = keras.Sequential([keras.Input(features.shape[1:]), keras.layers.Dense(10, activation="softmax")])
+    head.compile(keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy")
+    head.fit(features, labels, batch_size=64, epochs=40, verbose=0)
+    model.get_layer("classifier").set_weights(head.get_weights())
+
+    test, wanted = split("test", 80)
+    calibration = train[:: len(train) // 100]
+    accuracies, sizes = {}, {}
+    for precision in ("float32", "float16", "int8"):
+        tflite = to_tflite(model, precision=precision, calibration=calibration)
+        accuracies[precision] = (tflite_predict(tflite, test).argmax(-1) == wanted).mean()
+        sizes[precision] = len(tflite)
+    assert accuracies["float32"] > 0.7
+    assert abs(accuracies["float16"] - accuracies["float32"]) < 0.005
+    assert accuracies["int8"] > accuracies["float32"] - 0.015
+    assert sizes["float16"] < 0.55 * sizes["float32"]
+    assert sizes["int8"] < 0.35 * sizes["float32"]

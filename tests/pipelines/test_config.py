@@ -3,13 +3,15 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
 from compressor_lib.costs import COSTS
 from compressor_lib.errors import CompressorError
-from pipelines.config import Retraining, Training, load_config
+from compressor_lib.tflite import Precision
+from pipelines.config import Export, Retraining, Training, load_config
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALLEST = {"name": "tiny", "data": {"source": "digits"}, "backbone": {"name": "MobileNetV2"}}
@@ -74,6 +76,7 @@ def test_paths_are_read_from_the_current_directory(write, tmp_path, monkeypatch)
         ("data={source: folder, path: no/such}", "which is not a folder"),
         ("data.path=.", "data.path is set, but the digits are embedded"),
         ("data.span=latest", "data.span is 'latest': it must hold {SPAN}"),
+        ("export.formats=[float32, int4]", "export.formats[1] is 'int4': it must be 'float32', 'float16' or 'int8'."),
         ("data.splits.eval=0", "data.splits.eval is 0: it must be more than 0."),
         ("data.max_bad_share=2", "data.max_bad_share is 2: it must be at most 1."),
         ("backbone.name=MobilNetV2", "Did you mean 'MobileNetV2'?"),
@@ -198,6 +201,11 @@ def test_training_sections_mirror_the_librarys_options():
     assert options.epochs == 3
     assert options.distillation is not None
     assert options.distillation.weight == 0.7
+
+
+def test_export_formats_are_the_librarys():
+    (choice,) = get_args(Export.model_fields["formats"].annotation)
+    assert choice == Precision
 
 
 def test_every_field_is_described():

@@ -17,6 +17,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from compressor_lib.errors import CompressorError
 from compressor_lib.export import TEACHER_FILE, keras_path, load_keras, read_classes
 from compressor_lib.pictures import decode_picture
+from pipelines import modules
 from pipelines.config import Head, Retraining, Training
 from pipelines.modules import HISTORY_FILE, preprocessing_fn, run_fn
 
@@ -92,7 +93,9 @@ def make_args(transform, tmp_path_factory):
     def make(custom_config: dict, base_model: Path | None = None) -> FnArgs:
         folder = tmp_path_factory.mktemp("trainer")
         # As TFX does: what is given to the component is turned into JSON and back.
-        custom_config = json.loads(json.dumps({"seed": 3, "code_version": "x", **custom_config}))
+        custom_config = json.loads(
+            json.dumps({"seed": 3, "code_version": "x", "formats": ["float32"], **custom_config})
+        )
         return FnArgs(
             train_files=[f"{data.parent}/*"],
             eval_files=[f"{data.parent}/*"],
@@ -144,9 +147,9 @@ def test_the_reference_is_built_trained_and_exported(reference):
     np.testing.assert_allclose(found["probabilities"], expected, atol=1e-4)
 
 
-def compressed(make_args, base_model: Path, weight: float) -> FnArgs:
+def compressed(make_args, base_model: Path, weight: float, **custom_config) -> FnArgs:
     training = Retraining(head_epochs=0, epochs=1, distillation={"weight": weight, "temperature": 2.0}, **TRAINING)
-    fn_args = make_args({"role": "compressed", "training": training.model_dump()}, base_model)
+    fn_args = make_args({"role": "compressed", "training": training.model_dump(), **custom_config}, base_model)
     run_fn(fn_args)
     return fn_args
 
@@ -188,6 +191,18 @@ def test_the_compressed_model_is_the_base_model_trained_under_its_teacher(make_a
     assert not np.array_equal(kernels[1], kernels[2])
     assert read_classes(taught.serving_model_dir) == CLASSES
     assert len(history(taught)["val_accuracy"]) == 1
+
+
+def test_formats_are_exported_and_int8_is_calibrated_on_training_pictures(make_args, found, monkeypatch):
+    given = {}
+    monkeypatch.setattr(modules, "export_classifier", lambda *_, **options: given.update(options))
+    compressed(make_args, found, weight=0.0, formats=["float32", "int8"])
+
+    assert given["formats"] == ["float32", "int8"]
+    calibration = given["calibration"]
+    assert (calibration.shape, calibration.dtype) == ((len(RAW), SIZE, SIZE, 3), np.uint8)
+    pictures = {decode_picture(raw, SIZE).numpy().tobytes() for raw in RAW}
+    assert {picture.tobytes() for picture in calibration} == pictures
 
 
 def test_the_seed_decides(make_args, found, alone):

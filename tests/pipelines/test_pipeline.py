@@ -131,7 +131,7 @@ def test_sections_reach_their_nodes(create):
         "search.tau=0.6", "search.max_trials=3", "search.max_epochs=2",
         "search.objective={cost: latency, max_parameters: 500_000, max_latency_ms: 8}",
         "search.min_learning_rate=0.01", "search.max_learning_rate=0.02",
-        "reference.epochs=3", "retrain.epochs=4", "retrain.batch_size=9",
+        "reference.epochs=3", "retrain.epochs=4", "retrain.batch_size=9", "export.formats=[int8]",
     )  # fmt: skip
 
     assert custom_config(nodes["Transform"])["size"] == 64
@@ -144,6 +144,8 @@ def test_sections_reach_their_nodes(create):
     assert (reference["seed"], reference["training"]["epochs"]) == (7, 3)
     retrain = custom_config(nodes["retrain"])
     assert retrain["role"] == "compressed"
+    # The reference is not deployed: other formats of the compressed model do not train it again.
+    assert (reference["formats"], retrain["formats"]) == (["float32"], ["int8"])
     assert (retrain["seed"], retrain["training"]["epochs"]) == (7, 4)
     assert retrain["training"]["distillation"] == {"weight": 0.5, "temperature": 2.0}
     pretrainer, search = (nodes[node].exec_properties for node in ("TranslatorPretrainer", "PruningSearch"))
