@@ -228,7 +228,7 @@ def test_operations_that_are_no_layers_are_carried_along(pixels, agree):
 
 def test_without_head_gives_the_network_in_front_of_it(residual, pixels, agree):
     classifier = attach_head(residual, 3, units=4, dropout=0.1)
-    backbone = without_head(classifier, "top_gap", name="backbone")
+    backbone = without_head(classifier, name="backbone")
     x = pixels(2, 16)
     assert names(backbone) == names(residual)
     agree(backbone(x), residual(x))
