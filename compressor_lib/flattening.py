@@ -70,7 +70,7 @@ class _Flat:
             if described["class_name"] == "InputLayer" and entry is not None:
                 output[name] = entry
             elif isinstance(layer, keras.Model):
-                output[name] = self.add(layer, *producers)
+                output[name] = self.add(layer, producers[0])
             elif layer is not None and _only_augments(layer):
                 (output[name],) = producers
             else:
