@@ -55,14 +55,14 @@ def test_augmentation_is_left_out_and_what_was_learnt_of_the_data_is_kept(pixels
             keras.Sequential([layers.RandomFlip(name="flip"), layers.RandomRotation(0.1)], name="augmentation"),
             normalisation,
             adapted,
-            layers.RandomCrop(10, 10, name="crop"),  # changes the size of the pictures that are served, too
+            layers.RandomCrop(10, 10, name="crop"),  # gives pictures of another size, so it is not left out
             layers.Conv2D(4, 3, name="conv"),
         ]
     )
     flat = flattened(model)
     assert names(flat)[1:] == ["normalisation", "adapted", "crop", "conv"]
     x = pixels(2, 12)
-    agree(flat(x), model(x, training=False))
+    agree(flat(x, training=False), model(x, training=False))
 
 
 def test_layers_are_renamed(residual, pixels, agree):

@@ -58,7 +58,7 @@ def test_a_file_becomes_a_flat_network_with_names_that_are_safe(save, pixels, ag
     ]  # fmt: skip
     assert last_feature_map(own) == "last"
     x = pixels(3, SIZE)
-    agree(own(x), model(x))
+    agree(own(x), model(x, training=False))
     assert without_head(own).layers[-1].name == "last"
 
 
@@ -67,7 +67,7 @@ def test_pixels_are_rescaled_where_the_model_does_not(save, pixels, agree):
     own = load_own_model(save(model), rescale=(1 / 127.5, -1.0))
     assert own.layers[1].name == "preprocess"
     x = pixels(3, SIZE)
-    agree(own(x), model(x / 127.5 - 1))
+    agree(own(x), model(x / 127.5 - 1, training=False))
 
 
 def test_a_model_of_any_size_is_given_one(save):
