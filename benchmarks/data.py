@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,8 +29,8 @@ class PictureSet:
     """
 
     name: str
-    files: dict[str, Sequence[str | bytes]]
-    labels: dict[str, Sequence[int]]
+    files: Mapping[str, Sequence[str | bytes]]
+    labels: Mapping[str, Sequence[int]]
     classes: int
     weights: Path | None
     is_encoded: bool

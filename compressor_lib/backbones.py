@@ -108,7 +108,7 @@ class Backbone:
 
     def connections(self, base: keras.Model) -> list[Connection]:
         """The published grid of connections of ``base``, a model made by :meth:`build`."""
-        from compressor_lib.connections import published_connections
+        from compressor_lib.families import published_connections
 
         return published_connections(base, self.cut_in_front_of, self.rejoin)
 

@@ -8,13 +8,12 @@ destination is the head itself, and which is trained on the task.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
 
-from compressor_lib.backbones import PREPROCESS, find_backbone
+from compressor_lib.backbones import PREPROCESS
 from compressor_lib.errors import CompressorError, unknown
 from compressor_lib.graph import LayerGraph
 
@@ -29,8 +28,8 @@ class Connection:
 
     Attributes:
         a: The last layer kept in front of the cut.
-        b: The first layer kept behind it; None where the head follows (truncation), ``"tail"`` where a narrow
-            tail stands between A and the head.
+        b: The first layer kept behind it, which stands for all that take the same tensor; None where the head
+            follows (truncation), ``"tail"`` where a narrow tail stands between A and the head.
     """
 
     a: str
@@ -99,20 +98,14 @@ def check_connection(connection: Connection, graph: LayerGraph) -> None:
     """Refuses a connection that would leave a part of the network without its input.
 
     Raises:
-        CompressorError: If A or B has a path around it, if B takes several tensors, or if B does not
-            lie behind A.
+        CompressorError: If A, or the tensor that B receives, has a path around it, if B receives several tensors,
+            or if B does not lie behind A.
     """
     b = connection.b if connection.rejoins else None
     for name in filter(None, (connection.a, b)):
         if name not in graph.producers:
             raise unknown("layer", name, graph.producers)
-        edge = graph.bypass(name)
-        if edge is not None:
-            raise CompressorError(
-                f"connection {connection} would leave a skip branch dangling: "
-                f"{edge[0]!r} feeds {edge[1]!r} around {name!r}; "
-                "choose a layer that every path goes through"
-            )
+    _check_no_bypass(connection, connection.a, graph)
     if b is None:
         return
     if len(graph.producers[b]) != 1:
@@ -120,73 +113,20 @@ def check_connection(connection: Connection, graph: LayerGraph) -> None:
             f"connection {connection} cannot be made: {b!r} takes "
             f"{len(graph.producers[b])} tensors, a translator gives one"
         )
-    if graph.order[connection.a] >= graph.order[b]:
+    (rejoined,) = graph.producers[b]
+    if graph.order[connection.a] > graph.order[rejoined]:
         raise CompressorError(f"connection {connection} runs backwards: {b!r} does not lie behind {connection.a!r}")
+    _check_no_bypass(connection, rejoined, graph)
 
 
-def published_connections(base: keras.Model, cut_in_front_of: str, rejoin: Sequence[str]) -> list[Connection]:
-    """The grid of the published method: every A with every B behind it.
-
-    Args:
-        base: The backbone, functional, without its head.
-        cut_in_front_of: Regular expression; A is what feeds a layer whose whole name matches.
-        rejoin: Names of the layers B.
-
-    Returns:
-        The connections, by A then B. A directly in front of B deletes nothing and is left out.
-    """
-    graph = LayerGraph.of(base)
-    grid = []
-    for layer, inputs in graph.producers.items():
-        if not re.fullmatch(cut_in_front_of, layer):
-            continue
-        (a,) = inputs
-        for b in rejoin:
-            if graph.order[a] < graph.order[b] and graph.producers[b] != (a,):
-                grid.append(Connection(a, b))
-    return grid
-
-
-def truncations(base: keras.Model, connections: Sequence[Connection]) -> list[Connection]:
-    """Truncation at every A of ``connections``, and at whatever feeds one of their B, in network order."""
-    graph = LayerGraph.of(base)
-    ends = {connection.a for connection in connections}
-    ends |= {graph.producers[connection.b][0] for connection in connections if connection.b}
-    return [Connection(a) for a in sorted(ends, key=graph.order.__getitem__)]
-
-
-def searched_connections(base: keras.Model, backbone: str, wanted: str | Sequence[str]) -> list[Connection]:
-    """The connections that a search is to try.
-
-    Args:
-        base: The backbone, functional, without its head.
-        backbone: Its name in the catalogue.
-        wanted: ``"published"`` (the published grid), ``"truncation"`` (cut after the grid's layers, no B),
-            ``"tail"`` (the same cuts, with a narrow tail), ``"all"``, or a list of connections in any of their forms.
-
-    Returns:
-        The connections, each once.
-
-    Raises:
-        CompressorError: If a family or connection is unknown, or there is none.
-    """
-    if isinstance(wanted, str):
-        published = find_backbone(backbone).connections(base)
-        truncated = truncations(base, published)
-        tails = [Connection(truncation.a, TAIL) for truncation in truncated]
-        families = {
-            "published": published,
-            "truncation": truncated,
-            "tail": tails,
-            "all": [*published, *truncated, *tails],
-        }
-        if wanted not in families:
-            raise unknown("family of connections", wanted, families)
-        return families[wanted]
-    connections = list(dict.fromkeys(parse_connection(text, base) for text in wanted))
-    if not connections:
-        raise CompressorError("the list of connections is empty; name one, or 'all'")
-    return connections
+def _check_no_bypass(connection: Connection, name: str, graph: LayerGraph) -> None:
+    edge = graph.bypass(name)
+    if edge is not None:
+        raise CompressorError(
+            f"connection {connection} would leave a skip branch dangling: "
+            f"{edge[0]!r} feeds {edge[1]!r} around {name!r}; "
+            "choose a layer that every path goes through"
+        )
 
 
 def _layer_name(end: str | int | None, names: Sequence[str]) -> str | None:

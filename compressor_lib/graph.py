@@ -68,6 +68,28 @@ class LayerGraph:
         """Position of each layer in topological order."""
         return {name: position for position, name in enumerate(_topological(self.producers))}
 
+    @functools.cached_property
+    def consumers(self) -> dict[str, tuple[str, ...]]:
+        """For each layer, the layers that take its output, each once."""
+        found: dict[str, dict[str, None]] = {name: {} for name in self.producers}
+        for consumer, inputs in self.producers.items():
+            for producer in inputs:
+                found[producer][consumer] = None
+        return {name: tuple(consumers) for name, consumers in found.items()}
+
+    def cut_points(self) -> list[str]:
+        """The layers that every path goes through, from the input to the sink.
+
+        One sweep in topological order finds them all: a layer is one unless an edge from before it leads
+        beyond it, which :meth:`bypass` would show.
+        """
+        found, farthest = [], 0
+        for name, position in self.order.items():
+            if farthest <= position:
+                found.append(name)
+            farthest = max([farthest, *(self.order[consumer] for consumer in self.consumers[name])])
+        return found
+
     def ancestors(self, name: str) -> set[str]:
         """``name`` and every layer its output depends on."""
         found: set[str] = set()

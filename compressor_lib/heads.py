@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import keras
 
+from compressor_lib.errors import CompressorError
+from compressor_lib.graph import LayerGraph
+
 POOLING = "top_gap"
 DROPOUT = "top_dropout"
 HIDDEN = "top_fc1"
 CLASSIFIER = "classifier"
+
+_GLOBAL_POOLINGS = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D)
 
 
 def attach_head(
@@ -33,3 +38,30 @@ def attach_head(
         x = keras.layers.Dense(units, name=HIDDEN)(x)
     x = keras.layers.Dense(num_classes, activation="softmax", name=CLASSIFIER)(x)
     return keras.Model(backbone.inputs, x, name=name)
+
+
+def last_feature_map(classifier: keras.Model) -> str:
+    """Name of the layer that a classifier's head stands on.
+
+    The head begins where a feature map ``[N, h, w, channels]`` is pooled over all its positions or flattened.
+
+    Args:
+        classifier: Flat and functional.
+
+    Raises:
+        CompressorError: If it has no feature map that every path goes through.
+    """
+    layers = {layer.name: layer for layer in classifier.layers}
+    last = None
+    for name in LayerGraph.of(classifier).cut_points():
+        layer = layers.get(name)  # None for an operation such as a + b
+        if layer is not None:
+            if isinstance(layer, _GLOBAL_POOLINGS) or len(layer.output.shape) != 4:
+                break
+            last = name
+    if last is None or isinstance(layers[last], keras.layers.InputLayer):
+        raise CompressorError(
+            f"model {classifier.name!r} has no feature map [N, height, width, channels] in front of its head; "
+            "only convolutional networks can be compressed"
+        )
+    return last

@@ -22,6 +22,7 @@ from compressor_lib.cached_training import CachedTraining
 from compressor_lib.connections import Connection, parse_connection
 from compressor_lib.costs import Budgets, counted_costs, find_cost, measure_costs
 from compressor_lib.errors import CompressorError
+from compressor_lib.families import searched_connections
 from compressor_lib.graph import LayerGraph
 from compressor_lib.heads import attach_head
 from compressor_lib.metrics import AccuracyCompression
@@ -74,7 +75,7 @@ class HyperCompressor(kt.HyperModel):
         weights: str | Path | None = "imagenet",
         input_shape: tuple[int, int, int] | int | None = None,
         backbone: keras.Model | None = None,
-        connections: Sequence[str | Connection] | None = None,
+        connections: str | Sequence[str | Connection] | None = None,
         translators: TranslatorBank | None = None,
         head_units: Sequence[int] | None = None,
         tail_units: Sequence[int] = (128, 256, 512),
@@ -98,7 +99,9 @@ class HyperCompressor(kt.HyperModel):
             input_shape: Height, width, channels (or one size) of the pictures; the published size if None.
             backbone: A functional model without head to search instead of the catalogue's. Its input is what
                 the data sets yield.
-            connections: The connections to search; the published grid if None.
+            connections: The connections to search, or a family of them (see
+                :func:`compressor_lib.families.searched_connections`). If None, the published grid; all that the
+                graph allows for a ``backbone`` of your own.
             translators: Weights of the translators. If None they are fitted, without labels, on the first
                 training data that :meth:`fit` is given.
             head_units: Widths of the head to choose from, 0 for none; the published 4, 12, 20, 28 if None.
@@ -165,13 +168,10 @@ class HyperCompressor(kt.HyperModel):
     def connections(self) -> list[Connection]:
         """The connections that are searched."""
         if self._connections is None:
-            if self._wanted is not None:
-                wanted = [parse_connection(text, self.base) for text in self._wanted]
-            elif self.backbone_name is not None:
-                wanted = find_backbone(self.backbone_name).connections(self.base)
-            else:
-                raise CompressorError("a backbone of your own has no published grid: give its connections")
-            self._connections = self._affordable(wanted)
+            wanted = self._wanted
+            if wanted is None:
+                wanted = "all" if self.backbone_name is None else "published"
+            self._connections = self._affordable(searched_connections(self.base, self.backbone_name, wanted))
         return self._connections
 
     def _affordable(self, connections: list[Connection]) -> list[Connection]:

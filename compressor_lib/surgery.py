@@ -15,6 +15,7 @@ import keras
 
 from compressor_lib.connections import Connection, parse_connection
 from compressor_lib.graph import LayerGraph, functional_config, tensors
+from compressor_lib.heads import last_feature_map
 from compressor_lib.translators import TAIL_UNITS, TranslatorSpec
 
 
@@ -59,8 +60,11 @@ def create_submodel(
     last = translator[-1]["name"] if translator else connection.a
     if connection.rejoins:
         assert connection.b is not None
-        (entry,) = tensors(layers[connection.b]["inbound_nodes"])
-        entry["config"]["keras_history"] = [last, 0, 0]
+        (rejoined,) = graph.producers[connection.b]
+        for consumer in graph.consumers[rejoined]:
+            for tensor in tensors(layers[consumer]["inbound_nodes"]):
+                if tensor["config"]["keras_history"][0] == rejoined:
+                    tensor["config"]["keras_history"] = [last, 0, 0]
     else:
         config["output_layers"] = [last, 0, 0]
     config["layers"] = [
@@ -101,21 +105,20 @@ def kept_layers(graph: LayerGraph, connection: Connection) -> tuple[set[str], se
     if not connection.rejoins:
         return before, set()
     assert connection.b is not None
-    # B is on every path, so what lies behind it is what comes after it.
-    return before, {name for name in graph.producers if graph.order[name] >= graph.order[connection.b]}
+    (rejoined,) = graph.producers[connection.b]
+    # Every path goes through what B received, so what lies behind that is what comes after it.
+    return before, {name for name in graph.producers if graph.order[name] > graph.order[rejoined]}
 
 
-def without_head(classifier: keras.Model, first_head_layer: str, *, name: str) -> keras.Model:
-    """The network in front of ``first_head_layer``, with the same weights, as a new model.
+def without_head(classifier: keras.Model, *, name: str | None = None) -> keras.Model:
+    """The network in front of a classifier's head, with the same weights, as a new model.
 
     Args:
-        classifier: A functional model.
-        first_head_layer: Name of the head's first layer, which takes one tensor.
-        name: The new model's.
+        classifier: A functional model; see :func:`compressor_lib.heads.last_feature_map`.
+        name: The new model's; the classifier's if None.
     """
-    (last,) = LayerGraph.of(classifier).producers[first_head_layer]
-    backbone = create_submodel(classifier, Connection(last))
-    return keras.Model(backbone.inputs[0], backbone.output, name=name)
+    backbone = create_submodel(classifier, Connection(last_feature_map(classifier)))
+    return keras.Model(backbone.inputs[0], backbone.output, name=name or classifier.name)
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:
@@ -123,9 +126,14 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
     names = {layer.name for layer in source.layers}
     for layer in target.layers:
         if layer.name in names and layer.weights:
-            layer.set_weights(source.get_layer(layer.name).get_weights())
-            if isinstance(layer, keras.layers.Normalization):
-                layer.finalize_state()  # its call uses what this derives from the weights
+            give_weights(source.get_layer(layer.name), layer)
+
+
+def give_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
+    """Gives one layer the weights of another of its kind."""
+    target.set_weights(source.get_weights())
+    if isinstance(target, keras.layers.Normalization):
+        target.finalize_state()  # its call uses what this derives from the weights
 
 
 def _serialised(translator: Sequence[keras.layers.Layer], a: str, base: keras.Model) -> list[dict[str, Any]]:

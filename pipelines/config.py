@@ -40,8 +40,8 @@ def _absolute(path: str) -> str:
 
 
 def _connections(value: object) -> object:
-    """Accepts one of three words, one connection, or a list of connections."""
-    words = ("published", "truncation", "tail", "all")
+    """Accepts one of some words, one connection, or a list of connections."""
+    words = ("published", "rejoining", "truncation", "tail", "all")
     items = value if isinstance(value, list) else [value]
     if items and all(isinstance(i, str) and ("->" in i or "," in i) for i in items):
         return items
@@ -54,7 +54,9 @@ def _connections(value: object) -> object:
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Connections = Annotated[Literal["published", "truncation", "tail", "all"] | list[str], BeforeValidator(_connections)]
+Connections = Annotated[
+    Literal["published", "rejoining", "truncation", "tail", "all"] | list[str], BeforeValidator(_connections)
+]
 
 
 class Splits(Section):
@@ -114,23 +116,57 @@ class Data(Section):
 
 
 class BackboneConfig(Section):
-    """The network that is compressed."""
+    """The network that is compressed: one of the catalogue by name, or a model of the user's own."""
 
-    name: str = Field(description="Name in the catalogue; 'compressor backbones' lists it.")
-    input_size: int = Field(default=224, ge=32, description="Height and width of its pictures, in pixels.")
+    name: str | None = Field(default=None, description="Name in the catalogue; 'compressor backbones' lists it.")
+    model: str | None = Field(
+        default=None,
+        description="Instead of a name: a .keras file of a trained functional classifier of any architecture.",
+    )
+    classes: list[str] | None = Field(
+        default=None,
+        min_length=2,
+        description="model: names of its outputs, in their order, to keep its head; null: its head is replaced.",
+    )
+    rescale: tuple[float, float] | None = Field(
+        default=None,
+        description="model: scale and offset from pixels in 0..255 to what it takes; null: it takes the pixels.",
+    )
+    input_size: int = Field(
+        default=224, ge=32, description="Height and width of its pictures, in pixels; of a model, its own if fixed."
+    )
     alpha: float = Field(default=1.0, gt=0, description="Width multiplier, MobileNets only.")
     weights: str = Field(
         default="imagenet",
         description="imagenet (fetched by Keras), none (random), or a weights file.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _size_of_model(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or not isinstance(values.get("model"), str) or "input_size" in values:
+            return values
+        size = _own_size(values["model"])
+        return values if size is None else {**values, "input_size": size}
+
     @field_validator("name")
     @classmethod
-    def _name_is_known(cls, name: str) -> str:
+    def _name_is_known(cls, name: str | None) -> str | None:
         from compressor_lib.backbones import find_backbone
 
-        find_backbone(name)
+        if name is not None:
+            find_backbone(name)
         return name
+
+    @field_validator("model")
+    @classmethod
+    def _model_exists(cls, model: str | None) -> str | None:
+        if model is None:
+            return None
+        path = _absolute(model)
+        if "://" not in path and not os.path.isfile(path):
+            raise ValueError(f"is {path!r}, which is no file: give a .keras file.")
+        return path
 
     @field_validator("alpha")
     @classmethod
@@ -151,6 +187,31 @@ class BackboneConfig(Section):
         if "://" not in path and not os.path.isfile(path):
             raise ValueError(f"is {path!r}, which is no file: give one, or 'imagenet' or 'none'.")
         return path
+
+    @model_validator(mode="after")
+    def _is_named_or_own(self) -> BackboneConfig:
+        given = self.model_fields_set
+        if self.name is None and self.model is None:
+            raise ValueError("has neither name nor model: give the one, of the catalogue, or the other, a file.")
+        foreign = {"name", "alpha", "weights"} if self.model is not None else {"classes", "rescale"}
+        if wrong := [field for field in type(self).model_fields if field in foreign & given]:
+            kind = "a model of your own" if self.model is not None else "a network of the catalogue"
+            raise ValueError(f"has {' and '.join(wrong)}, which {kind} does not take: leave out.")
+        if self.model is not None:
+            own_size = _own_size(self.model)
+            if own_size is None and "input_size" not in given:
+                raise ValueError("model takes pictures of any size: set backbone.input_size.")
+            if own_size not in (None, self.input_size):
+                raise ValueError(f"input_size is {self.input_size}, but the model takes {own_size}: leave it out.")
+        return self
+
+
+def _own_size(model: str) -> int | None:
+    """The input size of a ``.keras`` file that is on this machine; None if it is variable or cannot be known."""
+    from compressor_lib.keras_file import read_keras_file
+
+    path = _absolute(model)
+    return read_keras_file(path).input_size if os.path.isfile(path) else None
 
 
 class Head(Section):
@@ -276,8 +337,9 @@ class Search(Section):
     max_learning_rate: float = Field(default=1e-2, gt=0, description="Largest of them.")
     connections: Connections = Field(
         default="all",
-        description="published: the papers' pairs; truncation: cuts straight to the head; tail: cuts "
-        "with a narrow tail in front of the head; all: all of these; or a list such as "
+        description="published: the papers' pairs; rejoining: pairs from everywhere in the graph; truncation: "
+        "cuts straight to the head; tail: cuts with a narrow tail in front of the head; all: published "
+        "(rejoining for a model of your own), truncation and tail; or a list such as "
         "['block_5_add->Conv_1', '53,151', 'block_5_add->head', 'block_5_add->tail'].",
     )
     tail_units: list[Annotated[int, Field(gt=0)]] = Field(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from compressor_lib.augmentation import Augmentation
 from compressor_lib.backbones import find_backbone
 from compressor_lib.export import TEACHER_FILE, export_classifier, load_keras
 from compressor_lib.heads import attach_head
+from compressor_lib.own_model import keep_head, load_own_model
 from compressor_lib.pictures import decode_picture, encode_picture
+from compressor_lib.surgery import without_head
 from compressor_lib.training import Distillation, TrainingOptions, train
 
 logger = logging.getLogger("pipelines.modules")
@@ -59,8 +61,9 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: Mapping[str, Any]) -
 def run_fn(fn_args: FnArgs) -> None:
     """Trains and exports a classifier: the reference, or the compressed one.
 
-    ``custom_config["role"]`` says which. The reference is built from ``backbone`` and ``head``. The compressed one
-    is the base model, as the search left it, and the reference that came with it is its teacher.
+    ``custom_config["role"]`` says which. The reference is built from ``backbone`` and ``head``, or is a model of the
+    user's own. The compressed one is the base model, as the search left it, and the reference that came with it is
+    its teacher.
     ``custom_config["formats"]`` are the TFLite formats to export; int8 is calibrated on training pictures.
     """
     config = fn_args.custom_config
@@ -69,13 +72,7 @@ def run_fn(fn_args: FnArgs) -> None:
     classes = [name.decode() for name in transformed.vocabulary_by_name(LABEL)]
     teacher = None
     if config["role"] == "reference":
-        backbone = find_backbone(config["backbone"]["name"]).build(
-            input_size=config["backbone"]["input_size"],
-            weights=config["backbone"]["weights"],
-            alpha=config["backbone"]["alpha"],
-            preprocess=True,
-        )
-        model = attach_head(backbone, len(classes), name="reference", **config["head"])
+        model = _reference(config["backbone"], config["head"], classes)
     else:
         model = load_keras(fn_args.base_model)
         teacher = load_keras(fn_args.base_model, TEACHER_FILE)
@@ -99,6 +96,23 @@ def run_fn(fn_args: FnArgs) -> None:
 def _first_pictures(dataset: tf.data.Dataset, count: int) -> np.ndarray:
     """The first pictures of a labelled dataset in batches, or all if it has fewer."""
     return np.stack([picture for picture, _ in dataset.unbatch().take(count).as_numpy_iterator()])
+
+
+def _reference(backbone: Mapping[str, Any], head: Mapping[str, Any], classes: Sequence[str]) -> keras.Model:
+    """The uncompressed classifier, before it is trained."""
+    if backbone.get("model"):
+        own = load_own_model(backbone["model"], input_size=backbone["input_size"], rescale=backbone["rescale"])
+        if backbone["classes"]:
+            return keep_head(own, backbone["classes"], classes)
+        base = without_head(own)
+    else:
+        base = find_backbone(backbone["name"]).build(
+            input_size=backbone["input_size"],
+            weights=backbone["weights"],
+            alpha=backbone["alpha"],
+            preprocess=True,
+        )
+    return attach_head(base, len(classes), name="reference", **head)
 
 
 def _training_options(values: Mapping[str, Any]) -> TrainingOptions:

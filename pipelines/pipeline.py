@@ -72,7 +72,7 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
     translator_pretrainer = TranslatorPretrainer(
         examples=transform.outputs["transformed_examples"],
         base_model=reference.outputs["model"],
-        backbone=config.backbone.name,
+        backbone=config.backbone.name or "",
         connections=config.search.connections,
         held_out=config.translators.held_out,
         ridge=config.translators.ridge,
@@ -82,7 +82,7 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
         examples=transform.outputs["transformed_examples"],
         base_model=reference.outputs["model"],
         translators=translator_pretrainer.outputs["translators"],
-        backbone=config.backbone.name,
+        backbone=config.backbone.name or "",
         connections=config.search.connections,
         tuner=config.search.tuner,
         max_trials=config.search.max_trials,
@@ -177,12 +177,13 @@ def _example_gen(config: Config, code_version: str) -> BaseNode:
 
 
 def _backbone(config: Config) -> dict[str, Any]:
-    """The backbone's section, with the content of a weights file in the cache key."""
+    """The backbone's section, with the content of its files in the cache key."""
     values = config.backbone.model_dump()
-    weights = Path(config.backbone.weights)
-    if weights.is_file():
-        values["weights"] = str(weights.absolute())
-        values["weights_sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
+    for field in ("weights", "model"):
+        file = Path(values[field] or "")
+        if file.is_file():
+            values[field] = str(file.absolute())
+            values[f"{field}_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
     return values
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import TYPE_CHECKING
 
 from compressor_lib.errors import CompressorError
-from pipelines.config import Config
+from pipelines.config import BackboneConfig, Config
+
+if TYPE_CHECKING:
+    import keras
 
 
 def check_installed() -> None:
@@ -29,16 +33,27 @@ def check_network(config: Config, *, download: bool = True) -> None:
 
     Raises:
         CompressorError: If the weights cannot be had or belong to another network, the pictures are too
-            small for it, or a connection is unknown or cannot be made.
+            small for it, a model of one's own cannot be compressed, or a connection is unknown or cannot be made.
     """
-    from compressor_lib.backbones import find_backbone
-    from compressor_lib.connections import searched_connections
+    from compressor_lib.families import searched_connections
 
-    weights = config.backbone.weights
-    base = find_backbone(config.backbone.name).build(
-        input_size=config.backbone.input_size,
-        weights="none" if weights == "imagenet" and not download else weights,
-        alpha=config.backbone.alpha,
+    searched_connections(_base(config.backbone, download), config.backbone.name, config.search.connections)
+
+
+def _base(backbone: BackboneConfig, download: bool) -> keras.Model:
+    from compressor_lib.backbones import find_backbone
+    from compressor_lib.own_model import keep_head, load_own_model
+    from compressor_lib.surgery import without_head
+
+    if backbone.model is not None:
+        own = load_own_model(backbone.model, input_size=backbone.input_size, rescale=backbone.rescale)
+        if backbone.classes is not None:
+            keep_head(own, backbone.classes, backbone.classes)
+        return without_head(own)
+    assert backbone.name is not None
+    return find_backbone(backbone.name).build(
+        input_size=backbone.input_size,
+        weights="none" if backbone.weights == "imagenet" and not download else backbone.weights,
+        alpha=backbone.alpha,
         preprocess=True,
     )
-    searched_connections(base, config.backbone.name, config.search.connections)

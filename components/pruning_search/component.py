@@ -71,7 +71,7 @@ class PruningSearch(base_component.BaseComponent):
         examples: types.BaseChannel,
         base_model: types.BaseChannel,
         translators: types.BaseChannel,
-        backbone: str,
+        backbone: str = "",
         *,
         connections: str | Sequence[str] = "all",
         tuner: str = "hyperband",
@@ -96,8 +96,9 @@ class PruningSearch(base_component.BaseComponent):
             base_model: A Model whose ``assets.extra/model.keras`` is the uncompressed classifier; its cost
                 is the yardstick of compression.
             translators: A bank fitted on its backbone for all ``connections``.
-            backbone: Its backbone's name in the catalogue.
-            connections: ``"published"``, ``"truncation"``, ``"tail"``, ``"all"`` or a list.
+            backbone: Its backbone's name in the catalogue; empty for another network, which has no published
+                connections.
+            connections: a family (see :func:`compressor_lib.families.searched_connections`) or a list.
             tuner: A name in ``compressor_lib.search.TUNERS``.
             max_trials: Trials of every tuner but Hyperband.
             max_epochs: Epochs of a trial.

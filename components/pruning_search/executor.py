@@ -18,10 +18,9 @@ from tfx.utils import path_utils
 
 from components.examples import picture_dataset, split_patterns
 from compressor_lib.bank import TranslatorBank, fingerprint
-from compressor_lib.connections import searched_connections
 from compressor_lib.costs import measure_costs
 from compressor_lib.export import TEACHER_FILE, keras_path, load_keras
-from compressor_lib.heads import CLASSIFIER, POOLING
+from compressor_lib.families import searched_connections
 from compressor_lib.hypermodels import HyperCompressor
 from compressor_lib.search import SearchOptions, run_search, trial_reports, write_report
 from compressor_lib.surgery import without_head
@@ -51,11 +50,11 @@ class Executor(base_executor.BaseExecutor):
 
         keras.utils.set_random_seed(seed)
         reference = load_keras(reference_dir)
-        base = without_head(reference, POOLING, name=exec_properties["backbone"])
+        base = without_head(reference, name=exec_properties["backbone"])
         cost = exec_properties["cost"]
         hypermodel = HyperCompressor(
             max_parameters=reference.count_params(),
-            num_classes=reference.get_layer(CLASSIFIER).units,
+            num_classes=reference.output_shape[-1],
             tau=exec_properties["tau"],
             backbone=base,
             connections=searched_connections(

@@ -54,7 +54,7 @@ class TranslatorPretrainer(base_beam_component.BaseBeamComponent):
         self,
         examples: types.BaseChannel,
         base_model: types.BaseChannel,
-        backbone: str,
+        backbone: str = "",
         *,
         connections: str | Sequence[str] = "published",
         split: str = "train",
@@ -68,8 +68,9 @@ class TranslatorPretrainer(base_beam_component.BaseBeamComponent):
         Args:
             examples: Transformed Examples; only their pictures are read.
             base_model: A Model whose ``assets.extra/model.keras`` is the uncompressed classifier.
-            backbone: Its backbone's name in the catalogue.
-            connections: ``"published"``, ``"truncation"``, ``"tail"``, ``"all"`` or a list; those
+            backbone: Its backbone's name in the catalogue; empty for another network, which has no published
+                connections.
+            connections: a family (see :func:`compressor_lib.families.searched_connections`) or a list; those
                 without a B have nothing to be fitted.
             split: The split to fit on.
             batch_size: Pictures in one forward pass.

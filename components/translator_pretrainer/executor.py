@@ -17,9 +17,9 @@ from tfx.utils import path_utils
 
 from components.examples import decode_pictures, split_patterns
 from compressor_lib.activations import tapped
-from compressor_lib.connections import Connection, searched_connections
+from compressor_lib.connections import Connection
 from compressor_lib.export import load_keras
-from compressor_lib.heads import POOLING
+from compressor_lib.families import searched_connections
 from compressor_lib.pretraining import TranslatorSums, regressions_of
 from compressor_lib.surgery import without_head
 
@@ -130,4 +130,4 @@ class _Solve(beam.DoFn):
 
 
 def _base(model_dir: str, backbone: str) -> keras.Model:
-    return without_head(load_keras(model_dir), POOLING, name=backbone)
+    return without_head(load_keras(model_dir), name=backbone)

@@ -15,7 +15,7 @@ from tfx.utils import path_utils
 
 from compressor_lib.backbones import find_backbone
 from compressor_lib.export import export_classifier
-from compressor_lib.heads import POOLING, attach_head
+from compressor_lib.heads import attach_head
 from compressor_lib.pictures import encode_picture
 from compressor_lib.surgery import without_head
 
@@ -68,9 +68,7 @@ def reference(make_classifier, tmp_path_factory):
     model = standard_artifacts.Model()
     model.uri = str(tmp_path_factory.mktemp("reference") / "model")
     export_classifier(classifier, ["a", "b", "c"], path_utils.serving_model_dir(model.uri))
-    return types.SimpleNamespace(
-        classifier=classifier, base=without_head(classifier, POOLING, name="MobileNetV2"), model=model
-    )
+    return types.SimpleNamespace(classifier=classifier, base=without_head(classifier, name="MobileNetV2"), model=model)
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,12 @@ from tfx.types import standard_artifacts
 from components.pruning_search import PruningSearch
 from components.pruning_search.executor import REPORT_FILE, Executor, _key
 from compressor_lib import search
-from compressor_lib.connections import parse_connection, searched_connections
+from compressor_lib.connections import parse_connection
 from compressor_lib.errors import CompressorError
 from compressor_lib.export import TEACHER_FILE, load_keras
+from compressor_lib.families import searched_connections
 from compressor_lib.flops import multiply_adds
-from compressor_lib.heads import POOLING, attach_head
+from compressor_lib.heads import attach_head
 from compressor_lib.pretraining import fit_translators
 from compressor_lib.surgery import create_submodel, without_head
 
@@ -205,7 +206,7 @@ def test_trials_on_other_translators_are_not_taken_over(reference):
 
 
 def test_translators_of_another_backbone_are_refused(tmp_path, examples, reference, make_classifier):
-    other = save_bank(without_head(make_classifier(seed=1), POOLING, name="MobileNetV2"), tmp_path / "other")
+    other = save_bank(without_head(make_classifier(seed=1), name="MobileNetV2"), tmp_path / "other")
     with pytest.raises(CompressorError, match="fitted on another backbone"):
         do(tmp_path, examples, reference, other)
 

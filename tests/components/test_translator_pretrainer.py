@@ -10,8 +10,8 @@ from tfx.types import standard_artifacts
 from components.translator_pretrainer import TranslatorPretrainer
 from components.translator_pretrainer.executor import Executor
 from compressor_lib.bank import TranslatorBank
-from compressor_lib.connections import searched_connections
 from compressor_lib.errors import CompressorError
+from compressor_lib.families import searched_connections
 from compressor_lib.pretraining import TranslatorSums, fit_translators
 
 CONNECTIONS = ["block_2_add->block_16_expand", "53,151", "block_5_add->head"]

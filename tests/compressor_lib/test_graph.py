@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 import pytest
 
 from compressor_lib.errors import CompressorError
@@ -49,6 +50,34 @@ def test_nothing_bypasses_the_layers_of_every_path(residual):
     graph = LayerGraph.of(residual)
     beside = {"conv_1", "conv_2"}
     assert {name for name in graph.producers if graph.bypass(name)} == beside
+
+
+def random_graph(seed: int) -> LayerGraph:
+    """Every layer takes one or two of the five before it, and is taken by one behind it."""
+    rng = np.random.default_rng(seed)
+    producers: dict[str, tuple[str, ...]] = {"0": ()}
+    for layer in range(1, 25):
+        inputs = rng.integers(max(0, layer - 5), layer, rng.integers(1, 3))
+        producers[str(layer)] = tuple({str(layer - 1), *map(str, inputs)} if rng.random() < 0.5 else {str(layer - 1)})
+    names = [str(name) for name in rng.permutation(25)]
+    shuffled = {names[int(layer)]: tuple(names[int(i)] for i in inputs) for layer, inputs in producers.items()}
+    return LayerGraph({name: shuffled[name] for name in sorted(shuffled)}, names[24])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_cut_points_are_the_layers_that_nothing_bypasses(seed):
+    graph = random_graph(seed)
+    expected = [name for name in graph.order if graph.bypass(name) is None]
+    assert graph.cut_points() == expected
+    assert 2 <= len(expected) < len(graph.order)
+
+
+def test_consumers_are_the_other_side_of_producers(residual):
+    graph = LayerGraph.of(residual)
+    assert graph.consumers["stem_relu"] == ("conv_1", "add_1")
+    assert graph.consumers[graph.sink] == ()
+    x = keras.Input((4,), name="x")
+    assert LayerGraph.of(keras.Model(x, layers.Add(name="twice")([x, x]))).consumers["x"] == ("twice",)
 
 
 def test_a_branch_of_several_layers_is_bypassed_throughout():

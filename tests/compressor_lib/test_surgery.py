@@ -202,6 +202,19 @@ def test_other_families(name, cut, beside, directly, pixels, agree):
     agree(same(x), base(x))
 
 
+def test_all_that_take_a_tensor_are_rejoined_where_one_of_them_is_named(residual, pixels, agree):
+    # conv_2 and the skip beside it take what `project` gives.
+    x = pixels(2, 16)
+    same = create_submodel(residual, "project->conv_2")
+    same.get_layer("translator_conv").set_weights([np.eye(8)[None, None], np.zeros(8)])
+    agree(same(x), residual(x))
+    submodel = create_submodel(residual, "stem_relu->conv_2")
+    assert "project" not in names(submodel)
+    translator_conv = LayerGraph.of(submodel).consumers["translator_conv"]
+    assert translator_conv == ("conv_2", "add_2")
+    assert_same_weights(residual, submodel)
+
+
 def test_sequential_models_can_be_cut(pixels):
     base = keras.Sequential([keras.Input((16, 16, 3)), *(layers.Conv2D(4, 3, name=n) for n in "abc")])
     submodel = create_submodel(base, "a->c")
@@ -228,7 +241,7 @@ def test_operations_that_are_no_layers_are_carried_along(pixels, agree):
 
 def test_without_head_gives_the_network_in_front_of_it(residual, pixels, agree):
     classifier = attach_head(residual, 3, units=4, dropout=0.1)
-    backbone = without_head(classifier, "top_gap", name="backbone")
+    backbone = without_head(classifier, name="backbone")
     x = pixels(2, 16)
     assert names(backbone) == names(residual)
     agree(backbone(x), residual(x))

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
+import zipfile
 from pathlib import Path
 from typing import get_args
 
@@ -80,7 +82,10 @@ def test_paths_are_read_from_the_current_directory(write, tmp_path, monkeypatch)
         ("data.splits.eval=0", "data.splits.eval is 0: it must be more than 0."),
         ("data.max_bad_share=2", "data.max_bad_share is 2: it must be at most 1."),
         ("backbone.name=MobilNetV2", "Did you mean 'MobileNetV2'?"),
-        ("backbone={}", "backbone.name is missing."),
+        ("backbone={}", "backbone has neither name nor model: give the one"),
+        ("backbone.classes=[a, b]", "backbone has classes, which a network of the catalogue does not take"),
+        ("backbone={model: none.keras}", "none.keras', which is no file: give a .keras file."),
+        ("backbone={model: pyproject.toml}", "pyproject.toml' is not a .keras file"),
         ("backbone.input_size=31", "backbone.input_size is 31: it must be at least 32."),
         ("backbone.input_size=48.5", "backbone.input_size is 48.5: it must be a whole number."),
         ("backbone={name: EfficientNetB0, alpha: 0.5}", "EfficientNetB0 has no width multiplier"),
@@ -113,6 +118,47 @@ def test_a_wrong_field_gets_one_line_that_names_it(write, override, expected):
     message = refusal(write(SMALLEST), override)
     assert expected in message
     assert "\n" not in message
+
+
+@pytest.fixture
+def own_model(tmp_path):
+    """Writes what `compressor_lib.keras_file` reads of a model for pictures of a size, None for any."""
+
+    def _write(size: int | None) -> str:
+        layers = [
+            {"module": "keras.layers", "class_name": "InputLayer", "config": {"batch_shape": [None, size, size, 3]}}
+        ]
+        path = tmp_path / "own.keras"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(
+                "config.json",
+                json.dumps({"module": "keras", "class_name": "Functional", "config": {"layers": layers}}),
+            )
+        return str(path)
+
+    return _write
+
+
+def test_a_model_of_ones_own_brings_its_input_size(write, own_model):
+    path = own_model(96)
+    overrides = [f"backbone={{model: {path}, classes: [b, a], rescale: [0.5, -1]}}"]
+    backbone = load_config(write(SMALLEST), overrides).backbone
+    assert (backbone.name, backbone.model, backbone.input_size) == (None, path, 96)
+    assert (backbone.classes, backbone.rescale) == (["b", "a"], (0.5, -1.0))
+    assert load_config(write(SMALLEST), [*overrides, "backbone.input_size=96"]).backbone == backbone
+    assert "input_size is 64, but the model takes 96" in refusal(write(SMALLEST), *overrides, "backbone.input_size=64")
+
+
+def test_a_model_for_pictures_of_any_size_needs_one(write, own_model):
+    override = f"backbone={{model: {own_model(None)}}}"
+    assert "any size: set backbone.input_size" in refusal(write(SMALLEST), override)
+    assert load_config(write(SMALLEST), [override, "backbone.input_size=64"]).backbone.input_size == 64
+
+
+@pytest.mark.parametrize("field", ["name: MobileNetV2", "alpha: 0.5", "weights: none"])
+def test_a_model_of_ones_own_takes_no_fields_of_the_catalogue(write, own_model, field):
+    message = refusal(write(SMALLEST), f"backbone={{model: {own_model(96)}, {field}}}")
+    assert f"backbone has {field.split(':')[0]}, which a model of your own does not take" in message
 
 
 def test_all_wrong_fields_are_told_at_once(write):

@@ -147,6 +147,36 @@ def test_the_reference_is_built_trained_and_exported(reference):
     np.testing.assert_allclose(found["probabilities"], expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("keeps_head", [True, False])
+def test_the_reference_starts_from_a_model_of_ones_own(make_args, tmp_path, keeps_head):
+    own = small_classifier()
+    own.get_layer("classifier").set_weights([np.zeros((4, 3)), np.array([0.0, 9, 0])])  # always says "Hüte"
+    own.save(tmp_path / "own.keras")
+    # At this rate training changes next to nothing.
+    training = Training(head_epochs=1, epochs=0, **{**TRAINING, "head_learning_rate": 1e-9})
+    fn_args = make_args(
+        {
+            "role": "reference",
+            "backbone": {
+                "name": None, "model": str(tmp_path / "own.keras"), "rescale": None, "input_size": SIZE,
+                "classes": ["cat", "Hüte", "dog"] if keeps_head else None,
+            },
+            "head": Head(units=5).model_dump(),
+            "training": training.model_dump(),
+        }
+    )  # fmt: skip
+    run_fn(fn_args)
+
+    reference = load_keras(fn_args.serving_model_dir)
+    np.testing.assert_array_equal(reference.get_layer("stem").get_weights()[0], own.get_layer("stem").get_weights()[0])
+    if keeps_head:
+        assert [layer.name for layer in reference.layers[-2:]] == ["top_gap", "classifier"]
+        answers = reference(np.zeros((1, SIZE, SIZE, 3)))
+        assert CLASSES[int(np.argmax(answers))] == "Hüte"
+    else:
+        assert reference.get_layer("top_fc1").units == 5
+
+
 def compressed(make_args, base_model: Path, weight: float, **custom_config) -> FnArgs:
     training = Retraining(head_epochs=0, epochs=1, distillation={"weight": weight, "temperature": 2.0}, **TRAINING)
     fn_args = make_args({"role": "compressed", "training": training.model_dump(), **custom_config}, base_model)

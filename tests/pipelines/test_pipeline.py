@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,7 @@ def test_sections_reach_their_nodes(create):
     assert reference["head"] == {"units": 8, "dropout": 0.3}
     assert reference["backbone"] == {
         "name": "MobileNetV2", "input_size": 64, "alpha": 0.35, "weights": "none",
+        "model": None, "classes": None, "rescale": None,
     }  # fmt: skip
     assert (reference["seed"], reference["training"]["epochs"]) == (7, 3)
     retrain = custom_config(nodes["retrain"])
@@ -199,6 +201,23 @@ def test_what_a_weights_file_holds_is_in_the_references_key(create, tmp_path):
         assert backbone["weights_sha256"] == hashlib.sha256(content).hexdigest()
         seen.append(backbone)
     assert seen[0] != seen[1]
+
+
+def test_a_model_of_ones_own_takes_the_place_of_a_name(create, tmp_path):
+    layers = [{"module": "keras.layers", "class_name": "InputLayer", "config": {"batch_shape": [None, 48, 48, 3]}}]
+    model = {"module": "keras", "class_name": "Functional", "config": {"layers": layers}}
+    path = tmp_path / "own.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps(model))
+
+    nodes = create(f"backbone={{model: {path}, classes: [dog, cat], rescale: [0.5, -1]}}")
+
+    backbone = custom_config(nodes["reference"])["backbone"]
+    assert (backbone["model"], backbone["classes"], backbone["rescale"]) == (str(path), ["dog", "cat"], [0.5, -1])
+    assert backbone["model_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert custom_config(nodes["Transform"])["size"] == 48
+    for node in ("TranslatorPretrainer", "PruningSearch"):
+        assert nodes[node].exec_properties["backbone"] == ""
 
 
 def test_records_come_through_the_stock_component(create):

@@ -38,6 +38,38 @@ def test_what_is_wrong_is_told(tmp_path, overrides, message):
         check_network(wrong)
 
 
+@pytest.fixture
+def own(tmp_path):
+    """A classifier of two classes, in a file."""
+    import keras
+
+    model = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            keras.layers.Conv2D(4, 3, strides=4, name="stem"),
+            keras.layers.Conv2D(8, 3, name="middle"),
+            keras.layers.Conv2D(8, 3, name="last"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    model.save(tmp_path / "own.keras")
+    return f"model: {tmp_path}/own.keras"
+
+
+def test_a_model_of_ones_own_is_looked_at(tmp_path, own):
+    check_network(config(tmp_path, f"backbone={{{own}, classes: [a, b]}}"))
+    check_network(config(tmp_path, f"backbone={{{own}}}", "search.connections=['stem->last']"))
+    for override, message in (
+        (f"backbone={{{own}, classes: [a, b, c]}}", "has 3 names, but the model's output"),
+        ("search.connections=published", "no published connections"),
+        ("search.connections=['stem->lats']", "Did you mean 'last'"),
+    ):
+        wrong = config(tmp_path, f"backbone={{{own}}}", override)
+        with pytest.raises(CompressorError, match=message):
+            check_network(wrong)
+
+
 def test_imagenet_weights_are_not_fetched_to_look_up_connections(tmp_path, monkeypatch):
     import keras
 

@@ -1,0 +1,84 @@
+"""What a ``.keras`` file says of its model, read without Keras and without running anything from it."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compressor_lib.errors import CompressorError
+
+
+@dataclass(frozen=True)
+class KerasFile:
+    """A model that can be compressed, by its configuration.
+
+    Attributes:
+        input_size: Height and width of its pictures, in pixels; None if it takes any.
+    """
+
+    input_size: int | None
+
+
+def read_keras_file(path: str | Path) -> KerasFile:
+    """Reads the configuration in a ``.keras`` file and refuses a model that cannot be compressed.
+
+    Args:
+        path: The file, as ``model.save("model.keras")`` writes it.
+
+    Raises:
+        CompressorError: If it is no such file, or its model is not functional or Sequential, holds code of its
+            own (subclasses, custom layers, Lambda layers), or takes anything but one square colour picture.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            model = json.loads(archive.read("config.json"))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise CompressorError(
+            f"{str(path)!r} is not a .keras file ({error}); write one by model.save('model.keras')"
+        ) from error
+    if model.get("class_name") not in ("Functional", "Sequential"):
+        raise CompressorError(
+            f"the model in {str(path)!r} is a {model.get('class_name')}, written in Python, so its graph cannot be "
+            "read; build it with keras.Model(inputs, outputs) or keras.Sequential"
+        )
+    for layer in _layers(model):
+        name = layer.get("config", {}).get("name")
+        if layer["class_name"] == "Lambda":
+            raise CompressorError(
+                f"layer {name!r} of the model in {str(path)!r} is a Lambda, whose code is not run from a file; "
+                "replace it by a layer of Keras (to rescale pixels, by Rescaling or backbone.rescale)"
+            )
+        if (layer.get("module") or "").split(".")[0] != "keras":
+            raise CompressorError(
+                f"layer {name!r} of the model in {str(path)!r} is a {layer['class_name']}, which is no layer of "
+                "Keras; replace it by Keras' own"
+            )
+    return KerasFile(_input_size(model["config"], path))
+
+
+def _layers(model: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every layer of a model's configuration, those of nested models included, and the model itself."""
+    yield model
+    for layer in model["config"].get("layers", ()):
+        yield from _layers(layer)
+
+
+def _input_size(config: dict[str, Any], path: str | Path) -> int | None:
+    shapes = [
+        layer["config"].get("batch_shape") for layer in config["layers"] if layer["class_name"] == "InputLayer"
+    ] or [config.get("build_input_shape")]
+    if len(shapes) != 1:
+        raise CompressorError(
+            f"the model in {str(path)!r} takes {len(shapes)} inputs; only a model of one picture can be compressed"
+        )
+    shape = shapes[0]
+    if shape is None or len(shape) != 4 or shape[3] != 3 or shape[1] != shape[2]:
+        raise CompressorError(
+            f"the model in {str(path)!r} takes {shape}, not square colour pictures [None, size, size, 3]; "
+            "build it for such pictures"
+        )
+    return shape[1]

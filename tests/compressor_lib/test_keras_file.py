@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+
+import keras
+import pytest
+
+from compressor_lib.errors import CompressorError
+from compressor_lib.keras_file import read_keras_file
+
+layers = keras.layers
+
+
+def classifier(*shape: int | None) -> keras.Model:
+    return keras.Sequential([keras.Input(shape), layers.Conv2D(4, 3), layers.GlobalMaxPooling2D(), layers.Dense(2)])
+
+
+def saved(model: keras.Model, tmp_path) -> str:
+    path = str(tmp_path / "own.keras")
+    model.save(path)
+    return path
+
+
+def test_the_size_of_its_pictures(tmp_path):
+    assert read_keras_file(saved(classifier(24, 24, 3), tmp_path)).input_size == 24
+    assert read_keras_file(saved(classifier(None, None, 3), tmp_path)).input_size is None
+    nested = classifier(20, 20, 3)
+    pictures = keras.Input((20, 20, 3))
+    assert read_keras_file(saved(keras.Model(pictures, nested(pictures)), tmp_path)).input_size == 20
+
+
+@pytest.mark.parametrize("shape", [(24, 20, 3), (24, 24, 1)])
+def test_other_pictures_are_refused(tmp_path, shape):
+    with pytest.raises(CompressorError, match="not square colour pictures"):
+        read_keras_file(saved(classifier(*shape), tmp_path))
+
+
+def test_several_inputs_are_refused(tmp_path):
+    one, two = keras.Input((8, 8, 3)), keras.Input((8, 8, 3))
+    with pytest.raises(CompressorError, match="takes 2 inputs"):
+        read_keras_file(saved(keras.Model([one, two], layers.Add()([one, two])), tmp_path))
+
+
+class Doubling(layers.Layer):
+    def call(self, x):
+        return x * 2
+
+
+class Subclassed(keras.Model):
+    def call(self, x):
+        return x
+
+
+def test_code_of_ones_own_is_refused(tmp_path):
+    for layer, message in (
+        (Doubling(name="mine"), "layer 'mine' .* is a Doubling, which is no layer of Keras"),
+        (layers.Lambda(lambda x: x * 2, name="mine"), "layer 'mine' .* is a Lambda"),
+        (keras.Sequential([layers.Lambda(lambda x: x * 2, name="deep")]), "layer 'deep' .* is a Lambda"),
+    ):
+        model = keras.Sequential([keras.Input((8, 8, 3)), layer, layers.Conv2D(4, 3)])
+        with pytest.raises(CompressorError, match=message):
+            read_keras_file(saved(model, tmp_path))
+    subclassed = Subclassed()
+    subclassed.build((None, 8, 8, 3))
+    with pytest.raises(CompressorError, match="is a Subclassed, written in Python"):
+        read_keras_file(saved(subclassed, tmp_path))
+
+
+def test_what_is_no_such_file_is_refused(tmp_path):
+    (tmp_path / "text.keras").write_text("no archive")
+    with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
+        archive.writestr("something.json", json.dumps({}))
+    for name in ("text", "other", "missing"):
+        with pytest.raises(CompressorError, match=rf"{name}\.keras' is not a \.keras file"):
+            read_keras_file(tmp_path / f"{name}.keras")
+
+
+def test_neither_keras_nor_tensorflow_is_needed():
+    code = "import sys, compressor_lib.keras_file; assert not {'keras', 'tensorflow'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
