@@ -56,8 +56,8 @@ imports: $(ENVIRONMENT) ## Check that imports go one way
 	$(BIN)/lint-imports
 
 .PHONY: bench
-bench: $(ENVIRONMENT) ## Measure speed and quality, print tables
-	$(BIN)/python -m benchmarks
+bench: $(ENVIRONMENT) ## Measure speed, print tables; FULL=1: on all pictures, at full size
+	$(BIN)/python -m benchmarks $(if $(FULL),--full)
 
 .PHONY: lock
 lock: | $(filter $(PRIVATE_UV),$(UV)) ## Bring uv.lock up to date with pyproject.toml
