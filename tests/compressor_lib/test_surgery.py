@@ -90,10 +90,7 @@ def test_the_output_is_what_its_parts_compute(residual, pixels, agree):
 
 @pytest.mark.parametrize("connection", ["add_1->expand", "project->conv_2", "add_2->last"])
 def test_an_identity_translator_directly_in_front_of_b_changes_nothing(residual, pixels, connection, agree):
-    if connection == "project->conv_2":  # a skip leads around conv_2
-        with pytest.raises(CompressorError, match="skip branch dangling"):
-            create_submodel(residual, connection)
-        return
+    # A skip leads around conv_2; it takes what the translator gives, too.
     submodel = create_submodel(residual, connection)
     depth = submodel.get_layer("translator_conv").filters
     submodel.get_layer("translator_conv").set_weights([np.eye(depth)[None, None], np.zeros(depth)])
@@ -202,12 +199,8 @@ def test_other_families(name, cut, beside, directly, pixels, agree):
     agree(same(x), base(x))
 
 
-def test_all_that_take_a_tensor_are_rejoined_where_one_of_them_is_named(residual, pixels, agree):
+def test_all_that_take_a_tensor_are_rejoined_where_one_of_them_is_named(residual):
     # conv_2 and the skip beside it take what `project` gives.
-    x = pixels(2, 16)
-    same = create_submodel(residual, "project->conv_2")
-    same.get_layer("translator_conv").set_weights([np.eye(8)[None, None], np.zeros(8)])
-    agree(same(x), residual(x))
     submodel = create_submodel(residual, "stem_relu->conv_2")
     assert "project" not in names(submodel)
     translator_conv = LayerGraph.of(submodel).consumers["translator_conv"]
