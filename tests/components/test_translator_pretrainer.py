@@ -17,6 +17,7 @@ from compressor_lib.pretraining import TranslatorSums, fit_translators
 CONNECTIONS = ["block_2_add->block_16_expand", "53,151", "block_5_add->head"]
 WITH_TRANSLATOR = ["block_2_add->block_16_expand", "block_5_add->Conv_1"]
 SINGLE_PROCESS = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
+TWO_PROCESSES = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
 
 
 @pytest.fixture
@@ -88,6 +89,22 @@ def test_sharding_and_parallel_workers_change_nothing(fit, reference, make_examp
 
     # Sums of some of the pictures did meet sums of others.
     assert any(all(pair) for pair in parts)
+    assert_same(bank, in_library(reference, pictures["train"]))
+
+
+@pytest.mark.parametrize(
+    ("beam", "shards"),
+    [
+        pytest.param(SINGLE_PROCESS, 3, id="in memory, 3 files"),
+        pytest.param(SINGLE_PROCESS, 24, id="in memory, a file each"),
+        pytest.param(TWO_PROCESSES, 1, id="2 processes, 1 file", marks=pytest.mark.slow),
+        pytest.param(TWO_PROCESSES, 5, id="2 processes, 5 files", marks=pytest.mark.slow),
+    ],
+)
+def test_any_sharding_gives_the_same_bank_in_memory_and_in_processes(
+    fit, reference, make_examples, pictures, beam, shards
+):
+    bank = fit(make_examples({"train": np.array_split(pictures["train"], shards)}), beam=beam, batch_size=5)
     assert_same(bank, in_library(reference, pictures["train"]))
 
 
