@@ -195,6 +195,11 @@ class Training(Section):
     augmentation: AugmentationConfig = Field(
         default_factory=AugmentationConfig, description="How far pictures are varied."
     )
+    strategy: Literal["none", "mirrored"] = Field(
+        default="none",
+        description="none: on one device; mirrored: on all accelerators of the machine, each of which "
+        "takes its share of every batch.",
+    )
 
     @model_validator(mode="after")
     def _trains_at_all(self) -> Training:
