@@ -246,6 +246,12 @@ class Search(Section):
     )
     max_trials: int = Field(default=60, gt=0, description="Most sub-networks tried.")
     max_epochs: int = Field(default=30, gt=0, description="Most epochs of one trial.")
+    parallel_trials: int = Field(
+        default=1,
+        gt=0,
+        description="Trials at a time, each in a process of its own on this machine. Above 1 the order of the "
+        "trials, and with it what later ones try, may vary between runs.",
+    )
     tau: Share = Field(default=0.8, description="Weight of accuracy; 1 - tau weighs the share of parameters saved.")
     min_learning_rate: float = Field(default=1e-3, gt=0, description="Least of the heads' learning rates.")
     max_learning_rate: float = Field(default=1e-2, gt=0, description="Largest of them.")

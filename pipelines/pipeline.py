@@ -86,6 +86,7 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
         tuner=config.search.tuner,
         max_trials=config.search.max_trials,
         max_epochs=config.search.max_epochs,
+        parallel_trials=config.search.parallel_trials,
         tau=config.search.tau,
         head_units=config.search.head_units or [config.head.units],
         tail_units=config.search.tail_units,

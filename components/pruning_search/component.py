@@ -22,6 +22,7 @@ class PruningSearchSpec(component_spec.ComponentSpec):
         "tuner": component_spec.ExecutionParameter(type=str),
         "max_trials": component_spec.ExecutionParameter(type=int),
         "max_epochs": component_spec.ExecutionParameter(type=int),
+        "parallel_trials": component_spec.ExecutionParameter(type=int),
         "tau": component_spec.ExecutionParameter(type=float),
         "head_units": component_spec.ExecutionParameter(type=str),
         "tail_units": component_spec.ExecutionParameter(type=str),
@@ -75,6 +76,7 @@ class PruningSearch(base_component.BaseComponent):
         tuner: str = "hyperband",
         max_trials: int = 60,
         max_epochs: int = 30,
+        parallel_trials: int = 1,
         tau: float = 0.8,
         head_units: Sequence[int] = (0,),
         tail_units: Sequence[int] = (128, 256, 512),
@@ -97,6 +99,8 @@ class PruningSearch(base_component.BaseComponent):
             tuner: A name in ``compressor_lib.search.TUNERS``.
             max_trials: Trials of every tuner but Hyperband.
             max_epochs: Epochs of a trial.
+            parallel_trials: Trials at a time. Above 1 each has a process of its own on this machine, and the
+                order of the trials, and with it what later ones try, may vary between runs.
             tau: Weight of accuracy against compression.
             head_units: Widths of the head to choose from, 0 for none.
             tail_units: Widths of a tail to choose from.
@@ -120,6 +124,7 @@ class PruningSearch(base_component.BaseComponent):
                 tuner=tuner,
                 max_trials=max_trials,
                 max_epochs=max_epochs,
+                parallel_trials=parallel_trials,
                 tau=tau,
                 head_units=json.dumps(list(head_units)),
                 tail_units=json.dumps(list(tail_units)),

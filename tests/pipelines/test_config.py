@@ -91,6 +91,8 @@ def test_paths_are_read_from_the_current_directory(write, tmp_path, monkeypatch)
         ("translators.held_out=1", "translators.held_out is 1: it must be below 1."),
         ("search.tau=1.5", "search.tau is 1.5: it must be at most 1."),
         ("search.tau=.nan", "search.tau is nan: it must be a finite number."),
+        ("search.parallel_trials=0", "search.parallel_trials is 0: it must be more than 0."),
+        ("retrain.strategy=all", "retrain.strategy is 'all': it must be 'none' or 'mirrored'."),
         ("search.tuner=hyperbnd", "Did you mean 'hyperband'?"),
         ("search.connections=everything", "search.connections is 'everything': choose published"),
         ("search.connections=[53, 151]", "search.connections is [53, 151]: choose published"),
