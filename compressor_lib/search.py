@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from compressor_lib.trials import LightTrials
 logger = logging.getLogger(__name__)
 
 OBJECTIVE = "val_acc_comp"
+
+_WORKERS_PAUSE = 0.1
 
 
 @dataclass(frozen=True)
@@ -187,24 +190,38 @@ class _Budgeted(kt.Tuner):
         return [self.load_model(trial) for trial in trials_within_budget(self, self.hypermodel)[:num_models]]
 
 
+def announce(oracle: kt.Oracle, trial: kt.engine.trial.Trial) -> None:
+    """Logs what a trial that has just ended found."""
+    done = sum(t.status in ("COMPLETED", "FAILED", "INVALID") for t in oracle.trials.values())
+    if trial.score is None:
+        logger.warning("trial %d failed: %s", done, (trial.message or "").strip().splitlines()[-1:])
+        return
+    best = oracle.get_best_trials(1)[0]
+    logger.info(
+        "trial %d: %s scores %.4f; best so far %s with %.4f",
+        done,
+        trial.hyperparameters.values[TRANSLATOR],
+        trial.score,
+        best.hyperparameters.values[TRANSLATOR],
+        best.score,
+    )
+
+
 class _Announcing(kt.Tuner):
-    """Says after each trial what it found."""
+    """Says after each trial what it found, or leaves that to the chief, where there is one."""
+
+    def pre_create_trial(self) -> None:
+        super().pre_create_trial()
+        if self._is_worker():
+            # Where no trial is ready a worker asks again at once, and its chief would do little else than answer.
+            time.sleep(_WORKERS_PAUSE)
 
     def on_trial_end(self, trial: Any) -> None:
         super().on_trial_end(trial)
-        done = sum(t.status in ("COMPLETED", "FAILED", "INVALID") for t in self.oracle.trials.values())
-        if trial.score is None:
-            logger.warning("trial %d failed: %s", done, (trial.message or "").strip().splitlines()[-1:])
-            return
-        best = self.oracle.get_best_trials(1)[0]
-        logger.info(
-            "trial %d: %s scores %.4f; best so far %s with %.4f",
-            done,
-            trial.hyperparameters.values[TRANSLATOR],
-            trial.score,
-            best.hyperparameters.values[TRANSLATOR],
-            best.score,
-        )
+        if not self._is_worker():
+            announce(self.oracle, trial)
+        elif trial.message:
+            logger.warning("trial %s failed: %s", trial.trial_id, trial.message)  # the chief is not told why
 
 
 def _maker(tuner_class: type[kt.Tuner], budget: Callable[[SearchOptions], dict[str, Any]]) -> Callable[..., kt.Tuner]:

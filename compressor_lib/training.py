@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -59,6 +60,8 @@ class TrainingOptions:
         label_smoothing: share of each label spread over all classes.
         augmentation: how training pictures are varied.
         distillation: how much the teacher counts; None for no teacher.
+        strategy: `"none"` trains on one device; `"mirrored"` on all accelerators of the machine, each of
+            which takes its share of every batch (`tf.distribute.MirroredStrategy`).
 
     Raises:
         CompressorError: if a value is out of its range.
@@ -74,6 +77,7 @@ class TrainingOptions:
     label_smoothing: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     distillation: Distillation | None = None
+    strategy: str = "none"
 
     def __post_init__(self) -> None:
         for name in ("head_epochs", "epochs"):
@@ -85,6 +89,8 @@ class TrainingOptions:
             _positive(name, getattr(self, name))
         if self.batch_norm not in ("frozen", "train"):
             raise unknown("batch_norm", self.batch_norm, ("frozen", "train"))
+        if self.strategy not in ("none", "mirrored"):
+            raise unknown("strategy", self.strategy, ("none", "mirrored"))
         _share("label_smoothing", self.label_smoothing)
 
 
@@ -104,6 +110,11 @@ def train(
     highest validation accuracy, then the lowest validation loss, in either phase. Afterwards every
     layer is trainable and the model is compiled for `evaluate` and `save`.
 
+    On several devices a copy is trained, with one set of weights on each, so that the model stays on one. A step
+    is the same as on a single device: the loss is averaged over the whole batch, and batch normalisation that
+    learns looks at all of it. Only what is drawn at random (augmentation, dropout) differs: each device draws the
+    same numbers for its share.
+
     Args:
         model: flat functional classifier, from `float32` pictures `[N, S, S, 3]`, 0..255, to
             softmax probabilities `[N, C]`.
@@ -114,7 +125,7 @@ def train(
         teacher: classifier with the model's input and output shapes, needed if
             `options.distillation` has a weight. It is not changed.
         callbacks: further Keras callbacks, given to both phases. The model they see has the
-            metrics and the optimizer; the network itself is its `student`.
+            metrics and the optimizer; the network that learns is its `student`.
 
     Returns:
         `loss`, `accuracy`, `val_loss` and `val_accuracy`, one value an epoch over both phases, and
@@ -136,17 +147,17 @@ def train(
             "first: name the head's layers so, or set head_epochs to 0."
         )
 
-    trainee = _Trainee(model, teacher, options, distillation)
-    best = _Best(model, options)
     history: dict[str, list[float]] = {}
     done = 0
-    with _batch_norm_for(model, steps):
+    with _on_devices(options.strategy, model, teacher) as (student, teacher), _batch_norm_for(student, steps):
+        trainee = _Trainee(student, teacher, options, distillation)
+        best = _Best(student, options)
         for phase in _phases(options, steps):
             if not phase.epochs:
                 continue
-            for layer in model.layers:
+            for layer in student.layers:
                 layer.trainable = phase.opens(layer)
-            phase.optimizer.build(model.trainable_variables)
+            phase.optimizer.build(student.trainable_variables)
             trainee.compile(optimizer=phase.optimizer)
             best.begin(phase.name, total=done + phase.epochs + phase.to_come)
             log = trainee.fit(
@@ -234,18 +245,21 @@ class _Trainee(keras.Model):
             if weight and self._teach:
                 distance = _distance(self._teach(pictures), answers, temperature)
                 losses = (1.0 - weight) * losses + weight * temperature**2 * distance
-            loss = tf.reduce_mean(losses) + sum(self.student.losses)
+            losses += sum(self.student.losses)
+            # The optimizer adds the devices' gradients up, and a short batch may not reach all devices.
+            everywhere = tf.distribute.get_replica_context().all_reduce("SUM", tf.size(losses))
+            loss = tf.reduce_sum(losses) / tf.cast(everywhere, losses.dtype)
         variables = self.student.trainable_variables
         self.optimizer.apply(tape.gradient(loss, variables), variables)
-        return self._note(loss, labels, answers)
+        return self._note(losses, labels, answers)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         pictures, labels = _unpack(data)
         answers = self.student(pictures, training=False)
-        return self._note(tf.reduce_mean(_label_loss(labels, answers, 0.0)), labels, answers)
+        return self._note(_label_loss(labels, answers, 0.0), labels, answers)
 
-    def _note(self, loss: tf.Tensor, labels: tf.Tensor, answers: tf.Tensor) -> dict[str, Any]:
-        self._mean_loss.update_state(loss, sample_weight=tf.shape(labels)[0])
+    def _note(self, losses: tf.Tensor, labels: tf.Tensor, answers: tf.Tensor) -> dict[str, Any]:
+        self._mean_loss.update_state(losses)
         self._accuracy.update_state(labels, answers)
         return {metric.name: metric.result() for metric in self.metrics}
 
@@ -292,8 +306,46 @@ class _Best(keras.callbacks.Callback):
 
 
 @contextmanager
+def _on_devices(
+    strategy: str, model: keras.Model, teacher: keras.Model | None
+) -> Iterator[tuple[keras.Model, keras.Model | None]]:
+    """Yields the networks to train with, in a strategy's scope; opens every layer of the model at the end."""
+    try:
+        if strategy == "none":
+            yield model, teacher
+            return
+        with _mirrored().scope():
+            yield _copy(model), _copy(teacher) if teacher else None
+    finally:
+        for layer in model.layers:
+            layer.trainable = True
+
+
+@functools.cache  # TensorFlow mixes up the reductions of a second one in the same process
+def _mirrored() -> tf.distribute.Strategy:
+    """Mirrors variables on all accelerators, or on the logical CPUs where there are none."""
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    logger.info("training on %d devices: %s", len(devices), ", ".join(device.name for device in devices))
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
+
+
+def _copy(model: keras.Model) -> keras.Model:
+    """The same network with variables of its own; its batch norms look at all devices' pictures."""
+
+    def cloned(layer: keras.layers.Layer) -> keras.layers.Layer:
+        config = layer.get_config()
+        if isinstance(layer, keras.layers.BatchNormalization):
+            config["synchronized"] = True
+        return layer.__class__.from_config(config)
+
+    copy = keras.models.clone_model(model, clone_function=cloned)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+@contextmanager
 def _batch_norm_for(model: keras.Model, steps: int) -> Iterator[None]:
-    """Fits the moving averages to short training; opens every layer again at the end."""
+    """Fits the moving averages to short training."""
     layers = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
     momenta = {layer: layer.momentum for layer in layers}
     # keras.applications use 0.99 or 0.999, made for 100,000s of steps: after a few hundred, the
@@ -307,8 +359,6 @@ def _batch_norm_for(model: keras.Model, steps: int) -> Iterator[None]:
     finally:
         for layer, momentum in momenta.items():
             layer.momentum = momentum
-        for layer in model.layers:
-            layer.trainable = True
 
 
 def _is_new(layer: keras.layers.Layer) -> bool:

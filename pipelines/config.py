@@ -256,6 +256,11 @@ class Training(Section):
     augmentation: AugmentationConfig = Field(
         default_factory=AugmentationConfig, description="How far pictures are varied."
     )
+    strategy: Literal["none", "mirrored"] = Field(
+        default="none",
+        description="none: on one device; mirrored: on all accelerators of the machine, each of which "
+        "takes its share of every batch.",
+    )
 
     @model_validator(mode="after")
     def _trains_at_all(self) -> Training:
@@ -329,6 +334,12 @@ class Search(Section):
     )
     max_trials: int = Field(default=60, gt=0, description="Most sub-networks tried.")
     max_epochs: int = Field(default=30, gt=0, description="Most epochs of one trial.")
+    parallel_trials: int = Field(
+        default=1,
+        gt=0,
+        description="Trials at a time, each in a process of its own on this machine. Above 1 the order of the "
+        "trials, and with it what later ones try, may vary between runs.",
+    )
     tau: Share = Field(default=0.8, description="Weight of accuracy; 1 - tau weighs the share of the cost saved.")
     objective: Objective = Field(
         default_factory=Objective, description="Which cost is saved, and what no winner may exceed."

@@ -87,6 +87,7 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
         tuner=config.search.tuner,
         max_trials=config.search.max_trials,
         max_epochs=config.search.max_epochs,
+        parallel_trials=config.search.parallel_trials,
         tau=config.search.tau,
         cost=config.search.objective.cost,
         budgets=config.search.objective.budgets,

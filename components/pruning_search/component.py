@@ -22,6 +22,7 @@ class PruningSearchSpec(component_spec.ComponentSpec):
         "tuner": component_spec.ExecutionParameter(type=str),
         "max_trials": component_spec.ExecutionParameter(type=int),
         "max_epochs": component_spec.ExecutionParameter(type=int),
+        "parallel_trials": component_spec.ExecutionParameter(type=int),
         "tau": component_spec.ExecutionParameter(type=float),
         "cost": component_spec.ExecutionParameter(type=str),
         "budgets": component_spec.ExecutionParameter(type=str),
@@ -77,6 +78,7 @@ class PruningSearch(base_component.BaseComponent):
         tuner: str = "hyperband",
         max_trials: int = 60,
         max_epochs: int = 30,
+        parallel_trials: int = 1,
         tau: float = 0.8,
         cost: str = "parameters",
         budgets: Mapping[str, float] | None = None,
@@ -102,6 +104,8 @@ class PruningSearch(base_component.BaseComponent):
             tuner: A name in ``compressor_lib.search.TUNERS``.
             max_trials: Trials of every tuner but Hyperband.
             max_epochs: Epochs of a trial.
+            parallel_trials: Trials at a time. Above 1 each has a process of its own on this machine, and the
+                order of the trials, and with it what later ones try, may vary between runs.
             tau: Weight of accuracy against compression.
             cost: What compression saves, a name in ``compressor_lib.costs.COSTS``.
             budgets: The most that the best network may have of any costs, by name.
@@ -127,6 +131,7 @@ class PruningSearch(base_component.BaseComponent):
                 tuner=tuner,
                 max_trials=max_trials,
                 max_epochs=max_epochs,
+                parallel_trials=parallel_trials,
                 tau=tau,
                 cost=cost,
                 budgets=json.dumps(dict(budgets or {}), sort_keys=True),

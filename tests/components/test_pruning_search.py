@@ -1,6 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import keras
@@ -10,7 +16,7 @@ import pytest
 from tfx import types
 from tfx.types import standard_artifacts
 
-from components.pruning_search import PruningSearch
+from components.pruning_search import PruningSearch, parallel
 from components.pruning_search.executor import REPORT_FILE, Executor, _key
 from compressor_lib import search
 from compressor_lib.connections import parse_connection
@@ -199,6 +205,158 @@ def test_a_budget_that_nothing_keeps_is_told_before_the_search(tmp_path, example
     assert not (tmp_path / ".trials").exists()
 
 
+@pytest.fixture
+def processes(monkeypatch) -> list[subprocess.Popen]:
+    """The workers' processes, in the order in which they are started."""
+    started: list[subprocess.Popen] = []
+
+    class Noted(subprocess.Popen):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            started.append(self)
+
+    monkeypatch.setattr(parallel.subprocess, "Popen", Noted)
+    return started
+
+
+def instead_of_workers(monkeypatch, code: str) -> None:
+    """Lets the workers' processes run this code."""
+    monkeypatch.setattr(parallel._Worker, "_command", property(lambda worker: [sys.executable, "-c", code]))
+
+
+def saved_oracle(folder: Path) -> dict:
+    """What the chief has saved, nothing where it has not yet or is about to."""
+    try:
+        (file,) = folder.rglob("oracle.json")
+        return json.loads(file.read_text())
+    except ValueError:
+        return {"ongoing_trials": {}, "end_order": []}
+
+
+@pytest.mark.slow
+def test_a_parallel_search_survives_a_killed_worker(tmp_path, examples, reference, bank, processes, caplog):
+    killed = threading.Event()
+
+    def kill_the_first_to_work():
+        while not killed.is_set():
+            time.sleep(0.05)
+            for name in saved_oracle(tmp_path)["ongoing_trials"]:
+                processes[int(name[-1])].kill()
+                killed.set()
+                break
+
+    killer = threading.Thread(target=kill_the_first_to_work)
+    killer.start()
+    with caplog.at_level("INFO"):
+        outputs = do(
+            tmp_path, examples, reference, bank, tuner="hyperband", max_epochs=3, parallel_trials=2,
+            connections=["block_2_add->head", "block_5_add->head", "53,151"],
+        )  # fmt: skip
+    killer.join()
+
+    assert len(processes) == 3
+    assert sorted(process.returncode for process in processes) == [-signal.SIGKILL, 0, 0]
+    report = json.loads((outputs["tuner_results"] / REPORT_FILE).read_text())
+    assert sorted(row["trial_id"] for row in report) == [f"{number:04}" for number in range(len(report))]
+    assert len(report) == 6  # all that Hyperband makes of three epochs
+    assert sum(record.message.startswith("trial ") for record in caplog.records) == 6
+    assert load_keras(outputs["model"] / "Format-Serving").count_params() == report[0]["parameters"]
+    assert not list((tmp_path / ".trials").iterdir())
+
+
+@pytest.mark.slow
+def test_a_parallel_search_that_was_cut_short_goes_on(tmp_path, examples, reference, bank, processes, monkeypatch):
+    sleep = time.sleep
+
+    def stopped_after_two_trials(seconds):
+        sleep(seconds)
+        if len(saved_oracle(tmp_path)["end_order"]) == 2:
+            raise KeyboardInterrupt
+
+    how = {"connections": ["block_2_add->head", "block_5_add->head"], "max_trials": 4, "parallel_trials": 2}
+    monkeypatch.setattr(parallel.time, "sleep", stopped_after_two_trials)
+    with pytest.raises(KeyboardInterrupt):
+        do(tmp_path, examples, reference, bank, **how)
+    monkeypatch.setattr(parallel.time, "sleep", sleep)
+    assert all(process.returncode is not None for process in processes)
+    ended = saved_oracle(tmp_path)["end_order"]
+    (first,) = [path.read_text() for path in tmp_path.rglob(f"trial_{ended[0]}/trial.json")]
+    for folder in ("model", "best_hyperparameters", "tuner_results"):
+        (tmp_path / folder / "1").rmdir()  # as TFX does; nothing is in them yet
+
+    outputs = do(tmp_path, examples, reference, bank, **how)
+
+    report = json.loads((outputs["tuner_results"] / REPORT_FILE).read_text())
+    assert sorted(row["trial_id"] for row in report) == ["0", "1", "2", "3"]
+    (again,) = [row for row in report if row["trial_id"] == ended[0]]
+    assert again["score"] == json.loads(first)["score"]
+
+
+def test_a_search_without_workers_left_shows_what_the_last_one_said(
+    tmp_path, examples, reference, bank, processes, monkeypatch
+):
+    instead_of_workers(monkeypatch, "print('boom'); raise SystemExit(3)")
+    with pytest.raises(CompressorError, match=r"all workers of the search died(.|\n)*worker-1.log ends with:\nboom"):
+        do(tmp_path, examples, reference, bank, parallel_trials=2)
+    assert len(processes) == 2 * (1 + parallel._RESTARTS)
+
+
+def test_workers_are_stopped_with_the_search(tmp_path, examples, reference, bank, processes, monkeypatch):
+    instead_of_workers(monkeypatch, "import time; time.sleep(600)")
+
+    def stop(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(parallel.time, "sleep", stop)
+    with pytest.raises(KeyboardInterrupt):
+        do(tmp_path, examples, reference, bank, parallel_trials=2)
+    assert [process.returncode for process in processes] == [-signal.SIGKILL] * 2
+
+
+@pytest.mark.slow
+def test_a_worker_does_not_outlive_its_search(tmp_path):
+    command = [sys.executable, "-m", "components.pruning_search.worker", str(tmp_path / "job.json")]
+    os.mkfifo(tmp_path / "job.json")  # so that it would wait for ever
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        process.stdin.close()
+        assert process.wait(timeout=300) == 1
+
+
+@pytest.mark.parametrize("tuner", ["hyperband", "random"])
+def test_the_others_need_not_wait_for_a_trial_that_was_given_up(tmp_path, tuner):
+    class Nothing(kt.HyperModel):
+        def build(self, hp):
+            hp.Float("x", 0, 1)
+
+    made = search.TUNERS[tuner](Nothing(), search.SearchOptions(tuner, max_trials=3, max_epochs=3), tmp_path)
+    chief = parallel._Chief(made.oracle)
+    lost = made.oracle.create_trial("worker-0")
+    chief.give_up("worker-0")
+    assert made.oracle.trials[lost.trial_id].status == "FAILED"
+    while (trial := made.oracle.create_trial("worker-1")).status != "STOPPED":
+        assert trial.status == "RUNNING"
+        made.oracle.update_trial(trial.trial_id, {search.OBJECTIVE: 0.5})
+        trial.status = "COMPLETED"
+        made.oracle.end_trial(trial)
+    chief.stop()
+
+
+def test_too_many_failures_in_a_row_are_told(tmp_path):
+    class Nothing(kt.HyperModel):
+        def build(self, hp):
+            hp.Float("x", 0, 1)
+
+    chief = parallel._Chief(search.TUNERS["random"](Nothing(), search.SearchOptions("random"), tmp_path).oracle)
+    for number in range(3):
+        assert chief.failure is None
+        chief.oracle.create_trial(f"worker-{number}")
+        chief.give_up(f"worker-{number}")
+    (tmp_path / "worker-0.log").write_text("why")
+    with pytest.raises(CompressorError, match=r"the search stopped: Number of consecutive failures(.|\n)*\nwhy$"):
+        parallel._watch(chief, [parallel._Worker("worker-0", tmp_path, chief.port, threads=1)])
+    chief.stop()
+
+
 def test_trials_on_other_translators_are_not_taken_over(reference):
     properties = component().exec_properties
     keys = {_key(properties, reference.base, "examples", bank) for bank in ("bank", "other bank")}
@@ -230,14 +388,14 @@ def test_parameters_are_plain_enough_for_every_orchestrator():
 
 def test_the_component_hands_on_its_arguments():
     wired = component(
-        connections=("53,151",), tuner="grid", max_trials=4, max_epochs=5, tau=0.5,
+        connections=("53,151",), tuner="grid", max_trials=4, max_epochs=5, parallel_trials=2, tau=0.5,
         cost="latency", budgets={"parameters": 500_000, "latency": 8.5},
         head_units=(0, 8), tail_units=(64,), min_learning_rate=0.01, max_learning_rate=0.1, dropout=0.3, batch_size=7,
         seed=2, code_version="x",
     )  # fmt: skip
     assert wired.exec_properties == {
         "backbone": "MobileNetV2", "connections": '["53,151"]', "tuner": "grid", "max_trials": 4,
-        "max_epochs": 5, "tau": 0.5, "cost": "latency",
+        "max_epochs": 5, "parallel_trials": 2, "tau": 0.5, "cost": "latency",
         "budgets": '{"latency": 8.5, "parameters": 500000}', "head_units": "[0, 8]", "tail_units": "[64]",
         "min_learning_rate": 0.01, "max_learning_rate": 0.1, "dropout": 0.3, "batch_size": 7,
         "seed": 2, "code_version": "x",

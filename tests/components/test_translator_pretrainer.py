@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from tfx import types
 from tfx.types import standard_artifacts
+from tfx.utils import io_utils
 
+from components.remote import read_folder
 from components.translator_pretrainer import TranslatorPretrainer
 from components.translator_pretrainer.executor import Executor
 from compressor_lib.bank import TranslatorBank
@@ -17,22 +19,24 @@ from compressor_lib.pretraining import TranslatorSums, fit_translators
 CONNECTIONS = ["block_2_add->block_16_expand", "53,151", "block_5_add->head"]
 WITH_TRANSLATOR = ["block_2_add->block_16_expand", "block_5_add->Conv_1"]
 SINGLE_PROCESS = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
+TWO_PROCESSES = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
 
 
 @pytest.fixture
 def fit(reference, tmp_path):
     """Runs the executor; returns the bank that it wrote."""
 
-    def run(examples, beam=SINGLE_PROCESS, **changed) -> TranslatorBank:
+    def run(examples, beam=SINGLE_PROCESS, output=str(tmp_path / "translators"), **changed) -> TranslatorBank:
         properties = dict(component(connections=CONNECTIONS, held_out=0.3).exec_properties, **changed)
         translators = standard_artifacts.Model()
-        translators.uri = str(tmp_path / "translators")
+        translators.uri = output
         Executor(Executor.Context(beam_pipeline_args=beam)).Do(
             {"examples": [examples], "base_model": [reference.model]},
             {"translators": [translators]},
             properties,
         )
-        return TranslatorBank.load(translators.uri, reference.base)
+        with read_folder(output) as folder:
+            return TranslatorBank.load(folder, reference.base)
 
     return run
 
@@ -88,6 +92,33 @@ def test_sharding_and_parallel_workers_change_nothing(fit, reference, make_examp
 
     # Sums of some of the pictures did meet sums of others.
     assert any(all(pair) for pair in parts)
+    assert_same(bank, in_library(reference, pictures["train"]))
+
+
+@pytest.mark.parametrize(
+    ("beam", "shards"),
+    [
+        pytest.param(SINGLE_PROCESS, 3, id="in memory, 3 files"),
+        pytest.param(SINGLE_PROCESS, 24, id="in memory, a file each"),
+        pytest.param(TWO_PROCESSES, 1, id="2 processes, 1 file", marks=pytest.mark.slow),
+        pytest.param(TWO_PROCESSES, 5, id="2 processes, 5 files", marks=pytest.mark.slow),
+    ],
+)
+def test_any_sharding_gives_the_same_bank_in_memory_and_in_processes(
+    fit, reference, make_examples, pictures, beam, shards
+):
+    bank = fit(make_examples({"train": np.array_split(pictures["train"], shards)}), beam=beam, batch_size=5)
+    assert_same(bank, in_library(reference, pictures["train"]))
+
+
+def test_model_and_bank_may_be_in_remote_storage(fit, reference, make_examples, pictures, monkeypatch):
+    remote = standard_artifacts.Model()
+    remote.uri = "ram://reference"  # TensorFlow's stand-in for gs:// and the like
+    io_utils.copy_dir(reference.model.uri, remote.uri)
+    monkeypatch.setattr(reference, "model", remote)
+
+    bank = fit(make_examples({"train": [pictures["train"]]}), output="ram://translators")
+
     assert_same(bank, in_library(reference, pictures["train"]))
 
 

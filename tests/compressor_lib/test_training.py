@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import json
 import logging
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -264,6 +268,22 @@ def test_a_dataset_of_unknown_length_is_counted():
     assert len(train(network(), unknown_length, data(), options())["loss"]) == 2
 
 
+@pytest.mark.slow
+def test_two_devices_train_as_one_does():
+    script = Path(__file__).with_name("on_two_devices.py")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout.splitlines()[-1])
+    assert results["devices"] == 2
+    assert "training on 2 devices" in done.stderr
+    for batch_norm in ("frozen", "train"):
+        one, two = (results[f"{batch_norm} {strategy}"] for strategy in ("none", "mirrored"))
+        for name, values in one["history"].items():
+            np.testing.assert_allclose(two["history"][name], values, rtol=1e-3, err_msg=f"{batch_norm} {name}")
+        for mine, wanted in zip(two["weights"], one["weights"], strict=True):
+            np.testing.assert_allclose(mine, wanted, atol=1e-3, err_msg=batch_norm)
+
+
 def test_teacher_weights_are_not_the_trainee_s():
     trainee = _Trainee(network(), network(), options(), Distillation())
     assert len(trainee.trainable_variables) == len(network().trainable_variables)
@@ -334,6 +354,8 @@ def test_options_out_of_range_are_refused(field, value):
 def test_other_bad_options_are_refused():
     with pytest.raises(CompressorError, match="Did you mean 'frozen'"):
         TrainingOptions(batch_norm="frosen")
+    with pytest.raises(CompressorError, match="unknown strategy 'mirror'. Did you mean 'mirrored'"):
+        TrainingOptions(strategy="mirror")
     with pytest.raises(CompressorError, match="both 0"):
         TrainingOptions(head_epochs=0, epochs=0)
     with pytest.raises(CompressorError, match=r"distillation\.weight"):

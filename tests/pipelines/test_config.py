@@ -103,6 +103,8 @@ def test_paths_are_read_from_the_current_directory(write, tmp_path, monkeypatch)
         ("max_latency_ms=8", "max_latency_ms is no field. Did you mean search.objective.max_latency_ms?"),
         ("search.objective.cost=flop", "Did you mean 'flops'?"),
         ("search.objective.max_flops=0", "search.objective.max_flops is 0: it must be more than 0."),
+        ("search.parallel_trials=0", "search.parallel_trials is 0: it must be more than 0."),
+        ("retrain.strategy=all", "retrain.strategy is 'all': it must be 'none' or 'mirrored'."),
         ("search.tuner=hyperbnd", "Did you mean 'hyperband'?"),
         ("search.connections=everything", "search.connections is 'everything': choose published"),
         ("search.connections=[53, 151]", "search.connections is [53, 151]: choose published"),

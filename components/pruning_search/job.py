@@ -1,0 +1,111 @@
+"""What is searched, described by paths and numbers alone, so that every process can rebuild it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner as kt
+
+from components.examples import picture_dataset
+from compressor_lib.bank import TranslatorBank
+from compressor_lib.costs import measure_costs
+from compressor_lib.export import load_keras
+from compressor_lib.families import searched_connections
+from compressor_lib.hypermodels import HyperCompressor
+from compressor_lib.search import SearchOptions, run_search
+from compressor_lib.surgery import without_head
+
+
+@dataclass(frozen=True)
+class SearchJob:
+    """A search of the component.
+
+    Attributes:
+        reference_dir: Folder of the uncompressed classifier.
+        bank_dir: Folder of its translators.
+        train: Pattern of the files that trials are trained on.
+        validation: Pattern of the files that they are ranked on.
+        parameters: The component's execution parameters.
+        max_cost: The uncompressed classifier's cost; measured if None.
+    """
+
+    reference_dir: str
+    bank_dir: str
+    train: str
+    validation: str
+    parameters: dict[str, Any]
+    max_cost: float | None = None
+
+    @classmethod
+    def load(cls, path: Path) -> SearchJob:
+        """Reads what :meth:`save` wrote."""
+        return cls(**json.loads(path.read_text()))
+
+    def save(self, path: Path) -> None:
+        """Writes the description as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=2))
+
+    @property
+    def options(self) -> SearchOptions:
+        """How to search."""
+        return SearchOptions(
+            tuner=self.parameters["tuner"],
+            max_trials=self.parameters["max_trials"],
+            max_epochs=self.parameters["max_epochs"],
+            seed=self.parameters["seed"],
+        )
+
+    def hypermodel(self) -> HyperCompressor:
+        """Seeds this process, loads the networks and makes the search space.
+
+        Raises:
+            CompressorError: If the bank does not fit the classifier or lacks a translator, or a connection is unknown.
+        """
+        exec_properties = self.parameters
+        keras.utils.set_random_seed(exec_properties["seed"])
+        reference = load_keras(self.reference_dir)
+        base = without_head(reference, name=exec_properties["backbone"])
+        cost = exec_properties["cost"]
+        return HyperCompressor(
+            max_parameters=reference.count_params(),
+            num_classes=reference.output_shape[-1],
+            tau=exec_properties["tau"],
+            backbone=base,
+            connections=searched_connections(
+                base, exec_properties["backbone"], json.loads(exec_properties["connections"])
+            ),
+            translators=TranslatorBank.load(self.bank_dir, base),
+            head_units=json.loads(exec_properties["head_units"]),
+            tail_units=json.loads(exec_properties["tail_units"]),
+            dropout=exec_properties["dropout"],
+            learning_rates=(exec_properties["min_learning_rate"], exec_properties["max_learning_rate"]),
+            loss="sparse_categorical_crossentropy",
+            cost=cost,
+            max_cost=self.max_cost or measure_costs(reference, [cost])[cost],
+            budgets=json.loads(exec_properties["budgets"]),
+        )
+
+    def search(self, hypermodel: HyperCompressor, directory: Path) -> kt.Tuner:
+        """Searches in this process, alone or as one of several workers (keras-tuner's environment says which).
+
+        Args:
+            hypermodel: From :meth:`hypermodel`.
+            directory: Where keras-tuner keeps the trials.
+
+        Returns:
+            The tuner, searched.
+        """
+        train, validation = (
+            picture_dataset(
+                pattern,
+                size=hypermodel.base.input_shape[1],
+                batch_size=self.parameters["batch_size"],
+                classes=hypermodel.num_classes,
+            )
+            for pattern in (self.train, self.validation)
+        )
+        return run_search(hypermodel, train, validation, self.options, directory)

@@ -1,0 +1,33 @@
+"""A worker of a parallel search: takes trials from the chief until there are no more.
+
+Started by :mod:`components.pruning_search.parallel`, with keras-tuner's environment variables, as
+``python -m components.pruning_search.worker <job.json>``; the trials are kept beside that file.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+
+from components.pruning_search.job import SearchJob
+
+
+def main(path: Path) -> None:
+    """Rebuilds the search and works for its chief."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    job = SearchJob.load(path)
+    job.search(job.hypermodel(), path.parent)
+
+
+def _end_with_parent() -> None:
+    """Waits for the parent's end of the standard input, which is never written to, to be closed, by whatever."""
+    os.read(sys.stdin.fileno(), 1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
