@@ -7,7 +7,7 @@ import numpy as np
 
 from compressor_lib.activations import tapped
 from compressor_lib.backbones import BACKBONES, Backbone
-from compressor_lib.connections import searched_connections
+from compressor_lib.families import searched_connections
 from compressor_lib.pretraining import TranslatorSums, regressions_of
 
 
