@@ -16,7 +16,6 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.examples import decode_pictures, split_patterns
-from components.remote import read_folder, write_folder
 from compressor_lib.activations import tapped
 from compressor_lib.connections import Connection
 from compressor_lib.export import load_keras
@@ -127,10 +126,8 @@ class _Solve(beam.DoFn):
         self._output = output
 
     def process(self, sums: TranslatorSums) -> None:
-        with write_folder(self._output) as folder:
-            sums.solve(self._load_base(), self._connections, self._ridge).save(folder)
+        sums.solve(self._load_base(), self._connections, self._ridge).save(self._output)
 
 
 def _base(model_dir: str, backbone: str) -> keras.Model:
-    with read_folder(model_dir) as folder:
-        return without_head(load_keras(folder), name=backbone)
+    return without_head(load_keras(model_dir), name=backbone)
