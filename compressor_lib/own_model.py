@@ -13,11 +13,11 @@ from compressor_lib.connections import HEAD, TAIL
 from compressor_lib.errors import CompressorError
 from compressor_lib.flattening import flattened
 from compressor_lib.graph import LayerGraph
-from compressor_lib.heads import last_feature_map
+from compressor_lib.heads import CLASSIFIER, DROPOUT, HIDDEN, POOLING, last_feature_map
 from compressor_lib.keras_file import read_keras_file
-from compressor_lib.training import NEW_LAYERS
+from compressor_lib.translators import TRANSLATOR_PREFIX
 
-_RESERVED = (PREPROCESS, HEAD, TAIL)
+_RESERVED = (PREPROCESS, HEAD, TAIL, POOLING, DROPOUT, HIDDEN, CLASSIFIER)
 
 
 def load_own_model(
@@ -32,8 +32,8 @@ def load_own_model(
 
     Returns:
         A flat functional model from float32 pictures ``[N, size, size, 3]``, 0..255, to its answers. Layers
-        keep their names, except that those of the head begin with ``top_``, and others that would pass for
-        new ones with ``own_``.
+        keep their names, except for those that would pass for layers this project adds: these begin with
+        ``own_``.
 
     Raises:
         CompressorError: If the file cannot be read or its model cannot be compressed; the message says why.
@@ -106,7 +106,7 @@ def keep_head(model: keras.Model, own_classes: Sequence[str], classes: Sequence[
             "the model's answers are no probabilities, for they do not add up to 1; end it in a softmax, or leave "
             "backbone.classes out to have its head replaced"
         )
-    return keras.Model(kept.inputs[0], keras.layers.Softmax(name="top_softmax")(kept.output), name=kept.name)
+    return keras.Model(kept.inputs[0], keras.layers.Softmax(name="softmax")(kept.output), name=kept.name)
 
 
 def _cannot_be_kept(last: keras.layers.Layer) -> CompressorError:
@@ -117,16 +117,13 @@ def _cannot_be_kept(last: keras.layers.Layer) -> CompressorError:
 
 
 def _safe_names(flat: keras.Model, *, rescaled: bool) -> dict[str, str]:
-    """New names for the layers of a head, and for those that would be taken for layers this project adds."""
+    """New names for the layers in front of the head that would be taken for layers this project adds."""
     graph = LayerGraph.of(flat)
     head = graph.order[last_feature_map(flat)]
     names = {}
     for name, position in graph.order.items():
-        if position > head:
-            if not name.startswith(NEW_LAYERS):
-                names[name] = f"top_{name}"
-        elif name == PREPROCESS and rescaled:
+        if position > head or (name == PREPROCESS and rescaled):
             continue
-        elif name.startswith(NEW_LAYERS) or name in _RESERVED or name.isdecimal():  # which counts as an index
+        if name.startswith(TRANSLATOR_PREFIX) or name in _RESERVED or name.isdecimal():  # which counts as an index
             names[name] = f"own_{name}"
     return names

@@ -16,11 +16,11 @@ import tensorflow as tf
 
 from compressor_lib.augmentation import Augment, Augmentation
 from compressor_lib.errors import CompressorError, unknown
+from compressor_lib.graph import LayerGraph
+from compressor_lib.heads import last_feature_map
+from compressor_lib.translators import TRANSLATOR_PREFIX
 
 logger = logging.getLogger(__name__)
-
-NEW_LAYERS = ("top_", "classifier", "translator_")
-"""How the names of the layers begin that do not come from the pretrained backbone."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def train(
 ) -> dict[str, list[float]]:
     """Trains in place and leaves the best weights of all epochs in the model.
 
-    The first phase opens only the new layers (see `NEW_LAYERS`), so that their first, large
+    The first phase opens only the new layers, a translator's and the head's, so that their first, large
     gradients do not spoil the pretrained ones; the second opens the whole network. Best is the
     highest validation accuracy, then the lowest validation loss, in either phase. Afterwards every
     layer is trainable and the model is compiled for `evaluate` and `save`.
@@ -134,25 +134,21 @@ def train(
 
     Raises:
         CompressorError: if a dataset is empty or endless, the teacher is missing or does not fit,
-            the model has no new layer to train first, or the loss is not finite.
+            the model has no feature map for a head to stand on, or the loss is not finite.
     """
     steps = _count_batches(train_dataset, "training")
     _count_batches(eval_dataset, "validation")
     distillation = options.distillation if options.distillation else Distillation(weight=0.0)
     if distillation.weight:
         _check_teacher(model, teacher)
-    if options.head_epochs and not any(_is_new(layer) for layer in model.layers):
-        raise CompressorError(
-            f"model {model.name!r} has no layer named {' or '.join(NEW_LAYERS)}... to train "
-            "first: name the head's layers so, or set head_epochs to 0."
-        )
+    new_layers = _new_layers(model) if options.head_epochs else set()
 
     history: dict[str, list[float]] = {}
     done = 0
     with _on_devices(options.strategy, model, teacher) as (student, teacher), _batch_norm_for(student, steps):
         trainee = _Trainee(student, teacher, options, distillation)
         best = _Best(student, options)
-        for phase in _phases(options, steps):
+        for phase in _phases(options, steps, new_layers):
             if not phase.epochs:
                 continue
             for layer in student.layers:
@@ -188,12 +184,12 @@ class _Phase:
     optimizer: keras.optimizers.Optimizer
 
 
-def _phases(options: TrainingOptions, steps: int) -> Iterator[_Phase]:
+def _phases(options: TrainingOptions, steps: int, new_layers: set[str]) -> Iterator[_Phase]:
     yield _Phase(
         "head",
         options.head_epochs,
         options.epochs,
-        _is_new,
+        lambda layer: layer.name in new_layers,
         keras.optimizers.Adam(options.head_learning_rate),
     )
     frozen = options.batch_norm == "frozen"
@@ -361,8 +357,11 @@ def _batch_norm_for(model: keras.Model, steps: int) -> Iterator[None]:
             layer.momentum = momentum
 
 
-def _is_new(layer: keras.layers.Layer) -> bool:
-    return layer.name.startswith(NEW_LAYERS)
+def _new_layers(classifier: keras.Model) -> set[str]:
+    """Names of the layers that did not come with the pretrained backbone."""
+    graph = LayerGraph.of(classifier)
+    end = graph.order[last_feature_map(classifier)]
+    return {name for name, position in graph.order.items() if position > end or name.startswith(TRANSLATOR_PREFIX)}
 
 
 def _unpack(data: Any) -> tuple[tf.Tensor, tf.Tensor]:

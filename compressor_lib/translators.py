@@ -16,10 +16,13 @@ from compressor_lib.connections import Connection
 from compressor_lib.errors import CompressorError
 from compressor_lib.graph import LayerGraph
 
-POOL = "translator_pool"
-CONV = "translator_conv"
-BATCH_NORM = "translator_bn"
-ACTIVATION = "translator_activation"
+TRANSLATOR_PREFIX = "translator_"
+"""How the names of a translator's layers begin."""
+
+POOL = f"{TRANSLATOR_PREFIX}pool"
+CONV = f"{TRANSLATOR_PREFIX}conv"
+BATCH_NORM = f"{TRANSLATOR_PREFIX}bn"
+ACTIVATION = f"{TRANSLATOR_PREFIX}activation"
 
 TAIL_UNITS = 256
 """Channels of a tail where nothing else is said."""

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor_lib.errors import CompressorError
+from compressor_lib.translators import TRANSLATOR_PREFIX
 
 _CHECKPOINT = "trained.npz"
 
@@ -93,7 +94,7 @@ def _trained(model: keras.Model) -> dict[str, keras.Variable]:
     return {
         f"{layer.name}/{position}": variable
         for layer in model.layers
-        if layer.trainable or layer.name.startswith("translator_")
+        if layer.trainable or layer.name.startswith(TRANSLATOR_PREFIX)
         for position, variable in enumerate(layer.weights)
     }
 

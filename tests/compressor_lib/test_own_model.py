@@ -25,7 +25,7 @@ def own_classifier(size: int | None = SIZE, activation: str = "softmax") -> kera
             keras.Input((size, size, 3)),
             layers.Conv2D(8, 3, padding="same", name="conv"),
             layers.BatchNormalization(name="translator_bn"),  # as if it came from this project
-            layers.ReLU(name="top_relu"),
+            layers.ReLU(name="top_gap"),
             layers.Conv2D(16, 3, strides=2, padding="same", activation="relu", name="tail"),
             layers.Conv2D(24, 3, padding="same", activation="relu", name="wide"),
             layers.Conv2D(24, 3, padding="same", activation="relu", name="last"),
@@ -53,8 +53,8 @@ def test_a_file_becomes_a_flat_network_with_names_that_are_safe(save, pixels, ag
     model = own_classifier()
     own = load_own_model(save(model))
     assert [layer.name for layer in own.layers] == [
-        "pictures", "conv", "own_translator_bn", "own_top_relu", "own_tail", "wide", "last",
-        "top_pool", "top_dropout", "top_answers",
+        "pictures", "conv", "own_translator_bn", "own_top_gap", "own_tail", "wide", "last",
+        "pool", "dropout", "answers",
     ]  # fmt: skip
     assert last_feature_map(own) == "last"
     x = pixels(3, SIZE)
@@ -123,7 +123,7 @@ def test_the_head_of_keras_mobilenet_is_kept_too(save):
     own = load_own_model(save(model))
     assert last_feature_map(own) == "conv_pw_13_relu"
     kept = keep_head(own, OWN, WANTED)
-    (weights, bias), (own_weights, own_bias) = (each.get_layer("top_conv_preds").get_weights() for each in (kept, own))
+    (weights, bias), (own_weights, own_bias) = (each.get_layer("conv_preds").get_weights() for each in (kept, own))
     np.testing.assert_array_equal(weights, own_weights[..., [2, 0, 1]])
     np.testing.assert_array_equal(bias, own_bias[[2, 0, 1]])
 

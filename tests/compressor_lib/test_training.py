@@ -326,11 +326,25 @@ def test_a_teacher_of_other_classes_is_refused():
         )
 
 
-def test_a_model_without_new_layers_is_refused_by_the_head_phase():
+def test_the_head_phase_leaves_the_backbone_whatever_its_layers_are_called():
+    """EfficientNet's last convolution is called `top_conv`."""
+    model = network()
+    renamed = keras.models.clone_model(
+        model,
+        clone_function=lambda x: type(x).from_config({**x.get_config(), "name": x.name.replace("stem", "top_conv")}),
+    )
+    before = renamed.get_layer("top_conv").get_weights()[0]
+    head = renamed.get_layer("classifier").get_weights()[0]
+    train(renamed, data(), data(), options(epochs=0))
+    np.testing.assert_array_equal(renamed.get_layer("top_conv").get_weights()[0], before)
+    assert np.abs(renamed.get_layer("classifier").get_weights()[0] - head).max() > 0
+
+
+def test_a_model_without_a_feature_map_is_refused_by_the_head_phase():
     inputs = keras.Input((SIZE, SIZE, 3))
     x = keras.layers.Flatten()(inputs)
     model = keras.Model(inputs, keras.layers.Dense(CLASSES, activation="softmax", name="out")(x))
-    with pytest.raises(CompressorError, match="head_epochs to 0"):
+    with pytest.raises(CompressorError, match="no feature map"):
         train(model, data(), data(), options())
 
 
