@@ -14,7 +14,8 @@ UV := $(shell uv cache dir >/dev/null 2>&1 && echo uv || echo $(PRIVATE_UV))
 
 BIN := .venv/bin
 ENVIRONMENT := .venv/.synced-$(PYTHON)
-PYTEST := $(BIN)/python -m pytest
+# Two processes, each taking whole files: most of a test's time is Python's, on one core.
+PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 

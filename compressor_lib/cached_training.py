@@ -80,7 +80,6 @@ class CachedTraining:
         # It shares its layers with the model; its twin is traced already, or will be.
         part = keras.Model(model.get_layer(frontier).output, model.output)
         twin = self._parts.twin(part, model, batch_size=batch_size or features.batch_size, shuffle=shuffle)
-        model.optimizer = twin.optimizer
         model.stop_training = False
         callbacks = keras.callbacks.CallbackList(
             [_Following(twin, part), *(arguments.get("callbacks") or []), _StopWith(twin)],
@@ -91,7 +90,7 @@ class CachedTraining:
         passed_on = {
             name: value for name, value in arguments.items() if name not in ("x", "y", "batch_size", "shuffle")
         }
-        with _saved_at_the_end(model, part):
+        with _optimizer_of(twin, model), _saved_at_the_end(model, part):
             return twin.fit(
                 _as_blocks(features, shuffle),
                 **passed_on | {"callbacks": callbacks, "validation_data": validation},
@@ -108,6 +107,21 @@ class CachedTraining:
         if frontier is None or not starts_at_cut(model, self._base, connection, frontier):
             return None
         return frontier
+
+
+@contextmanager
+def _optimizer_of(twin: keras.Model, model: keras.Model) -> Iterator[None]:
+    """Lets callbacks see the twin's optimizer in the model, whose own one then goes on where that ends."""
+    own = model.optimizer
+    model.optimizer = twin.optimizer
+    try:
+        yield
+    finally:
+        model.optimizer = own
+        if not own.built:
+            own.build(model.trainable_variables)
+        for mine, theirs in zip(own.variables, twin.optimizer.variables, strict=True):
+            mine.assign(theirs)
 
 
 class _Following(keras.callbacks.Callback):

@@ -54,6 +54,8 @@ def main() -> None:
     # By default TensorFlow returns each large tensor to the system and touches new pages for the next, which takes
     # a third of a training step's CPU time; from an arena of its own it does not. Read at its first allocation.
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
+    # Processes that Beam starts write past the log file.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     app()
 
 

@@ -796,8 +796,6 @@ def test_arguments_out_of_range_are_refused(changed, message):
 def test_a_backbone_is_needed(residual):
     with pytest.raises(CompressorError, match="needs a backbone"):
         HyperCompressor(1e6, 3)
-    with pytest.raises(CompressorError, match="give its connections"):
-        HyperCompressor(1e6, 3, backbone=residual).build(kt.HyperParameters())
     with pytest.raises(CompressorError, match="Did you mean 'add_1'"):
         HyperCompressor(1e6, 3, backbone=residual, connections=["ad_1->last"]).build(kt.HyperParameters())
 
@@ -900,9 +898,10 @@ def test_a_trials_model_is_that_of_build_and_shares_what_is_frozen(residual, ban
     assert [(layer.name, layer.trainable) for layer in one.layers] == [(x.name, x.trainable) for x in own.layers]
     frozen = [layer.name for layer in one.layers if layer.weights and not layer.trainable]
     assert "conv_1" in frozen
+    known = {layer.name for layer in residual.layers}
     for name in frozen:
         assert one.get_layer(name) is other.get_layer(name)
-        assert one.get_layer(name) is not residual.get_layer(name)
+        assert name not in known or one.get_layer(name) is not residual.get_layer(name)
         for mine, theirs in zip(one.get_layer(name).get_weights(), own.get_layer(name).get_weights(), strict=True):
             np.testing.assert_array_equal(mine, theirs)
     assert one.get_layer("classifier") is not other.get_layer("classifier")

@@ -13,7 +13,7 @@ import pipelines.results
 import pipelines.runners
 from compressor_lib.errors import CompressorError
 from pipelines import cli
-from pipelines.results import ModelFigures, Results
+from pipelines.results import FormatFigures, ModelFigures, Results
 from pipelines.runners import NodeFailure
 
 CONFIG = """
@@ -27,6 +27,7 @@ def figures(blessed: bool) -> Results:
     return Results(
         reference=ModelFigures(0.95, 1_000_000, 4_000_000, 8.0),
         compressed=ModelFigures(0.80, 250_000, 1_000_000, 2.0),
+        formats={"float32": FormatFigures(1_000_000, 2.0, 0.80)},
         blessed=blessed,
         pushed_path="/served/7" if blessed else None,
         reasons=[] if blessed else ["accuracy fell by 15 points, 2 at most"],
@@ -236,6 +237,7 @@ def test_tensorflow_keeps_its_memory_unless_told_otherwise(monkeypatch, before, 
     monkeypatch.setenv("TF_CPU_ALLOCATOR_USE_BFC", before or "")  # so that it is as before when the test ends
     if before is None:
         monkeypatch.delenv("TF_CPU_ALLOCATOR_USE_BFC")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
     monkeypatch.setattr(cli, "app", lambda: None)
     cli.main()
     assert os.environ["TF_CPU_ALLOCATOR_USE_BFC"] == after
