@@ -83,6 +83,7 @@ class HyperCompressor(kt.HyperModel):
         learning_rates: tuple[float, float] = (1e-5, 1e-2),
         loss: str | keras.losses.Loss = "categorical_crossentropy",
         cache_features: bool = True,
+        feature_memory: int | None = None,
         cost: str = "parameters",
         max_cost: float | None = None,
         budgets: Mapping[str, float] | None = None,
@@ -112,6 +113,8 @@ class HyperCompressor(kt.HyperModel):
                 ``"sparse_categorical_crossentropy"`` for indices.
             cache_features: Whether trials may train on cached activations. Turn it off for data sets that give
                 other pictures at each pass (augmentation).
+            feature_memory: Bytes of memory for cached activations; those beyond go to a temporary folder. None for
+                no limit.
             cost: What compression saves, a name in ``compressor_lib.costs.COSTS``. One that is measured
                 (``"bytes"``, ``"latency"``) is measured once for each architecture, with its TFLite file.
             max_cost: That of the uncompressed classifier; ``max_parameters`` if None, where the cost is parameters.
@@ -153,6 +156,7 @@ class HyperCompressor(kt.HyperModel):
         self._learning_rates = learning_rates
         self._loss = loss
         self._cache_features = cache_features
+        self._feature_memory = feature_memory
         self._rejoined: dict[Connection, keras.Model] = {}
         self._known_costs: dict[tuple[Any, ...], dict[str, float]] = {}
 
@@ -199,7 +203,7 @@ class HyperCompressor(kt.HyperModel):
 
     @functools.cached_property
     def _training(self) -> CachedTraining:
-        return CachedTraining(self.base, self.connections)
+        return CachedTraining(self.base, self.connections, memory=self._feature_memory)
 
     def connection(self, hp: kt.HyperParameters) -> Connection:
         """The connection that a trial's hyperparameters name, in either of its forms."""

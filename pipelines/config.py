@@ -340,6 +340,11 @@ class Search(Section):
         description="Trials at a time, each in a process of its own on this machine. Above 1 the order of the "
         "trials, and with it what later ones try, may vary between runs.",
     )
+    feature_memory_mb: int = Field(
+        default=4096,
+        ge=0,
+        description="Memory, in MiB, for what the backbone computed of the pictures; the rest goes to TMPDIR.",
+    )
     tau: Share = Field(default=0.8, description="Weight of accuracy; 1 - tau weighs the share of the cost saved.")
     objective: Objective = Field(
         default_factory=Objective, description="Which cost is saved, and what no winner may exceed."

@@ -23,6 +23,7 @@ class PruningSearchSpec(component_spec.ComponentSpec):
         "max_trials": component_spec.ExecutionParameter(type=int),
         "max_epochs": component_spec.ExecutionParameter(type=int),
         "parallel_trials": component_spec.ExecutionParameter(type=int),
+        "feature_memory_mb": component_spec.ExecutionParameter(type=int),
         "tau": component_spec.ExecutionParameter(type=float),
         "cost": component_spec.ExecutionParameter(type=str),
         "budgets": component_spec.ExecutionParameter(type=str),
@@ -79,6 +80,7 @@ class PruningSearch(base_component.BaseComponent):
         max_trials: int = 60,
         max_epochs: int = 30,
         parallel_trials: int = 1,
+        feature_memory_mb: int = 4096,
         tau: float = 0.8,
         cost: str = "parameters",
         budgets: Mapping[str, float] | None = None,
@@ -107,6 +109,8 @@ class PruningSearch(base_component.BaseComponent):
             parallel_trials: Trials at a time. Above 1 each has a process of its own on this machine, and the
                 order of the trials, and with it what later ones try, may vary between runs.
             tau: Weight of accuracy against compression.
+            feature_memory_mb: Memory, in MiB, for what the backbone computed of the pictures, in each process; what is
+                beyond goes to a temporary folder.
             cost: What compression saves, a name in ``compressor_lib.costs.COSTS``.
             budgets: The most that the best network may have of any costs, by name.
             head_units: Widths of the head to choose from, 0 for none.
@@ -132,6 +136,7 @@ class PruningSearch(base_component.BaseComponent):
                 max_trials=max_trials,
                 max_epochs=max_epochs,
                 parallel_trials=parallel_trials,
+                feature_memory_mb=feature_memory_mb,
                 tau=tau,
                 cost=cost,
                 budgets=json.dumps(dict(budgets or {}), sort_keys=True),

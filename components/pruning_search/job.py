@@ -87,6 +87,7 @@ class SearchJob:
             cost=cost,
             max_cost=self.max_cost or measure_costs(reference, [cost])[cost],
             budgets=json.loads(exec_properties["budgets"]),
+            feature_memory=exec_properties["feature_memory_mb"] * 2**20,
         )
 
     def search(self, hypermodel: HyperCompressor, directory: Path) -> kt.Tuner:
