@@ -1,0 +1,113 @@
+"""What is wrong with a configuration, in people's words."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+from compressor_lib.errors import CompressorError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_Location = tuple[int | str, ...]
+
+_MUST_BE = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "finite_number": "a finite number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "model_type": "a section of fields",
+    "string_type": "text, in quotes if it looks like a number",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than": "below {lt:g}",
+    "less_than_equal": "at most {le:g}",
+    "literal_error": "{expected}",
+    "string_pattern_mismatch": "small letters, digits and hyphens, 128 at most, no hyphen first",
+    "too_short": "a list that is not empty",
+}
+"""What a value must be, in people's words, by pydantic's type of error."""
+
+
+def explain(error: ErrorDetails, config: type[BaseModel]) -> str:
+    """One wrong field in one sentence.
+
+    Args:
+        error: pydantic's.
+        config: The model that was to be validated.
+    """
+    location, context, kind = error["loc"], error.get("ctx", {}), error["type"]
+    field = _dotted(location)
+    if kind == "extra_forbidden":
+        return _unknown_field(location, config)
+    if kind == "missing":
+        return f"{field} is missing."
+    if kind == "value_error":
+        cause = context["error"]
+        return f"{field}: {cause}" if isinstance(cause, CompressorError) else f"{field} {cause}"
+    value = error["input"]
+    words = _MUST_BE[kind].format(**context) if kind in _MUST_BE else error["msg"]
+    nearest = ""
+    if kind == "literal_error" and (near := _nearest(str(value), _quoted(context["expected"]))):
+        nearest = f" Did you mean {near!r}?"
+    return f"{field} is {shown(value)}: it must be {words}.{nearest}"
+
+
+def _unknown_field(location: _Location, config: type[BaseModel]) -> str:
+    """Names the field that was meant: one of the same name elsewhere, or the nearest here."""
+    *section, name = location
+    prefix = _dotted(tuple(section))
+    siblings = [f"{prefix}.{field}" if prefix else field for field in _section(section, config).model_fields]
+    elsewhere = [field for field in _all_fields(config) if field.rpartition(".")[2] == name]
+    meant = elsewhere[0] if len(elsewhere) == 1 else _nearest(_dotted(location), siblings)
+    hint = f" Did you mean {meant}?" if meant else ""
+    return f"{_dotted(location)} is no field.{hint} Known: {', '.join(siblings)}."
+
+
+def _section(location: Sequence[int | str], config: type[BaseModel]) -> type[BaseModel]:
+    section = config
+    for name in location:
+        kind = section.model_fields[str(name)].annotation
+        assert isinstance(kind, type)
+        section = kind
+    return section
+
+
+def _all_fields(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        yield prefix + name
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _all_fields(kind, f"{prefix}{name}.")
+
+
+def _nearest(value: str, known: Sequence[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(value, known, n=1)), None)
+
+
+def _quoted(expected: str) -> list[str]:
+    """The words in pydantic's ``"'a', 'b' or 'c'"``."""
+    return expected.split("'")[1::2]
+
+
+def _dotted(location: _Location) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: as in YAML, and not too long."""
+    text = repr(value) if not isinstance(value, bool) else str(value).lower()
+    text = "empty" if value is None else text
+    return text if len(text) <= 60 else text[:57] + "..."
