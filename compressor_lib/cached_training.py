@@ -21,7 +21,11 @@ _UNDERSTOOD = {"x", "y", "batch_size", "epochs", "verbose", "callbacks", "valida
 
 
 class CachedTraining:
-    """Trains classifiers on sub-networks of one frozen backbone, which runs once over each data set."""
+    """Trains classifiers on sub-networks of one frozen backbone, which runs once over each data set.
+
+    Attributes:
+        cache: What the backbone computed.
+    """
 
     def __init__(self, base: keras.Model, connections: Sequence[Connection], *, memory: int | None = None) -> None:
         """Prepares; nothing is computed yet.
@@ -32,7 +36,7 @@ class CachedTraining:
             memory: Bytes of memory for cached features; those beyond go to disk. None for no limit.
         """
         self._base = base
-        self._cache = FeatureCache(base, connections, memory=memory)
+        self.cache = FeatureCache(base, connections, memory=memory)
         self._parts = TrainedParts()
         self._datasets: dict[tuple[int, int], tuple[Any, Any, tf.data.Dataset]] = {}
 
@@ -73,9 +77,9 @@ class CachedTraining:
         frontier = self._frontier(model, connection)
         if frontier is None:
             return None
-        features = self._cache.features(model, connection, frontier, train)
+        features = self.cache.features(model, connection, frontier, train)
         if held is not None:
-            validation = _as_blocks(self._cache.features(model, connection, frontier, held), shuffle=False)
+            validation = _as_blocks(self.cache.features(model, connection, frontier, held), shuffle=False)
         shuffle = bool(arguments.get("shuffle", True))
         # It shares its layers with the model; its twin is traced already, or will be.
         part = keras.Model(model.get_layer(frontier).output, model.output)

@@ -8,7 +8,7 @@ small, and is trained from there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -84,12 +84,18 @@ class FeatureCache:
         """
         key = (id(dataset), connection, frontier)
         if key not in self._features:
-            taken = self._pass_over(dataset)
-            values = taken.taps[source_tap(self._base, connection)]
+            taken = self.activations(connection, dataset)
             if not connection.is_truncation and frontier != _entry(model):
-                values = self._store.gather(_computed(model, frontier, values))["values"]
-            self._features[key] = Features(values, taken.labels, taken.batch_size, taken.sample_weight)
+                values = self._store.gather(_computed(model, frontier, taken.values))["values"]
+                taken = replace(taken, values=values)
+            self._features[key] = taken
         return self._features[key]
+
+    def activations(self, connection: Connection, dataset: Any) -> Features:
+        """A connection's tap for every example of a data set, see :func:`compressor_lib.activations.source_tap`."""
+        taken = self._pass_over(dataset)
+        values = taken.taps[source_tap(self._base, connection)]
+        return Features(values, taken.labels, taken.batch_size, taken.sample_weight)
 
     def _pass_over(self, dataset: Any) -> _Pass:
         if id(dataset) not in self._passes:

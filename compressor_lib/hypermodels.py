@@ -16,6 +16,7 @@ import keras
 import keras_tuner as kt
 import tensorflow as tf
 
+from compressor_lib.activations import source_tap
 from compressor_lib.backbones import find_backbone
 from compressor_lib.bank import TranslatorBank
 from compressor_lib.cached_training import CachedTraining
@@ -27,6 +28,7 @@ from compressor_lib.graph import LayerGraph
 from compressor_lib.heads import attach_head
 from compressor_lib.metrics import AccuracyCompression
 from compressor_lib.pretraining import fit_translators
+from compressor_lib.prior import expected_accuracies, linear_probe, most_promising, pooled, some_examples
 from compressor_lib.surgery import create_submodel, extend_shared
 from compressor_lib.translators import TAIL_UNITS
 
@@ -177,6 +179,51 @@ class HyperCompressor(kt.HyperModel):
                 wanted = "all" if self.backbone_name is None else "published"
             self._connections = self._affordable(searched_connections(self.base, self.backbone_name, wanted))
         return self._connections
+
+    def narrow_to(self, count: int, train: tf.data.Dataset, validation: tf.data.Dataset) -> None:
+        """Searches only the connections that promise most, see :mod:`compressor_lib.prior`.
+
+        Each family keeps its share. The pass of the backbone that this takes is the one that trials need anyway, if
+        they get the same data sets.
+
+        Args:
+            count: How many connections to keep, at least one of each family.
+            train: Finite batches ``(pictures, labels)`` of what the backbone takes.
+            validation: Likewise; what to expect of each connection is measured on it.
+
+        Raises:
+            CompressorError: If ``count`` is below 1.
+        """
+        if count < 1:
+            raise CompressorError(f"a shortlist holds at least one connection, not {count}")
+        if self.translators is None:
+            self.translators = fit_translators(self.base, self.connections, (x for x, *_ in train))
+        taps = {source_tap(self.base, connection): connection for connection in self.connections}
+        probes = {tap: self._probe(connection, train, validation) for tap, connection in taps.items()}
+        known = {name: translator.r2 or 0.0 for name, translator in self.translators.translators.items()}
+        expected = expected_accuracies(
+            {connection: probes[source_tap(self.base, connection)] for connection in self.connections},
+            {connection: known[str(connection)] for connection in self.connections if connection.rejoins},
+        )
+        # Bytes and milliseconds take building a network each; parameters go with them.
+        cost, most = (self.cost, self.max_cost) if self.cost == "flops" else ("parameters", self.max_parameters)
+        self._connections = most_promising(
+            {
+                connection: self.tau * accuracy + (1 - self.tau) * (1 - self._narrowest(connection)[cost] / most)
+                for connection, accuracy in expected.items()
+            },
+            count,
+        )
+
+    def _probe(self, connection: Connection, *datasets: tf.data.Dataset) -> float:
+        parts = []
+        for dataset in datasets:
+            found = self._training.cache.activations(connection, dataset)
+            some = some_examples(len(found.values))
+            labels = found.labels[some]
+            classes = labels.reshape(-1) if labels[0].size == 1 else labels.argmax(axis=-1)
+            parts.append((pooled(found.values, some), classes.astype(int)))
+        return linear_probe(parts[0], parts[1], self.num_classes)
 
     def _affordable(self, connections: list[Connection]) -> list[Connection]:
         """Those whose narrowest form, with the published head, is within the budgets that can be counted."""

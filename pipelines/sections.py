@@ -325,6 +325,12 @@ class Search(Section):
         description="Trials at a time, each in a process of its own on this machine. Above 1 the order of the "
         "trials, and with it what later ones try, may vary between runs.",
     )
+    shortlist: int | None = Field(
+        default=None,
+        gt=0,
+        description="How many connections trials are spent on, those that promise most by a linear classifier on what "
+        "A computes and the translator's R2; null: all.",
+    )
     feature_memory_mb: int = Field(
         default=4096,
         ge=0,

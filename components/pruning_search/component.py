@@ -23,6 +23,7 @@ class PruningSearchSpec(component_spec.ComponentSpec):
         "max_trials": component_spec.ExecutionParameter(type=int),
         "max_epochs": component_spec.ExecutionParameter(type=int),
         "parallel_trials": component_spec.ExecutionParameter(type=int),
+        "shortlist": component_spec.ExecutionParameter(type=int),
         "feature_memory_mb": component_spec.ExecutionParameter(type=int),
         "tau": component_spec.ExecutionParameter(type=float),
         "cost": component_spec.ExecutionParameter(type=str),
@@ -80,6 +81,7 @@ class PruningSearch(base_component.BaseComponent):
         max_trials: int = 60,
         max_epochs: int = 30,
         parallel_trials: int = 1,
+        shortlist: int | None = None,
         feature_memory_mb: int = 4096,
         tau: float = 0.8,
         cost: str = "parameters",
@@ -109,6 +111,8 @@ class PruningSearch(base_component.BaseComponent):
             parallel_trials: Trials at a time. Above 1 each has a process of its own on this machine, and the
                 order of the trials, and with it what later ones try, may vary between runs.
             tau: Weight of accuracy against compression.
+            shortlist: How many connections trials are spent on, those that promise most (see
+                :mod:`compressor_lib.prior`); None for all.
             feature_memory_mb: Memory, in MiB, for what the backbone computed of the pictures, in each process; what is
                 beyond goes to a temporary folder.
             cost: What compression saves, a name in ``compressor_lib.costs.COSTS``.
@@ -136,6 +140,7 @@ class PruningSearch(base_component.BaseComponent):
                 max_trials=max_trials,
                 max_epochs=max_epochs,
                 parallel_trials=parallel_trials,
+                shortlist=shortlist or 0,
                 feature_memory_mb=feature_memory_mb,
                 tau=tau,
                 cost=cost,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import keras_tuner as kt
+import tensorflow as tf
 
 from components.examples import picture_dataset
 from compressor_lib.bank import TranslatorBank
@@ -90,6 +92,16 @@ class SearchJob:
             feature_memory=exec_properties["feature_memory_mb"] * 2**20,
         )
 
+    def narrowed(self, hypermodel: HyperCompressor) -> SearchJob:
+        """The same search with the shortlist made, so that nobody need make it again.
+
+        Args:
+            hypermodel: From :meth:`hypermodel`; it is narrowed.
+        """
+        self._narrow(hypermodel, *self._datasets(hypermodel))
+        connections = json.dumps([str(connection) for connection in hypermodel.connections])
+        return replace(self, parameters={**self.parameters, "connections": connections, "shortlist": 0})
+
     def search(self, hypermodel: HyperCompressor, directory: Path) -> kt.Tuner:
         """Searches in this process, alone or as one of several workers (keras-tuner's environment says which).
 
@@ -100,7 +112,16 @@ class SearchJob:
         Returns:
             The tuner, searched.
         """
-        train, validation = (
+        train, validation = self._datasets(hypermodel)
+        self._narrow(hypermodel, train, validation)
+        return run_search(hypermodel, train, validation, self.options, directory)
+
+    def _narrow(self, hypermodel: HyperCompressor, train: tf.data.Dataset, validation: tf.data.Dataset) -> None:
+        if self.parameters["shortlist"]:
+            hypermodel.narrow_to(self.parameters["shortlist"], train, validation)
+
+    def _datasets(self, hypermodel: HyperCompressor) -> Sequence[tf.data.Dataset]:
+        return [
             picture_dataset(
                 pattern,
                 size=hypermodel.base.input_shape[1],
@@ -108,5 +129,4 @@ class SearchJob:
                 classes=hypermodel.num_classes,
             )
             for pattern in (self.train, self.validation)
-        )
-        return run_search(hypermodel, train, validation, self.options, directory)
+        ]

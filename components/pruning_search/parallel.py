@@ -52,6 +52,7 @@ def search_in_parallel(job: SearchJob, hypermodel: HyperCompressor, directory: P
     Raises:
         CompressorError: If all workers died, or too many trials failed one after the other.
     """
+    job = job.narrowed(hypermodel)
     tuner = TUNERS[job.options.tuner](hypermodel, job.options, directory)
     tuner.save()
     # What the chief measured holds for all: a latency would be another one in each process.

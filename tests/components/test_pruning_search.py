@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 from tfx import types
 from tfx.types import standard_artifacts
+from tfx.utils import path_utils
 
 from components.pruning_search import PruningSearch, parallel
 from components.pruning_search.executor import REPORT_FILE, Executor, _key
+from components.pruning_search.job import SearchJob
 from compressor_lib import search
 from compressor_lib.connections import parse_connection
 from compressor_lib.errors import CompressorError
@@ -197,6 +199,25 @@ def test_the_winner_is_within_budget_and_weighed_by_the_cost_wanted(tmp_path, ex
     assert model.count_params() == small
     stored = json.loads((outputs["best_hyperparameters"] / "best_hyperparameters.txt").read_text())
     assert kt.HyperParameters.from_config(stored).values == report[0]["hyperparameters"]
+
+
+def test_trials_are_spent_on_the_shortlist(tmp_path, examples, reference, bank):
+    outputs = do(tmp_path, examples, reference, bank, shortlist=1)
+    reports = json.loads((outputs["tuner_results"] / REPORT_FILE).read_text())
+    tried = {report["connection"] for report in reports}
+    assert len(tried & {"block_2_add->block_16_expand", "block_5_add->Conv_1"}) <= 1
+
+
+def test_workers_are_given_the_shortlist(examples, reference, bank):
+    patterns = {split: f"{examples.uri}/Split-{split}/*" for split in ("train", "eval")}
+    parameters = component(connections=CONNECTIONS, shortlist=1).exec_properties
+    model_dir = path_utils.serving_model_path(reference.model.uri)
+    job = SearchJob(model_dir, bank.uri, patterns["train"], patterns["eval"], parameters)
+    hypermodel = job.hypermodel()
+    narrowed = job.narrowed(hypermodel)
+    assert narrowed.hypermodel().connections == hypermodel.connections
+    assert len(hypermodel.connections) < len(CONNECTIONS)
+    assert not narrowed.parameters["shortlist"]
 
 
 def test_a_budget_that_nothing_keeps_is_told_before_the_search(tmp_path, examples, reference, bank):
@@ -389,14 +410,14 @@ def test_parameters_are_plain_enough_for_every_orchestrator():
 def test_the_component_hands_on_its_arguments():
     wired = component(
         connections=("53,151",), tuner="grid", max_trials=4, max_epochs=5, parallel_trials=2, tau=0.5,
-        feature_memory_mb=100,
+        shortlist=9, feature_memory_mb=100,
         cost="latency", budgets={"parameters": 500_000, "latency": 8.5},
         head_units=(0, 8), tail_units=(64,), min_learning_rate=0.01, max_learning_rate=0.1, dropout=0.3, batch_size=7,
         seed=2, code_version="x",
     )  # fmt: skip
     assert wired.exec_properties == {
         "backbone": "MobileNetV2", "connections": '["53,151"]', "tuner": "grid", "max_trials": 4,
-        "max_epochs": 5, "parallel_trials": 2, "feature_memory_mb": 100, "tau": 0.5, "cost": "latency",
+        "max_epochs": 5, "parallel_trials": 2, "shortlist": 9, "feature_memory_mb": 100, "tau": 0.5, "cost": "latency",
         "budgets": '{"latency": 8.5, "parameters": 500000}', "head_units": "[0, 8]", "tail_units": "[64]",
         "min_learning_rate": 0.01, "max_learning_rate": 0.1, "dropout": 0.3, "batch_size": 7,
         "seed": 2, "code_version": "x",

@@ -391,6 +391,39 @@ def test_budgets_that_no_connection_keeps_are_told(residual):
         compressor.build(kt.HyperParameters())
 
 
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_a_shortlist_holds_what_promises_most(residual, labelled, one_hot):
+    sets = [labelled(48), labelled(24, seed=1)]
+    if one_hot:
+        sets = [(x, keras.ops.one_hot(y, 3).numpy()) for x, y in sets]
+    train, validation = (Data(*pair) for pair in sets)
+    compressor = hypermodel(residual, connections="all", tau=0.0)
+    everything = compressor.connections
+    compressor.narrow_to(3, train.dataset, validation.dataset)
+
+    # Where accuracy does not count, the smallest network of each family promises most.
+    def smallest(kind: str) -> str:
+        family = [c for c in everything if (c.b if c.b in (None, "tail") else "rejoins") == kind]
+        return str(min(family, key=lambda c: counted_costs(residual, c, 3, tail_units=128)["parameters"]))
+
+    kept = [str(connection) for connection in compressor.connections]
+    assert kept == [smallest("rejoins"), smallest(None), smallest("tail")]
+    assert compressor.translators is not None
+
+
+def test_a_shortlist_costs_one_pass_that_trials_use(residual, bank, train, validation):
+    compressor = hypermodel(residual, translators=bank)
+    compressor.narrow_to(1, train.dataset, validation.dataset)
+    (connection, *_) = compressor.connections
+    fit(compressor, train, validation, hp=fixed(str(connection)))
+    assert (train.read, validation.read) == (48, 24)
+
+
+def test_an_empty_shortlist_is_refused(residual, bank, train, validation):
+    with pytest.raises(CompressorError, match="a shortlist holds at least one connection, not 0"):
+        hypermodel(residual, translators=bank).narrow_to(0, train.dataset, validation.dataset)
+
+
 def test_a_subclass_with_a_head_of_its_own_ranks_by_the_same_objective(residual, bank):
     class OwnHead(WithBuild):
         def build(self, hp):
