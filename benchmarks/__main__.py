@@ -5,7 +5,9 @@ import sys
 
 os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")  # as the command line does
 
-from benchmarks import speed
+from benchmarks import quality, speed
 
 if __name__ == "__main__":
-    speed.main(full="--full" in sys.argv[1:])
+    full = "--full" in sys.argv[1:]
+    speed.main(full)
+    quality.main(full)

@@ -17,7 +17,7 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class PictureSet:
-    """A data set in three splits, decoded at every pass as in training.
+    """A data set in three splits.
 
     Attributes:
         name: What tables call it.
@@ -35,14 +35,26 @@ class PictureSet:
     weights: Path | None
     is_encoded: bool
 
-    def dataset(self, split: str, size: int, batch_size: int = 32) -> tf.data.Dataset:
-        """Batches of ``uint8 [N, size, size, 3]`` and ``int64 [N]``, in a fixed order."""
+    def dataset(
+        self, split: str, size: int, batch_size: int = 32, *, shuffle_seed: int | None = None
+    ) -> tf.data.Dataset:
+        """Batches of ``uint8 [N, size, size, 3]`` and ``int64 [N]``.
+
+        Args:
+            split: One of ``SPLITS``.
+            size: Height and width, in pixels.
+            batch_size: Pictures a batch.
+            shuffle_seed: None for a fixed order. With a seed, pictures are decoded once, kept in memory and shuffled
+                anew at each pass, which training does many times.
+        """
 
         def picture(file: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return decode_picture(file if self.is_encoded else tf.io.read_file(file), size), label
 
         rows = (tf.constant(self.files[split]), tf.constant(self.labels[split], tf.int64))
         decoded = tf.data.Dataset.from_tensor_slices(rows).map(picture, num_parallel_calls=tf.data.AUTOTUNE)
+        if shuffle_seed is not None:
+            decoded = decoded.cache().shuffle(self.count(split), seed=shuffle_seed)
         return decoded.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
     def count(self, *splits: str) -> int:
@@ -60,26 +72,12 @@ def load(limit: int | None = None) -> PictureSet:
     Args:
         limit: At most so many training pictures, and a share of the other splits; None for all.
     """
-    root = Path(os.environ.get("COMPRESSOR_TEST_DATA", "../shared/data"))
-    if (root / "clothing").is_dir():
-        return _folders(root / "clothing", root / "weights", limit)
-    return _digits(limit)
+    clothing = _root() / "clothing"
+    return _folders(clothing, _weights(), limit) if clothing.is_dir() else digits(limit)
 
 
-def _folders(root: Path, weights: Path, limit: int | None) -> PictureSet:
-    classes = sorted(folder.name for folder in (root / "train").iterdir() if folder.is_dir())
-    files, labels = {}, {}
-    for split in SPLITS:
-        pairs = [
-            (str(file), label) for label, name in enumerate(classes) for file in sorted((root / split / name).iterdir())
-        ]
-        order = np.random.default_rng(0).permutation(len(pairs))[: _share(limit, split)]
-        files[split] = [pairs[i][0] for i in order]
-        labels[split] = [pairs[i][1] for i in order]
-    return PictureSet(root.name, files, labels, len(classes), weights, is_encoded=False)
-
-
-def _digits(limit: int | None) -> PictureSet:
+def digits(limit: int | None = None) -> PictureSet:
+    """scikit-learn's handwritten digits, as :func:`load` gives them."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
@@ -92,10 +90,32 @@ def _digits(limit: int | None) -> PictureSet:
         "digits",
         {split: [encoded[i] for i in part] for split, part in parts.items()},
         {split: [int(data.target[i]) for i in part] for split, part in parts.items()},
-        classes=10,
-        weights=None,
+        10,
+        _weights(),
         is_encoded=True,
     )
+
+
+def _root() -> Path:
+    return Path(os.environ.get("COMPRESSOR_TEST_DATA", "../shared/data"))
+
+
+def _weights() -> Path | None:
+    folder = _root() / "weights"
+    return folder if folder.is_dir() else None
+
+
+def _folders(root: Path, weights: Path | None, limit: int | None) -> PictureSet:
+    classes = sorted(folder.name for folder in (root / "train").iterdir() if folder.is_dir())
+    files, labels = {}, {}
+    for split in SPLITS:
+        pairs = [
+            (str(file), label) for label, name in enumerate(classes) for file in sorted((root / split / name).iterdir())
+        ]
+        order = np.random.default_rng(0).permutation(len(pairs))[: _share(limit, split)]
+        files[split] = [pairs[i][0] for i in order]
+        labels[split] = [pairs[i][1] for i in order]
+    return PictureSet(root.name, files, labels, len(classes), weights, is_encoded=False)
 
 
 def _share(limit: int | None, split: str) -> int | None:

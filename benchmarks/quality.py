@@ -1,0 +1,271 @@
+"""How accurate compressed networks are: at three sizes, beside what one would do without a search."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import keras
+import keras_tuner as kt
+from scipy.stats import spearmanr
+
+from benchmarks.data import PictureSet, digits, load
+from benchmarks.tables import show
+from compressor_lib.backbones import find_backbone
+from compressor_lib.families import searched_connections
+from compressor_lib.heads import attach_head
+from compressor_lib.hypermodels import TRANSLATOR, HyperCompressor
+from compressor_lib.search import SearchOptions, TrialReport, run_search, trial_reports, trials_within_budget
+from compressor_lib.surgery import without_head
+from compressor_lib.training import Distillation, TrainingOptions, train
+
+logger = logging.getLogger(__name__)
+
+BACKBONE = "MobileNetV2"
+WEIGHTS = {1.0: "mobilenet_v2_1.0_224_no_top.h5", 0.35: "mobilenet_v2_0.35_224_no_top.h5"}
+KEPT = (0.40, 0.25, 0.15)
+"""Shares of the reference's parameters that compressed networks may keep."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is computed.
+
+    Attributes:
+        size: Height and width of the pictures, in pixels.
+        training: How references and compressed networks are trained, all alike.
+        search: How sub-networks are searched.
+        seeds: One run of everything for each.
+        ranked: How many connections are retrained to see how well the search ranks them.
+    """
+
+    size: int
+    training: TrainingOptions
+    search: SearchOptions
+    seeds: Sequence[int]
+    ranked: int
+
+
+SHORT = Effort(96, TrainingOptions(head_epochs=2, epochs=4), SearchOptions(max_epochs=10), seeds=(0,), ranked=0)
+FULL = Effort(96, TrainingOptions(head_epochs=2, epochs=8), SearchOptions(max_epochs=30), seeds=(0, 1, 2), ranked=12)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One network, trained and tested.
+
+    Attributes:
+        method: How it was made.
+        connection: What was cut; empty where nothing was.
+        parameters: Of the classifier.
+        accuracy: On the test split.
+    """
+
+    method: str
+    connection: str
+    parameters: int
+    accuracy: float
+
+
+def main(full: bool) -> None:
+    """Prints the tables: of one data set, or in the full form of two, with how the search's ranking holds."""
+    effort = FULL if full else SHORT
+    pictures = load()
+    compare(pictures, effort)
+    if full and pictures.name != "digits":
+        compare(digits(), replace(effort, seeds=effort.seeds[:1]))
+
+
+def compare(pictures: PictureSet, effort: Effort) -> None:
+    """Runs an experiment for each seed and prints what came out."""
+    about = (
+        f"{BACKBONE}, {effort.size} px, {pictures.name}: {pictures.count('train')} training, "
+        f"{pictures.count('validation')} validation, {pictures.count('test')} test pictures; "
+        f"{effort.training.head_epochs} + {effort.training.epochs} epochs"
+    )
+    results = []
+    for seed in effort.seeds:
+        experiment = Experiment(pictures, effort, seed)
+        results.append(list(experiment.results()))
+        if effort.ranked and seed == effort.seeds[0]:
+            ranked = experiment.ranking()
+            show(
+                f"ranking-{pictures.name}",
+                f"{about}; seed {seed}. Spearman's rank correlation: {rank_correlation(ranked):.2f}",
+                ("connection", "parameters", "score", "accuracy in the search, %", "retrained, test, %"),
+                [
+                    (report.connection, report.parameters, report.score, 100 * report.accuracy, 100 * accuracy)
+                    for report, accuracy in ranked
+                ],
+            )
+        keras.backend.clear_session()
+    show(
+        f"quality-{pictures.name}",
+        f"{about}; seeds {', '.join(map(str, effort.seeds))}",
+        ("network", "parameters", "saved, %", "test accuracy, %", "spread", "against reference"),
+        summary(results),
+    )
+
+
+def summary(results: Sequence[Sequence[Result]]) -> list[tuple[object, ...]]:
+    """Rows of means over seeds; the spread is from the least to the greatest.
+
+    Args:
+        results: For each seed, the reference first.
+    """
+    by_method: dict[str, list[tuple[Result, Result]]] = defaultdict(list)
+    for reference, *others in results:
+        for result in (reference, *others):
+            by_method[result.method].append((result, reference))
+    rows: list[tuple[object, ...]] = []
+    for method, pairs in by_method.items():
+        accuracies = [100 * result.accuracy for result, _ in pairs]
+        drops = [100 * (result.accuracy - reference.accuracy) for result, reference in pairs]
+        saved = [100 * (1 - result.parameters / reference.parameters) for result, reference in pairs]
+        rows.append(
+            (
+                method,
+                round(statistics.mean(result.parameters for result, _ in pairs)),
+                statistics.mean(saved),
+                f"{statistics.mean(accuracies):.2f}",
+                f"{max(accuracies) - min(accuracies):.2f}",
+                f"{statistics.mean(drops):+.2f}",
+            )
+        )
+    return rows
+
+
+class Experiment:
+    """Everything of one seed, in one process."""
+
+    def __init__(self, pictures: PictureSet, effort: Effort, seed: int) -> None:
+        self.pictures, self.effort, self.seed = pictures, effort, seed
+        self.shuffled = pictures.dataset("train", effort.size, shuffle_seed=seed)
+        self.train = pictures.dataset("train", effort.size)
+        self.validation = pictures.dataset("validation", effort.size)
+        self.test = pictures.dataset("test", effort.size)
+        self.options = replace(
+            effort.training,
+            distillation=Distillation(),
+            batch_norm="frozen" if pictures.weights else "train",  # a network from scratch needs to learn it
+        )
+        self._folder = tempfile.TemporaryDirectory()
+
+    def results(self) -> Iterator[Result]:
+        """The reference, the networks that the search finds within each budget, and the rivals."""
+        yield self.measured("reference", self.reference)
+        for share in KEPT:
+            yield self.compressed(f"searched, at least {1 - share:.0%} saved", share, "all")
+        for share in KEPT:
+            yield self.compressed(f"plain truncation, at least {1 - share:.0%} saved", share, "truncation")
+        for alpha in WEIGHTS:
+            if alpha < 1:
+                yield self.measured(f"{BACKBONE} {alpha}, retrained alike", self.narrow(alpha))
+        yield self.published()
+
+    @cached_property
+    def reference(self) -> keras.Model:
+        """The whole network, trained."""
+        model = attach_head(self.backbone(1.0), self.pictures.classes, dropout=0.2)
+        return self.trained(model, replace(self.options, distillation=None))
+
+    @cached_property
+    def base(self) -> keras.Model:
+        """The reference's backbone."""
+        return without_head(self.reference)
+
+    def backbone(self, alpha: float) -> keras.Model:
+        """A pretrained backbone."""
+        return find_backbone(BACKBONE).build(
+            input_size=self.effort.size,
+            weights=self.pictures.weights_file(WEIGHTS[alpha]),
+            alpha=alpha,
+            preprocess=True,
+        )
+
+    def trained(self, model: keras.Model, options: TrainingOptions) -> keras.Model:
+        """A model, trained in place."""
+        keras.utils.set_random_seed(self.seed)
+        teacher = self.reference if options.distillation else None
+        train(model, self.shuffled, self.validation, options, teacher=teacher)
+        return model
+
+    def measured(self, method: str, model: keras.Model, connection: str = "") -> Result:
+        """A trained model, tested."""
+        accuracy = model.evaluate(self.test, verbose=0, return_dict=True)["accuracy"]
+        result = Result(method, connection, model.count_params(), accuracy)
+        logger.info("%s", result)
+        return result
+
+    def compressed(self, method: str, share: float, connections: str) -> Result:
+        """The best sub-network that keeps a share of the reference's parameters, retrained."""
+        tuner, hypermodel = self.searched(connections, budgets={"parameters": share * self.reference.count_params()})
+        best = trials_within_budget(tuner, hypermodel)[0]
+        model = self.trained(tuner.load_model(best), self.options)
+        return self.measured(method, model, best.hyperparameters.values[TRANSLATOR])
+
+    def narrow(self, alpha: float) -> keras.Model:
+        """A backbone of another width, trained as compressed networks are, its teacher included."""
+        return self.trained(attach_head(self.backbone(alpha), self.pictures.classes, dropout=0.2), self.options)
+
+    def published(self) -> Result:
+        """The published procedure: published connections and heads on a pretrained backbone that stays frozen."""
+        hypermodel = HyperCompressor(
+            self.reference.count_params(),
+            self.pictures.classes,
+            backbone=self.backbone(1.0),
+            connections=find_backbone(BACKBONE).connections(self.base),
+            loss="sparse_categorical_crossentropy",
+        )
+        tuner = self.run(hypermodel)
+        best = trials_within_budget(tuner, hypermodel)[0]
+        return self.measured(
+            "published procedure, tau 0.8", tuner.load_model(best), best.hyperparameters.values[TRANSLATOR]
+        )
+
+    def searched(self, connections: str, budgets: dict[str, float] | None = None) -> tuple[kt.Tuner, HyperCompressor]:
+        """A search as the pipeline does it, on the reference's backbone."""
+        hypermodel = HyperCompressor(
+            self.reference.count_params(),
+            self.pictures.classes,
+            tau=0.9,
+            backbone=self.base,
+            connections=searched_connections(self.base, BACKBONE, connections),
+            loss="sparse_categorical_crossentropy",
+            head_units=(0,),
+            dropout=0.2,
+            learning_rates=(1e-3, 1e-2),
+            budgets=budgets,
+        )
+        return self.run(hypermodel), hypermodel
+
+    def run(self, hypermodel: HyperCompressor) -> kt.Tuner:
+        """Searches in a folder that lasts as long as this object."""
+        options = replace(self.effort.search, seed=self.seed)
+        folder = tempfile.mkdtemp(dir=self._folder.name)
+        return run_search(hypermodel, self.train, self.validation, options, folder)
+
+    def ranking(self) -> list[tuple[TrialReport, float]]:
+        """Connections of every rank in a search without budget, each with its accuracy after retraining."""
+        tuner, hypermodel = self.searched("all")
+        best: dict[str, TrialReport] = {}
+        for report in trial_reports(tuner, hypermodel):
+            best.setdefault(report.connection, report)
+        reports = list(best.values())
+        count = min(self.effort.ranked, len(reports))
+        chosen = [reports[round(place * (len(reports) - 1) / (count - 1))] for place in range(count)]
+        ranked = []
+        for report in chosen:
+            model = self.trained(tuner.load_model(tuner.oracle.trials[report.trial_id]), self.options)
+            ranked.append((report, self.measured("ranked", model, report.connection).accuracy))
+        return ranked
+
+
+def rank_correlation(ranked: Sequence[tuple[TrialReport, float]]) -> float:
+    """Spearman's, between the accuracies before and after retraining."""
+    return float(spearmanr([report.accuracy for report, _ in ranked], [accuracy for _, accuracy in ranked]).statistic)
