@@ -1,0 +1,102 @@
+"""How memory grows with the number of pictures: ``python -m benchmarks.memory``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")  # as the command line does
+
+import tensorflow as tf
+
+from benchmarks.tables import show
+from compressor_lib.backbones import find_backbone
+from compressor_lib.families import searched_connections
+from compressor_lib.hypermodels import HyperCompressor
+from compressor_lib.search import SearchOptions, run_search
+
+BACKBONE = "MobileNetV2"
+SIZE = 224
+COUNTS = (1000, 2000, 4000)
+PROMISED = 100_000
+FEATURE_MEMORY = 64 * 2**20
+"""Bytes: little, so that all but a few hundred pictures' features go to files, as most of 100,000 would."""
+
+
+def main() -> None:
+    """Searches a process for each number of pictures, and prints their memory and the slope."""
+    measured = {count: _peak_of(count) for count in COUNTS}
+    (fewest, *_, most) = COUNTS
+    slope = (measured[most] - measured[fewest]) / (most - fewest)
+    show(
+        "memory",
+        f"{BACKBONE} 1.0, {SIZE} px, all families, features in memory limited to {FEATURE_MEMORY // 2**20} MiB",
+        ("pictures", "memory of the process at its peak, MB"),
+        [
+            *((count, peak / 1e6) for count, peak in measured.items()),
+            (f"{PROMISED}, by the slope of {slope / 1e3:.2f} kB a picture", (measured[most] + slope * PROMISED) / 1e6),
+        ],
+    )
+
+
+def _peak_of(count: int) -> float:
+    command = [sys.executable, "-m", "benchmarks.memory", str(count)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+def search(count: int) -> None:
+    """Searches ``count`` random pictures and prints the process' peak of memory, in bytes."""
+    backbone = find_backbone(BACKBONE).build(input_size=SIZE, weights=None, preprocess=True)
+    hypermodel = HyperCompressor(
+        backbone.count_params(),
+        10,
+        backbone=backbone,
+        connections=searched_connections(backbone, BACKBONE, "all"),
+        loss="sparse_categorical_crossentropy",
+        feature_memory=FEATURE_MEMORY,
+    )
+    with _Peak() as peak, tempfile.TemporaryDirectory() as folder:
+        run_search(
+            hypermodel, _pictures(count), _pictures(32), SearchOptions("random", max_trials=4, max_epochs=2), folder
+        )
+    print(peak.bytes)
+
+
+def _pictures(count: int) -> tf.data.Dataset:
+    def picture(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        noise = tf.random.stateless_uniform((SIZE, SIZE, 3), (number, 0), 0, 256, tf.int32)
+        return tf.cast(noise, tf.uint8), number % 10
+
+    return tf.data.Dataset.range(count).map(picture).batch(32).prefetch(1)
+
+
+class _Peak:
+    """The most memory that this process holds, but for pages of mapped files, which the system takes back at will."""
+
+    bytes = 0
+
+    def __enter__(self) -> _Peak:
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(0.05):
+            lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+            self.bytes = max(self.bytes, int(lines["RssAnon"].split()[0]) * 1024)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        search(int(sys.argv[1]))
+    else:
+        main()
