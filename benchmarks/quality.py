@@ -37,6 +37,7 @@ class Effort:
     """How much is computed.
 
     Attributes:
+        limit: At most so many training pictures, and a share of the other splits; None for all.
         size: Height and width of the pictures, in pixels.
         training: How references and compressed networks are trained, all alike.
         search: How sub-networks are searched.
@@ -44,6 +45,7 @@ class Effort:
         ranked: How many connections are retrained to see how well the search ranks them.
     """
 
+    limit: int | None
     size: int
     training: TrainingOptions
     search: SearchOptions
@@ -51,8 +53,10 @@ class Effort:
     ranked: int
 
 
-SHORT = Effort(96, TrainingOptions(head_epochs=2, epochs=4), SearchOptions(max_epochs=10), seeds=(0,), ranked=0)
-FULL = Effort(96, TrainingOptions(head_epochs=2, epochs=8), SearchOptions(max_epochs=30), seeds=(0, 1, 2), ranked=12)
+SHORT = Effort(1024, 96, TrainingOptions(head_epochs=2, epochs=4), SearchOptions(max_epochs=10), seeds=(0,), ranked=0)
+FULL = Effort(
+    None, 96, TrainingOptions(head_epochs=2, epochs=8), SearchOptions(max_epochs=30), seeds=(0, 1, 2), ranked=12
+)
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class Result:
 def main(full: bool) -> None:
     """Prints the tables: of one data set, or in the full form of two, with how the search's ranking holds."""
     effort = FULL if full else SHORT
-    pictures = load()
+    pictures = load(effort.limit)
     compare(pictures, effort)
     if full and pictures.name != "digits":
         compare(digits(), replace(effort, seeds=effort.seeds[:1]))

@@ -74,7 +74,7 @@ class CachedTraining:
         held = None if validation is None else self.dataset(*_as_pair(validation), batch_size)
         if train is None or (validation is not None and held is None) or arguments.keys() - _UNDERSTOOD:
             return None
-        frontier = self._frontier(model, connection)
+        frontier = self.frontier(model, connection)
         if frontier is None:
             return None
         features = self.cache.features(model, connection, frontier, train)
@@ -100,8 +100,8 @@ class CachedTraining:
                 **passed_on | {"callbacks": callbacks, "validation_data": validation},
             )
 
-    def _frontier(self, model: keras.Model, connection: Connection) -> str | None:
-        """The layer whose output can be cached for this model, if any."""
+    def frontier(self, model: keras.Model, connection: Connection) -> str | None:
+        """The layer whose output can be cached for this model, if any; without one :meth:`fit` does nothing."""
         if type(model).train_step is not keras.Model.train_step or not can_be_recompiled(model):
             return None
         try:

@@ -16,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor_lib.activations import source_tap, tapped
+from compressor_lib.bank import TranslatorBank
 from compressor_lib.connections import Connection
 from compressor_lib.errors import CompressorError
 from compressor_lib.graph import LayerGraph
+from compressor_lib.pretraining import TranslatorSums, fit_translators, regressions_of
 from compressor_lib.storage import ArrayStore
 from compressor_lib.translators import CONV
 
@@ -97,21 +99,39 @@ class FeatureCache:
         values = taken.taps[source_tap(self._base, connection)]
         return Features(values, taken.labels, taken.batch_size, taken.sample_weight)
 
-    def _pass_over(self, dataset: Any) -> _Pass:
+    def translators(self, dataset: Any) -> TranslatorBank:
+        """Fits the translators of all connections to a data set, in the same pass that yields its activations.
+
+        See :func:`compressor_lib.pretraining.fit_translators`.
+        """
+        if id(dataset) in self._passes:
+            return fit_translators(self._base, self._connections, (x for x, *_ in dataset))
+        sums = TranslatorSums()
+        self._pass_over(dataset, sums)
+        return sums.solve(self._base, self._connections)
+
+    def _pass_over(self, dataset: Any, sums: TranslatorSums | None = None) -> _Pass:
         if id(dataset) not in self._passes:
             sizes: list[int] = []
-            columns = self._store.gather(self._blocks(dataset, sizes))
+            columns = self._store.gather(self._blocks(dataset, sizes, sums))
             if not columns:
                 raise CompressorError("the data set is empty; check the data's splits")
             labels, weights = columns.pop(_LABELS), columns.pop(_WEIGHTS, None)
             self._passes[id(dataset)] = _Pass(dataset, columns, labels, sizes[0], weights)
         return self._passes[id(dataset)]
 
-    def _blocks(self, dataset: Any, sizes: list[int]) -> Iterator[dict[str, npt.NDArray[Any]]]:
-        tap_model = tapped(self._base, self._connections, targets=False)
+    def _blocks(
+        self, dataset: Any, sizes: list[int], sums: TranslatorSums | None
+    ) -> Iterator[dict[str, npt.NDArray[Any]]]:
+        tap_model = tapped(self._base, self._connections, targets=sums is not None)
+        regressions = list(regressions_of(self._base, self._connections).values())
+        sources = {source_tap(self._base, connection) for connection in self._connections}
         for x, *others in dataset:
             sizes.append(len(others[0]))
-            taps = {name: value.astype(np.float16) for name, value in tap_model.predict_on_batch(x).items()}
+            values = tap_model.predict_on_batch(x)
+            if sums is not None:
+                sums.add_taps(values, np.asarray(x), regressions)
+            taps = {name: values[name].astype(np.float16) for name in sources}
             yield taps | {name: np.asarray(other) for name, other in zip((_LABELS, _WEIGHTS), others, strict=False)}
 
 

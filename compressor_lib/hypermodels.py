@@ -197,7 +197,7 @@ class HyperCompressor(kt.HyperModel):
         if count < 1:
             raise CompressorError(f"a shortlist holds at least one connection, not {count}")
         if self.translators is None:
-            self.translators = fit_translators(self.base, self.connections, (x for x, *_ in train))
+            self.translators = self._training.cache.translators(train)
         taps = {source_tap(self.base, connection): connection for connection in self.connections}
         probes = {tap: self._probe(connection, train, validation) for tap, connection in taps.items()}
         known = {name: translator.r2 or 0.0 for name, translator in self.translators.translators.items()}
@@ -370,8 +370,11 @@ class HyperCompressor(kt.HyperModel):
                 "the translators cannot be fitted on this kind of training data; give arrays or a finite "
                 "tf.data.Dataset, or fit them first and pass them as translators="
             )
-        pictures = _as_the_backbone_takes(model, connection, dataset)
-        self.translators = fit_translators(self.base, self.connections, pictures)
+        if self._cache_features and self._training.frontier(model, connection) is not None:
+            self.translators = self._training.cache.translators(dataset)
+        else:
+            pictures = _as_the_backbone_takes(model, connection, dataset)
+            self.translators = fit_translators(self.base, self.connections, pictures)
 
 
 class HyperCompressedMobileNet(HyperCompressor):

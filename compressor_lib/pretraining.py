@@ -7,7 +7,7 @@ one connection at a time, as published.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -46,7 +46,12 @@ class TranslatorSums:
 
     def add(self, tap_model: keras.Model, pictures: Pictures, regressions: Sequence[Regression]) -> None:
         """Runs the tapped backbone over a batch ``[N, h, w, 3]`` and adds what comes out."""
-        taps = tap_model.predict_on_batch(pictures)
+        self.add_taps(tap_model.predict_on_batch(pictures), pictures, regressions)
+
+    def add_taps(
+        self, taps: Mapping[str, npt.NDArray[np.floating]], pictures: Pictures, regressions: Sequence[Regression]
+    ) -> None:
+        """Adds what the tapped backbone made of a batch of pictures."""
         scored = np.array([_chance(picture) < self.held_out for picture in np.asarray(pictures)])
         for part, sums in ((~scored, self.fitted), (scored, self.scored)):
             if part.any():
