@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import keras
 
 from compressor_lib.connections import Connection
+from compressor_lib.folding import folded
+from compressor_lib.graph import LayerGraph
 from compressor_lib.translators import TranslatorSpec
 
 
@@ -36,22 +38,26 @@ def tapped(base: keras.Model, connections: Sequence[Connection], *, targets: boo
         targets: Whether what each B used to receive is wanted too.
 
     Returns:
-        A model from the backbone's input to a dict of taps, ``[N, h, w, channels]`` or, for truncations,
-        ``[N, channels]``. It stops at the deepest layer that is tapped, and is compiled for
+        A model, with weights of its own, from the backbone's input to a dict of taps, ``[N, h, w, channels]`` or,
+        for truncations, ``[N, channels]``. It stops at the deepest layer that is tapped, and is compiled for
         ``predict_on_batch``.
     """
+    graph = LayerGraph.of(base)
+    ends = {connection.a for connection in connections}
+    ends |= {producer for c in connections if c.rejoins for producer in graph.producers[c.b or ""]}
+    network = folded(base, keep=ends)
     taps: dict[str, keras.KerasTensor] = {}
     for connection in connections:
         name = source_tap(base, connection)
         if name not in taps:
-            a = base.get_layer(connection.a).output
+            a = network.get_layer(connection.a).output
             if connection.is_truncation:
                 taps[name] = keras.layers.GlobalAveragePooling2D()(a)
             else:
                 spec = TranslatorSpec.of(base, connection)
                 taps[name] = spec.pool(name=None)(a) if spec.pools else a
         if targets and connection.rejoins:
-            taps[target_tap(connection)] = base.get_layer(connection.b).input
-    model = keras.Model(base.input, taps)
+            taps[target_tap(connection)] = network.get_layer(connection.b).input
+    model = keras.Model(network.input, taps)
     model.compile(jit_compile=False)
     return model

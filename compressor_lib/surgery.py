@@ -8,7 +8,7 @@ configuration and every kept layer's weights are copied by name.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import keras
@@ -121,9 +121,9 @@ def without_head(classifier: keras.Model, *, name: str | None = None) -> keras.M
     return keras.Model(backbone.inputs[0], backbone.output, name=name or classifier.name)
 
 
-def copy_weights(source: keras.Model, target: keras.Model) -> None:
+def copy_weights(source: keras.Model, target: keras.Model, leave_out: Collection[str] = ()) -> None:
     """Gives every layer of ``target`` the weights of the layer of the same name in ``source``, if any."""
-    names = {layer.name for layer in source.layers}
+    names = {layer.name for layer in source.layers}.difference(leave_out)
     for layer in target.layers:
         if layer.name in names and layer.weights:
             give_weights(source.get_layer(layer.name), layer)

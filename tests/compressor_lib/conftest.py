@@ -96,6 +96,11 @@ def agree() -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
+def shaken() -> Callable[[keras.Model], keras.Model]:
+    return shake
+
+
+@pytest.fixture(scope="session")
 def residual() -> keras.Model:
     return residual_network()
 
