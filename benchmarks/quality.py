@@ -18,6 +18,7 @@ from benchmarks.data import PictureSet, digits, load
 from benchmarks.tables import show
 from compressor_lib.backbones import find_backbone
 from compressor_lib.families import searched_connections
+from compressor_lib.folding import folded
 from compressor_lib.heads import attach_head
 from compressor_lib.hypermodels import TRANSLATOR, HyperCompressor
 from compressor_lib.search import SearchOptions, TrialReport, run_search, trial_reports, trials_within_budget
@@ -179,6 +180,11 @@ class Experiment:
         return self.trained(model, replace(self.options, distillation=None))
 
     @cached_property
+    def teacher(self) -> keras.Model:
+        """The reference as the pipeline's Trainer uses it."""
+        return folded(self.reference)
+
+    @cached_property
     def base(self) -> keras.Model:
         """The reference's backbone."""
         return without_head(self.reference)
@@ -195,7 +201,7 @@ class Experiment:
     def trained(self, model: keras.Model, options: TrainingOptions) -> keras.Model:
         """A model, trained in place."""
         keras.utils.set_random_seed(self.seed)
-        teacher = self.reference if options.distillation else None
+        teacher = self.teacher if options.distillation else None
         train(model, self.shuffled, self.validation, options, teacher=teacher)
         return model
 

@@ -49,13 +49,15 @@ def folded(model: keras.Model, keep: Collection[str] = ()) -> keras.Model:
 def _foldable(model: keras.Model, keep: Collection[str]) -> dict[str, str]:
     """For each convolution that feeds a batch normalisation and nothing else, that normalisation."""
     graph = LayerGraph.of(model)
+    layers = {layer.name: layer for layer in model.layers}  # an operation such as a + b is none
     pairs = {}
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             (producer,) = graph.producers[layer.name]
-            convolution = next((each for each in model.layers if each.name == producer), None)
+            convolution = layers.get(producer)
             if (
-                type(convolution) in _CONVOLUTIONS
+                convolution is not None
+                and type(convolution) in _CONVOLUTIONS
                 and convolution.activation is keras.activations.linear
                 and graph.consumers[producer] == (layer.name,)
                 and producer not in keep

@@ -123,7 +123,8 @@ def train(
         eval_dataset: such batches, not varied.
         options: how to train; `batch_size` is not used here.
         teacher: classifier with the model's input and output shapes, needed if
-            `options.distillation` has a weight. It is not changed.
+            `options.distillation` has a weight. It is not changed; one whose batch norms are folded (see
+            :func:`compressor_lib.folding.folded`) answers alike, and faster.
         callbacks: further Keras callbacks, given to both phases. The model they see has the
             metrics and the optimizer; the network that learns is its `student`.
 

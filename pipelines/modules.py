@@ -21,6 +21,7 @@ from components.examples import picture_dataset
 from compressor_lib.augmentation import Augmentation
 from compressor_lib.backbones import find_backbone
 from compressor_lib.export import TEACHER_FILE, export_classifier, load_keras
+from compressor_lib.folding import folded
 from compressor_lib.heads import attach_head
 from compressor_lib.own_model import keep_head, load_own_model
 from compressor_lib.pictures import decode_picture, encode_picture
@@ -75,7 +76,7 @@ def run_fn(fn_args: FnArgs) -> None:
         model = _reference(config["backbone"], config["head"], classes)
     else:
         model = load_keras(fn_args.base_model)
-        teacher = load_keras(fn_args.base_model, TEACHER_FILE)
+        teacher = folded(load_keras(fn_args.base_model, TEACHER_FILE))  # it only answers, at every step
     size = model.input_shape[1]
     options = _training_options(config["training"])
     train_dataset, eval_dataset = (
