@@ -29,8 +29,6 @@ logger = logging.getLogger(__name__)
 
 BACKBONE = "MobileNetV2"
 WEIGHTS = {1.0: "mobilenet_v2_1.0_224_no_top.h5", 0.35: "mobilenet_v2_0.35_224_no_top.h5"}
-KEPT = (0.40, 0.25, 0.15)
-"""Shares of the reference's parameters that compressed networks may keep."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +40,7 @@ class Effort:
         size: Height and width of the pictures, in pixels.
         training: How references and compressed networks are trained, all alike.
         search: How sub-networks are searched.
+        kept: Shares of the reference's parameters that compressed networks may keep.
         seeds: One run of everything for each.
         ranked: How many connections are retrained to see how well the search ranks them.
     """
@@ -50,13 +49,22 @@ class Effort:
     size: int
     training: TrainingOptions
     search: SearchOptions
+    kept: Sequence[float]
     seeds: Sequence[int]
     ranked: int
 
 
-SHORT = Effort(1024, 96, TrainingOptions(head_epochs=2, epochs=4), SearchOptions(max_epochs=10), seeds=(0,), ranked=0)
+SHORT = Effort(
+    1024, 96, TrainingOptions(head_epochs=2, epochs=4), SearchOptions(max_epochs=10), kept=(0.25,), seeds=(0,), ranked=0
+)
 FULL = Effort(
-    None, 96, TrainingOptions(head_epochs=2, epochs=8), SearchOptions(max_epochs=30), seeds=(0, 1, 2), ranked=12
+    None,
+    96,
+    TrainingOptions(head_epochs=2, epochs=8),
+    SearchOptions(max_epochs=30),
+    kept=(0.40, 0.25, 0.15),
+    seeds=(0, 1, 2),
+    ranked=12,
 )
 
 
@@ -164,9 +172,9 @@ class Experiment:
     def results(self) -> Iterator[Result]:
         """The reference, the networks that the search finds within each budget, and the rivals."""
         yield self.measured("reference", self.reference)
-        for share in KEPT:
+        for share in self.effort.kept:
             yield self.compressed(f"searched, at least {1 - share:.0%} saved", share, "all")
-        for share in KEPT:
+        for share in self.effort.kept:
             yield self.compressed(f"plain truncation, at least {1 - share:.0%} saved", share, "truncation")
         for alpha in WEIGHTS:
             if alpha < 1:
