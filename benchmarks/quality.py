@@ -247,11 +247,11 @@ class Experiment:
         )
 
     def searched(self, connections: str, budgets: dict[str, float] | None = None) -> tuple[kt.Tuner, HyperCompressor]:
-        """A search as the pipeline does it, on the reference's backbone."""
+        """A search as the pipeline does it, on the reference's backbone; within a budget accuracy alone counts."""
         hypermodel = HyperCompressor(
             self.reference.count_params(),
             self.pictures.classes,
-            tau=0.9,
+            tau=1.0 if budgets else 0.9,
             backbone=self.base,
             connections=searched_connections(self.base, BACKBONE, connections),
             loss="sparse_categorical_crossentropy",
