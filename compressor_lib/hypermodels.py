@@ -200,10 +200,11 @@ class HyperCompressor(kt.HyperModel):
             self.translators = self._training.cache.translators(train)
         taps = {source_tap(self.base, connection): connection for connection in self.connections}
         probes = {tap: self._probe(connection, train, validation) for tap, connection in taps.items()}
-        known = {name: translator.r2 or 0.0 for name, translator in self.translators.translators.items()}
+        known = self.translators.translators
         expected = expected_accuracies(
             {connection: probes[source_tap(self.base, connection)] for connection in self.connections},
-            {connection: known[str(connection)] for connection in self.connections if connection.rejoins},
+            # A translator that the bank lacks is told where it is applied, as without a shortlist.
+            {each: known[str(each)].r2 or 0.0 for each in self.connections if str(each) in known},
         )
         # Bytes and milliseconds take building a network each; parameters go with them.
         cost, most = (self.cost, self.max_cost) if self.cost == "flops" else ("parameters", self.max_parameters)

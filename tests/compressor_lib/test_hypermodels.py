@@ -420,6 +420,14 @@ def test_a_shortlist_costs_one_pass_that_trials_use(residual, bank, train, valid
     assert (train.read, validation.read) == (48, 24)
 
 
+def test_a_translator_missing_from_a_shortlist_is_told_as_without_one(residual, bank, train, validation):
+    some = TranslatorBank.for_backbone(residual, {CUTS[0]: bank.translators[CUTS[0]]})
+    compressor = hypermodel(residual, translators=some)
+    compressor.narrow_to(3, train.dataset, validation.dataset)
+    with pytest.raises(CompressorError, match="no translator for stem_relu->last"):
+        compressor.build(fixed(CUTS[1]))
+
+
 def test_an_empty_shortlist_is_refused(residual, bank, train, validation):
     with pytest.raises(CompressorError, match="a shortlist holds at least one connection, not 0"):
         hypermodel(residual, translators=bank).narrow_to(0, train.dataset, validation.dataset)
