@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from compressor_lib.heads import attach_head
 from compressor_lib.metrics import AccuracyCompression
 from compressor_lib.pretraining import fit_translators
 from compressor_lib.prior import expected_accuracies, linear_probe, most_promising, pooled, some_examples
-from compressor_lib.surgery import create_submodel, extend_shared
+from compressor_lib.surgery import create_submodel, extend_shared, give_weights
 from compressor_lib.translators import TAIL_UNITS
 
 logger = logging.getLogger(__name__)
@@ -89,6 +89,7 @@ class HyperCompressor(kt.HyperModel):
         cost: str = "parameters",
         max_cost: float | None = None,
         budgets: Mapping[str, float] | None = None,
+        trained_layers: Collection[str] = (),
     ) -> None:
         """Describes the search space; nothing is built yet.
 
@@ -122,6 +123,8 @@ class HyperCompressor(kt.HyperModel):
             max_cost: That of the uncompressed classifier; ``max_parameters`` if None, where the cost is parameters.
             budgets: The most a network may have of any costs, by name. Connections that exceed one in their
                 narrowest form, as far as it can be counted without building, are not searched.
+            trained_layers: Names of layers of the backbone that each trial trains with its head, from the weights they
+                have, rather than leave frozen.
 
         Raises:
             CompressorError: If an argument is out of range.
@@ -159,6 +162,7 @@ class HyperCompressor(kt.HyperModel):
         self._loss = loss
         self._cache_features = cache_features
         self._feature_memory = feature_memory
+        self._trained_layers = frozenset(trained_layers)
         self._rejoined: dict[Connection, keras.Model] = {}
         self._known_costs: dict[tuple[Any, ...], dict[str, float]] = {}
 
@@ -253,6 +257,10 @@ class HyperCompressor(kt.HyperModel):
     def _training(self) -> CachedTraining:
         return CachedTraining(self.base, self.connections, memory=self._feature_memory)
 
+    def release_features(self) -> None:
+        """Drops what is cached of the data sets; a trial that needs it runs the backbone again."""
+        self.__dict__.pop("_training", None)
+
     def connection(self, hp: kt.HyperParameters) -> Connection:
         """The connection that a trial's hyperparameters name, in either of its forms."""
         choice = hp.Choice(TRANSLATOR, [str(connection) for connection in self.connections])
@@ -291,12 +299,17 @@ class HyperCompressor(kt.HyperModel):
         connection = self.connection(hp)
         width = self._tail_width(hp, connection)
         if not connection.rejoins:
-            return self._classifier(hp, extend_shared(self._frozen, connection, tail_units=width))
-        if connection not in self._rejoined:
-            self._rejoined[connection] = self.create_backbone(hp)
-        elif self.translators is not None:
-            self.translators.apply(self._rejoined[connection], connection)
-        return self._classifier(hp, self._rejoined[connection])
+            backbone = extend_shared(self._frozen, connection, tail_units=width)
+        elif connection not in self._rejoined:
+            backbone = self._rejoined[connection] = self.create_backbone(hp)
+        else:
+            backbone = self._rejoined[connection]
+            if self.translators is not None:
+                self.translators.apply(backbone, connection)
+        for layer in backbone.layers:
+            if layer.name in self._trained_layers:  # by an earlier trial, too
+                give_weights(self.base.get_layer(layer.name), layer)
+        return self._classifier(hp, backbone)
 
     @functools.cached_property
     def _frozen(self) -> keras.Model:
@@ -307,7 +320,7 @@ class HyperCompressor(kt.HyperModel):
         is_tail = self.connection(hp).is_tail
         for layer in backbone.layers:
             # A tail has nothing pretrained, so it is trained like the head.
-            layer.trainable = is_tail and layer.name.startswith(TRANSLATOR)
+            layer.trainable = layer.name in self._trained_layers or (is_tail and layer.name.startswith(TRANSLATOR))
         if self._head_units is None:
             widths = PUBLISHED_HEAD_UNITS
             units = hp.Int(HEAD_UNITS, widths.start, widths.stop, step=widths.step, default=widths.start)

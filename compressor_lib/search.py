@@ -6,8 +6,8 @@ import gc
 import json
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from compressor_lib.errors import CompressorError, unknown
 from compressor_lib.hypermodels import TRANSLATOR, HyperCompressor
+from compressor_lib.second_cut import FIRST_CUT
 from compressor_lib.trials import LightTrials
 
 logger = logging.getLogger(__name__)
@@ -35,12 +36,14 @@ class SearchOptions:
         max_trials: Trials of every tuner but Hyperband, which takes its number from ``max_epochs``.
         max_epochs: Epochs of a trial; for Hyperband, of the longest.
         seed: Of the tuner, and of every weight and shuffle in the trials.
+        fixed: Hyperparameters that have one value in every trial.
     """
 
     tuner: str = "hyperband"
     max_trials: int = 60
     max_epochs: int = 30
     seed: int = 0
+    fixed: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuses an unknown tuner and counts below one."""
@@ -58,7 +61,7 @@ class TrialReport:
 
     Attributes:
         trial_id: keras-tuner's.
-        connection: The connection, by layer names.
+        connection: The connection, by layer names; of two cuts the first one's, then the second's.
         parameters: Of the whole classifier, head included.
         cost: What the objective weighs against accuracy, the parameters where nothing else is said.
         compression: Share of the reference's cost that it does without.
@@ -79,6 +82,10 @@ class TrialReport:
     score: float
     seconds: float
     hyperparameters: dict[str, Any]
+
+    def rank(self) -> tuple[bool, float]:
+        """What orders trials, the largest first: those within budget, then by score."""
+        return self.within_budget, self.score
 
 
 def run_search(
@@ -118,7 +125,7 @@ def trial_reports(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[TrialRep
         reports.append(
             TrialReport(
                 trial_id=trial.trial_id,
-                connection=str(hypermodel.connection(trial.hyperparameters)),
+                connection=_cuts(trial, hypermodel),
                 parameters=int(_at_best(trial, "parameters")),
                 cost=cost,
                 compression=1 - cost / hypermodel.max_cost,
@@ -129,7 +136,7 @@ def trial_reports(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[TrialRep
                 hyperparameters=dict(trial.hyperparameters.values),
             )
         )
-    return sorted(reports, key=lambda report: not report.within_budget)
+    return sorted(reports, key=TrialReport.rank, reverse=True)
 
 
 def trials_within_budget(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[kt.engine.trial.Trial]:
@@ -150,6 +157,12 @@ def trials_within_budget(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[k
         f"no network that was tried keeps the budgets: the nearest, {hypermodel.connection(nearest.hyperparameters)}, "
         f"has {budgets.exceeded(cost)}; raise the budget, allow more trials, or search connections that cut more"
     )
+
+
+def _cuts(trial: kt.engine.trial.Trial, hypermodel: HyperCompressor) -> str:
+    cut = str(hypermodel.connection(trial.hyperparameters))
+    first = trial.hyperparameters.values.get(FIRST_CUT)
+    return f"{first} & {cut}" if first else cut
 
 
 def _completed(tuner: kt.Tuner) -> list[kt.engine.trial.Trial]:
@@ -228,8 +241,12 @@ def _maker(tuner_class: type[kt.Tuner], budget: Callable[[SearchOptions], dict[s
     searching = type(tuner_class.__name__, (_Announcing, _Budgeted, LightTrials, tuner_class), {})
 
     def make(hypermodel: HyperCompressor, options: SearchOptions, directory: str | Path) -> kt.Tuner:
+        fixed = kt.HyperParameters()
+        for name, value in options.fixed.items():
+            fixed.Fixed(name, value)
         tuner = searching(
             hypermodel,
+            hyperparameters=fixed,
             objective=kt.Objective(OBJECTIVE, direction="max"),
             seed=options.seed + 1,  # keras-tuner takes 0 for no seed
             directory=str(directory),

@@ -16,9 +16,10 @@ from components.examples import picture_dataset
 from compressor_lib.bank import TranslatorBank
 from compressor_lib.costs import measure_costs
 from compressor_lib.export import load_keras
-from compressor_lib.families import searched_connections
+from compressor_lib.families import rejoining_connections, searched_connections
 from compressor_lib.hypermodels import HyperCompressor
 from compressor_lib.search import SearchOptions, run_search
+from compressor_lib.second_cut import FIRST_CUT, layers_trained_again, network_to_cut_again
 from compressor_lib.surgery import without_head
 
 
@@ -33,6 +34,9 @@ class SearchJob:
         validation: Pattern of the files that they are ranked on.
         parameters: The component's execution parameters.
         max_cost: The uncompressed classifier's cost; measured if None.
+        first_model: File of the classifier with one cut whose network is to be cut again; the uncompressed classifier's
+            is cut if None.
+        first_cut: That cut.
     """
 
     reference_dir: str
@@ -41,6 +45,8 @@ class SearchJob:
     validation: str
     parameters: dict[str, Any]
     max_cost: float | None = None
+    first_model: str | None = None
+    first_cut: str = ""
 
     @classmethod
     def load(cls, path: Path) -> SearchJob:
@@ -59,6 +65,7 @@ class SearchJob:
             max_trials=self.parameters["max_trials"],
             max_epochs=self.parameters["max_epochs"],
             seed=self.parameters["seed"],
+            fixed={FIRST_CUT: self.first_cut} if self.first_cut else {},
         )
 
     def hypermodel(self) -> HyperCompressor:
@@ -70,7 +77,12 @@ class SearchJob:
         exec_properties = self.parameters
         keras.utils.set_random_seed(exec_properties["seed"])
         reference = load_keras(self.reference_dir)
-        base = without_head(reference, name=exec_properties["backbone"])
+        if self.first_model is None:
+            base = without_head(reference, name=exec_properties["backbone"])
+            translators, trained_layers = TranslatorBank.load(self.bank_dir, base), []
+        else:
+            base = network_to_cut_again(keras.models.load_model(self.first_model, compile=False, safe_mode=True))
+            translators, trained_layers = None, layers_trained_again(base)
         cost = exec_properties["cost"]
         return HyperCompressor(
             max_parameters=reference.count_params(),
@@ -80,7 +92,8 @@ class SearchJob:
             connections=searched_connections(
                 base, exec_properties["backbone"], json.loads(exec_properties["connections"])
             ),
-            translators=TranslatorBank.load(self.bank_dir, base),
+            translators=translators,
+            trained_layers=trained_layers,
             head_units=json.loads(exec_properties["head_units"]),
             tail_units=json.loads(exec_properties["tail_units"]),
             dropout=exec_properties["dropout"],
@@ -101,6 +114,31 @@ class SearchJob:
         self._narrow(hypermodel, *self._datasets(hypermodel))
         connections = json.dumps([str(connection) for connection in hypermodel.connections])
         return replace(self, parameters={**self.parameters, "connections": connections, "shortlist": 0})
+
+    def second(self, classifier: keras.Model, cut: str, hypermodel: HyperCompressor, path: Path) -> SearchJob | None:
+        """The search for a second cut in the best network of this one.
+
+        Args:
+            classifier: That network with its head.
+            cut: Its connection.
+            hypermodel: From :meth:`hypermodel`.
+            path: Where to keep the classifier.
+
+        Returns:
+            The job; None where no other cut would save enough.
+        """
+        connections = [str(connection) for connection in rejoining_connections(network_to_cut_again(classifier))]
+        if not connections:
+            return None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        classifier.save(path)
+        return replace(
+            self,
+            parameters={**self.parameters, "connections": json.dumps(connections)},
+            max_cost=hypermodel.max_cost,
+            first_model=str(path),
+            first_cut=cut,
+        )
 
     def search(self, hypermodel: HyperCompressor, directory: Path) -> kt.Tuner:
         """Searches in this process, alone or as one of several workers (keras-tuner's environment says which).
