@@ -16,6 +16,7 @@ from benchmarks.data import PictureSet, load
 from benchmarks.tables import show
 from compressor_lib.backbones import find_backbone
 from compressor_lib.connections import Connection
+from compressor_lib.folding import folded
 from compressor_lib.heads import attach_head
 from compressor_lib.hypermodels import HyperCompressor
 from compressor_lib.pretraining import fit_translators, train_translator
@@ -61,7 +62,10 @@ class Speed:
             measure_plain: Whether to run the plain search of 5 epochs as a whole, rather than to compute it from its
                 epoch.
         """
-        forward = tf.function(lambda x: self.base(tf.cast(x, tf.float32), training=False))
+        forward, forward_folded = (
+            tf.function(lambda x, model=model: model(tf.cast(x, tf.float32), training=False))
+            for model in (self.base, folded(self.base))
+        )
         everything = self.train.concatenate(self.validation).map(lambda x, _: x)
         only_train = self.train.map(lambda x, _: x)
         one = self.connections[len(self.connections) // 2]
@@ -70,14 +74,20 @@ class Speed:
             for batch in everything:
                 forward(batch)
 
+        def one_folded_pass() -> None:
+            for batch in everything:
+                forward_folded(batch)
+
         def decode() -> None:
             for _ in everything:
                 pass
 
         one_pass()  # traces
+        one_folded_pass()
         timed = self._in_turns(
             {
                 "one forward pass over train + eval (F)": one_pass,
+                "the same with batch norms folded": one_folded_pass,
                 "reading and decoding alone": decode,
                 f"all {len(self.connections)} translators, closed form": lambda: fit_translators(
                     self.base, self.connections, only_train
