@@ -272,6 +272,8 @@ class Training(Section):
 class Retraining(Training):
     """How the compressed classifier is trained: likewise, with the reference as its teacher."""
 
+    # What a cut leaves has further to go than a whole pretrained network (docs/quality.md has the figures).
+    learning_rate: float = Field(default=3e-4, gt=0, description="Adam's first, with everything open.")
     distillation: DistillationConfig = Field(
         default_factory=DistillationConfig, description="How much the teacher counts."
     )
@@ -324,6 +326,10 @@ class Search(Section):
         gt=0,
         description="Trials at a time, each in a process of its own on this machine. Above 1 the order of the "
         "trials, and with it what later ones try, may vary between runs.",
+    )
+    cuts: Literal[1, 2] = Field(
+        default=1,
+        description="2: once the best network is found, it is searched for a second cut, and the better of both wins.",
     )
     shortlist: int | None = Field(
         default=None,
