@@ -88,6 +88,7 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
         max_trials=config.search.max_trials,
         max_epochs=config.search.max_epochs,
         parallel_trials=config.search.parallel_trials,
+        cuts=config.search.cuts,
         shortlist=config.search.shortlist,
         feature_memory_mb=config.search.feature_memory_mb,
         tau=config.search.tau,

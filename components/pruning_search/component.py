@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
@@ -23,6 +23,8 @@ class PruningSearchSpec(component_spec.ComponentSpec):
         "max_trials": component_spec.ExecutionParameter(type=int),
         "max_epochs": component_spec.ExecutionParameter(type=int),
         "parallel_trials": component_spec.ExecutionParameter(type=int),
+        "cuts": component_spec.ExecutionParameter(type=int),
+        "vertex_job": component_spec.ExecutionParameter(type=str),
         "shortlist": component_spec.ExecutionParameter(type=int),
         "feature_memory_mb": component_spec.ExecutionParameter(type=int),
         "tau": component_spec.ExecutionParameter(type=float),
@@ -81,6 +83,8 @@ class PruningSearch(base_component.BaseComponent):
         max_trials: int = 60,
         max_epochs: int = 30,
         parallel_trials: int = 1,
+        vertex_job: Mapping[str, Any] | None = None,
+        cuts: int = 1,
         shortlist: int | None = None,
         feature_memory_mb: int = 4096,
         tau: float = 0.8,
@@ -110,6 +114,9 @@ class PruningSearch(base_component.BaseComponent):
             max_epochs: Epochs of a trial.
             parallel_trials: Trials at a time. Above 1 each has a process of its own on this machine, and the
                 order of the trials, and with it what later ones try, may vary between runs.
+            vertex_job: A custom job on Vertex AI whose replicas search together, in place of ``parallel_trials`` on
+                this machine: its ``project``, ``region`` and ``job_spec`` (a CustomJobSpec). None: no job.
+            cuts: 1, or 2 to search the best network once more for a second cut; the better of both is taken.
             tau: Weight of accuracy against compression.
             shortlist: How many connections trials are spent on, those that promise most (see
                 :mod:`compressor_lib.prior`); None for all.
@@ -140,6 +147,8 @@ class PruningSearch(base_component.BaseComponent):
                 max_trials=max_trials,
                 max_epochs=max_epochs,
                 parallel_trials=parallel_trials,
+                vertex_job=json.dumps(vertex_job, sort_keys=True) if vertex_job else "",
+                cuts=cuts,
                 shortlist=shortlist or 0,
                 feature_memory_mb=feature_memory_mb,
                 tau=tau,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
+import keras_tuner as kt
 from tfx import types
 from tfx.components.tuner.executor import write_best_hyperparameters
 from tfx.dsl.components.base import base_executor
@@ -19,9 +22,11 @@ from tfx.utils import path_utils
 from components.examples import split_patterns
 from components.pruning_search.job import SearchJob
 from components.pruning_search.parallel import search_in_parallel
+from components.pruning_search.replicas import Replica, start_replicas, take_trials
 from compressor_lib.bank import fingerprint
 from compressor_lib.export import TEACHER_FILE, keras_path
-from compressor_lib.search import trial_reports, write_report
+from compressor_lib.hypermodels import HyperCompressor
+from compressor_lib.search import TrialReport, trial_reports, write_report
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +44,9 @@ class Executor(base_executor.BaseExecutor):
     ) -> None:
         """See :class:`components.pruning_search.component.PruningSearch`."""
         self._log_startup(input_dict, output_dict, exec_properties)
+        if exec_properties["vertex_job"]:
+            start_replicas(input_dict, output_dict, exec_properties)
+            return
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         reference_dir = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["base_model"]))
         bank_dir = artifact_utils.get_single_uri(input_dict["translators"])
@@ -52,26 +60,74 @@ class Executor(base_executor.BaseExecutor):
             parameters=exec_properties,
         )
         hypermodel = job.hypermodel()
-        base, workers = hypermodel.base, exec_properties["parallel_trials"]
-        logger.info("searching %d connections of %s with %s", len(hypermodel.connections), base.name, job.options.tuner)
         # Named after all that decides the result, and beside the outputs: a search that was cut short finds
         # its finished trials there.
-        trials_dir = results_dir.parent.parent / ".trials" / _key(exec_properties, base, examples.uri, bank_dir)
-        if workers > 1:
-            tuner = search_in_parallel(job, hypermodel, trials_dir, workers)
-        else:
-            tuner = job.search(hypermodel, trials_dir)
+        trials_dir = (
+            results_dir.parent.parent / ".trials" / _key(exec_properties, hypermodel.base, examples.uri, bank_dir)
+        )
+        second_dir = trials_dir / "second"
+        replica = Replica.of_this_process()
+        if replica is not None and not replica.is_chief:
+            take_trials(replica, trials_dir)
+            if exec_properties["cuts"] > 1:
+                take_trials(replica, second_dir, after=trials_dir)
+            return
+        rounds = [_Round.searched(job, hypermodel, trials_dir)]
+        if exec_properties["cuts"] > 1:
+            rounds += _second_round(job, rounds[0], second_dir)
+        tuner = max(rounds, key=_Round.rank).tuner
 
         # Hyperband leaves this open, and the stock writer needs to know how many results there can be.
         tuner.oracle.max_trials = len(tuner.oracle.trials)
         write_best_hyperparameters(tuner, output_dict)
-        write_report(trial_reports(tuner, hypermodel), results_dir / REPORT_FILE)
+        reports = [report for searched in rounds for report in searched.reports]
+        write_report(sorted(reports, key=TrialReport.rank, reverse=True), results_dir / REPORT_FILE)
         best = tuner.get_best_models(1)[0]
         best_path = keras_path(model_dir)
         best_path.parent.mkdir(parents=True)
         best.save(best_path)
         shutil.copyfile(keras_path(reference_dir), keras_path(model_dir, TEACHER_FILE))
         shutil.rmtree(trials_dir)
+
+
+@dataclass(frozen=True)
+class _Round:
+    """A search that is done: for the first cut, or for a second one in what that found."""
+
+    hypermodel: HyperCompressor
+    tuner: kt.Tuner
+    reports: list[TrialReport]
+
+    @classmethod
+    def searched(cls, job: SearchJob, hypermodel: HyperCompressor, directory: Path) -> _Round:
+        """Searches, in one process or several."""
+        logger.info(
+            "searching %d connections of %s with %s",
+            len(hypermodel.connections), hypermodel.base.name, job.options.tuner,
+        )  # fmt: skip
+        workers, replica = job.parameters["parallel_trials"], Replica.of_this_process()
+        if replica is not None:
+            tuner = search_in_parallel(job, hypermodel, directory, 1, port=replica.port)
+        elif workers > 1:
+            tuner = search_in_parallel(job, hypermodel, directory, workers)
+        else:
+            tuner = job.search(hypermodel, directory)
+        hypermodel.release_features()
+        return cls(hypermodel, tuner, trial_reports(tuner, hypermodel))
+
+    def rank(self) -> tuple[bool, float]:
+        """That of its best trial."""
+        return self.reports[0].rank() if self.reports else (False, -math.inf)
+
+
+def _second_round(job: SearchJob, first: _Round, directory: Path) -> list[_Round]:
+    """The search for a second cut, if there is one to be made."""
+    classifier = first.tuner.get_best_models(1)[0]
+    second = job.second(classifier, first.reports[0].connection, first.hypermodel, directory / "first.keras")
+    if second is None:
+        logger.info("no second cut of %s would save enough", first.reports[0].connection)
+        return []
+    return [_Round.searched(second, second.hypermodel(), directory)]
 
 
 def _key(exec_properties: dict[str, Any], base: keras.Model, *inputs: str) -> str:

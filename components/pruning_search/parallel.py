@@ -17,9 +17,10 @@ from typing import Any
 import grpc
 import keras_tuner as kt
 from keras_tuner.src import protos
-from keras_tuner.src.distribute.oracle_chief import OracleServicer
+from keras_tuner.src.distribute.oracle_chief import OracleServicer, exit_chief
 
 from components.pruning_search.job import SearchJob
+from components.pruning_search.replicas import JOB_FILE
 from compressor_lib.errors import CompressorError
 from compressor_lib.hypermodels import HyperCompressor
 from compressor_lib.search import TUNERS, announce
@@ -27,13 +28,15 @@ from compressor_lib.search import TUNERS, announce
 logger = logging.getLogger(__name__)
 
 _HOST = "127.0.0.1"
-_JOB_FILE = "job.json"
+_EVERYWHERE = "0.0.0.0"
 _RESTARTS = 3
 _POLL_SECONDS = 0.5
 _TOLD_LINES = 15
 
 
-def search_in_parallel(job: SearchJob, hypermodel: HyperCompressor, directory: Path, workers: int) -> kt.Tuner:
+def search_in_parallel(
+    job: SearchJob, hypermodel: HyperCompressor, directory: Path, workers: int, *, port: int | None = None
+) -> kt.Tuner:
     """Searches with several worker processes on this machine.
 
     A worker that dies is started again, a few times, and gets its trial anew; after that its trial counts as failed
@@ -44,7 +47,8 @@ def search_in_parallel(job: SearchJob, hypermodel: HyperCompressor, directory: P
         job: The search.
         hypermodel: From the job.
         directory: Where keras-tuner keeps the trials; what is finished there is not done again.
-        workers: How many trials run at a time.
+        workers: How many trials run at a time, on this machine.
+        port: Where workers on other machines may join in; None for this machine alone.
 
     Returns:
         The tuner, searched.
@@ -56,9 +60,9 @@ def search_in_parallel(job: SearchJob, hypermodel: HyperCompressor, directory: P
     tuner = TUNERS[job.options.tuner](hypermodel, job.options, directory)
     tuner.save()
     # What the chief measured holds for all: a latency would be another one in each process.
-    dataclasses.replace(job, max_cost=hypermodel.max_cost).save(directory / _JOB_FILE)
+    dataclasses.replace(job, max_cost=hypermodel.max_cost).save(directory / JOB_FILE)
     with ExitStack() as stack:
-        chief = _Chief(tuner.oracle)
+        chief = _Chief(tuner.oracle) if port is None else _Chief(tuner.oracle, _EVERYWHERE, port)
         stack.callback(chief.stop)
         crew = [
             _Worker(f"worker-{number}", directory, chief.port, threads=max(1, _cores() // workers))
@@ -92,7 +96,10 @@ def _watch(chief: _Chief, crew: Sequence[_Worker]) -> None:
                 logger.warning("%s died %d times; the search goes on without it", worker.name, worker.starts)
                 working.remove(worker)
                 chief.give_up(worker.name)
-    if not finished:
+    if finished:
+        while not exit_chief(chief.oracle):  # workers elsewhere end their trials, and are told that there are no more
+            time.sleep(_POLL_SECONDS)
+    else:
         raise CompressorError(
             "all workers of the search died; run again to go on, with fewer search.parallel_trials if memory was short."
             f"\n{crew[-1].last_words()}"
@@ -100,19 +107,19 @@ def _watch(chief: _Chief, crew: Sequence[_Worker]) -> None:
 
 
 class _Chief(OracleServicer):
-    """Serves an oracle to workers on this machine.
+    """Serves an oracle to workers.
 
     keras-tuner's own ``search()`` would wait for ever for a worker that does not come back.
     """
 
-    def __init__(self, oracle: kt.Oracle) -> None:
+    def __init__(self, oracle: kt.Oracle, host: str = _HOST, port: int = 0) -> None:
         super().__init__(oracle)
         self.failure: Exception | None = None
         # All that changes the oracle is done by one thread, as in keras-tuner.
         self._thread = futures.ThreadPoolExecutor(max_workers=1)
         self._server = grpc.server(self._thread)
         protos.get_service_grpc().add_OracleServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port(f"{_HOST}:0")
+        self.port = self._server.add_insecure_port(f"{host}:{port}")
         self._server.start()
 
     def EndTrial(self, request: Any, context: Any) -> Any:
@@ -132,6 +139,7 @@ class _Chief(OracleServicer):
         self._thread.shutdown()
 
     def _fail_trial_of(self, worker: str) -> None:
+        self.oracle.tuner_ids.discard(worker)
         trial = self.oracle.ongoing_trials.get(worker)
         if trial is not None:
             trial.status, trial.message = "FAILED", f"it ended {worker} again and again"
@@ -155,7 +163,7 @@ class _Worker:
         self.name = name
         self.starts = 0
         self._log = directory / f"{name}.log"
-        self._job = directory / _JOB_FILE
+        self._job = directory / JOB_FILE
         self._environment = {
             **os.environ,
             "KERASTUNER_TUNER_ID": name,
