@@ -1,8 +1,15 @@
-"""Order of the tests: what answers fast comes first."""
+"""Order of the tests, what answers fast first, and a network that components and pipelines are quick to compress."""
+
+from __future__ import annotations
 
 import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    import keras
 
 TESTS = pathlib.Path(__file__).parent
 FIRST = ["compressor_lib", "components", "pipelines"]
@@ -19,3 +26,38 @@ def rank(item: pytest.Item) -> int:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
+
+
+@pytest.fixture(scope="session")
+def small_backbone() -> Callable[[], keras.Model]:
+    """Makes what remains of MobileNetV2 when most of its blocks are left out; the others keep their names."""
+    import keras
+
+    from compressor_lib.backbones import PREPROCESS
+
+    layers = keras.layers
+
+    def block(x: keras.KerasTensor, name: str, *, strides: int, units: int) -> keras.KerasTensor:
+        y = layers.Conv2D(24, 1, use_bias=False, name=f"{name}_expand")(x)
+        y = layers.ReLU(6.0, name=f"{name}_expand_relu")(y)
+        y = layers.DepthwiseConv2D(3, strides, padding="same", use_bias=False, name=f"{name}_depthwise")(y)
+        y = layers.Conv2D(units, 1, use_bias=False, name=f"{name}_project")(y)
+        y = layers.BatchNormalization(name=f"{name}_project_BN")(y)
+        return layers.Add(name=f"{name}_add")([x, y]) if x.shape == y.shape else y
+
+    def make() -> keras.Model:
+        pictures = keras.Input((32, 32, 3), name="pictures")
+        x = layers.Rescaling(1 / 127.5, -1, name=PREPROCESS)(pictures)
+        x = layers.Conv2D(6, 3, strides=2, padding="same", use_bias=False, name="Conv1")(x)
+        x = layers.BatchNormalization(name="expanded_conv_project_BN")(x)
+        for name, strides, units in (
+            ("block_1", 2, 8), ("block_2", 1, 8), ("block_4", 2, 12), ("block_5", 1, 12), ("block_6", 1, 12),
+            ("block_16", 1, 24),
+        ):  # fmt: skip
+            x = block(x, name, strides=strides, units=units)
+        x = layers.Conv2D(64, 1, use_bias=False, name="Conv_1")(x)
+        x = layers.BatchNormalization(name="Conv_1_bn")(x)
+        x = layers.ReLU(6.0, name="out_relu")(x)
+        return keras.Model(pictures, x, name="MobileNetV2")
+
+    return make

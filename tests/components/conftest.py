@@ -13,7 +13,6 @@ from PIL import Image
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from compressor_lib.backbones import find_backbone
 from compressor_lib.export import export_classifier
 from compressor_lib.heads import attach_head
 from compressor_lib.pictures import encode_picture
@@ -50,13 +49,12 @@ def make_folder(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def make_classifier():
+def make_classifier(small_backbone):
     """Makes a tiny classifier of three classes: ``make_classifier(seed=1)``."""
 
     def make(seed: int) -> keras.Model:
         keras.utils.set_random_seed(seed)
-        backbone = find_backbone("MobileNetV2").build(input_size=32, weights=None, alpha=0.35, preprocess=True)
-        return attach_head(backbone, 3, dropout=0.1, name="reference")
+        return attach_head(small_backbone(), 3, dropout=0.1, name="reference")
 
     return make
 

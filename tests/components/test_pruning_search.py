@@ -30,7 +30,7 @@ from compressor_lib.heads import attach_head
 from compressor_lib.pretraining import fit_translators
 from compressor_lib.surgery import create_submodel, without_head
 
-CONNECTIONS = ["block_2_add->block_16_expand", "53,151", "block_5_add->head"]
+CONNECTIONS = ["block_2_add->block_16_expand", "24,36", "block_5_add->head"]  # 24 is block_5_add, 36 is Conv_1
 TRIALS = 3
 
 
@@ -110,7 +110,7 @@ def test_the_report_has_a_row_for_every_trial_the_best_first(report, reference):
         assert 0 < row["compression"] < 1
         assert row["score"] == pytest.approx(0.6 * row["accuracy"] + 0.4 * row["compression"])
         assert row["seconds"] > 0
-        # "53,151" is reported by the layers' names.
+        # "24,36" is reported by the layers' names.
         assert row["connection"] in [str(parse_connection(text, reference.base)) for text in CONNECTIONS]
         assert row["hyperparameters"]["top_fc1_units"] in (0, 8)
 
@@ -194,7 +194,7 @@ def test_the_winner_is_within_budget_and_weighed_by_the_cost_wanted(tmp_path, ex
     assert report[0]["parameters"] == small
     total = multiply_adds(reference.classifier)
     assert [row["compression"] for row in report] == [pytest.approx(1 - row["cost"] / total) for row in report]
-    assert min(row["cost"] for row in report) == report[0]["cost"] < total / 2
+    assert min(row["cost"] for row in report) == report[0]["cost"] < total
     model = load_keras(outputs["model"] / "Format-Serving")
     assert model.count_params() == small
     stored = json.loads((outputs["best_hyperparameters"] / "best_hyperparameters.txt").read_text())
@@ -218,6 +218,50 @@ def test_workers_are_given_the_shortlist(examples, reference, bank):
     assert narrowed.hypermodel().connections == hypermodel.connections
     assert len(hypermodel.connections) < len(CONNECTIONS)
     assert not narrowed.parameters["shortlist"]
+
+
+def test_the_best_network_is_cut_again(tmp_path, examples, reference, bank):
+    outputs = do(
+        tmp_path, examples, reference, bank, connections=["block_5_add->tail"], tail_units=[8], cuts=2, tau=0.1
+    )
+    reports = json.loads((outputs["tuner_results"] / REPORT_FILE).read_text())
+    assert len(reports) == 2 * TRIALS
+    scores = [report["score"] for report in reports]
+    assert scores == sorted(scores, reverse=True)
+    # Nearly all that counts is size, and a second cut saves more.
+    assert reports[0]["connection"].startswith("block_5_add->tail & ")
+    model = load_keras(outputs["model"] / "Format-Serving")
+    assert model.count_params() == reports[0]["parameters"]
+    assert {"translator_conv", "translator_first_conv"} <= {layer.name for layer in model.layers}
+    total = reference.classifier.count_params()
+    for report in reports:
+        assert report["compression"] == pytest.approx(1 - report["parameters"] / total)
+    stored = json.loads((outputs["best_hyperparameters"] / "best_hyperparameters.txt").read_text())
+    assert stored["values"]["first_cut"] == "block_5_add->tail"
+
+
+def test_workers_are_told_of_the_first_cut(tmp_path, examples, reference, bank, make_classifier):
+    patterns = {split: f"{examples.uri}/Split-{split}/*" for split in ("train", "eval")}
+    model_dir = path_utils.serving_model_path(reference.model.uri)
+    job = SearchJob(
+        model_dir, bank.uri, patterns["train"], patterns["eval"], component(connections=CONNECTIONS).exec_properties
+    )
+    hypermodel = job.hypermodel()
+    classifier = attach_head(create_submodel(reference.base, "block_5_add->tail", tail_units=8), 3)
+    second = job.second(classifier, "block_5_add->tail", hypermodel, tmp_path / "first" / "model.keras")
+    assert second is not None
+    second.save(tmp_path / "job.json")
+    again = SearchJob.load(tmp_path / "job.json").hypermodel()
+    assert again.base.count_params() == classifier.count_params() - 3 * (8 + 1)
+    assert (again.max_parameters, again.max_cost) == (hypermodel.max_parameters, hypermodel.max_cost)
+    assert again.connections == second.hypermodel().connections != []
+
+
+def test_where_no_second_cut_saves_enough_the_first_one_stands(tmp_path, examples, reference, bank, caplog):
+    with caplog.at_level("INFO"):
+        outputs = do(tmp_path, examples, reference, bank, connections=["expanded_conv_project_BN->head"], cuts=2)
+    assert "no second cut of expanded_conv_project_BN->head would save enough" in caplog.text
+    assert len(json.loads((outputs["tuner_results"] / REPORT_FILE).read_text())) == TRIALS
 
 
 def test_a_budget_that_nothing_keeps_is_told_before_the_search(tmp_path, examples, reference, bank):
@@ -271,7 +315,7 @@ def test_a_parallel_search_survives_a_killed_worker(tmp_path, examples, referenc
     with caplog.at_level("INFO"):
         outputs = do(
             tmp_path, examples, reference, bank, tuner="hyperband", max_epochs=3, parallel_trials=2,
-            connections=["block_2_add->head", "block_5_add->head", "53,151"],
+            connections=["block_2_add->head", "block_5_add->head", "block_5_add->Conv_1"],
         )  # fmt: skip
     killer.join()
 
@@ -409,7 +453,7 @@ def test_parameters_are_plain_enough_for_every_orchestrator():
 
 def test_the_component_hands_on_its_arguments():
     wired = component(
-        connections=("53,151",), tuner="grid", max_trials=4, max_epochs=5, parallel_trials=2, tau=0.5,
+        connections=("53,151",), tuner="grid", max_trials=4, max_epochs=5, parallel_trials=2, cuts=2, tau=0.5,
         shortlist=9, feature_memory_mb=100,
         cost="latency", budgets={"parameters": 500_000, "latency": 8.5},
         head_units=(0, 8), tail_units=(64,), min_learning_rate=0.01, max_learning_rate=0.1, dropout=0.3, batch_size=7,
@@ -417,7 +461,8 @@ def test_the_component_hands_on_its_arguments():
     )  # fmt: skip
     assert wired.exec_properties == {
         "backbone": "MobileNetV2", "connections": '["53,151"]', "tuner": "grid", "max_trials": 4,
-        "max_epochs": 5, "parallel_trials": 2, "shortlist": 9, "feature_memory_mb": 100, "tau": 0.5, "cost": "latency",
+        "max_epochs": 5, "parallel_trials": 2, "vertex_job": "", "cuts": 2, "shortlist": 9,
+        "feature_memory_mb": 100, "tau": 0.5, "cost": "latency",
         "budgets": '{"latency": 8.5, "parameters": 500000}', "head_units": "[0, 8]", "tail_units": "[64]",
         "min_learning_rate": 0.01, "max_learning_rate": 0.1, "dropout": 0.3, "batch_size": 7,
         "seed": 2, "code_version": "x",

@@ -14,7 +14,7 @@ from compressor_lib.errors import CompressorError
 from compressor_lib.families import searched_connections
 from compressor_lib.pretraining import TranslatorSums, fit_translators
 
-CONNECTIONS = ["block_2_add->block_16_expand", "53,151", "block_5_add->head"]
+CONNECTIONS = ["block_2_add->block_16_expand", "24,36", "block_5_add->head"]  # 24 is block_5_add, 36 is Conv_1
 WITH_TRANSLATOR = ["block_2_add->block_16_expand", "block_5_add->Conv_1"]
 SINGLE_PROCESS = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
 TWO_PROCESSES = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]

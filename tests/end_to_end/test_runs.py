@@ -14,19 +14,19 @@ from PIL import Image
 
 from components.examples import count_examples, split_patterns
 from compressor_lib.export import load_keras, read_classes
+from compressor_lib.heads import attach_head
 from compressor_lib.pictures import decode_picture
 
 CONFIG = """
 name: noise
 data: {source: folder, max_bad_share: 0.05, splits: {train: 3, eval: 1, test: 1}}
-backbone: {name: MobileNetV2, input_size: 32, alpha: 0.35, weights: none}
 head: {dropout: 0.1}
 reference: {head_epochs: 0, epochs: 2, learning_rate: 2.0e-3, batch_norm: train}
 search:
   tuner: random
   max_trials: 3
   max_epochs: 2
-  connections: ["block_2_add->block_16_expand", "53,151", "block_5_add->head"]
+  connections: ["block_2_add->block_16_expand", "block_5_add->Conv_1", "block_5_add->head"]
 retrain: {head_epochs: 0, epochs: 2, learning_rate: 1.0e-3, batch_norm: train}
 gate: {min_accuracy: 0.0, max_drop: 1.0}
 """
@@ -85,9 +85,17 @@ def pictures(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first(make_runs, pictures):
+def own_model(small_backbone, tmp_path_factory) -> Path:
+    """A classifier of other classes, in a file."""
+    path = tmp_path_factory.mktemp("own") / "model.keras"
+    attach_head(small_backbone(), 4).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def first(make_runs, pictures, own_model):
     """Runs whose first one is done, and that one's outcomes."""
-    runs = make_runs("first", CONFIG, f"data.path={pictures}")
+    runs = make_runs("first", CONFIG, f"data.path={pictures}", f"backbone.model={own_model}")
     return runs, runs()
 
 
@@ -195,8 +203,7 @@ class TestRecordsOnBeam:
         "data.source=tfrecord",
         "data.image_feature=picture/bytes",
         "data.label_feature=picture/name",
-        "backbone.name=MobileNet",
-        "backbone.alpha=0.25",
+        "backbone={name: MobileNet, input_size: 32, alpha: 0.25, weights: none}",
         "search.connections=['3,73', 'conv_pw_5_relu->head']",
         "search.max_trials=2",
     )
