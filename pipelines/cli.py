@@ -188,8 +188,9 @@ def _run(config: Config, runner: str, shown: Display) -> Results:
     shown.begin("loading TensorFlow and TFX")
     from pipelines import results
     from pipelines.pipeline import create_pipeline
-    from pipelines.preflight import check_network
+    from pipelines.preflight import check_network, check_pictures
 
+    check_pictures(config)
     check_network(config)
     pipeline = create_pipeline(config, code_version=code_version())
     shown.total = len(pipeline.components)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from typing import TYPE_CHECKING
 
 from compressor_lib.errors import CompressorError
@@ -22,6 +23,25 @@ def check_installed() -> None:
         raise CompressorError(
             "TFX is not installed, which a run needs: pip install 'auto-compressor[pipelines]', on Python 3.10 or 3.11"
         )
+
+
+def check_pictures(config: Config) -> None:
+    """Looks at the layout of a folder of pictures. The pictures themselves are looked at by the first node.
+
+    Args:
+        config: The run's.
+
+    Raises:
+        CompressorError: If the folder is missing or has no layout that is known, or there is no span.
+    """
+    from components.image_example_gen.folders import newest_span, pre_split_folders
+
+    if config.data.source == "tfrecord":
+        return
+    folder = config.data_path
+    if config.data.span:
+        folder = os.path.join(folder, newest_span(folder, config.data.span))
+    pre_split_folders(folder, config.data.splits.model_dump())
 
 
 def check_network(config: Config, *, download: bool = True) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 from google.protobuf import struct_pb2
@@ -10,7 +9,8 @@ from tfx.components.example_gen import component
 from tfx.dsl.components.base import executor_spec
 from tfx.proto import example_gen_pb2
 
-from components.image_example_gen import driver, executor, folders
+from components.image_example_gen import driver, executor
+from components.image_example_gen.folders import PICTURES_PATTERN
 from compressor_lib.errors import CompressorError
 
 _SHARES = {"train": 8, "eval": 1, "test": 1}
@@ -40,7 +40,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
         span: str | None = None,
         code_version: str = "",
     ) -> None:
-        """Looks at the folder to tell its layout.
+        """Describes where the pictures are; nothing is looked at before the component runs.
 
         Args:
             input_base: The data folder, local or remote.
@@ -52,8 +52,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
             code_version: Changes with the code, so that the cache does not outlive it.
 
         Raises:
-            CompressorError: The folder is missing or has no layout that is known, or a value
-                is out of range.
+            CompressorError: A value is out of range.
         """
         shares = dict(_SHARES if splits is None else splits)
         if not shares or any(share < 1 for share in shares.values()):
@@ -62,38 +61,20 @@ class ImageExampleGen(component.FileBasedExampleGen):
             )
         if not 0 <= max_bad_share <= 1:
             raise CompressorError(f"max_bad_share {max_bad_share} is outside 0..1.")
-        input_config, output_config = _configs(input_base, shares, span)
+        pattern = f"{span}/{PICTURES_PATTERN}" if span else PICTURES_PATTERN
         super().__init__(
             input_base=input_base,
-            input_config=input_config,
-            output_config=output_config,
+            input_config=example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="pictures", pattern=pattern)]),
+            output_config=example_gen_pb2.Output(
+                split_config=example_gen_pb2.SplitConfig(
+                    splits=[
+                        example_gen_pb2.SplitConfig.Split(name=split, hash_buckets=share)
+                        for split, share in shares.items()
+                    ]
+                )
+            ),
             custom_config=_custom_config(max_bad_share=max_bad_share, code_version=code_version),
         )
-
-
-def _configs(
-    input_base: str, shares: Mapping[str, int], span: str | None
-) -> tuple[example_gen_pb2.Input, example_gen_pb2.Output]:
-    folder, prefix = input_base, ""
-    if span:
-        folder, prefix = os.path.join(input_base, folders.newest_span(input_base, span)), f"{span}/"
-    by_split = folders.pre_split_folders(folder, shares)
-    if by_split:
-        return example_gen_pb2.Input(
-            splits=[
-                example_gen_pb2.Input.Split(name=split, pattern=f"{prefix}{name}/{folders.PICTURES_PATTERN}")
-                for split, name in by_split.items()
-            ]
-        ), example_gen_pb2.Output()
-    return example_gen_pb2.Input(
-        splits=[example_gen_pb2.Input.Split(name="pictures", pattern=f"{prefix}{folders.PICTURES_PATTERN}")]
-    ), example_gen_pb2.Output(
-        split_config=example_gen_pb2.SplitConfig(
-            splits=[
-                example_gen_pb2.SplitConfig.Split(name=split, hash_buckets=share) for split, share in shares.items()
-            ]
-        )
-    )
 
 
 def _custom_config(**options: float | str) -> example_gen_pb2.CustomConfig:

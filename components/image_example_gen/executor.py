@@ -99,7 +99,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         """
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         input_base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
-        self._configure(exec_properties)
+        self._configure(input_base, exec_properties)
         self._skipped_file = os.path.join(examples.uri, SKIPPED_FILE)
         self._pictures = folders.list_pictures(input_base, self._patterns)
         folders.check_counts(self._pictures, self._splits)
@@ -119,17 +119,19 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         examples.set_int_custom_property("skipped", len(names))
         examples.set_string_custom_property("skipped_files", json.dumps(names[:_SHOWN_IN_PROPERTY]))
 
-    def _configure(self, exec_properties: dict[str, Any]) -> None:
+    def _configure(self, input_base: str, exec_properties: dict[str, Any]) -> None:
         inputs, outputs = example_gen_pb2.Input(), example_gen_pb2.Output()
         proto_utils.json_to_proto(exec_properties[standard_component_specs.INPUT_CONFIG_KEY], inputs)
         proto_utils.json_to_proto(exec_properties[standard_component_specs.OUTPUT_CONFIG_KEY], outputs)
+        pattern = inputs.splits[0].pattern  # its span is resolved by now
         self._shares = {one.name: one.hash_buckets for one in outputs.split_config.splits}
-        if self._shares:
-            self._patterns = {"": inputs.splits[0].pattern}
-            self._splits = list(self._shares)
-        else:
-            self._patterns = {split.name: split.pattern for split in inputs.splits}
-            self._splits = list(self._patterns)
+        self._splits = list(self._shares)
+        self._patterns = {"": pattern}
+        folder = pattern.removesuffix(folders.PICTURES_PATTERN)
+        by_split = folders.pre_split_folders(os.path.join(input_base, folder).rstrip("/"), self._splits)
+        if by_split:
+            self._shares = {}
+            self._patterns = {split: f"{folder}{name}/{folders.PICTURES_PATTERN}" for split, name in by_split.items()}
 
     def _check(self, input_base: str, skipped: list[dict[str, str]], max_bad_share: float) -> None:
         if len(skipped) > max_bad_share * len(self._pictures):

@@ -147,12 +147,10 @@ class TestFlatFolder:
 
 class TestPreSplitFolder:
     @pytest.mark.parametrize("name", ["eval", "val", "Validation"])
-    def test_eval_has_other_names(self, name, make_folder):
+    def test_eval_has_other_names(self, name, make_folder, tmp_path):
         base = make_folder(PRE_SPLIT)
         (base / "validation").rename(base / name)
-        splits = input_config(ImageExampleGen(str(base))).splits
-        patterns = {split.name: split.pattern for split in splits}
-        assert patterns == {"train": "train/*/*", "eval": f"{name}/*/*", "test": "test/*/*"}
+        assert {file.split("/")[0] for file in read(run(ImageExampleGen(str(base)), tmp_path))["eval"]} == {name}
 
     def test_keeps_its_splits(self, make_folder, tmp_path):
         base = make_folder({**PRE_SPLIT, "notes/old": 0})
@@ -193,10 +191,17 @@ class TestSpans:
         assert len(names) == 4
         assert all(name.startswith("span-2/validation/") for name in names)
 
+    def test_a_span_may_be_split_where_the_one_before_was_not(self, make_folder, tmp_path):
+        base = make_folder({"span-1/a": 3, "span-1/b": 3})
+        example_gen = ImageExampleGen(str(base), span="span-{SPAN}")
+        assert all(name.startswith("span-1/") for name in read(run(example_gen, tmp_path))["eval"])
+        make_folder({f"span-2/{name}": count for name, count in PRE_SPLIT.items()})
+        assert all(name.startswith("span-2/validation/") for name in read(run(example_gen, tmp_path))["eval"])
+
     def test_padded_numbers_need_a_width(self, make_folder):
         base = make_folder({"span-07/a": 3, "span-07/b": 3})
         with pytest.raises(CompressorError, match=r"span-\{SPAN:2\}"):
-            ImageExampleGen(str(base), span="span-{SPAN}")
+            properties(ImageExampleGen(str(base), span="span-{SPAN}"))
         example_gen = ImageExampleGen(str(base), span="span-{SPAN:2}")
         assert input_config(example_gen).splits[0].pattern == "span-{SPAN:2}/*/*"
 
@@ -204,7 +209,7 @@ class TestSpans:
     def test_no_number(self, name, make_folder):
         base = make_folder({f"{name}/a": 3, f"{name}/b": 3})
         with pytest.raises(CompressorError, match="cannot find the newest span 'span-"):
-            ImageExampleGen(str(base), span="span-{SPAN}")
+            properties(ImageExampleGen(str(base), span="span-{SPAN}"))
 
 
 class TestFingerprint:
@@ -221,6 +226,14 @@ class TestFingerprint:
 
         assert self.fingerprint(base, Driver) != before
         assert self.fingerprint(base, stock_driver.FileBasedDriver) == stock_before
+
+    def test_sees_a_picture_that_changes_in_a_folder_that_is_split(self, make_folder):
+        base = make_folder(PRE_SPLIT)
+        before = self.fingerprint(base, Driver)
+        assert self.fingerprint(base, Driver) == before
+        with (base / "test" / "b" / "000.jpg").open("ab") as file:
+            file.write(b"more")
+        assert self.fingerprint(base, Driver) != before
 
     def test_code_version_is_an_execution_property(self, make_folder):
         base = str(make_folder({"cat": 3, "dog": 3}))
@@ -314,32 +327,32 @@ class TestLinks:
 class TestRefused:
     def test_missing_folder(self, tmp_path):
         with pytest.raises(CompressorError, match=r"nowhere' does not exist\. Give a folder"):
-            ImageExampleGen(str(tmp_path / "nowhere"))
+            run(ImageExampleGen(str(tmp_path / "nowhere")), tmp_path)
 
-    def test_folder_that_cannot_be_listed(self, make_folder, monkeypatch):
-        base = str(make_folder({"cat": 3}))
+    def test_folder_that_cannot_be_listed(self, make_folder, tmp_path, monkeypatch):
+        example_gen = ImageExampleGen(str(make_folder({"cat": 3})))
 
         def refuse(path):
             raise tf.errors.PermissionDeniedError(None, None, "no permission")
 
         monkeypatch.setattr(folders.fileio, "listdir", refuse)
         with pytest.raises(CompressorError, match=r"pictures' cannot be listed: no permission"):
-            ImageExampleGen(base)
+            run(example_gen, tmp_path)
 
     def test_no_class_folders(self, tmp_path, picture_bytes):
         (tmp_path / "a.jpg").write_bytes(picture_bytes())
         with pytest.raises(CompressorError, match="has no class folders"):
-            ImageExampleGen(str(tmp_path))
+            run(ImageExampleGen(str(tmp_path)), tmp_path / "out")
 
-    def test_split_is_missing(self, make_folder):
+    def test_split_is_missing(self, make_folder, tmp_path):
         base = make_folder({"train/a": 1, "train/b": 1, "test/a": 1, "test/b": 1})
         with pytest.raises(CompressorError, match="Add a folder 'eval' or 'validation' or 'val'"):
-            ImageExampleGen(str(base))
+            run(ImageExampleGen(str(base)), tmp_path)
 
-    def test_split_is_there_twice(self, make_folder):
+    def test_split_is_there_twice(self, make_folder, tmp_path):
         base = make_folder({**PRE_SPLIT, "val/a": 2, "val/b": 2})
         with pytest.raises(CompressorError, match="more than once: validation, val"):
-            ImageExampleGen(str(base))
+            run(ImageExampleGen(str(base)), tmp_path)
 
     @pytest.mark.parametrize("splits", [{}, {"train": 8, "eval": 0}])
     def test_shares(self, splits, make_folder):

@@ -6,7 +6,7 @@ import pytest
 
 from compressor_lib.errors import CompressorError
 from pipelines.config import load_config
-from pipelines.preflight import check_installed, check_network
+from pipelines.preflight import check_installed, check_network, check_pictures
 
 
 def config(tmp_path, *overrides):
@@ -21,6 +21,29 @@ def config(tmp_path, *overrides):
 
 def test_a_network_and_connections_that_are_right_pass(tmp_path):
     check_network(config(tmp_path, "search.connections=['53,151', 'block_5_add->tail']"))
+
+
+def test_a_folder_of_no_known_layout_is_refused(tmp_path):
+    given = config(tmp_path)
+    with pytest.raises(CompressorError, match=f"'{tmp_path}/pictures' has no class folders"):
+        check_pictures(given)
+
+
+def test_the_newest_span_is_looked_at(tmp_path):
+    given = config(tmp_path, "data.span=span-{SPAN}")
+    with pytest.raises(CompressorError, match="cannot find the newest span"):
+        check_pictures(given)
+    for number, folder in ((1, "cat"), (2, "train/cat")):
+        (tmp_path / "pictures" / f"span-{number}" / folder).mkdir(parents=True)
+    with pytest.raises(CompressorError, match="span-2' is split already, but split 'eval' is missing"):
+        check_pictures(given)
+
+
+@pytest.mark.parametrize("source", ["digits", "tfrecord"])
+def test_other_sources_have_no_layout_of_their_own(tmp_path, source):
+    (tmp_path / "out" / "data" / "0").mkdir(parents=True)
+    path = "null" if source == "digits" else tmp_path
+    check_pictures(config(tmp_path, f"data={{source: {source}, path: {path}}}", f"output={tmp_path}/out"))
 
 
 @pytest.mark.parametrize(
