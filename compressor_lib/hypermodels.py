@@ -30,7 +30,7 @@ from compressor_lib.metrics import AccuracyCompression
 from compressor_lib.pretraining import fit_translators
 from compressor_lib.prior import expected_accuracies, linear_probe, most_promising, pooled, some_examples
 from compressor_lib.surgery import create_submodel, extend_shared, give_weights
-from compressor_lib.translators import TAIL_UNITS
+from compressor_lib.translators import TAIL_UNITS, TRANSLATOR_LAYERS
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +90,7 @@ class HyperCompressor(kt.HyperModel):
         max_cost: float | None = None,
         budgets: Mapping[str, float] | None = None,
         trained_layers: Collection[str] = (),
+        train_translators: bool = False,
     ) -> None:
         """Describes the search space; nothing is built yet.
 
@@ -125,6 +126,8 @@ class HyperCompressor(kt.HyperModel):
                 narrowest form, as far as it can be counted without building, are not searched.
             trained_layers: Names of layers of the backbone that each trial trains with its head, from the weights they
                 have, rather than leave frozen.
+            train_translators: Whether each trial trains its translator with its head, from the fitted weights. Slower,
+                for what stands behind B runs at every step; better where a linear map explains little.
 
         Raises:
             CompressorError: If an argument is out of range.
@@ -163,6 +166,7 @@ class HyperCompressor(kt.HyperModel):
         self._cache_features = cache_features
         self._feature_memory = feature_memory
         self._trained_layers = frozenset(trained_layers)
+        self._train_translators = train_translators
         self._rejoined: dict[Connection, keras.Model] = {}
         self._known_costs: dict[tuple[Any, ...], dict[str, float]] = {}
 
@@ -317,10 +321,11 @@ class HyperCompressor(kt.HyperModel):
         return create_submodel(self.base, Connection(LayerGraph.of(self.base).sink))
 
     def _classifier(self, hp: kt.HyperParameters, backbone: keras.Model) -> keras.Model:
-        is_tail = self.connection(hp).is_tail
+        # A tail has nothing pretrained, so it is trained like the head.
+        is_trained = self.connection(hp).is_tail or self._train_translators
         for layer in backbone.layers:
-            # A tail has nothing pretrained, so it is trained like the head.
-            layer.trainable = layer.name in self._trained_layers or (is_tail and layer.name.startswith(TRANSLATOR))
+            of_translator = layer.name in TRANSLATOR_LAYERS
+            layer.trainable = layer.name in self._trained_layers or (is_trained and of_translator)
         if self._head_units is None:
             widths = PUBLISHED_HEAD_UNITS
             units = hp.Int(HEAD_UNITS, widths.start, widths.stop, step=widths.step, default=widths.start)

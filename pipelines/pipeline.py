@@ -29,9 +29,6 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
 
     Returns:
         The pipeline, for any runner.
-
-    Raises:
-        CompressorError: If the data folder has no layout that is known.
     """
     example_gen = _example_gen(config, code_version)
     statistics_gen = tfx.components.StatisticsGen(examples=example_gen.outputs["examples"])
@@ -90,6 +87,7 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
         parallel_trials=config.search.parallel_trials,
         cuts=config.search.cuts,
         shortlist=config.search.shortlist,
+        train_translators=config.search.train_translators,
         feature_memory_mb=config.search.feature_memory_mb,
         tau=config.search.tau,
         cost=config.search.objective.cost,

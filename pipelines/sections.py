@@ -337,6 +337,11 @@ class Search(Section):
         description="How many connections trials are spent on, those that promise most by a linear classifier on what "
         "A computes and the translator's R2; null: all.",
     )
+    train_translators: bool = Field(
+        default=False,
+        description="Whether trials train their translator with their head, from the fitted weights: slower, and "
+        "better where B is far behind A.",
+    )
     feature_memory_mb: int = Field(
         default=4096,
         ge=0,

@@ -26,6 +26,7 @@ class PruningSearchSpec(component_spec.ComponentSpec):
         "cuts": component_spec.ExecutionParameter(type=int),
         "vertex_job": component_spec.ExecutionParameter(type=str),
         "shortlist": component_spec.ExecutionParameter(type=int),
+        "train_translators": component_spec.ExecutionParameter(type=int),
         "feature_memory_mb": component_spec.ExecutionParameter(type=int),
         "tau": component_spec.ExecutionParameter(type=float),
         "cost": component_spec.ExecutionParameter(type=str),
@@ -86,6 +87,7 @@ class PruningSearch(base_component.BaseComponent):
         vertex_job: Mapping[str, Any] | None = None,
         cuts: int = 1,
         shortlist: int | None = None,
+        train_translators: bool = False,
         feature_memory_mb: int = 4096,
         tau: float = 0.8,
         cost: str = "parameters",
@@ -120,6 +122,7 @@ class PruningSearch(base_component.BaseComponent):
             tau: Weight of accuracy against compression.
             shortlist: How many connections trials are spent on, those that promise most (see
                 :mod:`compressor_lib.prior`); None for all.
+            train_translators: Whether trials train their translator with their head.
             feature_memory_mb: Memory, in MiB, for what the backbone computed of the pictures, in each process; what is
                 beyond goes to a temporary folder.
             cost: What compression saves, a name in ``compressor_lib.costs.COSTS``.
@@ -150,6 +153,7 @@ class PruningSearch(base_component.BaseComponent):
                 vertex_job=json.dumps(vertex_job, sort_keys=True) if vertex_job else "",
                 cuts=cuts,
                 shortlist=shortlist or 0,
+                train_translators=int(train_translators),
                 feature_memory_mb=feature_memory_mb,
                 tau=tau,
                 cost=cost,

@@ -94,6 +94,7 @@ class SearchJob:
             ),
             translators=translators,
             trained_layers=trained_layers,
+            train_translators=bool(exec_properties["train_translators"]),
             head_units=json.loads(exec_properties["head_units"]),
             tail_units=json.loads(exec_properties["tail_units"]),
             dropout=exec_properties["dropout"],

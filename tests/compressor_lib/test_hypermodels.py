@@ -392,6 +392,23 @@ def test_budgets_that_no_connection_keeps_are_told(residual):
         compressor.build(kt.HyperParameters())
 
 
+def test_translators_are_trained_in_each_trial_from_the_fitted_weights(residual, bank, train, validation):
+    compressor = hypermodel(residual, translators=bank, train_translators=True)
+    fitted = bank.translators[CUTS[0]].kernel
+    suffix = [layer.name for layer in residual.layers if layer.name.startswith("last") and layer.weights]
+    before = {name: residual.get_layer(name).get_weights() for name in suffix}
+    for _ in range(2):
+        model = compressor.build_trial(fixed())
+        np.testing.assert_array_equal(model.get_layer("translator_conv").get_weights()[0].reshape(fitted.shape), fitted)
+        fit(compressor, train, validation, model=model)
+        trained = model.get_layer("translator_conv").get_weights()[0].reshape(fitted.shape)
+        assert np.abs(trained - fitted).max() > 1e-3
+        for name, weights in before.items():
+            for expected, found in zip(weights, model.get_layer(name).get_weights(), strict=True):
+                np.testing.assert_array_equal(found, expected)
+    assert (train.read, validation.read) == (48, 24)
+
+
 @pytest.mark.parametrize("one_hot", [False, True])
 def test_a_shortlist_holds_what_promises_most(residual, labelled, one_hot):
     sets = [labelled(48), labelled(24, seed=1)]

@@ -3,7 +3,6 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from pathlib import Path
 
 import pytest
 from google.protobuf import json_format
@@ -11,7 +10,6 @@ from tensorflow_model_analysis import EvalConfig
 from tfx import v1 as tfx
 from tfx.types import standard_artifacts
 
-from compressor_lib.errors import CompressorError
 from pipelines.config import load_config
 from pipelines.pipeline import create_pipeline
 
@@ -130,7 +128,7 @@ def test_sections_reach_their_nodes(create):
         "seed=7", "translators.held_out=0.25", "translators.ridge=0.5",
         "search.tuner=grid", "search.connections=['53,151']", "search.head_units=[0, 4]",
         "search.tau=0.6", "search.max_trials=3", "search.max_epochs=2", "search.parallel_trials=2",
-        "search.cuts=2", "search.shortlist=9", "search.feature_memory_mb=100",
+        "search.cuts=2", "search.shortlist=9", "search.train_translators=true", "search.feature_memory_mb=100",
         "search.objective={cost: latency, max_parameters: 500_000, max_latency_ms: 8}",
         "search.min_learning_rate=0.01", "search.max_learning_rate=0.02",
         "reference.epochs=3", "retrain.epochs=4", "retrain.batch_size=9", "retrain.strategy=mirrored",
@@ -159,7 +157,7 @@ def test_sections_reach_their_nodes(create):
     assert (pretrainer["held_out"], pretrainer["ridge"]) == (0.25, 0.5)
     assert (search["tuner"], search["max_trials"], search["max_epochs"]) == ("grid", 3, 2)
     assert (search["parallel_trials"], search["cuts"]) == (2, 2)
-    assert (search["shortlist"], search["feature_memory_mb"]) == (9, 100)
+    assert (search["shortlist"], search["train_translators"], search["feature_memory_mb"]) == (9, 1, 100)
     assert (search["min_learning_rate"], search["max_learning_rate"]) == (0.01, 0.02)
     assert (search["tau"], search["head_units"], search["dropout"]) == (0.6, "[0, 4]", 0.3)
     assert (search["seed"], search["batch_size"]) == (7, 9)
@@ -243,10 +241,3 @@ def test_records_come_through_the_stock_component(create):
     }
     names = custom_config(nodes["Transform"])
     assert (names["image"], names["label"]) == ("image/encoded", "image/class")
-
-
-def test_a_folder_of_no_known_layout_is_refused_at_once(create, tmp_path):
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    with pytest.raises(CompressorError, match=str(Path(empty))):
-        create(f"data.path={empty}")
