@@ -146,9 +146,16 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
         pipeline_root=config.pipeline_root,
         components=nodes,
         enable_cache=True,
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(config.metadata_path),
+        metadata_connection_config=_metadata(config),
         beam_pipeline_args=config.beam_pipeline_args,
     )
+
+
+def _metadata(config: Config) -> Any:
+    """A file beside the artifacts; where these are remote, the platform has a store of its own."""
+    if "://" in config.output:
+        return None
+    return tfx.orchestration.metadata.sqlite_metadata_connection_config(config.metadata_path)
 
 
 def _example_gen(config: Config, code_version: str) -> BaseNode:

@@ -1,0 +1,217 @@
+"""What a task of a Kubeflow package runs: TFX's container entrypoint, with what the backend hands over put right.
+
+TFX's own entrypoint (``kubeflow_v2_run_executor``) is made for Vertex AI. The open-source backend hands it input
+artifacts without types, URIs of an object store whose files its launcher has put under ``/minio``, ``/s3`` or ``/gcs``,
+an output of its own for logs, and metadata in forms that TFX does not write; and it refuses outputs with empty values
+(kubeflow/pipelines, ``backend/src/v2``: ``component/launcher_v2.go``, ``driver/driver.go``,
+``metadata/converter.go``). What it hands over is translated here in front of the entrypoint, and the entrypoint's
+answer behind it. The driver of a file-based ExampleGen, which this backend never runs, is run here, too.
+
+Only the standard library is imported, so that nothing is loaded twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+MOUNTS = {"gs://": "gcs", "minio://": "minio", "s3://": "s3"}
+"""Where the launcher puts the files of each store, below :data:`ROOT`."""
+
+ROOT = "COMPRESSOR_MOUNTS_ROOT"
+"""Environment variable with the folder that holds these; ``/`` if it is not set, as in a cluster."""
+
+LOGS = "executor-logs"
+"""The output that the backend adds to each task's own."""
+
+_DRIVER = "tfx.orchestration.kubeflow.v2.file_based_example_gen.driver"
+_EXECUTOR = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
+_EVALUATOR = "tfx.components.evaluator.executor.Executor"
+_UNTOLD = ("display_name", "store_session_info")  # the backend's own notes on an artifact
+
+Json = dict[str, Any]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one task; the exit status is that of TFX's entrypoint."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.kubeflow.entrypoint", description=__doc__)
+    parser.add_argument(
+        "--tfx_node_id", required=True, help="Tells tasks apart, which the backend does by their command."
+    )
+    parser.add_argument("--run_driver", action="store_true", help="Resolve the span of a file-based ExampleGen first.")
+    parser.add_argument("--executor_class_path", required=True)
+    parser.add_argument("--json_serialized_invocation_args", required=True)
+    parser.add_argument("--json_serialized_inputs_spec_args", required=True)
+    known, beam = parser.parse_known_args(arguments)
+
+    locations = Locations(os.environ.get(ROOT, "/"))
+    task = prepared(
+        json.loads(known.json_serialized_invocation_args), json.loads(known.json_serialized_inputs_spec_args), locations
+    )
+    outputs = task["outputs"]["artifacts"]
+    for output in outputs.values():
+        Path(output["artifacts"][0]["uri"]).mkdir(parents=True, exist_ok=True)
+    answer = Path(task["outputs"]["outputFile"])
+    answer.unlink(missing_ok=True)
+    given = [
+        "--json_serialized_invocation_args", json.dumps(task),
+        "--json_serialized_inputs_spec_args", known.json_serialized_inputs_spec_args,
+        *beam,
+    ]  # fmt: skip
+    resolved: Json = {}
+    if known.run_driver:
+        status = _run(_DRIVER, given)
+        if status:
+            return status
+        resolved = json.loads(answer.read_text()).get("artifacts", {})
+    status = _run(_EXECUTOR, ["--executor_class_path", known.executor_class_path, *given])
+    if status:
+        return status
+    told = finished(json.loads(answer.read_text()), resolved, locations)
+    wrong = _what_is_wrong(told, outputs, known.executor_class_path)
+    if wrong:
+        print(f"error: node {known.tfx_node_id}: {wrong}", file=sys.stderr)
+        return 1
+    draft = answer.with_suffix(".draft")
+    draft.write_text(json.dumps(told))
+    draft.replace(answer)
+    return 0
+
+
+class Locations:
+    """Where the launcher puts what lies in an object store, and the way back."""
+
+    def __init__(self, root: str) -> None:
+        """Starts with nothing known.
+
+        Args:
+            root: The folder of the mounts.
+        """
+        self._root = root
+        self._remote: dict[str, str] = {}
+
+    def local(self, uri: str) -> str:
+        """The path of a URI's files here; other paths are left as they are."""
+        for scheme, mount in MOUNTS.items():
+            if uri.startswith(scheme):
+                path = os.path.join(self._root, mount, uri.removeprefix(scheme))
+                self._remote[path] = uri
+                return path
+        return uri
+
+    def remote(self, text: str) -> str:
+        """A text with every known path in it turned back into its URI."""
+        for path in sorted(self._remote, key=len, reverse=True):  # one may begin like another
+            text = text.replace(path, self._remote[path])
+        return text
+
+
+def prepared(task: Json, inputs_spec: Json, locations: Locations) -> Json:
+    """An ExecutorInput of the backend as TFX's entrypoint understands it.
+
+    Args:
+        task: The ExecutorInput, as protojson.
+        inputs_spec: The component's ComponentInputsSpec, likewise; it knows the inputs' types.
+        locations: Takes note of what lies where.
+    """
+    inputs, outputs = task.get("inputs", {}), task["outputs"]
+    types = {name: spec["artifactType"] for name, spec in inputs_spec.get("artifacts", {}).items()}
+    return {
+        **task,
+        "inputs": {
+            **inputs,
+            "artifacts": {
+                name: {"artifacts": [_prepared(one, locations, types[name]) for one in given.get("artifacts", [])]}
+                for name, given in inputs.get("artifacts", {}).items()
+            },
+        },
+        "outputs": {
+            **outputs,
+            "artifacts": {
+                name: {"artifacts": [{"name": name, **_prepared(one, locations)} for one in given["artifacts"]]}
+                for name, given in outputs.get("artifacts", {}).items()
+                if name != LOGS
+            },
+        },
+    }
+
+
+def _prepared(artifact: Json, locations: Locations, of_spec: Json | None = None) -> Json:
+    given = {name: value for name, value in artifact.get("type", {}).items() if value}
+    metadata = artifact.get("metadata", {})
+    return {
+        **artifact,
+        "type": given or of_spec or {},
+        "uri": locations.local(artifact["uri"]),
+        "metadata": {
+            name: _unwrapped(value)
+            for name, value in metadata.items()
+            if value is not None and name not in _UNTOLD
+        },
+    }  # fmt: skip
+
+
+def _unwrapped(value: Any) -> Any:
+    """The store keeps lists and structs in a struct of one field, and does not take them out again."""
+    if isinstance(value, Mapping) and len(value) == 1:
+        ((kind, inner),) = value.items()
+        if kind in ("list", "struct"):
+            return inner
+    return value
+
+
+def finished(answer: Json, resolved: Json, locations: Locations) -> Json:
+    """An ExecutorOutput of TFX's entrypoint as the backend takes it.
+
+    Args:
+        answer: The ExecutorOutput, as protojson.
+        resolved: What the driver said of artifacts, by output.
+        locations: Knows what lies where.
+    """
+    artifacts = {}
+    for name, given in answer.get("artifacts", {}).items():
+        first = given["artifacts"][0]  # the backend looks at no other
+        (driven,) = resolved.get(name, {}).get("artifacts", [{}])[:1]
+        metadata = {**driven.get("metadata", {}), **first.get("metadata", {})}
+        artifacts[name] = {
+            "artifacts": [
+                {
+                    **first,
+                    "uri": locations.remote(first["uri"]),
+                    "metadata": {
+                        key: _storable(value, locations) for key, value in metadata.items() if value is not None
+                    },
+                }
+            ]
+        }
+    return {**answer, "artifacts": artifacts}
+
+
+def _storable(value: Any, locations: Locations) -> Any:
+    if isinstance(value, str):
+        return locations.remote(value)
+    return json.dumps(value) if isinstance(value, Mapping | list) else value
+
+
+def _what_is_wrong(answer: Json, outputs: Json, executor: str) -> str:
+    """Why the backend, or the next node, would not do with an answer; empty where they would."""
+    told = answer["artifacts"]
+    if told.keys() != outputs.keys():
+        return f"its executor told of {', '.join(told) or 'nothing'}, where {', '.join(outputs)} are declared"
+    if executor == _EVALUATOR and "blessed" not in told["blessing"]["artifacts"][0]["metadata"]:
+        return "the Evaluator has not said whether the model is blessed"
+    return ""
+
+
+def _run(module: str, arguments: Sequence[str]) -> int:
+    return subprocess.run([sys.executable, "-m", module, *arguments], check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pipelines.kubeflow import entrypoint
+from pipelines.kubeflow.entrypoint import Locations, finished, prepared
+
+MODEL = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
+INPUTS_SPEC = {"artifacts": {"model": {"artifactType": MODEL}}, "parameters": {"tau": {"parameterType": "STRING"}}}
+ROOT = "minio://mlpipeline/v2/artifacts/run"
+
+
+def task(tmp_path, **metadata) -> dict:
+    """An ExecutorInput as the backend's launcher writes it, its outputs' form that of before 2.15."""
+    return {
+        "inputs": {
+            "parameterValues": {"tau": "0.8"},
+            "artifacts": {
+                "model": {
+                    "artifacts": [
+                        {
+                            "name": "7",
+                            "type": {"instanceSchema": ""},
+                            "uri": f"{ROOT}/reference/1/model",
+                            "metadata": {"display_name": "model", "store_session_info": "{}", **metadata},
+                        }
+                    ]
+                }
+            },
+        },
+        "outputs": {
+            "artifacts": {
+                "blessing": {
+                    "artifacts": [
+                        {"type": {"instanceSchema": "title: tfx.ModelBlessing\n"}, "uri": f"{ROOT}/e/blessing"}
+                    ]
+                },
+                "executor-logs": {
+                    "artifacts": [{"type": {"schemaTitle": "system.Artifact"}, "uri": f"{ROOT}/e/executor-logs"}]
+                },
+            },
+            "outputFile": str(tmp_path / "task" / "output_metadata.json"),
+        },
+    }
+
+
+@pytest.fixture
+def locations(tmp_path) -> Locations:
+    return Locations(str(tmp_path))
+
+
+def test_inputs_get_their_types_and_their_files(tmp_path, locations):
+    given = prepared(task(tmp_path, split_names='["a"]', gone=None), INPUTS_SPEC, locations)
+    assert given["inputs"]["parameterValues"] == {"tau": "0.8"}
+    assert given["inputs"]["artifacts"]["model"]["artifacts"] == [
+        {
+            "name": "7",
+            "type": MODEL,
+            "uri": f"{tmp_path}/minio/mlpipeline/v2/artifacts/run/reference/1/model",
+            "metadata": {"split_names": '["a"]'},
+        }
+    ]
+
+
+def test_a_type_that_is_told_is_kept(tmp_path, locations):
+    given = task(tmp_path)
+    given["inputs"]["artifacts"]["model"]["artifacts"][0]["type"] = {"schemaTitle": "system.Model"}
+    (found,) = prepared(given, INPUTS_SPEC, locations)["inputs"]["artifacts"]["model"]["artifacts"]
+    assert found["type"] == {"schemaTitle": "system.Model"}
+
+
+def test_outputs_are_those_of_the_task_with_names(tmp_path, locations):
+    outputs = prepared(task(tmp_path), INPUTS_SPEC, locations)["outputs"]["artifacts"]
+    assert list(outputs) == ["blessing"]
+    (blessing,) = outputs["blessing"]["artifacts"]
+    assert blessing["name"] == "blessing"
+    assert blessing["uri"] == f"{tmp_path}/minio/mlpipeline/v2/artifacts/run/e/blessing"
+    later = task(tmp_path)
+    later["outputs"]["artifacts"]["blessing"]["artifacts"][0]["name"] = "given"
+    (blessing,) = prepared(later, INPUTS_SPEC, locations)["outputs"]["artifacts"]["blessing"]["artifacts"]
+    assert blessing["name"] == "given"
+
+
+@pytest.mark.parametrize("value", [{"list": [1.0, 2.0]}, {"struct": {"a": 1.0}}, {"list": []}])
+def test_what_the_store_wrapped_is_taken_out(tmp_path, locations, value):
+    given = prepared(task(tmp_path, value=value), INPUTS_SPEC, locations)
+    (inner,) = value.values()
+    assert given["inputs"]["artifacts"]["model"]["artifacts"][0]["metadata"] == {"value": inner}
+
+
+@pytest.mark.parametrize(("scheme", "mount"), [("gs", "gcs"), ("s3", "s3"), ("minio", "minio")])
+def test_paths_lead_back_to_their_uris(tmp_path, locations, scheme, mount):
+    path = locations.local(f"{scheme}://bucket/model")
+    longer = locations.local(f"{scheme}://bucket/model_run")
+    assert path == f"{tmp_path}/{mount}/bucket/model"
+    assert (
+        locations.remote(f"{longer}/x and {path}/y") == f"{scheme}://bucket/model_run/x and {scheme}://bucket/model/y"
+    )
+    assert locations.local("/data/pictures") == "/data/pictures"
+
+
+def test_answers_are_as_the_backend_takes_them(tmp_path, locations):
+    path = locations.local(f"{ROOT}/e/blessing")
+    answer = {
+        "artifacts": {
+            "blessing": {
+                "artifacts": [
+                    {
+                        "name": "blessing",
+                        "uri": path,
+                        "metadata": {
+                            "blessed": 1.0, "unset": None, "several": [1, 2], "some": {"a": 1},
+                            "current_model": f"{path}/Format-Serving",
+                        },
+                    },
+                    {"uri": "another"},
+                ]
+            }
+        }
+    }  # fmt: skip
+    told = finished(answer, {}, locations)
+    assert told["artifacts"]["blessing"]["artifacts"] == [
+        {
+            "name": "blessing",
+            "uri": f"{ROOT}/e/blessing",
+            "metadata": {
+                "blessed": 1.0, "several": "[1, 2]", "some": '{"a": 1}',
+                "current_model": f"{ROOT}/e/blessing/Format-Serving",
+            },
+        }
+    ]  # fmt: skip
+
+
+def test_what_the_driver_resolved_is_told_of_the_artifact(locations):
+    answer = {"artifacts": {"examples": {"artifacts": [{"uri": "a", "metadata": {"split_names": "[]", "span": 2.0}}]}}}
+    resolved = {"examples": {"artifacts": [{"uri": "b", "metadata": {"span": 1.0, "input_fingerprint": "x"}}]}}
+    (examples,) = finished(answer, resolved, locations)["artifacts"]["examples"]["artifacts"]
+    assert examples == {"uri": "a", "metadata": {"split_names": "[]", "span": 2.0, "input_fingerprint": "x"}}
+
+
+class TestMain:
+    """The whole command, with scripts in place of TFX's two modules."""
+
+    @pytest.fixture
+    def run(self, tmp_path, monkeypatch):
+        """Runs a task whose executor answers with these artifacts; returns the status and where the answer is."""
+        monkeypatch.setenv(entrypoint.ROOT, str(tmp_path))
+        modules = []
+
+        def make(answer: dict, *flags: str, executor: str = "a.B", status: int = 0):
+            given = task(tmp_path)
+            file = tmp_path / "task" / "output_metadata.json"
+            file.parent.mkdir(exist_ok=True)
+            file.write_text("of an earlier try")
+
+            def stand_in(module, arguments):
+                modules.append(module)
+                handed = json.loads(arguments[arguments.index("--json_serialized_invocation_args") + 1])
+                assert "executor-logs" not in handed["outputs"]["artifacts"]
+                assert "--runner=DirectRunner" in arguments
+                assert (tmp_path / "minio/mlpipeline/v2/artifacts/run/e/blessing").is_dir()
+                assert file.exists() == (entrypoint._DRIVER in modules[:-1])
+                if not status:
+                    file.write_text(json.dumps({"artifacts": answer}))
+                return status
+
+            monkeypatch.setattr(entrypoint, "_run", stand_in)
+            arguments = [
+                "--tfx_node_id", "Evaluator", *flags, "--executor_class_path", executor,
+                "--json_serialized_invocation_args", json.dumps(given),
+                "--json_serialized_inputs_spec_args", json.dumps(INPUTS_SPEC), "--runner=DirectRunner",
+            ]  # fmt: skip
+            return entrypoint.main(arguments), file, modules
+
+        return make
+
+    BLESSING = {"blessing": {"artifacts": [{"uri": "x", "metadata": {"blessed": 0.0}}]}}  # noqa: RUF012
+
+    def test_the_answer_is_put_right(self, run):
+        status, file, modules = run(self.BLESSING)
+        assert status == 0
+        assert json.loads(file.read_text()) == {"artifacts": self.BLESSING}
+        assert modules == [entrypoint._EXECUTOR]
+        assert list(file.parent.iterdir()) == [file]
+
+    def test_the_driver_comes_first_where_there_is_one(self, run):
+        status, _, modules = run(self.BLESSING, "--run_driver")
+        assert status == 0
+        assert modules == [entrypoint._DRIVER, entrypoint._EXECUTOR]
+
+    @pytest.mark.parametrize("flags", [(), ("--run_driver",)])
+    def test_a_failure_is_passed_on(self, run, flags):
+        status, file, modules = run({}, *flags, status=3)
+        assert status == 3
+        assert not file.exists()
+        assert len(modules) == 1
+
+    def test_an_output_that_is_not_told_of_fails_the_task(self, run, capsys):
+        status, _, _ = run({})
+        assert status == 1
+        assert "Evaluator: its executor told of nothing, where blessing are declared" in capsys.readouterr().err
+
+    def test_an_evaluator_must_say_whether_it_blessed(self, run, capsys):
+        silent = {"blessing": {"artifacts": [{"uri": "x", "metadata": {}}]}}
+        status, _, _ = run(silent, executor=entrypoint._EVALUATOR)
+        assert status == 1
+        assert "has not said whether the model is blessed" in capsys.readouterr().err
+        status, _, _ = run(self.BLESSING, executor=entrypoint._EVALUATOR)
+        assert status == 0
