@@ -38,6 +38,10 @@ test: $(ENVIRONMENT) ## Run every test, with coverage
 test-fast: $(ENVIRONMENT) ## Run the unit tests alone
 	$(PYTEST) --ignore=tests/end_to_end -m "not slow and not real_data"
 
+.PHONY: goldens
+goldens: $(ENVIRONMENT) ## Write the compiled packages that tests compare with anew
+	REFRESH_GOLDENS=1 $(BIN)/python -m pytest --no-cov -q tests/pipelines/kubeflow/test_package.py -k as_they_were
+
 .PHONY: lint
 lint: $(ENVIRONMENT) ## Check style and formatting
 	$(BIN)/ruff check .

@@ -49,6 +49,13 @@ class Runner(str, Enum):
     beam = "beam"
 
 
+class Target(str, Enum):
+    """What a package is compiled for."""
+
+    kubeflow = "kubeflow"
+    vertex = "vertex"
+
+
 def main() -> None:
     """Runs the command line."""
     # By default TensorFlow returns each large tensor to the system and touches new pages for the next, which takes
@@ -89,6 +96,33 @@ def run(
     _tell(results)
     if fail_on_gate and not results.blessed:
         raise typer.Exit(NOT_BLESSED)
+
+
+@app.command("compile")
+def compile_pipeline(
+    config: ConfigFile,
+    target: Annotated[Target, typer.Option(help="The platform.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The package: .yaml or .json.")],
+    image: Annotated[str, typer.Option(metavar="REF", help="The image that every node runs in, best by digest.")],
+    pipeline_root: Annotated[str | None, typer.Option(metavar="URI", help="Replaces output.")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Compiles the pipeline into a package for Kubeflow Pipelines or Vertex AI."""
+    with _wrong_input_told():
+        from pipelines.config import load_config
+        from pipelines.console import captured
+        from pipelines.kubeflow.package import check_compilable, compile_package
+        from pipelines.preflight import check_installed
+
+        loaded = load_config(config, [*(overrides or ()), *([f"output={pipeline_root}"] if pipeline_root else ())])
+        check_compilable(loaded, target.value)
+        check_installed()
+        with captured(Path(os.devnull)):
+            from pipelines.code_version import code_version
+
+            package = compile_package(loaded, target.value, image=image, code_version=code_version())
+        output.write_text(package)
+    typer.echo(f"{output}: pipeline {loaded.name} for {target.value}, in {image}")
 
 
 @app.command()

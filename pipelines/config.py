@@ -19,6 +19,7 @@ from pipelines.sections import (
     Gate,
     Head,
     Push,
+    Resources,
     Retraining,
     Search,
     Section,
@@ -47,6 +48,10 @@ class Config(Section):
     export: Export = Field(default_factory=Export)
     gate: Gate = Field(default_factory=Gate)
     push: Push = Field(default_factory=Push)
+    resources: dict[str, Resources] = Field(
+        default_factory=dict, description="On Kubeflow and Vertex: what nodes may use, by their id, such as retrain."
+    )
+    retries: int = Field(default=0, ge=0, description="On Kubeflow and Vertex: how often a failed node is tried again.")
     beam_pipeline_args: list[str] = Field(
         default_factory=list, description="Flags for Beam, such as --direct_num_workers=2."
     )

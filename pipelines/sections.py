@@ -400,6 +400,18 @@ class Gate(Section):
     )
 
 
+class Resources(Section):
+    """What a node may use on Kubeflow or Vertex AI."""
+
+    cpu: float | None = Field(default=None, gt=0, description="Most CPU cores; null: the platform's default.")
+    memory_gb: float | None = Field(default=None, gt=0, description="Most memory, in GB; null: the platform's default.")
+    accelerator: str | None = Field(
+        default=None,
+        description="Kind of accelerator: nvidia.com/gpu on Kubeflow, such as NVIDIA_TESLA_T4 on Vertex; null: none.",
+    )
+    accelerators: int = Field(default=1, gt=0, description="How many of them.")
+
+
 class Push(Section):
     """Where a blessed model goes."""
 

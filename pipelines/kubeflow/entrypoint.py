@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -34,6 +35,8 @@ _DRIVER = "tfx.orchestration.kubeflow.v2.file_based_example_gen.driver"
 _EXECUTOR = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
 _EVALUATOR = "tfx.components.evaluator.executor.Executor"
 _UNTOLD = ("display_name", "store_session_info")  # the backend's own notes on an artifact
+
+_PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['(\w+)'\]\}\}")
 
 Json = dict[str, Any]
 
@@ -126,6 +129,7 @@ def prepared(task: Json, inputs_spec: Json, locations: Locations) -> Json:
         **task,
         "inputs": {
             **inputs,
+            "parameterValues": _without_placeholders(inputs.get("parameterValues", {})),
             "artifacts": {
                 name: {"artifacts": [_prepared(one, locations, types[name]) for one in given.get("artifacts", [])]}
                 for name, given in inputs.get("artifacts", {}).items()
@@ -155,6 +159,19 @@ def _prepared(artifact: Json, locations: Locations, of_spec: Json | None = None)
             if value is not None and name not in _UNTOLD
         },
     }  # fmt: skip
+
+
+def _without_placeholders(values: Json) -> Json:
+    """Execution parameters with the values of the runtime parameters that :mod:`.parameters` put into them."""
+
+    def value_of(found: re.Match[str]) -> str:
+        value = values[found[1]]
+        # It stands in a JSON text: as a number, or inside quotes.
+        return json.dumps(value)[1:-1] if isinstance(value, str) else json.dumps(value)
+
+    return {
+        name: _PLACEHOLDER.sub(value_of, value) if isinstance(value, str) else value for name, value in values.items()
+    }
 
 
 def _unwrapped(value: Any) -> Any:

@@ -83,6 +83,17 @@ def test_outputs_are_those_of_the_task_with_names(tmp_path, locations):
     assert blessing["name"] == "given"
 
 
+def test_runtime_parameters_are_put_into_the_texts_that_hold_them(tmp_path, locations):
+    given = task(tmp_path)
+    given["inputs"]["parameterValues"] = {
+        "max_drop": 0.03, "span": 'span-"7"', "tau": 0.5,
+        "config": """{"absolute": -{{$.inputs.parameters['max_drop']}}, "pattern": "{{$.inputs.parameters['span']}}/*"}""",
+    }  # fmt: skip
+    found = prepared(given, INPUTS_SPEC, locations)["inputs"]["parameterValues"]
+    assert json.loads(found.pop("config")) == {"absolute": -0.03, "pattern": 'span-"7"/*'}
+    assert found == {"max_drop": 0.03, "span": 'span-"7"', "tau": 0.5}
+
+
 @pytest.mark.parametrize("value", [{"list": [1.0, 2.0]}, {"struct": {"a": 1.0}}, {"list": []}])
 def test_what_the_store_wrapped_is_taken_out(tmp_path, locations, value):
     given = prepared(task(tmp_path, value=value), INPUTS_SPEC, locations)

@@ -1,0 +1,127 @@
+"""Packages: the pipeline compiled for Kubeflow Pipelines v2 or for Vertex AI."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import yaml
+
+from compressor_lib.errors import CompressorError, unknown
+from pipelines.config import Config
+from pipelines.kubeflow.parameters import make_changeable
+from pipelines.sections import Resources
+
+TARGETS = ("kubeflow", "vertex")
+
+_ENTRYPOINT = ["python", "-m", "pipelines.kubeflow.entrypoint"]
+_STORES = {"kubeflow": ("gs://", "s3://", "minio://"), "vertex": ("gs://",)}
+# What TensorFlow's file system, with which nodes read pictures and push models, knows by itself.
+_READABLE = ("gs://",)
+
+Json = dict[str, Any]
+
+
+def compile_package(config: Config, target: str, *, image: str, code_version: str) -> str:
+    """Compiles the pipeline; the same arguments give the same text.
+
+    Args:
+        config: The run's. Its ``output`` is the pipeline root.
+        target: ``"kubeflow"`` or ``"vertex"``.
+        image: What every node runs in; best by digest, for caches go by it.
+        code_version: As in :func:`pipelines.pipeline.create_pipeline`.
+
+    Returns:
+        For Kubeflow a PipelineSpec of schema 2.1.0 as YAML, for Vertex a PipelineJob as JSON. What
+        :mod:`pipelines.kubeflow.parameters` lists may be changed at each run.
+
+    Raises:
+        CompressorError: If the target is unknown, or cannot do what the configuration asks for.
+    """
+    if target not in TARGETS:
+        raise unknown("target", target, TARGETS)
+    check_compilable(config, target)
+    from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
+
+    from pipelines.pipeline import create_pipeline
+
+    runner = KubeflowV2DagRunner(KubeflowV2DagRunnerConfig(default_image=image, use_pipeline_spec_2_1=True))
+    job = runner.run(create_pipeline(config, code_version=code_version), write_out=False)
+    spec = job["pipelineSpec"]
+    make_changeable(spec, config)
+    for node, resources in config.resources.items():
+        if node not in spec["root"]["dag"]["tasks"]:
+            raise unknown("node in resources", node, spec["root"]["dag"]["tasks"])
+        _container(spec, node)["resources"] = _resource_spec(resources)
+    if config.retries:
+        for task in spec["root"]["dag"]["tasks"].values():
+            task["retryPolicy"] = {"maxRetryCount": config.retries}
+    if target == "vertex":
+        return json.dumps(job, indent=2, sort_keys=True) + "\n"
+    for node in spec["root"]["dag"]["tasks"]:
+        _repair(spec, node)
+    return yaml.safe_dump(spec, sort_keys=True)
+
+
+def check_compilable(config: Config, target: str) -> None:
+    """Refuses what a target cannot do.
+
+    Raises:
+        CompressorError: With one line for each thing.
+    """
+    stores = _STORES[target]
+    reasons = []
+
+    def check(field: str, value: str | None, allowed: tuple[str, ...], advice: str) -> None:
+        if value is not None and not value.startswith(allowed):
+            reasons.append(f"{field} is {value!r}, which the nodes cannot reach: {advice}")
+
+    check("output", config.output, stores, f"give a pipeline root that begins with {' or '.join(stores)}")
+    if config.data.source == "digits":
+        reasons.append(
+            "data.source is digits, which are written on this machine: give a folder of pictures or TFRecords"
+        )
+    check("data.path", config.data.path, _READABLE, f"put the data where its path begins with {' or '.join(_READABLE)}")
+    check(
+        "push.directory" if config.push.directory else "push.directory, by default in output,",
+        config.serving_directory, _READABLE, f"set push.directory to one that begins with {' or '.join(_READABLE)}",
+    )  # fmt: skip
+    for field in ("weights", "model"):
+        value = getattr(config.backbone, field)
+        if value not in (None, "imagenet", "none"):
+            check(f"backbone.{field}", value, _READABLE, "use weights that the nodes can fetch, such as imagenet")
+    if target == "kubeflow" and config.gate.baseline == "blessed":
+        reasons.append(
+            "gate.baseline is blessed, which takes a resolver, and open-source Kubeflow runs none: set it to reference"
+        )
+    if reasons:
+        raise CompressorError(
+            f"this cannot be compiled for {target}:\n" + "\n".join(f"  {reason}" for reason in reasons)
+        )
+
+
+def _container(spec: Json, node: str) -> Json:
+    label = spec["components"][spec["root"]["dag"]["tasks"][node]["componentRef"]["name"]]["executorLabel"]
+    return spec["deploymentSpec"]["executors"][label]["container"]
+
+
+def _resource_spec(resources: Resources) -> Json:
+    described: Json = {}
+    if resources.cpu:
+        described["cpuLimit"] = resources.cpu
+    if resources.memory_gb:
+        described["memoryLimit"] = resources.memory_gb
+    if resources.accelerator:
+        described["accelerator"] = {"type": resources.accelerator, "count": str(resources.accelerators)}
+    return described
+
+
+def _repair(spec: Json, node: str) -> None:
+    """Does what the open-source backend needs and Vertex does not."""
+    container, task = _container(spec, node), spec["root"]["dag"]["tasks"][node]
+    # The backend keeps one component for each container, so no two may be the same.
+    container["command"] = [*_ENTRYPOINT, "--tfx_node_id", node]
+    if container.pop("lifecycle", None) is not None:
+        # It never runs this hook, so the entrypoint does; and what that finds new must not be taken from the cache.
+        container["command"].append("--run_driver")
+        task.pop("cachingOptions", None)

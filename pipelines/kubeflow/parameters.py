@@ -1,0 +1,111 @@
+"""Runtime parameters: what may be changed from run to run without compiling again.
+
+A package's root has a parameter with a default for each. Where one is a whole execution parameter of a node, the node
+takes it instead of its constant. Where it is a part of one (a number in a JSON text), the constant holds a placeholder,
+``{{$.inputs.parameters['name']}}``, as the KFP compiler writes it for text that is put together.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.config import Config
+
+Json = dict[str, Any]
+
+_NUMBER, _INTEGER, _TEXT = "NUMBER_DOUBLE", "NUMBER_INTEGER", "STRING"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One runtime parameter.
+
+    Attributes:
+        name: In the package's root.
+        kind: Its type in the pipeline spec.
+        node: Id of the node that it goes to.
+        target: The node's execution parameter.
+        default: From the configuration; None: this configuration has no such parameter.
+        within: Puts a placeholder into the JSON value of ``target``; None: it is the whole of it.
+    """
+
+    name: str
+    kind: str
+    node: str
+    target: str
+    default: str | float | int | None
+    within: Callable[[Any, str], None] | None = None
+
+
+def parameters_of(config: Config) -> list[Parameter]:
+    """The parameters that a package of this configuration has."""
+    example_gen = "ImportExampleGen" if config.data.source == "tfrecord" else "ImageExampleGen"
+    search, gate = config.search, config.gate
+    known = [
+        Parameter("data_path", _TEXT, example_gen, "input_base", config.data_path),
+        Parameter("span", _TEXT, example_gen, "input_config", config.data.span, _set_span),
+        Parameter("tau", _NUMBER, "PruningSearch", "tau", search.tau),
+        Parameter("max_trials", _INTEGER, "PruningSearch", "max_trials", search.max_trials),
+        Parameter("min_accuracy", _NUMBER, "Evaluator", "eval_config", gate.min_accuracy, _set_min_accuracy),
+        Parameter("max_drop", _NUMBER, "Evaluator", "eval_config", gate.max_drop, _set_max_drop),
+        Parameter("push_directory", _TEXT, "Pusher", "push_destination", config.serving_directory, _set_directory),
+    ]
+    return [parameter for parameter in known if parameter.default is not None]
+
+
+def make_changeable(spec: Json, config: Config) -> None:
+    """Gives a PipelineSpec of schema 2.1.0 its runtime parameters, in place."""
+    parameters = parameters_of(config)
+    root = spec["root"].setdefault("inputDefinitions", {}).setdefault("parameters", {})
+    within: dict[tuple[str, str], list[Parameter]] = defaultdict(list)
+    for parameter in parameters:
+        root[parameter.name] = {"parameterType": parameter.kind, "defaultValue": parameter.default}
+        task = spec["root"]["dag"]["tasks"][parameter.node]
+        name = parameter.target if parameter.within is None else parameter.name
+        task["inputs"]["parameters"][name] = {"componentInputParameter": parameter.name}
+        definitions = spec["components"][task["componentRef"]["name"]]["inputDefinitions"]["parameters"]
+        definitions[name] = {"parameterType": parameter.kind}
+        if parameter.within is not None:
+            within[parameter.node, parameter.target].append(parameter)
+    for (node, target), several in within.items():
+        value = spec["root"]["dag"]["tasks"][node]["inputs"]["parameters"][target]["runtimeValue"]
+        value["constant"] = _with_placeholders(value["constant"], several)
+
+
+def _with_placeholders(text: str, parameters: list[Parameter]) -> str:
+    value = json.loads(text)
+    for parameter in parameters:
+        assert parameter.within is not None
+        parameter.within(value, f"{{{{$.inputs.parameters['{parameter.name}']}}}}")
+    text = json.dumps(value, sort_keys=True)
+    numbers = "|".join(parameter.name for parameter in parameters if parameter.kind != _TEXT)
+    # A number stands in JSON without quotes, and so does what will become one.
+    return re.sub(rf'"(-?\{{\{{\$\.inputs\.parameters\[\'({numbers})\'\]\}}\}})"', r"\1", text) if numbers else text
+
+
+def _set_span(value: Any, placeholder: str) -> None:
+    (split,) = value["splits"]
+    _, rest = split["pattern"].split("/", 1)
+    split["pattern"] = f"{placeholder}/{rest}"
+
+
+def _set_min_accuracy(value: Any, placeholder: str) -> None:
+    _threshold(value)["value_threshold"]["lower_bound"] = placeholder
+
+
+def _set_max_drop(value: Any, placeholder: str) -> None:
+    _threshold(value)["change_threshold"]["absolute"] = f"-{placeholder}"
+
+
+def _threshold(value: Any) -> Any:
+    ((metric,),) = (spec["metrics"] for spec in value["metrics_specs"])
+    return metric["threshold"]
+
+
+def _set_directory(value: Any, placeholder: str) -> None:
+    value["filesystem"]["base_directory"] = placeholder

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from compressor_lib.errors import CompressorError
+from pipelines.config import load_config
+from pipelines.kubeflow.package import TARGETS, check_compilable, compile_package
+
+ROOT = Path(__file__).parents[3]
+GOLDEN = Path(__file__).parent / "golden"
+IMAGE = "registry/auto-compressor@sha256:0123"
+REMOTE = (
+    "output=gs://bucket/root", "data.path=gs://bucket/pictures", "data.span=span-{SPAN}",
+    "resources={retrain: {cpu: 8, memory_gb: 32, accelerator: nvidia.com/gpu}}", "retries=2",
+)  # fmt: skip
+
+
+def config(*overrides: str):
+    return load_config(ROOT / "examples" / "pictures.yaml", [*REMOTE, *overrides])
+
+
+def compiled(target: str, *overrides: str) -> str:
+    return compile_package(config(*overrides), target, image=IMAGE, code_version="0")
+
+
+@pytest.fixture(scope="module")
+def packages() -> dict[str, str]:
+    return {target: compiled(target) for target in TARGETS}
+
+
+@pytest.fixture(scope="module")
+def specs(packages) -> dict[str, dict]:
+    return {
+        "kubeflow": yaml.safe_load(packages["kubeflow"]),
+        "vertex": json.loads(packages["vertex"])["pipelineSpec"],
+    }
+
+
+def container(spec: dict, node: str) -> dict:
+    return spec["deploymentSpec"]["executors"][spec["components"][node]["executorLabel"]]["container"]
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the packages name the Python version, here 3.11")
+@pytest.mark.parametrize(("target", "file"), [("kubeflow", "kubeflow.yaml"), ("vertex", "vertex.json")])
+def test_packages_are_as_they_were(packages, target, file):
+    """``make goldens`` writes them anew."""
+    if os.environ.get("REFRESH_GOLDENS"):
+        (GOLDEN / file).write_text(packages[target])
+    assert packages[target] == (GOLDEN / file).read_text()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_same_is_compiled_to_the_same_wherever_it_is(packages, target, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert compiled(target) == packages[target]
+
+
+def test_the_kubeflow_package_is_one_that_its_client_takes(packages, specs):
+    from kfp import components
+
+    assert components.load_component_from_text(packages["kubeflow"]).name == "pictures"
+    assert specs["kubeflow"]["schemaVersion"] == "2.1.0"
+
+
+def test_the_vertex_package_is_one_that_its_sdk_takes(packages, tmp_path):
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import aiplatform
+
+    file = tmp_path / "package.json"
+    file.write_text(packages["vertex"])
+    job = aiplatform.PipelineJob(
+        display_name="pictures", template_path=str(file), project="mine", location="europe-west1",
+        credentials=AnonymousCredentials(), parameter_values={"tau": 0.5, "max_trials": 3, "data_path": "gs://other/pictures"},
+    )  # fmt: skip
+    assert job.runtime_config.gcs_output_directory == "gs://bucket/root/pipeline_root"
+
+
+def test_no_two_kubeflow_containers_are_the_same(specs):
+    containers = [
+        json.dumps(container(specs["kubeflow"], node), sort_keys=True) for node in specs["kubeflow"]["components"]
+    ]
+    assert len(set(containers)) == len(containers) == 11
+    for node in specs["kubeflow"]["components"]:
+        command = container(specs["kubeflow"], node)["command"]
+        assert command[:5] == ["python", "-m", "pipelines.kubeflow.entrypoint", "--tfx_node_id", node]
+
+
+def test_the_driver_runs_inside_the_task_on_kubeflow_alone(specs):
+    gen = container(specs["kubeflow"], "ImageExampleGen")
+    assert gen["command"][-1] == "--run_driver"
+    assert "lifecycle" not in gen
+    tasks = specs["kubeflow"]["root"]["dag"]["tasks"]
+    assert [node for node, task in tasks.items() if "cachingOptions" not in task] == ["ImageExampleGen"]
+    there = container(specs["vertex"], "ImageExampleGen")
+    assert "preCacheCheck" in there["lifecycle"]
+    assert there["command"][-1] == "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_nodes_get_their_resources_and_retries(specs, target):
+    resources = container(specs[target], "retrain")["resources"]
+    assert resources["cpuLimit"] == 8
+    assert resources["memoryLimit"] == 32
+    assert resources["accelerator"] == {"type": "nvidia.com/gpu", "count": "1"}
+    assert "resources" not in container(specs[target], "reference")
+    tasks = specs[target]["root"]["dag"]["tasks"]
+    assert {task["retryPolicy"]["maxRetryCount"] for task in tasks.values()} == {2}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+class TestParameters:
+    def test_each_has_the_configurations_value_for_default(self, specs, target):
+        parameters = specs[target]["root"]["inputDefinitions"]["parameters"]
+        assert {name: given["defaultValue"] for name, given in parameters.items()} == {
+            "data_path": "gs://bucket/pictures", "span": "span-{SPAN}", "tau": 0.9, "max_trials": 60,
+            "min_accuracy": 0.5, "max_drop": 0.03, "push_directory": "gs://bucket/root/serving",
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("node", "name", "parameter"),
+        [
+            ("ImageExampleGen", "input_base", "data_path"),
+            ("PruningSearch", "tau", "tau"),
+            ("PruningSearch", "max_trials", "max_trials"),
+        ],
+    )
+    def test_a_whole_one_takes_the_place_of_the_constant(self, specs, target, node, name, parameter):
+        given = specs[target]["root"]["dag"]["tasks"][node]["inputs"]["parameters"]
+        assert given[name] == {"componentInputParameter": parameter}
+        assert name in specs[target]["components"][node]["inputDefinitions"]["parameters"]
+
+    @pytest.mark.parametrize(
+        ("node", "name", "values", "expected"),
+        [
+            ("ImageExampleGen", "input_config", {"span": "span-7"}, [("pattern", "span-7/*/*")]),
+            (
+                "Evaluator", "eval_config", {"min_accuracy": "0.7", "max_drop": "0.01"},
+                [("lower_bound", 0.7), ("absolute", -0.01)],
+            ),
+            ("Pusher", "push_destination", {"push_directory": "gs://a/b"}, [("base_directory", "gs://a/b")]),
+        ],
+    )  # fmt: skip
+    def test_a_part_of_a_text_is_a_placeholder(self, specs, target, node, name, values, expected):
+        given = specs[target]["root"]["dag"]["tasks"][node]["inputs"]["parameters"]
+        text = given[name]["runtimeValue"]["constant"]
+        for parameter, value in values.items():
+            assert given[parameter] == {"componentInputParameter": parameter}
+            placeholder = f"{{{{$.inputs.parameters['{parameter}']}}}}"
+            assert text.count(placeholder) == 1
+            text = text.replace(placeholder, value)
+        found = []
+        json.loads(text, object_pairs_hook=lambda pairs: found.extend(pairs) or dict(pairs))
+        assert set(expected) <= {(key, value) for key, value in found if isinstance(value, str | float)}
+
+
+@pytest.mark.parametrize(
+    ("target", "override", "message"),
+    [
+        ("kubeflow", "gate.baseline=blessed", "gate.baseline is blessed, which takes a resolver"),
+        (
+            "kubeflow",
+            "push.directory=minio://bucket/models",
+            "push.directory is 'minio://bucket/models', which the nodes",
+        ),
+        (
+            "kubeflow",
+            "output=minio://bucket/root",
+            "push.directory, by default in output, is 'minio://bucket/root/serv",
+        ),
+        ("vertex", "output=s3://bucket/root", "output is 's3://bucket/root', which the nodes cannot reach: give"),
+        ("vertex", f"data.path={ROOT}", "data.path is '/.*', which the nodes cannot reach: put the data"),
+        ("vertex", f"backbone.weights={ROOT}/setup.py", "backbone.weights is '/.*setup.py', which the nodes"),
+        ("kubeflow", "data={source: digits}", "data.source is digits, which are written on this machine"),
+    ],
+)
+def test_what_a_target_cannot_do_is_refused(target, override, message):
+    with pytest.raises(CompressorError, match=f"cannot be compiled for {target}:\n(.|\n)*{message}"):
+        check_compilable(config(override), target)
+
+
+def test_the_deployed_baseline_is_only_a_matter_of_kubeflow():
+    check_compilable(config("gate.baseline=blessed"), "vertex")
+
+
+def test_resources_of_an_unknown_node_are_told():
+    with pytest.raises(CompressorError, match="unknown node in resources 'retain'. Did you mean 'retrain'"):
+        compiled("vertex", "resources={retain: {cpu: 1}}")
+
+
+def test_an_unknown_target_is_told():
+    with pytest.raises(CompressorError, match="unknown target 'vertx'. Did you mean 'vertex'"):
+        compiled("vertx")
