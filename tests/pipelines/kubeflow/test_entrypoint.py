@@ -87,10 +87,10 @@ def test_runtime_parameters_are_put_into_the_texts_that_hold_them(tmp_path, loca
     given = task(tmp_path)
     given["inputs"]["parameterValues"] = {
         "max_drop": 0.03, "span": 'span-"7"', "tau": 0.5,
-        "config": """{"absolute": -{{$.inputs.parameters['max_drop']}}, "pattern": "{{$.inputs.parameters['span']}}/*"}""",
+        "config": """{"drop": -{{$.inputs.parameters['max_drop']}}, "pattern": "{{$.inputs.parameters['span']}}/*"}""",
     }  # fmt: skip
     found = prepared(given, INPUTS_SPEC, locations)["inputs"]["parameterValues"]
-    assert json.loads(found.pop("config")) == {"absolute": -0.03, "pattern": 'span-"7"/*'}
+    assert json.loads(found.pop("config")) == {"drop": -0.03, "pattern": 'span-"7"/*'}
     assert found == {"max_drop": 0.03, "span": 'span-"7"', "tau": 0.5}
 
 
