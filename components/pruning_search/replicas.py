@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from tfx import types
-from tfx.extensions.google_cloud_ai_platform import runner
 
 from components.pruning_search.job import SearchJob
 from compressor_lib.errors import CompressorError
@@ -81,6 +80,9 @@ def start_replicas(
     Raises:
         RuntimeError: If the job failed, with what Vertex tells of it.
     """
+    # Google's clients take seconds to import, and hardly any search needs them.
+    from tfx.extensions.google_cloud_ai_platform import runner
+
     job = json.loads(exec_properties["vertex_job"])
     region = job.pop("region")
     there = {**exec_properties, "vertex_job": ""}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tfx import types
+from tfx.extensions.google_cloud_ai_platform import training_clients
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.pruning_search import PruningSearch, replicas
@@ -90,8 +91,7 @@ def test_the_job_runs_the_executor_on_every_replica(monkeypatch, search_inputs):
             launched.update(parent=parent, **custom_job)
             raise StopIteration
 
-    clients = replicas.runner.training_clients
-    monkeypatch.setattr(clients.gapic, "JobServiceClient", lambda client_options: Client(client_options))
+    monkeypatch.setattr(training_clients.gapic, "JobServiceClient", lambda client_options: Client(client_options))
     with pytest.raises(StopIteration):
         start_replicas(inputs, outputs, {**properties, "vertex_job": json.dumps(job)})
 
