@@ -95,14 +95,15 @@ def load_keras(directory: str | Path, name: str = KERAS_FILE) -> keras.Model:
         name: the file within its `assets.extra`.
 
     Returns:
-        The model.
+        The model, not compiled.
 
     Raises:
         CompressorError: if the file is missing or not a Keras model that is safe to load.
     """
     path = _existing(keras_path(directory, name))
     try:
-        return keras.models.load_model(path, safe_mode=True)
+        # What it was compiled with may need classes that this process has not imported.
+        return keras.models.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise CompressorError(
             f"{path} is not a Keras model that can be loaded safely: export it again. ({error})"

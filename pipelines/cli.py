@@ -121,7 +121,10 @@ def compile_pipeline(
             from pipelines.code_version import code_version
 
             package = compile_package(loaded, target.value, image=image, code_version=code_version())
-        output.write_text(package)
+        try:
+            output.write_text(package)
+        except OSError as error:
+            raise CompressorError(f"package {str(output)!r} cannot be written: {error.strerror}") from error
     typer.echo(f"{output}: pipeline {loaded.name} for {target.value}, in {image}")
 
 

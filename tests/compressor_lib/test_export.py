@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from compressor_lib import export
 from compressor_lib.errors import CompressorError
+from compressor_lib.metrics import AccuracyCompression
 from compressor_lib.pictures import decode_picture
 from compressor_lib.tflite import tflite_interpreter, tflite_predict, to_tflite
 
@@ -130,6 +131,17 @@ def test_keras_file_and_classes_travel_along(model, exported):
     back = export.load_keras(exported)
     for one, other in zip(back.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_what_a_search_found_loads_in_a_process_that_has_not_searched(model, tmp_path):
+    searched = keras.models.clone_model(model)
+    searched.compile(loss="sparse_categorical_crossentropy", metrics=[AccuracyCompression(0.5, 0.9, name="acc_comp")])
+    path = export.keras_path(tmp_path)
+    path.parent.mkdir()
+    searched.save(path)
+    code = f"from compressor_lib.export import load_keras; print(load_keras({str(tmp_path)!r}).count_params())"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert found.stdout.split() == [str(model.count_params())], found.stderr
 
 
 def test_nothing_but_the_folder_is_left_behind(exported):
