@@ -44,7 +44,7 @@ class Stage:
         self.created: dict[str, object] = {}
         self.blessed = True
         self.failure: BaseException | None = None
-        (folder / "pictures").mkdir()
+        (folder / "pictures" / "cat").mkdir(parents=True)
         self.config.write_text(CONFIG % (folder / "pictures"))
         module = types.ModuleType("pipelines.pipeline")
         module.create_pipeline = self._create  # type: ignore[attr-defined]
@@ -96,7 +96,7 @@ def test_run_sends_noise_to_the_log(stage):
 
 def test_run_hands_the_pipeline_what_was_typed(stage):
     other = stage.folder / "12"  # a name that YAML alone would read as a number
-    other.mkdir()
+    (other / "cat").mkdir(parents=True)
     result = stage.invoke("--data", str(other), "--runner", "beam", "--set", "search.tau=0.3")
     assert result.exit_code == 0, result.output
     created = stage.created
