@@ -18,6 +18,7 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.examples import picture_dataset
+from components.storage import mounted
 from compressor_lib.augmentation import Augmentation
 from compressor_lib.backbones import find_backbone
 from compressor_lib.export import TEACHER_FILE, export_classifier, load_keras
@@ -75,8 +76,9 @@ def run_fn(fn_args: FnArgs) -> None:
     if config["role"] == "reference":
         model = _reference(config["backbone"], config["head"], classes)
     else:
-        model = load_keras(fn_args.base_model)
-        teacher = folded(load_keras(fn_args.base_model, TEACHER_FILE))  # it only answers, at every step
+        found = mounted(fn_args.base_model)
+        model = load_keras(found)
+        teacher = folded(load_keras(found, TEACHER_FILE))  # it only answers, at every step
     size = model.input_shape[1]
     options = _training_options(config["training"])
     train_dataset, eval_dataset = (
@@ -88,8 +90,8 @@ def run_fn(fn_args: FnArgs) -> None:
     history = train(model, train_dataset, eval_dataset, options, teacher=teacher)
     formats = config["formats"]
     calibration = _first_pictures(train_dataset, CALIBRATION_PICTURES) if "int8" in formats else None
-    export_classifier(model, classes, fn_args.serving_model_dir, formats=formats, calibration=calibration)
-    run_dir = Path(fn_args.model_run_dir)
+    export_classifier(model, classes, mounted(fn_args.serving_model_dir), formats=formats, calibration=calibration)
+    run_dir = Path(mounted(fn_args.model_run_dir))
     run_dir.mkdir(parents=True, exist_ok=True)
     (run_dir / HISTORY_FILE).write_text(json.dumps(history))
 

@@ -23,6 +23,7 @@ from components.examples import split_patterns
 from components.pruning_search.job import SearchJob
 from components.pruning_search.parallel import search_in_parallel
 from components.pruning_search.replicas import Replica, start_replicas, take_trials
+from components.storage import mounted_artifacts
 from compressor_lib.bank import fingerprint
 from compressor_lib.export import TEACHER_FILE, keras_path
 from compressor_lib.hypermodels import HyperCompressor
@@ -47,47 +48,55 @@ class Executor(base_executor.BaseExecutor):
         if exec_properties["vertex_job"]:
             start_replicas(input_dict, output_dict, exec_properties)
             return
-        examples = artifact_utils.get_single_instance(input_dict["examples"])
-        reference_dir = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["base_model"]))
-        bank_dir = artifact_utils.get_single_uri(input_dict["translators"])
-        results_dir = Path(artifact_utils.get_single_uri(output_dict["tuner_results"]))
-        model_dir = path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict["model"]))
-        job = SearchJob(
-            reference_dir=reference_dir,
-            bank_dir=bank_dir,
-            train=split_patterns(examples, "train"),
-            validation=split_patterns(examples, "eval"),
-            parameters=exec_properties,
-        )
-        hypermodel = job.hypermodel()
-        # Named after all that decides the result, and beside the outputs: a search that was cut short finds
-        # its finished trials there.
-        trials_dir = (
-            results_dir.parent.parent / ".trials" / _key(exec_properties, hypermodel.base, examples.uri, bank_dir)
-        )
-        second_dir = trials_dir / "second"
-        replica = Replica.of_this_process()
-        if replica is not None and not replica.is_chief:
-            take_trials(replica, trials_dir)
-            if exec_properties["cuts"] > 1:
-                take_trials(replica, second_dir, after=trials_dir)
-            return
-        rounds = [_Round.searched(job, hypermodel, trials_dir)]
-        if exec_properties["cuts"] > 1:
-            rounds += _second_round(job, rounds[0], second_dir)
-        tuner = max(rounds, key=_Round.rank).tuner
+        with mounted_artifacts(input_dict, output_dict):
+            _search(input_dict, output_dict, exec_properties)
 
-        # Hyperband leaves this open, and the stock writer needs to know how many results there can be.
-        tuner.oracle.max_trials = len(tuner.oracle.trials)
-        write_best_hyperparameters(tuner, output_dict)
-        reports = [report for searched in rounds for report in searched.reports]
-        write_report(sorted(reports, key=TrialReport.rank, reverse=True), results_dir / REPORT_FILE)
-        best = tuner.get_best_models(1)[0]
-        best_path = keras_path(model_dir)
-        best_path.parent.mkdir(parents=True)
-        best.save(best_path)
-        shutil.copyfile(keras_path(reference_dir), keras_path(model_dir, TEACHER_FILE))
-        shutil.rmtree(trials_dir)
+
+def _search(
+    input_dict: dict[str, list[types.Artifact]],
+    output_dict: dict[str, list[types.Artifact]],
+    exec_properties: dict[str, Any],
+) -> None:
+    """Searches, or takes part in a search, and writes what was found."""
+    examples = artifact_utils.get_single_instance(input_dict["examples"])
+    reference_dir = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["base_model"]))
+    bank_dir = artifact_utils.get_single_uri(input_dict["translators"])
+    results_dir = Path(artifact_utils.get_single_uri(output_dict["tuner_results"]))
+    model_dir = path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict["model"]))
+    job = SearchJob(
+        reference_dir=reference_dir,
+        bank_dir=bank_dir,
+        train=split_patterns(examples, "train"),
+        validation=split_patterns(examples, "eval"),
+        parameters=exec_properties,
+    )
+    hypermodel = job.hypermodel()
+    # Named after all that decides the result, and beside the outputs: a search that was cut short finds
+    # its finished trials there.
+    trials_dir = results_dir.parent.parent / ".trials" / _key(exec_properties, hypermodel.base, examples.uri, bank_dir)
+    second_dir = trials_dir / "second"
+    replica = Replica.of_this_process()
+    if replica is not None and not replica.is_chief:
+        take_trials(replica, trials_dir)
+        if exec_properties["cuts"] > 1:
+            take_trials(replica, second_dir, after=trials_dir)
+        return
+    rounds = [_Round.searched(job, hypermodel, trials_dir)]
+    if exec_properties["cuts"] > 1:
+        rounds += _second_round(job, rounds[0], second_dir)
+    tuner = max(rounds, key=_Round.rank).tuner
+
+    # Hyperband leaves this open, and the stock writer needs to know how many results there can be.
+    tuner.oracle.max_trials = len(tuner.oracle.trials)
+    write_best_hyperparameters(tuner, output_dict)
+    reports = [report for searched in rounds for report in searched.reports]
+    write_report(sorted(reports, key=TrialReport.rank, reverse=True), results_dir / REPORT_FILE)
+    best = tuner.get_best_models(1)[0]
+    best_path = keras_path(model_dir)
+    best_path.parent.mkdir(parents=True, exist_ok=True)
+    best.save(best_path)
+    shutil.copyfile(keras_path(reference_dir), keras_path(model_dir, TEACHER_FILE))
+    shutil.rmtree(trials_dir)
 
 
 @dataclass(frozen=True)

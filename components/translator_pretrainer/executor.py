@@ -16,9 +16,10 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.examples import decode_pictures, split_patterns
+from components.storage import fetched, stored
 from compressor_lib.activations import tapped
 from compressor_lib.connections import Connection
-from compressor_lib.export import load_keras
+from compressor_lib.export import EXTRA, KERAS_FILE, load_keras
 from compressor_lib.families import searched_connections
 from compressor_lib.pretraining import TranslatorSums, regressions_of
 from compressor_lib.surgery import without_head
@@ -126,8 +127,10 @@ class _Solve(beam.DoFn):
         self._output = output
 
     def process(self, sums: TranslatorSums) -> None:
-        sums.solve(self._load_base(), self._connections, self._ridge).save(self._output)
+        with stored(self._output) as folder:
+            sums.solve(self._load_base(), self._connections, self._ridge).save(folder)
 
 
 def _base(model_dir: str, backbone: str) -> keras.Model:
-    return without_head(load_keras(model_dir), name=backbone)
+    with fetched(model_dir, f"{EXTRA}/{KERAS_FILE}") as folder:
+        return without_head(load_keras(folder), name=backbone)

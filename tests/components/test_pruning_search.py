@@ -20,6 +20,7 @@ from tfx.utils import path_utils
 from components.pruning_search import PruningSearch, parallel
 from components.pruning_search.executor import REPORT_FILE, Executor, _key
 from components.pruning_search.job import SearchJob
+from components.storage import MOUNT
 from compressor_lib import search
 from compressor_lib.connections import parse_connection
 from compressor_lib.errors import CompressorError
@@ -135,6 +136,38 @@ def test_the_model_is_the_best_trials_on_the_references_weights(searched, report
             continue
         for found, expected in zip(model.get_layer(layer.name).get_weights(), layer.get_weights(), strict=True):
             np.testing.assert_array_equal(found, expected)
+
+
+def test_artifacts_may_be_in_mounted_cloud_storage(tmp_path, examples, reference, bank, monkeypatch):
+    monkeypatch.setenv(MOUNT, str(tmp_path))
+    bucket = tmp_path / "bucket"
+    bucket.mkdir()
+
+    def there(given: types.Artifact, name: str) -> list[types.Artifact]:
+        (bucket / name).symlink_to(given.uri)
+        moved = type(given)()
+        moved.copy_from(given)
+        moved.uri = f"gs://bucket/{name}"
+        return [moved]
+
+    outputs = {
+        "model": [artifact(standard_artifacts.Model, Path("model"))],
+        "best_hyperparameters": [artifact(standard_artifacts.HyperParameters, Path("best_hyperparameters"))],
+        "tuner_results": [artifact(standard_artifacts.TunerResults, Path("tuner_results"))],
+    }
+    for name, (output,) in outputs.items():
+        output.uri = f"gs://bucket/run/{name}/1"
+        (bucket / "run" / name / "1").mkdir(parents=True)
+    inputs = {
+        "examples": there(examples, "examples"),
+        "base_model": there(reference.model, "reference"),
+        "translators": there(bank, "bank"),
+    }
+    properties = component(connections=["block_5_add->head"], tuner="random", max_trials=1, max_epochs=1)
+    Executor(Executor.Context()).Do(inputs, outputs, properties.exec_properties)
+    assert len(json.loads((bucket / "run" / "tuner_results" / "1" / REPORT_FILE).read_text())) == 1
+    assert load_keras(bucket / "run" / "model" / "1" / "Format-Serving").output_shape == (None, 3)
+    assert outputs["model"][0].uri == "gs://bucket/run/model/1"
 
 
 def test_the_teacher_is_the_reference(searched, reference, pictures):
