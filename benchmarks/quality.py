@@ -1,22 +1,34 @@
-"""How accurate compressed networks are: at three sizes, beside what one would do without a search."""
+"""How accurate compressed networks are: at three sizes, beside what one would do without a search.
+
+``make bench`` runs it. The whole takes hours on two cores, so each result is recorded as it is measured, in a folder
+for each seed under ``benchmarks/results/``, and is not measured again: an interrupted run goes on, and seeds may run
+side by side (``python -m benchmarks.quality --full --seeds 1``). Delete those folders to measure anew.
+"""
 
 from __future__ import annotations
 
+import argparse
+import hashlib
+import json
 import logging
 import math
+import os
 import statistics
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from typing import ParamSpec
+
+os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")  # as the command line does
 
 import keras
 import keras_tuner as kt
 from scipy.stats import spearmanr
 
-from benchmarks.data import PictureSet, digits, load
-from benchmarks.tables import show
+from benchmarks.data import SPLITS, PictureSet, digits, load
+from benchmarks.tables import RESULTS, show
 from compressor_lib.backbones import find_backbone
 from compressor_lib.families import searched_connections
 from compressor_lib.folding import folded
@@ -29,6 +41,8 @@ from compressor_lib.training import Distillation, TrainingOptions, train
 logger = logging.getLogger(__name__)
 
 BACKBONE = "MobileNetV2"
+P = ParamSpec("P")
+
 WEIGHTS = {1.0: "mobilenet_v2_1.0_224_no_top.h5", 0.35: "mobilenet_v2_0.35_224_no_top.h5"}
 
 
@@ -92,13 +106,18 @@ class Result:
     accuracy: float
 
 
-def main(full: bool) -> None:
-    """Prints the tables: of one data set, or in the full form of two, with how the search's ranking holds."""
+def main(full: bool, seeds: Sequence[int] = ()) -> None:
+    """Prints the tables: of one data set, or in the full form of two, with how the search's ranking holds.
+
+    Args:
+        full: Whether to measure everything.
+        seeds: Some of the form's seeds; none for all.
+    """
     effort = FULL if full else SHORT
     pictures = load(effort.limit)
-    compare(pictures, effort)
-    if full and pictures.name != "digits":
-        compare(digits(), replace(effort, seeds=effort.seeds[:1]))
+    compare(pictures, replace(effort, seeds=tuple(seeds) or effort.seeds))
+    if full and pictures.name != "digits" and not seeds:
+        compare(digits(), replace(effort, seeds=effort.seeds[:1], ranked=0))
 
 
 def compare(pictures: PictureSet, effort: Effort) -> None:
@@ -112,7 +131,7 @@ def compare(pictures: PictureSet, effort: Effort) -> None:
     for seed in effort.seeds:
         experiment = Experiment(pictures, effort, seed)
         results.append(list(experiment.results()))
-        if effort.ranked and seed == effort.seeds[0]:
+        if effort.ranked and seed == 0:
             ranked = experiment.ranking()
             show(
                 f"ranking-{pictures.name}",
@@ -174,25 +193,57 @@ class Experiment:
             distillation=Distillation(),
             batch_norm="frozen" if pictures.weights else "train",  # a network from scratch needs to learn it
         )
-        self._folder = tempfile.TemporaryDirectory()
+        same = replace(effort, kept=(), seeds=(), ranked=0)
+        digest = hashlib.sha256(repr((same, pictures.count(*SPLITS))).encode()).hexdigest()[:8]
+        self.folder = RESULTS / f"{pictures.name}-{digest}-seed{seed}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._searches = tempfile.TemporaryDirectory()
 
     def results(self) -> Iterator[Result]:
         """The reference, the networks that the search finds within each budget, and the rivals."""
-        yield self.measured("reference", self.reference)
+        yield self.recorded("reference", self.whole)
         for share in self.effort.kept:
-            yield self.compressed(f"searched, at least {1 - share:.0%} saved", share, "all")
+            yield self.recorded(f"searched, at least {1 - share:.0%} saved", self.compressed, share, "all")
         for share in self.effort.kept:
-            yield self.compressed(f"plain truncation, at least {1 - share:.0%} saved", share, "truncation")
+            yield self.recorded(
+                f"plain truncation, at least {1 - share:.0%} saved", self.compressed, share, "truncation"
+            )
         for alpha in WEIGHTS:
             if alpha < 1:
-                yield self.measured(f"{BACKBONE} {alpha}, retrained alike", self.narrow(alpha))
-        yield self.published()
+                yield self.recorded(f"{BACKBONE} {alpha}, retrained alike", self.narrow, alpha)
+        yield self.recorded("published procedure, tau 0.8", self.published)
+
+    def recorded(
+        self, method: str, make: Callable[P, tuple[keras.Model, str]], *given: P.args, **named: P.kwargs
+    ) -> Result:
+        """A result from the record, or else the test of what ``make`` gives: a trained model, and where it was cut."""
+        record = self.folder / "results.jsonl"
+        for line in record.read_text().splitlines() if record.exists() else ():
+            if (result := Result(**json.loads(line))).method == method:
+                return result
+        model, connection = make(*given, **named)
+        accuracy = model.evaluate(self.test, verbose=0, return_dict=True)["accuracy"]
+        result = Result(method, connection, model.count_params(), accuracy)
+        logger.info("%s", result)
+        with record.open("a") as file:
+            file.write(json.dumps(asdict(result)) + "\n")
+        return result
+
+    def whole(self) -> tuple[keras.Model, str]:
+        """The reference, uncut."""
+        return self.reference, ""
 
     @cached_property
     def reference(self) -> keras.Model:
-        """The whole network, trained."""
-        model = attach_head(self.backbone(1.0), self.pictures.classes, dropout=0.2)
-        return self.trained(model, replace(self.options, distillation=None))
+        """The whole network, trained; from its file, if it is there."""
+        file = self.folder / "reference.keras"
+        if not file.exists():
+            model = attach_head(self.backbone(1.0), self.pictures.classes, dropout=0.2)
+            self.trained(model, replace(self.options, distillation=None)).save(draft := file.with_suffix(".new.keras"))
+            draft.rename(file)
+        model = keras.models.load_model(file, safe_mode=True)
+        keras.utils.set_random_seed(self.seed)  # what follows is the same whether the reference was trained just now
+        return model
 
     @cached_property
     def teacher(self) -> keras.Model:
@@ -220,25 +271,17 @@ class Experiment:
         train(model, self.shuffled, self.validation, options, teacher=teacher)
         return model
 
-    def measured(self, method: str, model: keras.Model, connection: str = "") -> Result:
-        """A trained model, tested."""
-        accuracy = model.evaluate(self.test, verbose=0, return_dict=True)["accuracy"]
-        result = Result(method, connection, model.count_params(), accuracy)
-        logger.info("%s", result)
-        return result
-
-    def compressed(self, method: str, share: float, connections: str) -> Result:
-        """The best sub-network that keeps a share of the reference's parameters, retrained."""
+    def compressed(self, share: float, connections: str) -> tuple[keras.Model, str]:
+        """The best sub-network that keeps a share of the reference's parameters, retrained, and its connection."""
         tuner, hypermodel = self.searched(connections, budgets={"parameters": share * self.reference.count_params()})
         best = trials_within_budget(tuner, hypermodel)[0]
-        model = self.trained(tuner.load_model(best), self.options)
-        return self.measured(method, model, best.hyperparameters.values[TRANSLATOR])
+        return self.trained(tuner.load_model(best), self.options), best.hyperparameters.values[TRANSLATOR]
 
-    def narrow(self, alpha: float) -> keras.Model:
-        """A backbone of another width, trained as compressed networks are, its teacher included."""
-        return self.trained(attach_head(self.backbone(alpha), self.pictures.classes, dropout=0.2), self.options)
+    def narrow(self, alpha: float) -> tuple[keras.Model, str]:
+        """A backbone of another width, uncut, trained as compressed networks are, its teacher included."""
+        return self.trained(attach_head(self.backbone(alpha), self.pictures.classes, dropout=0.2), self.options), ""
 
-    def published(self) -> Result:
+    def published(self) -> tuple[keras.Model, str]:
         """The published procedure: published connections and heads on a pretrained backbone that stays frozen."""
         hypermodel = HyperCompressor(
             self.reference.count_params(),
@@ -249,9 +292,7 @@ class Experiment:
         )
         tuner = self.run(hypermodel)
         best = trials_within_budget(tuner, hypermodel)[0]
-        return self.measured(
-            "published procedure, tau 0.8", tuner.load_model(best), best.hyperparameters.values[TRANSLATOR]
-        )
+        return tuner.load_model(best), best.hyperparameters.values[TRANSLATOR]
 
     def searched(self, connections: str, budgets: dict[str, float] | None = None) -> tuple[kt.Tuner, HyperCompressor]:
         """A search as the pipeline does it, on the reference's backbone; within a budget accuracy alone counts."""
@@ -272,7 +313,7 @@ class Experiment:
     def run(self, hypermodel: HyperCompressor) -> kt.Tuner:
         """Searches in a folder that lasts as long as this object."""
         options = replace(self.effort.search, seed=self.seed)
-        folder = tempfile.mkdtemp(dir=self._folder.name)
+        folder = tempfile.mkdtemp(dir=self._searches.name)
         return run_search(hypermodel, self.train, self.validation, options, folder)
 
     def ranking(self) -> list[tuple[TrialReport, float]]:
@@ -286,13 +327,24 @@ class Experiment:
         chosen = [reports[round(place * (len(reports) - 1) / (count - 1))] for place in range(count)]
         # Half the epochs, which takes half the time, and is the same for all.
         shorter = replace(self.options, epochs=math.ceil(self.options.epochs / 2))
-        ranked = []
-        for report in chosen:
-            model = self.trained(tuner.load_model(tuner.oracle.trials[report.trial_id]), shorter)
-            ranked.append((report, self.measured("ranked", model, report.connection).accuracy))
-        return ranked
+
+        def retrained(report: TrialReport) -> tuple[keras.Model, str]:
+            return self.trained(tuner.load_model(tuner.oracle.trials[report.trial_id]), shorter), report.connection
+
+        return [
+            (report, self.recorded(f"ranked, {report.connection}", retrained, report).accuracy) for report in chosen
+        ]
 
 
 def rank_correlation(ranked: Sequence[tuple[TrialReport, float]]) -> float:
     """Spearman's, between the accuracies before and after retraining."""
     return float(spearmanr([report.accuracy for report, _ in ranked], [accuracy for _, accuracy in ranked]).statistic)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--full", action="store_true", help="everything, at full size")
+    parser.add_argument("--seeds", type=int, nargs="+", default=(), help="some of the seeds; all by default")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    main(arguments.full, arguments.seeds)

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
-from benchmarks.quality import Result, rank_correlation, summary
+import keras
+import pytest
+
+from benchmarks import quality
+from benchmarks.data import digits
+from benchmarks.quality import SHORT, Experiment, Result, rank_correlation, summary
 from compressor_lib.search import TrialReport
 
 
@@ -22,3 +27,24 @@ def test_the_rank_correlation_is_between_accuracies():
 
     assert rank_correlation(ranked((0.5, 0.8), (0.6, 0.81), (0.9, 0.99))) == 1
     assert rank_correlation(ranked((0.5, 0.99), (0.6, 0.81), (0.9, 0.8))) == -1
+
+
+def test_a_result_is_measured_once(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(quality, "RESULTS", tmp_path)
+    made = []
+
+    def make(name: str) -> tuple[keras.Model, str]:
+        made.append(name)
+        model = keras.Sequential([keras.Input((96, 96, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
+        model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model, "a->b"
+
+    def measured(name: str, seed: int = 0) -> Result:
+        return Experiment(digits(16), SHORT, seed).recorded(name, make, name)
+
+    first = measured("one")
+    assert (first.connection, first.parameters) == ("a->b", 96 * 96 * 3 * 10 + 10)
+    assert measured("one") == first
+    measured("other")
+    measured("one", seed=1)
+    assert made == ["one", "other", "one"]
