@@ -74,8 +74,9 @@ clean: ## Delete caches and build leftovers; keeps .venv and runs
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './.*' -prune -exec rm -rf {} +
 
+# Compiled at once: where processes may not write bytecode, each would compile all that it imports, for 10 s and more.
 $(ENVIRONMENT): pyproject.toml setup.py uv.lock | $(filter $(PRIVATE_UV),$(UV))
-	UV_PROJECT_ENVIRONMENT=.venv $(UV) sync --locked --python $(PYTHON) --extra pipelines --extra dev
+	UV_PROJECT_ENVIRONMENT=.venv $(UV) sync --locked --compile-bytecode --python $(PYTHON) --extra pipelines --extra dev
 	@touch $@
 
 $(PRIVATE_UV):
