@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from compressor_lib.errors import CompressorError
 from pipelines.config_errors import explain
@@ -25,6 +25,7 @@ from pipelines.sections import (
     Section,
     Training,
     Translators,
+    Volume,
     absolute,
 )
 
@@ -38,6 +39,7 @@ class Config(Section):
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of everything random.")
     output: str = Field(description="Folder of everything a run writes; 'runs/' and the name if not given.")
+    volumes: list[Volume] = Field(default_factory=list, description="On Kubeflow: volumes that all nodes see.")
     data: Data
     backbone: BackboneConfig
     head: Head = Field(default_factory=Head)
@@ -67,6 +69,16 @@ class Config(Section):
     @classmethod
     def _output_isabsolute(cls, output: str) -> str:
         return absolute(output)
+
+    @field_validator("data")
+    @classmethod
+    def _data_is_there(cls, data: Data, info: ValidationInfo) -> Data:
+        path = data.path
+        if path is None or "://" in path or any(volume.holds(path) for volume in info.data.get("volumes", ())):
+            return data
+        if not os.path.isdir(path):
+            raise ValueError(f"path is {path!r}, which is not a folder: correct it (here or by --data).")
+        return data
 
     @property
     def pipeline_root(self) -> str:

@@ -95,10 +95,7 @@ class Data(Section):
             raise ValueError(f"is missing: source {source} needs a folder (here or by --data).")
         if path is None:
             return None
-        path = absolute(path)
-        if "://" not in path and not os.path.isdir(path):
-            raise ValueError(f"is {path!r}, which is not a folder: correct it (here or by --data).")
-        return path
+        return absolute(path)
 
     @field_validator("span")
     @classmethod
@@ -410,6 +407,20 @@ class Resources(Section):
         description="Kind of accelerator: nvidia.com/gpu on Kubeflow, such as NVIDIA_TESLA_T4 on Vertex; null: none.",
     )
     accelerators: int = Field(default=1, gt=0, description="How many of them.")
+    node_selector: dict[str, str] = Field(
+        default_factory=dict, description="On Kubeflow: labels that the machine must have."
+    )
+
+
+class Volume(Section):
+    """A PersistentVolumeClaim of the cluster, mounted in every node's container. On Kubeflow alone."""
+
+    claim: str = Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$", description="The claim's name.")
+    path: str = Field(pattern=r"^/[^/].*$", description="Where it is mounted; paths below it can be given elsewhere.")
+
+    def holds(self, path: str) -> bool:
+        """Whether a path is below the mount."""
+        return path.startswith(self.path.rstrip("/") + "/")
 
 
 class Push(Section):

@@ -195,7 +195,9 @@ def finished(answer: Json, resolved: Json, locations: Locations) -> Json:
     for name, given in answer.get("artifacts", {}).items():
         first = given["artifacts"][0]  # the backend looks at no other
         (driven,) = resolved.get(name, {}).get("artifacts", [{}])[:1]
-        metadata = {**driven.get("metadata", {}), **first.get("metadata", {})}
+        # The driver's span is a custom property beside the typed one of that name, which later nodes read.
+        found = {key.removeprefix("custom:"): value for key, value in driven.get("metadata", {}).items()}
+        metadata = {**found, **first.get("metadata", {})}
         artifacts[name] = {
             "artifacts": [
                 {

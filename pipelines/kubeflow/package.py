@@ -60,7 +60,8 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
         return json.dumps(job, indent=2, sort_keys=True) + "\n"
     for node in spec["root"]["dag"]["tasks"]:
         _repair(spec, node)
-    return yaml.safe_dump(spec, sort_keys=True)
+    platform = _on_kubernetes(spec, config)
+    return yaml.safe_dump_all([spec, *([platform] if platform else [])], sort_keys=True)
 
 
 def check_compilable(config: Config, target: str) -> None:
@@ -72,6 +73,9 @@ def check_compilable(config: Config, target: str) -> None:
     stores = _STORES[target]
     reasons = []
 
+    volumes = tuple(volume.path.rstrip("/") + "/" for volume in config.volumes)
+    readable = (*_READABLE, *volumes)
+
     def check(field: str, value: str | None, allowed: tuple[str, ...], advice: str) -> None:
         if value is not None and not value.startswith(allowed):
             reasons.append(f"{field} is {value!r}, which the nodes cannot reach: {advice}")
@@ -81,15 +85,21 @@ def check_compilable(config: Config, target: str) -> None:
         reasons.append(
             "data.source is digits, which are written on this machine: give a folder of pictures or TFRecords"
         )
-    check("data.path", config.data.path, _READABLE, f"put the data where its path begins with {' or '.join(_READABLE)}")
+    check("data.path", config.data.path, readable, f"put the data where its path begins with {' or '.join(readable)}")
     check(
         "push.directory" if config.push.directory else "push.directory, by default in output,",
-        config.serving_directory, _READABLE, f"set push.directory to one that begins with {' or '.join(_READABLE)}",
+        config.serving_directory, readable, f"set push.directory to one that begins with {' or '.join(readable)}",
     )  # fmt: skip
     for field in ("weights", "model"):
         value = getattr(config.backbone, field)
         if value not in (None, "imagenet", "none"):
-            check(f"backbone.{field}", value, _READABLE, "use weights that the nodes can fetch, such as imagenet")
+            check(f"backbone.{field}", value, readable, "use weights that the nodes can fetch, such as imagenet")
+    if target == "vertex":
+        if config.volumes:
+            reasons.append("volumes are the cluster's, and Vertex AI has none: use gs:// paths instead")
+        for node, resources in config.resources.items():
+            if resources.node_selector:
+                reasons.append(f"resources.{node}.node_selector is for clusters: Vertex AI picks machines by itself")
     if target == "kubeflow" and config.gate.baseline == "blessed":
         reasons.append(
             "gate.baseline is blessed, which takes a resolver, and open-source Kubeflow runs none: set it to reference"
@@ -114,6 +124,22 @@ def _resource_spec(resources: Resources) -> Json:
     if resources.accelerator:
         described["accelerator"] = {"type": resources.accelerator, "count": str(resources.accelerators)}
     return described
+
+
+def _on_kubernetes(spec: Json, config: Config) -> Json | None:
+    """The second document of a package: what containers take from the cluster, if anything.
+
+    It is the JSON form of ``KubernetesExecutorConfig`` (kubeflow/pipelines, ``kubernetes_platform/proto``).
+    """
+    volumes = [{"constant": volume.claim, "mountPath": volume.path} for volume in config.volumes]
+    executors = {}
+    for node, task in spec["root"]["dag"]["tasks"].items():
+        described: Json = {"pvcMount": volumes} if volumes else {}
+        if node in config.resources and config.resources[node].node_selector:
+            described["nodeSelector"] = {"labels": config.resources[node].node_selector}
+        if described:
+            executors[spec["components"][task["componentRef"]["name"]]["executorLabel"]] = described
+    return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}} if executors else None
 
 
 def _repair(spec: Json, node: str) -> None:

@@ -145,10 +145,10 @@ def test_answers_are_as_the_backend_takes_them(tmp_path, locations):
 
 
 def test_what_the_driver_resolved_is_told_of_the_artifact(locations):
-    answer = {"artifacts": {"examples": {"artifacts": [{"uri": "a", "metadata": {"split_names": "[]", "span": 2.0}}]}}}
-    resolved = {"examples": {"artifacts": [{"uri": "b", "metadata": {"span": 1.0, "input_fingerprint": "x"}}]}}
+    answer = {"artifacts": {"examples": {"artifacts": [{"uri": "a", "metadata": {"split_names": "[]"}}]}}}
+    resolved = {"examples": {"artifacts": [{"uri": "b", "metadata": {"custom:span": 1.0, "input_fingerprint": "x"}}]}}
     (examples,) = finished(answer, resolved, locations)["artifacts"]["examples"]["artifacts"]
-    assert examples == {"uri": "a", "metadata": {"split_names": "[]", "span": 2.0, "input_fingerprint": "x"}}
+    assert examples == {"uri": "a", "metadata": {"split_names": "[]", "span": 1.0, "input_fingerprint": "x"}}
 
 
 class TestMain:

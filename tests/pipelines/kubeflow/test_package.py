@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from kubeflow_backend import load
 
 from compressor_lib.errors import CompressorError
 from pipelines.config import load_config
@@ -176,12 +177,38 @@ class TestParameters:
         ("vertex", "output=s3://bucket/root", "output is 's3://bucket/root', which the nodes cannot reach: give"),
         ("vertex", f"data.path={ROOT}", "data.path is '/.*', which the nodes cannot reach: put the data"),
         ("vertex", f"backbone.weights={ROOT}/setup.py", "backbone.weights is '/.*setup.py', which the nodes"),
+        ("vertex", "volumes=[{claim: work, path: /mnt}]", "volumes are the cluster's, and Vertex AI has none"),
+        ("vertex", "resources={retrain: {node_selector: {a: b}}}", "resources.retrain.node_selector is for clusters"),
         ("kubeflow", "data={source: digits}", "data.source is digits, which are written on this machine"),
     ],
 )
 def test_what_a_target_cannot_do_is_refused(target, override, message):
     with pytest.raises(CompressorError, match=f"cannot be compiled for {target}:\n(.|\n)*{message}"):
         check_compilable(config(override), target)
+
+
+def test_paths_on_a_volume_can_be_reached():
+    volume = [
+        "volumes=[{claim: work, path: /mnt/work}]",
+        "data.path=/mnt/work/pictures",
+        "push.directory=/mnt/work/models",
+    ]
+    check_compilable(config(*volume), "kubeflow")
+    with pytest.raises(CompressorError, match=r"data.path is .*, which .* begins with gs:// or /mnt/work/"):
+        check_compilable(config(*volume, f"data.path={ROOT}"), "kubeflow")
+
+
+def test_volumes_and_labels_are_in_a_document_of_their_own():
+    package = compiled(
+        "kubeflow", "volumes=[{claim: work, path: /mnt/work}]", "resources={retrain: {node_selector: {kind: gpu}}}"
+    )
+    _, platform = yaml.safe_load_all(package)
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    mount = {"pvcMount": [{"constant": "work", "mountPath": "/mnt/work"}]}
+    assert executors.pop("retrain_executor") == {**mount, "nodeSelector": {"labels": {"kind": "gpu"}}}
+    assert len(executors) == 10
+    assert all(executor == mount for executor in executors.values())
+    assert len(load(package).components) == 11
 
 
 def test_the_deployed_baseline_is_only_a_matter_of_kubeflow():

@@ -1,0 +1,81 @@
+"""The compiled Kubeflow package, from pictures to a pushed model, each task as the backend runs it."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+import tensorflow as tf
+from kubeflow_backend import Backend, Done, TaskFailed
+from kubeflow_cluster import Cluster
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", params=["2.14", "2.17"])
+def cluster(request, tmp_path_factory, small_backbone) -> Cluster:
+    return Cluster(tmp_path_factory.mktemp("cluster"), small_backbone, request.param)
+
+
+@pytest.fixture(scope="module")
+def done(cluster) -> dict[str, Done]:
+    return cluster.backend.run(cluster.package)
+
+
+def test_a_model_is_pushed_that_answers(cluster, done):
+    (model,) = cluster.pushed
+    served = tf.saved_model.load(str(model)).signatures["serving_default"]
+    (picture, *_) = sorted((cluster.folder / "pictures").rglob("*.*"))
+    answer = served(image_bytes=tf.constant([picture.read_bytes()]))
+    assert answer["probabilities"].shape == (1, 3)
+
+
+def test_artifacts_are_in_the_object_store_alone(cluster, done):
+    root = cluster.backend.root
+    for task in done.values():
+        for artifact in task.outputs.values():
+            assert artifact["uri"].startswith(root)
+            paths = {key: value for key, value in artifact["metadata"].items() if key != "pushed_destination"}
+            assert "/tmp" not in json.dumps(paths)
+    assert "translators.npz" in cluster.backend.files(done["TranslatorPretrainer"].outputs["translators"])
+    assert any(name.endswith("saved_model.pb") for name in cluster.backend.files(done["retrain"].outputs["model"]))
+
+
+def test_metadata_goes_from_task_to_task(done):
+    assert json.loads(done["ImageExampleGen"].outputs["examples"]["metadata"]["split_names"]) == [
+        "train",
+        "eval",
+        "test",
+    ]
+    assert done["ImageExampleGen"].outputs["examples"]["metadata"]["span"] == 1.0
+    assert done["Evaluator"].outputs["blessing"]["metadata"]["blessed"] == 1.0
+    assert done["Pusher"].outputs["pushed_model"]["metadata"]["pushed"] == 1.0
+
+
+STOCK = ["python", "-m", "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"]
+
+
+class TestWithoutTheEntrypoint:
+    """Why there is one: TFX's own command, in the backend as it is."""
+
+    def run(self, cluster: Cluster, done: dict[str, Done], node: str, *, logs: bool = True) -> None:
+        package = copy.deepcopy(cluster.package)
+        _, container = package.components[package.hashes[node]]
+        container["command"] = STOCK
+        backend = Backend(cluster.folder, layout=cluster.backend.layout, logs=logs)
+        backend.environment = cluster.backend.environment
+        values = {name: given["defaultValue"] for name, given in package.parameters.items()}
+        backend.task(package, node, values, done)
+
+    def test_the_logs_are_of_no_type_that_tfx_knows(self, cluster, done):
+        with pytest.raises(TaskFailed, match=r"system\.Artifact"):
+            self.run(cluster, done, "ImageExampleGen")
+
+    def test_the_object_store_is_no_file_system(self, cluster, done):
+        with pytest.raises(TaskFailed, match="Unable to get filesystem"):
+            self.run(cluster, done, "ImageExampleGen", logs=False)
+
+    def test_inputs_have_no_types(self, cluster, done):
+        with pytest.raises(TaskFailed, match=r"AttributeError|UnboundLocalError"):
+            self.run(cluster, done, "SchemaGen", logs=False)

@@ -1,0 +1,235 @@
+"""The stand-in for Kubeflow's backend refuses what the backend refuses, and loses what that loses."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from kubeflow_backend import Backend, Refused, TaskFailed, load
+
+GOLDEN = Path(__file__).parent / "golden" / "kubeflow.yaml"
+MODEL = {"artifactType": {"instanceSchema": "title: tfx.Model\ntype: object\n"}}
+
+MAKE = """
+import json, os, sys
+given = json.loads(sys.argv[1])
+(model,) = given["outputs"]["artifacts"]["model"]["artifacts"]
+path = os.environ["COMPRESSOR_MOUNTS_ROOT"] + "/" + model["uri"].replace("://", "/")
+os.makedirs(path + "/empty")
+open(path + "/weights", "w").write("weights")
+answer = ANSWER
+answer["artifacts"]["model"]["artifacts"][0].setdefault("uri", model["uri"])
+json.dump(answer, open(given["outputs"]["outputFile"], "w"))
+"""
+TAKE = """
+import json, os, sys
+given = json.loads(sys.argv[1])
+(model,) = given["inputs"]["artifacts"]["model"]["artifacts"]
+path = os.environ["COMPRESSOR_MOUNTS_ROOT"] + "/" + model["uri"].replace("://", "/")
+found = sorted(os.path.join(folder, name)[len(path) + 1:] for folder, _, names in os.walk(path) for name in names)
+answer = {"artifacts": {"taken": {"artifacts": [{"metadata": {
+    "found": found, "model": model, "logs": "executor-logs" in given["outputs"]["artifacts"],
+    "others": os.listdir(os.getcwd()),
+}}]}}}
+json.dump(answer, open(given["outputs"]["outputFile"], "w"))
+"""
+
+
+def answered(**artifact) -> dict:
+    return {"artifacts": {"model": {"artifacts": [artifact]}}}
+
+
+def package(answer: dict, *, take: str = TAKE) -> dict:
+    """Two tasks, of which one makes a model and the other takes it."""
+
+    def container(program: str) -> dict:
+        return {"container": {"image": "image", "command": [sys.executable, "-c", program], "args": ["{{$}}"]}}
+
+    return {
+        "schemaVersion": "2.1.0",
+        "pipelineInfo": {"name": "two"},
+        "deploymentSpec": {
+            "executors": {"make": container(MAKE.replace("ANSWER", repr(answer))), "take": container(take)}
+        },
+        "components": {
+            "make": {"executorLabel": "make", "outputDefinitions": {"artifacts": {"model": MODEL}}},
+            "take": {
+                "executorLabel": "take",
+                "inputDefinitions": {"artifacts": {"model": MODEL}},
+                "outputDefinitions": {"artifacts": {"taken": MODEL}},
+            },
+        },
+        "root": {
+            "dag": {
+                "tasks": {
+                    "a-take": {
+                        "componentRef": {"name": "take"},
+                        "inputs": {
+                            "artifacts": {
+                                "model": {"taskOutputArtifact": {"producerTask": "make", "outputArtifactKey": "model"}}
+                            }
+                        },
+                    },
+                    "make": {"componentRef": {"name": "make"}, "cachingOptions": {"enableCache": True}},
+                }
+            }
+        },
+    }
+
+
+def taken(folder: Path, answer: dict, **backend) -> dict:
+    """What the second task found."""
+    done = Backend(folder, **backend).run(load(yaml.safe_dump(package(answer))))
+    found = done["a-take"].outputs["taken"]["metadata"]
+    return {key: value[next(iter(value))] if isinstance(value, dict) else value for key, value in found.items()}
+
+
+@pytest.mark.parametrize("layout", ["2.14", "2.17"])
+def test_files_and_metadata_get_from_task_to_task(tmp_path, layout):
+    found = taken(tmp_path, answered(metadata={"n": 3, "ok": True, "l": [1], "s": {"a": "b"}}), layout=layout)
+    assert found["found"] == ["weights"]
+    model = found["model"]
+    assert model["type"] == {"instanceSchema": ""}
+    given = {key: model["metadata"][key] for key in ("n", "ok", "l", "s", "display_name")}
+    assert given == {"n": 3.0, "ok": 1.0, "l": {"list": [1]}, "s": {"struct": {"a": "b"}}, "display_name": "model"}
+
+
+def test_each_task_starts_where_no_other_has_been(tmp_path):
+    assert "minio" in taken(tmp_path, answered())["others"]
+    assert not {"weights", "empty"} & set(taken(tmp_path, answered())["others"])
+
+
+@pytest.mark.parametrize("logs", [True, False])
+def test_logs_are_an_output_of_every_task(tmp_path, logs):
+    assert taken(tmp_path, answered(), logs=logs)["logs"] == float(logs)
+
+
+def test_a_path_of_this_machine_is_not_uploaded(tmp_path):
+    done = Backend(tmp_path).run(load(yaml.safe_dump(package(answered(uri="/tmp/model"), take="pass"))))
+    assert done["make"].outputs["model"]["uri"] == "/tmp/model"
+    assert not list((tmp_path / "store").rglob("weights"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (answered(metadata={"span": None}), "unsupported value type NullValue of span"),
+        ({**answered(), "unknown": 1}, "invalid: .*unknown"),
+        (answered(surprise=1), "invalid: .*surprise"),
+    ],
+)
+def test_answers_are_read_strictly(tmp_path, answer, message):
+    with pytest.raises(Refused, match=message):
+        taken(tmp_path, answer)
+
+
+def test_a_failing_task_ends_the_run_with_its_log(tmp_path):
+    with pytest.raises(TaskFailed, match=r"a-take ended with 1(.|\n)*no such luck"):
+        Backend(tmp_path).run(load(yaml.safe_dump(package(answered(), take="raise SystemExit('no such luck')"))))
+
+
+def test_an_argument_has_its_longest(tmp_path):
+    with pytest.raises(Refused, match="too long"):
+        taken(tmp_path, answered(metadata={"text": "x" * 2**17}))
+
+
+def test_older_backends_take_a_prefix_for_a_folder(tmp_path):
+    for layout, expected in (("2.14", ["_run/log", "weights"]), ("2.17", ["weights"])):
+        backend = Backend(tmp_path / layout, layout=layout)
+        loaded = load(yaml.safe_dump(package(answered())))
+        made = backend.task(loaded, "make", {}, {})
+        beside = backend.files(made.outputs["model"])["weights"].parent.with_name("model_run") / "log"
+        beside.parent.mkdir()
+        beside.write_text("log")
+        found = backend.task(loaded, "a-take", {}, {"make": made}).outputs["taken"]["metadata"]
+        assert found["found"] == {"list": expected}
+
+
+def test_the_cache_goes_by_what_a_task_is_given(tmp_path):
+    backend = Backend(tmp_path)
+    first = backend.run(load(yaml.safe_dump(package(answered()))))
+    again = backend.run(load(yaml.safe_dump(package(answered()))))
+    assert [task.cached for task in again.values()] == [True, False]  # the second task does not ask for it
+    assert again["make"].outputs == first["make"].outputs
+    other = backend.run(load(yaml.safe_dump(package(answered(metadata={"a": 1})))))
+    assert not other["make"].cached
+
+
+def edited(**fields) -> dict:
+    return {**yaml.safe_load(GOLDEN.read_text()), **fields}
+
+
+def test_the_golden_package_is_taken():
+    assert len(load(GOLDEN.read_text()).components) == 11
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (edited(schemaVersion="2.0.0"), "only supports schema version 2.1.0"),
+        (edited(runtimeConfig={}), "invalid: .*runtimeConfig"),
+        (edited(pipelineInfo={"name": "_"}), "name should consist of"),
+    ],
+)
+def test_packages_are_read_strictly(spec, message):
+    with pytest.raises(Refused, match=message):
+        load(yaml.safe_dump(spec))
+
+
+def test_what_the_compiler_of_the_backend_does_not_know_is_refused():
+    spec = edited()
+    label = spec["components"]["reference"]["executorLabel"]
+    container = spec["deploymentSpec"]["executors"][label]["container"]
+
+    def refused(message: str) -> None:
+        with pytest.raises(Refused, match=message):
+            load(yaml.safe_dump(spec))
+
+    spec["deploymentSpec"]["executors"][label] = {"resolver": {}}
+    refused("reference: non-container and non-importer executor not implemented")
+    spec["deploymentSpec"]["executors"][label] = {"container": {**container, "command": []}}
+    refused("reference: a container needs a command")
+    spec["deploymentSpec"]["executors"][label] = {"container": container}
+    output = spec["components"]["reference"]["outputDefinitions"]["artifacts"]["model"]
+    output["artifactType"] = {"instanceSchema": "type: object\n"}
+    refused("model: instance schema without a title")
+    output["artifactType"] = {"schemaUri": "model.yaml"}
+    refused("model: SchemaUri is unsupported")
+
+
+def test_of_the_same_containers_one_component_is_kept():
+    spec = edited()
+    executors = spec["deploymentSpec"]["executors"]
+    executors["retrain_executor"] = copy.deepcopy(executors["reference_executor"])
+    package = load(yaml.safe_dump(spec))
+    (kept, _) = package.components[package.hashes["retrain"]]
+    assert kept["executorLabel"] == "reference_executor"
+
+
+def test_parameters_need_a_value(tmp_path):
+    spec = edited()
+    backend = Backend(tmp_path)
+    with pytest.raises(Refused, match="unknown parameters: taus"):
+        backend.run(load(yaml.safe_dump(spec)), {"taus": 1})
+    del spec["root"]["inputDefinitions"]["parameters"]["tau"]["defaultValue"]
+    with pytest.raises(Refused, match="non-optional parameter 'tau'"):
+        backend.run(load(yaml.safe_dump(spec)))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"runtimeValue": {"runtimeParameter": "tau"}}, "tau is neither a constant nor the pipeline"),
+        ({"runtimeValue": {"constant": "high"}}, "'tau' type mismatch: expect NUMBER_DOUBLE"),
+    ],
+)
+def test_values_have_their_types(tmp_path, source, message):
+    spec = edited()
+    spec["root"]["dag"]["tasks"]["PruningSearch"]["inputs"]["parameters"]["tau"] = source
+    package = load(yaml.safe_dump(spec))
+    values = {name: given["defaultValue"] for name, given in package.parameters.items()}
+    with pytest.raises(Refused, match=message):
+        Backend(tmp_path).task(package, "PruningSearch", values, {})

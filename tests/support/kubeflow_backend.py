@@ -1,0 +1,414 @@
+"""A stand-in for the backend of Kubeflow Pipelines v2 that runs a compiled package, task by task, on this machine.
+
+It does what the open-source backend does to a package, its tasks and their files, and refuses what that refuses. Each
+step names the Go function that it follows (kubeflow/pipelines, below ``backend/src``; read at 2.17, the older layout at
+2.14). What it has no part in: pods, retries, loops, conditions, nested pipelines and output parameters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2 as pb
+
+Json = dict[str, Any]
+
+MOUNTS = {"gs": "gcs", "minio": "minio", "s3": "s3"}
+LONGEST_ARGUMENT = 128 * 1024  # MAX_ARG_STRLEN of Linux
+NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
+
+class Refused(Exception):
+    """What the backend answers to what it does not take."""
+
+
+class TaskFailed(Exception):
+    """A task's process ended with another status than 0."""
+
+
+@dataclass
+class Package:
+    """A package that the API server has taken.
+
+    Attributes:
+        spec: The pipeline spec.
+        components: What the compiler kept of components: one for each container, by the container's hash.
+        hashes: The hash of each component's container.
+    """
+
+    spec: Json
+    components: dict[str, tuple[Json, Json]] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> Json:
+        """The tasks, by name."""
+        return self.spec["root"]["dag"]["tasks"]
+
+    @property
+    def parameters(self) -> Json:
+        """The runtime parameters' definitions, by name."""
+        return self.spec["root"].get("inputDefinitions", {}).get("parameters", {})
+
+
+def load(text: str) -> Package:
+    """Takes a package as the API server does.
+
+    ``NewV2SpecTemplate`` (apiserver/template/v2_template.go), ``Accept`` (v2/compiler/visitor.go) and
+    ``saveComponentSpec`` (v2/compiler/argocompiler/argo.go).
+    """
+    specs, platforms = [], []
+    for document in yaml.safe_load_all(text):
+        (specs if "pipelineInfo" in document or "root" in document else platforms).append(document)
+    if len(specs) != 1 or len(platforms) > 1:
+        raise Refused(f"{len(specs)} pipeline specs and {len(platforms)} platform specs")
+    _parsed(specs[0], pb.PipelineSpec())
+    for platform in platforms:
+        _parsed(platform, pb.PlatformSpec())
+    package = Package(specs[0])
+    if package.spec.get("schemaVersion") != "2.1.0":
+        raise Refused("KFP only supports schema version 2.1.0")
+    if not NAME.match(package.spec["pipelineInfo"]["name"]):
+        raise Refused("invalid v2 pipeline spec: name should consist of lower case alphanumeric characters")
+    executors = package.spec["deploymentSpec"]["executors"]
+    for name, task in sorted(package.tasks.items()):
+        component = package.spec["components"][task["componentRef"]["name"]]
+        executor = executors.get(component["executorLabel"])
+        if executor is None or "container" not in executor:
+            raise Refused(f"{name}: non-container and non-importer executor not implemented")
+        container = executor["container"]
+        if not container.get("command"):
+            raise Refused(f"{name}: a container needs a command")
+        _check_types(component)
+        for _, producer, _ in _wired(task):
+            if producer not in package.tasks:
+                raise Refused(f"{name}: its producer {producer} does not exist")
+        digest = hashlib.sha256(json.dumps(container, sort_keys=True).encode()).hexdigest()
+        package.components.setdefault(digest, (component, container))
+        package.hashes[name] = digest
+    return package
+
+
+def _check_types(component: Json) -> None:
+    """``getArtifactSchema`` (v2/component/launcher_v2.go), ``GetOrInsertArtifactType`` (v2/metadata/client.go)."""
+    for definitions in (component.get("inputDefinitions", {}), component.get("outputDefinitions", {})):
+        for name, described in definitions.get("artifacts", {}).items():
+            kind = described["artifactType"]
+            if "schemaUri" in kind:
+                raise Refused(f"{name}: SchemaUri is unsupported")
+            if "instanceSchema" in kind and not (yaml.safe_load(kind["instanceSchema"]) or {}).get("title"):
+                raise Refused(f"{name}: instance schema without a title")
+
+
+@dataclass
+class Done:
+    """A task that has been run, or taken from the cache.
+
+    Attributes:
+        outputs: RuntimeArtifacts as the metadata store gives them back, by key.
+        cached: Whether nothing was run.
+        seconds: How long its process took.
+    """
+
+    outputs: dict[str, Json]
+    cached: bool
+    seconds: float
+
+
+class Backend:
+    """A cluster: an object store, a metadata store and a cache, which last from run to run."""
+
+    def __init__(
+        self, folder: Path, *, root: str = "minio://mlpipeline/v2/artifacts", layout: str = "2.17", logs: bool = True
+    ) -> None:
+        """Sets the cluster up.
+
+        Args:
+            folder: For everything that it keeps.
+            root: The pipeline root.
+            layout: The backend's version, ``"2.14"`` or ``"2.17"``: outputs were laid out anew with 2.15.
+            logs: Whether tasks have the output ``executor-logs``, as they have by default.
+        """
+        self.store, self.root, self.layout, self.logs = folder / "store", root, layout, logs
+        self.environment = dict(os.environ)
+        self.contained: Callable[[list[str], Path], list[str]] = lambda command, local: command
+        """Gives the command that runs another in a container, where a folder is mounted; by default there is none."""
+        self._artifacts = 0
+        self._cache: dict[str, dict[str, Json]] = {}
+        self._runs = 0
+
+    def run(self, package: Package, parameters: Mapping[str, Any] | None = None) -> dict[str, Done]:
+        """Runs a package to its end; tasks' outcomes by name, in their order."""
+        self._runs += 1
+        values = _root_values(package, parameters or {})
+        done: dict[str, Done] = {}
+        for name in _in_order(package):
+            done[name] = self.task(package, name, values, done)
+        return done
+
+    def task(self, package: Package, name: str, values: Json, done: Mapping[str, Done]) -> Done:
+        """Runs one task: the driver's part, then the launcher's."""
+        component, container = package.components[package.hashes[name]]
+        inputs = _resolved(name, package.tasks[name], component, values, done)
+        with tempfile.TemporaryDirectory() as folder:  # a new pod: nothing of another task's files is there
+            local = Path(folder)
+            outputs = self._provisioned(
+                f"{package.spec['pipelineInfo']['name']}/run-{self._runs}/{name}", component, local
+            )
+            fingerprint = _fingerprint(inputs, outputs, container)
+            if package.tasks[name].get("cachingOptions", {}).get("enableCache") and fingerprint in self._cache:
+                return Done(self._cache[fingerprint], True, 0.0)
+            for artifact in _each(inputs["artifacts"]):
+                if _is_remote(artifact["uri"]):
+                    self._download(artifact["uri"], local)
+            for artifact in _each(outputs["artifacts"]):
+                _local(artifact["uri"], local).parent.mkdir(parents=True, exist_ok=True)
+            started = time.monotonic()
+            self._execute(name, container, {"inputs": inputs, "outputs": outputs}, local)
+            seconds = time.monotonic() - started
+            answer = _answer(Path(outputs["outputFile"]))
+            recorded = {}
+            for key, (artifact,) in ((key, given["artifacts"]) for key, given in outputs["artifacts"].items()):
+                said = answer.get("artifacts", {}).get(key, {}).get("artifacts", []) if key != "executor-logs" else []
+                if said:
+                    _merge(said[0], artifact)
+                if _is_remote(artifact["uri"]):  # others are let be
+                    self._upload(artifact["uri"], local)
+                recorded[key] = self._recorded(key, artifact)
+        self._cache[fingerprint] = recorded
+        return Done(recorded, False, seconds)
+
+    def files(self, artifact: Json) -> dict[str, Path]:
+        """The files of an artifact in the object store, by their paths in it."""
+        folder = self._stored(artifact["uri"])
+        return {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
+
+    def _provisioned(self, task: str, component: Json, local: Path) -> Json:
+        """``provisionOutputs`` (v2/driver/driver.go)."""
+        folder = f"{self.root}/{task}/{self._artifacts:08x}-uuid"
+        keys = {key: given["artifactType"] for key, given in component["outputDefinitions"]["artifacts"].items()}
+        if self.logs:
+            keys["executor-logs"] = {"schemaTitle": "system.Artifact"}
+        artifacts = {key: {"artifacts": [{"type": kind, "uri": f"{folder}/{key}"}]} for key, kind in keys.items()}
+        if self.layout == "2.14":
+            return {"artifacts": artifacts, "outputFile": str(local / "tmp/kfp_outputs/output_metadata.json")}
+        for key, given in artifacts.items():
+            given["artifacts"][0]["name"] = key
+        return {"artifacts": artifacts, "outputFile": str(_local(folder, local) / "output_metadata.json")}
+
+    def _execute(self, name: str, container: Json, given: Json, local: Path) -> None:
+        """``compileCmdAndArgs`` and ``execute`` (v2/component/launcher_v2.go)."""
+        executor_input = json_format.MessageToJson(_parsed(given, pb.ExecutorInput()), indent=None)
+        values = {
+            f"{{{{$.inputs.parameters['{key}']}}}}": _text(value)
+            for key, value in given["inputs"]["parameterValues"].items()
+        }
+        arguments = []
+        for argument in [*container["command"], *container.get("args", [])]:
+            argument = argument.replace("{{$}}", executor_input)
+            for placeholder, value in values.items():
+                argument = argument.replace(placeholder, value)
+            if len(argument.encode()) >= LONGEST_ARGUMENT:
+                raise Refused(f"{name}: an argument is too long for the system")
+            arguments.append(argument)
+        Path(given["outputs"]["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
+        with (local / "log").open("w+") as log:
+            environment = {**self.environment, "COMPRESSOR_MOUNTS_ROOT": str(local)}
+            status = subprocess.run(
+                self.contained(arguments, local),
+                cwd=local,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                check=False,
+            ).returncode
+            if status:
+                log.seek(0)
+                raise TaskFailed(f"{name} ended with {status}:\n{log.read()[-20_000:]}")
+
+    def _stored(self, uri: str) -> Path:
+        scheme, rest = uri.split("://", 1)
+        return self.store / scheme / rest
+
+    def _download(self, uri: str, local: Path) -> None:
+        """``DownloadBlob`` (v2/objectstore/object_store.go); it took a prefix for a folder up to 2.16."""
+        source = self._stored(uri)
+        for path in sorted(source.parent.rglob("*")) if source.parent.is_dir() else ():
+            rest = str(path).removeprefix(str(source))
+            if (
+                path.is_file()
+                and str(path).startswith(str(source))
+                and (rest[:1] in ("", "/") or self.layout == "2.14")
+            ):
+                target = Path(f"{_local(uri, local)}/{rest.lstrip('/')}") if rest else _local(uri, local)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+
+    def _upload(self, uri: str, local: Path) -> None:
+        """``uploadOutputArtifacts`` and ``UploadBlob``: files alone; it does not matter if there are none."""
+        source = _local(uri, local)
+        for path in [source] if source.is_file() else sorted(source.rglob("*")):
+            if path.is_file():
+                target = self._stored(uri) / path.relative_to(source)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+
+    def _recorded(self, key: str, artifact: Json) -> Json:
+        """``RecordArtifact``, ``StructValueToMLMDValue`` and ``toRuntimeArtifact`` (v2/metadata)."""
+        self._artifacts += 1
+        metadata = {name: _kept(name, value) for name, value in artifact.get("metadata", {}).items()}
+        return {
+            "name": str(self._artifacts),
+            "type": {"instanceSchema": ""},
+            "uri": artifact["uri"],
+            "metadata": {**metadata, "display_name": key, "store_session_info": '{"Provider":"minio"}'},
+        }
+
+
+def _parsed(value: Json, message: Any) -> Any:
+    """Reads JSON as strictly as protojson."""
+    try:
+        return json_format.ParseDict(value, message)
+    except json_format.ParseError as error:
+        raise Refused(f"invalid: {error}") from error
+
+
+def _root_values(package: Package, given: Mapping[str, Any]) -> Json:
+    """``validatePipelineJobInputs`` (apiserver/template/v2_template.go)."""
+    if unknown := given.keys() - package.parameters.keys():
+        raise Refused(f"unknown parameters: {', '.join(sorted(unknown))}")
+    values = {}
+    for name, described in package.parameters.items():
+        if name not in given and "defaultValue" not in described:
+            raise Refused(f"neither value nor default value provided for non-optional parameter {name!r}")
+        values[name] = given.get(name, described.get("defaultValue"))
+    return values
+
+
+def _in_order(package: Package) -> list[str]:
+    """Tasks after those that they wait for or take artifacts from (v2/compiler/argocompiler/dag.go)."""
+    waiting = {
+        name: {*task.get("dependentTasks", []), *(producer for _, producer, _ in _wired(task))}
+        for name, task in package.tasks.items()
+    }
+    order: list[str] = []
+    while waiting:
+        ready = sorted(name for name, needs in waiting.items() if needs <= set(order))
+        if not ready:
+            raise Refused("the tasks wait for one another")
+        order += ready
+        waiting = {name: needs for name, needs in waiting.items() if name not in ready}
+    return order
+
+
+def _wired(task: Json) -> list[tuple[str, str, str]]:
+    """A task's input artifacts: their keys, the tasks that make them, and the keys there."""
+    return [
+        (key, source["taskOutputArtifact"]["producerTask"], source["taskOutputArtifact"]["outputArtifactKey"])
+        for key, source in task.get("inputs", {}).get("artifacts", {}).items()
+    ]
+
+
+def _resolved(name: str, task: Json, component: Json, values: Json, done: Mapping[str, Done]) -> Json:
+    """``resolveInputs`` (v2/driver/resolve.go)."""
+    definitions = component.get("inputDefinitions", {})
+    parameters: Json = {}
+    for key, source in task.get("inputs", {}).get("parameters", {}).items():
+        if "componentInputParameter" in source:
+            parameters[key] = values[source["componentInputParameter"]]
+        elif "constant" in source.get("runtimeValue", {}):
+            parameters[key] = source["runtimeValue"]["constant"]
+        else:
+            raise Refused(f"{name}: parameter {key} is neither a constant nor the pipeline's")
+    for key, described in definitions.get("parameters", {}).items():
+        if key not in parameters:
+            raise Refused(f"{name}: neither value nor default value provided for non-optional parameter {key!r}")
+        is_text = isinstance(parameters[key], str)
+        if described["parameterType"] == "STRING":
+            parameters[key] = _text(parameters[key])
+        elif is_text or parameters[key] is None:
+            raise Refused(f"{name}: input parameter {key!r} type mismatch: expect {described['parameterType']}")
+    artifacts = {}
+    for key, producer, output in _wired(task):
+        made = done[producer].outputs
+        if output not in made:
+            raise Refused(f"{name}: cannot find output artifact {output!r}")
+        artifacts[key] = {"artifacts": [made[output]]}
+    if undeclared := artifacts.keys() - definitions.get("artifacts", {}).keys():
+        raise Refused(f"{name}: its component has no inputs {', '.join(sorted(undeclared))}")
+    return {"parameterValues": parameters, "artifacts": artifacts}
+
+
+def _text(value: Any) -> str:
+    """``PbValueToText`` (v2/metadata/converter.go)."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "" if value is None else json.dumps(value)
+
+
+def _fingerprint(inputs: Json, outputs: Json, container: Json) -> str:
+    """``GenerateCacheKey`` (v2/cacheutils/cache.go): no files, no environment, no URIs."""
+    key = {
+        "inputs": {name: [one["name"] for one in given["artifacts"]] for name, given in inputs["artifacts"].items()},
+        "parameters": inputs["parameterValues"],
+        "outputs": {name: given["artifacts"][0]["type"] for name, given in outputs["artifacts"].items()},
+        "container": [container["image"], container["command"], container.get("args", [])],
+    }
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+
+
+def _each(artifacts: Json) -> list[Json]:
+    return [one for given in artifacts.values() for one in given["artifacts"]]
+
+
+def _is_remote(uri: str) -> bool:
+    """Whether ``LocalPathForURI`` knows where the launcher puts a URI's files."""
+    return uri.startswith(tuple(f"{scheme}://" for scheme in MOUNTS))
+
+
+def _local(uri: str, local: Path) -> Path:
+    """``LocalPathForURI`` (v2/component/launcher_v2.go), below a task's own root."""
+    scheme, rest = uri.split("://", 1)
+    return local / MOUNTS[scheme] / rest
+
+
+def _answer(file: Path) -> Json:
+    """``getExecutorOutputFile``."""
+    if not file.exists():
+        return {}
+    answer = json.loads(file.read_text())
+    _parsed(answer, pb.ExecutorOutput())
+    return answer
+
+
+def _merge(said: Json, artifact: Json) -> None:
+    """``mergeRuntimeArtifacts``."""
+    artifact["uri"] = said.get("uri") or artifact["uri"]
+    artifact["metadata"] = {**artifact.get("metadata", {}), **said.get("metadata", {})}
+
+
+def _kept(name: str, value: Any) -> Any:
+    """A property after the metadata store: numbers are doubles, booleans integers, lists and structs are wrapped."""
+    if value is None:
+        raise Refused(f"unable to produce MLMD artifact: unknown/unsupported value type NullValue of {name}")
+    if isinstance(value, bool | int | float):
+        return float(value)
+    if isinstance(value, str):
+        return value
+    return {"list" if isinstance(value, list) else "struct": value}

@@ -1,0 +1,79 @@
+"""A cluster in a folder: a backend, a volume with pictures and a model, and a package that was compiled for them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+from kubeflow_backend import Backend, Package, load
+from PIL import Image
+
+from compressor_lib.heads import attach_head
+from pipelines.config import load_config
+from pipelines.kubeflow.package import compile_package
+
+CONFIG = """
+name: on-kubeflow
+output: minio://mlpipeline/v2/artifacts
+data: {source: folder, path: FOLDER/pictures, span: "span-{SPAN}", splits: {train: 3, eval: 1, test: 1}}
+backbone: {model: FOLDER/model.keras}
+reference: {head_epochs: 0, epochs: 1, learning_rate: 2.0e-3, batch_norm: train}
+search:
+  tuner: random
+  max_trials: 2
+  max_epochs: 1
+  connections: ["block_2_add->block_16_expand", "block_5_add->head"]
+retrain: {head_epochs: 0, epochs: 1, learning_rate: 1.0e-3, batch_norm: train}
+gate: {min_accuracy: 0.0, max_drop: 1.0}
+push: {directory: FOLDER/serving}
+volumes: [{claim: work, path: FOLDER}]
+"""
+PICTURES = 12
+CLOTHING = Path(os.environ.get("COMPRESSOR_TEST_DATA", "../shared/data")) / "clothing" / "train"
+
+
+def write_pictures(folder: Path) -> None:
+    """A span of three classes: photographs where they are at hand, else noise."""
+    random = np.random.default_rng(0)
+    classes = sorted(path for path in CLOTHING.iterdir() if path.is_dir())[:3] if CLOTHING.is_dir() else []
+    for number, name in enumerate([path.name for path in classes] or ["blue", "green", "red"]):
+        (folder / name).mkdir(parents=True)
+        if classes:
+            for path in sorted(classes[number].iterdir())[:PICTURES]:
+                shutil.copy(path, folder / name)
+            continue
+        for picture in range(PICTURES):
+            pixels = random.integers(0, 120, (40, 40, 3)) + 130 * (np.arange(3) == number)
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{picture}.png")
+
+
+class Cluster:
+    """Everything of one, with nothing run yet.
+
+    Attributes:
+        folder: The volume, mounted where it is here.
+        package: The pipeline, as the API server took it.
+        backend: What runs it.
+    """
+
+    def __init__(self, folder: Path, backbone: Callable[[], keras.Model], layout: str, image: str = "image") -> None:
+        self.folder = folder
+        write_pictures(folder / "pictures" / "span-1")
+        attach_head(backbone(), 4).save(folder / "model.keras")
+        (folder / "config.yaml").write_text(CONFIG.replace("FOLDER", str(folder)))
+        config = load_config(folder / "config.yaml")
+        text = compile_package(config, "kubeflow", image=image, code_version="0")
+        self.package: Package = load(text)
+        self.backend = Backend(folder, layout=layout)
+        # The image's `python` is the one that has the project.
+        self.backend.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+    @property
+    def pushed(self) -> list[Path]:
+        """The models that were pushed, the oldest first."""
+        return sorted((self.folder / "serving").glob("*"))
