@@ -1,0 +1,96 @@
+"""When a schedule runs: five fields and a time zone, the same for every platform."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
+
+from compressor_lib.errors import CompressorError
+
+_ZONED = re.compile(r"^(?:CRON_)?TZ=(\S+)\s+(.*)$")
+
+
+@dataclass(frozen=True)
+class Cron:
+    """A cron expression in a time zone.
+
+    Attributes:
+        fields: Minute, hour, day of the month, month, day of the week (0 and 7: Sunday), separated by one space.
+        time_zone: IANA's name of it, such as ``Europe/Berlin``.
+
+    Example:
+        >>> Cron.parse("0  3 * * 1", "Europe/Berlin").for_kubeflow()
+        'TZ=Europe/Berlin 0 0 3 * * 1'
+    """
+
+    fields: str
+    time_zone: str
+
+    @classmethod
+    def parse(cls, text: str, time_zone: str = "UTC") -> Cron:
+        """Checks an expression.
+
+        Raises:
+            CompressorError: If it has another form, names no time zone, or stands for no time at all.
+        """
+        cron = cls(" ".join(text.split()), time_zone)
+        if len(cron.fields.split()) != 5:
+            raise CompressorError(
+                f"cron {text!r} has not five fields: give minute, hour, day, month and weekday, as in '0 3 * * 1'."
+            )
+        try:
+            ZoneInfo(time_zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise CompressorError(
+                f"unknown time zone {time_zone!r}: give a name of the tz database, such as Europe/Berlin."
+            ) from None
+        try:
+            if not cron.next_runs(1):
+                raise CompressorError(f"cron {text!r} never comes: no such date exists.")
+        except CronSimError as error:
+            raise CompressorError(f"cron {text!r} is wrong: {error}. '0 3 * * 1' is Mondays at three.") from error
+        return cron
+
+    def next_runs(self, count: int = 3, after: datetime | None = None) -> list[datetime]:
+        """The next times, fewer than ``count`` if there are no more.
+
+        Args:
+            count: How many.
+            after: Where to begin, with a time zone; None: now.
+        """
+        zone = ZoneInfo(self.time_zone)
+        start = datetime.now(zone) if after is None else after.astimezone(zone)
+        times = CronSim(self.fields, start)
+        return [time for _, time in zip(range(count), times, strict=False)]
+
+    def for_vertex(self) -> str:
+        """As Vertex AI takes it: after its time zone.
+
+        https://cloud.google.com/vertex-ai/docs/pipelines/schedule-pipeline-run
+        """
+        return f"TZ={self.time_zone} {self.fields}"
+
+    def for_kubeflow(self) -> str:
+        """As Kubeflow Pipelines takes it: with seconds in front, and no weekday 7 (robfig/cron 1.2)."""
+        *others, weekday = self.fields.split()
+        if not weekday.startswith("*"):
+            numbers = set()
+            for day in CronSim(self.fields, datetime.now(timezone.utc)).weekdays:
+                if not isinstance(day, int):
+                    raise CompressorError(
+                        f"weekday {weekday!r} is more than Kubeflow knows: give days, ranges or lists."
+                    )
+                numbers.add(day % 7)
+            weekday = ",".join(map(str, sorted(numbers)))
+        return f"TZ={self.time_zone} 0 {' '.join([*others, weekday])}"
+
+    @classmethod
+    def of_platform(cls, text: str) -> Cron:
+        """What a platform says of a schedule, whoever made it; it is not checked."""
+        zoned = _ZONED.match(text.strip())
+        zone, fields = zoned.groups() if zoned else ("UTC", text)
+        return cls(" ".join(fields.split()[-5:]), zone)
