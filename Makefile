@@ -17,11 +17,18 @@ ENVIRONMENT := .venv/.synced-$(PYTHON)
 # Two processes, each taking whole files: most of a test's time is Python's, on one core.
 PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
+# docker, podman or buildah, whichever is there; may have flags, as in ENGINE="podman --storage-driver=overlay".
+ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(if $(shell command -v $(engine)),$(engine))))
+IMAGE ?= auto-compressor
+# Flags of the build, such as --build-arg BASE=... or --build-arg EXTRAS="--extra vertex --extra gpu".
+BUILD_FLAGS ?=
+
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+export UV
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: setup
 setup: $(ENVIRONMENT) ## Install the locked environment into .venv
@@ -31,7 +38,7 @@ demo: $(ENVIRONMENT) ## Compress a model of the digits: the whole pipeline, no d
 	$(BIN)/compressor run --config examples/digits.yaml
 
 .PHONY: test
-test: $(ENVIRONMENT) ## Run every test, with coverage
+test: $(ENVIRONMENT) | $(filter $(PRIVATE_UV),$(UV)) ## Run every test, with coverage
 	$(PYTEST) --cov=compressor_lib --cov=components --cov-report=term --cov-fail-under=90
 
 .PHONY: test-fast
@@ -41,6 +48,15 @@ test-fast: $(ENVIRONMENT) ## Run the unit tests alone
 .PHONY: goldens
 goldens: $(ENVIRONMENT) ## Write the compiled packages that tests compare with anew
 	REFRESH_GOLDENS=1 $(BIN)/python -m pytest --no-cov -q tests/pipelines/kubeflow/test_package.py -k as_they_were
+
+.PHONY: image
+image: ## Build the image that nodes run in: IMAGE, ENGINE, BUILD_FLAGS
+	@test -n "$(ENGINE)" || { echo "error: there is no docker, podman or buildah on the PATH: install one" >&2; exit 1; }
+	$(ENGINE) build --file build/Dockerfile --tag $(IMAGE) --build-arg REVISION=$$(git rev-parse HEAD) $(BUILD_FLAGS) .
+
+.PHONY: image-test
+image-test: image $(ENVIRONMENT) ## Build the image and run a compiled pipeline's nodes in it
+	COMPRESSOR_IMAGE=$(IMAGE) COMPRESSOR_ENGINE="$(ENGINE)" $(BIN)/python -m pytest --no-cov tests/image
 
 .PHONY: lint
 lint: $(ENVIRONMENT) ## Check style and formatting
