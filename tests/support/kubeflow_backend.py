@@ -153,16 +153,16 @@ class Backend:
     def run(self, package: Package, parameters: Mapping[str, Any] | None = None) -> dict[str, Done]:
         """Runs a package to its end; tasks' outcomes by name, in their order."""
         self._runs += 1
-        values = _root_values(package, parameters or {})
+        values = root_values(package, parameters or {})
         done: dict[str, Done] = {}
-        for name in _in_order(package):
+        for name in in_order(package):
             done[name] = self.task(package, name, values, done)
         return done
 
     def task(self, package: Package, name: str, values: Json, done: Mapping[str, Done]) -> Done:
         """Runs one task: the driver's part, then the launcher's."""
         component, container = package.components[package.hashes[name]]
-        inputs = _resolved(name, package.tasks[name], component, values, done)
+        inputs = resolved(name, package.tasks[name], component, values, done)
         with tempfile.TemporaryDirectory() as folder:  # a new pod: nothing of another task's files is there
             local = Path(folder)
             outputs = self._provisioned(
@@ -179,12 +179,13 @@ class Backend:
             started = time.monotonic()
             self._execute(name, container, {"inputs": inputs, "outputs": outputs}, local)
             seconds = time.monotonic() - started
-            answer = _answer(Path(outputs["outputFile"]))
+            answer = answer_in(Path(outputs["outputFile"]))
             recorded = {}
-            for key, (artifact,) in ((key, given["artifacts"]) for key, given in outputs["artifacts"].items()):
+            for key, given in outputs["artifacts"].items():
+                (artifact,) = given["artifacts"]
                 said = answer.get("artifacts", {}).get(key, {}).get("artifacts", []) if key != "executor-logs" else []
                 if said:
-                    _merge(said[0], artifact)
+                    merge(said[0], artifact)
                 if _is_remote(artifact["uri"]):  # others are let be
                     self._upload(artifact["uri"], local)
                 recorded[key] = self._recorded(key, artifact)
@@ -211,34 +212,9 @@ class Backend:
 
     def _execute(self, name: str, container: Json, given: Json, local: Path) -> None:
         """``compileCmdAndArgs`` and ``execute`` (v2/component/launcher_v2.go)."""
-        executor_input = json_format.MessageToJson(_parsed(given, pb.ExecutorInput()), indent=None)
-        values = {
-            f"{{{{$.inputs.parameters['{key}']}}}}": _text(value)
-            for key, value in given["inputs"]["parameterValues"].items()
-        }
-        arguments = []
-        for argument in [*container["command"], *container.get("args", [])]:
-            argument = argument.replace("{{$}}", executor_input)
-            for placeholder, value in values.items():
-                argument = argument.replace(placeholder, value)
-            if len(argument.encode()) >= LONGEST_ARGUMENT:
-                raise Refused(f"{name}: an argument is too long for the system")
-            arguments.append(argument)
         Path(given["outputs"]["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
-        with (local / "log").open("w+") as log:
-            environment = {**self.environment, "COMPRESSOR_MOUNTS_ROOT": str(local)}
-            status = subprocess.run(
-                self.contained(arguments, local),
-                cwd=local,
-                env=environment,
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                check=False,
-            ).returncode
-            if status:
-                log.seek(0)
-                raise TaskFailed(f"{name} ended with {status}:\n{log.read()[-20_000:]}")
+        command = self.contained(command_of(name, container, given), local)
+        execute(name, command, local, {**self.environment, "COMPRESSOR_MOUNTS_ROOT": str(local)})
 
     def _stored(self, uri: str) -> Path:
         scheme, rest = uri.split("://", 1)
@@ -248,12 +224,10 @@ class Backend:
         """``DownloadBlob`` (v2/objectstore/object_store.go); it took a prefix for a folder up to 2.16."""
         source = self._stored(uri)
         for path in sorted(source.parent.rglob("*")) if source.parent.is_dir() else ():
+            if not path.is_file() or not str(path).startswith(str(source)):
+                continue
             rest = str(path).removeprefix(str(source))
-            if (
-                path.is_file()
-                and str(path).startswith(str(source))
-                and (rest[:1] in ("", "/") or self.layout == "2.14")
-            ):
+            if rest[:1] in ("", "/") or self.layout == "2.14":
                 target = Path(f"{_local(uri, local)}/{rest.lstrip('/')}") if rest else _local(uri, local)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target)
@@ -279,6 +253,34 @@ class Backend:
         }
 
 
+def command_of(name: str, container: Json, given: Json) -> list[str]:
+    """The command of a container, its placeholders filled from an ExecutorInput."""
+    executor_input = json_format.MessageToJson(_parsed(given, pb.ExecutorInput()), indent=None)
+    values = {
+        f"{{{{$.inputs.parameters['{key}']}}}}": _text(one) for key, one in given["inputs"]["parameterValues"].items()
+    }
+    arguments = []
+    for argument in [*container["command"], *container.get("args", [])]:
+        argument = argument.replace("{{$}}", executor_input)
+        for placeholder, value in values.items():
+            argument = argument.replace(placeholder, value)
+        if len(argument.encode()) >= LONGEST_ARGUMENT:
+            raise Refused(f"{name}: an argument is too long for the system")
+        arguments.append(argument)
+    return arguments
+
+
+def execute(name: str, command: list[str], folder: Path, environment: Mapping[str, str]) -> None:
+    """Runs a task's command in a folder; what it prints is told if it fails."""
+    with (folder / "log").open("w+") as log:
+        status = subprocess.run(
+            command, cwd=folder, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=False
+        ).returncode
+        if status:
+            log.seek(0)
+            raise TaskFailed(f"{name} ended with {status}:\n{log.read()[-20_000:]}")
+
+
 def _parsed(value: Json, message: Any) -> Any:
     """Reads JSON as strictly as protojson."""
     try:
@@ -287,7 +289,7 @@ def _parsed(value: Json, message: Any) -> Any:
         raise Refused(f"invalid: {error}") from error
 
 
-def _root_values(package: Package, given: Mapping[str, Any]) -> Json:
+def root_values(package: Package, given: Mapping[str, Any]) -> Json:
     """``validatePipelineJobInputs`` (apiserver/template/v2_template.go)."""
     if unknown := given.keys() - package.parameters.keys():
         raise Refused(f"unknown parameters: {', '.join(sorted(unknown))}")
@@ -299,7 +301,7 @@ def _root_values(package: Package, given: Mapping[str, Any]) -> Json:
     return values
 
 
-def _in_order(package: Package) -> list[str]:
+def in_order(package: Package) -> list[str]:
     """Tasks after those that they wait for or take artifacts from (v2/compiler/argocompiler/dag.go)."""
     waiting = {
         name: {*task.get("dependentTasks", []), *(producer for _, producer, _ in _wired(task))}
@@ -323,7 +325,7 @@ def _wired(task: Json) -> list[tuple[str, str, str]]:
     ]
 
 
-def _resolved(name: str, task: Json, component: Json, values: Json, done: Mapping[str, Done]) -> Json:
+def resolved(name: str, task: Json, component: Json, values: Json, done: Mapping[str, Done]) -> Json:
     """``resolveInputs`` (v2/driver/resolve.go)."""
     definitions = component.get("inputDefinitions", {})
     parameters: Json = {}
@@ -388,7 +390,7 @@ def _local(uri: str, local: Path) -> Path:
     return local / MOUNTS[scheme] / rest
 
 
-def _answer(file: Path) -> Json:
+def answer_in(file: Path) -> Json:
     """``getExecutorOutputFile``."""
     if not file.exists():
         return {}
@@ -397,7 +399,7 @@ def _answer(file: Path) -> Json:
     return answer
 
 
-def _merge(said: Json, artifact: Json) -> None:
+def merge(said: Json, artifact: Json) -> None:
     """``mergeRuntimeArtifacts``."""
     artifact["uri"] = said.get("uri") or artifact["uri"]
     artifact["metadata"] = {**artifact.get("metadata", {}), **said.get("metadata", {})}

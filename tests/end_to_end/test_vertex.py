@@ -1,0 +1,67 @@
+"""The compiled Vertex package, from pictures to a pushed model, each container command as Vertex AI runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from kubeflow_backend import Done
+from kubeflow_cluster import CONFIG, write_pictures
+from vertex_service import VertexService
+
+from compressor_lib.heads import attach_head
+from pipelines.config import load_config
+from pipelines.kubeflow.package import compile_package
+
+pytestmark = pytest.mark.slow
+
+REMOTE = (
+    "output=gs://bucket/root", "data.path=gs://bucket/pictures", "push.directory=gs://bucket/serving", "volumes=[]",
+    "backbone={model: 'gs://bucket/model.keras', input_size: 32}",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory, small_backbone) -> VertexService:
+    folder = tmp_path_factory.mktemp("storage")
+    write_pictures(folder / "bucket" / "pictures" / "span-1")
+    attach_head(small_backbone(), 4).save(folder / "bucket" / "model.keras")
+    service = VertexService(folder)
+    service.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return service
+
+
+@pytest.fixture(scope="module")
+def done(service) -> dict[str, Done]:
+    file = service.folder / "config.yaml"
+    file.write_text(CONFIG)
+    package = compile_package(load_config(file, REMOTE), "vertex", image="image", code_version="0")
+    return service.run(package, {"max_trials": 1, "max_drop": 0.9})
+
+
+def test_a_model_is_pushed_that_answers(service, done):
+    (model,) = (service.folder / "bucket" / "serving").glob("*")
+    served = tf.saved_model.load(str(model)).signatures["serving_default"]
+    (picture, *_) = sorted((service.folder / "bucket" / "pictures").rglob("*.*"))
+    assert served(image_bytes=tf.constant([picture.read_bytes()]))["probabilities"].shape == (1, 3)
+
+
+def test_artifacts_are_in_cloud_storage_with_their_types(done):
+    for task in done.values():
+        for artifact in task.outputs.values():
+            assert artifact["uri"].startswith("gs://bucket/root/pipeline_root/")
+            assert "title: tfx." in artifact["type"]["instanceSchema"]
+
+
+def test_the_span_is_the_drivers(done):
+    assert done["ImageExampleGen"].outputs["examples"]["metadata"]["custom:span"] == 1.0
+
+
+def test_runtime_parameters_reach_their_nodes(service, done):
+    folder = done["PruningSearch"].outputs["tuner_results"]["uri"].replace("gs://", f"{service.folder}/")
+    assert len(json.loads(Path(folder, "search_report.json").read_text())) == 1  # the config says 2 trials
+    assert done["Evaluator"].outputs["blessing"]["metadata"]["blessed"] == 1
