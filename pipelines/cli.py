@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compressor_lib.errors import CompressorError
+from pipelines.exit_status import FAILED, NOT_BLESSED, STOPPED, WRONG_INPUT
+from pipelines.remote import commands as remote
 
 if TYPE_CHECKING:
     from pipelines.config import Config
     from pipelines.console import Display
     from pipelines.results import Results
-
-FAILED, WRONG_INPUT, NOT_BLESSED, STOPPED = 1, 2, 3, 130
-"""Exit statuses."""
 
 app = typer.Typer(
     help="Finds the smallest sub-network of a pretrained CNN that keeps the accuracy.",
@@ -47,13 +46,6 @@ class Runner(str, Enum):
 
     local = "local"
     beam = "beam"
-
-
-class Target(str, Enum):
-    """What a package is compiled for."""
-
-    kubeflow = "kubeflow"
-    vertex = "vertex"
 
 
 def main() -> None:
@@ -101,7 +93,7 @@ def run(
 @app.command("compile")
 def compile_pipeline(
     config: ConfigFile,
-    target: Annotated[Target, typer.Option(help="The platform.")],
+    target: Annotated[remote.Target, typer.Option(help="The platform.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The package: .yaml or .json.")],
     image: Annotated[str, typer.Option(metavar="REF", help="The image that every node runs in, best by digest.")],
     pipeline_root: Annotated[str | None, typer.Option(metavar="URI", help="Replaces output.")] = None,
@@ -126,6 +118,10 @@ def compile_pipeline(
         except OSError as error:
             raise CompressorError(f"package {str(output)!r} cannot be written: {error.strerror}") from error
     typer.echo(f"{output}: pipeline {loaded.name} for {target.value}, in {image}")
+
+
+app.command()(remote.submit)
+app.add_typer(remote.schedules, name="schedule")
 
 
 @app.command()
@@ -232,6 +228,8 @@ def _run(config: Config, runner: str, shown: Display) -> Results:
     pipeline = create_pipeline(config, code_version=code_version())
     shown.total = len(pipeline.components)
     runners.run(pipeline, runner, shown, seed=config.seed)
+    if not shown.worked:
+        shown.say("nothing is new since the last run: nothing was trained, and nothing is pushed again")
     shown.begin("measuring both models")
     return results.collect(config)
 

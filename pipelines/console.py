@@ -118,6 +118,7 @@ class Display(NodeListener):
 
     Attributes:
         total: Number of nodes, shown where it is known.
+        worked: Whether a node did something, rather than take it from the cache.
 
     Args:
         console: Where to.
@@ -126,6 +127,7 @@ class Display(NodeListener):
 
     def __init__(self, console: Console, *, live: bool = True):
         self.total: int | None = None
+        self.worked = False
         self._console = console
         self._is_live = live and console.is_terminal
         self._count = 0
@@ -179,11 +181,16 @@ class Display(NodeListener):
     def finished(self, node: str, outcome: str) -> None:
         """Writes the node's line: its seconds, or that it was cached."""
         seconds = time.monotonic() - self._since
+        self.worked = self.worked or outcome == "done"
         spent = f"{seconds:7.1f} s" if outcome == "done" else outcome
         line = Text(f"{self._number()} {node:<28} {spent}")
         line.stylize("green" if outcome == "done" else "dim")
         self._doing = self._step = ""
         self._console.print(line)
+
+    def say(self, words: str) -> None:
+        """Writes a line that stays."""
+        self._console.print(Text(words), soft_wrap=True)
 
     def __rich__(self) -> Spinner | Text:
         """The live line."""

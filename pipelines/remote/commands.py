@@ -1,0 +1,261 @@
+"""The commands ``compressor submit`` and ``compressor schedule``."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from compressor_lib.errors import CompressorError, unknown
+from pipelines.exit_status import FAILED, STOPPED, WRONG_INPUT
+from pipelines.remote.cron import Cron
+from pipelines.remote.package_file import PackageFile
+from pipelines.remote.platform import Platform, RemoteRun, Schedule, State, Values
+
+POLL = 10.0
+"""Seconds between two looks at a run."""
+
+
+class Target(str, Enum):
+    """A platform that takes packages."""
+
+    kubeflow = "kubeflow"
+    vertex = "vertex"
+
+
+PackageArgument = Annotated[Path, typer.Argument(metavar="PACKAGE", help="What compressor compile has written.")]
+Parameters = Annotated[
+    list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A runtime parameter, as in tau=0.8.")
+]
+PipelineRoot = Annotated[
+    str | None, typer.Option(metavar="URI", help="Where artifacts go; by default as the package or the platform says.")
+]
+AnyVersion = Annotated[bool, typer.Option("--any-version", help="Take a package of another version of the project.")]
+Name = Annotated[str, typer.Argument(help="The schedule's.")]
+
+_OPTIONS: dict[str, Any] = {
+    "target": Annotated[Target, typer.Option(help="The platform.")],
+    "host": Annotated[str | None, typer.Option(metavar="URL", envvar="KFP_HOST", help="kubeflow: of its API.")],
+    "namespace": Annotated[str | None, typer.Option(envvar="KFP_NAMESPACE", help="kubeflow: the user's, if any.")],
+    "project": Annotated[str | None, typer.Option(envvar="GOOGLE_CLOUD_PROJECT", help="vertex: its name.")],
+    "region": Annotated[str | None, typer.Option(envvar="GOOGLE_CLOUD_REGION", help="vertex: as europe-west1.")],
+    "service_account": Annotated[str | None, typer.Option(metavar="EMAIL", help="vertex: whom nodes act for.")],
+}
+_REQUIRED = ("target",)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The options that choose a platform."""
+
+    target: Target
+    host: str | None
+    namespace: str | None
+    project: str | None
+    region: str | None
+    service_account: str | None
+
+    def connect(self) -> Platform:
+        """The platform.
+
+        Raises:
+            CompressorError: If an option is missing, or the platform cannot be reached.
+        """
+        if self.target is Target.kubeflow:
+            if self.host is None:
+                raise CompressorError("--target kubeflow needs --host, the URL of its API.")
+            from pipelines.remote.kubeflow import Kubeflow
+
+            return Kubeflow(self.host, namespace=self.namespace)
+        if self.project is None or self.region is None:
+            raise CompressorError("--target vertex needs --project and --region.")
+        from pipelines.remote.vertex import Vertex
+
+        return Vertex(self.project, self.region, service_account=self.service_account)
+
+    def package(self, path: Path, given: list[str] | None, *, any_version: bool) -> tuple[PackageFile, Values]:
+        """A package that fits the platform, and runtime parameters of it."""
+        from pipelines.code_version import code_version
+
+        package = PackageFile.read(path)
+        package.check(self.target.value, None if any_version else code_version())
+        return package, package.values(given or ())
+
+
+def on_platform(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command, in place of its first parameter ``choice``, the options that choose a platform.
+
+    What a platform refuses ends the command with one message.
+    """
+
+    @functools.wraps(command)
+    def chosen(**given: Any) -> None:
+        choice = Choice(**{name: given.pop(name) for name in _OPTIONS})
+        try:
+            command(choice, **given)
+        except CompressorError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(WRONG_INPUT) from error
+
+    _, *others = inspect.signature(command, eval_str=True).parameters.values()
+    options = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=kind,
+            default=inspect.Parameter.empty if name in _REQUIRED else None,
+        )
+        for name, kind in _OPTIONS.items()
+    ]
+    parameters = [*(other.replace(kind=inspect.Parameter.KEYWORD_ONLY) for other in others), *options]
+    chosen.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    chosen.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return chosen
+
+
+@on_platform
+def submit(
+    choice: Choice,
+    package: PackageArgument,
+    param: Parameters = None,
+    pipeline_root: PipelineRoot = None,
+    caching: Annotated[bool, typer.Option("--cache/--no-cache", help="Take nodes from the cache.")] = True,
+    any_version: AnyVersion = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
+) -> None:
+    """Starts a run of a package, and tells where to watch it.
+
+    Example: compressor submit pictures.yaml --target kubeflow --host http://localhost:8888 --param tau=0.9 --wait
+    """
+    file, values = choice.package(package, param, any_version=any_version)
+    platform = choice.connect()
+    run = platform.submit(package, name=file.name, parameters=values, pipeline_root=pipeline_root, caching=caching)
+    _tell_run(run)
+    if wait:
+        _follow(platform, run)
+
+
+schedules = typer.Typer(no_args_is_help=True, help="Repeats runs of a package on a platform.")
+
+
+@schedules.command()
+@on_platform
+def create(
+    choice: Choice,
+    package: PackageArgument,
+    cron: Annotated[str, typer.Option(help="Minute, hour, day, month, weekday, as in '0 3 * * 1'.")],
+    name: Annotated[str | None, typer.Option(help="The schedule's; by default the pipeline's.")] = None,
+    time_zone: Annotated[str, typer.Option(help="The cron's, as in Europe/Berlin.")] = "UTC",
+    param: Parameters = None,
+    pipeline_root: PipelineRoot = None,
+    any_version: AnyVersion = False,
+) -> None:
+    """Repeats runs of a package, at most one at a time.
+
+    Example: compressor schedule create pictures.yaml --target kubeflow --host http://localhost:8888 --cron "0 3 * * 1"
+    """
+    when = Cron.parse(cron, time_zone)
+    file, values = choice.package(package, param, any_version=any_version)
+    made = choice.connect().create_schedule(
+        package, name=name or file.name, cron=when, parameters=values, pipeline_root=pipeline_root
+    )
+    _tell_schedule(made)
+
+
+@schedules.command("list")
+@on_platform
+def list_schedules(choice: Choice) -> None:
+    """Lists the schedules of a platform."""
+    for schedule in choice.connect().schedules():
+        state = "paused" if schedule.paused else _shown(schedule.next_run)
+        typer.echo(f"{schedule.name}  {schedule.cron.fields} {schedule.cron.time_zone}  {state}")
+
+
+@schedules.command()
+@on_platform
+def show(choice: Choice, name: Name) -> None:
+    """Shows a schedule and its next three times."""
+    known = {schedule.name: schedule for schedule in choice.connect().schedules()}
+    if name not in known:
+        raise unknown("schedule", name, known)
+    _tell_schedule(known[name])
+
+
+@schedules.command()
+@on_platform
+def pause(choice: Choice, name: Name) -> None:
+    """Lets a schedule start no more runs."""
+    choice.connect().pause(name)
+    typer.echo(f"{name} is paused")
+
+
+@schedules.command()
+@on_platform
+def resume(choice: Choice, name: Name) -> None:
+    """Lets a paused schedule start runs again; missed ones are not made up for."""
+    choice.connect().resume(name)
+    typer.echo(f"{name} goes on")
+
+
+@schedules.command()
+@on_platform
+def delete(choice: Choice, name: Name) -> None:
+    """Ends a schedule; its runs stay."""
+    choice.connect().delete(name)
+    typer.echo(f"{name} is deleted")
+
+
+@schedules.command("run-now")
+@on_platform
+def run_now(choice: Choice, name: Name) -> None:
+    """Starts a run of a schedule out of turn."""
+    _tell_run(choice.connect().run_now(name))
+
+
+def _tell_run(run: RemoteRun) -> None:
+    typer.echo(f"run   {run.id}\nwatch {run.link}")
+
+
+def _tell_schedule(schedule: Schedule) -> None:
+    typer.echo(f"{schedule.name}: {schedule.cron.fields}, {schedule.cron.time_zone} ({schedule.id})")
+    if schedule.paused:
+        typer.echo("paused")
+        return
+    for time_of_run in schedule.cron.next_runs(3):
+        typer.echo(f"next  {_shown(time_of_run)}")
+
+
+def _shown(when: datetime | None) -> str:
+    return f"{when:%a %Y-%m-%d %H:%M %Z}" if when else "never"
+
+
+def _follow(platform: Platform, run: RemoteRun) -> None:
+    """Prints what changes until the run ends; its failure ends the command."""
+    told: dict[str, State] = {}
+    try:
+        while True:
+            progress = platform.progress(run.id)
+            for node, state in progress.nodes.items():
+                if told.get(node) is not state:
+                    typer.echo(f"{datetime.now():%H:%M:%S}  {node:22} {state.value}")
+            told.update(progress.nodes)
+            if progress.state.is_final:
+                break
+            time.sleep(POLL)
+    except KeyboardInterrupt:
+        typer.echo(f"no longer followed; the run goes on: {run.link}", err=True)
+        raise typer.Exit(STOPPED) from None
+    typer.echo(f"the run is {progress.state.value}")
+    if progress.state not in (State.DONE, State.CACHED):
+        failed = [node for node, state in progress.nodes.items() if state is State.FAILED]
+        reason = progress.reason or (f"{', '.join(failed)} failed" if failed else "no reason is given")
+        typer.echo(f"error: {reason}\nlogs: {run.link}", err=True)
+        raise typer.Exit(FAILED)

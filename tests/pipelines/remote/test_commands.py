@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kubeflow_api import KubeflowApi
+from typer.testing import CliRunner, Result
+
+from pipelines import cli
+from pipelines.remote import commands
+
+GOLDEN = Path(__file__).parents[1] / "kubeflow" / "golden"
+
+
+@pytest.fixture
+def api(monkeypatch) -> Iterator[KubeflowApi]:
+    monkeypatch.setattr(commands, "POLL", 0.01)
+    api = KubeflowApi()
+    yield api
+    api.close()
+
+
+@pytest.fixture
+def package(tmp_path) -> Path:
+    return Path(shutil.copy(GOLDEN / "kubeflow.yaml", tmp_path / "package.yaml"))
+
+
+def compressor(*arguments: object, api: KubeflowApi | None = None) -> Result:
+    platform = ["--target", "kubeflow", "--host", api.url] if api else []
+    return CliRunner().invoke(cli.app, [str(argument) for argument in (*arguments, *platform)])
+
+
+class TestSubmit:
+    def submit(self, package: Path, *arguments: str, api: KubeflowApi | None = None) -> Result:
+        return compressor("submit", package, "--any-version", *arguments, api=api)
+
+    def test_a_run_is_started_and_its_page_told(self, api, package):
+        result = self.submit(package, "--param", "tau=0.5", "--param", "max_trials=3", api=api)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert result.stdout == f"run   run-1\nwatch {api.url}/#/runs/details/run-1\n"
+        assert api.runs["run-1"]["runtime_config"]["parameters"] == {"tau": 0.5, "max_trials": 3}
+        assert api.runs["run-1"]["display_name"] == "pictures"
+
+    def test_waiting_tells_each_nodes_state_and_ends_well(self, api, package):
+        api.tasks = [{"display_name": name, "state": "SUCCEEDED"} for name in ("retrain", "retrain-driver")]
+        api.state = "SUCCEEDED"
+        result = self.submit(package, "--wait", api=api)
+        assert result.exit_code == 0
+        assert "retrain                done\nthe run is done\n" in result.stdout
+
+    def test_a_failed_run_ends_badly_with_its_reason(self, api, package):
+        api.tasks = [{"display_name": name, "state": "FAILED"} for name in ("retrain", "retrain-driver")]
+        api.state = "FAILED"
+        result = self.submit(package, "--wait", api=api)
+        assert result.exit_code == 1
+        assert result.stderr == f"error: retrain failed\nlogs: {api.url}/#/runs/details/run-1\n"
+
+    def test_the_code_of_a_package_is_that_which_is_installed(self, api, package):
+        result = compressor("submit", package, api=api)
+        assert result.exit_code == 2
+        assert "compiled by another version of auto-compressor: compile it again" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["--param", "taus=1"], "unknown parameter 'taus'. Did you mean 'tau'"),
+            (["--param", "tau"], "--param 'tau' has another form than name=value"),
+            (["--param", "tau=high"], "--param 'tau=high': tau must be a number"),
+            (["--param", "max_trials=1.5"], "max_trials must be a whole number"),
+        ],
+    )
+    def test_wrong_parameters_are_told_before_anything_is_uploaded(self, api, package, arguments, message):
+        result = self.submit(package, *arguments, api=api)
+        assert result.exit_code == 2
+        assert message in result.stderr
+        assert api.pipelines == {}
+
+    def test_what_is_no_package_is_told(self, api, tmp_path):
+        other = tmp_path / "other.yaml"
+        other.write_text("a: 1")
+        for path, message in ((other, "is no package of this project"), (tmp_path / "none", "cannot be read")):
+            result = self.submit(path, api=api)
+            assert result.exit_code == 2
+            assert message in result.stderr
+
+    def test_platforms_need_their_options_and_their_packages(self, package, monkeypatch):
+        for name in ("KFP_HOST", "GOOGLE_CLOUD_PROJECT"):
+            monkeypatch.delenv(name, raising=False)
+        for arguments, message in (
+            ((package, "--target", "kubeflow"), "--target kubeflow needs --host"),
+            ((GOLDEN / "vertex.json", "--target", "vertex"), "--target vertex needs --project and --region"),
+            ((GOLDEN / "vertex.json", "--target", "kubeflow", "--host", "http://h"), "is compiled for vertex"),
+        ):
+            result = self.submit(*arguments)
+            assert result.exit_code == 2
+            assert message in result.stderr
+
+
+class TestSchedule:
+    def create(self, package: Path, api: KubeflowApi, *arguments: str) -> Result:
+        cron = ("--cron", "0 3 * * 1", "--time-zone", "Europe/Berlin", "--any-version")
+        return compressor("schedule", "create", package, *cron, *arguments, api=api)
+
+    def test_one_goes_through_its_life(self, api, package):
+        made = self.create(package, api, "--param", "max_trials=3")
+        assert made.exit_code == 0
+        assert made.stdout.startswith("pictures: 0 3 * * 1, Europe/Berlin (recurring_run-1)\nnext  Mon ")
+        assert made.stdout.count("next") == 3
+        assert "pictures  0 3 * * 1 Europe/Berlin  Mon " in compressor("schedule", "list", api=api).stdout
+        assert compressor("schedule", "pause", "pictures", api=api).stdout == "pictures is paused\n"
+        assert compressor("schedule", "show", "pictures", api=api).stdout.endswith("paused\n")
+        assert compressor("schedule", "resume", "pictures", api=api).stdout == "pictures goes on\n"
+        assert compressor("schedule", "run-now", "pictures", api=api).stdout.startswith("run   run-1\n")
+        assert compressor("schedule", "delete", "pictures", api=api).stdout == "pictures is deleted\n"
+        assert compressor("schedule", "list", api=api).stdout == ""
+
+    def test_a_cron_that_never_comes_is_told_before_anything_is_uploaded(self, api, package):
+        result = compressor("schedule", "create", package, "--cron", "0 3 31 2 *", api=api)
+        assert result.exit_code == 2
+        assert "cron '0 3 31 2 *'" in result.stderr
+        assert api.pipelines == {}
+
+    def test_an_unknown_one_is_told(self, api):
+        result = compressor("schedule", "show", "pictures", api=api)
+        assert result.exit_code == 2
+        assert "unknown schedule 'pictures'" in result.stderr
