@@ -11,6 +11,7 @@ from tfx import v1 as tfx
 from tfx.components import ImportExampleGen
 from tfx.dsl.components.base.base_node import BaseNode
 
+from components.deployed_model import DeployedModel
 from components.image_example_gen import ImageExampleGen
 from components.pruning_search import PruningSearch
 from components.translator_pretrainer import TranslatorPretrainer
@@ -123,6 +124,15 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
         ).with_id("latest_blessed_model")
         nodes.append(resolver)
         baseline = resolver.outputs["model"]
+    if config.gate.baseline == "deployed":
+        deployed = DeployedModel(
+            candidate=retrain.outputs["model"],
+            reference=reference.outputs["model"],
+            push_directory=config.serving_directory,
+            code_version=code_version,
+        )
+        nodes.append(deployed)
+        baseline = deployed.outputs["model"]
     evaluator = tfx.components.Evaluator(
         examples=transform.outputs["transformed_examples"],
         example_splits=["test"],

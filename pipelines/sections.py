@@ -391,9 +391,10 @@ class Gate(Section):
 
     min_accuracy: Share = Field(default=0.5, description="Least accuracy.")
     max_drop: Share = Field(default=0.02, description="Most accuracy lost against the baseline.")
-    baseline: Literal["reference", "blessed"] = Field(
+    baseline: Literal["reference", "blessed", "deployed"] = Field(
         default="reference",
-        description="The run's own reference, or the last model that was blessed.",
+        description="The run's own reference; the last model that was blessed; or the newest in push.directory, and "
+        "the reference where none is there.",
     )
 
 

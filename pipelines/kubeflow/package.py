@@ -102,7 +102,7 @@ def check_compilable(config: Config, target: str) -> None:
                 reasons.append(f"resources.{node}.node_selector is for clusters: Vertex AI picks machines by itself")
     if target == "kubeflow" and config.gate.baseline == "blessed":
         reasons.append(
-            "gate.baseline is blessed, which takes a resolver, and open-source Kubeflow runs none: set it to reference"
+            "gate.baseline is blessed, which takes a resolver, and open-source Kubeflow runs none: set it to deployed"
         )
     if reasons:
         raise CompressorError(

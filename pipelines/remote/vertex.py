@@ -124,11 +124,13 @@ class Vertex:
         if any(known.display_name == name and _is_alive(known) for known in self._listed()):
             raise CompressorError(f"schedule {name!r} is there already: delete it first, or give another --name.")
         job = self._job(package, name, parameters, pipeline_root)
+        limits = {"max_concurrent_run_count": 1}  # at a time being started
+        if "max_concurrent_active_run_count" in VertexSchedule.meta.fields:  # older clients do not know it
+            limits["max_concurrent_active_run_count"] = 1  # at a time at work
         schedule = VertexSchedule(
             display_name=name,
             cron=cron.for_vertex(),
-            max_concurrent_run_count=1,  # at a time being started
-            max_concurrent_active_run_count=1,  # at a time at work
+            **limits,
             create_pipeline_job_request=CreatePipelineJobRequest(parent=self._parent, pipeline_job=job),
         )
         with self._told(f"package '{package}'"):

@@ -211,8 +211,19 @@ def test_volumes_and_labels_are_in_a_document_of_their_own():
     assert len(load(package).components) == 11
 
 
-def test_the_deployed_baseline_is_only_a_matter_of_kubeflow():
+def test_the_blessed_baseline_is_no_matter_on_vertex():
     check_compilable(config("gate.baseline=blessed"), "vertex")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_deployed_baseline_is_read_at_each_run_from_where_it_pushes(target):
+    package = compiled(target, "gate.baseline=deployed")
+    spec = yaml.safe_load(package) if target == "kubeflow" else json.loads(package)["pipelineSpec"]
+    tasks = spec["root"]["dag"]["tasks"]
+    parameters = tasks["DeployedModel"]["inputs"]["parameters"]
+    assert parameters["push_directory"] == {"componentInputParameter": "push_directory"}
+    baseline = tasks["Evaluator"]["inputs"]["artifacts"]["baseline_model"]["taskOutputArtifact"]
+    assert baseline == {"producerTask": "DeployedModel", "outputArtifactKey": "model"}
 
 
 def test_resources_of_an_unknown_node_are_told():

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tfx.types import standard_artifacts
+
+from components.deployed_model.executor import Executor, newest_version
+
+
+def model(folder: Path, content: str, classes: str = "cat\ndog\n") -> Path:
+    (folder / "assets.extra").mkdir(parents=True)
+    (folder / "assets.extra" / "classes.txt").write_text(classes)
+    (folder / "saved_model.pb").write_text(content)
+    return folder
+
+
+@pytest.fixture
+def taken(tmp_path):
+    """Runs the component and tells which model it took, and which version it says that is."""
+    reference, output = standard_artifacts.Model(), standard_artifacts.Model()
+    reference.uri, output.uri = str(tmp_path / "reference"), str(tmp_path / "output")
+    model(tmp_path / "reference" / "Format-Serving", "reference")
+
+    def take() -> tuple[str, str]:
+        given = {"push_directory": str(tmp_path / "serving"), "code_version": ""}
+        Executor().Do({"reference": [reference]}, {"model": [output]}, given)
+        content = (tmp_path / "output" / "Format-Serving" / "saved_model.pb").read_text()
+        return content, output.get_string_custom_property("deployed_version")
+
+    return take
+
+
+def test_the_newest_version_is_the_highest_number(tmp_path):
+    assert newest_version(str(tmp_path / "none")) == ""
+    for name in ("9", "10", "draft"):
+        (tmp_path / name).mkdir()
+    assert newest_version(str(tmp_path)) == "10"
+
+
+def test_without_a_deployed_model_the_reference_is_taken(taken):
+    assert taken() == ("reference", "")
+
+
+def test_the_newest_deployed_model_is_taken(tmp_path, taken):
+    for version in ("9", "10"):
+        model(tmp_path / "serving" / version, f"version {version}")
+    assert taken() == ("version 10", "10")
+
+
+def test_a_deployed_model_of_other_classes_is_not_compared(tmp_path, taken, caplog):
+    model(tmp_path / "serving" / "10", "version 10", classes="cat\nhorse\n")
+    assert taken() == ("reference", "")
+    assert "names other classes than the data" in caplog.text

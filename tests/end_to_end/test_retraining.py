@@ -1,0 +1,67 @@
+"""Retraining span by span: what is new is trained on, and only what is no worse is pushed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compressor_lib.heads import attach_head
+
+pytestmark = pytest.mark.slow
+
+CONFIG = """
+name: weekly
+data: {source: folder, span: "span-{SPAN}", splits: {train: 3, eval: 1, test: 1}}
+head: {dropout: 0.0}
+reference: {head_epochs: 0, epochs: 15, learning_rate: 3.0e-3, batch_norm: train}
+search: {tuner: random, max_trials: 1, max_epochs: 8, connections: ["block_5_add->head"]}
+retrain: {head_epochs: 0, epochs: 8, learning_rate: 1.0e-3, batch_norm: train}
+gate: {baseline: deployed, min_accuracy: 0.6, max_drop: 0.3}
+"""
+COLOURS = {"blue": (40, 60, 220), "green": (50, 200, 60), "red": (220, 50, 40)}
+PICTURES = 20
+
+
+def add_span(folder: Path, number: int, *, labels_are_right: bool = True) -> None:
+    """Plain pictures of three colours, with some noise."""
+    random = np.random.default_rng(number)
+    names = list(COLOURS)
+    for colour, pixel in COLOURS.items():
+        for picture in range(PICTURES):
+            label = colour if labels_are_right else names[random.integers(3)]
+            path = folder / f"span-{number}" / label / f"{colour}-{picture}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            noise = random.normal(pixel, 40, (40, 40, 3)).clip(0, 255)
+            Image.fromarray(noise.astype(np.uint8)).save(path)
+
+
+def test_each_tick_pushes_what_is_new_and_no_worse(make_runs, small_backbone, tmp_path, monkeypatch):
+    attach_head(small_backbone(), 4).save(tmp_path / "model.keras")
+    pictures = tmp_path / "pictures"
+    runs = make_runs("weekly", CONFIG, f"data.path={pictures}", f"backbone.model={tmp_path}/model.keras")
+
+    add_span(pictures, 1)
+    first = runs.command(monkeypatch)
+    assert first.exit_code == 0, first.output
+    assert len(runs.pushed) == 1
+
+    idle = runs.command(monkeypatch)
+    assert idle.exit_code == 0
+    assert "nothing is new since the last run" in idle.output
+    assert len(runs.pushed) == 1
+
+    add_span(pictures, 2)
+    second = runs.command(monkeypatch)
+    assert "nothing is new" not in second.output
+    assert len(runs.pushed) == 2
+    compared = runs.nodes()["DeployedModel"].outputs["model"]
+    assert compared.custom_properties["deployed_version"].string_value == runs.pushed[0].name
+
+    add_span(pictures, 3, labels_are_right=False)
+    third = runs.command(monkeypatch)
+    assert third.exit_code == 0
+    assert "not blessed" in third.output
+    assert len(runs.pushed) == 2
