@@ -110,7 +110,8 @@ class HyperCompressor(kt.HyperModel):
             translators: Weights of the translators. If None they are fitted, without labels, on the first
                 training data that :meth:`fit` is given.
             head_units: Widths of the head to choose from, 0 for none; the published 4, 12, 20, 28 if None.
-            tail_units: Widths of a tail to choose from, where tails are among the connections.
+            tail_units: Widths of a tail to choose from, where tails are among the connections. Under a budget a
+                trial takes the widest that keeps it, up to its choice, so that none is wasted.
             dropout: In the head.
             learning_rates: Range of ``lr``.
             loss: ``"categorical_crossentropy"`` for one-hot labels, as published;
@@ -160,6 +161,7 @@ class HyperCompressor(kt.HyperModel):
         self._connections: list[Connection] | None = None
         self._head_units = head_units
         self._tail_units = tail_units
+        self._widths: dict[Connection, list[int]] = {}
         self._dropout = dropout
         self._learning_rates = learning_rates
         self._loss = loss
@@ -251,8 +253,12 @@ class HyperCompressor(kt.HyperModel):
 
     def _narrowest(self, connection: Connection) -> dict[str, float]:
         """What can be counted of a connection's classifier, with the widths that come nearest to the budgets."""
+        return self._least(connection, min(self._tail_units))
+
+    def _least(self, connection: Connection, tail_units: int) -> dict[str, float]:
+        """What can be counted of a connection's classifier, with the head that comes nearest to the budgets."""
         forms = (
-            counted_costs(self.base, connection, self.num_classes, tail_units=min(self._tail_units), head_units=units)
+            counted_costs(self.base, connection, self.num_classes, tail_units=tail_units, head_units=units)
             for units in (PUBLISHED_HEAD_UNITS if self._head_units is None else self._head_units)
         )
         return min(forms, key=self.budgets.excess)
@@ -284,8 +290,20 @@ class HyperCompressor(kt.HyperModel):
             # Entered by every trial, so that tuners learn of the condition even if their first is not a tail.
             with hp.conditional_scope(TRANSLATOR, tails):
                 if connection.is_tail:
-                    return int(hp.Choice(TAIL_WIDTH, list(self._tail_units)))
+                    most = int(hp.Choice(TAIL_WIDTH, list(self._tail_units)))
+                    return max(width for width in self._widths_within(connection) if width <= most)
         return TAIL_UNITS
+
+    def _widths_within(self, connection: Connection) -> list[int]:
+        """Widths of a tail that keep the budgets that can be counted, and the narrowest of all."""
+        if connection not in self._widths:
+            narrowest = min(self._tail_units)
+            self._widths[connection] = [
+                width
+                for width in self._tail_units
+                if width == narrowest or self.budgets.within(self._least(connection, width))
+            ]
+        return self._widths[connection]
 
     def build(self, hp: kt.HyperParameters) -> keras.Model:
         """The compiled classifier of a trial: frozen sub-network, published head, Adam."""

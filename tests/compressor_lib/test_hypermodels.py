@@ -385,6 +385,25 @@ def test_the_narrowest_head_is_not_always_the_one_without_a_layer(residual):
     assert [str(connection) for connection in compressor.connections] == CUTS[:1]
 
 
+def test_under_a_budget_a_tail_is_as_wide_as_it_may_be(residual):
+    tail = parse_connection("add_1->tail", residual)
+    widths = (4, 8, 16, 32)
+
+    def built(most: int, limit: float | None = None) -> int:
+        compressor = hypermodel(
+            residual, connections=[tail], tail_units=widths, head_units=[0],
+            budgets={"parameters": limit} if limit else None,
+        )  # fmt: skip
+        hp = kt.HyperParameters()
+        hp.Fixed("tail_units", most)
+        return compressor.create_backbone(hp).output.shape[-1]
+
+    eight = counted_costs(residual, tail, 3, tail_units=8)["parameters"]
+    assert [built(most) for most in widths] == [4, 8, 16, 32]
+    assert [built(most, eight) for most in widths] == [4, 8, 8, 8]
+    assert [built(most, eight - 1) for most in widths] == [4, 4, 4, 4]
+
+
 def test_budgets_that_no_connection_keeps_are_told(residual):
     compressor = hypermodel(residual, budgets={"parameters": 100, "latency": 1e-9})
     message = r"no connection keeps the budgets: the nearest, stem_relu->last, has 413 parameters \(budget: 100\) in"
