@@ -251,3 +251,7 @@ def _tell(results: Results) -> None:
         console.print(Text(f"  {reason}"), soft_wrap=True)
     if results.pushed_path:
         console.print(Text(f"pushed to {results.pushed_path}"), soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()
