@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,9 @@ from pipelines.exit_status import FAILED, STOPPED, WRONG_INPUT
 from pipelines.remote.cron import Cron
 from pipelines.remote.package_file import PackageFile
 from pipelines.remote.platform import Platform, RemoteRun, Schedule, State, Values
+
+if TYPE_CHECKING:
+    from pipelines.remote.local import LocalSchedules
 
 POLL = 10.0
 """Seconds between two looks at a run."""
@@ -31,6 +34,14 @@ class Target(str, Enum):
     vertex = "vertex"
 
 
+class Place(str, Enum):
+    """Where runs can be repeated."""
+
+    kubeflow = "kubeflow"
+    vertex = "vertex"
+    local = "local"
+
+
 PackageArgument = Annotated[Path, typer.Argument(metavar="PACKAGE", help="What compressor compile has written.")]
 Parameters = Annotated[
     list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A runtime parameter, as in tau=0.8.")
@@ -41,27 +52,48 @@ PipelineRoot = Annotated[
 AnyVersion = Annotated[bool, typer.Option("--any-version", help="Take a package of another version of the project.")]
 Name = Annotated[str, typer.Argument(help="The schedule's.")]
 
+SCHEDULES = "COMPRESSOR_SCHEDULES"
+"""Environment variable with the folder of this machine's schedules."""
+
 _OPTIONS: dict[str, Any] = {
-    "target": Annotated[Target, typer.Option(help="The platform.")],
     "host": Annotated[str | None, typer.Option(metavar="URL", envvar="KFP_HOST", help="kubeflow: of its API.")],
     "namespace": Annotated[str | None, typer.Option(envvar="KFP_NAMESPACE", help="kubeflow: the user's, if any.")],
     "project": Annotated[str | None, typer.Option(envvar="GOOGLE_CLOUD_PROJECT", help="vertex: its name.")],
     "region": Annotated[str | None, typer.Option(envvar="GOOGLE_CLOUD_REGION", help="vertex: as europe-west1.")],
     "service_account": Annotated[str | None, typer.Option(metavar="EMAIL", help="vertex: whom nodes act for.")],
 }
-_REQUIRED = ("target",)
+_FOLDER = Annotated[Path | None, typer.Option(metavar="DIR", envvar=SCHEDULES, help="local: of the schedules.")]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The options that choose a platform."""
+    """The options that choose a platform, or this machine."""
 
-    target: Target
+    target: Target | Place
     host: str | None
     namespace: str | None
     project: str | None
     region: str | None
     service_account: str | None
+    folder: Path | None = None
+
+    @property
+    def local(self) -> LocalSchedules:
+        """The schedules of this machine.
+
+        Raises:
+            CompressorError: If another place is chosen.
+        """
+        if self.target is not Place.local:
+            raise CompressorError("this is for --target local: other platforms start their runs by themselves.")
+        from pipelines.remote.local import LocalSchedules
+
+        return LocalSchedules(self.folder or Path(typer.get_app_dir("auto-compressor"), "schedules"))
+
+    @property
+    def schedules(self) -> Platform | LocalSchedules:
+        """What knows the schedules."""
+        return self.local if self.target is Place.local else self.connect()
 
     def connect(self) -> Platform:
         """The platform.
@@ -69,7 +101,7 @@ class Choice:
         Raises:
             CompressorError: If an option is missing, or the platform cannot be reached.
         """
-        if self.target is Target.kubeflow:
+        if self.target == Target.kubeflow.value:
             if self.host is None:
                 raise CompressorError("--target kubeflow needs --host, the URL of its API.")
             from pipelines.remote.kubeflow import Kubeflow
@@ -90,38 +122,40 @@ class Choice:
         return package, package.values(given or ())
 
 
-def on_platform(command: Callable[..., None]) -> Callable[..., None]:
+def chosen_from(targets: type[Enum]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Gives a command, in place of its first parameter ``choice``, the options that choose a platform.
 
     What a platform refuses ends the command with one message.
+
+    Args:
+        targets: What can be chosen.
     """
+    target: Any = Annotated[targets, typer.Option(help="The platform.")]
+    options = {"target": target, **_OPTIONS, **({"folder": _FOLDER} if targets is Place else {})}
 
-    @functools.wraps(command)
-    def chosen(**given: Any) -> None:
-        choice = Choice(**{name: given.pop(name) for name in _OPTIONS})
-        try:
-            command(choice, **given)
-        except CompressorError as error:
-            typer.echo(f"error: {error}", err=True)
-            raise typer.Exit(WRONG_INPUT) from error
+    def with_options(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def chosen(**given: Any) -> None:
+            choice = Choice(**{name: given.pop(name) for name in options})
+            try:
+                command(choice, **given)
+            except CompressorError as error:
+                typer.echo(f"error: {error}", err=True)
+                raise typer.Exit(WRONG_INPUT) from error
 
-    _, *others = inspect.signature(command, eval_str=True).parameters.values()
-    options = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            annotation=kind,
-            default=inspect.Parameter.empty if name in _REQUIRED else None,
-        )
-        for name, kind in _OPTIONS.items()
-    ]
-    parameters = [*(other.replace(kind=inspect.Parameter.KEYWORD_ONLY) for other in others), *options]
-    chosen.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    chosen.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return chosen
+        _, *others = inspect.signature(command, eval_str=True).parameters.values()
+        parameters = [other.replace(kind=inspect.Parameter.KEYWORD_ONLY) for other in others]
+        for name, kind in options.items():
+            default = inspect.Parameter.empty if name == "target" else None
+            parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default))
+        chosen.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        chosen.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return chosen
+
+    return with_options
 
 
-@on_platform
+@chosen_from(Target)
 def submit(
     choice: Choice,
     package: PackageArgument,
@@ -143,81 +177,110 @@ def submit(
         _follow(platform, run)
 
 
-schedules = typer.Typer(no_args_is_help=True, help="Repeats runs of a package on a platform.")
+schedules = typer.Typer(no_args_is_help=True, help="Repeats runs on a platform, or on this machine.")
 
 
 @schedules.command()
-@on_platform
+@chosen_from(Place)
 def create(
     choice: Choice,
-    package: PackageArgument,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A package; for --target local a run's YAML file.")],
     cron: Annotated[str, typer.Option(help="Minute, hour, day, month, weekday, as in '0 3 * * 1'.")],
     name: Annotated[str | None, typer.Option(help="The schedule's; by default the pipeline's.")] = None,
     time_zone: Annotated[str, typer.Option(help="The cron's, as in Europe/Berlin.")] = "UTC",
     param: Parameters = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="local: replaces one value, as in run.")
+    ] = None,
     pipeline_root: PipelineRoot = None,
     any_version: AnyVersion = False,
 ) -> None:
-    """Repeats runs of a package, at most one at a time.
+    """Repeats runs of a package, or of a configuration on this machine, at most one at a time.
 
     Example: compressor schedule create pictures.yaml --target kubeflow --host http://localhost:8888 --cron "0 3 * * 1"
     """
     when = Cron.parse(cron, time_zone)
-    file, values = choice.package(package, param, any_version=any_version)
+    if choice.target is Place.local:
+        from pipelines.config import load_config
+
+        name = name or load_config(file, overrides or ()).name
+        _tell_schedule(choice.local.create(file, name=name, cron=when, overrides=overrides or ()))
+        return
+    package, values = choice.package(file, param, any_version=any_version)
     made = choice.connect().create_schedule(
-        package, name=name or file.name, cron=when, parameters=values, pipeline_root=pipeline_root
+        file, name=name or package.name, cron=when, parameters=values, pipeline_root=pipeline_root
     )
     _tell_schedule(made)
 
 
 @schedules.command("list")
-@on_platform
+@chosen_from(Place)
 def list_schedules(choice: Choice) -> None:
     """Lists the schedules of a platform."""
-    for schedule in choice.connect().schedules():
+    for schedule in choice.schedules.schedules():
         state = "paused" if schedule.paused else _shown(schedule.next_run)
         typer.echo(f"{schedule.name}  {schedule.cron.fields} {schedule.cron.time_zone}  {state}")
 
 
 @schedules.command()
-@on_platform
-def show(choice: Choice, name: Name) -> None:
+@chosen_from(Place)
+def show(
+    choice: Choice,
+    name: Name,
+    as_systemd: Annotated[bool, typer.Option("--print-systemd", help="local: a user service that serves it.")] = False,
+    as_cron: Annotated[bool, typer.Option("--print-cron", help="local: lines for a crontab.")] = False,
+) -> None:
     """Shows a schedule and its next three times."""
-    known = {schedule.name: schedule for schedule in choice.connect().schedules()}
+    if as_systemd:
+        typer.echo(choice.local.print_systemd(name), nl=False)
+        return
+    if as_cron:
+        typer.echo(choice.local.print_cron(name), nl=False)
+        return
+    known = {schedule.name: schedule for schedule in choice.schedules.schedules()}
     if name not in known:
         raise unknown("schedule", name, known)
     _tell_schedule(known[name])
 
 
 @schedules.command()
-@on_platform
+@chosen_from(Place)
 def pause(choice: Choice, name: Name) -> None:
     """Lets a schedule start no more runs."""
-    choice.connect().pause(name)
+    choice.schedules.pause(name)
     typer.echo(f"{name} is paused")
 
 
 @schedules.command()
-@on_platform
+@chosen_from(Place)
 def resume(choice: Choice, name: Name) -> None:
     """Lets a paused schedule start runs again; missed ones are not made up for."""
-    choice.connect().resume(name)
+    choice.schedules.resume(name)
     typer.echo(f"{name} goes on")
 
 
 @schedules.command()
-@on_platform
+@chosen_from(Place)
 def delete(choice: Choice, name: Name) -> None:
     """Ends a schedule; its runs stay."""
-    choice.connect().delete(name)
+    choice.schedules.delete(name)
     typer.echo(f"{name} is deleted")
 
 
 @schedules.command("run-now")
-@on_platform
+@chosen_from(Place)
 def run_now(choice: Choice, name: Name) -> None:
-    """Starts a run of a schedule out of turn."""
+    """Starts a run of a schedule out of turn; on this machine it waits for its end."""
+    if choice.target is Place.local:
+        raise typer.Exit(choice.local.run_now(name))
     _tell_run(choice.connect().run_now(name))
+
+
+@schedules.command()
+@chosen_from(Place)
+def serve(choice: Choice) -> None:
+    """Starts the runs of this machine's schedules when they are due, until Ctrl-C."""
+    choice.local.serve()
 
 
 def _tell_run(run: RemoteRun) -> None:

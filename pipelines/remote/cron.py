@@ -77,6 +77,8 @@ class Cron:
     def for_kubeflow(self) -> str:
         """As Kubeflow Pipelines takes it: with seconds in front, and no weekday 7 (robfig/cron 1.2)."""
         *others, weekday = self.fields.split()
+        if "L" in others[2].upper():
+            raise CompressorError(f"day {others[2]!r} is more than Kubeflow knows: give days, ranges or lists.")
         if not weekday.startswith("*"):
             numbers = set()
             for day in CronSim(self.fields, datetime.now(timezone.utc)).weekdays:

@@ -188,14 +188,10 @@ class LocalSchedules:
                     self._wait(LOOK)
             self._note("ended")
 
-    def print_systemd(self, name: str, serve: Sequence[str] = SERVE) -> str:
-        """The unit of a user service that serves a schedule, and all others of its folder.
-
-        Args:
-            name: The schedule's.
-            serve: The command that calls :meth:`serve` for this folder.
-        """
+    def print_systemd(self, name: str) -> str:
+        """The unit of a user service that serves a schedule, and all others of its folder."""
         self.plan(name)
+        serve = (*SERVE, "--folder", str(self._folder))
         return _SERVICE.format(name=name, command=" ".join(map(_systemd_quoted, serve)))
 
     def print_cron(self, name: str) -> str:

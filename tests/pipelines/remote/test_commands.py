@@ -126,3 +126,43 @@ class TestSchedule:
         result = compressor("schedule", "show", "pictures", api=api)
         assert result.exit_code == 2
         assert "unknown schedule 'pictures'" in result.stderr
+
+
+class TestSchedulesOfThisMachine:
+    def local(self, tmp_path: Path, *arguments: object) -> Result:
+        place = ("--target", "local", "--folder", tmp_path / "schedules")
+        return compressor("schedule", *arguments, *place)
+
+    def create(self, tmp_path: Path) -> Result:
+        config = tmp_path / "config.yaml"
+        config.write_text("name: weekly\ndata: {source: digits}\nbackbone: {name: MobileNetV2, weights: none}\n")
+        return self.local(tmp_path, "create", config, "--cron", "0 3 * * 1", "--set", "search.tau=0.9")
+
+    def test_one_is_made_of_a_configuration(self, tmp_path):
+        made = self.create(tmp_path)
+        assert (made.exit_code, made.stderr) == (0, "")
+        assert made.stdout.startswith("weekly: 0 3 * * 1, UTC (weekly.json)\nnext  Mon ")
+        assert self.local(tmp_path, "pause", "weekly").stdout == "weekly is paused\n"
+        assert self.local(tmp_path, "list").stdout == "weekly  0 3 * * 1 UTC  paused\n"
+        assert self.local(tmp_path, "delete", "weekly").exit_code == 0
+
+    def test_other_schedulers_can_start_it(self, tmp_path):
+        self.create(tmp_path)
+        unit = self.local(tmp_path, "show", "weekly", "--print-systemd").stdout
+        assert f"schedule serve --target local --folder {tmp_path / 'schedules'}\n" in unit
+        lines = self.local(tmp_path, "show", "weekly", "--print-cron").stdout.splitlines()
+        assert lines[0] == "CRON_TZ=UTC"
+        assert lines[1].startswith("0 3 * * 1 cd ")
+        assert lines[1].endswith(f"run --config {tmp_path / 'config.yaml'} --set search.tau=0.9")
+
+    def test_a_wrong_configuration_is_told_at_once(self, tmp_path):
+        config = tmp_path / "config.yaml"
+        config.write_text("name: weekly\n")
+        result = self.local(tmp_path, "create", config, "--cron", "0 3 * * 1")
+        assert result.exit_code == 2
+        assert "data is missing" in result.stderr
+
+    def test_others_serve_themselves(self, api):
+        result = compressor("schedule", "serve", api=api)
+        assert result.exit_code == 2
+        assert "this is for --target local" in result.stderr

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from compressor_lib.errors import CompressorError
+from pipelines.remote import local
 from pipelines.remote.cron import Cron
 from pipelines.remote.local import LOOK, LocalSchedules
 from pipelines.remote.local_plan import Plan
@@ -478,11 +479,14 @@ class TestUnits:
     def test_a_service_keeps_the_server_running(self, machine):
         machine.create()
         unit = machine.schedules.print_systemd("weekly").splitlines()
-        assert f"ExecStart={sys.executable} -m pipelines.cli schedule serve --target local" in unit
+        (command,) = (line for line in unit if line.startswith("ExecStart="))
+        served = f"ExecStart={sys.executable} -m pipelines.cli schedule serve --target local --folder "
+        assert command.startswith(served)
         assert "Restart=on-failure" in unit
         assert "KillMode=mixed" in unit
 
-    def test_its_words_are_quoted_as_systemd_wants_it(self, machine):
+    def test_its_words_are_quoted_as_systemd_wants_it(self, machine, monkeypatch):
         machine.create()
-        unit = machine.schedules.print_systemd("weekly", ["/a b/python", "100%", "$HOME", 'say "x"\\', ""])
-        assert r'ExecStart="/a b/python" 100%% $$HOME "say \"x\"\\" ""' in unit.splitlines()
+        monkeypatch.setattr(local, "SERVE", ("/a b/python", "100%", "$HOME", 'say "x"\\', ""))
+        unit = machine.schedules.print_systemd("weekly")
+        assert r'ExecStart="/a b/python" 100%% $$HOME "say \"x\"\\" "" --folder' in unit
