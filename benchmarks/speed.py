@@ -70,24 +70,20 @@ class Speed:
         only_train = self.train.map(lambda x, _: x)
         one = self.connections[len(self.connections) // 2]
 
-        def one_pass() -> None:
+        def one_pass(step: Callable[[Any], Any]) -> None:
             for batch in everything:
-                forward(batch)
-
-        def one_folded_pass() -> None:
-            for batch in everything:
-                forward_folded(batch)
+                step(batch)
 
         def decode() -> None:
             for _ in everything:
                 pass
 
-        one_pass()  # traces
-        one_folded_pass()
+        for step in (forward, forward_folded):
+            one_pass(step)  # traces
         timed = self._in_turns(
             {
-                "one forward pass over train + eval (F)": one_pass,
-                "the same with batch norms folded": one_folded_pass,
+                "one forward pass over train + eval (F)": lambda: one_pass(forward),
+                "the same with batch norms folded": lambda: one_pass(forward_folded),
                 "reading and decoding alone": decode,
                 f"all {len(self.connections)} translators, closed form": lambda: fit_translators(
                     self.base, self.connections, only_train

@@ -103,11 +103,10 @@ def compile_pipeline(
     with _wrong_input_told():
         from pipelines.config import load_config
         from pipelines.console import captured
-        from pipelines.kubeflow.package import check_compilable, compile_package
+        from pipelines.kubeflow.package import compile_package
         from pipelines.preflight import check_installed
 
         loaded = load_config(config, [*(overrides or ()), *([f"output={pipeline_root}"] if pipeline_root else ())])
-        check_compilable(loaded, target.value)
         check_installed()
         with captured(Path(os.devnull)):
             from pipelines.code_version import code_version

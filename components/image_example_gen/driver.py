@@ -16,8 +16,15 @@ from components.image_example_gen.folders import PICTURES_PATTERN, newest_span
 from compressor_lib.errors import CompressorError
 
 
-class _NamesInputProcessor(input_processor.FileBasedInputProcessor):
+class NamesInputProcessor(input_processor.FileBasedInputProcessor):
+    """Looks for pictures at both depths, and at their names."""
+
     def resolve_span_and_version(self) -> tuple[int, int | None]:
+        """See TFX's.
+
+        Raises:
+            CompressorError: If there is no span.
+        """
         for split in self._splits:
             span = split.pattern.removesuffix(f"/{PICTURES_PATTERN}")
             if "{" in span:
@@ -26,6 +33,7 @@ class _NamesInputProcessor(input_processor.FileBasedInputProcessor):
             return super().resolve_span_and_version()
 
     def get_input_fingerprint(self, span: int, version: int | None) -> str:
+        """Sizes, times and names of all files of a span."""
         patterns = [
             os.path.join(self._input_base_uri, self.get_pattern_for_span_version(split.pattern, span, version))
             for split in self._splits
@@ -62,4 +70,4 @@ class Driver(driver.FileBasedDriver):
         input_base_uri: str | None = None,
     ) -> input_processor.InputProcessor:
         """Returns the processor whose fingerprint includes the files' names."""
-        return _NamesInputProcessor(input_base_uri, splits, range_config)
+        return NamesInputProcessor(input_base_uri, splits, range_config)

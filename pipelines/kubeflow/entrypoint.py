@@ -7,7 +7,7 @@ an output of its own for logs, and metadata in forms that TFX does not write; an
 ``metadata/converter.go``). What it hands over is translated here in front of the entrypoint, and the entrypoint's
 answer behind it. The driver of a file-based ExampleGen, which this backend never runs, is run here, too.
 
-Only the standard library is imported, so that nothing is loaded twice.
+Only the standard library is imported, and what imports no more, so that nothing is loaded twice.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipelines.kubeflow.news import NEW_DATA, ONLY_NEW, PUSH_DIRECTORY, YES
+
 MOUNTS = {"gs://": "gcs", "minio://": "minio", "s3://": "s3"}
 """Where the launcher puts the files of each store, below :data:`ROOT`."""
 
@@ -31,8 +33,10 @@ ROOT = "COMPRESSOR_MOUNTS_ROOT"
 LOGS = "executor-logs"
 """The output that the backend adds to each task's own."""
 
-_DRIVER = "tfx.orchestration.kubeflow.v2.file_based_example_gen.driver"
+_DRIVER = "pipelines.kubeflow.example_gen_driver"
 _EXECUTOR = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
+_NEWS = "pipelines.kubeflow.news"
+_PUSHER = "tfx.components.pusher.executor.Executor"
 _EVALUATOR = "tfx.components.evaluator.executor.Executor"
 _UNTOLD = ("display_name", "store_session_info")  # the backend's own notes on an artifact
 
@@ -72,11 +76,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = _run(_DRIVER, given)
         if status:
             return status
-        resolved = json.loads(answer.read_text()).get("artifacts", {})
-    status = _run(_EXECUTOR, ["--executor_class_path", known.executor_class_path, *given])
-    if status:
-        return status
-    told = finished(json.loads(answer.read_text()), resolved, locations)
+        resolved = json.loads(answer.read_text())
+    said = resolved.pop("parameterValues", {})
+    new_data = said.pop(NEW_DATA, YES)
+    if new_data == YES:
+        task["inputs"]["parameterValues"].update(said)
+        given[1] = json.dumps(task)
+        status = _run(_EXECUTOR, ["--executor_class_path", known.executor_class_path, *given])
+        if status:
+            return status
+    else:
+        print("nothing is new since the last run: this one ends here")
+    told = finished(json.loads(answer.read_text()), resolved.get("artifacts", {}), locations)
+    if known.run_driver:
+        told["parameterValues"] = {NEW_DATA: new_data}
     wrong = _what_is_wrong(told, outputs, known.executor_class_path)
     if wrong:
         print(f"error: node {known.tfx_node_id}: {wrong}", file=sys.stderr)
@@ -84,6 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     draft = answer.with_suffix(".draft")
     draft.write_text(json.dumps(told))
     draft.replace(answer)
+    values = task["inputs"]["parameterValues"]
+    if known.executor_class_path == _PUSHER and values.get(ONLY_NEW):
+        return _run(_NEWS, [values[PUSH_DIRECTORY]])
     return 0
 
 
@@ -136,7 +152,7 @@ def prepared(task: Json, inputs_spec: Json, locations: Locations) -> Json:
             },
         },
         "outputs": {
-            **outputs,
+            "outputFile": outputs["outputFile"],
             "artifacts": {
                 name: {"artifacts": [{"name": name, **_prepared(one, locations)} for one in given["artifacts"]]}
                 for name, given in outputs.get("artifacts", {}).items()

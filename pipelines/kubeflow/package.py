@@ -9,11 +9,13 @@ import yaml
 
 from compressor_lib.errors import CompressorError, unknown
 from pipelines.config import Config
-from pipelines.kubeflow.parameters import make_changeable
+from pipelines.kubeflow.news import stop_without_news
+from pipelines.kubeflow.parameters import example_gen_of, make_changeable
 from pipelines.sections import Resources
 
 TARGETS = ("kubeflow", "vertex")
 
+_DRIVER = "pipelines.kubeflow.example_gen_driver"
 _ENTRYPOINT = ["python", "-m", "pipelines.kubeflow.entrypoint"]
 _STORES = {"kubeflow": ("gs://", "s3://", "minio://"), "vertex": ("gs://",)}
 # What TensorFlow's file system, with which nodes read pictures and push models, knows by itself.
@@ -56,8 +58,11 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
     if config.retries:
         for task in spec["root"]["dag"]["tasks"].values():
             task["retryPolicy"] = {"maxRetryCount": config.retries}
+    example_gen = example_gen_of(config)
+    _container(spec, example_gen)["lifecycle"]["preCacheCheck"]["command"] = ["python", "-m", _DRIVER]
     if target == "vertex":
         return json.dumps(job, indent=2, sort_keys=True) + "\n"
+    stop_without_news(spec, example_gen)
     for node in spec["root"]["dag"]["tasks"]:
         _repair(spec, node)
     platform = _on_kubernetes(spec, config)

@@ -42,9 +42,14 @@ class Parameter:
     within: Callable[[Any, str], None] | None = None
 
 
+def example_gen_of(config: Config) -> str:
+    """Id of the node that reads the data."""
+    return "ImportExampleGen" if config.data.source == "tfrecord" else "ImageExampleGen"
+
+
 def parameters_of(config: Config) -> list[Parameter]:
     """The parameters that a package of this configuration has."""
-    example_gen = "ImportExampleGen" if config.data.source == "tfrecord" else "ImageExampleGen"
+    example_gen = example_gen_of(config)
     search, gate = config.search, config.gate
     known = [
         Parameter("data_path", _TEXT, example_gen, "input_base", config.data_path),

@@ -16,6 +16,7 @@ import typer
 
 from compressor_lib.errors import CompressorError, unknown
 from pipelines.exit_status import FAILED, STOPPED, WRONG_INPUT
+from pipelines.kubeflow.news import ONLY_NEW
 from pipelines.remote.cron import Cron
 from pipelines.remote.package_file import PackageFile
 from pipelines.remote.platform import Platform, RemoteRun, Schedule, State, Values
@@ -207,6 +208,8 @@ def create(
         _tell_schedule(choice.local.create(file, name=name, cron=when, overrides=overrides or ()))
         return
     package, values = choice.package(file, param, any_version=any_version)
+    if ONLY_NEW in package.kinds:
+        values = {ONLY_NEW: 1, **values}
     made = choice.connect().create_schedule(
         file, name=name or package.name, cron=when, parameters=values, pipeline_root=pipeline_root
     )

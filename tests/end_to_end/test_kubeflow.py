@@ -20,7 +20,7 @@ def cluster(request, tmp_path_factory, small_backbone) -> Cluster:
 
 @pytest.fixture(scope="module")
 def done(cluster) -> dict[str, Done]:
-    return cluster.backend.run(cluster.package)
+    return cluster.backend.run(cluster.package, {"only_new_data": 1})
 
 
 def test_a_model_is_pushed_that_answers(cluster, done):
@@ -53,20 +53,31 @@ def test_metadata_goes_from_task_to_task(done):
     assert done["Pusher"].outputs["pushed_model"]["metadata"]["pushed"] == 1.0
 
 
+def test_a_run_without_new_data_ends_with_its_first_task(cluster, done):
+    idle = cluster.backend.run(cluster.package, {"only_new_data": 1})
+    assert list(idle) == ["ImageExampleGen"]
+    assert len(cluster.pushed) == 1
+    (picture, *_) = sorted((cluster.folder / "pictures").rglob("*.*"))
+    picture.rename(picture.with_stem("renamed"))
+    values = {name: given["defaultValue"] for name, given in cluster.package.parameters.items()}
+    again = cluster.backend.task(cluster.package, "ImageExampleGen", {**values, "only_new_data": 1}, {})
+    assert again.parameters == {"new_data": "yes"}
+
+
 STOCK = ["python", "-m", "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"]
 
 
 class TestWithoutTheEntrypoint:
     """Why there is one: TFX's own command, in the backend as it is."""
 
-    def run(self, cluster: Cluster, done: dict[str, Done], node: str, *, logs: bool = True) -> None:
+    def run(self, cluster: Cluster, done: dict[str, Done], node: str, *, logs: bool = True, **given) -> None:
         package = copy.deepcopy(cluster.package)
         _, container = package.components[package.hashes[node]]
         container["command"] = STOCK
         backend = Backend(cluster.folder, layout=cluster.backend.layout, logs=logs)
         backend.environment = cluster.backend.environment
-        values = {name: given["defaultValue"] for name, given in package.parameters.items()}
-        backend.task(package, node, values, done)
+        values = {name: one["defaultValue"] for name, one in package.parameters.items()}
+        backend.task(package, node, {**values, **given}, done)
 
     def test_the_logs_are_of_no_type_that_tfx_knows(self, cluster, done):
         with pytest.raises(TaskFailed, match=r"system\.Artifact"):
@@ -74,6 +85,10 @@ class TestWithoutTheEntrypoint:
 
     def test_the_object_store_is_no_file_system(self, cluster, done):
         with pytest.raises(TaskFailed, match="Unable to get filesystem"):
+            self.run(cluster, done, "ImageExampleGen", logs=False, span="span-1")
+
+    def test_no_driver_has_found_the_span(self, cluster, done):
+        with pytest.raises(TaskFailed, match=r"span-\{SPAN\}\W+does not exist"):
             self.run(cluster, done, "ImageExampleGen", logs=False)
 
     def test_inputs_have_no_types(self, cluster, done):

@@ -119,11 +119,13 @@ class Done:
 
     Attributes:
         outputs: RuntimeArtifacts as the metadata store gives them back, by key.
+        parameters: Output parameters, by key.
         cached: Whether nothing was run.
         seconds: How long its process took.
     """
 
     outputs: dict[str, Json]
+    parameters: Json
     cached: bool
     seconds: float
 
@@ -147,16 +149,19 @@ class Backend:
         self.contained: Callable[[list[str], Path], list[str]] = lambda command, local: command
         """Gives the command that runs another in a container, where a folder is mounted; by default there is none."""
         self._artifacts = 0
-        self._cache: dict[str, dict[str, Json]] = {}
+        self._cache: dict[str, tuple[dict[str, Json], Json]] = {}
         self._runs = 0
 
     def run(self, package: Package, parameters: Mapping[str, Any] | None = None) -> dict[str, Done]:
-        """Runs a package to its end; tasks' outcomes by name, in their order."""
+        """Runs a package to its end; the outcomes of the tasks that were not left out by name, in their order."""
         self._runs += 1
         values = root_values(package, parameters or {})
         done: dict[str, Done] = {}
         for name in in_order(package):
-            done[name] = self.task(package, name, values, done)
+            task = package.tasks[name]
+            # ``depends`` (v2/compiler/argocompiler/dag.go): behind a task that was left out nothing runs.
+            if all(other in done for other in task.get("dependentTasks", [])) and _is_triggered(task, done):
+                done[name] = self.task(package, name, values, done)
         return done
 
     def task(self, package: Package, name: str, values: Json, done: Mapping[str, Done]) -> Done:
@@ -170,7 +175,7 @@ class Backend:
             )
             fingerprint = _fingerprint(inputs, outputs, container)
             if package.tasks[name].get("cachingOptions", {}).get("enableCache") and fingerprint in self._cache:
-                return Done(self._cache[fingerprint], True, 0.0)
+                return Done(*self._cache[fingerprint], True, 0.0)
             for artifact in _each(inputs["artifacts"]):
                 if _is_remote(artifact["uri"]):
                     self._download(artifact["uri"], local)
@@ -189,8 +194,9 @@ class Backend:
                 if _is_remote(artifact["uri"]):  # others are let be
                     self._upload(artifact["uri"], local)
                 recorded[key] = self._recorded(key, artifact)
-        self._cache[fingerprint] = recorded
-        return Done(recorded, False, seconds)
+        parameters = _collected(name, component, outputs, answer)
+        self._cache[fingerprint] = recorded, parameters
+        return Done(recorded, parameters, False, seconds)
 
     def files(self, artifact: Json) -> dict[str, Path]:
         """The files of an artifact in the object store, by their paths in it."""
@@ -204,11 +210,16 @@ class Backend:
         if self.logs:
             keys["executor-logs"] = {"schemaTitle": "system.Artifact"}
         artifacts = {key: {"artifacts": [{"type": kind, "uri": f"{folder}/{key}"}]} for key, kind in keys.items()}
+        parameters = {
+            key: {"outputFile": str(local / "tmp/kfp/outputs" / key)}
+            for key in component["outputDefinitions"].get("parameters", {})
+        }
+        outputs = {"artifacts": artifacts, "parameters": parameters}
         if self.layout == "2.14":
-            return {"artifacts": artifacts, "outputFile": str(local / "tmp/kfp_outputs/output_metadata.json")}
+            return {**outputs, "outputFile": str(local / "tmp/kfp_outputs/output_metadata.json")}
         for key, given in artifacts.items():
             given["artifacts"][0]["name"] = key
-        return {"artifacts": artifacts, "outputFile": str(_local(folder, local) / "output_metadata.json")}
+        return {**outputs, "outputFile": str(_local(folder, local) / "output_metadata.json")}
 
     def _execute(self, name: str, container: Json, given: Json, local: Path) -> None:
         """``compileCmdAndArgs`` and ``execute`` (v2/component/launcher_v2.go)."""
@@ -332,6 +343,9 @@ def resolved(name: str, task: Json, component: Json, values: Json, done: Mapping
     for key, source in task.get("inputs", {}).get("parameters", {}).items():
         if "componentInputParameter" in source:
             parameters[key] = values[source["componentInputParameter"]]
+        elif "taskOutputParameter" in source:
+            output = source["taskOutputParameter"]
+            parameters[key] = done[output["producerTask"]].parameters[output["outputParameterKey"]]
         elif "constant" in source.get("runtimeValue", {}):
             parameters[key] = source["runtimeValue"]["constant"]
         else:
@@ -397,6 +411,28 @@ def answer_in(file: Path) -> Json:
     answer = json.loads(file.read_text())
     _parsed(answer, pb.ExecutorOutput())
     return answer
+
+
+def _collected(name: str, component: Json, outputs: Json, answer: Json) -> Json:
+    """``collectOutputParameters`` (v2/component/launcher_v2.go)."""
+    found = dict(answer.get("parameterValues", {}))
+    for key in component["outputDefinitions"].get("parameters", {}):
+        file = Path(outputs["parameters"][key]["outputFile"])
+        if key not in found and file.exists():
+            found[key] = file.read_text()
+        if key not in found:
+            raise Refused(f"{name}: output parameter {key!r} has no value")
+    return found
+
+
+def _is_triggered(task: Json, done: Mapping[str, Done]) -> bool:
+    """``expr.Condition`` (v2/expression), of the one form that is used here."""
+    condition = task.get("triggerPolicy", {}).get("condition")
+    if condition is None:
+        return True
+    parameter, wanted = re.fullmatch(r"inputs\.parameter_values\['(\w+)'\] == '(\w+)'", condition).groups()
+    output = task["inputs"]["parameters"][parameter]["taskOutputParameter"]
+    return done[output["producerTask"]].parameters[output["outputParameterKey"]] == wanted
 
 
 def merge(said: Json, artifact: Json) -> None:

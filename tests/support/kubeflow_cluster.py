@@ -76,4 +76,4 @@ class Cluster:
     @property
     def pushed(self) -> list[Path]:
         """The models that were pushed, the oldest first."""
-        return sorted((self.folder / "serving").glob("*"))
+        return sorted((self.folder / "serving").glob("[0-9]*"))

@@ -79,7 +79,7 @@ class VertexService:
         for artifact in outputs.values():
             self._artifacts += 1
             artifact["name"] = f"projects/1/locations/here/metadataStores/default/artifacts/{self._artifacts}"
-        return Done(outputs, False, 0.0)
+        return Done(outputs, {}, False, 0.0)
 
     def _answer(self, name: str, container: Json, given: Json) -> Json:
         command = [argument.replace(SCHEME, f"{self.folder}/") for argument in command_of(name, container, given)]

@@ -98,8 +98,11 @@ def test_the_driver_runs_inside_the_task_on_kubeflow_alone(specs):
     assert "lifecycle" not in gen
     tasks = specs["kubeflow"]["root"]["dag"]["tasks"]
     assert [node for node, task in tasks.items() if "cachingOptions" not in task] == ["ImageExampleGen"]
+    conditions = {node: task["triggerPolicy"]["condition"] for node, task in tasks.items() if "triggerPolicy" in task}
+    assert conditions == dict.fromkeys(("StatisticsGen", "Transform"), "inputs.parameter_values['new_data'] == 'yes'")
     there = container(specs["vertex"], "ImageExampleGen")
-    assert "preCacheCheck" in there["lifecycle"]
+    driver = there["lifecycle"]["preCacheCheck"]["command"]
+    assert driver == ["python", "-m", "pipelines.kubeflow.example_gen_driver"]
     assert there["command"][-1] == "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
 
 
@@ -117,7 +120,8 @@ def test_nodes_get_their_resources_and_retries(specs, target):
 @pytest.mark.parametrize("target", TARGETS)
 class TestParameters:
     def test_each_has_the_configurations_value_for_default(self, specs, target):
-        parameters = specs[target]["root"]["inputDefinitions"]["parameters"]
+        parameters = dict(specs[target]["root"]["inputDefinitions"]["parameters"])
+        assert parameters.pop("only_new_data", {"defaultValue": 0})["defaultValue"] == 0  # Kubeflow's alone
         assert {name: given["defaultValue"] for name, given in parameters.items()} == {
             "data_path": "gs://bucket/pictures", "span": "span-{SPAN}", "tau": 0.9, "max_trials": 60,
             "min_accuracy": 0.5, "max_drop": 0.03, "push_directory": "gs://bucket/root/serving",

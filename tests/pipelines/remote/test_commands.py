@@ -108,6 +108,8 @@ class TestSchedule:
         assert made.exit_code == 0
         assert made.stdout.startswith("pictures: 0 3 * * 1, Europe/Berlin (recurring_run-1)\nnext  Mon ")
         assert made.stdout.count("next") == 3
+        (recurring,) = api.recurring.values()
+        assert recurring["runtime_config"]["parameters"] == {"max_trials": 3, "only_new_data": 1}
         assert "pictures  0 3 * * 1 Europe/Berlin  Mon " in compressor("schedule", "list", api=api).stdout
         assert compressor("schedule", "pause", "pictures", api=api).stdout == "pictures is paused\n"
         assert compressor("schedule", "show", "pictures", api=api).stdout.endswith("paused\n")

@@ -1,0 +1,117 @@
+"""The driver of the first node on platforms: finds the newest span, and whether there is anything new.
+
+It takes the place of TFX's own (``file_based_example_gen.driver``), whose fingerprint of a folder of pictures sees
+neither their names nor pictures that are split already. Vertex AI runs it in front of the node, and caches by what it
+says; on Kubeflow the entrypoint runs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+from collections.abc import Sequence
+
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+from tfx.components.example_gen import driver, input_processor, utils
+from tfx.dsl.io import fileio
+from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils as entrypoint_utils
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils, standard_component_specs
+from tfx.utils import io_utils, proto_utils
+
+from components.image_example_gen.driver import NamesInputProcessor
+from components.image_example_gen.folders import PICTURES_PATTERN
+from pipelines.kubeflow.news import NEW_DATA, NO, ONLY_NEW, PUSH_DIRECTORY, SEEN, SEEN_PENDING, YES
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Writes what it finds as the ExecutorOutput of a task."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.kubeflow.example_gen_driver", description=__doc__)
+    parser.add_argument("--json_serialized_invocation_args", required=True)
+    parser.add_argument("--json_serialized_inputs_spec_args", required=True)
+    known, _ = parser.parse_known_args(arguments)
+    task = pipeline_spec_pb2.ExecutorInput()
+    json_format.Parse(known.json_serialized_invocation_args, task, ignore_unknown_fields=True)
+    spec = pipeline_spec_pb2.ComponentInputsSpec()
+    json_format.Parse(known.json_serialized_inputs_spec_args, spec, ignore_unknown_fields=True)
+    answer = resolved(task, spec)
+    fileio.makedirs(os.path.dirname(task.outputs.output_file))
+    with fileio.open(task.outputs.output_file, "w") as file:
+        file.write(json_format.MessageToJson(answer, sort_keys=True))
+
+
+def resolved(
+    task: pipeline_spec_pb2.ExecutorInput, spec: pipeline_spec_pb2.ComponentInputsSpec
+) -> pipeline_spec_pb2.ExecutorOutput:
+    """What a task is to work on.
+
+    Args:
+        task: What the platform hands over.
+        spec: The types of its inputs.
+
+    Returns:
+        The span, the fingerprint and the patterns without ``{SPAN}`` as parameters, and the Examples that know them;
+        if the task has ``only_new_data``, also whether there are any, as ``new_data``.
+
+    Raises:
+        CompressorError: If there is no span.
+    """
+    given = task.inputs.parameter_values
+    properties = entrypoint_utils.parse_execution_properties(given, task.inputs.parameters, spec)
+    names: dict[int, str] = {}
+    outputs = entrypoint_utils.parse_raw_artifact_dict(task.outputs.artifacts, names)
+    examples = artifact_utils.get_single_instance(outputs[standard_component_specs.EXAMPLES_KEY])
+
+    config = example_gen_pb2.Input()
+    proto_utils.json_to_proto(properties[standard_component_specs.INPUT_CONFIG_KEY], config)
+    of_pictures = all(split.pattern.endswith(PICTURES_PATTERN) for split in config.splits)
+    kind = NamesInputProcessor if of_pictures else input_processor.FileBasedInputProcessor
+    processor = kind(properties[standard_component_specs.INPUT_BASE_KEY], config.splits, None)
+    span, version = processor.resolve_span_and_version()
+    fingerprint = processor.get_input_fingerprint(span, version)
+    for split in config.splits:
+        split.pattern = processor.get_pattern_for_span_version(split.pattern, span, version)
+    properties |= {
+        utils.SPAN_PROPERTY_NAME: span,
+        utils.VERSION_PROPERTY_NAME: version,
+        utils.FINGERPRINT_PROPERTY_NAME: fingerprint,
+        standard_component_specs.INPUT_CONFIG_KEY: proto_utils.proto_to_json(config),
+    }
+    driver.update_output_artifact(exec_properties=properties, output_artifact=examples.mlmd_artifact)
+
+    answer = pipeline_spec_pb2.ExecutorOutput()
+    values = answer.parameter_values
+    values[utils.SPAN_PROPERTY_NAME].number_value = span
+    values[utils.FINGERPRINT_PROPERTY_NAME].string_value = fingerprint
+    if version is not None:
+        values[utils.VERSION_PROPERTY_NAME].number_value = version
+    values[standard_component_specs.INPUT_CONFIG_KEY].string_value = properties[
+        standard_component_specs.INPUT_CONFIG_KEY
+    ]
+    if ONLY_NEW in given:
+        is_new = not given[ONLY_NEW].number_value or _is_new(
+            given[PUSH_DIRECTORY].string_value, f"{span} {version} {fingerprint}"
+        )
+        values[NEW_DATA].string_value = YES if is_new else NO
+    artifact = answer.artifacts[standard_component_specs.EXAMPLES_KEY].artifacts.add()
+    artifact.CopyFrom(entrypoint_utils.to_runtime_artifact(examples, names))
+    return answer
+
+
+def _is_new(push_directory: str, described: str) -> bool:
+    """Whether the last run that came to its end had other data; if so, this run's are noted."""
+    digest = hashlib.sha256(described.encode()).hexdigest()
+    seen = os.path.join(push_directory, SEEN)
+    if fileio.exists(seen):
+        with fileio.open(seen) as file:
+            if file.read() == digest:
+                return False
+    fileio.makedirs(push_directory)
+    io_utils.write_string_file(os.path.join(push_directory, SEEN_PENDING), digest)
+    return True
+
+
+if __name__ == "__main__":
+    main()

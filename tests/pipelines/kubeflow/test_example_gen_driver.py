@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from compressor_lib.errors import CompressorError
+from pipelines.kubeflow import example_gen_driver, news
+
+EXAMPLES = {"instanceSchema": "title: tfx.Examples\ntype: object\nproperties:\n  span:\n    type: integer\n"}
+SPEC = {"parameters": {"input_base": {"parameterType": "STRING"}, "input_config": {"parameterType": "STRING"}}}
+
+
+def found(data: Path, pattern: str, **values) -> dict:
+    """What the driver says of a folder, the artifact's metadata among it."""
+    file = data.parent / "answer.json"
+    config = {"splits": [{"name": "all", "pattern": pattern}]}
+    task = {
+        "inputs": {"parameterValues": {"input_base": str(data), "input_config": json.dumps(config), **values}},
+        "outputs": {
+            "artifacts": {"examples": {"artifacts": [{"name": "examples", "type": EXAMPLES, "uri": "u"}]}},
+            "outputFile": str(file),
+        },
+    }
+    example_gen_driver.main(
+        ["--json_serialized_invocation_args", json.dumps(task), "--json_serialized_inputs_spec_args", json.dumps(SPEC)]
+    )
+    answer = json.loads(file.read_text())
+    return {**answer["parameterValues"], "examples": answer["artifacts"]["examples"]["artifacts"][0]["metadata"]}
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    for span in (1, 2):
+        for name in ("train/cat/a.png", "test/dog/b.png"):
+            path = tmp_path / "data" / f"span-{span}" / name
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"picture")
+    return tmp_path / "data"
+
+
+def test_the_newest_span_is_found_and_told_of_the_examples(data):
+    said = found(data, "span-{SPAN}/*/*")
+    assert said["span"] == 2
+    assert json.loads(said["input_config"])["splits"][0]["pattern"] == "span-2/*/*"
+    assert said["examples"]["custom:span"] == 2
+    assert said["examples"]["input_fingerprint"] == said["input_fingerprint"]
+    assert "new_data" not in said
+
+
+def test_pictures_that_are_split_already_are_seen_by_name(data):
+    first = found(data, "span-{SPAN}/*/*")["input_fingerprint"]
+    picture = data / "span-2" / "train" / "cat" / "a.png"
+    picture.rename(picture.with_name("c.png"))
+    assert found(data, "span-{SPAN}/*/*")["input_fingerprint"] != first
+
+
+def test_records_have_spans_too(tmp_path):
+    for span in (3, 11):
+        (tmp_path / "data" / f"span-{span}").mkdir(parents=True)
+        (tmp_path / "data" / f"span-{span}" / "part-0.tfrecord").write_bytes(b"record")
+    said = found(tmp_path / "data", "span-{SPAN}/*")
+    assert said["span"] == 11
+    assert json.loads(said["input_config"])["splits"][0]["pattern"] == "span-11/*"
+
+
+def test_without_a_span_it_is_told(tmp_path):
+    (tmp_path / "data").mkdir()
+    with pytest.raises(CompressorError, match="span"):
+        found(tmp_path / "data", "span-{SPAN}/*/*")
+
+
+class TestNews:
+    def said(self, data: Path, only_new: int = 1) -> str:
+        push = str(data.parent / "serving")
+        return found(data, "span-{SPAN}/*/*", only_new_data=only_new, push_directory=push)["new_data"]
+
+    def test_data_is_old_once_a_run_has_come_to_its_end(self, data, tmp_path):
+        assert [self.said(data), self.said(data)] == ["yes", "yes"]  # the first may have failed
+        news.main([str(tmp_path / "serving")])
+        assert self.said(data) == "no"
+        news.main([str(tmp_path / "serving")])
+        (data / "span-3" / "train" / "cat").mkdir(parents=True)
+        (data / "span-3" / "train" / "cat" / "a.png").write_bytes(b"picture")
+        assert self.said(data) == "yes"
+
+    def test_only_who_asks_is_stopped(self, data, tmp_path):
+        self.said(data)
+        news.main([str(tmp_path / "serving")])
+        assert self.said(data, only_new=0) == "yes"
