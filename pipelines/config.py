@@ -11,6 +11,7 @@ import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from compressor_lib.errors import CompressorError
+from pipelines.beam import Beam, beam_flags
 from pipelines.config_errors import explain
 from pipelines.sections import (
     BackboneConfig,
@@ -54,8 +55,9 @@ class Config(Section):
         default_factory=dict, description="On Kubeflow and Vertex: what nodes may use, by their id, such as retrain."
     )
     retries: int = Field(default=0, ge=0, description="On Kubeflow and Vertex: how often a failed node is tried again.")
+    beam: Beam = Field(default_factory=Beam)
     beam_pipeline_args: list[str] = Field(
-        default_factory=list, description="Flags for Beam, such as --direct_num_workers=2."
+        default_factory=list, description="More flags for Beam, after those of beam, such as --direct_num_workers=2."
     )
 
     @model_validator(mode="before")
@@ -94,6 +96,11 @@ class Config(Section):
     def serving_directory(self) -> str:
         """Folder that blessed models are pushed to."""
         return self.push.directory or os.path.join(self.output, "serving")
+
+    @property
+    def beam_flags(self) -> list[str]:
+        """All flags for Beam."""
+        return [*beam_flags(self.beam), *self.beam_pipeline_args]
 
     @property
     def data_path(self) -> str:

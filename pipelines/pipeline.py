@@ -157,7 +157,7 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
         components=nodes,
         enable_cache=True,
         metadata_connection_config=_metadata(config),
-        beam_pipeline_args=config.beam_pipeline_args,
+        beam_pipeline_args=config.beam_flags,
     )
 
 

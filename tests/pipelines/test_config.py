@@ -111,8 +111,30 @@ def test_paths_are_read_from_the_current_directory(write, tmp_path, monkeypatch)
         ("search.connections=[]", "search.connections is []: choose published"),
         ("search.head_units=[]", "search.head_units is []: it must be a list that is not empty."),
         ("search.head_units=[-1]", "search.head_units[0] is -1: it must be at least 0."),
-        ("gate.baseline=none", "gate.baseline is 'none': it must be 'reference' or 'blessed'."),
+        ("gate.baseline=none", "gate.baseline is 'none': it must be 'reference', 'blessed' or 'deployed'."),
         ("gate.max_drop=-0.1", "gate.max_drop is -0.1: it must be at least 0."),
+        (
+            "beam.runner=flnk",
+            "beam.runner is 'flnk': it must be 'direct', 'dataflow', 'flink' or 'spark'. Did you mean",
+        ),
+        ("beam.workers=0", "beam.workers is 0: it must be more than 0."),
+        ("beam={runner: dataflow, project: a}", "beam has no region, temp_location, which runner dataflow needs."),
+        (
+            "beam.temp_location=/tmp/x",
+            "beam.temp_location is '/tmp/x', which Dataflow cannot reach: begin it with gs://",
+        ),
+        ("beam={runner: flink}", "beam has no master, which runner flink needs."),
+        ("beam={runner: spark, master: 'local[2]', workers: 2}", "beam has workers, which runner spark does not take"),
+        ("beam={image: a}", "beam has image, which runner direct does not take; it takes workers."),
+        (
+            "beam={runner: spark, master: a, environment: docker}",
+            "beam has no environment_config, which environment docker needs.",
+        ),
+        ("beam={runner: flink, master: a, environment_config: b}", "beam has environment_config, but no environment"),
+        (
+            "beam={runner: flink, master: a, environment: loopback, environment_config: b}",
+            "beam has environment_config, which environment loopback does not take.",
+        ),
         ("beam_pipeline_args=--x", "beam_pipeline_args is '--x': it must be a list."),
     ],
 )

@@ -67,7 +67,7 @@ def threshold(nodes: dict[str, tfx.types.BaseNode]) -> dict:
 
 
 def test_nodes_places_and_cache(create, tmp_path):
-    nodes = create("beam_pipeline_args=['--direct_num_workers=1']")
+    nodes = create("beam.workers=1", "beam_pipeline_args=['--job_name=own']")
     pipeline = create.pipeline
 
     assert sorted(nodes) == sorted(FROM_FOLDER)
@@ -75,7 +75,7 @@ def test_nodes_places_and_cache(create, tmp_path):
     assert pipeline.pipeline_info.pipeline_root == str(tmp_path / "out" / "pipeline_root")
     assert pipeline.metadata_connection_config.sqlite.filename_uri == str(tmp_path / "out" / "metadata.sqlite")
     assert pipeline.enable_cache
-    assert pipeline.beam_pipeline_args == ["--direct_num_workers=1"]
+    assert pipeline.beam_pipeline_args == ["--direct_num_workers=1", "--job_name=own"]
     destination = json.loads(nodes["Pusher"].exec_properties["push_destination"])
     assert destination == {"filesystem": {"base_directory": str(tmp_path / "out" / "serving")}}
 

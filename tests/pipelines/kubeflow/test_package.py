@@ -16,6 +16,7 @@ from pipelines.kubeflow.package import TARGETS, check_compilable, compile_packag
 ROOT = Path(__file__).parents[3]
 GOLDEN = Path(__file__).parent / "golden"
 IMAGE = "registry/auto-compressor@sha256:0123"
+BEAM_NODES = ("ImageExampleGen", "StatisticsGen", "Transform", "TranslatorPretrainer", "Evaluator")
 REMOTE = (
     "output=gs://bucket/root", "data.path=gs://bucket/pictures", "data.span=span-{SPAN}",
     "resources={retrain: {cpu: 8, memory_gb: 32, accelerator: nvidia.com/gpu}}", "retries=2",
@@ -228,6 +229,28 @@ def test_the_deployed_baseline_is_read_at_each_run_from_where_it_pushes(target):
     assert parameters["push_directory"] == {"componentInputParameter": "push_directory"}
     baseline = tasks["Evaluator"]["inputs"]["artifacts"]["baseline_model"]["taskOutputArtifact"]
     assert baseline == {"producerTask": "DeployedModel", "outputArtifactKey": "model"}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    "beam",
+    [
+        "{workers: 2}",
+        "{runner: dataflow, project: mine, region: europe-west1, temp_location: 'gs://b/tmp', image: some/beam}",
+        "{runner: flink, master: 'host:8081', workers: 3, environment: docker, environment_config: some/beam}",
+        "{runner: spark, master: 'spark://host:7077', environment: external, environment_config: 'localhost:50000'}",
+    ],
+)
+def test_beams_flags_reach_each_container(target, beam):
+    overrides = (f"beam={beam}", "beam_pipeline_args=[--job_name=own]")
+    flags = config(*overrides).beam_flags
+    assert flags[-1] == "--job_name=own"
+    package = compiled(target, *overrides)
+    spec = yaml.safe_load(package) if target == "kubeflow" else json.loads(package)["pipelineSpec"]
+    for node in BEAM_NODES:
+        assert container(spec, node)["args"][-len(flags) :] == flags
+    if target == "vertex":
+        assert container(spec, "ImageExampleGen")["lifecycle"]["preCacheCheck"]["args"][-len(flags) :] == flags
 
 
 def test_resources_of_an_unknown_node_are_told():
