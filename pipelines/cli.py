@@ -80,8 +80,10 @@ def run(
             if path is not None
         ]
         from pipelines.preflight import check_installed
+        from pipelines.vertex import check_not_asked_for
 
         loaded = load_config(config, [*(overrides or ()), *replaced])
+        check_not_asked_for(loaded.vertex)
         check_installed()
         log = _new_log(loaded)
         results = _watched_run(loaded, runner.value, log, verbose)

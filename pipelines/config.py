@@ -29,6 +29,7 @@ from pipelines.sections import (
     Volume,
     absolute,
 )
+from pipelines.vertex import Vertex
 
 
 class Config(Section):
@@ -55,6 +56,9 @@ class Config(Section):
         default_factory=dict, description="On Kubeflow and Vertex: what nodes may use, by their id, such as retrain."
     )
     retries: int = Field(default=0, ge=0, description="On Kubeflow and Vertex: how often a failed node is tried again.")
+    vertex: Vertex | None = Field(
+        default=None, description="On Vertex: custom jobs and an endpoint; null: all is done in the nodes."
+    )
     beam: Beam = Field(default_factory=Beam)
     beam_pipeline_args: list[str] = Field(
         default_factory=list, description="More flags for Beam, after those of beam, such as --direct_num_workers=2."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel
 
@@ -76,10 +76,17 @@ def _unknown_field(location: _Location, config: type[BaseModel]) -> str:
 def _section(location: Sequence[int | str], config: type[BaseModel]) -> type[BaseModel]:
     section = config
     for name in location:
-        kind = section.model_fields[str(name)].annotation
-        assert isinstance(kind, type)
-        section = kind
+        if str(name) in section.model_fields:  # else it is an index, or a key
+            section = _section_in(section.model_fields[str(name)].annotation) or section
     return section
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field holds: as it is, in a list or a mapping, or where it may be null."""
+    inner = get_args(annotation)
+    if inner:
+        return next((section for section in map(_section_in, inner) if section), None)
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def _all_fields(section: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -16,21 +16,28 @@ from components.image_example_gen import ImageExampleGen
 from components.pruning_search import PruningSearch
 from components.translator_pretrainer import TranslatorPretrainer
 from pipelines.config import Config
+from pipelines.vertex import check_not_asked_for, endpoint_config, search_job, training_config
 
 MODULES = "pipelines.modules"
 METRIC = "SparseCategoricalAccuracy"
 
 
-def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
+def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tfx.dsl.Pipeline:
     """Wires a run.
 
     Args:
         config: Where everything is and how everything is done.
         code_version: Hash of the project's own code; a node that runs it is not taken from the cache of another.
+        image: What the nodes run in, and the jobs that they start on Vertex AI; empty: they run here.
 
     Returns:
         The pipeline, for any runner.
+
+    Raises:
+        CompressorError: If there is no image, and the configuration asks for such jobs.
     """
+    if not image:
+        check_not_asked_for(config.vertex)
     example_gen = _example_gen(config, code_version)
     statistics_gen = tfx.components.StatisticsGen(examples=example_gen.outputs["examples"])
     schema_gen = tfx.components.SchemaGen(statistics=statistics_gen.outputs["statistics"])
@@ -55,8 +62,10 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
         "eval_args": tfx.proto.EvalArgs(splits=["eval"]),
         "run_fn": f"{MODULES}.run_fn",
     }
-    reference = tfx.components.Trainer(
-        **data,
+    reference = _trainer(
+        config,
+        image,
+        "reference",
         custom_config={
             "role": "reference",
             "backbone": _backbone(config),
@@ -66,7 +75,8 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
             "seed": config.seed,
             "code_version": code_version,
         },
-    ).with_id("reference")
+        **data,
+    )
     translator_pretrainer = TranslatorPretrainer(
         examples=transform.outputs["transformed_examples"],
         base_model=reference.outputs["model"],
@@ -86,6 +96,7 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
         max_trials=config.search.max_trials,
         max_epochs=config.search.max_epochs,
         parallel_trials=config.search.parallel_trials,
+        vertex_job=search_job(config.vertex, name=f"{config.name}-search", image=image),
         cuts=config.search.cuts,
         shortlist=config.search.shortlist,
         train_translators=config.search.train_translators,
@@ -102,10 +113,10 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
         seed=config.seed,
         code_version=code_version,
     )
-    retrain = tfx.components.Trainer(
-        **data,
-        base_model=pruning_search.outputs["model"],
-        hyperparameters=pruning_search.outputs["best_hyperparameters"],
+    retrain = _trainer(
+        config,
+        image,
+        "retrain",
         custom_config={
             "role": "compressed",
             "training": config.retrain.model_dump(),
@@ -113,7 +124,10 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
             "seed": config.seed,
             "code_version": code_version,
         },
-    ).with_id("retrain")
+        base_model=pruning_search.outputs["model"],
+        hyperparameters=pruning_search.outputs["best_hyperparameters"],
+        **data,
+    )
     nodes: list[BaseNode] = []
     baseline = reference.outputs["model"]
     if config.gate.baseline == "blessed":
@@ -140,13 +154,7 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
         baseline_model=baseline,
         eval_config=_eval_config(config),
     )
-    pusher = tfx.components.Pusher(
-        model=retrain.outputs["model"],
-        model_blessing=evaluator.outputs["blessing"],
-        push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=config.serving_directory)
-        ),
-    )
+    pusher = _pusher(config, model=retrain.outputs["model"], model_blessing=evaluator.outputs["blessing"])
     nodes += [
         example_gen, statistics_gen, schema_gen, example_validator, transform, reference,
         translator_pretrainer, pruning_search, retrain, evaluator, pusher,
@@ -158,6 +166,31 @@ def create_pipeline(config: Config, *, code_version: str) -> tfx.dsl.Pipeline:
         enable_cache=True,
         metadata_connection_config=_metadata(config),
         beam_pipeline_args=config.beam_flags,
+    )
+
+
+def _trainer(
+    config: Config, image: str, node: str, *, custom_config: dict[str, Any], **given: Any
+) -> tfx.components.Trainer:
+    """A Trainer that trains in its node, or in a custom job on Vertex AI."""
+    vertex = config.vertex
+    if vertex is None or vertex.training is None or node not in vertex.training.nodes:
+        return tfx.components.Trainer(custom_config=custom_config, **given).with_id(node)
+    job = training_config(vertex, vertex.training, name=f"{config.name}-{node}", image=image)
+    trainer = tfx.extensions.google_cloud_ai_platform.Trainer(custom_config={**custom_config, **job}, **given)
+    return trainer.with_id(node)
+
+
+def _pusher(config: Config, **given: Any) -> tfx.components.Pusher:
+    """A Pusher into a folder, or to an endpoint on Vertex AI."""
+    if config.vertex and config.vertex.endpoint:
+        custom_config = endpoint_config(config.vertex, config.vertex.endpoint)
+        return tfx.extensions.google_cloud_ai_platform.Pusher(custom_config=custom_config, **given)
+    return tfx.components.Pusher(
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=config.serving_directory)
+        ),
+        **given,
     )
 
 

@@ -12,6 +12,7 @@ from pipelines.config import Config
 from pipelines.kubeflow.news import stop_without_news
 from pipelines.kubeflow.parameters import example_gen_of, make_changeable
 from pipelines.sections import Resources
+from pipelines.vertex import NOT_HERE
 
 TARGETS = ("kubeflow", "vertex")
 
@@ -48,7 +49,7 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
     from pipelines.pipeline import create_pipeline
 
     runner = KubeflowV2DagRunner(KubeflowV2DagRunnerConfig(default_image=image, use_pipeline_spec_2_1=True))
-    job = runner.run(create_pipeline(config, code_version=code_version), write_out=False)
+    job = runner.run(create_pipeline(config, code_version=code_version, image=image), write_out=False)
     spec = job["pipelineSpec"]
     make_changeable(spec, config)
     for node, resources in config.resources.items():
@@ -91,10 +92,12 @@ def check_compilable(config: Config, target: str) -> None:
             "data.source is digits, which are written on this machine: give a folder of pictures or TFRecords"
         )
     check("data.path", config.data.path, readable, f"put the data where its path begins with {' or '.join(readable)}")
-    check(
-        "push.directory" if config.push.directory else "push.directory, by default in output,",
-        config.serving_directory, readable, f"set push.directory to one that begins with {' or '.join(readable)}",
-    )  # fmt: skip
+    endpoint = config.vertex is not None and config.vertex.endpoint is not None
+    if not endpoint:
+        check(
+            "push.directory" if config.push.directory else "push.directory, by default in output,",
+            config.serving_directory, readable, f"set push.directory to one that begins with {' or '.join(readable)}",
+        )  # fmt: skip
     for field in ("weights", "model"):
         value = getattr(config.backbone, field)
         if value not in (None, "imagenet", "none"):
@@ -105,6 +108,15 @@ def check_compilable(config: Config, target: str) -> None:
         for node, resources in config.resources.items():
             if resources.node_selector:
                 reasons.append(f"resources.{node}.node_selector is for clusters: Vertex AI picks machines by itself")
+        if endpoint and config.push.directory:
+            reasons.append("push.directory is set, but vertex.endpoint is where models go: take one of them out")
+        if endpoint and config.gate.baseline == "deployed":
+            reasons.append(
+                "gate.baseline is deployed, which looks into push.directory, and vertex.endpoint leaves nothing there: "
+                "set it to blessed"
+            )
+    elif config.vertex:
+        reasons.append(NOT_HERE)
     if target == "kubeflow" and config.gate.baseline == "blessed":
         reasons.append(
             "gate.baseline is blessed, which takes a resolver, and open-source Kubeflow runs none: set it to deployed"

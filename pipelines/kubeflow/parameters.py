@@ -58,8 +58,11 @@ def parameters_of(config: Config) -> list[Parameter]:
         Parameter("max_trials", _INTEGER, "PruningSearch", "max_trials", search.max_trials),
         Parameter("min_accuracy", _NUMBER, "Evaluator", "eval_config", gate.min_accuracy, _set_min_accuracy),
         Parameter("max_drop", _NUMBER, "Evaluator", "eval_config", gate.max_drop, _set_max_drop),
-        Parameter("push_directory", _TEXT, "Pusher", "push_destination", config.serving_directory, _set_directory),
     ]
+    if config.vertex is None or config.vertex.endpoint is None:
+        known.append(
+            Parameter("push_directory", _TEXT, "Pusher", "push_destination", config.serving_directory, _set_directory)
+        )
     if gate.baseline == "deployed":
         known.append(Parameter("push_directory", _TEXT, "DeployedModel", "push_directory", config.serving_directory))
     return [parameter for parameter in known if parameter.default is not None]

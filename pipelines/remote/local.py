@@ -103,13 +103,14 @@ class LocalSchedules:
             CompressorError: If the name or the configuration is wrong.
         """
         from pipelines.config import load_config
+        from pipelines.vertex import check_not_asked_for
 
         if not _NAME.fullmatch(name):
             raise CompressorError(
                 f"schedule name {name!r} has another form: small letters, digits and hyphens, 128 at most, "
                 "no hyphen first."
             )
-        load_config(config, overrides)
+        check_not_asked_for(load_config(config, overrides).vertex)
         now = self._now()
         plan = Plan(
             config=config.absolute(), directory=Path.cwd(), overrides=tuple(overrides), cron=cron, paused=False,

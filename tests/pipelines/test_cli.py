@@ -107,6 +107,14 @@ def test_run_hands_the_pipeline_what_was_typed(stage):
     assert len(created["code_version"]) == 16
 
 
+def test_run_takes_no_jobs_on_vertex(stage):
+    vertex = "vertex={project: mine, region: europe-west1, search: {machine_type: n1-standard-8}}"
+    result = stage.invoke("--set", vertex)
+    assert result.exit_code == 2
+    assert "vertex is for Vertex AI alone: take it out, or compile with --target vertex" in result.output
+    assert not stage.created
+
+
 def test_run_writes_the_digits_into_the_output(stage):
     stage.config.write_text("{name: d, data: {source: digits}, backbone: {name: MobileNetV2, weights: none}}")
     assert stage.invoke().exit_code == 0

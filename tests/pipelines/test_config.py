@@ -14,6 +14,7 @@ from compressor_lib.costs import COSTS
 from compressor_lib.errors import CompressorError
 from compressor_lib.tflite import Precision
 from pipelines.config import Export, Retraining, Training, load_config
+from pipelines.vertex import Machine
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALLEST = {"name": "tiny", "data": {"source": "digits"}, "backbone": {"name": "MobileNetV2"}}
@@ -135,6 +136,27 @@ def test_paths_are_read_from_the_current_directory(write, tmp_path, monkeypatch)
             "beam={runner: flink, master: a, environment: loopback, environment_config: b}",
             "beam has environment_config, which environment loopback does not take.",
         ),
+        ("vertex={project: a, search: {machine_type: b}}", "vertex.region is missing."),
+        ("vertex={project: a, region: b}", "vertex has neither training, search nor endpoint: give one"),
+        ("vertex={project: a, region: b, training: {}}", "vertex.training.machine_type is missing."),
+        (
+            "vertex={project: a, region: b, training: {machine_type: c, nods: [retrain]}}",
+            "vertex.training.nods is no field. Did you mean",
+        ),
+        (
+            "vertex={project: a, region: b, training: {machine_type: c, nodes: [Pusher]}}",
+            "vertex.training.nodes[0] is 'Pusher': it must be 'reference' or 'retrain'.",
+        ),
+        (
+            "vertex={project: a, region: b, search: {machine_type: c, replicas: 0}}",
+            "vertex.search.replicas is 0: it must be more than 0.",
+        ),
+        (
+            "vertex={project: a, region: b, endpoint: {machine_type: c, display_name: d, image: e, min_replicas: 2}}",
+            "vertex.endpoint has min_replicas 2 above max_replicas 1: swap them.",
+        ),
+        ("volumes=[{claim: a, path: /mnt, x: 1}]", "volumes[0].x is no field."),
+        ("resources={retrain: {cpus: 1}}", "resources.retrain.cpus is no field. Did you mean"),
         ("beam_pipeline_args=--x", "beam_pipeline_args is '--x': it must be a list."),
     ],
 )
@@ -283,7 +305,7 @@ def test_every_field_is_described():
 
     undescribed = [
         f"{section.__name__}.{name}"
-        for section in Section.__subclasses__() + Training.__subclasses__()
+        for section in Section.__subclasses__() + Training.__subclasses__() + Machine.__subclasses__()
         for name, field in section.model_fields.items()
         if not field.description and not isinstance(field.annotation, type(Section))
     ]

@@ -23,6 +23,11 @@ REMOTE = (
 )  # fmt: skip
 
 
+ENDPOINT = (
+    "project: mine, region: europe-west1, endpoint: {display_name: cats, machine_type: n1-standard-2, image: serve}"
+)
+
+
 def config(*overrides: str):
     return load_config(ROOT / "examples" / "pictures.yaml", [*REMOTE, *overrides])
 
@@ -185,11 +190,22 @@ class TestParameters:
         ("vertex", "volumes=[{claim: work, path: /mnt}]", "volumes are the cluster's, and Vertex AI has none"),
         ("vertex", "resources={retrain: {node_selector: {a: b}}}", "resources.retrain.node_selector is for clusters"),
         ("kubeflow", "data={source: digits}", "data.source is digits, which are written on this machine"),
+        (
+            "kubeflow",
+            f"vertex={{{ENDPOINT}}}",
+            "vertex is for Vertex AI alone: take it out, or compile with --target vertex",
+        ),
     ],
 )
 def test_what_a_target_cannot_do_is_refused(target, override, message):
     with pytest.raises(CompressorError, match=f"cannot be compiled for {target}:\n(.|\n)*{message}"):
         check_compilable(config(override), target)
+
+
+@pytest.mark.parametrize("override", ["push.directory=gs://bucket/models", "gate.baseline=deployed"])
+def test_nothing_is_pushed_to_a_directory_beside_an_endpoint(override):
+    with pytest.raises(CompressorError, match=override.split("=")[0] + " is .*vertex.endpoint"):
+        check_compilable(config(f"vertex={{{ENDPOINT}}}", override), "vertex")
 
 
 def test_paths_on_a_volume_can_be_reached():
