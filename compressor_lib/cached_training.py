@@ -35,6 +35,8 @@ class CachedTraining:
             connections: All connections whose classifiers may be trained.
             memory: Bytes of memory for cached features; those beyond go to disk. None for no limit.
         """
+        self.held_out = 0
+        """Validation examples of the last :meth:`fit`."""
         self._base = base
         self.cache = FeatureCache(base, connections, memory=memory)
         self._parts = TrainedParts()
@@ -79,7 +81,9 @@ class CachedTraining:
             return None
         features = self.cache.features(model, connection, frontier, train)
         if held is not None:
-            validation = _as_blocks(self.cache.features(model, connection, frontier, held), shuffle=False)
+            kept = self.cache.features(model, connection, frontier, held)
+            self.held_out = len(kept.labels)
+            validation = _as_blocks(kept, shuffle=False)
         shuffle = bool(arguments.get("shuffle", True))
         # It shares its layers with the model; its twin is traced already, or will be.
         part = keras.Model(model.get_layer(frontier).output, model.output)

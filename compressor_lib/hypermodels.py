@@ -380,8 +380,8 @@ class HyperCompressor(kt.HyperModel):
         """Trains a trial's model, on cached features where that is the same thing.
 
         Returns:
-            The history; besides the metrics it carries the model's :meth:`costs` and the ``seconds`` of this fit,
-            so that every tuner's trials record them.
+            The history; besides the metrics it carries the model's :meth:`costs`, the ``seconds`` of this fit and the
+            validation ``examples`` (0: not counted), so that every tuner's trials record them.
         """
         started = time.monotonic()
         arguments = dict(zip(("x", "y", "batch_size", "epochs", "verbose", "callbacks"), args, strict=False)) | kwargs
@@ -396,7 +396,8 @@ class HyperCompressor(kt.HyperModel):
         if history is None:
             logger.info("training on the pictures themselves, not on cached features")
             history = model.fit(**arguments)
-        constants = {**self.costs(model), "seconds": time.monotonic() - started}
+        examples = self._training.held_out if self._cache_features else 0
+        constants = {**self.costs(model), "seconds": time.monotonic() - started, "examples": examples}
         history.history |= {name: [value] * len(history.epoch) for name, value in constants.items()}
         return history
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,7 @@ class TrialReport:
         within_budget: Whether it keeps every budget.
         accuracy: On the validation data, at the trial's best epoch.
         score: The objective there.
+        examples: How many those are; 0 where they were not counted.
         seconds: Wall time of the trial's training.
         hyperparameters: All of them.
     """
@@ -80,12 +82,9 @@ class TrialReport:
     within_budget: bool
     accuracy: float
     score: float
+    examples: int
     seconds: float
     hyperparameters: dict[str, Any]
-
-    def rank(self) -> tuple[bool, float]:
-        """What orders trials, the largest first: those within budget, then by score."""
-        return self.within_budget, self.score
 
 
 def run_search(
@@ -132,11 +131,29 @@ def trial_reports(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[TrialRep
                 within_budget=hypermodel.budgets.within(_budgeted_costs(trial, hypermodel)),
                 accuracy=_at_best(trial, "val_accuracy"),
                 score=float(trial.score),
+                examples=int(_at_best(trial, "examples")),
                 seconds=_at_best(trial, "seconds"),
                 hyperparameters=dict(trial.hyperparameters.values),
             )
         )
-    return sorted(reports, key=TrialReport.rank, reverse=True)
+    return best_first(reports, hypermodel)
+
+
+def best_first(reports: Iterable[TrialReport], hypermodel: HyperCompressor) -> list[TrialReport]:
+    """Orders trials: those within budget before the others, then by score.
+
+    Where accuracy alone counts, within budgets (``tau`` 1), those in front that the validation data cannot tell apart
+    (within one standard error of the highest accuracy) are ordered by their parameters, the most first: nothing is
+    gained by fewer, and retraining makes more of more.
+    """
+    ordered = sorted(reports, key=lambda report: (report.within_budget, report.score), reverse=True)
+    if hypermodel.tau < 1 or not hypermodel.budgets.limits or not ordered or not ordered[0].examples:
+        return ordered
+    best = ordered[0]
+    error = math.sqrt(best.accuracy * (1 - best.accuracy) / best.examples)
+    alike = [report for report in ordered if report.within_budget and report.accuracy >= best.accuracy - error]
+    others = [report for report in ordered if report not in alike]
+    return sorted(alike, key=lambda report: report.parameters, reverse=True) + others
 
 
 def trials_within_budget(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[kt.engine.trial.Trial]:
@@ -145,11 +162,11 @@ def trials_within_budget(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[k
     Raises:
         CompressorError: If there is none.
     """
+    within = [report.trial_id for report in trial_reports(tuner, hypermodel) if report.within_budget]
+    if within:
+        return [tuner.oracle.trials[trial_id] for trial_id in within]
     budgets = hypermodel.budgets
     costs = [(trial, _budgeted_costs(trial, hypermodel)) for trial in _completed(tuner)]
-    within = [trial for trial, cost in costs if budgets.within(cost)]
-    if within:
-        return within
     if not costs:
         raise CompressorError("no trial was completed; the log tells why each one failed")
     nearest, cost = min(costs, key=lambda tried: budgets.excess(tried[1]))

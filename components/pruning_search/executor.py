@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from components.storage import mounted_artifacts
 from compressor_lib.bank import fingerprint
 from compressor_lib.export import TEACHER_FILE, keras_path
 from compressor_lib.hypermodels import HyperCompressor
-from compressor_lib.search import TrialReport, trial_reports, write_report
+from compressor_lib.search import TrialReport, best_first, trial_reports, write_report
 
 logger = logging.getLogger(__name__)
 
@@ -84,13 +83,13 @@ def _search(
     rounds = [_Round.searched(job, hypermodel, trials_dir)]
     if exec_properties["cuts"] > 1:
         rounds += _second_round(job, rounds[0], second_dir)
-    tuner = max(rounds, key=_Round.rank).tuner
+    reports = best_first([report for searched in rounds for report in searched.reports], hypermodel)
+    tuner = next((searched for searched in rounds if reports and reports[0] in searched.reports), rounds[0]).tuner
 
     # Hyperband leaves this open, and the stock writer needs to know how many results there can be.
     tuner.oracle.max_trials = len(tuner.oracle.trials)
     write_best_hyperparameters(tuner, output_dict)
-    reports = [report for searched in rounds for report in searched.reports]
-    write_report(sorted(reports, key=TrialReport.rank, reverse=True), results_dir / REPORT_FILE)
+    write_report(reports, results_dir / REPORT_FILE)
     best = tuner.get_best_models(1)[0]
     best_path = keras_path(model_dir)
     best_path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,10 +122,6 @@ class _Round:
             tuner = job.search(hypermodel, directory)
         hypermodel.release_features()
         return cls(hypermodel, tuner, trial_reports(tuner, hypermodel))
-
-    def rank(self) -> tuple[bool, float]:
-        """That of its best trial."""
-        return self.reports[0].rank() if self.reports else (False, -math.inf)
 
 
 def _second_round(job: SearchJob, first: _Round, directory: Path) -> list[_Round]:

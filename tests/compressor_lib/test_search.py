@@ -17,6 +17,8 @@ from compressor_lib.hypermodels import HyperCompressor
 from compressor_lib.search import (
     TUNERS,
     SearchOptions,
+    TrialReport,
+    best_first,
     run_search,
     trial_reports,
     trials_within_budget,
@@ -177,6 +179,7 @@ def test_the_report_is_written_as_json(searched, tmp_path):
         "within_budget",
         "accuracy",
         "score",
+        "examples",
         "seconds",
         "hyperparameters",
     }
@@ -213,6 +216,23 @@ def test_the_best_is_the_best_within_budget(searched):
     assert [trial.trial_id for trial in trials_within_budget(tuner, compressor)] == [r.trial_id for r in within]
     assert tuner.get_best_hyperparameters()[0].values == within[0].hyperparameters
     assert [model.count_params() for model in tuner.get_best_models(1)] == [limit]
+
+
+def test_what_cannot_be_told_apart_is_ordered_by_size_where_accuracy_alone_counts(residual):
+    def report(name: str, accuracy: float, parameters: int, examples: int = 400) -> TrialReport:
+        within = parameters <= 2000
+        return TrialReport(name, name, parameters, parameters, 0.5, within, accuracy, accuracy, examples, 1.0, {})
+
+    def order(tau: float, budgets: dict[str, float] | None, examples: int = 400) -> str:
+        compressor = HyperCompressor(3000, 3, tau, backbone=residual, connections=["add_1->last"], budgets=budgets)
+        # The standard error of 0.8 on 400 pictures is 0.02.
+        trials = [("a", 0.80, 1000), ("b", 0.79, 2000), ("c", 0.785, 1500), ("d", 0.77, 1900), ("e", 0.9, 2500)]
+        return "".join(one.trial_id for one in best_first([report(*trial, examples) for trial in trials], compressor))
+
+    budget = {"parameters": 2000.0}
+    assert order(1.0, budget) == "bcade"
+    assert order(0.9, budget) == order(1.0, budget, examples=0) == "abcde"
+    assert order(1.0, None) == "abcde"
 
 
 def test_without_a_network_within_budget_the_nearest_is_told(searched):
