@@ -122,6 +122,7 @@ def compile_pipeline(
 
 
 app.command()(remote.submit)
+app.command()(remote.doctor)
 app.add_typer(remote.schedules, name="schedule")
 
 

@@ -1,10 +1,11 @@
-"""The commands ``compressor submit`` and ``compressor schedule``."""
+"""The commands ``compressor submit``, ``compressor doctor`` and ``compressor schedule``."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -176,6 +177,29 @@ def submit(
     _tell_run(run)
     if wait:
         _follow(platform, run)
+
+
+@chosen_from(Target)
+def doctor(choice: Choice, package: PackageArgument, any_version: AnyVersion = False) -> None:
+    """Tells what a package needs and whether it is there; ends with 2 if something is missing.
+
+    Example: compressor doctor pictures.yaml --target kubeflow --host http://localhost:8888
+    """
+    from pipelines.code_version import code_version
+    from pipelines.remote.doctor import Needs, examine
+
+    needs = Needs(
+        package, choice.target.value, choice.connect, None if any_version else code_version(), choice.project,
+        choice.service_account,
+    )  # fmt: skip
+    missing = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Google's libraries have many, and they are of no use here
+        for check in examine(needs):
+            typer.echo(check)
+            missing = missing or check.ok is False
+    if missing:
+        raise typer.Exit(WRONG_INPUT)
 
 
 schedules = typer.Typer(no_args_is_help=True, help="Repeats runs on a platform, or on this machine.")

@@ -25,6 +25,8 @@ class PackageFile:
         name: The pipeline's.
         code_version: The hash of the code that compiled it.
         kinds: The runtime parameters' types, by name.
+        images: What its nodes run in.
+        places: Where data and artifacts are, as far as it says: ``pipeline_root`` and runtime parameters' defaults.
     """
 
     path: Path
@@ -32,6 +34,8 @@ class PackageFile:
     name: str
     code_version: str
     kinds: dict[str, str]
+    images: tuple[str, ...]
+    places: dict[str, str]
 
     @classmethod
     def read(cls, path: Path) -> PackageFile:
@@ -51,12 +55,19 @@ class PackageFile:
             spec: Any = first.get("pipelineSpec", first)
             search = spec["root"]["dag"]["tasks"]["PruningSearch"]["inputs"]["parameters"]
             parameters = spec["root"]["inputDefinitions"]["parameters"]
+            executors = spec["deploymentSpec"]["executors"].values()
+            places = {name: parameters.get(name, {}).get("defaultValue") for name in ("data_path", "push_directory")}
+            places["pipeline_root"] = first.get("runtimeConfig", {}).get("gcsOutputDirectory") or spec.get(
+                "defaultPipelineRoot"
+            )
             return cls(
                 path,
                 "vertex" if "pipelineSpec" in first else "kubeflow",
                 spec["pipelineInfo"]["name"],
                 search["code_version"]["runtimeValue"]["constant"],
                 {name: described["parameterType"] for name, described in parameters.items()},
+                tuple(dict.fromkeys(one["container"]["image"] for one in executors if "container" in one)),
+                {name: place for name, place in places.items() if place},
             )
         except (yaml.YAMLError, StopIteration, KeyError, TypeError, AttributeError) as error:
             raise CompressorError(f"'{path}' is no package of this project: make one by compressor compile.") from error
