@@ -63,6 +63,7 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
     _container(spec, example_gen)["lifecycle"]["preCacheCheck"]["command"] = ["python", "-m", _DRIVER]
     if target == "vertex":
         return json.dumps(job, indent=2, sort_keys=True) + "\n"
+    spec["defaultPipelineRoot"] = config.pipeline_root  # for who submits it; the backend does not look
     stop_without_news(spec, example_gen)
     for node in spec["root"]["dag"]["tasks"]:
         _repair(spec, node)

@@ -49,7 +49,7 @@ Parameters = Annotated[
     list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A runtime parameter, as in tau=0.8.")
 ]
 PipelineRoot = Annotated[
-    str | None, typer.Option(metavar="URI", help="Where artifacts go; by default as the package or the platform says.")
+    str | None, typer.Option(metavar="URI", help="Where artifacts go; by default as it was compiled.")
 ]
 AnyVersion = Annotated[bool, typer.Option("--any-version", help="Take a package of another version of the project.")]
 Name = Annotated[str, typer.Argument(help="The schedule's.")]
@@ -173,7 +173,8 @@ def submit(
     """
     file, values = choice.package(package, param, any_version=any_version)
     platform = choice.connect()
-    run = platform.submit(package, name=file.name, parameters=values, pipeline_root=pipeline_root, caching=caching)
+    root = pipeline_root or file.places.get("pipeline_root")
+    run = platform.submit(package, name=file.name, parameters=values, pipeline_root=root, caching=caching)
     _tell_run(run)
     if wait:
         _follow(platform, run)
@@ -234,8 +235,9 @@ def create(
     package, values = choice.package(file, param, any_version=any_version)
     if ONLY_NEW in package.kinds:
         values = {ONLY_NEW: 1, **values}
+    root = pipeline_root or package.places.get("pipeline_root")
     made = choice.connect().create_schedule(
-        file, name=name or package.name, cron=when, parameters=values, pipeline_root=pipeline_root
+        file, name=name or package.name, cron=when, parameters=values, pipeline_root=root
     )
     _tell_schedule(made)
 

@@ -214,13 +214,12 @@ def test_a_search_that_was_cut_short_goes_on(tmp_path, examples, reference, bank
 
 def test_the_winner_is_within_budget_and_weighed_by_the_cost_wanted(tmp_path, examples, reference, bank):
     # Of these, one alone keeps the budget, and on noise the larger one may well score better.
-    connections = ["block_2_add->tail"]
-    (small, _), (large, _) = (
-        (attach_head(create_submodel(reference.base, connections[0], tail_units=units), 3).count_params(), units)
-        for units in (4, 64)
+    connections = ["block_2_add->head"]
+    small, large = (
+        attach_head(create_submodel(reference.base, connections[0]), 3, units=units).count_params() for units in (4, 64)
     )
     budget = (small + large) // 2
-    how = {"connections": connections, "tail_units": [64, 4], "max_trials": 4, "max_epochs": 1}
+    how = {"connections": connections, "head_units": [64, 4], "max_trials": 4, "max_epochs": 1}
     outputs = do(tmp_path, examples, reference, bank, **how, cost="flops", budgets={"parameters": budget})
     report = json.loads((outputs["tuner_results"] / REPORT_FILE).read_text())
     assert {row["parameters"]: row["within_budget"] for row in report} == {small: True, large: False}

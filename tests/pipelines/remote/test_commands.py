@@ -40,7 +40,9 @@ class TestSubmit:
         result = self.submit(package, "--param", "tau=0.5", "--param", "max_trials=3", api=api)
         assert (result.exit_code, result.stderr) == (0, "")
         assert result.stdout == f"run   run-1\nwatch {api.url}/#/runs/details/run-1\n"
-        assert api.runs["run-1"]["runtime_config"]["parameters"] == {"tau": 0.5, "max_trials": 3}
+        assert api.runs["run-1"]["runtime_config"] == {
+            "parameters": {"tau": 0.5, "max_trials": 3}, "pipeline_root": "gs://bucket/root/pipeline_root",
+        }  # fmt: skip
         assert api.runs["run-1"]["display_name"] == "pictures"
 
     def test_waiting_tells_each_nodes_state_and_ends_well(self, api, package):

@@ -330,6 +330,7 @@ class TestBuckets:
     def test_other_stores_are_the_clusters(self, kubeflow):
         kubeflow.replace("gs://bucket/pictures", "/mnt/team/pictures")
         kubeflow.replace("gs://bucket/root/serving", "/mnt/team/serving")
+        kubeflow.replace("gs://bucket/root/pipeline_root", "minio://bucket/root/pipeline_root")
         assert not any(" bucket " in line for line in kubeflow.doctor()[1])
 
 
