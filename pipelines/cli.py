@@ -21,6 +21,7 @@ import typer
 from compressor_lib.errors import CompressorError
 from pipelines.exit_status import FAILED, NOT_BLESSED, STOPPED, WRONG_INPUT
 from pipelines.remote import commands as remote
+from pipelines.remote.choice import Target
 
 if TYPE_CHECKING:
     from pipelines.config import Config
@@ -95,7 +96,7 @@ def run(
 @app.command("compile")
 def compile_pipeline(
     config: ConfigFile,
-    target: Annotated[remote.Target, typer.Option(help="The platform.")],
+    target: Annotated[Target, typer.Option(help="The platform.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The package: .yaml or .json.")],
     image: Annotated[str, typer.Option(metavar="REF", help="The image that every node runs in, best by digest.")],
     pipeline_root: Annotated[str | None, typer.Option(metavar="URI", help="Replaces output.")] = None,
