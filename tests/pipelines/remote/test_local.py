@@ -335,8 +335,9 @@ class TestRunNow:
 
 
 SERVER = """
-import sys
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever the tests themselves are run by, such as nohup
 from pipelines.remote.local import LocalSchedules
 schedules = LocalSchedules(Path(sys.argv[1]), command=lambda plan: [sys.executable, "-S", "-c", sys.argv[2]])
 sys.exit(getattr(schedules, sys.argv[3])(*sys.argv[4:]))
