@@ -80,7 +80,8 @@ class Config(Section):
     @classmethod
     def _data_is_there(cls, data: Data, info: ValidationInfo) -> Data:
         path = data.path
-        if path is None or "://" in path or any(volume.holds(path) for volume in info.data.get("volumes", ())):
+        volumes = tuple(volume.prefix for volume in info.data.get("volumes", ()))
+        if path is None or "://" in path or path.startswith(volumes):
             return data
         if not os.path.isdir(path):
             raise ValueError(f"path is {path!r}, which is not a folder: correct it (here or by --data).")

@@ -419,9 +419,10 @@ class Volume(Section):
     claim: str = Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$", description="The claim's name.")
     path: str = Field(pattern=r"^/[^/].*$", description="Where it is mounted; paths below it can be given elsewhere.")
 
-    def holds(self, path: str) -> bool:
-        """Whether a path is below the mount."""
-        return path.startswith(self.path.rstrip("/") + "/")
+    @property
+    def prefix(self) -> str:
+        """What paths below the mount begin with."""
+        return self.path.rstrip("/") + "/"
 
 
 class Push(Section):

@@ -80,8 +80,7 @@ def check_compilable(config: Config, target: str) -> None:
     stores = _STORES[target]
     reasons = []
 
-    volumes = tuple(volume.path.rstrip("/") + "/" for volume in config.volumes)
-    readable = (*_READABLE, *volumes)
+    readable = (*_READABLE, *(volume.prefix for volume in config.volumes))
 
     def check(field: str, value: str | None, allowed: tuple[str, ...], advice: str) -> None:
         if value is not None and not value.startswith(allowed):

@@ -13,7 +13,7 @@ from typing import Any
 
 from compressor_lib.errors import CompressorError, unknown
 from pipelines.remote.cron import Cron
-from pipelines.remote.platform import Progress, RemoteRun, Schedule, State, Values
+from pipelines.remote.platform import Progress, RemoteRun, Schedule, State, Values, name_taken
 
 TOKEN, COOKIES = "KFP_TOKEN", "KFP_COOKIES"
 """Environment variables with what a cluster wants to see; the client knows further ways by itself."""
@@ -95,7 +95,7 @@ class Kubeflow:
     ) -> Schedule:
         """See the protocol."""
         if name in (known.name for known in self.schedules()):
-            raise CompressorError(f"schedule {name!r} is there already: delete it first, or give another --name.")
+            raise name_taken(name)
         with self._told(f"package {package}"):
             pipeline, version = self._uploaded(package, name)
             made = self._client.create_recurring_run(

@@ -20,7 +20,7 @@ from typing import IO, Any
 from compressor_lib.errors import CompressorError, unknown
 from pipelines.remote.cron import Cron
 from pipelines.remote.local_plan import Plan, read_plan, write_plan
-from pipelines.remote.platform import Schedule
+from pipelines.remote.platform import Schedule, name_taken
 
 LOOK = 2.0
 """Seconds between two looks at the files."""
@@ -118,7 +118,7 @@ class LocalSchedules:
         )  # fmt: skip
         with self._locked("edits"):
             if name in self._names():
-                raise CompressorError(f"schedule {name!r} is there already: delete it first, or give another --name.")
+                raise name_taken(name)
             write_plan(plan, self._path(name))
         return self._schedule(name, plan)
 

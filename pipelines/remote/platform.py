@@ -9,6 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
+from compressor_lib.errors import CompressorError
 from pipelines.remote.cron import Cron
 
 Values = Mapping[str, str | float | int]
@@ -76,6 +77,11 @@ class Schedule:
     cron: Cron
     paused: bool
     next_run: datetime | None
+
+
+def name_taken(name: str) -> CompressorError:
+    """What to raise where a new schedule has the name of another."""
+    return CompressorError(f"schedule {name!r} is there already: delete it first, or give another --name.")
 
 
 class Platform(Protocol):

@@ -15,7 +15,7 @@ from typing import Any
 
 from compressor_lib.errors import CompressorError, unknown
 from pipelines.remote.cron import Cron
-from pipelines.remote.platform import Progress, RemoteRun, Schedule, State, Values
+from pipelines.remote.platform import Progress, RemoteRun, Schedule, State, Values, name_taken
 
 _STATES = {
     "QUEUED": State.WAITING,
@@ -122,7 +122,7 @@ class Vertex:
         from google.cloud.aiplatform_v1 import Schedule as VertexSchedule
 
         if any(known.display_name == name and _is_alive(known) for known in self._listed()):
-            raise CompressorError(f"schedule {name!r} is there already: delete it first, or give another --name.")
+            raise name_taken(name)
         job = self._job(package, name, parameters, pipeline_root)
         limits = {"max_concurrent_run_count": 1}  # at a time being started
         if "max_concurrent_active_run_count" in VertexSchedule.meta.fields:  # older clients do not know it
