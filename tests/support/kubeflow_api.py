@@ -5,20 +5,20 @@ from __future__ import annotations
 import email
 import json
 import re
-import threading
 from email.policy import HTTP
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from kubeflow_backend import Refused, load
+from served import Served
 
 Json = dict[str, Any]
 
 PREFIX = "/apis/v2beta1/"
 
 
-class KubeflowApi:
+class KubeflowApi(Served):
     """The server, and what it has been told.
 
     Attributes:
@@ -38,14 +38,7 @@ class KubeflowApi:
         self.token: str | None = None
         self.answers_with: int | None = None
         self.state, self.tasks, self.error = "RUNNING", [], None
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def close(self) -> None:
-        """Stops serving."""
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(_handler(self))
 
     def answer(self, method: str, path: str, query: Json, body: Any) -> Json:
         """What the API says; a KeyError is a 404, a Refused a 400."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from served import Served
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 
 
-class RegistryApi:
+class RegistryApi(Served):
     """The server, and what it holds.
 
     Attributes:
@@ -33,14 +34,7 @@ class RegistryApi:
         self.is_public = True
         self.answers_with: int | None = None
         self.asked: list[tuple[str, str]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self.host = f"127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def close(self) -> None:
-        """Stops serving."""
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(_handler(self))
 
     def push(self, name: str, tag: str, labels: dict[str, str] | None) -> str:
         """Takes an image; returns its digest."""

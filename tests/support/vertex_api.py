@@ -6,15 +6,15 @@ Bodies are read by the API's own messages, in which an unknown field is an error
 from __future__ import annotations
 
 import json
-import threading
 from datetime import datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from google.cloud import aiplatform_v1 as api
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2 as pb
+from served import Served
 
 Json = dict[str, Any]
 
@@ -26,7 +26,7 @@ class Refused(Exception):
     """What is answered with a 400."""
 
 
-class VertexApi:
+class VertexApi(Served):
     """The server, and what it has been told.
 
     Attributes:
@@ -46,14 +46,7 @@ class VertexApi:
         self.deleted_after = 0
         self._deleted: list[str] = []
         self._created = datetime(2029, 12, 31, tzinfo=timezone.utc)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def close(self) -> None:
-        """Stops serving."""
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(_handler(self))
 
     def add(self, schedule: Any) -> Any:
         """Takes a schedule, whoever made it."""
