@@ -234,7 +234,7 @@ def _run(config: Config, runner: str, shown: Display) -> Results:
     if not shown.worked:
         shown.say("nothing is new since the last run: nothing was trained, and nothing is pushed again")
     shown.begin("measuring both models")
-    return results.collect(config)
+    return results.conclude(config)
 
 
 def _tell(results: Results) -> None:

@@ -1,14 +1,28 @@
-"""What a run made of what, read from ML Metadata."""
+"""What each run made of what, read from ML Metadata; nothing heavy is imported for it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from compressor_lib.errors import CompressorError
+from compressor_lib.errors import CompressorError, unknown
 
 if TYPE_CHECKING:
+    import ml_metadata
     from ml_metadata.proto import metadata_store_pb2
+
+    Artifacts: TypeAlias = dict[str, metadata_store_pb2.Artifact]
+
+RESULTS = "results"
+"""Custom property of a run's context: what the run came to, as JSON."""
+
+LATEST = "latest"
+"""Stands for the newest run, where an id is asked for."""
+
+ENDED_WELL = ("done", "cached")
 
 
 @dataclass(frozen=True)
@@ -18,62 +32,226 @@ class NodeRun:
     Attributes:
         inputs: The first artifact of each input, by the input's key.
         outputs: Likewise for the outputs; of a cached node, those it had before.
+        state: ``"done"``, ``"cached"``, ``"failed"``, ``"stopped"``, or ``"running"`` where no end was recorded.
+        started: When it began.
+        seconds: How long it took; None where it has not ended.
+        parameters: Its execution parameters, as ML Metadata holds them: numbers and text.
     """
 
-    inputs: dict[str, metadata_store_pb2.Artifact]
-    outputs: dict[str, metadata_store_pb2.Artifact]
+    inputs: Artifacts
+    outputs: Artifacts
+    state: str = "done"
+    started: datetime | None = None
+    seconds: float | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether its outputs are whole."""
+        return self.state in ENDED_WELL
 
 
-def latest_run(metadata_path: str, pipeline_name: str) -> dict[str, NodeRun]:
-    """Reads the newest run of a pipeline.
+@dataclass(frozen=True)
+class Run:
+    """One run of a pipeline.
 
-    Args:
-        metadata_path: SQLite file of ML Metadata.
-        pipeline_name: The pipeline's name.
-
-    Returns:
-        The nodes that ended well, cached ones included, by id.
-
-    Raises:
-        CompressorError: If the pipeline has not run here.
+    Attributes:
+        id: TFX's, the time it began at.
+        pipeline: The pipeline's name.
+        started: When it began.
+        nodes: Every node that began, by id, in the order in which they did.
+        results: What it came to, as JSON; empty for a run that did not come so far.
     """
+
+    id: str
+    pipeline: str
+    started: datetime
+    nodes: dict[str, NodeRun]
+    results: str = ""
+
+    def __getitem__(self, node: str) -> NodeRun:
+        """A node that ended well.
+
+        Raises:
+            CompressorError: If it did not in this run.
+        """
+        found = self.nodes.get(node)
+        if found is None or not found.ended_well:
+            state = found.state if found else "not reached"
+            raise CompressorError(f"node {node} of run {self.id} is {state}: run the pipeline again to complete it.")
+        return found
+
+    @property
+    def state(self) -> str:
+        """``"done"``, or that of the node where it ended: ``"failed"``, ``"stopped"`` or ``"running"``."""
+        states = [node.state for node in self.nodes.values()]
+        return next((state for state in ("failed", "stopped", "running") if state in states), "done")
+
+    @property
+    def span(self) -> int | None:
+        """The span of its data; None where there are no spans."""
+        for node in self.nodes.values():
+            span = _number(node.outputs.get("examples"), "span")
+            if span is not None:
+                return span or None  # TFX counts data without spans as span 0
+        return None
+
+    @property
+    def blessed(self) -> bool | None:
+        """Whether the Evaluator let its model pass; None where that was not reached."""
+        evaluator = self.nodes.get("Evaluator")
+        blessed = _number(evaluator.outputs.get("blessing"), "blessed") if evaluator else None
+        return None if blessed is None else bool(blessed)
+
+    @property
+    def pushed_path(self) -> str | None:
+        """Folder its model was pushed to, if it was."""
+        model = self.nodes["Pusher"].outputs.get("pushed_model") if "Pusher" in self.nodes else None
+        if model is None or not _number(model, "pushed"):
+            return None
+        return model.custom_properties["pushed_destination"].string_value or None
+
+
+class Lineage:
+    """The runs in one store of ML Metadata.
+
+    Example:
+        >>> Lineage("runs/digits/metadata.sqlite").run()["retrain"].outputs["model"].uri  # doctest: +SKIP
+    """
+
+    def __init__(self, metadata_path: str | Path) -> None:
+        """Opens the store.
+
+        Args:
+            metadata_path: SQLite file of ML Metadata.
+
+        Raises:
+            CompressorError: If it is not there or cannot be read.
+        """
+        self._path = Path(metadata_path)
+        if not self._path.is_file():
+            raise CompressorError(f"there are no runs in {str(self._path.parent)!r}: give the output folder of one.")
+        self._store = _opened(self._path)
+        contexts = sorted(self._store.get_contexts_by_type("pipeline_run"), key=lambda context: context.id)
+        self._runs = {context.name: context for context in contexts}
+
+    def runs(self) -> list[Run]:
+        """Every run that began a node, the oldest first."""
+        runs = [self._read(context) for context in self._runs.values()]
+        return [run for run in runs if run.nodes]
+
+    def run(self, id: str = LATEST) -> Run:
+        """One run.
+
+        Args:
+            id: Its id, or as much of its beginning or end as no other shares; ``"latest"`` for the newest.
+
+        Raises:
+            CompressorError: If there is no such run, or several.
+        """
+        if id == LATEST:
+            for context in reversed(self._runs.values()):
+                run = self._read(context)
+                if run.nodes:
+                    return run
+            raise CompressorError(f"nothing has run in {str(self._path.parent)!r}: run the pipeline first.")
+        if id in self._runs:
+            return self._read(self._runs[id])
+        alike = [known for known in self._runs if known.startswith(id) or known.endswith(id)]
+        if len(alike) > 1:
+            raise CompressorError(f"run {id!r} may be {' or '.join(alike[:5])}: give more of its id.")
+        if not alike:
+            raise unknown("run", id, [*self._runs, LATEST])
+        return self._read(self._runs[alike[0]])
+
+    def keep_results(self, run: Run, results: str) -> None:
+        """Keeps what a run came to, in ML Metadata.
+
+        Args:
+            run: The run.
+            results: JSON.
+        """
+        context = self._runs[run.id]
+        context.custom_properties[RESULTS].string_value = results
+        self._store.put_contexts([context])
+
+    def _read(self, context: metadata_store_pb2.Context) -> Run:
+        executions = sorted(self._store.get_executions_by_context(context.id), key=lambda execution: execution.id)
+        artifacts = self._artifacts([execution.id for execution in executions])
+        pipeline, nodes = "", {}
+        for execution in executions:
+            names = {around.type: around.name for around in self._store.get_contexts_by_execution(execution.id)}
+            pipeline = names.get("pipeline", pipeline)
+            if "node" in names:
+                node = names["node"].removeprefix(f"{pipeline}.")
+                nodes[node] = _node_run(execution, *artifacts.get(execution.id, ({}, {})))
+        return Run(
+            id=context.name,
+            pipeline=pipeline,
+            started=_time(context.create_time_since_epoch),
+            nodes=nodes,
+            results=str(_values(context.custom_properties).get(RESULTS, "")),
+        )
+
+    def _artifacts(self, executions: list[int]) -> dict[int, tuple[Artifacts, Artifacts]]:
+        """The first artifact of each key that executions took, and that they gave, by the execution's id."""
+        from ml_metadata.proto import metadata_store_pb2 as proto
+
+        events = self._store.get_events_by_execution_ids(executions) if executions else []
+        known = {one.id: one for one in self._store.get_artifacts_by_id([event.artifact_id for event in events])}
+        found: dict[int, tuple[Artifacts, Artifacts]] = {}
+        for event in events:
+            inputs, outputs = found.setdefault(event.execution_id, ({}, {}))
+            sides = {proto.Event.INPUT: inputs, proto.Event.OUTPUT: outputs}
+            if event.type in sides and event.path.steps:
+                sides[event.type].setdefault(event.path.steps[0].key, known[event.artifact_id])
+        return found
+
+
+_STATES = {"COMPLETE": "done", "CACHED": "cached", "FAILED": "failed", "CANCELED": "stopped"}
+
+
+def _node_run(execution: metadata_store_pb2.Execution, inputs: Artifacts, outputs: Artifacts) -> NodeRun:
+    from ml_metadata.proto import metadata_store_pb2 as proto
+
+    state = _STATES.get(proto.Execution.State.Name(execution.last_known_state), "running")
+    milliseconds = execution.last_update_time_since_epoch - execution.create_time_since_epoch
+    return NodeRun(
+        inputs,
+        outputs,
+        state=state,
+        started=_time(execution.create_time_since_epoch),
+        seconds=None if state == "running" else milliseconds / 1000,
+        parameters=_values(execution.custom_properties),
+    )
+
+
+def _opened(path: Path) -> ml_metadata.MetadataStore:
     import ml_metadata
     from ml_metadata.proto import metadata_store_pb2 as proto
 
     config = proto.ConnectionConfig()
-    config.sqlite.filename_uri = metadata_path
+    config.sqlite.filename_uri = str(path)
     config.sqlite.connection_mode = proto.SqliteMetadataSourceConfig.READWRITE
-    store = ml_metadata.MetadataStore(config)
-    nodes = {
-        context.id: context.name.removeprefix(f"{pipeline_name}.")
-        for context in store.get_contexts_by_type("node")
-        if context.name.startswith(f"{pipeline_name}.")
-    }
-    runs = store.get_contexts_by_type("pipeline_run")
-    for run in sorted(runs, key=lambda context: context.id, reverse=True):
-        found: dict[str, NodeRun] = {}
-        for execution in store.get_executions_by_context(run.id):
-            names = [
-                nodes[context.id] for context in store.get_contexts_by_execution(execution.id) if context.id in nodes
-            ]
-            if names and execution.last_known_state in (proto.Execution.COMPLETE, proto.Execution.CACHED):
-                found[names[0]] = _node_run(store, execution.id)
-        if found:
-            return found
-    raise CompressorError(f"pipeline {pipeline_name!r} has not run in {metadata_path}: run it first.")
+    try:
+        return ml_metadata.MetadataStore(config)
+    except (RuntimeError, ml_metadata.errors.StatusError) as error:
+        raise CompressorError(f"{path} is no store of ML Metadata that can be read: {error}") from error
 
 
-def _node_run(store: object, execution: int) -> NodeRun:
-    from ml_metadata.proto import metadata_store_pb2 as proto
+def _values(properties: Mapping[str, metadata_store_pb2.Value]) -> dict[str, Any]:
+    return {name: getattr(value, str(value.WhichOneof("value"))) for name, value in properties.items()}
 
-    events = store.get_events_by_execution_ids([execution])  # type: ignore[attr-defined]
-    artifacts = {
-        artifact.id: artifact
-        for artifact in store.get_artifacts_by_id([event.artifact_id for event in events])  # type: ignore[attr-defined]
-    }
-    run = NodeRun({}, {})
-    for event in events:
-        sides = {proto.Event.INPUT: run.inputs, proto.Event.OUTPUT: run.outputs}
-        if event.type in sides and event.path.steps:
-            sides[event.type].setdefault(event.path.steps[0].key, artifacts[event.artifact_id])
-    return run
+
+def _number(artifact: metadata_store_pb2.Artifact | None, name: str) -> int | None:
+    if artifact is None:
+        return None
+    for properties in (artifact.custom_properties, artifact.properties):
+        if name in properties:
+            value = properties[name]
+            return int(value.string_value or value.int_value)
+    return None
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, timezone.utc).astimezone()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.table import Table
 
-from pipelines.lineage import NodeRun, latest_run
+from pipelines.lineage import Lineage, NodeRun, Run
 from pipelines.measurements import measure
 
 if TYPE_CHECKING:
@@ -72,27 +73,58 @@ class Results:
     pushed_path: str | None
     reasons: list[str]
 
+    def to_json(self) -> str:
+        """All of it, as a JSON object."""
+        return json.dumps(asdict(self))
 
-def collect(config: Config) -> Results:
-    """Reads what the newest run of a configuration came to.
+    @classmethod
+    def from_json(cls, text: str) -> Results:
+        """Reads what :meth:`to_json` wrote."""
+        fields = json.loads(text)
+        return cls(
+            reference=ModelFigures(**fields.pop("reference")),
+            compressed=ModelFigures(**fields.pop("compressed")),
+            formats={name: FormatFigures(**figures) for name, figures in fields.pop("formats").items()},
+            **fields,
+        )
+
+
+def conclude(config: Config) -> Results:
+    """Reads what the newest run came to, and keeps it with the run in ML Metadata.
+
+    Args:
+        config: The run's.
+
+    Returns:
+        As :func:`collect`.
+    """
+    lineage = Lineage(config.metadata_path)
+    run = lineage.run()
+    results = collect(config, run)
+    lineage.keep_results(run, results.to_json())
+    return results
+
+
+def collect(config: Config, run: Run) -> Results:
+    """Reads what a run came to.
 
     Times, and what the Evaluator did not judge, are measured here, and kept in the output's
     ``measured.json`` for the next run that comes to the same models.
 
     Args:
         config: The run's.
+        run: The run.
 
     Returns:
         The figures of both models on the test split, and the verdict.
 
     Raises:
-        CompressorError: If there is no run.
+        CompressorError: If the run did not come so far.
     """
     from tfx.utils import path_utils
 
     from compressor_lib.export import read_parameters, tflite_path, tflite_paths
 
-    run = latest_run(config.metadata_path, config.name)
     directories = {
         node: path_utils.serving_model_path(run[node].outputs["model"].uri) for node in ("reference", "retrain")
     }
@@ -126,7 +158,7 @@ def collect(config: Config) -> Results:
             for name, path in formats.items()
         },
         blessed=blessed,
-        pushed_path=_pushed_path(run.get("Pusher")),
+        pushed_path=run.pushed_path if run.pushed_path and Path(run.pushed_path).exists() else None,
         reasons=reasons,
     )
 
@@ -160,14 +192,6 @@ def _reason(failure: object) -> str:
             f"gate.max_drop allows a drop of {100 * allowed:.2f}"
         )
     return f"accuracy is {value:.2%}; gate.min_accuracy asks for {threshold.value_threshold.lower_bound.value:.2%}"
-
-
-def _pushed_path(pusher: NodeRun | None) -> str | None:
-    if pusher is None:
-        return None
-    properties = pusher.outputs["pushed_model"].custom_properties
-    destination = properties["pushed_destination"].string_value
-    return destination if properties["pushed"].int_value and Path(destination).exists() else None
 
 
 def render_results(results: Results) -> Group:

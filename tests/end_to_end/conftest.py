@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 import pipelines.code_version
 from pipelines import cli
 from pipelines.config import load_config
-from pipelines.lineage import NodeRun, latest_run
+from pipelines.lineage import Lineage, NodeRun
 from pipelines.runners import NodeListener, run
 
 
@@ -48,7 +48,7 @@ class Runs:
     def nodes(self) -> dict[str, NodeRun]:
         """The newest run's nodes, by id."""
         config = load_config(self.config_file, self._overrides())
-        return latest_run(config.metadata_path, config.name)
+        return Lineage(config.metadata_path).run().nodes
 
     def made(self, node: str, key: str) -> Path:
         """The folder of what a node made in the newest run."""

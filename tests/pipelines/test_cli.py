@@ -50,7 +50,7 @@ class Stage:
         module.create_pipeline = self._create  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "pipelines.pipeline", module)
         monkeypatch.setattr(pipelines.runners, "run", self._run)
-        monkeypatch.setattr(pipelines.results, "collect", lambda config: figures(self.blessed))
+        monkeypatch.setattr(pipelines.results, "conclude", lambda config: figures(self.blessed))
 
     def _create(self, config, *, code_version):
         self.created = {"config": config, "code_version": code_version}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from rich.console import Console
 from compressor_lib.export import EXTRA, FIGURES_FILE, tflite_path
 from pipelines import results
 from pipelines.config import load_config
-from pipelines.lineage import NodeRun
+from pipelines.lineage import NodeRun, Run
 from pipelines.measurements import Measurements
 from pipelines.results import FormatFigures, ModelFigures, Results, collect, render_results
 
@@ -44,15 +45,15 @@ def collected(tmp_path, monkeypatch):
         evaluated = {"examples": Artifact(uri="/examples")}
         if gate_has_reference:
             evaluated["baseline_model"] = reference
-        run = {
+        nodes = {
             "reference": NodeRun({}, {"model": reference}),
             "retrain": NodeRun({}, {"model": compressed}),
             "Evaluator": NodeRun(evaluated, {}),
         }
-        monkeypatch.setattr(results, "latest_run", lambda *_: run)
+        run = Run("2026-11-26T12:00:00", "x", datetime.now(), nodes)
         (tmp_path / "config.yaml").write_text("{name: x, data: {source: digits}, backbone: {name: MobileNetV2}}")
         config = load_config(tmp_path / "config.yaml", [f"output={tmp_path}", "backbone.input_size=48"])
-        return collect(config), asked
+        return collect(config, run), asked
 
     return collect_run
 
@@ -67,6 +68,7 @@ def test_a_run_is_collected(collected, tmp_path):
         pushed_path=None,
         reasons=[],
     )
+    assert Results.from_json(found.to_json()) == found
     assert asked == {
         "kept": tmp_path / "measured.json",
         "judged": ["float32", "int8"],
