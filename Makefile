@@ -76,6 +76,11 @@ types: $(ENVIRONMENT) ## Check the types
 imports: $(ENVIRONMENT) ## Check that imports go one way
 	$(BIN)/lint-imports
 
+# Not --quiet, with which MkDocs does not count warnings, and --strict lets everything pass.
+.PHONY: docs
+docs: $(ENVIRONMENT) ## Build the documentation into site/; a broken link fails
+	set -o pipefail; NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict 2>&1 | { grep -v ^INFO || true; }
+
 .PHONY: bench
 bench: $(ENVIRONMENT) ## Measure speed, print tables; FULL=1: on all pictures, at full size
 	$(BIN)/python -m benchmarks $(if $(FULL),--full)
@@ -86,7 +91,7 @@ lock: | $(filter $(PRIVATE_UV),$(UV)) ## Bring uv.lock up to date with pyproject
 
 .PHONY: clean
 clean: ## Delete caches and build leftovers; keeps .venv and runs
-	rm -rf dist *.egg-info htmlcov coverage.xml .coverage .coverage.*
+	rm -rf dist site *.egg-info htmlcov coverage.xml .coverage .coverage.*
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './.*' -prune -exec rm -rf {} +
 

@@ -1,0 +1,133 @@
+"""Writes the page ``reference/config.md`` from the configuration's own model, whenever the site is built."""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from pipelines.config import Config
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+
+PAGE = "reference/config.md"
+
+_INTRODUCTION = """# Configuration
+
+One YAML file says everything about a run. This page is made from the code that checks it, so it names every field.
+The files in `examples/` are good beginnings;
+`compressor validate --config FILE` checks one of your own, and `--set section.field=value` replaces one value.
+"""
+
+_FILLED = {"output": "`runs/` and the name", "backbone.input_size": "224; of a model its own"}
+"""Defaults that follow from other fields."""
+
+_LIMITS = {"gt": "> {}", "ge": "≥ {}", "lt": "< {}", "le": "≤ {}", "min_length": "at least {} long", "pattern": "`{}`"}
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Adds the page to the site."""
+    from mkdocs.structure.files import File
+
+    files.append(File.generated(config, PAGE, content=reference()))
+    return files
+
+
+def reference() -> str:
+    """The page, in Markdown."""
+    return "\n".join([_INTRODUCTION, *_section(Config)])
+
+
+def _section(section: type[BaseModel], path: str = "", depth: int = 1) -> Iterator[str]:
+    """A section's heading and its table of fields, and then the sections in it."""
+    if path:
+        yield f"{'#' * depth} `{path}`\n"
+        yield f"{_summary(section)}\n"
+    yield "| field | value | default | meaning |\n|---|---|---|---|"
+    inner = []
+    for name, field in section.model_fields.items():
+        full = f"{path}.{name}" if path else name
+        found = _inner_section(field.annotation)
+        if found:
+            inner.append((found, full + _suffix(field.annotation)))
+        value = f"[section](#{_anchor(inner[-1][1])})" if found else _cell(_value(field))
+        meaning = _cell(field.description or (_summary(found) if found else ""))
+        yield f"| `{name}` | {value} | {_cell(_FILLED.get(full) or _default(field, found))} | {meaning} |"
+    yield ""
+    for found, full in inner:
+        yield from _section(found, full, depth + 1)
+
+
+def _summary(section: type[BaseModel]) -> str:
+    return (section.__doc__ or "").strip().partition("\n\n")[0].replace("\n", " ")
+
+
+def _inner_section(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field holds: as it is, in a list or a mapping, or where it may be null."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for found in map(_inner_section, get_args(annotation)) if found), None)
+
+
+def _suffix(annotation: Any) -> str:
+    suffixes: dict[Any, str] = {list: "[]", dict: ".<node>"}
+    return suffixes.get(get_origin(annotation), "")
+
+
+def _anchor(path: str) -> str:
+    """As Python-Markdown makes it of a heading."""
+    return "".join(letter for letter in path.lower() if letter.isalnum() or letter in "_-")
+
+
+def _value(field: FieldInfo) -> str:
+    return ", ".join([_kind(field.annotation), *_limits(field.metadata)])
+
+
+def _limits(marks: Iterable[Any]) -> list[str]:
+    """Bounds in signs, and patterns, of what pydantic keeps beside a type."""
+    return [
+        words.format(getattr(mark, name))
+        for mark in marks
+        for name, words in _LIMITS.items()
+        if getattr(mark, name, None) is not None
+    ]
+
+
+def _kind(annotation: Any) -> str:
+    """A type in a reader's words."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        marks = [each for mark in arguments[1:] for each in getattr(mark, "metadata", [mark])]
+        return ", ".join([_kind(arguments[0]), *_limits(marks)])
+    if origin is Literal:
+        return " · ".join(f"`{each}`" for each in arguments)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_kind(each) for each in arguments if each is not type(None))
+    if origin is list:
+        return f"list of {_kind(arguments[0])}"
+    if origin is tuple:
+        return ", ".join(_kind(each) for each in arguments)
+    if origin is dict:
+        return f"{_kind(arguments[0])}: {_kind(arguments[1])}"
+    return {str: "text", int: "whole number", float: "number", bool: "`true` · `false`"}.get(
+        annotation, str(annotation)
+    )
+
+
+def _default(field: FieldInfo, section: type[BaseModel] | None) -> str:
+    if field.is_required():
+        return "*required*"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        return "its fields'"
+    return f"`{json.dumps(value)}`"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
