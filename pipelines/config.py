@@ -29,7 +29,7 @@ from pipelines.sections import (
     Volume,
     absolute,
 )
-from pipelines.vertex import Vertex
+from pipelines.vertex import Vertex, VertexEndpoint
 
 
 class Config(Section):
@@ -101,6 +101,11 @@ class Config(Section):
     def serving_directory(self) -> str:
         """Folder that blessed models are pushed to."""
         return self.push.directory or os.path.join(self.output, "serving")
+
+    @property
+    def endpoint(self) -> VertexEndpoint | None:
+        """Where models are deployed on Vertex AI; None: they are pushed to ``serving_directory``."""
+        return None if self.vertex is None else self.vertex.endpoint
 
     @property
     def beam_flags(self) -> list[str]:

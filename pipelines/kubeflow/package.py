@@ -92,8 +92,7 @@ def check_compilable(config: Config, target: str) -> None:
             "data.source is digits, which are written on this machine: give a folder of pictures or TFRecords"
         )
     check("data.path", config.data.path, readable, f"put the data where its path begins with {' or '.join(readable)}")
-    endpoint = config.vertex is not None and config.vertex.endpoint is not None
-    if not endpoint:
+    if config.endpoint is None:
         check(
             "push.directory" if config.push.directory else "push.directory, by default in output,",
             config.serving_directory, readable, f"set push.directory to one that begins with {' or '.join(readable)}",
@@ -108,9 +107,9 @@ def check_compilable(config: Config, target: str) -> None:
         for node, resources in config.resources.items():
             if resources.node_selector:
                 reasons.append(f"resources.{node}.node_selector is for clusters: Vertex AI picks machines by itself")
-        if endpoint and config.push.directory:
+        if config.endpoint and config.push.directory:
             reasons.append("push.directory is set, but vertex.endpoint is where models go: take one of them out")
-        if endpoint and config.gate.baseline == "deployed":
+        if config.endpoint and config.gate.baseline == "deployed":
             reasons.append(
                 "gate.baseline is deployed, which looks into push.directory, and vertex.endpoint leaves nothing there: "
                 "set it to blessed"

@@ -59,12 +59,11 @@ def parameters_of(config: Config) -> list[Parameter]:
         Parameter("min_accuracy", _NUMBER, "Evaluator", "eval_config", gate.min_accuracy, _set_min_accuracy),
         Parameter("max_drop", _NUMBER, "Evaluator", "eval_config", gate.max_drop, _set_max_drop),
     ]
-    if config.vertex is None or config.vertex.endpoint is None:
-        known.append(
-            Parameter("push_directory", _TEXT, "Pusher", "push_destination", config.serving_directory, _set_directory)
-        )
-    if gate.baseline == "deployed":
-        known.append(Parameter("push_directory", _TEXT, "DeployedModel", "push_directory", config.serving_directory))
+    if config.endpoint is None:
+        directory = config.serving_directory
+        known.append(Parameter("push_directory", _TEXT, "Pusher", "push_destination", directory, _set_directory))
+        others = ["PreviousRun", "Handover", *(["DeployedModel"] if gate.baseline == "deployed" else [])]
+        known += [Parameter("push_directory", _TEXT, node, "push_directory", directory) for node in others]
     return [parameter for parameter in known if parameter.default is not None]
 
 

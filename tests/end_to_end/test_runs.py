@@ -34,10 +34,11 @@ COLOURS = {"blue": (40, 60, 220), "green": (50, 200, 60), "red": (220, 50, 40)}
 SPLITS = {"train": 14, "eval": 3, "test": 3}
 NODES = {
     "ImageExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform", "reference",
-    "TranslatorPretrainer", "PruningSearch", "retrain", "Evaluator", "Pusher",
+    "PreviousRun", "TranslatorPretrainer", "PruningSearch", "retrain", "Evaluator", "Pusher", "Handover",
 }  # fmt: skip
 OWN_CODE = {
-    "ImageExampleGen", "Transform", "reference", "TranslatorPretrainer", "PruningSearch", "retrain",
+    "ImageExampleGen", "Transform", "reference", "PreviousRun", "TranslatorPretrainer", "PruningSearch",
+    "retrain", "Handover",
 }  # fmt: skip
 
 SERVE = """

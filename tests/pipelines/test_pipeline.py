@@ -15,10 +15,11 @@ from pipelines.pipeline import create_pipeline
 
 FROM_FOLDER = [
     "ImageExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform", "reference",
-    "TranslatorPretrainer", "PruningSearch", "retrain", "Evaluator", "Pusher",
+    "PreviousRun", "TranslatorPretrainer", "PruningSearch", "retrain", "Evaluator", "Pusher", "Handover",
 ]  # fmt: skip
 OWN_CODE = [
-    "ImageExampleGen", "Transform", "reference", "TranslatorPretrainer", "PruningSearch", "retrain",
+    "ImageExampleGen", "Transform", "reference", "PreviousRun", "TranslatorPretrainer", "PruningSearch",
+    "retrain", "Handover",
 ]  # fmt: skip
 CONFIG = """
 name: small
@@ -78,6 +79,8 @@ def test_nodes_places_and_cache(create, tmp_path):
     assert pipeline.beam_pipeline_args == ["--direct_num_workers=1", "--job_name=own"]
     destination = json.loads(nodes["Pusher"].exec_properties["push_destination"])
     assert destination == {"filesystem": {"base_directory": str(tmp_path / "out" / "serving")}}
+    for node in ("PreviousRun", "Handover"):
+        assert nodes[node].exec_properties["push_directory"] == str(tmp_path / "out" / "serving")
 
 
 def test_channels(create):
@@ -111,6 +114,13 @@ def test_channels(create):
         "model": ("retrain", "model"),
         "model_blessing": ("Evaluator", "blessing"),
     }
+    assert sources(nodes["PreviousRun"]) == {"current": ("StatisticsGen", "statistics")}
+    assert sources(nodes["Handover"]) == {
+        "hyperparameters": ("PruningSearch", "best_hyperparameters"),
+        "translators": ("TranslatorPretrainer", "translators"),
+        "statistics": ("StatisticsGen", "statistics"),
+    }
+    assert nodes["Pusher"] in nodes["Handover"].upstream_nodes
 
 
 def test_models_are_trained_on_train_and_judged_on_test(create):

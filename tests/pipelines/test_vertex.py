@@ -98,6 +98,7 @@ def test_an_endpoint_takes_the_place_of_the_directory(spec):
     given = parameters(spec, "Pusher")
     assert "push_destination" not in given
     assert "push_directory" not in spec["root"]["inputDefinitions"]["parameters"]
+    assert not {"PreviousRun", "Handover"} & set(spec["root"]["dag"]["tasks"])
     assert json.loads(given["custom_config"]) == {
         "ai_platform_enable_vertex": True,
         "ai_platform_vertex_region": "europe-west1",

@@ -206,13 +206,13 @@ class Backend:
     def _provisioned(self, task: str, component: Json, local: Path) -> Json:
         """``provisionOutputs`` (v2/driver/driver.go)."""
         folder = f"{self.root}/{task}/{self._artifacts:08x}-uuid"
-        keys = {key: given["artifactType"] for key, given in component["outputDefinitions"]["artifacts"].items()}
+        declared = component.get("outputDefinitions", {})
+        keys = {key: given["artifactType"] for key, given in declared.get("artifacts", {}).items()}
         if self.logs:
             keys["executor-logs"] = {"schemaTitle": "system.Artifact"}
         artifacts = {key: {"artifacts": [{"type": kind, "uri": f"{folder}/{key}"}]} for key, kind in keys.items()}
         parameters = {
-            key: {"outputFile": str(local / "tmp/kfp/outputs" / key)}
-            for key in component["outputDefinitions"].get("parameters", {})
+            key: {"outputFile": str(local / "tmp/kfp/outputs" / key)} for key in declared.get("parameters", {})
         }
         outputs = {"artifacts": artifacts, "parameters": parameters}
         if self.layout == "2.14":
@@ -416,7 +416,7 @@ def answer_in(file: Path) -> Json:
 def _collected(name: str, component: Json, outputs: Json, answer: Json) -> Json:
     """``collectOutputParameters`` (v2/component/launcher_v2.go)."""
     found = dict(answer.get("parameterValues", {}))
-    for key in component["outputDefinitions"].get("parameters", {}):
+    for key in component.get("outputDefinitions", {}).get("parameters", {}):
         file = Path(outputs["parameters"][key]["outputFile"])
         if key not in found and file.exists():
             found[key] = file.read_text()

@@ -61,7 +61,8 @@ class VertexService:
         component, container = package.components[package.hashes[name]]
         inputs = resolved(name, package.tasks[name], component, values, done)
         inputs["parameterValues"] = _filled(inputs["parameterValues"])
-        types = {key: given["artifactType"] for key, given in component["outputDefinitions"]["artifacts"].items()}
+        declared = component.get("outputDefinitions", {}).get("artifacts", {})
+        types = {key: given["artifactType"] for key, given in declared.items()}
         outputs = {key: {"name": key, "type": kind, "uri": f"{folder}/{key}"} for key, kind in types.items()}
         driver = container.get("lifecycle", {}).get("preCacheCheck")
         for program in (driver, container) if driver else (container,):

@@ -92,7 +92,7 @@ def test_no_two_kubeflow_containers_are_the_same(specs):
     containers = [
         json.dumps(container(specs["kubeflow"], node), sort_keys=True) for node in specs["kubeflow"]["components"]
     ]
-    assert len(set(containers)) == len(containers) == 11
+    assert len(set(containers)) == len(containers) == 13
     for node in specs["kubeflow"]["components"]:
         command = container(specs["kubeflow"], node)["command"]
         assert command[:5] == ["python", "-m", "pipelines.kubeflow.entrypoint", "--tfx_node_id", node]
@@ -139,6 +139,8 @@ class TestParameters:
             ("ImageExampleGen", "input_base", "data_path"),
             ("PruningSearch", "tau", "tau"),
             ("PruningSearch", "max_trials", "max_trials"),
+            ("PreviousRun", "push_directory", "push_directory"),
+            ("Handover", "push_directory", "push_directory"),
         ],
     )
     def test_a_whole_one_takes_the_place_of_the_constant(self, specs, target, node, name, parameter):

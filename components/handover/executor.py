@@ -1,0 +1,57 @@
+"""What PreviousRun and Handover do."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+
+from components.handover.archive import read_handover, write_handover
+
+logger = logging.getLogger(__name__)
+
+HYPERPARAMETERS, TRANSLATORS, STATISTICS = "hyperparameters", "translators", "statistics"
+_SPLIT = "Split-"
+
+
+class PreviousRunExecutor(base_executor.BaseExecutor):
+    """Reads what the previous run left."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """See :class:`components.handover.component.PreviousRun`."""
+        self._log_startup(input_dict, output_dict, exec_properties)
+        folders = {name: artifact_utils.get_single_uri(artifacts) for name, artifacts in output_dict.items()}
+        for folder in folders.values():
+            fileio.makedirs(folder)
+        about = read_handover(exec_properties["push_directory"], folders)
+        logger.info("%s a previous run in %s", "found" if about else "no", exec_properties["push_directory"])
+        statistics = artifact_utils.get_single_instance(output_dict[STATISTICS])
+        found = [name.rstrip("/") for name in fileio.listdir(statistics.uri)]
+        splits = sorted(name.removeprefix(_SPLIT) for name in found if name.startswith(_SPLIT))
+        statistics.split_names = artifact_utils.encode_split_names(splits)
+        statistics.span = about["span"] if about else 0
+
+
+class HandoverExecutor(base_executor.BaseExecutor):
+    """Leaves what this run knows to the next one."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """See :class:`components.handover.component.Handover`."""
+        self._log_startup(input_dict, output_dict, exec_properties)
+        folders = {name: artifact_utils.get_single_uri(artifacts) for name, artifacts in input_dict.items()}
+        span = int(artifact_utils.get_single_instance(input_dict[STATISTICS]).span)
+        write_handover(exec_properties["push_directory"], folders, {"span": span})

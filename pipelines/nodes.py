@@ -1,0 +1,226 @@
+"""The nodes of the pipeline as the configuration wants them; :mod:`pipelines.pipeline` wires them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow_model_analysis as tfma
+from tfx import v1 as tfx
+from tfx.components import ImportExampleGen
+from tfx.dsl.components.base.base_node import BaseNode
+
+from components.deployed_model import DeployedModel
+from components.handover import Handover, PreviousRun
+from components.image_example_gen import ImageExampleGen
+from components.pruning_search import PruningSearch
+from components.translator_pretrainer import TranslatorPretrainer
+from pipelines.config import Config
+from pipelines.vertex import endpoint_config, search_job, training_config
+
+MODULES = "pipelines.modules"
+METRIC = "SparseCategoricalAccuracy"
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Makes nodes; each method takes a node's inputs by keyword.
+
+    Attributes:
+        config: Where everything is and how everything is done.
+        code_version: Part of the cache key of each node that runs the project's own code.
+        image: What jobs on Vertex AI run in.
+    """
+
+    config: Config
+    code_version: str
+    image: str
+
+    def example_gen(self) -> BaseNode:
+        """What reads the pictures."""
+        data = self.config.data
+        if data.source == "tfrecord":
+            return ImportExampleGen(
+                input_base=self.config.data_path,
+                input_config=tfx.proto.Input(
+                    splits=[tfx.proto.Input.Split(name="examples", pattern=f"{data.span}/*" if data.span else "*")]
+                ),
+                output_config=tfx.proto.Output(
+                    split_config=tfx.proto.SplitConfig(
+                        splits=[
+                            tfx.proto.SplitConfig.Split(name=name, hash_buckets=share)
+                            for name, share in data.splits.model_dump().items()
+                        ]
+                    )
+                ),
+            )
+        return ImageExampleGen(
+            input_base=self.config.data_path,
+            splits=data.splits.model_dump(),
+            max_bad_share=data.max_bad_share,
+            span=data.span,
+            code_version=self.code_version,
+        )
+
+    def transform(self, **inputs: Any) -> tfx.components.Transform:
+        """What makes pictures of one size, and indices of class names."""
+        return tfx.components.Transform(
+            preprocessing_fn=f"{MODULES}.preprocessing_fn",
+            custom_config={
+                "size": self.config.backbone.input_size,
+                "image": self.config.data.image_feature,
+                "label": self.config.data.label_feature,
+                "code_version": self.code_version,
+            },
+            **inputs,
+        )
+
+    def reference(self, **inputs: Any) -> tfx.components.Trainer:
+        """The Trainer of the uncompressed model."""
+        custom_config = {
+            "role": "reference",
+            "backbone": _backbone(self.config),
+            "head": self.config.head.model_dump(),
+            "training": self.config.reference.model_dump(),
+            "formats": ["float32"],  # it is measured, not deployed; so other formats do not train it again
+        }
+        return self._trainer("reference", custom_config, inputs)
+
+    def retrain(self, **inputs: Any) -> tfx.components.Trainer:
+        """The Trainer of the compressed model."""
+        custom_config = {
+            "role": "compressed",
+            "training": self.config.retrain.model_dump(),
+            "formats": self.config.export.formats,
+        }
+        return self._trainer("retrain", custom_config, inputs)
+
+    def _trainer(self, node: str, custom_config: dict[str, Any], inputs: dict[str, Any]) -> tfx.components.Trainer:
+        """A Trainer that trains in its node, or in a custom job on Vertex AI."""
+        custom_config = {**custom_config, "seed": self.config.seed, "code_version": self.code_version}
+        given = {
+            "run_fn": f"{MODULES}.run_fn",
+            "train_args": tfx.proto.TrainArgs(splits=["train"]),
+            "eval_args": tfx.proto.EvalArgs(splits=["eval"]),
+            **inputs,
+        }
+        vertex = self.config.vertex
+        if vertex is None or vertex.training is None or node not in vertex.training.nodes:
+            return tfx.components.Trainer(custom_config=custom_config, **given).with_id(node)
+        job = training_config(vertex, vertex.training, name=f"{self.config.name}-{node}", image=self.image)
+        trainer = tfx.extensions.google_cloud_ai_platform.Trainer(custom_config={**custom_config, **job}, **given)
+        return trainer.with_id(node)
+
+    def translator_pretrainer(self, **inputs: Any) -> TranslatorPretrainer:
+        """What fits the translators."""
+        return TranslatorPretrainer(
+            backbone=self.config.backbone.name or "",
+            connections=self.config.search.connections,
+            held_out=self.config.translators.held_out,
+            ridge=self.config.translators.ridge,
+            code_version=self.code_version,
+            **inputs,
+        )
+
+    def pruning_search(self, **inputs: Any) -> PruningSearch:
+        """The search."""
+        config, search = self.config, self.config.search
+        return PruningSearch(
+            backbone=config.backbone.name or "",
+            connections=search.connections,
+            tuner=search.tuner,
+            max_trials=search.max_trials,
+            max_epochs=search.max_epochs,
+            parallel_trials=search.parallel_trials,
+            vertex_job=search_job(config.vertex, name=f"{config.name}-search", image=self.image),
+            cuts=search.cuts,
+            shortlist=search.shortlist,
+            train_translators=search.train_translators,
+            feature_memory_mb=search.feature_memory_mb,
+            tau=search.tau,
+            cost=search.objective.cost,
+            budgets=search.objective.budgets,
+            head_units=search.head_units or [config.head.units],
+            tail_units=search.tail_units,
+            dropout=config.head.dropout,
+            min_learning_rate=search.min_learning_rate,
+            max_learning_rate=search.max_learning_rate,
+            batch_size=config.retrain.batch_size,
+            seed=config.seed,
+            code_version=self.code_version,
+            **inputs,
+        )
+
+    def baseline(self, *, candidate: Any, reference: Any) -> tuple[Any, list[BaseNode]]:
+        """The model that the gate compares with, and the node that finds it, if it takes one."""
+        if self.config.gate.baseline == "blessed":
+            resolver = tfx.dsl.Resolver(
+                strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
+                model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+                model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+            ).with_id("latest_blessed_model")
+            return resolver.outputs["model"], [resolver]
+        if self.config.gate.baseline == "deployed":
+            deployed = DeployedModel(
+                candidate=candidate,
+                reference=reference,
+                push_directory=self.config.serving_directory,
+                code_version=self.code_version,
+            )
+            return deployed.outputs["model"], [deployed]
+        return reference, []
+
+    def evaluator(self, **inputs: Any) -> tfx.components.Evaluator:
+        """The gate."""
+        return tfx.components.Evaluator(example_splits=["test"], eval_config=_eval_config(self.config), **inputs)
+
+    def pusher(self, **inputs: Any) -> tfx.components.Pusher:
+        """A Pusher into a folder, or to an endpoint on Vertex AI."""
+        if self.config.vertex and self.config.endpoint:
+            custom_config = endpoint_config(self.config.vertex, self.config.endpoint)
+            return tfx.extensions.google_cloud_ai_platform.Pusher(custom_config=custom_config, **inputs)
+        return tfx.components.Pusher(
+            push_destination=tfx.proto.PushDestination(
+                filesystem=tfx.proto.PushDestination.Filesystem(base_directory=self.config.serving_directory)
+            ),
+            **inputs,
+        )
+
+    def previous_run(self, **inputs: Any) -> PreviousRun:
+        """What finds what the previous run left."""
+        return PreviousRun(push_directory=self.config.serving_directory, code_version=self.code_version, **inputs)
+
+    def handover(self, **inputs: Any) -> Handover:
+        """What leaves it to the next one."""
+        return Handover(push_directory=self.config.serving_directory, code_version=self.code_version, **inputs)
+
+
+def _backbone(config: Config) -> dict[str, Any]:
+    """The backbone's section, with the content of its files in the cache key."""
+    values = config.backbone.model_dump()
+    for field in ("weights", "model"):
+        file = Path(values[field] or "")
+        if file.is_file():
+            values[field] = str(file.absolute())
+            values[f"{field}_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return values
+
+
+def _eval_config(config: Config) -> tfma.EvalConfig:
+    """The gate: an accuracy to reach, and how far it may fall below the baseline's."""
+    threshold = tfma.MetricThreshold(
+        # Without a baseline TFMA skips the second threshold, so the first is always there.
+        value_threshold=tfma.GenericValueThreshold(lower_bound={"value": config.gate.min_accuracy}),
+        change_threshold=tfma.GenericChangeThreshold(
+            direction=tfma.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -config.gate.max_drop}
+        ),
+    )
+    return tfma.EvalConfig(
+        model_specs=[
+            tfma.ModelSpec(signature_name="serving_tf_example", label_key="label", prediction_key="probabilities")
+        ],
+        slicing_specs=[tfma.SlicingSpec()],
+        metrics_specs=[tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name=METRIC, threshold=threshold)])],
+    )

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from tfx.types import Artifact, standard_artifacts
+
+from components.handover.archive import HANDOVER, read_handover, write_handover
+from components.handover.executor import HandoverExecutor, PreviousRunExecutor
+
+FILES = {
+    "hyperparameters": "best_hyperparameters.txt",
+    "translators": "translators.npz",
+    "statistics": "Split-train/FeatureStats.pb",
+}
+KINDS = {
+    "hyperparameters": standard_artifacts.HyperParameters,
+    "translators": standard_artifacts.Model,
+    "statistics": standard_artifacts.ExampleStatistics,
+}
+
+
+def artifacts(folder: Path) -> dict[str, list[Artifact]]:
+    made = {}
+    for name, kind in KINDS.items():
+        artifact = kind()
+        artifact.uri = str(folder / name)
+        made[name] = [artifact]
+    return made
+
+
+def leave(folder: Path, content: str, span: int) -> None:
+    """Ends a run whose parts hold a text."""
+    inputs = artifacts(folder / content)
+    for name, file in FILES.items():
+        path = Path(inputs[name][0].uri, file)
+        path.parent.mkdir(parents=True)
+        path.write_text(f"{name} {content}")
+    inputs["statistics"][0].span = span
+    HandoverExecutor().Do(inputs, {}, {"push_directory": str(folder / "serving"), "code_version": ""})
+
+
+def taken(folder: Path) -> tuple[dict[str, str], standard_artifacts.ExampleStatistics]:
+    """Begins a run: the text of each part that it finds, and the statistics."""
+    outputs = artifacts(folder / f"taken-{len(list(folder.iterdir()))}")
+    PreviousRunExecutor().Do({}, outputs, {"push_directory": str(folder / "serving"), "code_version": ""})
+    found = {name: Path(outputs[name][0].uri, file) for name, file in FILES.items()}
+    (statistics,) = outputs["statistics"]
+    return {name: path.read_text() for name, path in found.items() if path.exists()}, statistics
+
+
+def test_the_next_run_finds_what_the_last_one_left(tmp_path):
+    leave(tmp_path, "old", span=1)
+    leave(tmp_path, "new", span=2)
+    found, statistics = taken(tmp_path)
+    assert found == {name: f"{name} new" for name in FILES}
+    assert (statistics.splits, statistics.span) == (["train"], 2)
+    assert [path.name for path in (tmp_path / "serving").iterdir()] == [HANDOVER]
+
+
+def test_the_first_run_finds_nothing(tmp_path):
+    found, statistics = taken(tmp_path)
+    assert found == {}
+    assert (statistics.splits, statistics.span) == ([], 0)
+
+
+@pytest.mark.parametrize("harm", ["cut", "changed", "foreign"])
+def test_what_is_damaged_counts_as_nothing(tmp_path, caplog, harm):
+    leave(tmp_path, "whole", span=1)
+    path = tmp_path / "serving" / HANDOVER
+    content = path.read_bytes()
+    if harm == "foreign":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("statistics/Split-train/FeatureStats.pb", "of somebody else")
+    else:
+        path.write_bytes(
+            content[:-40] if harm == "cut" else content.replace(b"translators whole", b"translators other")
+        )
+    assert taken(tmp_path)[0] == {}
+    assert "cannot be read" in caplog.text
+
+
+def test_a_file_stays_inside_its_folder(tmp_path):
+    folder = tmp_path / "serving"
+    write_handover(str(folder), {}, {})
+    with zipfile.ZipFile(folder / HANDOVER, "a") as archive:
+        archive.writestr("statistics/../../../outside", "here")
+    assert read_handover(str(folder), {"statistics": str(tmp_path / "statistics")}) == {}
+    assert list(tmp_path.rglob("outside")) == [tmp_path / "statistics" / "outside"]
