@@ -229,9 +229,9 @@ def test_volumes_and_labels_are_in_a_document_of_their_own():
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     mount = {"pvcMount": [{"constant": "work", "mountPath": "/mnt/work"}]}
     assert executors.pop("retrain_executor") == {**mount, "nodeSelector": {"labels": {"kind": "gpu"}}}
-    assert len(executors) == 10
+    assert len(executors) == 12
     assert all(executor == mount for executor in executors.values())
-    assert len(load(package).components) == 11
+    assert len(load(package).components) == 13
 
 
 def test_the_blessed_baseline_is_no_matter_on_vertex():
