@@ -26,7 +26,22 @@ def unknown(kind: str, value: object, known: Iterable[str]) -> CompressorError:
         "unknown backbone 'MobilNetV2'. Did you mean 'MobileNetV2'? Known: MobileNet, MobileNetV2."
     """
     names = sorted(known)
-    nearest = difflib.get_close_matches(str(value), names, n=1)
-    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    meant = nearest(str(value), names)
+    hint = f" Did you mean {meant!r}?" if meant else ""
     shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else ".")
     return CompressorError(f"unknown {kind} {str(value)!r}.{hint} Known: {shown}")
+
+
+def nearest(value: str, known: Iterable[str]) -> str | None:
+    """Finds the name that was meant, whatever its letters' case.
+
+    Args:
+        value: The name as given.
+        known: Every name that is right.
+
+    Returns:
+        The most similar one; None where none is.
+    """
+    by_small_letters = {name.lower(): name for name in known}
+    found = difflib.get_close_matches(value.lower(), by_small_letters, n=1)
+    return by_small_letters[found[0]] if found else None

@@ -7,6 +7,7 @@ small, and is trained from there.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,8 +22,11 @@ from compressor_lib.connections import Connection
 from compressor_lib.errors import CompressorError
 from compressor_lib.graph import LayerGraph
 from compressor_lib.pretraining import TranslatorSums, fit_translators, regressions_of
+from compressor_lib.progress import Progress, tell
 from compressor_lib.storage import ArrayStore
 from compressor_lib.translators import CONV
+
+logger = logging.getLogger(__name__)
 
 _LABELS, _WEIGHTS = "labels", "weights"
 
@@ -129,6 +133,7 @@ class FeatureCache:
         for x, *others in dataset:
             sizes.append(len(others[0]))
             values = tap_model.predict_on_batch(x)
+            tell(logger, Progress("picture", sum(sizes)))
             if sums is not None:
                 sums.add_taps(values, np.asarray(x), regressions)
             taps = {name: values[name].astype(np.float16) for name in sources}

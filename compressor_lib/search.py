@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from compressor_lib.errors import CompressorError, unknown
 from compressor_lib.hypermodels import TRANSLATOR, HyperCompressor
+from compressor_lib.progress import BestTrial, Progress, tell
 from compressor_lib.second_cut import FIRST_CUT
 from compressor_lib.trials import LightTrials
 
@@ -176,8 +177,9 @@ def trials_within_budget(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[k
     )
 
 
-def _cuts(trial: kt.engine.trial.Trial, hypermodel: HyperCompressor) -> str:
-    cut = str(hypermodel.connection(trial.hyperparameters))
+def _cuts(trial: kt.engine.trial.Trial, hypermodel: HyperCompressor | None = None) -> str:
+    """A trial's connection by layer names, or as it was given where there is no hypermodel to ask."""
+    cut = str(hypermodel.connection(trial.hyperparameters)) if hypermodel else trial.hyperparameters.values[TRANSLATOR]
     first = trial.hyperparameters.values.get(FIRST_CUT)
     return f"{first} & {cut}" if first else cut
 
@@ -220,25 +222,47 @@ class _Budgeted(kt.Tuner):
         return [self.load_model(trial) for trial in trials_within_budget(self, self.hypermodel)[:num_models]]
 
 
-def announce(oracle: kt.Oracle, trial: kt.engine.trial.Trial) -> None:
-    """Logs what a trial that has just ended found."""
-    done = sum(t.status in ("COMPLETED", "FAILED", "INVALID") for t in oracle.trials.values())
-    if trial.score is None:
-        logger.warning("trial %d failed: %s", done, (trial.message or "").strip().splitlines()[-1:])
-        return
-    best = oracle.get_best_trials(1)[0]
-    logger.info(
-        "trial %d: %s scores %.4f; best so far %s with %.4f",
-        done,
-        trial.hyperparameters.values[TRANSLATOR],
-        trial.score,
-        best.hyperparameters.values[TRANSLATOR],
-        best.score,
-    )
+def announce(oracle: kt.Oracle, trial: kt.engine.trial.Trial | None = None) -> None:
+    """Tells how far a search is.
+
+    Args:
+        oracle: The search's.
+        trial: One that has just ended, to tell what it found; None where the search only begins.
+    """
+    done = sum(known.status in ("COMPLETED", "FAILED", "INVALID") for known in oracle.trials.values())
+    detail, level = "", logging.INFO
+    if trial is not None and trial.score is None:
+        last_words = (trial.message or "").strip().splitlines()[-1:] or ["no reason is given"]
+        detail, level = f"failed: {last_words[0]}", logging.WARNING
+    elif trial is not None:
+        detail = f"{_cuts(trial)} scores {trial.score:.4f}"
+    tell(logger, Progress("trial", done, _planned(oracle), detail, _best_so_far(oracle)), level=level)
+
+
+def _best_so_far(oracle: kt.Oracle) -> BestTrial | None:
+    for trial in oracle.get_best_trials(1):
+        if trial.score is not None:
+            return BestTrial(
+                _cuts(trial), int(_at_best(trial, "parameters")), _at_best(trial, "val_accuracy"), float(trial.score)
+            )
+    return None
+
+
+def _planned(oracle: kt.Oracle) -> int | None:
+    """How many trials there will be, at most."""
+    if not isinstance(oracle, kt.oracles.HyperbandOracle):
+        return oracle.max_trials
+    brackets = range(oracle._get_num_brackets())
+    return sum(oracle._get_size(one, turn) for one in brackets for turn in range(oracle._get_num_rounds(one)))
 
 
 class _Announcing(kt.Tuner):
     """Says after each trial what it found, or leaves that to the chief, where there is one."""
+
+    def on_search_begin(self) -> None:
+        super().on_search_begin()
+        if not self._is_worker():
+            announce(self.oracle)
 
     def pre_create_trial(self) -> None:
         super().pre_create_trial()

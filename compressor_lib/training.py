@@ -18,6 +18,7 @@ from compressor_lib.augmentation import Augment, Augmentation
 from compressor_lib.errors import CompressorError, unknown
 from compressor_lib.graph import LayerGraph
 from compressor_lib.heads import last_feature_map
+from compressor_lib.progress import Progress, tell
 from compressor_lib.translators import TRANSLATOR_PREFIX
 
 logger = logging.getLogger(__name__)
@@ -148,7 +149,7 @@ def train(
     done = 0
     with _on_devices(options.strategy, model, teacher) as (student, teacher), _batch_norm_for(student, steps):
         trainee = _Trainee(student, teacher, options, distillation)
-        best = _Best(student, options)
+        best = _Best(student, options, steps)
         for phase in _phases(options, steps, new_layers):
             if not phase.epochs:
                 continue
@@ -267,17 +268,27 @@ _WORST = (-math.inf, -math.inf)
 class _Best(keras.callbacks.Callback):
     """Keeps the best weights over all phases, ends a phase that stands still, and logs."""
 
-    def __init__(self, student: keras.Model, options: TrainingOptions) -> None:
+    def __init__(self, student: keras.Model, options: TrainingOptions, steps: int) -> None:
         super().__init__()
         self.weights: list[np.ndarray] = []
         self.epoch = 0
         self._student = student
         self._options = options
+        self._steps = steps
         self._best = _WORST
 
     def begin(self, phase: str, total: int) -> None:
         self._phase, self._total = phase, total
         self._phase_best, self._waited = _WORST, 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        del logs
+        self._epoch = epoch
+        tell(logger, Progress("epoch", epoch, self._total))
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        del logs
+        tell(logger, Progress("epoch", self._epoch + (batch + 1) / (self._steps + 1), self._total))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = logs or {}
@@ -288,7 +299,8 @@ class _Best(keras.callbacks.Callback):
                 f"the loss is not a number any more in {where}: lower {rate}, now "
                 f"{getattr(self._options, rate)}, or check the model's weights."
             )
-        logger.info("%s: loss %.3f, val_accuracy %.3f", where, logs["loss"], logs["val_accuracy"])
+        detail = f"loss {logs['loss']:.3f}, val_accuracy {logs['val_accuracy']:.3f} ({self._phase})"
+        tell(logger, Progress("epoch", epoch + 1, self._total, detail))
         score = (logs["val_accuracy"], -logs["val_loss"])
         if score > self._best:
             self._best, self.epoch = score, epoch + 1

@@ -59,6 +59,7 @@ def search_in_parallel(
     job = job.narrowed(hypermodel)
     tuner = TUNERS[job.options.tuner](hypermodel, job.options, directory)
     tuner.save()
+    announce(tuner.oracle)
     # What the chief measured holds for all: a latency would be another one in each process.
     dataclasses.replace(job, max_cost=hypermodel.max_cost).save(directory / JOB_FILE)
     with ExitStack() as stack:

@@ -15,13 +15,14 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.examples import decode_pictures, split_patterns
+from components.examples import count_examples, decode_pictures, split_patterns
 from components.storage import fetched, stored
 from compressor_lib.activations import tapped
 from compressor_lib.connections import Connection
 from compressor_lib.export import EXTRA, KERAS_FILE, load_keras
 from compressor_lib.families import searched_connections
 from compressor_lib.pretraining import TranslatorSums, regressions_of
+from compressor_lib.progress import Progress, tell
 from compressor_lib.surgery import without_head
 
 logger = logging.getLogger(__name__)
@@ -48,12 +49,14 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         load_base = functools.partial(_base, model_dir, exec_properties["backbone"])
         base = load_base()
         connections = searched_connections(base, exec_properties["backbone"], wanted)
+        # Counting reads every picture once more, so it is done for those who watch alone.
+        total = count_examples(pattern) if logger.isEnabledFor(logging.DEBUG) else None
         with self._make_beam_pipeline() as pipeline:
             sums = (
                 pipeline
                 | "Read" >> beam.io.ReadFromTFRecord(pattern)
                 | "Batch" >> beam.BatchElements(batch_size, batch_size)
-                | "SumUp" >> beam.ParDo(_SumUp(load_base, connections, held_out))
+                | "SumUp" >> beam.ParDo(_SumUp(load_base, connections, held_out, total))
                 | "Combine" >> beam.CombineGlobally(_Merge(held_out))
             )
             _ = sums | "Solve" >> beam.ParDo(_Solve(load_base, connections, exec_properties["ridge"], output))
@@ -65,11 +68,17 @@ class _SumUp(beam.DoFn):
     """Runs the tapped backbone over batches of Examples; gives one bundle's sums."""
 
     def __init__(
-        self, load_base: Callable[[], keras.Model], connections: Sequence[Connection], held_out: float
+        self,
+        load_base: Callable[[], keras.Model],
+        connections: Sequence[Connection],
+        held_out: float,
+        total: int | None,
     ) -> None:
         self._load_base = load_base
         self._connections = [c for c in connections if c.rejoins]
         self._held_out = held_out
+        self._total = total
+        self._seen = 0
 
     def setup(self) -> None:
         base = self._load_base()
@@ -83,6 +92,8 @@ class _SumUp(beam.DoFn):
     def process(self, records: list[bytes]) -> None:
         if self._tapped is not None:
             self._sums.add(self._tapped, decode_pictures(records, self._size), self._regressions)
+            self._seen += len(records)
+            tell(logger, Progress("picture", self._seen, self._total))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         window = GlobalWindow()

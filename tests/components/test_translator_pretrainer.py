@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from compressor_lib.bank import TranslatorBank
 from compressor_lib.errors import CompressorError
 from compressor_lib.families import searched_connections
 from compressor_lib.pretraining import TranslatorSums, fit_translators
+from compressor_lib.progress import Progress, progress_in
 
 CONNECTIONS = ["block_2_add->block_16_expand", "24,36", "block_5_add->head"]  # 24 is block_5_add, 36 is Conv_1
 WITH_TRANSLATOR = ["block_2_add->block_16_expand", "block_5_add->Conv_1"]
@@ -63,9 +65,12 @@ def assert_same(bank: TranslatorBank, other: TranslatorBank) -> None:
         assert translator.r2 == pytest.approx(other.translators[name].r2, rel=1e-5)
 
 
-def test_it_fits_what_the_library_fits(fit, reference, make_examples, pictures):
-    bank = fit(make_examples({"train": [pictures["train"]], "eval": [pictures["eval"]]}))
+def test_it_fits_what_the_library_fits(fit, reference, make_examples, pictures, caplog):
+    with caplog.at_level(logging.DEBUG, "components.translator_pretrainer"):
+        bank = fit(make_examples({"train": [pictures["train"]], "eval": [pictures["eval"]]}))
 
+    told = [progress for record in caplog.records if (progress := progress_in(record))]
+    assert told[-1] == Progress("picture", len(pictures["train"]), len(pictures["train"]))
     assert list(bank.translators) == WITH_TRANSLATOR
     assert bank.input_shape == (32, 32, 3)
     assert_same(bank, in_library(reference, pictures["train"]))

@@ -11,6 +11,11 @@ def test_an_unknown_name_is_answered_with_the_nearest():
     assert str(error) == ("unknown backbone 'MobilNetV2'. Did you mean 'MobileNetV2'? Known: MobileNet, MobileNetV2.")
 
 
+@pytest.mark.parametrize("given", ["mobilenetv2", "MOBILENETV2", "MobileNet_V2"])
+def test_case_does_not_matter(given):
+    assert "Did you mean 'MobileNetV2'?" in str(unknown("backbone", given, ["MobileNet", "MobileNetV2", "NASNet"]))
+
+
 def test_nothing_is_suggested_where_nothing_is_near():
     assert str(unknown("tuner", "zzz", ["grid", "random"])) == ("unknown tuner 'zzz'. Known: grid, random.")
 

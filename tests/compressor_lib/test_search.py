@@ -14,6 +14,7 @@ from compressor_lib.costs import Budgets
 from compressor_lib.errors import CompressorError
 from compressor_lib.flops import multiply_adds
 from compressor_lib.hypermodels import HyperCompressor
+from compressor_lib.progress import progress_in
 from compressor_lib.search import (
     TUNERS,
     SearchOptions,
@@ -262,8 +263,20 @@ def test_the_search_says_what_it_finds(residual, data, tmp_path, caplog):
         tuner = run_search(hypermodel(residual), *data, SearchOptions("random", 2, 1), tmp_path)
     lines = [record.message for record in caplog.records]
     best = tuner.oracle.get_best_trials(1)[0]
-    assert [line.split(":")[0] for line in lines] == ["trial 1", "trial 2"]
-    assert lines[1].endswith(f"best so far {best.hyperparameters['translator']} with {best.score:.4f}")
+    assert [line.split(":")[0] for line in lines] == ["trial 1/2", "trial 2/2"]
+    told = progress_in(caplog.records[-1])
+    assert (told.unit, told.step, told.total) == ("trial", 2, 2)
+    assert told.best.connection == best.hyperparameters["translator"]
+    assert told.best.score == best.score
+    assert told.best.parameters == tuner.get_best_models(1)[0].count_params()
+    assert lines[1].endswith(f"best so far {told.best}")
+
+
+@pytest.mark.parametrize("max_epochs", [1, 5])
+def test_hyperbands_trials_are_counted_beforehand(residual, data, tmp_path, caplog, max_epochs):
+    with caplog.at_level(logging.INFO, "compressor_lib.search"):
+        tuner = run_search(hypermodel(residual), *data, SearchOptions("hyperband", max_epochs=max_epochs), tmp_path)
+    assert progress_in(caplog.records[-1]).total == len(tuner.oracle.trials)
 
 
 def test_a_trial_that_fails_is_told_and_the_search_goes_on(residual, data, tmp_path, caplog):
@@ -280,7 +293,7 @@ def test_a_trial_that_fails_is_told_and_the_search_goes_on(residual, data, tmp_p
     compressor.__class__ = Shaky
     with caplog.at_level(logging.INFO, "compressor_lib.search"):
         tuner = run_search(compressor, *data, SearchOptions("random", 2, 1), tmp_path)
-    assert "trial 1 failed" in caplog.records[0].message
+    assert "trial 1/2: failed" in caplog.records[0].message
     assert "out of luck" in caplog.records[0].message
     assert len(tuner.oracle.trials) == 2
     assert len(trial_reports(tuner, compressor)) == 1

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from compressor_lib.augmentation import Augmentation
 from compressor_lib.errors import CompressorError
+from compressor_lib.progress import progress_in
 from compressor_lib.training import Distillation, TrainingOptions, _Trainee, train
 
 CLASSES, SIZE = 3, 8
@@ -79,10 +80,22 @@ def test_it_learns_and_reports_both_phases(caplog):
     assert max(history["val_accuracy"]) > 0.8
     lines = [record.message for record in caplog.records if record.name == "compressor_lib.training"]
     assert len(lines) == 8
-    assert lines[1].startswith("epoch 2/8 (head): loss ")
+    assert lines[1].startswith("epoch 2/8: loss ")
+    assert lines[1].endswith("(head)")
     assert lines[2] == (
-        f"epoch 3/8 (fine-tuning): loss {history['loss'][2]:.3f}, val_accuracy {history['val_accuracy'][2]:.3f}"
+        f"epoch 3/8: loss {history['loss'][2]:.3f}, val_accuracy {history['val_accuracy'][2]:.3f} (fine-tuning)"
     )
+
+
+def test_it_ticks_within_an_epoch_for_those_who_watch(caplog):
+    with caplog.at_level(logging.DEBUG, "compressor_lib.training"):
+        train(network(), data(), data(24, seed=1), options(head_epochs=0, epochs=2))
+    told = [progress for record in caplog.records if (progress := progress_in(record))]
+    steps = [progress.step for progress in told]
+    assert steps == sorted(steps)
+    assert (steps[0], steps[-1]) == (0, 2)
+    assert {progress.total for progress in told} == {2}
+    assert any(0 < step < 1 for step in steps)
 
 
 def test_the_head_phase_leaves_the_backbone_alone():
