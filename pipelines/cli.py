@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -19,19 +19,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compressor_lib.errors import CompressorError
+from pipelines import history
 from pipelines.exit_status import FAILED, NOT_BLESSED, STOPPED, WRONG_INPUT
 from pipelines.remote import commands as remote
 from pipelines.remote.choice import Target
 
 if TYPE_CHECKING:
     from pipelines.config import Config
-    from pipelines.console import Display
+    from pipelines.events import Events
     from pipelines.results import Results
 
 app = typer.Typer(
     help="Finds the smallest sub-network of a pretrained CNN that keeps the accuracy.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -71,7 +71,10 @@ def run(
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show all logs on the screen too.")] = False,
 ) -> None:
-    """Compresses a model: from pictures to a pushed one, through the whole pipeline."""
+    """Compresses a model: from pictures to a pushed one, through the whole pipeline.
+
+    Example: compressor run --config examples/pictures.yaml --data pictures --set search.tau=0.9
+    """
     with _wrong_input_told():
         from pipelines.config import load_config
 
@@ -102,7 +105,10 @@ def compile_pipeline(
     pipeline_root: Annotated[str | None, typer.Option(metavar="URI", help="Replaces output.")] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Compiles the pipeline into a package for Kubeflow Pipelines or Vertex AI."""
+    """Compiles the pipeline into a package for Kubeflow Pipelines or Vertex AI.
+
+    Example: compressor compile -c examples/pictures.yaml --target kubeflow -o pictures.yaml --image registry/name:1
+    """
     with _wrong_input_told():
         from pipelines.config import load_config
         from pipelines.console import captured
@@ -122,6 +128,8 @@ def compile_pipeline(
     typer.echo(f"{output}: pipeline {loaded.name} for {target.value}, in {image}")
 
 
+app.command()(history.runs)
+app.command()(history.show)
 app.command()(remote.submit)
 app.command()(remote.doctor)
 app.add_typer(remote.schedules, name="schedule")
@@ -129,7 +137,10 @@ app.add_typer(remote.schedules, name="schedule")
 
 @app.command()
 def validate(config: ConfigFile, overrides: Overrides = None) -> None:
-    """Checks a configuration, its network and connections, and runs nothing."""
+    """Checks a configuration, its network and connections, and runs nothing.
+
+    Example: compressor validate --config examples/digits.yaml --set search.tau=0.9
+    """
     with _wrong_input_told():
         from pipelines.config import load_config
         from pipelines.console import captured
@@ -143,7 +154,10 @@ def validate(config: ConfigFile, overrides: Overrides = None) -> None:
 
 @app.command()
 def backbones() -> None:
-    """Lists the networks that can be compressed."""
+    """Lists the networks that can be compressed.
+
+    Example: compressor backbones
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -195,25 +209,32 @@ def _new_log(config: Config) -> Path:
 
 def _watched_run(config: Config, runner: str, log: Path, verbose: bool) -> Results:
     """Runs the pipeline on a clean screen; ends the command where a node fails."""
-    from pipelines.console import Display, captured
+    from pipelines.advice import advice
+    from pipelines.console import captured
+    from pipelines.events import Events, EventsFile
     from pipelines.runners import NodeFailure, explain
+    from pipelines.screen import LiveView, PlainLines, can_be_live
 
     typer.echo(f"pipeline {config.name} on {runner}\noutput   {config.output}\nlog      {log}")
     try:
-        with captured(log, verbose=verbose) as console, Display(console, live=not verbose) as shown:
-            return _run(config, runner, shown)
+        with captured(log, verbose=verbose) as console, ExitStack() as stack:
+            # Other output would tear a live view.
+            live = can_be_live(console) and not verbose
+            view = stack.enter_context(LiveView(console)) if live else PlainLines(console)
+            events_file = EventsFile(Path(config.output) / "events.jsonl")
+            return _run(config, runner, stack.enter_context(Events(view, events_file, ticks=live)))
     except KeyboardInterrupt:
         message = "stopped; what was finished is kept; run the same command to go on"
         raise _end(STOPPED, message) from None
     except NodeFailure as failure:
-        raise _end(FAILED, f"error: {failure}\nlog: {log}") from failure
+        raise _end(FAILED, f"error: {failure}\nwhat to do: {advice(failure)}\nlog: {log}") from failure
     except CompressorError:
         raise
     except Exception as error:
-        raise _end(FAILED, f"error: {explain(error)}\nlog: {log}") from error
+        raise _end(FAILED, f"error: {explain(error)}\nwhat to do: {advice(error)}\nlog: {log}") from error
 
 
-def _run(config: Config, runner: str, shown: Display) -> Results:
+def _run(config: Config, runner: str, events: Events) -> Results:
     """The run itself, from data to results."""
     from pipelines import runners
     from pipelines.code_version import code_version
@@ -221,7 +242,7 @@ def _run(config: Config, runner: str, shown: Display) -> Results:
 
     if config.data.source == "digits":
         write_digits(config.data_path)
-    shown.begin("loading TensorFlow and TFX")
+    events.doing("loading TensorFlow and TFX")
     from pipelines import results
     from pipelines.pipeline import create_pipeline
     from pipelines.preflight import check_network, check_pictures
@@ -229,11 +250,11 @@ def _run(config: Config, runner: str, shown: Display) -> Results:
     check_pictures(config)
     check_network(config)
     pipeline = create_pipeline(config, code_version=code_version())
-    shown.total = len(pipeline.components)
-    runners.run(pipeline, runner, shown, seed=config.seed)
-    if not shown.worked:
-        shown.say("nothing is new since the last run: nothing was trained, and nothing is pushed again")
-    shown.begin("measuring both models")
+    events.begin([component.id for component in pipeline.components])
+    runners.run(pipeline, runner, events, seed=config.seed)
+    if not events.worked:
+        events.say("nothing is new since the last run: nothing was trained, and nothing is pushed again")
+    events.doing("measuring both models")
     return results.conclude(config)
 
 

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from compressor_lib.errors import CompressorError
 from pipelines.beam import Beam, beam_flags
 from pipelines.config_errors import explain
+from pipelines.lineage import METADATA_FILE
 from pipelines.sections import (
     BackboneConfig,
     Data,
@@ -95,7 +96,7 @@ class Config(Section):
     @property
     def metadata_path(self) -> str:
         """SQLite file of ML Metadata."""
-        return os.path.join(self.output, "metadata.sqlite")
+        return os.path.join(self.output, METADATA_FILE)
 
     @property
     def serving_directory(self) -> str:

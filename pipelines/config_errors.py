@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel
 
-from compressor_lib.errors import CompressorError
+from compressor_lib.errors import CompressorError, nearest
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -56,10 +55,9 @@ def explain(error: ErrorDetails, config: type[BaseModel]) -> str:
         return f"{field}: {cause}" if isinstance(cause, CompressorError) else f"{field} {cause}"
     value = error["input"]
     words = _MUST_BE[kind].format(**context) if kind in _MUST_BE else error["msg"]
-    nearest = ""
-    if kind == "literal_error" and (near := _nearest(str(value), _quoted(context["expected"]))):
-        nearest = f" Did you mean {near!r}?"
-    return f"{field} is {shown(value)}: it must be {words}.{nearest}"
+    meant = nearest(str(value), _quoted(context["expected"])) if kind == "literal_error" else None
+    hint = f" Did you mean {meant!r}?" if meant else ""
+    return f"{field} is {shown(value)}: it must be {words}.{hint}"
 
 
 def _unknown_field(location: _Location, config: type[BaseModel]) -> str:
@@ -68,7 +66,7 @@ def _unknown_field(location: _Location, config: type[BaseModel]) -> str:
     prefix = _dotted(tuple(section))
     siblings = [f"{prefix}.{field}" if prefix else field for field in _section(section, config).model_fields]
     elsewhere = [field for field in _all_fields(config) if field.rpartition(".")[2] == name]
-    meant = elsewhere[0] if len(elsewhere) == 1 else _nearest(_dotted(location), siblings)
+    meant = elsewhere[0] if len(elsewhere) == 1 else nearest(_dotted(location), siblings)
     hint = f" Did you mean {meant}?" if meant else ""
     return f"{_dotted(location)} is no field.{hint} Known: {', '.join(siblings)}."
 
@@ -95,10 +93,6 @@ def _all_fields(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from _all_fields(kind, f"{prefix}{name}.")
-
-
-def _nearest(value: str, known: Sequence[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(value, known, n=1)), None)
 
 
 def _quoted(expected: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,6 +22,9 @@ RESULTS = "results"
 LATEST = "latest"
 """Stands for the newest run, where an id is asked for."""
 
+METADATA_FILE = "metadata.sqlite"
+"""The store, in the output folder of a run."""
+
 ENDED_WELL = ("done", "cached")
 
 
@@ -32,7 +35,7 @@ class NodeRun:
     Attributes:
         inputs: The first artifact of each input, by the input's key.
         outputs: Likewise for the outputs; of a cached node, those it had before.
-        state: ``"done"``, ``"cached"``, ``"failed"``, ``"stopped"``, or ``"running"`` where no end was recorded.
+        state: ``"done"``, ``"cached"``, ``"failed"`` (or stopped), or ``"running"`` where no end was recorded.
         started: When it began.
         seconds: How long it took; None where it has not ended.
         parameters: Its execution parameters, as ML Metadata holds them: numbers and text.
@@ -83,9 +86,9 @@ class Run:
 
     @property
     def state(self) -> str:
-        """``"done"``, or that of the node where it ended: ``"failed"``, ``"stopped"`` or ``"running"``."""
+        """``"done"``, or that of the node where it ended: ``"failed"`` or ``"running"``."""
         states = [node.state for node in self.nodes.values()]
-        return next((state for state in ("failed", "stopped", "running") if state in states), "done")
+        return next((state for state in ("failed", "running") if state in states), "done")
 
     @property
     def span(self) -> int | None:
@@ -155,14 +158,7 @@ class Lineage:
                 if run.nodes:
                     return run
             raise CompressorError(f"nothing has run in {str(self._path.parent)!r}: run the pipeline first.")
-        if id in self._runs:
-            return self._read(self._runs[id])
-        alike = [known for known in self._runs if known.startswith(id) or known.endswith(id)]
-        if len(alike) > 1:
-            raise CompressorError(f"run {id!r} may be {' or '.join(alike[:5])}: give more of its id.")
-        if not alike:
-            raise unknown("run", id, [*self._runs, LATEST])
-        return self._read(self._runs[alike[0]])
+        return self._read(self._runs[resolve_id(id, self._runs)])
 
     def keep_results(self, run: Run, results: str) -> None:
         """Keeps what a run came to, in ML Metadata.
@@ -208,7 +204,29 @@ class Lineage:
         return found
 
 
-_STATES = {"COMPLETE": "done", "CACHED": "cached", "FAILED": "failed", "CANCELED": "stopped"}
+def resolve_id(id: str, known: Collection[str]) -> str:
+    """The id that is meant by one, or by its beginning or end.
+
+    Args:
+        id: As given; ``"latest"`` is the last one in their order, which is that of time.
+        known: All ids.
+
+    Raises:
+        CompressorError: If it is none of them, or several.
+    """
+    if id in known:
+        return id
+    if id == LATEST and known:
+        return max(known)
+    alike = [one for one in known if one.startswith(id) or one.endswith(id)]
+    if len(alike) > 1:
+        raise CompressorError(f"run {id!r} may be {' or '.join(sorted(alike)[:5])}: give more of its id.")
+    if not alike:
+        raise unknown("run", id, [*known, LATEST])
+    return alike[0]
+
+
+_STATES = {"COMPLETE": "done", "CACHED": "cached", "FAILED": "failed"}
 
 
 def _node_run(execution: metadata_store_pb2.Execution, inputs: Artifacts, outputs: Artifacts) -> NodeRun:

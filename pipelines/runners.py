@@ -28,6 +28,12 @@ class NodeListener:
     def finished(self, node: str, outcome: str) -> None:
         """``node`` ended well; ``outcome`` is ``"done"``, ``"cached"`` or ``"skipped"``."""
 
+    def failed(self, node: str, reason: str) -> None:
+        """``node`` failed."""
+
+    def stopped(self) -> None:
+        """The run was stopped."""
+
 
 class NodeFailure(Exception):
     """A node failed; its own exception is the ``__cause__``.
@@ -67,16 +73,19 @@ def run(
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
     dag_runner = {"local": LocalDagRunner, "beam": BeamDagRunner}[runner]
-    with _watched(listener or NodeListener(), seed) as failures, _interrupts_seen() as interrupts:
+    listener = listener or NodeListener()
+    with _watched(listener, seed) as failures, _interrupts_seen() as interrupts:
         try:
             dag_runner().run(pipeline)
         except BaseException as error:
             # Beam hands on copies; the first exception is the one that was seen at the node itself.
             node, cause = failures[0] if failures else ("", error)
-            if interrupts or isinstance(cause, _Stopped):
+            if interrupts or isinstance(cause, _Stopped | KeyboardInterrupt):
+                listener.stopped()
                 raise KeyboardInterrupt from None
             if not failures:
                 raise
+            listener.failed(node, explain(cause))
             raise NodeFailure(node, cause) from cause
 
 

@@ -123,7 +123,10 @@ def create(
 @schedules.command("list")
 @chosen_from(Place)
 def list_schedules(choice: Choice) -> None:
-    """Lists the schedules of a platform."""
+    """Lists the schedules of a platform.
+
+    Example: compressor schedule list --target kubeflow --host http://localhost:8888
+    """
     for schedule in choice.schedules.schedules():
         state = "paused" if schedule.paused else _shown(schedule.next_run)
         typer.echo(f"{schedule.name}  {schedule.cron.fields} {schedule.cron.time_zone}  {state}")
@@ -137,7 +140,10 @@ def show(
     as_systemd: Annotated[bool, typer.Option("--print-systemd", help="local: a user service that serves it.")] = False,
     as_cron: Annotated[bool, typer.Option("--print-cron", help="local: lines for a crontab.")] = False,
 ) -> None:
-    """Shows a schedule and its next three times."""
+    """Shows a schedule and its next three times.
+
+    Example: compressor schedule show pictures --target kubeflow --host http://localhost:8888
+    """
     if as_systemd:
         typer.echo(choice.local.print_systemd(name), nl=False)
         return
@@ -153,7 +159,10 @@ def show(
 @schedules.command()
 @chosen_from(Place)
 def pause(choice: Choice, name: Name) -> None:
-    """Lets a schedule start no more runs."""
+    """Lets a schedule start no more runs.
+
+    Example: compressor schedule pause pictures --target kubeflow --host http://localhost:8888
+    """
     choice.schedules.pause(name)
     typer.echo(f"{name} is paused")
 
@@ -161,7 +170,10 @@ def pause(choice: Choice, name: Name) -> None:
 @schedules.command()
 @chosen_from(Place)
 def resume(choice: Choice, name: Name) -> None:
-    """Lets a paused schedule start runs again; missed ones are not made up for."""
+    """Lets a paused schedule start runs again; missed ones are not made up for.
+
+    Example: compressor schedule resume pictures --target kubeflow --host http://localhost:8888
+    """
     choice.schedules.resume(name)
     typer.echo(f"{name} goes on")
 
@@ -169,7 +181,10 @@ def resume(choice: Choice, name: Name) -> None:
 @schedules.command()
 @chosen_from(Place)
 def delete(choice: Choice, name: Name) -> None:
-    """Ends a schedule; its runs stay."""
+    """Ends a schedule; its runs stay.
+
+    Example: compressor schedule delete pictures --target kubeflow --host http://localhost:8888
+    """
     choice.schedules.delete(name)
     typer.echo(f"{name} is deleted")
 
@@ -177,7 +192,10 @@ def delete(choice: Choice, name: Name) -> None:
 @schedules.command("run-now")
 @chosen_from(Place)
 def run_now(choice: Choice, name: Name) -> None:
-    """Starts a run of a schedule out of turn; on this machine it waits for its end."""
+    """Starts a run of a schedule out of turn; on this machine it waits for its end.
+
+    Example: compressor schedule run-now pictures --target kubeflow --host http://localhost:8888
+    """
     if choice.target is Place.local:
         raise typer.Exit(choice.local.run_now(name))
     _tell_run(choice.connect().run_now(name))
@@ -186,7 +204,10 @@ def run_now(choice: Choice, name: Name) -> None:
 @schedules.command()
 @chosen_from(Place)
 def serve(choice: Choice) -> None:
-    """Starts the runs of this machine's schedules when they are due, until Ctrl-C."""
+    """Starts the runs of this machine's schedules when they are due, until Ctrl-C.
+
+    Example: compressor schedule serve --target local
+    """
     choice.local.serve()
 
 

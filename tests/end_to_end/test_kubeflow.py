@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 
 import pytest
 import tensorflow as tf
@@ -40,6 +41,19 @@ def test_artifacts_are_in_the_object_store_alone(cluster, done):
             assert "/tmp" not in json.dumps(paths)
     assert "translators.npz" in cluster.backend.files(done["TranslatorPretrainer"].outputs["translators"])
     assert any(name.endswith("saved_model.pb") for name in cluster.backend.files(done["retrain"].outputs["model"]))
+
+
+@pytest.mark.parametrize(
+    ("node", "line"),
+    [
+        ("reference", r"epoch 1/1: loss \d\.\d+, val_accuracy \d\.\d+ \(fine-tuning\)"),
+        ("TranslatorPretrainer", r"fitted 1 translators in one pass over the pictures"),
+        ("PruningSearch", r"trial 2/2: .* scores [\d.]+; best so far block_.* \([\d,]+ parameters, accuracy .*\)"),
+    ],
+)
+def test_a_tasks_log_tells_how_far_it_is_one_line_an_event(done, node, line):
+    told = [words for words in done[node].log.splitlines() if re.search(rf"^I\d{{4}} .*\.py:\d+\] {line}$", words)]
+    assert len(told) == 1, done[node].log
 
 
 def test_metadata_goes_from_task_to_task(done):

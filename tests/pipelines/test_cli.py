@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 import logging
 import os
+import shlex
 import subprocess
 import sys
 import types
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 import pipelines.results
@@ -54,7 +57,7 @@ class Stage:
 
     def _create(self, config, *, code_version):
         self.created = {"config": config, "code_version": code_version}
-        return types.SimpleNamespace(components=[1, 2])
+        return types.SimpleNamespace(components=[types.SimpleNamespace(id=node) for node in ("Transform", "Pusher")])
 
     def _run(self, pipeline, runner, listener, *, seed):
         self.created |= {"runner": runner, "seed": seed}
@@ -92,6 +95,53 @@ def test_run_sends_noise_to_the_log(stage):
     assert "noise of C++" in log.read_text()
     assert "noise of Python" in log.read_text()
     assert str(log) in result.output
+
+
+def test_run_records_its_events_and_a_run_without_a_terminal_has_no_control_characters(stage):
+    result = stage.invoke()
+    events = [json.loads(line) for line in (stage.output / "events.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events] == ["doing", "run", "started", "message", "done", "doing", "end"]
+    assert events[3]["node"] == "Transform"
+    assert events[3]["message"] == "shard 1 of 2"
+    assert [letter for letter in result.output if not letter.isprintable() and letter != "\n"] == []
+
+
+def commands_in(app, *names):
+    """Every command with its path."""
+    group = typer.main.get_command(app)
+    for name in names:
+        group = group.commands[name]
+    for name, command in group.commands.items():
+        path = (*names, name)
+        yield from commands_in(app, *path) if hasattr(command, "commands") else [path]
+
+
+@pytest.mark.parametrize("command", list(commands_in(cli.app)), ids=" ".join)
+def test_every_command_shows_an_example_that_it_understands(command):
+    shown = CliRunner().invoke(cli.app, [*command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+    (line,) = (line for line in shown.output.splitlines() if "Example: " in line)
+    example = shlex.split(line.partition("Example: ")[2])
+    assert example[: 1 + len(command)] == ["compressor", *command]
+    group = typer.main.get_command(cli.app)
+    for name in command[:-1]:
+        group = group.commands[name]
+    group.commands[command[-1]].make_context("compressor", example[1 + len(command) :])
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(["rnu"], "Did you mean 'run'?"), (["run", "--confg", "x"], "--config"), (["schedule", "lst"], "'list'")],
+)
+def test_the_nearest_command_and_option_are_told(words, told):
+    result = CliRunner().invoke(cli.app, words)
+    assert result.exit_code == 2
+    assert told in result.stderr
+
+
+def test_the_shell_can_complete(monkeypatch):
+    environment = {"_COMPRESSOR_COMPLETE": "complete_bash", "COMP_WORDS": "compressor ba", "COMP_CWORD": "1"}
+    result = CliRunner().invoke(cli.app, [], env=environment, prog_name="compressor")
+    assert result.output.split() == ["backbones"]
 
 
 def test_run_hands_the_pipeline_what_was_typed(stage):
@@ -137,10 +187,16 @@ def test_fail_on_gate_lets_a_blessed_model_pass(stage):
 def test_a_failing_node_is_named_with_the_log(stage):
     cause = CompressorError("class 'cat' has no pictures: add some")
     stage.failure = NodeFailure("ImageExampleGen", cause)
+    stage.failure.__cause__ = cause
     result = stage.invoke()
     assert result.exit_code == 1
     (log,) = (stage.output / "logs").iterdir()
-    assert result.stderr == (f"error: node ImageExampleGen failed: class 'cat' has no pictures: add some\nlog: {log}\n")
+    assert result.stderr == (
+        "error: node ImageExampleGen failed: class 'cat' has no pictures: add some\n"
+        "what to do: put that right, then run the same command again; it goes on from what is finished\n"
+        f"log: {log}\n"
+    )
+    assert "Traceback" not in result.output
     assert "Traceback" in log.read_text()
 
 
@@ -148,7 +204,10 @@ def test_any_other_failure_is_one_line(stage):
     stage.failure = OSError(28, "No space left on device")
     result = stage.invoke()
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: OSError: [Errno 28] No space left on device\nlog: ")
+    assert result.stderr.startswith(
+        "error: OSError: [Errno 28] No space left on device\n"
+        "what to do: free some space on the disk, or give another folder by --output, "
+    )
 
 
 def test_ctrl_c_says_how_to_go_on(stage):

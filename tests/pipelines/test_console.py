@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import io
 import logging
 import os
 import subprocess
 import sys
 
 import pytest
-from rich.console import Console
 
-from pipelines.console import Display, captured
+from pipelines.console import captured
 
 NOISY = """
 import logging, os, sys, warnings
@@ -68,38 +66,3 @@ def test_everything_is_put_back_and_the_traceback_logged(tmp_path, capfd):
     os.write(1, b"back again\n")
     assert capfd.readouterr().out == "back again\n"
     assert "Traceback" in (tmp_path / "log").read_text()
-
-
-def show(terminal: bool) -> str:
-    stream = io.StringIO()
-    console = Console(file=stream, force_terminal=terminal, width=60, color_system=None, highlight=False)
-    logger = logging.getLogger("compressor_lib.some_module")
-    logger.setLevel(logging.INFO)
-    with Display(console) as display:
-        display.total = 2
-        display.started("Transform")
-        logger.info("picture %d of 9\nmore", 3)
-        logging.getLogger("other").warning("noise")
-        display._live.refresh()
-        display.finished("Transform", "done")
-        display.started("Pusher")
-        display.finished("Pusher", "cached")
-    logger.info("after")
-    return stream.getvalue()
-
-
-def test_plain_lines_without_a_terminal():
-    lines = show(terminal=False).splitlines()
-    assert lines[0] == "[1/2] Transform ..."
-    assert lines[1] == "    picture 3 of 9"
-    assert lines[2].startswith("[1/2] Transform ")
-    assert lines[2].endswith("0.0 s")
-    assert lines[3:] == ["[2/2] Pusher ...", f"[2/2] {'Pusher':<28} cached"]
-
-
-def test_live_line_on_a_terminal():
-    shown = show(terminal=True)
-    assert "[1/2] Transform  0 s  picture 3 of 9" in shown
-    assert f"[2/2] {'Pusher':<28} cached" in shown
-    assert "noise" not in shown
-    assert "after" not in shown

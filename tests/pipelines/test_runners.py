@@ -49,6 +49,12 @@ class Record(NodeListener):
     def finished(self, node, outcome):
         self.events.append((node, outcome))
 
+    def failed(self, node, reason):
+        self.events.append((node, "failed", reason))
+
+    def stopped(self):
+        self.events.append(("stopped",))
+
 
 @pytest.fixture(params=["local", "beam"])
 def run_with(request, tmp_path):
@@ -64,6 +70,7 @@ def run_with(request, tmp_path):
             ),
         )
         record = Record()
+        _run.events = record.events
         run(pipeline, request.param, record)
         return record.events
 
@@ -90,12 +97,14 @@ def test_a_failure_names_the_node_and_the_cause(run_with, how, message):
         run_with(how)
     assert str(caught.value) == message
     assert caught.value.node == "Second"
+    assert run_with.events[-1] == ("Second", "failed", message.removeprefix("node Second failed: "))
 
 
 @pytest.mark.parametrize("how", ["stop", "stop in beam"])
 def test_stopping_leaves_nothing_half_written_and_the_next_run_goes_on(run_with, tmp_path, how):
     with pytest.raises(KeyboardInterrupt):
         run_with(how)
+    assert run_with.events[-1] == ("stopped",)
     assert list((tmp_path / "root" / "Second").rglob("half")) == []
     assert run_with() == [("First",), ("First", "cached"), ("Second",), ("Second", "done")]
 

@@ -122,12 +122,14 @@ class Done:
         parameters: Output parameters, by key.
         cached: Whether nothing was run.
         seconds: How long its process took.
+        log: What its process printed.
     """
 
     outputs: dict[str, Json]
     parameters: Json
     cached: bool
     seconds: float
+    log: str = ""
 
 
 class Backend:
@@ -182,7 +184,7 @@ class Backend:
             for artifact in _each(outputs["artifacts"]):
                 _local(artifact["uri"], local).parent.mkdir(parents=True, exist_ok=True)
             started = time.monotonic()
-            self._execute(name, container, {"inputs": inputs, "outputs": outputs}, local)
+            log = self._execute(name, container, {"inputs": inputs, "outputs": outputs}, local)
             seconds = time.monotonic() - started
             answer = answer_in(Path(outputs["outputFile"]))
             recorded = {}
@@ -196,7 +198,7 @@ class Backend:
                 recorded[key] = self._recorded(key, artifact)
         parameters = _collected(name, component, outputs, answer)
         self._cache[fingerprint] = recorded, parameters
-        return Done(recorded, parameters, False, seconds)
+        return Done(recorded, parameters, False, seconds, log)
 
     def files(self, artifact: Json) -> dict[str, Path]:
         """The files of an artifact in the object store, by their paths in it."""
@@ -221,11 +223,11 @@ class Backend:
             given["artifacts"][0]["name"] = key
         return {**outputs, "outputFile": str(_local(folder, local) / "output_metadata.json")}
 
-    def _execute(self, name: str, container: Json, given: Json, local: Path) -> None:
+    def _execute(self, name: str, container: Json, given: Json, local: Path) -> str:
         """``compileCmdAndArgs`` and ``execute`` (v2/component/launcher_v2.go)."""
         Path(given["outputs"]["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
         command = self.contained(command_of(name, container, given), local)
-        execute(name, command, local, {**self.environment, "COMPRESSOR_MOUNTS_ROOT": str(local)})
+        return execute(name, command, local, {**self.environment, "COMPRESSOR_MOUNTS_ROOT": str(local)})
 
     def _stored(self, uri: str) -> Path:
         scheme, rest = uri.split("://", 1)
@@ -281,15 +283,17 @@ def command_of(name: str, container: Json, given: Json) -> list[str]:
     return arguments
 
 
-def execute(name: str, command: list[str], folder: Path, environment: Mapping[str, str]) -> None:
-    """Runs a task's command in a folder; what it prints is told if it fails."""
+def execute(name: str, command: list[str], folder: Path, environment: Mapping[str, str]) -> str:
+    """Runs a task's command in a folder; returns what it printed, or tells it if it fails."""
     with (folder / "log").open("w+") as log:
         status = subprocess.run(
             command, cwd=folder, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=False
         ).returncode
+        log.seek(0)
+        printed = log.read()
         if status:
-            log.seek(0)
-            raise TaskFailed(f"{name} ended with {status}:\n{log.read()[-20_000:]}")
+            raise TaskFailed(f"{name} ended with {status}:\n{printed[-20_000:]}")
+        return printed
 
 
 def _parsed(value: Json, message: Any) -> Any:

@@ -1,0 +1,61 @@
+"""What to do about a failure, in one sentence."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+from compressor_lib.errors import CompressorError
+
+_AGAIN = "then run the same command again; it goes on from what is finished"
+
+_BY_ERRNO = {
+    errno.ENOSPC: "free some space on the disk, or give another folder by --output",
+    errno.EDQUOT: "free some of the quota, or give another folder by --output",
+    errno.EACCES: "give the right to read and write there",
+    errno.EROFS: "give a folder that can be written to by --output",
+    errno.EMFILE: "allow more open files (ulimit -n)",
+}
+_BY_WORDS = {
+    "out of memory": "use a machine with more memory, or lower batch_size and search.parallel_trials",
+    "oom when": "use a machine with more memory, or lower batch_size and search.parallel_trials",
+    "no space left": _BY_ERRNO[errno.ENOSPC],
+    "database is locked": "wait until no other run uses this output folder, or give another by --output",
+    "name resolution": "check the network, or give a local file in place of what is fetched",
+    "urlopen error": "check the network, or give a local file in place of what is fetched",
+}
+
+
+def advice(error: BaseException) -> str:
+    """Tells what to do about what ended a run.
+
+    Args:
+        error: Any exception; what caused it is looked at, too.
+
+    Returns:
+        A sentence without its full stop.
+    """
+    causes = list(_causes(error))
+    if any(isinstance(cause, CompressorError) or "CompressorError: " in str(cause) for cause in causes):
+        return f"put that right, {_AGAIN}"
+    return f"{_remedy(causes)}, {_AGAIN}"
+
+
+def _remedy(causes: list[BaseException]) -> str:
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno in _BY_ERRNO:
+            return _BY_ERRNO[cause.errno]
+        if isinstance(cause, MemoryError):
+            return _BY_WORDS["out of memory"]
+        if isinstance(cause, ModuleNotFoundError):
+            return f"install what brings {cause.name}"
+        for words, remedy in _BY_WORDS.items():
+            if words in str(cause).lower():
+                return remedy
+    return "look for the first error in the log"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

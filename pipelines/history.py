@@ -1,0 +1,167 @@
+"""The commands that tell of past runs, from ML Metadata alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from compressor_lib.errors import CompressorError
+from pipelines.exit_status import WRONG_INPUT
+from pipelines.lineage import LATEST, METADATA_FILE, Lineage, Run, resolve_id
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+ID_LENGTH = 6
+"""Letters at the end of a run's id that tell it from others."""
+
+
+def complete_run(incomplete: str) -> list[str]:
+    """The runs below ``runs`` whose short ids begin so, for the shell."""
+    try:
+        known = [run.id[-ID_LENGTH:] for _, lineage in stores_in(Path("runs")) for run in lineage.runs()]
+    except CompressorError:
+        return []
+    return [id for id in [LATEST, *known] if id.startswith(incomplete)]
+
+
+Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help="An output folder, or one of output folders.")]
+FolderOption = Annotated[Path, typer.Option("--in", metavar="DIR", help="An output folder, or one of output folders.")]
+RunId = Annotated[
+    str, typer.Argument(metavar="[RUN]", help="Its id or the end of it, or 'latest'.", autocompletion=complete_run)
+]
+
+
+def runs(folder: Folder = Path("runs")) -> None:
+    """Lists past runs: when, on which data, what came of them.
+
+    Example: compressor runs runs/digits
+    """
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    try:
+        for output, lineage in stores_in(folder):
+            console.print(runs_table(str(output), lineage.runs()))
+    except CompressorError as error:
+        raise _wrong_input(error) from error
+
+
+def show(id: RunId = LATEST, folder: FolderOption = Path("runs")) -> None:
+    """Shows one run: its figures and verdict, and what each node made of what.
+
+    Example: compressor show latest --in runs/digits
+    """
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    try:
+        for part in run_shown(find_run(folder, id)):
+            console.print(part, soft_wrap=isinstance(part, str))
+    except CompressorError as error:
+        raise _wrong_input(error) from error
+
+
+def stores_in(folder: Path) -> list[tuple[Path, Lineage]]:
+    """Every output folder that is this one, or in it, with its runs.
+
+    Raises:
+        CompressorError: If there is none.
+    """
+    outputs = [path.parent for path in [folder / METADATA_FILE, *sorted(folder.glob(f"*/{METADATA_FILE}"))]]
+    found = [(output, Lineage(output / METADATA_FILE)) for output in outputs if (output / METADATA_FILE).is_file()]
+    if not found:
+        raise CompressorError(f"there are no runs in {str(folder)!r}: give the output folder of a run.")
+    return found
+
+
+def find_run(folder: Path, id: str) -> Run:
+    """The run of this id in any of the output folders; the newest of all for ``"latest"``.
+
+    Raises:
+        CompressorError: If there is none, or several.
+    """
+    known = {run.id: run for _, lineage in stores_in(folder) for run in lineage.runs()}
+    return known[resolve_id(id, known)]
+
+
+def runs_table(output: str, runs: list[Run]) -> RenderableType:
+    """A row for each run, the newest last."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from pipelines.results import Results
+
+    table = Table(title=output, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("when", "run", "span"):
+        table.add_column(column, no_wrap=True)
+    for column in ("accuracy", "parameters", "saved"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("verdict")
+    for run in runs:
+        figures = ["", "", ""]
+        if run.results:
+            results = Results.from_json(run.results)
+            before, after = results.reference, results.compressed
+            figures = [
+                f"{before.accuracy:.2%} -> {after.accuracy:.2%}",
+                f"{before.parameters:,} -> {after.parameters:,}",
+                f"{1 - after.parameters / before.parameters:.1%}",
+            ]
+        table.add_row(
+            f"{run.started:%Y-%m-%d %H:%M}",
+            run.id[-ID_LENGTH:],
+            "" if run.span is None else str(run.span),
+            *figures,
+            Text(_verdict(run), "green" if run.blessed else "red" if run.state == "failed" else "yellow"),
+        )
+    return table
+
+
+def run_shown(run: Run) -> Iterator[RenderableType]:
+    """What there is to tell of a run, part by part."""
+    from pipelines.results import Results, render_results
+
+    span = "" if run.span is None else f", data of span {run.span}"
+    yield f"run {run.id} of {run.pipeline}, {run.started:%a %Y-%m-%d %H:%M %Z}{span}: {_verdict(run)}"
+    if run.results:
+        results = Results.from_json(run.results)
+        yield from (f"  {reason}" for reason in results.reasons)
+        yield render_results(results)
+    if run.pushed_path:
+        yield f"pushed to {run.pushed_path}"
+    yield ""
+    makers = {
+        artifact.id: f"{name}.{key}" for name, node in run.nodes.items() for key, artifact in node.outputs.items()
+    }
+    yield from _nodes_shown(run, makers)
+
+
+def _nodes_shown(run: Run, makers: dict[int, str]) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    from pipelines.screen import NODE_STYLES, spent
+
+    for name, node in run.nodes.items():
+        seconds = spent(node.seconds) if node.state == "done" else ""
+        yield Text(f"{name:<22} {node.state:<8} {seconds}".rstrip(), NODE_STYLES[node.state])
+        taken = dict.fromkeys(makers.get(artifact.id, artifact.uri) for artifact in node.inputs.values())
+        if taken:
+            yield f"  from {', '.join(taken)}"
+        yield from (f"  made {key:<20} {artifact.uri}" for key, artifact in node.outputs.items())
+
+
+def _verdict(run: Run) -> str:
+    if run.state != "done":
+        return f"{run.state} in {next(name for name, node in run.nodes.items() if node.state == run.state)}"
+    if run.blessed is None:
+        return "not judged"
+    return f"{'blessed' if run.blessed else 'not blessed'}, {'pushed' if run.pushed_path else 'not pushed'}"
+
+
+def _wrong_input(error: CompressorError) -> typer.Exit:
+    typer.echo(f"error: {error}", err=True)
+    return typer.Exit(WRONG_INPUT)

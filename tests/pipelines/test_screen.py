@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import io
+import logging
+
+import pytest
+from rich.console import Console
+
+from compressor_lib.progress import BestTrial, Progress, tell
+from pipelines.events import Events
+from pipelines.screen import LiveView, PlainLines, can_be_live, spent
+
+NODES = ["ImageExampleGen", "SchemaGen", "PruningSearch", "retrain", "Pusher"]
+LOGGER = logging.getLogger("compressor_lib.any")
+BEST = BestTrial("block_5_add->head", 112_554, 0.9832, 0.9129)
+
+
+def go_half_way(events: Events) -> None:
+    """Through two nodes, into the third."""
+    events.begin(NODES)
+    events.started("ImageExampleGen")
+    events.finished("ImageExampleGen", "done")
+    events.started("SchemaGen")
+    events.finished("SchemaGen", "cached")
+    events.started("PruningSearch")
+    LOGGER.info("searching 62 connections")
+    tell(LOGGER, Progress("picture", 640))
+    tell(LOGGER, Progress("trial", 0, 15))
+    for step in (1, 2, 3):
+        tell(LOGGER, Progress("trial", step, 15, "block_2_add->head scores 0.5000", BEST))
+
+
+class Terminal:
+    """A live view on a terminal of some size, and what it shows."""
+
+    def __init__(self, width: int = 100, height: int = 40):
+        self.stream = io.StringIO()
+        self.console = Console(
+            file=self.stream, force_terminal=True, width=width, height=height, color_system=None, legacy_windows=False
+        )
+        self.view = LiveView(self.console)
+
+    @property
+    def lines(self) -> list[str]:
+        with self.console.capture() as capture:
+            self.console.print(self.view)
+        return [line.rstrip() for line in capture.get().splitlines()]
+
+
+@pytest.fixture
+def terminal():
+    return Terminal()
+
+
+def test_without_a_terminal_each_event_but_ticks_is_a_line():
+    stream = io.StringIO()
+    with Events(PlainLines(Console(file=stream, width=40)), ticks=True) as events:
+        events.doing("loading TensorFlow and TFX")
+        go_half_way(events)
+        events.failed("PruningSearch", "the disk is full")
+        events.say("nothing is new")
+    assert stream.getvalue().splitlines() == [
+        "loading TensorFlow and TFX ...",
+        "[1/5] ImageExampleGen ...",
+        "[1/5] ImageExampleGen        done    0.0 s",
+        "[2/5] SchemaGen ...",
+        "[2/5] SchemaGen              cached",
+        "[3/5] PruningSearch ...",
+        "    searching 62 connections",
+        *(f"    trial {step}/15: block_2_add->head scores 0.5000; best so far {BEST}" for step in (1, 2, 3)),
+        "[3/5] PruningSearch          failed  the disk is full",
+        "nothing is new",
+    ]
+
+
+def test_all_nodes_are_shown_with_their_state(terminal):
+    with Events(terminal.view, ticks=True) as events:
+        go_half_way(events)
+        rows = [line.split()[1:3] for line in terminal.lines[:5]]
+    assert rows == [
+        ["ImageExampleGen", "0.0"],
+        ["SchemaGen", "cached"],
+        ["PruningSearch", "0"],
+        ["retrain", "waiting"],
+        ["Pusher", "waiting"],
+    ]
+
+
+def test_the_node_at_work_has_a_bar_the_time_left_and_the_best_trial(terminal):
+    with Events(terminal.view, ticks=True) as events:
+        go_half_way(events)
+        bar, last, best = terminal.lines[5:]
+    assert bar.split()[0] == "trials"
+    assert "3/15" in bar
+    assert bar.endswith("left")
+    assert last == "   block_2_add->head scores 0.5000"
+    assert best == f"   best so far  {BEST}"
+
+
+def test_what_came_of_a_node_stays_beside_it(terminal):
+    with Events(terminal.view, ticks=True) as events:
+        go_half_way(events)
+        events.finished("PruningSearch", "done")
+        events.started("retrain")
+        events.failed("retrain", "the disk is full")
+        events.doing("measuring both models")
+        events.say("nothing is new")
+        lines = terminal.lines
+    assert lines[2].endswith(str(BEST))
+    assert lines[3].split()[:3] == ["✗", "retrain", "failed"]
+    assert lines[3].endswith("the disk is full")
+    assert "measuring both models  0 s" in lines[5]
+    assert lines[6:] == ["nothing is new"]
+
+
+@pytest.mark.parametrize(("width", "height"), [(60, 10), (100, 6)])
+def test_a_small_terminal_shows_the_node_at_work(width, height):
+    terminal = Terminal(width, height)
+    with terminal.view, Events(terminal.view, ticks=True) as events:
+        go_half_way(events)
+        terminal.stream.truncate(0)
+        lines = terminal.lines
+    assert any("PruningSearch" in line for line in lines)
+    assert max(map(len, lines)) <= width
+
+
+def test_at_the_end_every_node_stays_on_the_screen():
+    terminal = Terminal(height=8)
+    with terminal.view, Events(terminal.view) as events:
+        go_half_way(events)
+        terminal.stream.truncate(0)
+    last = terminal.stream.getvalue()
+    assert [node for node in NODES if node not in last] == []
+
+
+@pytest.mark.parametrize(("terminal", "live"), [(True, True), (False, False)])
+def test_what_moves_is_for_terminals_alone(monkeypatch, terminal, live):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: terminal, raising=False)
+    assert can_be_live(Console(file=stream)) is live
+
+
+def test_a_terminal_that_knows_ascii_alone_is_spared():
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    view = LiveView(console := Console(file=stream, force_terminal=True, width=80, color_system=None))
+    with Events(view, ticks=True) as events:
+        go_half_way(events)
+        console.print(view)  # would raise UnicodeEncodeError
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(None, ""), (0.04, "0.0 s"), (12.84, "12.8 s"), (12, "12 s"), (185.2, "3 min 05 s"), (7621, "2 h 07 min")],
+)
+def test_durations(seconds, words):
+    assert spent(seconds) == words
