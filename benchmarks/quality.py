@@ -53,7 +53,7 @@ class Effort:
     Attributes:
         limit: At most so many training pictures, and a share of the other splits; None for all.
         size: Height and width of the pictures, in pixels.
-        training: How references and compressed networks are trained, all alike.
+        training: How networks are trained, all for as many epochs.
         search: How sub-networks are searched.
         kept: Shares of the reference's parameters that compressed networks may keep.
         seeds: One run of everything for each.
@@ -125,7 +125,7 @@ def compare(pictures: PictureSet, effort: Effort) -> None:
     about = (
         f"{BACKBONE}, {effort.size} px, {pictures.name}: {pictures.count('train')} training, "
         f"{pictures.count('validation')} validation, {pictures.count('test')} test pictures; "
-        f"{effort.training.head_epochs} + {effort.training.epochs} epochs"
+        f"{effort.training.head_epochs} + {effort.training.epochs} epochs, of the networks found without a head phase"
     )
     results = []
     for seed in effort.seeds:
@@ -192,6 +192,10 @@ class Experiment:
             effort.training,
             distillation=Distillation(),
             batch_norm="frozen" if pictures.weights else "train",  # a network from scratch needs to learn it
+        )
+        # The search has trained the head already, so as many epochs all go to the whole network.
+        self.retraining = replace(
+            self.options, head_epochs=0, epochs=effort.training.head_epochs + effort.training.epochs
         )
         same = replace(effort, kept=(), seeds=(), ranked=0)
         digest = hashlib.sha256(repr((same, pictures.count(*SPLITS))).encode()).hexdigest()[:8]
@@ -275,7 +279,7 @@ class Experiment:
         """The best sub-network that keeps a share of the reference's parameters, retrained, and its connection."""
         tuner, hypermodel = self.searched(connections, budgets={"parameters": share * self.reference.count_params()})
         best = trials_within_budget(tuner, hypermodel)[0]
-        return self.trained(tuner.load_model(best), self.options), best.hyperparameters.values[TRANSLATOR]
+        return self.trained(tuner.load_model(best), self.retraining), best.hyperparameters.values[TRANSLATOR]
 
     def narrow(self, alpha: float) -> tuple[keras.Model, str]:
         """A backbone of another width, uncut, trained as compressed networks are, its teacher included."""
@@ -326,7 +330,7 @@ class Experiment:
         count = min(self.effort.ranked, len(reports))
         chosen = [reports[round(place * (len(reports) - 1) / (count - 1))] for place in range(count)]
         # Half the epochs, which takes half the time, and is the same for all.
-        shorter = replace(self.options, epochs=math.ceil(self.options.epochs / 2))
+        shorter = replace(self.retraining, epochs=math.ceil(self.retraining.epochs / 2))
 
         def retrained(report: TrialReport) -> tuple[keras.Model, str]:
             return self.trained(tuner.load_model(tuner.oracle.trials[report.trial_id]), shorter), report.connection

@@ -269,7 +269,10 @@ class Training(Section):
 class Retraining(Training):
     """How the compressed classifier is trained: likewise, with the reference as its teacher."""
 
-    # What a cut leaves has further to go than a whole pretrained network (docs/quality.md has the figures).
+    # The search has trained the head already, and what a cut leaves has further to go than a whole pretrained network
+    # (docs/quality.md has the figures).
+    head_epochs: int = Field(default=0, ge=0, description="Most epochs with the backbone frozen.")
+    epochs: int = Field(default=15, ge=0, description="Most epochs with everything open, after those.")
     learning_rate: float = Field(default=3e-4, gt=0, description="Adam's first, with everything open.")
     distillation: DistillationConfig = Field(
         default_factory=DistillationConfig, description="How much the teacher counts."
