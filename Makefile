@@ -20,7 +20,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 # docker, podman or buildah, whichever is there; may have flags, as in ENGINE="podman --storage-driver=overlay".
 ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(if $(shell command -v $(engine)),$(engine))))
 IMAGE ?= auto-compressor
-# Flags of the build, such as --build-arg BASE=... or --build-arg EXTRAS="--extra vertex --extra gpu".
+# Flags of the build, such as --build-arg BASE=... or --build-arg EXTRAS="--extra vertex --extra s3 --extra gpu".
 BUILD_FLAGS ?=
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3

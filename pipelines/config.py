@@ -15,6 +15,7 @@ from pipelines.beam import Beam, beam_flags
 from pipelines.config_errors import explain
 from pipelines.lineage import METADATA_FILE
 from pipelines.sections import (
+    S3,
     BackboneConfig,
     Data,
     Export,
@@ -43,6 +44,7 @@ class Config(Section):
     seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of everything random.")
     output: str = Field(description="Folder of everything a run writes; 'runs/' and the name if not given.")
     volumes: list[Volume] = Field(default_factory=list, description="On Kubeflow: volumes that all nodes see.")
+    s3: S3 = Field(default_factory=S3, description="On Kubeflow: the store behind s3:// and minio://.")
     data: Data
     backbone: BackboneConfig
     head: Head = Field(default_factory=Head)

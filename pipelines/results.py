@@ -158,9 +158,14 @@ def collect(config: Config, run: Run) -> Results:
             for name, path in formats.items()
         },
         blessed=blessed,
-        pushed_path=run.pushed_path if run.pushed_path and Path(run.pushed_path).exists() else None,
+        pushed_path=run.pushed_path if run.pushed_path and _may_be_there(run.pushed_path) else None,
         reasons=reasons,
     )
+
+
+def _may_be_there(path: str) -> bool:
+    """False for what was on this machine and is deleted."""
+    return "://" in path or Path(path).exists()
 
 
 def _verdict(evaluator: NodeRun) -> tuple[dict[str, float], bool, list[str]]:

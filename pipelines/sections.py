@@ -95,6 +95,11 @@ class Data(Section):
             raise ValueError(f"is missing: source {source} needs a folder (here or by --data).")
         if path is None:
             return None
+        if source == "tfrecord" and path.startswith("minio://"):
+            raise ValueError(
+                f"is {path!r}, and Beam, which reads TFRecords, knows no minio://: write s3:// for it, and name the "
+                "store by s3.endpoint on Kubeflow, by AWS_ENDPOINT_URL elsewhere."
+            )
         return absolute(path)
 
     @field_validator("span")
@@ -426,6 +431,22 @@ class Volume(Section):
     def prefix(self) -> str:
         """What paths below the mount begin with."""
         return self.path.rstrip("/") + "/"
+
+
+class S3(Section):
+    """The store behind s3:// and minio://, for nodes on Kubeflow. Elsewhere the environment tells it."""
+
+    endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/@]+/?$",
+        description="Its URL; null: Amazon's for s3://, http://minio-service.kubeflow:9000 for minio://.",
+    )
+    secret: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$",
+        description="Name of the Secret with the fields accesskey and secretkey, such as mlpipeline-minio-artifact; "
+        "null: the service account of the nodes has a role that may do it.",
+    )
 
 
 class Push(Section):

@@ -167,6 +167,8 @@ class _Read(beam.DoFn):
         try:
             with fileio.open(os.path.join(self._input_base, name), "rb") as file:
                 return file.read()
+        except fileio.NotFoundError as error:
+            raise encoding.UnreadablePicture(str(error)) from error
         except (
             tf.errors.NotFoundError,
             tf.errors.PermissionDeniedError,

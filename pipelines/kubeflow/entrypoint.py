@@ -34,7 +34,7 @@ LOGS = "executor-logs"
 """The output that the backend adds to each task's own."""
 
 _DRIVER = "pipelines.kubeflow.example_gen_driver"
-_EXECUTOR = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
+_EXECUTOR = "pipelines.kubeflow.executor"
 _NEWS = "pipelines.kubeflow.news"
 _PUSHER = "tfx.components.pusher.executor.Executor"
 _EVALUATOR = "tfx.components.evaluator.executor.Executor"

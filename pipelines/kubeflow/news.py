@@ -61,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Notes that a run came to its end."""
     from tfx.dsl.io import fileio
 
+    import components  # noqa: F401  - registers object stores
+
     parser = argparse.ArgumentParser(prog="python -m pipelines.kubeflow.news", description=__doc__)
     parser.add_argument("push_directory")
     folder = parser.parse_args(arguments).push_directory

@@ -9,6 +9,7 @@ import yaml
 
 from compressor_lib.errors import CompressorError, unknown
 from pipelines.config import Config
+from pipelines.kubeflow.kubernetes import give_environment, platform_of
 from pipelines.kubeflow.news import stop_without_news
 from pipelines.kubeflow.parameters import example_gen_of, make_changeable
 from pipelines.sections import Resources
@@ -19,8 +20,8 @@ TARGETS = ("kubeflow", "vertex")
 _DRIVER = "pipelines.kubeflow.example_gen_driver"
 _ENTRYPOINT = ["python", "-m", "pipelines.kubeflow.entrypoint"]
 _STORES = {"kubeflow": ("gs://", "s3://", "minio://"), "vertex": ("gs://",)}
-# What TensorFlow's file system, with which nodes read pictures and push models, knows by itself.
-_READABLE = ("gs://",)
+# What Keras, which reads weights, knows by itself.
+_OF_KERAS = ("gs://",)
 
 Json = dict[str, Any]
 
@@ -67,7 +68,8 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
     stop_without_news(spec, example_gen)
     for node in spec["root"]["dag"]["tasks"]:
         _repair(spec, node)
-    platform = _on_kubernetes(spec, config)
+    give_environment(spec, config)
+    platform = platform_of(spec, config)
     return yaml.safe_dump_all([spec, *([platform] if platform else [])], sort_keys=True)
 
 
@@ -80,7 +82,8 @@ def check_compilable(config: Config, target: str) -> None:
     stores = _STORES[target]
     reasons = []
 
-    readable = (*_READABLE, *(volume.prefix for volume in config.volumes))
+    mounts = tuple(volume.prefix for volume in config.volumes)
+    readable = (*stores, *mounts)
 
     def check(field: str, value: str | None, allowed: tuple[str, ...], advice: str) -> None:
         if value is not None and not value.startswith(allowed):
@@ -100,8 +103,18 @@ def check_compilable(config: Config, target: str) -> None:
     for field in ("weights", "model"):
         value = getattr(config.backbone, field)
         if value not in (None, "imagenet", "none"):
-            check(f"backbone.{field}", value, readable, "use weights that the nodes can fetch, such as imagenet")
+            fetched = (*_OF_KERAS, *mounts)
+            check(f"backbone.{field}", value, fetched, "use weights that the nodes can fetch, such as imagenet")
+    if target == "kubeflow" and config.s3.secret is None:
+        for field, place in (("data.path", config.data_path), ("push.directory", config.serving_directory)):
+            if place.startswith("minio://"):
+                reasons.append(
+                    f"{field} is {place!r}, which takes credentials: name the Secret that has them by s3.secret, such "
+                    "as mlpipeline-minio-artifact"
+                )
     if target == "vertex":
+        if config.s3.endpoint or config.s3.secret:
+            reasons.append("s3 is for clusters, and Vertex AI reads no such stores: use gs:// paths instead")
         if config.volumes:
             reasons.append("volumes are the cluster's, and Vertex AI has none: use gs:// paths instead")
         for node, resources in config.resources.items():
@@ -140,22 +153,6 @@ def _resource_spec(resources: Resources) -> Json:
     if resources.accelerator:
         described["accelerator"] = {"type": resources.accelerator, "count": str(resources.accelerators)}
     return described
-
-
-def _on_kubernetes(spec: Json, config: Config) -> Json | None:
-    """The second document of a package: what containers take from the cluster, if anything.
-
-    It is the JSON form of ``KubernetesExecutorConfig`` (kubeflow/pipelines, ``kubernetes_platform/proto``).
-    """
-    volumes = [{"constant": volume.claim, "mountPath": volume.path} for volume in config.volumes]
-    executors = {}
-    for node, task in spec["root"]["dag"]["tasks"].items():
-        described: Json = {"pvcMount": volumes} if volumes else {}
-        if node in config.resources and config.resources[node].node_selector:
-            described["nodeSelector"] = {"labels": config.resources[node].node_selector}
-        if described:
-            executors[spec["components"][task["componentRef"]["name"]]["executorLabel"]] = described
-    return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}} if executors else None
 
 
 def _repair(spec: Json, node: str) -> None:

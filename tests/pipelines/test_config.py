@@ -74,6 +74,10 @@ def test_paths_are_read_from_the_current_directory(write, tmp_path, monkeypatch)
         ("tau=0.5", "tau is no field. Did you mean search.tau?"),
         ("serch.tau=0.5", "serch is no field. Did you mean search?"),
         ("search.tua=0.5", "search.tua is no field. Did you mean search.tau?"),
+        (
+            "data={source: tfrecord, path: 'minio://b/x'}",
+            "data.path is 'minio://b/x', and Beam, which reads TFRecords, knows no minio://: write s3:// for it",
+        ),
         ("data.source=foldr", "data.source is 'foldr': it must be 'folder', 'tfrecord' or"),
         ("data.source=folder", "data.path is missing: source folder needs a folder"),
         ("data={source: folder, path: no/such}", "which is not a folder"),

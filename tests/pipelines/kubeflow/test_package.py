@@ -179,13 +179,12 @@ class TestParameters:
         (
             "kubeflow",
             "push.directory=minio://bucket/models",
-            "push.directory is 'minio://bucket/models', which the nodes",
+            "push.directory is 'minio://bucket/models', which takes credentials: name the Secret",
         ),
-        (
-            "kubeflow",
-            "output=minio://bucket/root",
-            "push.directory, by default in output, is 'minio://bucket/root/serv",
-        ),
+        ("kubeflow", "data.path=minio://bucket/pictures", "data.path is 'minio://bucket/pictures', which takes cred"),
+        ("vertex", "data.path=s3://bucket/pictures", "data.path is 's3://bucket/pictures', which the nodes cannot"),
+        ("vertex", "s3.secret=mlpipeline-minio-artifact", "s3 is for clusters, and Vertex AI reads no such stores"),
+        ("kubeflow", "backbone.weights=s3://bucket/a.h5", "backbone.weights is 's3://bucket/a.h5', which the nodes"),
         ("vertex", "output=s3://bucket/root", "output is 's3://bucket/root', which the nodes cannot reach: give"),
         ("vertex", f"data.path={ROOT}", "data.path is '/.*', which the nodes cannot reach: put the data"),
         ("vertex", f"backbone.weights={ROOT}/setup.py", "backbone.weights is '/.*setup.py', which the nodes"),
@@ -217,7 +216,9 @@ def test_paths_on_a_volume_can_be_reached():
         "push.directory=/mnt/work/models",
     ]
     check_compilable(config(*volume), "kubeflow")
-    with pytest.raises(CompressorError, match=r"data.path is .*, which .* begins with gs:// or /mnt/work/"):
+    with pytest.raises(
+        CompressorError, match=r"data.path is .*, which .* begins with gs:// or s3:// or minio:// or /mnt/work/"
+    ):
         check_compilable(config(*volume, f"data.path={ROOT}"), "kubeflow")
 
 
@@ -232,6 +233,34 @@ def test_volumes_and_labels_are_in_a_document_of_their_own():
     assert len(executors) == 12
     assert all(executor == mount for executor in executors.values())
     assert len(load(package).components) == 13
+
+
+def test_nodes_that_use_an_object_store_by_themselves_are_told_the_way_to_it():
+    package = compiled(
+        "kubeflow", "s3={endpoint: 'http://minio.team:9000', secret: team-minio}", "gate.baseline=deployed",
+        "data.path=minio://team/pictures", "push.directory=s3://team/serving",
+    )  # fmt: skip
+    spec, platform = yaml.safe_load_all(package)
+    load(package)
+    nodes = ["DeployedModel", "Handover", "ImageExampleGen", "PreviousRun", "Pusher"]
+    endpoint = [{"name": "AWS_ENDPOINT_URL", "value": "http://minio.team:9000"}]
+    assert [node for node in spec["root"]["dag"]["tasks"] if container(spec, node).get("env") == endpoint] == nodes
+    secret = {
+        "secretName": "team-minio",
+        "keyToEnv": [
+            {"secretKey": "accesskey", "envVar": "AWS_ACCESS_KEY_ID"},
+            {"secretKey": "secretkey", "envVar": "AWS_SECRET_ACCESS_KEY"},
+        ],
+    }
+    assert platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"] == {
+        f"{node}_executor": {"secretAsEnv": [secret]} for node in nodes
+    }
+
+
+def test_a_bucket_of_amazons_takes_no_secret_where_a_role_may():
+    spec, *platforms = yaml.safe_load_all(compiled("kubeflow", "data.path=s3://team/pictures"))
+    assert not platforms
+    assert "env" not in container(spec, "ImageExampleGen")
 
 
 def test_the_blessed_baseline_is_no_matter_on_vertex():

@@ -1,0 +1,229 @@
+"""``s3://`` and ``minio://`` for TFX's file functions, with which pictures are read and models are pushed.
+
+TensorFlow reads ``gs://`` by itself, and neither of these since 2.6. Endpoint, region and credentials come from where
+every client of S3 looks for them (https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html), such as
+``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY``.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from tfx.dsl.io import filesystem
+from tfx.dsl.io.filesystem_registry import DEFAULT_FILESYSTEM_REGISTRY
+
+from compressor_lib.errors import CompressorError
+
+if TYPE_CHECKING:
+    import s3fs
+
+MINIO = "http://minio-service.kubeflow:9000"
+"""Where ``minio://`` is unless the environment says otherwise: as Kubeflow Pipelines takes it."""
+
+_BEFORE_TENSORFLOWS = 5  # which is registered with 10 for s3://, too
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+class Stat(NamedTuple):
+    """What TFX asks of a file.
+
+    Attributes:
+        length: In bytes.
+        mtime_nsec: Nanoseconds since 1970 of its last change.
+    """
+
+    length: int
+    mtime_nsec: int
+
+
+def _told(method: Method) -> Method:
+    """Says in one message what a store has refused, and nothing of what it was asked with."""
+
+    @functools.wraps(method)
+    def telling(path: str, *given: Any, **options: Any) -> Any:
+        try:
+            return method(path, *given, **options)
+        except FileNotFoundError as error:
+            raise filesystem.NotFoundError(f"{path!r} does not exist") from error
+        except PermissionError as error:
+            raise CompressorError(
+                f"the store refuses {path!r}: check that the credentials are right and not expired, and may read and "
+                "write there."
+            ) from error
+        except Exception as error:
+            message = _explained(path, error)
+            if message is None:
+                raise
+            raise CompressorError(message) from error
+
+    return telling  # type: ignore[return-value]
+
+
+class ObjectStore(filesystem.Filesystem):
+    """A :class:`tfx.dsl.io.filesystem.Filesystem`. Folders are there as long as there is something in them."""
+
+    SUPPORTED_SCHEMES = ("s3://", "minio://")
+
+    @staticmethod
+    @_told
+    def open(name: str, mode: str = "r") -> Any:
+        """See the base class; files are read and written as a whole, in one request."""
+        if mode.strip("bt") not in ("r", "w"):
+            raise ValueError(f"mode {mode!r}: files in object stores are read or written as a whole")
+        store, key = _located(name)
+        content = io.BytesIO(store.cat_file(key)) if "r" in mode else _Upload(name)
+        return content if "b" in mode else io.TextIOWrapper(content, encoding="utf-8")
+
+    @staticmethod
+    @_told
+    def copy(src: str, dst: str, overwrite: bool = False) -> None:
+        """See the base class."""
+        store, key = _located(dst)
+        if not overwrite and store.exists(key):
+            raise OSError(f"{dst!r} is there already")
+        store.copy(_located(src)[1], key)
+
+    @staticmethod
+    @_told
+    def exists(path: str) -> bool:
+        """See the base class."""
+        store, key = _located(path)
+        return bool(store.exists(key))
+
+    @staticmethod
+    @_told
+    def glob(pattern: str) -> list[str]:
+        """See the base class."""
+        store, key = _located(pattern)
+        return [_named(found, pattern) for found in store.glob(key)]
+
+    @staticmethod
+    @_told
+    def isdir(path: str) -> bool:
+        """See the base class."""
+        store, key = _located(path)
+        return bool(store.isdir(key))
+
+    @staticmethod
+    @_told
+    def listdir(path: str) -> list[str]:
+        """See the base class."""
+        store, key = _located(path)
+        names = (found.removeprefix(key).strip("/") for found in store.ls(key, detail=False))
+        return [name for name in names if name]  # an empty object may stand for the folder itself
+
+    @staticmethod
+    def makedirs(path: str) -> None:
+        """Does nothing: a folder comes with its first file."""
+
+    @staticmethod
+    def mkdir(path: str) -> None:
+        """Does nothing, likewise."""
+
+    @staticmethod
+    @_told
+    def remove(path: str) -> None:
+        """See the base class."""
+        store, key = _located(path)
+        store.rm_file(key)
+
+    @staticmethod
+    @_told
+    def rename(src: str, dst: str, overwrite: bool = False) -> None:
+        """See the base class; it copies, for stores have no other way."""
+        ObjectStore.copy(src, dst, overwrite=overwrite)
+        ObjectStore.remove(src)
+
+    @staticmethod
+    @_told
+    def rmtree(path: str) -> None:
+        """See the base class."""
+        store, key = _located(path)
+        store.rm(key, recursive=True)
+
+    @staticmethod
+    @_told
+    def stat(path: str) -> Stat:
+        """See the base class."""
+        store, key = _located(path)
+        found = store.info(key)
+        changed: datetime | None = found.get("LastModified")  # folders have none
+        return Stat(found["size"], int(changed.timestamp() * 1e9) if changed else 0)
+
+    @staticmethod
+    @_told
+    def walk(
+        top: str, topdown: bool = True, onerror: Callable[..., None] | None = None
+    ) -> list[tuple[str, list[str], list[str]]]:
+        """See the base class."""
+        store, key = _located(top)
+        return [
+            (_named(folder, top), folders, [name for name in files if name])
+            for folder, folders, files in store.walk(key, topdown=topdown)
+        ]
+
+
+class _Upload(io.BytesIO):
+    """A file that is in its store once it is closed."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def close(self) -> None:
+        if not self.closed:
+            content = self.getvalue()
+            super().close()
+            _put(self._path, content)
+
+
+@_told
+def _put(path: str, content: bytes) -> None:
+    store, key = _located(path)
+    store.pipe_file(key, content)
+
+
+def register() -> None:
+    """Lets TFX's file functions know object stores, in this process."""
+    DEFAULT_FILESYSTEM_REGISTRY.register(ObjectStore, _BEFORE_TENSORFLOWS)
+
+
+def _located(path: str | bytes) -> tuple[s3fs.S3FileSystem, str]:
+    """The store of a path, and its bucket and key there."""
+    try:
+        import s3fs
+    except ModuleNotFoundError as error:
+        raise CompressorError(
+            f"{os.fsdecode(path)!r} is in an object store, which takes s3fs: pip install 'auto-compressor[s3]'."
+        ) from error
+    scheme, _, key = os.fsdecode(path).partition("://")
+    is_named = any(os.environ.get(name) for name in _ENDPOINTS)
+    endpoint = MINIO if scheme == "minio" and not is_named else None  # None: as the environment says
+    # What others write meanwhile must be seen. (Stores are kept by s3fs, one for each endpoint and thread.)
+    return s3fs.S3FileSystem(endpoint_url=endpoint, use_listings_cache=False), key.rstrip("/")
+
+
+def _named(key: str, like: str) -> str:
+    """The path of a bucket and key, of the scheme that another path has."""
+    return f"{os.fsdecode(like).partition('://')[0]}://{key}"
+
+
+def _explained(path: str, error: Exception) -> str | None:
+    """What is wrong where a store was not even asked; None if it is something else."""
+    from botocore.exceptions import BotoCoreError, NoCredentialsError, PartialCredentialsError
+
+    if isinstance(error, NoCredentialsError | PartialCredentialsError):
+        return (
+            f"there are no credentials for {path!r}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; "
+            "for nodes on Kubeflow name a Secret in s3.secret."
+        )
+    if isinstance(error, BotoCoreError | ConnectionError):
+        return f"the store of {path!r} cannot be reached: check AWS_ENDPOINT_URL and the network."
+    return None

@@ -1,0 +1,51 @@
+"""What containers take from the cluster: volumes, kinds of machines, and the way to an object store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.config import Config
+from pipelines.kubeflow.parameters import parameters_of
+
+Json = dict[str, Any]
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "accesskey", "AWS_SECRET_ACCESS_KEY": "secretkey"}
+"""Environment variables, and the fields of a Secret that they are taken from: as Kubeflow Pipelines names them."""
+
+
+def give_environment(spec: Json, config: Config) -> None:
+    """Tells the nodes that read or write an object store by themselves where it is, in place."""
+    if config.s3.endpoint:
+        for node in _of_object_stores(config):
+            container = spec["deploymentSpec"]["executors"][_executor_of(spec, node)]["container"]
+            container["env"] = [{"name": "AWS_ENDPOINT_URL", "value": config.s3.endpoint}]
+
+
+def platform_of(spec: Json, config: Config) -> Json | None:
+    """The second document of a package, if it needs one.
+
+    It is the JSON form of ``KubernetesExecutorConfig`` (kubeflow/pipelines, ``kubernetes_platform/proto``).
+    """
+    volumes = [{"constant": volume.claim, "mountPath": volume.path} for volume in config.volumes]
+    from_secret = [{"secretKey": field, "envVar": variable} for variable, field in CREDENTIALS.items()]
+    readers = _of_object_stores(config) if config.s3.secret else set()
+    executors = {}
+    for node in spec["root"]["dag"]["tasks"]:
+        described: Json = {"pvcMount": volumes} if volumes else {}
+        if node in readers:
+            described["secretAsEnv"] = [{"secretName": config.s3.secret, "keyToEnv": from_secret}]
+        if node in config.resources and config.resources[node].node_selector:
+            described["nodeSelector"] = {"labels": config.resources[node].node_selector}
+        if described:
+            executors[_executor_of(spec, node)] = described
+    return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}} if executors else None
+
+
+def _of_object_stores(config: Config) -> set[str]:
+    """The nodes that read data or use the push directory, where the launcher copies nothing."""
+    return {one.node for one in parameters_of(config) if one.name in ("data_path", "push_directory")}
+
+
+def _executor_of(spec: Json, node: str) -> str:
+    label: str = spec["components"][spec["root"]["dag"]["tasks"][node]["componentRef"]["name"]]["executorLabel"]
+    return label
