@@ -9,5 +9,8 @@ WRONG_INPUT = 2
 NOT_BLESSED = 3
 """A run ended well, but its model was not blessed; only if this was asked for."""
 
+NOT_FOLLOWED = 4
+"""A run was started elsewhere, and the platform stopped telling of it: its end is not known."""
+
 STOPPED = 130
 """Stopped from the keyboard."""

@@ -6,23 +6,22 @@ import time
 import warnings
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from compressor_lib.errors import unknown
-from pipelines.exit_status import FAILED, STOPPED, WRONG_INPUT
+from compressor_lib.errors import CompressorError, unknown
+from pipelines.exit_status import FAILED, NOT_FOLLOWED, STOPPED, WRONG_INPUT
 from pipelines.kubeflow.news import ONLY_NEW
 from pipelines.remote.choice import Choice, Place, Target, chosen_from
 from pipelines.remote.cron import Cron
-from pipelines.remote.platform import Platform, RemoteRun, Schedule, State
-
-if TYPE_CHECKING:
-    pass
+from pipelines.remote.platform import Platform, Progress, RemoteRun, Schedule, State
 
 POLL = 10.0
 """Seconds between two looks at a run."""
 
+LOOKS = 6
+"""How many of them in a row may be refused until a run is no longer followed."""
 
 PackageArgument = Annotated[Path, typer.Argument(metavar="PACKAGE", help="What compressor compile has written.")]
 Parameters = Annotated[
@@ -233,7 +232,7 @@ def _follow(platform: Platform, run: RemoteRun) -> None:
     told: dict[str, State] = {}
     try:
         while True:
-            progress = platform.progress(run.id)
+            progress = _looked_at(platform, run)
             for node, state in progress.nodes.items():
                 if told.get(node) is not state:
                     typer.echo(f"{datetime.now():%H:%M:%S}  {node:22} {state.value}")
@@ -244,9 +243,22 @@ def _follow(platform: Platform, run: RemoteRun) -> None:
     except KeyboardInterrupt:
         typer.echo(f"no longer followed; the run goes on: {run.link}", err=True)
         raise typer.Exit(STOPPED) from None
+    except CompressorError as error:
+        typer.echo(f"error: {error}\nno longer followed; the run goes on: {run.link}", err=True)
+        raise typer.Exit(NOT_FOLLOWED) from error
     typer.echo(f"the run is {progress.state.value}")
     if progress.state not in (State.DONE, State.CACHED):
         failed = [node for node, state in progress.nodes.items() if state is State.FAILED]
         reason = progress.reason or (f"{', '.join(failed)} failed" if failed else "no reason is given")
         typer.echo(f"error: {reason}\nlogs: {run.link}", err=True)
         raise typer.Exit(FAILED)
+
+
+def _looked_at(platform: Platform, run: RemoteRun) -> Progress:
+    """A run's progress; a quota that is used up for a moment, or a network that is away, is got over."""
+    for _ in range(LOOKS - 1):
+        try:
+            return platform.progress(run.id)
+        except CompressorError:
+            time.sleep(POLL)
+    return platform.progress(run.id)

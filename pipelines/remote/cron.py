@@ -49,11 +49,24 @@ class Cron:
                 f"unknown time zone {time_zone!r}: give a name of the tz database, such as Europe/Berlin."
             ) from None
         try:
-            if not cron.next_runs(1):
-                raise CompressorError(f"cron {text!r} never comes: no such date exists.")
+            comes = bool(cron.next_runs(1))
         except CronSimError as error:
-            raise CompressorError(f"cron {text!r} is wrong: {error}. '0 3 * * 1' is Mondays at three.") from error
+            if not cron._is_of_no_month():
+                raise CompressorError(f"cron {text!r} is wrong: {error}. '0 3 * * 1' is Mondays at three.") from error
+            comes = False
+        if not comes:
+            raise CompressorError(f"cron {text!r} never comes: no such date exists.")
         return cron
+
+    def _is_of_no_month(self) -> bool:
+        """Whether days and months are right, and none of these months has any of these days."""
+        minute, hour, day, month, weekday = self.fields.split()
+        try:
+            for fields in ((minute, hour, day, "*", weekday), (minute, hour, "*", month, weekday)):
+                CronSim(" ".join(fields), datetime.now(timezone.utc))
+        except CronSimError:
+            return False
+        return True
 
     def next_runs(self, count: int = 3, after: datetime | None = None) -> list[datetime]:
         """The next times, fewer than ``count`` if there are no more.

@@ -176,14 +176,20 @@ class Kubeflow:
     def _check_host(self) -> None:
         """Asks once; the client would ask for half a minute, and say nothing."""
         import requests
+        from requests.exceptions import InvalidHeader, InvalidSchema, InvalidURL, MissingSchema
+        from urllib3.exceptions import LocationParseError
 
         headers = {"Authorization": f"Bearer {os.environ[TOKEN]}"} if TOKEN in os.environ else {}
         if COOKIES in os.environ:
             headers["Cookie"] = os.environ[COOKIES]
         try:
             answer = requests.get(f"{self._host}/apis/v2beta1/healthz", headers=headers, timeout=_PATIENCE)
-        except requests.exceptions.MissingSchema:
+        except (MissingSchema, InvalidSchema):
             raise CompressorError(f"host {self._host!r} is no URL: begin with https:// or http://.") from None
+        except (InvalidURL, LocationParseError):  # the latter for hosts such as a..b
+            raise CompressorError(f"host {self._host!r} is no URL: check --host.") from None
+        except InvalidHeader:  # which quotes it
+            raise CompressorError(f"${TOKEN} or ${COOKIES} holds a line break: give it without.") from None
         except requests.exceptions.RequestException as error:
             raise CompressorError(self._unreachable()) from error
         if not answer.ok:

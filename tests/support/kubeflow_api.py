@@ -27,6 +27,7 @@ class KubeflowApi(Served):
         recurring: Recurring runs' bodies, by id.
         token: What a request must bear; None: nothing.
         answers_with: Status of every answer but for the first, to see errors; None: all is well.
+        refused: Paths whose next requests are answered by these statuses.
         tasks: The task details of every run.
     """
 
@@ -37,6 +38,7 @@ class KubeflowApi(Served):
         self.recurring: dict[str, Json] = {}
         self.token: str | None = None
         self.answers_with: int | None = None
+        self.refused: dict[str, list[int]] = {}
         self.state, self.tasks, self.error = "RUNNING", [], None
         super().__init__(_handler(self))
 
@@ -123,6 +125,8 @@ def _handler(api: KubeflowApi) -> type[BaseHTTPRequestHandler]:
                 status, said = 401, {"error": "no valid token"}
             elif api.answers_with and not url.path.endswith("healthz"):
                 status, said = api.answers_with, {"error": "as it was told"}
+            elif api.refused.get(url.path.removeprefix(PREFIX)):
+                status, said = api.refused[url.path.removeprefix(PREFIX)].pop(0), {"error": "as it was told"}
             else:
                 try:
                     said = api.answer(self.command, url.path.removeprefix(PREFIX), query, self._body())

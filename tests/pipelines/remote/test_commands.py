@@ -59,6 +59,28 @@ class TestSubmit:
         assert result.exit_code == 1
         assert result.stderr == f"error: retrain failed\nlogs: {api.url}/#/runs/details/run-1\n"
 
+    def test_a_quota_that_is_used_up_half_way_loses_nothing(self, api, package):
+        api.refused = {"runs": [429]}
+        result = self.submit(package, api=api)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "a quota is used up: try again later; nothing is lost" in result.stderr
+        assert self.submit(package, api=api).exit_code == 0
+        assert [len(kept) for kept in (api.pipelines, api.experiments, api.runs)] == [1, 1, 1]
+
+    def test_a_moment_without_an_answer_is_got_over(self, api, package):
+        api.refused = {"runs/run-1": [429, 503, 401]}
+        api.state = "SUCCEEDED"
+        result = self.submit(package, "--wait", api=api)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert result.stdout.endswith("the run is done\n")
+
+    def test_a_run_that_is_told_of_no_more_goes_on(self, api, package):
+        api.refused = {"runs/run-1": [401] * commands.LOOKS}
+        result = self.submit(package, "--wait", api=api)
+        assert result.exit_code == 4
+        assert "renew the one in $KFP_TOKEN" in result.stderr
+        assert result.stderr.endswith(f"no longer followed; the run goes on: {api.url}/#/runs/details/run-1\n")
+
     def test_the_code_of_a_package_is_that_which_is_installed(self, api, package):
         result = compressor("submit", package, api=api)
         assert result.exit_code == 2

@@ -183,9 +183,23 @@ class TestAccess:
         with pytest.raises(CompressorError, match="cannot be reached: check --host and the network"):
             Kubeflow(api.url)
 
-    def test_a_host_that_is_no_url(self):
-        with pytest.raises(CompressorError, match="host 'kubeflow' is no URL: begin with https"):
-            Kubeflow("kubeflow")
+    @pytest.mark.parametrize(
+        ("host", "advice"),
+        [
+            ("kubeflow", "begin with https"),
+            ("localhost:8888", "begin with"),
+            ("http://a..b", "check"),
+            ("http://", "check"),
+        ],
+    )
+    def test_a_host_that_is_no_url(self, host, advice):
+        with pytest.raises(CompressorError, match=f"host '.*' is no URL: {advice}"):
+            Kubeflow(host)
+
+    def test_a_token_with_a_line_break(self, api, monkeypatch):
+        monkeypatch.setenv(TOKEN, "secret\n")
+        with pytest.raises(CompressorError, match=r"^\$KFP_TOKEN or \$KFP_COOKIES holds a line break"):
+            Kubeflow(api.url)
 
     def test_a_page_to_log_in_is_no_api(self):
         class Page(BaseHTTPRequestHandler):
