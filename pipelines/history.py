@@ -145,13 +145,14 @@ def _nodes_shown(run: Run, makers: dict[int, str]) -> Iterator[RenderableType]:
 
     from pipelines.screen import NODE_STYLES, spent
 
+    width = max((len(key) for node in run.nodes.values() for key in node.outputs), default=0)
     for name, node in run.nodes.items():
         seconds = spent(node.seconds) if node.state == "done" else ""
         yield Text(f"{name:<22} {node.state:<8} {seconds}".rstrip(), NODE_STYLES[node.state])
         taken = dict.fromkeys(makers.get(artifact.id, artifact.uri) for artifact in node.inputs.values())
         if taken:
             yield f"  from {', '.join(taken)}"
-        yield from (f"  made {key:<20} {artifact.uri}" for key, artifact in node.outputs.items())
+        yield from (f"  made {key:<{width}} {artifact.uri}" for key, artifact in node.outputs.items())
 
 
 def _verdict(run: Run) -> str:

@@ -172,6 +172,7 @@ class LiveView:
             self._spinner.update(text=Text(f" {self._doing}  {spent(int(time.monotonic() - self._doing_since))}"))
             yield self._spinner
         yield from (Text(words) for words in self._said)
+        yield Text()  # where the cursor rests: the ^C that a terminal shows would wrap at the end of a full line
 
     def _details(self, row: _Row) -> RenderResult:
         lines: list[RenderableType] = [self._bar] if self._tasks else []
@@ -186,7 +187,7 @@ class LiveView:
         names = list(self._rows)
         if not self._live.is_started:
             return names
-        room = max(1, options.size.height - 1 - len(self._said) - (5 if is_at_work else 0))
+        room = max(1, options.size.height - 2 - len(self._said) - (5 if is_at_work else 0))
         ended = [name for name in names if self._rows[name].state in ENDS]
         hidden = set(ended[: max(0, len(names) - room)])
         return [name for name in names if name not in hidden][:room]

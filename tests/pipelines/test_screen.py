@@ -41,10 +41,14 @@ class Terminal:
         self.view = LiveView(self.console)
 
     @property
-    def lines(self) -> list[str]:
+    def text(self) -> str:
         with self.console.capture() as capture:
             self.console.print(self.view)
-        return [line.rstrip() for line in capture.get().splitlines()]
+        return capture.get()
+
+    @property
+    def lines(self) -> list[str]:
+        return [line.rstrip() for line in self.text.splitlines() if line.strip()]
 
 
 @pytest.fixture
@@ -95,6 +99,12 @@ def test_the_node_at_work_has_a_bar_the_time_left_and_the_best_trial(terminal):
     assert bar.endswith("left")
     assert last == "   block_2_add->head scores 0.5000"
     assert best == f"   best so far  {BEST}"
+
+
+def test_the_cursor_rests_on_an_empty_line(terminal):
+    with Events(terminal.view) as events:
+        go_half_way(events)
+    assert terminal.text.endswith("\n\n")
 
 
 def test_what_came_of_a_node_stays_beside_it(terminal):
