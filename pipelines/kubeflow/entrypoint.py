@@ -167,7 +167,7 @@ def _prepared(artifact: Json, locations: Locations, of_spec: Json | None = None)
     metadata = artifact.get("metadata", {})
     return {
         **artifact,
-        "type": given or of_spec or {},
+        "type": of_spec or given,  # kfp.local tells the most general one of every input
         "uri": locations.local(artifact["uri"]),
         "metadata": {
             name: _unwrapped(value)

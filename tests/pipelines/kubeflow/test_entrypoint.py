@@ -64,11 +64,11 @@ def test_inputs_get_their_types_and_their_files(tmp_path, locations):
     ]
 
 
-def test_a_type_that_is_told_is_kept(tmp_path, locations):
+def test_the_type_that_is_declared_goes_before_a_more_general_one(tmp_path, locations):
     given = task(tmp_path)
-    given["inputs"]["artifacts"]["model"]["artifacts"][0]["type"] = {"schemaTitle": "system.Model"}
+    given["inputs"]["artifacts"]["model"]["artifacts"][0]["type"] = {"schemaTitle": "system.Artifact"}
     (found,) = prepared(given, INPUTS_SPEC, locations)["inputs"]["artifacts"]["model"]["artifacts"]
-    assert found["type"] == {"schemaTitle": "system.Model"}
+    assert found["type"] == MODEL
 
 
 def test_outputs_are_those_of_the_task_with_names(tmp_path, locations):
