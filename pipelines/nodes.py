@@ -9,13 +9,14 @@ from typing import Any
 
 import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
-from tfx.components import ImportExampleGen
 from tfx.dsl.components.base.base_node import BaseNode
 
 from components.deployed_model import DeployedModel
 from components.handover import Handover, PreviousRun
 from components.image_example_gen import ImageExampleGen
+from components.import_example_gen import ImportExampleGen
 from components.pruning_search import PruningSearch
+from components.spans import rolling_range
 from components.translator_pretrainer import TranslatorPretrainer
 from pipelines.config import Config
 from pipelines.vertex import endpoint_config, search_job, training_config
@@ -55,12 +56,14 @@ class Nodes:
                         ]
                     )
                 ),
+                range_config=rolling_range(data.window),
             )
         return ImageExampleGen(
             input_base=self.config.data_path,
             splits=data.splits.model_dump(),
             max_bad_share=data.max_bad_share,
             span=data.span,
+            window=data.window,
             code_version=self.code_version,
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from typing import TYPE_CHECKING
 
 from compressor_lib.errors import CompressorError
@@ -34,14 +33,12 @@ def check_pictures(config: Config) -> None:
     Raises:
         CompressorError: If the folder is missing or has no layout that is known, or there is no span.
     """
-    from components.image_example_gen.folders import newest_span, pre_split_folders
+    from components.image_example_gen import folders
 
     if config.data.source == "tfrecord":
         return
-    folder = config.data_path
-    if config.data.span:
-        folder = os.path.join(folder, newest_span(folder, config.data.span))
-    pre_split_folders(folder, config.data.splits.model_dump())
+    for pattern in folders.newest_spans(config.data_path, config.data.span, config.data.window):
+        folders.layout(config.data_path, pattern, config.data.splits.model_dump())
 
 
 def check_network(config: Config, *, download: bool = True) -> None:

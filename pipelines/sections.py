@@ -47,6 +47,17 @@ def _connections(value: object) -> object:
     )
 
 
+def _spans(value: object) -> object:
+    """Accepts one word, or a section with one whole number."""
+    if value == "latest" or isinstance(value, Window):
+        return value
+    if isinstance(value, Mapping) and list(value) == ["window"]:
+        window = value["window"]
+        if isinstance(window, int) and not isinstance(window, bool) and window >= 1:
+            return value
+    raise ValueError(f"is {shown(value)}: choose latest, or how many of the newest spans, as in {{window: 4}}.")
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Family = Literal["published", "rejoining", "truncation", "tail", "all"]
 Connections = Annotated[Family | list[str], BeforeValidator(_connections)]
@@ -58,6 +69,12 @@ class Splits(Section):
     train: int = Field(default=8, gt=0, description="Share that models are trained on.")
     eval: int = Field(default=1, gt=0, description="Share that the search and early stopping judge on.")
     test: int = Field(default=1, gt=0, description="Share that the gate judges on, never seen before.")
+
+
+class Window(Section):
+    """The newest spans, as far as there are so many."""
+
+    window: int = Field(ge=1, description="How many of them.")
 
 
 class Data(Section):
@@ -80,6 +97,9 @@ class Data(Section):
         default=None,
         description="Pattern of the span folders under path, such as 'span-{SPAN}': the newest "
         "span is taken. null: path itself holds the pictures.",
+    )
+    spans: Annotated[Literal["latest"] | Window, BeforeValidator(_spans)] = Field(
+        default="latest", description="latest: the newest span; {window: N}: the newest N of them, together."
     )
 
     @field_validator("path")
@@ -108,6 +128,18 @@ class Data(Section):
         if span is not None and "{SPAN}" not in span:
             raise ValueError(f"is {span!r}: it must hold {{SPAN}}, as in 'span-{{SPAN}}'.")
         return span
+
+    @field_validator("spans")
+    @classmethod
+    def _window_is_of_spans(cls, spans: Literal["latest"] | Window, info: ValidationInfo) -> Literal["latest"] | Window:
+        if spans != "latest" and info.data.get("span", "") is None:
+            raise ValueError("is a window, but data.span is missing: say how spans are named, as in 'span-{SPAN}'.")
+        return spans
+
+    @property
+    def window(self) -> int | None:
+        """How many of the newest spans are taken; None: the one."""
+        return self.spans.window if isinstance(self.spans, Window) else None
 
 
 class BackboneConfig(Section):

@@ -10,7 +10,8 @@ from tfx.dsl.components.base import executor_spec
 from tfx.proto import example_gen_pb2
 
 from components.image_example_gen import driver, executor
-from components.image_example_gen.folders import PICTURES_PATTERN
+from components.image_example_gen.folders import pictures_split
+from components.spans import rolling_range
 from compressor_lib.errors import CompressorError
 
 _SHARES = {"train": 8, "eval": 1, "test": 1}
@@ -38,6 +39,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
         splits: Mapping[str, int] | None = None,
         max_bad_share: float = 0.05,
         span: str | None = None,
+        window: int | None = None,
         code_version: str = "",
     ) -> None:
         """Describes where the pictures are; nothing is looked at before the component runs.
@@ -49,6 +51,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
             max_bad_share: Share of unreadable pictures, 0..1, above which the component fails.
             span: Pattern of the span folders under ``input_base``, such as ``"span-{SPAN}"``: the
                 newest is taken, at each run. None: no spans.
+            window: How many of the newest spans are taken; None: the one.
             code_version: Changes with the code, so that the cache does not outlive it.
 
         Raises:
@@ -61,10 +64,9 @@ class ImageExampleGen(component.FileBasedExampleGen):
             )
         if not 0 <= max_bad_share <= 1:
             raise CompressorError(f"max_bad_share {max_bad_share} is outside 0..1.")
-        pattern = f"{span}/{PICTURES_PATTERN}" if span else PICTURES_PATTERN
         super().__init__(
             input_base=input_base,
-            input_config=example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="pictures", pattern=pattern)]),
+            input_config=example_gen_pb2.Input(splits=[pictures_split(span)]),
             output_config=example_gen_pb2.Output(
                 split_config=example_gen_pb2.SplitConfig(
                     splits=[
@@ -73,6 +75,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
                     ]
                 )
             ),
+            range_config=rolling_range(window),
             custom_config=_custom_config(max_bad_share=max_bad_share, code_version=code_version),
         )
 

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping
 
 
 def deal(names: Iterable[str], shares: Mapping[str, int]) -> dict[str, str]:
-    """Deals the pictures of one class to the splits.
+    """Deals the pictures of one class folder to the splits.
 
     The names are ordered by their SHA-256 and cut at the shares, so the result does not depend on
-    the order of a listing. Counts are rounded by largest remainder; a split that would get none
-    takes one from the largest.
+    the order of a listing.
 
     Args:
-        names: The pictures' names, at least as many as there are splits.
+        names: The pictures' names.
         shares: Share of every split, positive.
 
     Returns:
@@ -25,18 +24,34 @@ def deal(names: Iterable[str], shares: Mapping[str, int]) -> dict[str, str]:
         ['eval', 'test', 'train', 'train', 'train', 'train', 'train', 'train', 'train', 'train']
     """
     ordered = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
-    counts = _counts(len(ordered), shares)
+    counts = counts_of(len(ordered), shares)
     splits = [split for split, count in counts.items() for _ in range(count)]
     return dict(zip(ordered, splits, strict=True))
 
 
-def _counts(total: int, shares: Mapping[str, int]) -> dict[str, int]:
+def counts_of(total: int, shares: Mapping[str, int]) -> dict[str, int]:
+    """How many pictures each split gets.
+
+    Counts are rounded by largest remainder; a split that would get none takes one from the largest, as long as there
+    are pictures for all.
+
+    Args:
+        total: How many there are.
+        shares: Share of every split, positive.
+
+    Returns:
+        The count of every split.
+
+    Example:
+        >>> counts_of(4, {"train": 8, "eval": 1, "test": 1})
+        {'train': 2, 'eval': 1, 'test': 1}
+    """
     whole = sum(shares.values())
     counts = {split: total * share // whole for split, share in shares.items()}
     by_remainder = sorted(shares, key=lambda split: total * shares[split] % whole, reverse=True)
     for split in by_remainder[: total - sum(counts.values())]:
         counts[split] += 1
-    for split in shares:
+    for split in shares if total >= len(shares) else ():
         if counts[split] == 0:
             counts[max(counts, key=counts.__getitem__)] -= 1
             counts[split] = 1

@@ -17,6 +17,7 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
 from components.image_example_gen import dealing, encoding, folders
+from components.spans import patterns_of
 from compressor_lib.errors import CompressorError
 
 SKIPPED_FILE = "skipped.jsonl"
@@ -37,7 +38,8 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         """Builds the pipeline from file names to one collection of Examples a split.
 
         The stratified split deals the pictures that were found readable, so that a damaged one
-        leaves no split without a class.
+        leaves no split without a class. Every class folder is dealt by itself, so that a picture stays in its split
+        while a window of spans moves on.
 
         Args:
             pipeline: The Beam pipeline.
@@ -58,22 +60,19 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             | "SkippedToJson" >> beam.Map(json.dumps)
             | "WriteSkipped" >> beam.io.WriteToText(self._skipped_file, num_shards=1, shard_name_template="")
         )
-        if self._shares:
-            splits = (
-                readable
-                | "NameByClass" >> beam.Map(lambda read: (read[0].label, read[0].name))
-                | "GroupByClass" >> beam.GroupByKey()
-                | "Deal" >> beam.FlatMap(_deal_class, self._shares)
-            )
-            names = list(self._shares)
-            parts = readable | "ToSplits" >> beam.Partition(
-                lambda read, _, splits: names.index(splits[read[0].name]),
-                len(names),
-                beam.pvalue.AsDict(splits),
-            )
-        else:
-            names = self._splits
-            parts = readable | "ToSplits" >> beam.Partition(lambda read, _: names.index(read[0].split), len(names))
+        dealt = (
+            readable
+            | "InFlatFolders" >> beam.Filter(lambda read: not read[0].split)
+            | "NameByFolder" >> beam.Map(lambda read: (read[0].class_folder, read[0].name))
+            | "GroupByFolder" >> beam.GroupByKey()
+            | "Deal" >> beam.FlatMap(_deal_folder, self._shares)
+        )
+        names = list(self._shares)
+        parts = readable | "ToSplits" >> beam.Partition(
+            lambda read, _, splits: names.index(read[0].split or splits[read[0].name]),
+            len(names),
+            beam.pvalue.AsDict(dealt),
+        )
         return {
             name: part | f"ToExample[{name}]" >> beam.MapTuple(_to_example)
             for name, part in zip(names, parts, strict=True)
@@ -101,8 +100,8 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         input_base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
         self._configure(input_base, exec_properties)
         self._skipped_file = os.path.join(examples.uri, SKIPPED_FILE)
-        self._pictures = folders.list_pictures(input_base, self._patterns)
-        folders.check_counts(self._pictures, self._splits)
+        self._pictures = folders.list_pictures(input_base, self._layouts)
+        folders.check_counts(self._pictures, self._shares)
 
         super().Do(input_dict, output_dict, exec_properties)
 
@@ -112,7 +111,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         try:
             self._check(input_base, skipped, _max_bad_share(exec_properties))
         except CompressorError:
-            for split in self._splits:
+            for split in self._shares:
                 fileio.rmtree(artifact_utils.get_split_uri([examples], split))
             raise
         names = [one["file"] for one in skipped]
@@ -123,15 +122,9 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         inputs, outputs = example_gen_pb2.Input(), example_gen_pb2.Output()
         proto_utils.json_to_proto(exec_properties[standard_component_specs.INPUT_CONFIG_KEY], inputs)
         proto_utils.json_to_proto(exec_properties[standard_component_specs.OUTPUT_CONFIG_KEY], outputs)
-        pattern = inputs.splits[0].pattern  # its span is resolved by now
         self._shares = {one.name: one.hash_buckets for one in outputs.split_config.splits}
-        self._splits = list(self._shares)
-        self._patterns = {"": pattern}
-        folder = pattern.removesuffix(folders.PICTURES_PATTERN)
-        by_split = folders.pre_split_folders(os.path.join(input_base, folder).rstrip("/"), self._splits)
-        if by_split:
-            self._shares = {}
-            self._patterns = {split: f"{folder}{name}/{folders.PICTURES_PATTERN}" for split, name in by_split.items()}
+        patterns = patterns_of(inputs.splits[0].pattern)  # the driver has put the spans in
+        self._layouts = [folders.layout(input_base, pattern, self._shares) for pattern in patterns]
 
     def _check(self, input_base: str, skipped: list[dict[str, str]], max_bad_share: float) -> None:
         if len(skipped) > max_bad_share * len(self._pictures):
@@ -143,7 +136,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
                 f"cannot be read, more than max_bad_share {max_bad_share} allows: "
                 f"{', '.join(shown)}. Repair or delete them, or raise max_bad_share."
             )
-        folders.check_counts(self._pictures, self._splits, [one["file"] for one in skipped])
+        folders.check_counts(self._pictures, self._shares, [one["file"] for one in skipped])
 
 
 class _Read(beam.DoFn):
@@ -177,8 +170,8 @@ class _Read(beam.DoFn):
             raise encoding.UnreadablePicture(error.message) from error
 
 
-def _deal_class(names_of_class: tuple[str, Iterable[str]], shares: Mapping[str, int]) -> Iterable[tuple[str, str]]:
-    _, names = names_of_class
+def _deal_folder(names_in_folder: tuple[str, Iterable[str]], shares: Mapping[str, int]) -> Iterable[tuple[str, str]]:
+    _, names = names_in_folder
     return dealing.deal(names, shares).items()
 
 

@@ -1,6 +1,6 @@
 """Folders of labelled pictures: their layout, what they hold, and what is wrong with them.
 
-Two layouts are known, each optionally inside a span folder::
+Two layouts are known, each optionally inside span folders::
 
     flat        cat/1.jpg  dog/2.png
     pre-split   train/cat/1.jpg  eval/cat/2.jpg  test/cat/3.jpg
@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 import tensorflow as tf
 from absl import logging
-from tfx.components.example_gen import input_processor
 from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 
+from components import spans
+from components.image_example_gen.dealing import counts_of
 from compressor_lib.errors import CompressorError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
@@ -41,38 +42,63 @@ class Picture(NamedTuple):
     split: str = ""
     leads_out: bool = False
 
+    @property
+    def class_folder(self) -> str:
+        """Path of the folder that holds it: that of its class, in its span and its split."""
+        return self.name.rpartition("/")[0]
 
-def newest_span(input_base: str, span: str) -> str:
-    """Finds the span folder that TFX's driver takes.
+
+def pictures_split(span: str | None) -> example_gen_pb2.Input.Split:
+    """The input that TFX's driver looks for.
+
+    Args:
+        span: Pattern of the span folders with TFX's specs, such as ``"span-{SPAN}"``; None: there are none.
+    """
+    return example_gen_pb2.Input.Split(
+        name="pictures", pattern=f"{span}/{PICTURES_PATTERN}" if span else PICTURES_PATTERN
+    )
+
+
+def newest_spans(input_base: str, span: str | None, window: int | None) -> list[str]:
+    """Finds the span folders that the driver takes.
 
     Args:
         input_base: The data folder.
-        span: Pattern of the span folders with TFX's specs, such as ``"span-{SPAN}"``.
+        span: As for :func:`pictures_split`.
+        window: How many of the newest; None: the one.
 
     Returns:
-        The newest span's path relative to ``input_base``.
+        For each the pattern of its pictures relative to ``input_base``, the oldest first.
 
     Raises:
         CompressorError: No folder matches, or a matching one has no number.
     """
-    pattern = f"{span}/*"
-    split = example_gen_pb2.Input.Split(name="pictures", pattern=pattern)
-    try:
-        processor = input_processor.FileBasedInputProcessor(input_base, [split])
-        number, version = processor.resolve_span_and_version()
-        found = processor.get_pattern_for_span_version(pattern, number, version)
-    except ValueError as error:
-        raise CompressorError(
-            f"cannot find the newest span {span!r} in data folder {input_base!r}: {error}. "
-            "Name the folders like the pattern, with a number for {SPAN}."
-        ) from error
-    found = found.removesuffix("/*")
-    if not fileio.isdir(os.path.join(input_base, found)):
-        raise CompressorError(
-            f"the newest span in data folder {input_base!r} has the number {number}, but there is "
-            f"no folder {found!r}. Zero-padded numbers need a width, such as span-{{SPAN:2}}."
-        )
-    return found
+    split = pictures_split(span)
+    processor = spans.InputProcessor(input_base, [split], spans.rolling_range(window))
+    number, version = processor.resolve_span_and_version()
+    return spans.patterns_of(processor.get_pattern_for_span_version(split.pattern, number, version))
+
+
+def layout(input_base: str, pattern: str, splits: Iterable[str]) -> dict[str, str]:
+    """Tells how a folder is laid out.
+
+    Args:
+        input_base: The data folder.
+        pattern: Its pictures, or those of a span in it, as if the folder were flat.
+        splits: Names of the splits.
+
+    Returns:
+        For every split the pattern of its files relative to ``input_base``, such as
+        ``{"train": "train/*/*"}``; for a flat folder the one pattern, under an empty key.
+
+    Raises:
+        CompressorError: As in :func:`pre_split_folders`.
+    """
+    folder = pattern.removesuffix(PICTURES_PATTERN)
+    by_split = pre_split_folders(os.path.join(input_base, folder).rstrip("/"), splits)
+    if not by_split:
+        return {"": pattern}
+    return {split: f"{folder}{name}/{PICTURES_PATTERN}" for split, name in by_split.items()}
 
 
 def pre_split_folders(folder: str, splits: Iterable[str]) -> dict[str, str]:
@@ -114,15 +140,14 @@ def pre_split_folders(folder: str, splits: Iterable[str]) -> dict[str, str]:
     return {split: folders[0] for split, folders in found.items()}
 
 
-def list_pictures(input_base: str, patterns: Mapping[str, str]) -> list[Picture]:
+def list_pictures(input_base: str, layouts: Iterable[Mapping[str, str]]) -> list[Picture]:
     """Lists a data folder's pictures. Nothing is opened.
 
     Hidden files, nested folders and files without a picture's suffix are left out.
 
     Args:
         input_base: The data folder, local or remote.
-        patterns: For every split its files relative to ``input_base``, such as
-            ``{"train": "train/*/*"}``; the one entry of a flat folder has an empty key.
+        layouts: What :func:`layout` tells of it, or of each span of a window.
 
     Returns:
         The pictures, sorted by name.
@@ -133,55 +158,73 @@ def list_pictures(input_base: str, patterns: Mapping[str, str]) -> list[Picture]
     """
     real_base = _real(input_base)
     pictures: list[Picture] = []
-    classes: dict[str, set[str]] = {}
-    for split, pattern in patterns.items():
-        root = pattern.removesuffix(PICTURES_PATTERN).rstrip("/")
-        labels = _class_folders(os.path.join(input_base, root))
-        classes[split] = set(labels)
-        for label in labels:
-            folder = os.path.join(input_base, root, label)
-            names = _picture_names(folder)
-            if not names:
-                raise CompressorError(
-                    f"class folder {folder!r} holds no pictures ({', '.join(SUFFIXES)}). "
-                    "Add pictures or delete the folder."
-                )
-            pictures.extend(
-                Picture(
-                    name="/".join(filter(None, (root, label, name))),
-                    label=label,
-                    split=split,
-                    leads_out=not _inside(os.path.join(folder, name), real_base),
-                )
-                for name in names
-            )
-    _check_classes(input_base, classes)
+    for patterns in layouts:
+        classes: dict[str, set[str]] = {}
+        for split, pattern in patterns.items():
+            root = pattern.removesuffix(PICTURES_PATTERN).rstrip("/")
+            classes[split] = set(_class_folders(os.path.join(input_base, root)))
+            for label in sorted(classes[split]):
+                pictures += _pictures_of_class(input_base, root, label, split, real_base)
+        _check_classes(input_base, classes)
+    labels = {picture.label for picture in pictures}
+    if len(labels) == 1:
+        raise CompressorError(
+            f"data folder {input_base!r} has a single class, {min(labels)!r}. "
+            "A classifier needs at least two class folders."
+        )
     return sorted(pictures)
 
 
-def check_counts(pictures: Iterable[Picture], splits: Iterable[str], skipped: Iterable[str] = ()) -> None:
+def check_counts(pictures: Iterable[Picture], shares: Mapping[str, int], skipped: Iterable[str] = ()) -> None:
     """Refuses classes that cannot give every split at least one picture.
 
     Args:
         pictures: All pictures.
-        splits: Names of the splits.
+        shares: Share of every split.
         skipped: Names of the pictures that cannot be used.
 
     Raises:
         CompressorError: A class has too few pictures.
     """
-    splits, skipped = list(splits), set(skipped)
-    counts: Counter[tuple[str, str]] = Counter()
+    skipped = set(skipped)
+    folders: dict[str, Counter[tuple[str, str]]] = {}
     for picture in pictures:
-        counts[picture.label, picture.split] += picture.name not in skipped
-    for (label, split), count in counts.items():
-        where = f" in split {split!r}" if split else ""
-        needed = "at least one" if split else f"one for each of the splits {', '.join(splits)}"
-        if count < (1 if split else len(splits)):
+        of_class = folders.setdefault(picture.label, Counter())
+        of_class[picture.class_folder, picture.split] += picture.name not in skipped
+    for label, counts in folders.items():
+        in_split: Counter[str] = Counter()
+        for (_, split), count in counts.items():
+            in_split.update({split: count} if split else counts_of(count, shares))
+        empty = [split for split in shares if not in_split[split]]
+        if empty:
+            total = counts.total()
+            where, needed = "", f"one for each of the splits {', '.join(shares)}"
+            if all(split for _, split in counts):
+                total, where, needed = 0, f" in split {empty[0]!r}", "at least one"
+            elif len(counts) > 1:
+                needed += " in one of the spans"
             raise CompressorError(
-                f"class {label!r} has {count} {'readable ' if skipped else ''}picture(s){where}, "
+                f"class {label!r} has {total} {'readable ' if skipped else ''}picture(s){where}, "
                 f"and needs {needed}. Add pictures or delete the class."
             )
+
+
+def _pictures_of_class(input_base: str, root: str, label: str, split: str, real_base: str) -> list[Picture]:
+    folder = os.path.join(input_base, root, label)
+    names = _picture_names(folder)
+    if not names:
+        raise CompressorError(
+            f"class folder {folder!r} holds no pictures ({', '.join(SUFFIXES)}). Add pictures or delete the folder."
+        )
+    return [
+        Picture(
+            name="/".join(filter(None, (root, label, name))),
+            label=label,
+            split=split,
+            leads_out=not _inside(os.path.join(folder, name), real_base),
+        )
+        for name in names
+    ]
 
 
 def _check_classes(input_base: str, classes: Mapping[str, set[str]]) -> None:
@@ -194,11 +237,6 @@ def _check_classes(input_base: str, classes: Mapping[str, set[str]]) -> None:
                     f"class {missing[0]!r} is in split {here!r} but not in split {there!r} of data "
                     f"folder {input_base!r}. Every split needs a folder of every class."
                 )
-    if len(classes[first]) == 1:
-        raise CompressorError(
-            f"data folder {input_base!r} has a single class, {min(classes[first])!r}. "
-            "A classifier needs at least two class folders."
-        )
 
 
 def _class_folders(folder: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The driver of the first node on platforms: finds the newest span, and whether there is anything new.
+"""The driver of the first node on platforms: finds the newest spans, and whether there is anything new.
 
 It takes the place of TFX's own (``file_based_example_gen.driver``), whose fingerprint of a folder of pictures sees
 neither their names nor pictures that are split already. Vertex AI runs it in front of the node, and caches by what it
@@ -14,15 +14,16 @@ from collections.abc import Sequence
 
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
-from tfx.components.example_gen import driver, input_processor, utils
+from tfx.components.example_gen import driver, utils
 from tfx.dsl.io import fileio
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils as entrypoint_utils
-from tfx.proto import example_gen_pb2
+from tfx.proto import example_gen_pb2, range_config_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, proto_utils
 
 from components.image_example_gen.driver import NamesInputProcessor
 from components.image_example_gen.folders import PICTURES_PATTERN
+from components.spans import InputProcessor
 from pipelines.kubeflow.news import NEW_DATA, NO, ONLY_NEW, PUSH_DIRECTORY, SEEN, SEEN_PENDING, YES
 
 
@@ -66,9 +67,12 @@ def resolved(
 
     config = example_gen_pb2.Input()
     proto_utils.json_to_proto(properties[standard_component_specs.INPUT_CONFIG_KEY], config)
+    window = range_config_pb2.RangeConfig()
+    if properties.get(standard_component_specs.RANGE_CONFIG_KEY):
+        proto_utils.json_to_proto(properties[standard_component_specs.RANGE_CONFIG_KEY], window)
     of_pictures = all(split.pattern.endswith(PICTURES_PATTERN) for split in config.splits)
-    kind = NamesInputProcessor if of_pictures else input_processor.FileBasedInputProcessor
-    processor = kind(properties[standard_component_specs.INPUT_BASE_KEY], config.splits, None)
+    kind = NamesInputProcessor if of_pictures else InputProcessor
+    processor = kind(properties[standard_component_specs.INPUT_BASE_KEY], config.splits, window)
     span, version = processor.resolve_span_and_version()
     fingerprint = processor.get_input_fingerprint(span, version)
     for split in config.splits:

@@ -54,6 +54,7 @@ def parameters_of(config: Config) -> list[Parameter]:
     known = [
         Parameter("data_path", _TEXT, example_gen, "input_base", config.data_path),
         Parameter("span", _TEXT, example_gen, "input_config", config.data.span, _set_span),
+        Parameter("window", _INTEGER, example_gen, "range_config", config.data.window, _set_window),
         Parameter("tau", _NUMBER, "PruningSearch", "tau", search.tau),
         Parameter("max_trials", _INTEGER, "PruningSearch", "max_trials", search.max_trials),
         Parameter("min_accuracy", _NUMBER, "Evaluator", "eval_config", gate.min_accuracy, _set_min_accuracy),
@@ -101,6 +102,10 @@ def _set_span(value: Any, placeholder: str) -> None:
     (split,) = value["splits"]
     _, rest = split["pattern"].split("/", 1)
     split["pattern"] = f"{placeholder}/{rest}"
+
+
+def _set_window(value: Any, placeholder: str) -> None:
+    value["rolling_range"]["num_spans"] = placeholder
 
 
 def _set_min_accuracy(value: Any, placeholder: str) -> None:

@@ -212,6 +212,94 @@ class TestSpans:
             properties(ImageExampleGen(str(base), span="span-{SPAN}"))
 
 
+class TestWindow:
+    """Several spans in one artifact."""
+
+    SPAN = "span-{SPAN}"
+
+    def splits_of(self, base: pathlib.Path, tmp_path: pathlib.Path, window: int) -> dict[str, str]:
+        """The split of every picture."""
+        splits = read(run(ImageExampleGen(str(base), span=self.SPAN, window=window), tmp_path))
+        return {name: split for split, pictures in splits.items() for name in pictures}
+
+    def test_the_last_spans_are_read_together_however_each_is_laid_out(self, make_folder, tmp_path):
+        make_folder({f"span-{number}/{label}": 3 for number in (1, 9) for label in "ab"})
+        base = make_folder({f"span-10/{name}": count for name, count in PRE_SPLIT.items()})
+
+        found = self.splits_of(base, tmp_path, window=2)
+
+        assert {name for name in found if name.startswith("span-10/")} == {
+            f"span-10/{name}/00{number}.jpg" for name in PRE_SPLIT for number in (0, 1)
+        }
+        assert found["span-10/validation/a/000.jpg"] == "eval"
+        flat = {name: split for name, split in found.items() if name.startswith("span-9/")}
+        assert len(flat) == 6
+        assert set(flat.values()) == set(SHARES)
+        assert len(found) == 12 + 6
+
+    def test_a_window_may_be_wider_than_there_are_spans(self, make_folder, tmp_path):
+        base = make_folder({f"span-{number}/{label}": 3 for number in (3, 7) for label in "ab"})
+        assert len(self.splits_of(base, tmp_path, window=5)) == 12
+
+    def test_a_picture_stays_in_its_split_while_the_window_moves(self, make_folder, tmp_path):
+        base = make_folder({f"span-{number}/{label}": 12 for number in (1, 2) for label in "ab"})
+        before = self.splits_of(base, tmp_path, window=2)
+        make_folder({f"span-3/{label}": 12 for label in "ab"})
+        after = self.splits_of(base, tmp_path, window=2)
+        assert {name.split("/")[0] for name in after} == {"span-2", "span-3"}
+        assert {name: split for name, split in before.items() if name in after}.items() <= after.items()
+
+    def test_spans_need_not_have_the_same_classes(self, make_folder, tmp_path):
+        base = make_folder({"span-1/a": 3, "span-1/b": 3, "span-2/a": 1, "span-2/c": 3})
+        splits = read(run(ImageExampleGen(str(base), span=self.SPAN, window=2), tmp_path))
+        for pictures in splits.values():
+            assert {label for label, _ in pictures.values()} == {"a", "b", "c"}
+
+    @pytest.mark.parametrize(
+        ("layout", "message"),
+        [
+            (
+                {"span-1/a": 2, "span-2/a": 2, "span-2/b": 3},
+                r"class 'a' has 4 picture\(s\), and needs one .* in one of",
+            ),
+            ({"span-1/a": 3, "span-2/a": 3}, "single class, 'a'"),
+        ],
+    )
+    def test_what_no_split_can_be_made_of_is_refused(self, layout, message, make_folder, tmp_path):
+        base = make_folder(layout)
+        with pytest.raises(CompressorError, match=message):
+            self.splits_of(base, tmp_path, window=2)
+
+    def test_the_fingerprint_is_of_all_spans_of_the_window(self, make_folder):
+        base = make_folder({f"span-{number}/{label}": 3 for number in (1, 2, 3) for label in "ab"})
+
+        def fingerprint() -> str:
+            return properties(ImageExampleGen(str(base), span=self.SPAN, window=2))["input_fingerprint"]
+
+        before = fingerprint()
+        (base / "span-1" / "a" / "000.jpg").unlink()  # not of the window
+        assert fingerprint() == before
+        (base / "span-2" / "a" / "000.jpg").rename(base / "span-2" / "b" / "moved.jpg")
+        assert fingerprint() != before
+
+    def test_versions_and_padding_are_those_of_each_span(self, make_folder):
+        base = make_folder(
+            {
+                f"span-{span}/v{version}/{label}": 3
+                for span, version in (("01", 1), ("01", 2), ("02", 1))
+                for label in "ab"
+            }
+        )
+        example_gen = ImageExampleGen(str(base), span="span-{SPAN:2}/v{VERSION}", window=2)
+        given = properties(example_gen)
+        assert json.loads(given["input_config"])["splits"][0]["pattern"] == "span-01/v2/*/*|span-02/v1/*/*"
+        assert (given["span"], given["version"]) == (2, 1)
+
+    def test_a_window_of_nothing_is_refused(self):
+        with pytest.raises(CompressorError, match="a window of 0 spans holds nothing"):
+            ImageExampleGen("pictures", span=self.SPAN, window=0)
+
+
 class TestFingerprint:
     def fingerprint(self, base: pathlib.Path, driver: type) -> str:
         return properties(ImageExampleGen(str(base)), driver)["input_fingerprint"]

@@ -64,6 +64,11 @@ def test_paths_are_read_from_the_current_directory(write, tmp_path, monkeypatch)
     assert config.serving_directory == str(tmp_path / "served")
 
 
+def test_a_window_of_spans(write):
+    assert load_config(write(SMALLEST)).data.window is None
+    assert load_config(write(SMALLEST), ["data.span=span-{SPAN}", "data.spans={window: 4}"]).data.window == 4
+
+
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
@@ -83,6 +88,14 @@ def test_paths_are_read_from_the_current_directory(write, tmp_path, monkeypatch)
         ("data={source: folder, path: no/such}", "which is not a folder"),
         ("data.path=.", "data.path is set, but the digits are embedded"),
         ("data.span=latest", "data.span is 'latest': it must hold {SPAN}"),
+        (
+            "data.spans=newest",
+            "data.spans is 'newest': choose latest, or how many of the newest spans, as in {window: 4}.",
+        ),
+        ("data.spans={window: 0}", "data.spans is {'window': 0}: choose latest"),
+        ("data.spans={window: true}", "data.spans is {'window': True}: choose latest"),
+        ("data.spans={window: 2, last: 3}", "data.spans is {'window': 2, 'last': 3}: choose latest"),
+        ("data.spans={window: 2}", "data.spans is a window, but data.span is missing: say how spans are named"),
         ("export.formats=[float32, int4]", "export.formats[1] is 'int4': it must be 'float32', 'float16' or 'int8'."),
         ("data.splits.eval=0", "data.splits.eval is 0: it must be more than 0."),
         ("data.max_bad_share=2", "data.max_bad_share is 2: it must be at most 1."),

@@ -39,6 +39,15 @@ def test_the_newest_span_is_looked_at(tmp_path):
         check_pictures(given)
 
 
+def test_every_span_of_a_window_is_looked_at(tmp_path):
+    given = config(tmp_path, "data.span=span-{SPAN}", "data.spans={window: 2}")
+    for name in ("span-1/train/cat", "span-2/train/cat", "span-3/cat"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        (tmp_path / "pictures" / name / "1.jpg").touch()
+    with pytest.raises(CompressorError, match="span-2' is split already, but split 'eval' is missing"):
+        check_pictures(given)
+
+
 @pytest.mark.parametrize("source", ["digits", "tfrecord"])
 def test_other_sources_have_no_layout_of_their_own(tmp_path, source):
     (tmp_path / "out" / "data" / "0").mkdir(parents=True)

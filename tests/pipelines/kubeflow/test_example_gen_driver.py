@@ -9,7 +9,8 @@ from compressor_lib.errors import CompressorError
 from pipelines.kubeflow import example_gen_driver, news
 
 EXAMPLES = {"instanceSchema": "title: tfx.Examples\ntype: object\nproperties:\n  span:\n    type: integer\n"}
-SPEC = {"parameters": {"input_base": {"parameterType": "STRING"}, "input_config": {"parameterType": "STRING"}}}
+SPEC = {"parameters": {name: {"parameterType": "STRING"} for name in ("input_base", "input_config", "range_config")}}
+WINDOW = json.dumps({"rolling_range": {"num_spans": 2}})
 
 
 def found(data: Path, pattern: str, **values) -> dict:
@@ -65,6 +66,17 @@ def test_records_have_spans_too(tmp_path):
     assert json.loads(said["input_config"])["splits"][0]["pattern"] == "span-11/*"
 
 
+@pytest.mark.parametrize("pattern", ["span-{SPAN}/*/*", "span-{SPAN}/*"])
+def test_a_window_is_found_too(data, pattern):
+    picture = data / "span-10" / "train" / "cat" / "a.png"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"picture")
+    said = found(data, pattern, range_config=WINDOW)
+    rest = pattern.partition("/")[2]
+    assert json.loads(said["input_config"])["splits"][0]["pattern"] == f"span-2/{rest}|span-10/{rest}"
+    assert said["span"] == said["examples"]["custom:span"] == 10
+
+
 def test_without_a_span_it_is_told(tmp_path):
     (tmp_path / "data").mkdir()
     with pytest.raises(CompressorError, match="span"):
@@ -72,9 +84,9 @@ def test_without_a_span_it_is_told(tmp_path):
 
 
 class TestNews:
-    def said(self, data: Path, only_new: int = 1) -> str:
+    def said(self, data: Path, only_new: int = 1, **values: str) -> str:
         push = str(data.parent / "serving")
-        return found(data, "span-{SPAN}/*/*", only_new_data=only_new, push_directory=push)["new_data"]
+        return found(data, "span-{SPAN}/*/*", only_new_data=only_new, push_directory=push, **values)["new_data"]
 
     def test_data_is_old_once_a_run_has_come_to_its_end(self, data, tmp_path):
         assert [self.said(data), self.said(data)] == ["yes", "yes"]  # the first may have failed
@@ -89,3 +101,11 @@ class TestNews:
         self.said(data)
         news.main([str(tmp_path / "serving")])
         assert self.said(data, only_new=0) == "yes"
+
+    def test_a_change_in_any_span_of_the_window_is_new(self, data, tmp_path):
+        assert self.said(data, range_config=WINDOW) == "yes"
+        news.main([str(tmp_path / "serving")])
+        assert self.said(data, range_config=WINDOW) == "no"
+        (data / "span-1" / "train" / "cat" / "c.png").write_bytes(b"picture")
+        assert self.said(data) == "yes"
+        assert self.said(data, range_config=WINDOW) == "yes"

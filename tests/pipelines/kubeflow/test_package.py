@@ -18,7 +18,7 @@ GOLDEN = Path(__file__).parent / "golden"
 IMAGE = "registry/auto-compressor@sha256:0123"
 BEAM_NODES = ("ImageExampleGen", "StatisticsGen", "Transform", "TranslatorPretrainer", "Evaluator")
 REMOTE = (
-    "output=gs://bucket/root", "data.path=gs://bucket/pictures", "data.span=span-{SPAN}",
+    "output=gs://bucket/root", "data.path=gs://bucket/pictures", "data.span=span-{SPAN}", "data.spans={window: 4}",
     "resources={retrain: {cpu: 8, memory_gb: 32, accelerator: nvidia.com/gpu}}", "retries=2",
 )  # fmt: skip
 
@@ -129,7 +129,7 @@ class TestParameters:
         parameters = dict(specs[target]["root"]["inputDefinitions"]["parameters"])
         assert parameters.pop("only_new_data", {"defaultValue": 0})["defaultValue"] == 0  # Kubeflow's alone
         assert {name: given["defaultValue"] for name, given in parameters.items()} == {
-            "data_path": "gs://bucket/pictures", "span": "span-{SPAN}", "tau": 0.9, "max_trials": 60,
+            "data_path": "gs://bucket/pictures", "span": "span-{SPAN}", "window": 4, "tau": 0.9, "max_trials": 60,
             "min_accuracy": 0.5, "max_drop": 0.03, "push_directory": "gs://bucket/root/serving",
         }  # fmt: skip
 
@@ -152,6 +152,7 @@ class TestParameters:
         ("node", "name", "values", "expected"),
         [
             ("ImageExampleGen", "input_config", {"span": "span-7"}, [("pattern", "span-7/*/*")]),
+            ("ImageExampleGen", "range_config", {"window": "2"}, [("num_spans", 2)]),
             (
                 "Evaluator", "eval_config", {"min_accuracy": "0.7", "max_drop": "0.01"},
                 [("lower_bound", 0.7), ("absolute", -0.01)],
@@ -169,7 +170,7 @@ class TestParameters:
             text = text.replace(placeholder, value)
         found = []
         json.loads(text, object_pairs_hook=lambda pairs: found.extend(pairs) or dict(pairs))
-        assert set(expected) <= {(key, value) for key, value in found if isinstance(value, str | float)}
+        assert set(expected) <= {(key, value) for key, value in found if isinstance(value, str | int | float)}
 
 
 @pytest.mark.parametrize(

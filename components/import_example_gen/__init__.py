@@ -1,0 +1,5 @@
+"""TFRecords of Examples, in spans."""
+
+from components.import_example_gen.component import ImportExampleGen
+
+__all__ = ["ImportExampleGen"]
