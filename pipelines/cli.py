@@ -35,10 +35,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+
+def complete_field(incomplete: str) -> list[str]:
+    """The fields of a configuration that begin so, for the shell."""
+    from pipelines.config import Config
+    from pipelines.config_errors import all_fields
+
+    return [f"{field}=" for field in all_fields(Config) if field.startswith(incomplete)]
+
+
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The run's YAML file.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Replaces one value, as in search.tau=0.9."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Replaces one value, as in search.tau=0.9.",
+        autocompletion=complete_field,
+    ),
 ]
 
 

@@ -65,7 +65,7 @@ def _unknown_field(location: _Location, config: type[BaseModel]) -> str:
     *section, name = location
     prefix = _dotted(tuple(section))
     siblings = [f"{prefix}.{field}" if prefix else field for field in _section(section, config).model_fields]
-    elsewhere = [field for field in _all_fields(config) if field.rpartition(".")[2] == name]
+    elsewhere = [field for field in all_fields(config) if field.rpartition(".")[2] == name]
     meant = elsewhere[0] if len(elsewhere) == 1 else nearest(_dotted(location), siblings)
     hint = f" Did you mean {meant}?" if meant else ""
     return f"{_dotted(location)} is no field.{hint} Known: {', '.join(siblings)}."
@@ -87,12 +87,13 @@ def _section_in(annotation: Any) -> type[BaseModel] | None:
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
-def _all_fields(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+def all_fields(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """The names of a section's fields, with dots, those of its sections behind each."""
     for name, field in section.model_fields.items():
         yield prefix + name
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from _all_fields(kind, f"{prefix}{name}.")
+            yield from all_fields(kind, f"{prefix}{name}.")
 
 
 def _quoted(expected: str) -> list[str]:

@@ -138,10 +138,23 @@ def test_the_nearest_command_and_option_are_told(words, told):
     assert told in result.stderr
 
 
-def test_the_shell_can_complete(monkeypatch):
-    environment = {"_COMPRESSOR_COMPLETE": "complete_bash", "COMP_WORDS": "compressor ba", "COMP_CWORD": "1"}
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("ba", ["backbones"]),
+        ("run --set search.ta", ["search.tau=", "search.tail_units="]),
+        ("run --runner b", ["beam"]),
+    ],
+)
+def test_the_shell_can_complete(typed, completed):
+    words = f"compressor {typed}"
+    environment = {
+        "_COMPRESSOR_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
     result = CliRunner().invoke(cli.app, [], env=environment, prog_name="compressor")
-    assert result.output.split() == ["backbones"]
+    assert sorted(result.output.split()) == sorted(completed)
 
 
 def test_run_hands_the_pipeline_what_was_typed(stage):
