@@ -33,7 +33,7 @@ class PreviousRunExecutor(base_executor.BaseExecutor):
         for folder in folders.values():
             fileio.makedirs(folder)
         about = read_handover(exec_properties["push_directory"], folders)
-        logger.info("%s a previous run in %s", "found" if about else "no", exec_properties["push_directory"])
+        logger.info("%s previous run in %s", "found a" if about else "no", exec_properties["push_directory"])
         statistics = artifact_utils.get_single_instance(output_dict[STATISTICS])
         found = [name.rstrip("/") for name in fileio.listdir(statistics.uri)]
         splits = sorted(name.removeprefix(_SPLIT) for name in found if name.startswith(_SPLIT))
