@@ -57,7 +57,7 @@ class Runs:
     @property
     def pushed(self) -> list[Path]:
         """The models that were pushed, the newest last."""
-        return sorted(self.output.glob("serving/*"), key=lambda path: int(path.name))
+        return sorted(self.output.glob("serving/[0-9]*"), key=lambda path: int(path.name))
 
     def _overrides(self, overrides: tuple[str, ...] = ()) -> list[str]:
         return [f"output={self.output}", *self.overrides, *overrides]
