@@ -51,6 +51,30 @@ def count_examples(patterns: Sequence[str] | str) -> int:
     return int(records.reduce(tf.constant(0, tf.int64), lambda count, _: count + 1))
 
 
+def count_classes(patterns: Sequence[str] | str, classes: int) -> list[int]:
+    """Counts the Examples of each class by reading them once; no picture is decoded.
+
+    Args:
+        patterns: Patterns of gzipped TFRecord files of Examples with ``label`` (index of the class).
+        classes: Number of classes.
+
+    Returns:
+        The number of Examples of each class, by its index.
+
+    Raises:
+        CompressorError: No file matches.
+    """
+
+    def label(record: tf.Tensor) -> tf.Tensor:
+        return tf.io.parse_single_example(record, {"label": tf.io.FixedLenFeature([], tf.int64)})["label"]
+
+    labels = _records(patterns, num_parallel_reads=tf.data.AUTOTUNE).map(label, num_parallel_calls=tf.data.AUTOTUNE)
+    counts = np.zeros(classes, int)
+    for batch in labels.batch(_SHUFFLE_BUFFER).as_numpy_iterator():
+        counts += np.bincount(batch, minlength=classes)
+    return counts.tolist()
+
+
 def picture_dataset(
     patterns: Sequence[str] | str,
     *,

@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,8 @@ def run_search(
     validation: tf.data.Dataset,
     options: SearchOptions,
     directory: str | Path,
+    *,
+    class_weights: Sequence[float] | None = None,
 ) -> kt.Tuner:
     """Searches; a search that was cut short goes on from its finished trials.
 
@@ -103,15 +105,18 @@ def run_search(
         validation: Likewise; trials are ranked on it.
         options: How to search.
         directory: Where keras-tuner keeps the trials.
+        class_weights: How much a training picture of each class counts in a trial's loss, by the class's index; None
+            for 1 each. Trials are ranked without them.
 
     Returns:
         The tuner, searched. The best that it gives is the best within the hypermodel's budgets.
     """
     tuner = TUNERS[options.tuner](hypermodel, options, directory)
+    weights = {} if class_weights is None else {"class_weight": dict(enumerate(class_weights))}
     # keras-tuner collects garbage around each trial; what lives already need not be looked at each time.
     gc.freeze()
     try:
-        tuner.search(train, validation_data=validation, **_epochs(options), verbose=0)
+        tuner.search(train, validation_data=validation, **_epochs(options), **weights, verbose=0)
     finally:
         gc.unfreeze()
     return tuner

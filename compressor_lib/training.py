@@ -102,6 +102,7 @@ def train(
     options: TrainingOptions,
     *,
     teacher: keras.Model | None = None,
+    class_weights: Sequence[float] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, list[float]]:
     """Trains in place and leaves the best weights of all epochs in the model.
@@ -126,6 +127,9 @@ def train(
         teacher: classifier with the model's input and output shapes, needed if
             `options.distillation` has a weight. It is not changed; one whose batch norms are folded (see
             :func:`compressor_lib.folding.folded`) answers alike, and faster.
+        class_weights: how much a training picture of each class counts in the loss, by the class's index, the
+            distance to the teacher included; None for 1 each. See
+            :func:`compressor_lib.class_weights.balanced_weights`. Which epoch is best is told without them.
         callbacks: further Keras callbacks, given to both phases. The model they see has the
             metrics and the optimizer; the network that learns is its `student`.
 
@@ -136,19 +140,21 @@ def train(
 
     Raises:
         CompressorError: if a dataset is empty or endless, the teacher is missing or does not fit,
-            the model has no feature map for a head to stand on, or the loss is not finite.
+            the model has no feature map for a head to stand on, a class has no weight, or the loss is not finite.
     """
     steps = _count_batches(train_dataset, "training")
     _count_batches(eval_dataset, "validation")
     distillation = options.distillation if options.distillation else Distillation(weight=0.0)
     if distillation.weight:
         _check_teacher(model, teacher)
+    if class_weights is not None:
+        _check_class_weights(class_weights, classes=model.output_shape[-1])
     new_layers = _new_layers(model) if options.head_epochs else set()
 
     history: dict[str, list[float]] = {}
     done = 0
     with _on_devices(options.strategy, model, teacher) as (student, teacher), _batch_norm_for(student, steps):
-        trainee = _Trainee(student, teacher, options, distillation)
+        trainee = _Trainee(student, teacher, options, distillation, class_weights)
         best = _Best(student, options, steps)
         for phase in _phases(options, steps, new_layers):
             if not phase.epochs:
@@ -217,6 +223,7 @@ class _Trainee(keras.Model):
         teacher: keras.Model | None,
         options: TrainingOptions,
         distillation: Distillation,
+        class_weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__(name="trainee")
         self.student = student
@@ -224,6 +231,7 @@ class _Trainee(keras.Model):
         self._teach = (lambda x: teacher(x, training=False)) if teacher is not None else None
         self._smoothing = options.label_smoothing
         self._distillation = distillation
+        self._class_weights = class_weights
         self.augment = Augment(options.augmentation)
         self._mean_loss = keras.metrics.Mean(name="loss")
         self._accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
@@ -243,6 +251,8 @@ class _Trainee(keras.Model):
             if weight and self._teach:
                 distance = _distance(self._teach(pictures), answers, temperature)
                 losses = (1.0 - weight) * losses + weight * temperature**2 * distance
+            if self._class_weights is not None:
+                losses *= tf.gather(tf.constant(self._class_weights, losses.dtype), labels)
             losses += sum(self.student.losses)
             # The optimizer adds the devices' gradients up, and a short batch may not reach all devices.
             everywhere = tf.distribute.get_replica_context().all_reduce("SUM", tf.size(losses))
@@ -423,6 +433,13 @@ def _check_teacher(model: keras.Model, teacher: keras.Model | None) -> None:
                 f"the teacher's {side} is {theirs}, the model's {ours}: distillation needs a "
                 "teacher for the same pictures and classes."
             )
+
+
+def _check_class_weights(weights: Sequence[float], classes: int) -> None:
+    if len(weights) != classes or not all(0 < weight < math.inf for weight in weights):
+        raise CompressorError(
+            f"class_weights are {list(weights)}: give one above 0 for each of the {classes} classes, or None."
+        )
 
 
 def _share(name: str, value: float, *, one: bool = False) -> None:

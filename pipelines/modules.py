@@ -17,10 +17,11 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from components.examples import picture_dataset
+from components.examples import count_classes, picture_dataset
 from components.storage import mounted
 from compressor_lib.augmentation import Augmentation
 from compressor_lib.backbones import find_backbone
+from compressor_lib.class_weights import balanced_weights
 from compressor_lib.export import TEACHER_FILE, export_classifier, load_keras
 from compressor_lib.folding import folded
 from compressor_lib.heads import attach_head
@@ -66,6 +67,7 @@ def run_fn(fn_args: FnArgs) -> None:
     ``custom_config["role"]`` says which. The reference is built from ``backbone`` and ``head``, or is a model of the
     user's own. The compressed one is the base model, as the search left it, and the reference that came with it is
     its teacher.
+    ``custom_config["class_weights"]`` is ``"balanced"`` where each class counts the same, else ``"none"``.
     ``custom_config["formats"]`` are the TFLite formats to export; int8 is calibrated on training pictures.
     """
     config = fn_args.custom_config
@@ -87,7 +89,10 @@ def run_fn(fn_args: FnArgs) -> None:
         )
         for files, shuffle_seed in ((fn_args.train_files, config["seed"]), (fn_args.eval_files, None))
     )
-    history = train(model, train_dataset, eval_dataset, options, teacher=teacher)
+    class_weights = None
+    if config.get("class_weights") == "balanced":
+        class_weights = balanced_weights(count_classes(fn_args.train_files, len(classes)))
+    history = train(model, train_dataset, eval_dataset, options, teacher=teacher, class_weights=class_weights)
     formats = config["formats"]
     calibration = _first_pictures(train_dataset, CALIBRATION_PICTURES) if "int8" in formats else None
     export_classifier(model, classes, mounted(fn_args.serving_model_dir), formats=formats, calibration=calibration)

@@ -12,6 +12,7 @@ from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 
 from components.deployed_model import DeployedModel
+from components.example_validator import ExampleValidator
 from components.handover import Handover, PreviousRun
 from components.image_example_gen import ImageExampleGen
 from components.import_example_gen import ImportExampleGen
@@ -67,6 +68,17 @@ class Nodes:
             code_version=self.code_version,
         )
 
+    def example_validator(self, **inputs: Any) -> ExampleValidator:
+        """What tells of anomalies in the data."""
+        data = self.config.data
+        return ExampleValidator(
+            label=data.label_feature,
+            max_drift=data.max_drift,
+            on_anomaly=data.on_anomaly,
+            code_version=self.code_version,
+            **inputs,
+        )
+
     def transform(self, **inputs: Any) -> tfx.components.Transform:
         """What makes pictures of one size, and indices of class names."""
         return tfx.components.Transform(
@@ -102,7 +114,12 @@ class Nodes:
 
     def _trainer(self, node: str, custom_config: dict[str, Any], inputs: dict[str, Any]) -> tfx.components.Trainer:
         """A Trainer that trains in its node, or in a custom job on Vertex AI."""
-        custom_config = {**custom_config, "seed": self.config.seed, "code_version": self.code_version}
+        custom_config = {
+            **custom_config,
+            "class_weights": self.config.data.class_weights,
+            "seed": self.config.seed,
+            "code_version": self.code_version,
+        }
         given = {
             "run_fn": f"{MODULES}.run_fn",
             "train_args": tfx.proto.TrainArgs(splits=["train"]),
@@ -151,6 +168,7 @@ class Nodes:
             min_learning_rate=search.min_learning_rate,
             max_learning_rate=search.max_learning_rate,
             batch_size=config.retrain.batch_size,
+            class_weights=config.data.class_weights,
             seed=config.seed,
             code_version=self.code_version,
             **inputs,

@@ -34,8 +34,16 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
     statistics = statistics_gen.outputs["statistics"]
     schema_gen = tfx.components.SchemaGen(statistics=statistics)
     schema = schema_gen.outputs["schema"]
-    example_validator = tfx.components.ExampleValidator(statistics=statistics, schema=schema)
+    # An endpoint has no folder to leave anything in.
+    previous_run = make.previous_run(current=statistics) if config.endpoint is None else None
+    example_validator = make.example_validator(
+        statistics=statistics,
+        schema=schema,
+        previous_statistics=previous_run.outputs["statistics"] if previous_run else None,
+    )
     transform = make.transform(examples=examples, schema=schema)
+    if config.data.on_anomaly == "stop":
+        transform.add_upstream_node(example_validator)
     pictures = transform.outputs["transformed_examples"]
     training = {"examples": pictures, "transform_graph": transform.outputs["transform_graph"]}
     reference = make.reference(**training)
@@ -53,8 +61,7 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
         example_gen, statistics_gen, schema_gen, example_validator, transform, reference,
         translator_pretrainer, pruning_search, retrain, evaluator, pusher,
     ]  # fmt: skip
-    if config.endpoint is None:  # an endpoint has no folder to leave anything in
-        previous_run = make.previous_run(current=statistics)
+    if previous_run:
         handover = make.handover(hyperparameters=hyperparameters, translators=translators, statistics=statistics)
         handover.add_upstream_node(pusher)
         nodes += [previous_run, handover]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.table import Table
 
+from pipelines.data_summary import read_summary, render_summary
 from pipelines.lineage import Lineage, NodeRun, Run
 from pipelines.measurements import measure
 
@@ -64,6 +65,7 @@ class Results:
         blessed: Whether the Evaluator let it pass.
         pushed_path: Folder it was pushed to, None if it was not.
         reasons: Why it did not pass, a sentence each.
+        data: What the data is like: the fields of a :class:`components.data_summary.Summary`.
     """
 
     reference: ModelFigures
@@ -72,6 +74,7 @@ class Results:
     blessed: bool
     pushed_path: str | None
     reasons: list[str]
+    data: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """All of it, as a JSON object."""
@@ -160,6 +163,7 @@ def collect(config: Config, run: Run) -> Results:
         blessed=blessed,
         pushed_path=run.pushed_path if run.pushed_path and _may_be_there(run.pushed_path) else None,
         reasons=reasons,
+        data=read_summary(run["ExampleValidator"]),
     )
 
 
@@ -200,15 +204,16 @@ def _reason(failure: object) -> str:
 
 
 def render_results(results: Results) -> Group:
-    """Sets both models side by side, and the compressed one's TFLite twins below.
+    """Sets both models side by side, the compressed one's TFLite twins below, and in front of them the data.
 
     Args:
         results: What to show.
 
     Returns:
-        Two tables: a row for each figure, a row for each format.
+        Three tables: a row for each split, for each figure, for each format.
     """
-    return Group(_models_table(results.reference, results.compressed), _formats_table(results.formats))
+    data = render_summary(results.data)
+    return Group(data, _models_table(results.reference, results.compressed), _formats_table(results.formats))
 
 
 def _models_table(before: ModelFigures, after: ModelFigures) -> Table:

@@ -101,6 +101,19 @@ class Data(Section):
     spans: Annotated[Literal["latest"] | Window, BeforeValidator(_spans)] = Field(
         default="latest", description="latest: the newest span; {window: N}: the newest N of them, together."
     )
+    max_drift: Share = Field(
+        default=0.1,
+        description="Most that a class's share of the training pictures may change against the run before; more is an "
+        "anomaly, as are classes that come or go.",
+    )
+    on_anomaly: Literal["warn", "stop"] = Field(
+        default="warn", description="warn: anomalies of the data are told; stop: they end the run before it trains."
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        default="none",
+        description="balanced: in all training each class counts the same, however many pictures it has; none: each "
+        "picture does. Accuracies, the gate's too, are plain in either case.",
+    )
 
     @field_validator("path")
     @classmethod

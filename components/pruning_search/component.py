@@ -37,6 +37,7 @@ class PruningSearchSpec(component_spec.ComponentSpec):
         "min_learning_rate": component_spec.ExecutionParameter(type=float),
         "max_learning_rate": component_spec.ExecutionParameter(type=float),
         "batch_size": component_spec.ExecutionParameter(type=int),
+        "class_weights": component_spec.ExecutionParameter(type=str),
         "seed": component_spec.ExecutionParameter(type=int),
         "code_version": component_spec.ExecutionParameter(type=str),
     }
@@ -98,6 +99,7 @@ class PruningSearch(base_component.BaseComponent):
         min_learning_rate: float = 1e-3,
         max_learning_rate: float = 1e-2,
         batch_size: int = 32,
+        class_weights: str = "none",
         seed: int = 0,
         code_version: str = "",
     ) -> None:
@@ -133,6 +135,8 @@ class PruningSearch(base_component.BaseComponent):
             min_learning_rate: Least learning rate of a head.
             max_learning_rate: Largest one.
             batch_size: Pictures a step.
+            class_weights: ``"balanced"`` lets each class count the same in a trial's loss, however many pictures it
+                has; ``"none"`` each picture. Trials are ranked by plain accuracy all the same.
             seed: Of the search.
             code_version: Part of the cache key; change it when the code changes.
         """
@@ -164,6 +168,7 @@ class PruningSearch(base_component.BaseComponent):
                 min_learning_rate=min_learning_rate,
                 max_learning_rate=max_learning_rate,
                 batch_size=batch_size,
+                class_weights=class_weights,
                 seed=seed,
                 code_version=code_version,
             )

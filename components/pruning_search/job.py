@@ -12,8 +12,9 @@ import keras
 import keras_tuner as kt
 import tensorflow as tf
 
-from components.examples import picture_dataset
+from components.examples import count_classes, picture_dataset
 from compressor_lib.bank import TranslatorBank
+from compressor_lib.class_weights import balanced_weights
 from compressor_lib.costs import measure_costs
 from compressor_lib.export import load_keras
 from compressor_lib.families import rejoining_connections, searched_connections
@@ -153,7 +154,10 @@ class SearchJob:
         """
         train, validation = self._datasets(hypermodel)
         self._narrow(hypermodel, train, validation)
-        return run_search(hypermodel, train, validation, self.options, directory)
+        class_weights = None
+        if self.parameters["class_weights"] == "balanced":
+            class_weights = balanced_weights(count_classes(self.train, hypermodel.num_classes))
+        return run_search(hypermodel, train, validation, self.options, directory, class_weights=class_weights)
 
     def _narrow(self, hypermodel: HyperCompressor, train: tf.data.Dataset, validation: tf.data.Dataset) -> None:
         if self.parameters["shortlist"]:

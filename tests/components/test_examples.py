@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from tfx.types import standard_artifacts
 
-from components.examples import count_examples, picture_dataset, split_patterns
+from components.examples import count_classes, count_examples, picture_dataset, split_patterns
 from compressor_lib.errors import CompressorError
 from compressor_lib.pictures import encode_picture
 
@@ -92,3 +92,8 @@ def test_patterns_of_an_artifact():
     examples.split_names = '["train", "eval"]'
     assert split_patterns(examples, "eval") == "/somewhere/Split-eval/*"
     assert split_patterns(examples.uri, "eval") == "/somewhere/Split-eval/*"
+
+
+def test_classes_are_counted_without_decoding(pattern):
+    assert count_classes(pattern, 12) == [1] * 10 + [0, 0]
+    assert count_classes([pattern, pattern], 10) == [2] * 10

@@ -489,7 +489,7 @@ def test_the_component_hands_on_its_arguments():
         shortlist=9, train_translators=True, feature_memory_mb=100,
         cost="latency", budgets={"parameters": 500_000, "latency": 8.5},
         head_units=(0, 8), tail_units=(64,), min_learning_rate=0.01, max_learning_rate=0.1, dropout=0.3, batch_size=7,
-        seed=2, code_version="x",
+        class_weights="balanced", seed=2, code_version="x",
     )  # fmt: skip
     assert wired.exec_properties == {
         "backbone": "MobileNetV2", "connections": '["53,151"]', "tuner": "grid", "max_trials": 4,
@@ -497,7 +497,7 @@ def test_the_component_hands_on_its_arguments():
         "feature_memory_mb": 100, "tau": 0.5, "cost": "latency",
         "budgets": '{"latency": 8.5, "parameters": 500000}', "head_units": "[0, 8]", "tail_units": "[64]",
         "min_learning_rate": 0.01, "max_learning_rate": 0.1, "dropout": 0.3, "batch_size": 7,
-        "seed": 2, "code_version": "x",
+        "class_weights": "balanced", "seed": 2, "code_version": "x",
     }  # fmt: skip
     assert {key: output.type for key, output in wired.outputs.items()} == {
         "model": standard_artifacts.Model,

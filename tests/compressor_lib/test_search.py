@@ -107,6 +107,19 @@ def test_a_promoted_trial_goes_on_from_the_weights_of_its_first(residual, data, 
     assert np.abs(end - start).max() < np.abs(end - fresh).max()
 
 
+def test_classes_count_in_a_trial_s_loss_by_their_weights(residual, data, tmp_path):
+    options = SearchOptions("random", 1, 1)
+    plain = run_search(hypermodel(residual), *data, options, tmp_path / "plain")
+    doubled = run_search(hypermodel(residual), *data, options, tmp_path / "doubled", class_weights=[2.0, 2.0, 2.0])
+    (one,), (other,) = (list(tuner.oracle.trials.values()) for tuner in (plain, doubled))
+    assert one.hyperparameters.values == other.hyperparameters.values
+    assert loss_of(other) > 1.5 * loss_of(one)
+
+
+def loss_of(trial: kt.engine.trial.Trial) -> float:
+    return trial.metrics.get_history("loss")[0].value[0]
+
+
 def test_a_model_that_is_loaded_is_its_own(searched, residual):
     tuner, _, _ = searched
     before = [weights.copy() for weights in residual.get_weights()]

@@ -389,3 +389,21 @@ def test_other_bad_options_are_refused():
         Distillation(weight=1.1)
     with pytest.raises(CompressorError, match=r"distillation\.temperature"):
         Distillation(temperature=0.0)
+
+
+def test_pictures_count_by_the_weight_of_their_class_in_training_alone():
+    keras.utils.set_random_seed(0)
+    model, weights = network(), [0.5, 1.0, 4.0]
+    x, y = next(iter(data(batch=16)))
+    answers = np.asarray(model(tf.cast(x, tf.float32)), np.float64)
+    losses = -np.log(answers[np.arange(16), y])
+    whole = tf.data.Dataset.from_tensors((x, y))
+    history = train(model, whole, whole, options(epochs=0, head_learning_rate=1e-30), class_weights=weights)
+    assert history["loss"][0] == pytest.approx((np.take(weights, y) * losses).mean(), rel=1e-4)
+    assert history["val_loss"][0] == pytest.approx(losses.mean(), rel=1e-4)
+
+
+@pytest.mark.parametrize("weights", [[1.0, 2.0], [1.0, 2.0, 0.0]])
+def test_weights_that_fit_no_classes_are_refused(weights):
+    with pytest.raises(CompressorError, match="give one above 0 for each of the 3 classes"):
+        train(network(), data(), data(), options(), class_weights=weights)

@@ -37,8 +37,8 @@ NODES = {
     "PreviousRun", "TranslatorPretrainer", "PruningSearch", "retrain", "Evaluator", "Pusher", "Handover",
 }  # fmt: skip
 OWN_CODE = {
-    "ImageExampleGen", "Transform", "reference", "PreviousRun", "TranslatorPretrainer", "PruningSearch",
-    "retrain", "Handover",
+    "ImageExampleGen", "ExampleValidator", "Transform", "reference", "PreviousRun", "TranslatorPretrainer",
+    "PruningSearch", "retrain", "Handover",
 }  # fmt: skip
 
 SERVE = """

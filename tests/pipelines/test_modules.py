@@ -239,6 +239,11 @@ def test_the_seed_decides(make_args, found, alone):
     assert history(compressed(make_args, found, weight=0.0)) == history(alone)
 
 
+def test_classes_are_balanced_on_request(make_args, found, alone):
+    balanced = history(compressed(make_args, found, weight=0.0, class_weights="balanced"))
+    assert balanced["loss"] != history(alone)["loss"]
+
+
 def test_a_base_model_without_its_teacher_is_told(make_args, tmp_path):
     keras_path(tmp_path).parent.mkdir()
     small_classifier().save(keras_path(tmp_path))

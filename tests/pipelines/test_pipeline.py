@@ -18,8 +18,8 @@ FROM_FOLDER = [
     "PreviousRun", "TranslatorPretrainer", "PruningSearch", "retrain", "Evaluator", "Pusher", "Handover",
 ]  # fmt: skip
 OWN_CODE = [
-    "ImageExampleGen", "Transform", "reference", "PreviousRun", "TranslatorPretrainer", "PruningSearch",
-    "retrain", "Handover",
+    "ImageExampleGen", "ExampleValidator", "Transform", "reference", "PreviousRun", "TranslatorPretrainer",
+    "PruningSearch", "retrain", "Handover",
 ]  # fmt: skip
 CONFIG = """
 name: small
@@ -121,6 +121,20 @@ def test_channels(create):
         "statistics": ("StatisticsGen", "statistics"),
     }
     assert nodes["Pusher"] in nodes["Handover"].upstream_nodes
+    assert sources(nodes["ExampleValidator"]) == {
+        "statistics": ("StatisticsGen", "statistics"),
+        "schema": ("SchemaGen", "schema"),
+        "previous_statistics": ("PreviousRun", "statistics"),
+    }
+
+
+def test_nothing_is_trained_before_the_data_is_looked_at_where_it_may_stop_the_run(create):
+    nodes = create("data.on_anomaly=stop", "data.max_drift=0.3", "data.label_feature=name")
+    assert nodes["ExampleValidator"] in nodes["Transform"].upstream_nodes
+    given = nodes["ExampleValidator"].exec_properties
+    assert (given["label"], given["max_drift"], given["on_anomaly"]) == ("name", 0.3, "stop")
+    nodes = create()
+    assert nodes["ExampleValidator"] not in nodes["Transform"].upstream_nodes
 
 
 def test_models_are_trained_on_train_and_judged_on_test(create):
@@ -142,7 +156,7 @@ def test_sections_reach_their_nodes(create):
         "search.objective={cost: latency, max_parameters: 500_000, max_latency_ms: 8}",
         "search.min_learning_rate=0.01", "search.max_learning_rate=0.02",
         "reference.epochs=3", "retrain.epochs=4", "retrain.batch_size=9", "retrain.strategy=mirrored",
-        "export.formats=[int8]",
+        "export.formats=[int8]", "data.class_weights=balanced",
     )  # fmt: skip
 
     assert custom_config(nodes["Transform"])["size"] == 64
@@ -172,6 +186,7 @@ def test_sections_reach_their_nodes(create):
     assert (search["tau"], search["head_units"], search["dropout"]) == (0.6, "[0, 4]", 0.3)
     assert (search["seed"], search["batch_size"]) == (7, 9)
     assert search["cost"] == "latency"
+    assert reference["class_weights"] == retrain["class_weights"] == search["class_weights"] == "balanced"
     assert json.loads(search["budgets"]) == {"parameters": 500_000, "latency": 8}
 
 

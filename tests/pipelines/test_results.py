@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import pytest
 from ml_metadata.proto.metadata_store_pb2 import Artifact
 from rich.console import Console
 
+from components.data_summary import SUMMARY_FILE, Summary
 from compressor_lib.export import EXTRA, FIGURES_FILE, tflite_path
 from pipelines import results
 from pipelines.config import load_config
 from pipelines.lineage import NodeRun, Run
 from pipelines.measurements import Measurements
 from pipelines.results import FormatFigures, ModelFigures, Results, collect, render_results
+
+DATA = Summary(pictures={"train": {"cat": 3, "dog": 4}}, anomalies=["new class 'dog', against the run before"])
 
 
 @pytest.fixture
@@ -37,6 +41,7 @@ def collected(tmp_path, monkeypatch):
         accuracies = {"reference": 0.7, "float32": 0.9, "int8": 0.8}
         return Measurements({name: times[name] for name in models}, {name: accuracies[name] for name in judged})
 
+    (tmp_path / SUMMARY_FILE).write_text(DATA.to_json())
     reference, compressed = exported("reference", 1000, float32=40), exported("retrain", 250, float32=10, int8=3)
     monkeypatch.setattr(results, "measure", measure)
     monkeypatch.setattr(results, "_verdict", lambda _: ({"candidate": 0.91, "baseline": 0.95}, True, []))
@@ -49,6 +54,7 @@ def collected(tmp_path, monkeypatch):
             "reference": NodeRun({}, {"model": reference}),
             "retrain": NodeRun({}, {"model": compressed}),
             "Evaluator": NodeRun(evaluated, {}),
+            "ExampleValidator": NodeRun({}, {"anomalies": Artifact(uri=str(tmp_path))}),
         }
         run = Run("2026-11-26T12:00:00", "x", datetime.now(), nodes)
         (tmp_path / "config.yaml").write_text("{name: x, data: {source: digits}, backbone: {name: MobileNetV2}}")
@@ -67,6 +73,7 @@ def test_a_run_is_collected(collected, tmp_path):
         blessed=True,
         pushed_path=None,
         reasons=[],
+        data=asdict(DATA),
     )
     assert Results.from_json(found.to_json()) == found
     assert asked == {

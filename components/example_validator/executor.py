@@ -1,0 +1,126 @@
+"""What ExampleValidator does."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow_data_validation as tfdv
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx import types
+from tfx.components.example_validator.executor import ARTIFACT_PROPERTY_BLESSED_KEY, DEFAULT_FILE_NAME
+from tfx.components.statistics_gen import stats_artifact_utils
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, writer_utils
+
+from components.data_summary import SUMMARY_FILE, Summary
+from components.example_validator.classes import class_counts, imbalance, moved_most
+from compressor_lib.errors import CompressorError
+
+logger = logging.getLogger(__name__)
+
+_COMPARED = "train"
+_DRIFT = anomalies_pb2.AnomalyInfo.COMPARATOR_L_INFTY_HIGH
+_NEW, _MISSING = "new class", "missing class"
+
+
+class Executor(base_executor.BaseExecutor):
+    """Looks for anomalies, and stops the run at one on request."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """See :class:`components.example_validator.component.ExampleValidator`.
+
+        Raises:
+            CompressorError: If there is an anomaly, and ``on_anomaly`` is ``"stop"``.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        (statistics,) = input_dict["statistics"]
+        (anomalies,) = output_dict["anomalies"]
+        schema_dir = artifact_utils.get_single_uri(input_dict["schema"])
+        schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema_dir))
+        label, max_drift = exec_properties["label"], exec_properties["max_drift"]
+        tfdv.get_feature(schema, label).drift_comparator.infinity_norm.threshold = max_drift
+        before, summary = None, Summary(span=int(statistics.span))
+        for previous in input_dict.get("previous_statistics", []):
+            if _COMPARED in artifact_utils.decode_split_names(previous.split_names):
+                before = stats_artifact_utils.load_statistics(previous, _COMPARED).proto()
+                summary.previous_span = int(previous.span)
+
+        splits = artifact_utils.decode_split_names(statistics.split_names)
+        anomalies.split_names, anomalies.span = artifact_utils.encode_split_names(splits), statistics.span
+        blessed = {}
+        for split in splits:
+            now = stats_artifact_utils.load_statistics(statistics, split).proto()
+            summary.pictures[split] = class_counts(now, label)
+            found = tfdv.validate_statistics(now, schema, previous_statistics=before if split == _COMPARED else None)
+            if split == _COMPARED and before is not None:
+                _compare(summary, found, class_counts(before, label), label)
+            summary.anomalies += _sentences(found, split, summary, max_drift)
+            directory = artifact_utils.get_split_uri([anomalies], split)
+            writer_utils.write_anomalies(os.path.join(directory, DEFAULT_FILE_NAME), found)
+            blessed[split] = int(not found.anomaly_info and not found.HasField("dataset_anomaly_info"))
+        anomalies.set_json_value_custom_property(ARTIFACT_PROPERTY_BLESSED_KEY, blessed)
+        summary.imbalance = imbalance(summary.pictures.get(_COMPARED, {}))
+        io_utils.write_string_file(os.path.join(anomalies.uri, SUMMARY_FILE), summary.to_json())
+        _tell(summary)
+        if summary.anomalies and exec_properties["on_anomaly"] == "stop":
+            raise CompressorError(
+                f"the data is out of order, and data.on_anomaly is stop: {'; '.join(summary.anomalies)}. "
+                "Put it right, or set data.on_anomaly=warn to train on it as it is."
+            )
+
+
+def _compare(summary: Summary, found: anomalies_pb2.Anomalies, before: Mapping[str, int], label: str) -> None:
+    """Notes what has changed since the run before, and adds classes that came or went to what TFDV found."""
+    summary.previous_pictures = dict(before)
+    for info in found.drift_skew_info:
+        if info.path.step[:] == [label]:
+            summary.drift = max(measurement.value for measurement in info.drift_measurements)
+    now = summary.pictures[_COMPARED]
+    if now and before:
+        summary.new_classes = sorted(now.keys() - before.keys())
+        summary.missing_classes = sorted(before.keys() - now.keys())
+    for names, words in ((summary.new_classes, _NEW), (summary.missing_classes, _MISSING)):
+        for name in names:
+            reason = found.anomaly_info[label].reason.add()
+            reason.short_description = words
+            reason.description = f"{words} {name!r}, against the run before"
+
+
+def _sentences(found: anomalies_pb2.Anomalies, split: str, summary: Summary, max_drift: float) -> list[str]:
+    sentences = []
+    for feature, info in sorted(found.anomaly_info.items()):
+        for reason in info.reason:
+            if reason.type == _DRIFT:
+                name = moved_most(summary.previous_pictures, summary.pictures[split])
+                sentences.append(
+                    f"the share of class {name!r} has changed by {100 * (summary.drift or 0):.1f} points against "
+                    f"the run before, where data.max_drift allows {100 * max_drift:g}"
+                )
+            elif reason.short_description in (_NEW, _MISSING):
+                sentences.append(reason.description)
+            else:
+                sentences.append(f"{feature} in split {split}: {reason.description}")
+    sentences += [f"split {split}: {reason.description}" for reason in found.dataset_anomaly_info.reason]
+    return sentences
+
+
+def _tell(summary: Summary) -> None:
+    """Logs the summary in a few lines."""
+    counts = summary.pictures.get(_COMPARED, {})
+    if counts:
+        few, many = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+        logger.info(
+            "%d training pictures of %d classes, from %d of %r to %d of %r",
+            sum(counts.values()), len(counts), counts[few], few, counts[many], many,
+        )  # fmt: skip
+    for sentence in summary.anomalies:
+        logger.warning("anomaly: %s", sentence)

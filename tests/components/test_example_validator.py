@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+import pathlib
+
+import pandas
+import pytest
+import tensorflow_data_validation as tfdv
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx import types
+from tfx.types import artifact_utils, standard_artifacts
+
+from components.data_summary import SUMMARY_FILE
+from components.example_validator import ExampleValidator
+from components.example_validator.classes import class_counts, imbalance, moved_most
+from components.example_validator.executor import Executor
+from compressor_lib.errors import CompressorError
+
+EVEN = {"cat": 40, "dog": 40}
+MORE_DOGS = {"cat": 40, "dog": 120}
+
+
+def statistics_of(counts: dict[str, int]):
+    frame = pandas.DataFrame({"label": [name for name, count in counts.items() for _ in range(count)]})
+    return tfdv.generate_statistics_from_dataframe(frame)
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Makes artifacts of statistics: ``make("name", span, {"train": {"cat": 3}})``."""
+
+    def make(name: str, span: int, splits: dict[str, dict[str, int]]) -> types.Artifact:
+        artifact = standard_artifacts.ExampleStatistics()
+        artifact.uri = str(tmp_path / name)
+        artifact.span = span
+        artifact.split_names = artifact_utils.encode_split_names(list(splits))
+        for split, counts in splits.items():
+            folder = tmp_path / name / f"Split-{split}"
+            folder.mkdir(parents=True)
+            (folder / "FeatureStats.pb").write_bytes(statistics_of(counts).SerializeToString())
+        return artifact
+
+    return make
+
+
+@pytest.fixture
+def validate(make, tmp_path):
+    """Runs the component on counts by class, before and now; returns its summary and its output."""
+
+    def validate(before: dict[str, int] | None, now: dict[str, int], **options) -> tuple[dict, types.Artifact]:
+        statistics = make("now", 3, {"train": now, "eval": EVEN})
+        previous = make("before", 2, {} if before is None else {"train": before})
+        schema = standard_artifacts.Schema()
+        schema.uri = str(tmp_path / "schema")
+        pathlib.Path(schema.uri).mkdir()
+        tfdv.write_schema_text(tfdv.infer_schema(statistics_of({**now, **EVEN})), f"{schema.uri}/schema.pbtxt")
+        channels = {"statistics": statistics, "schema": schema, "previous_statistics": previous}
+        given = {name: types.Channel(type=type(artifact)) for name, artifact in channels.items()}
+        node = ExampleValidator(**given, label="label", **options)
+        anomalies = standard_artifacts.ExampleAnomalies()
+        anomalies.uri = str(tmp_path / "anomalies")
+        Executor().Do(
+            {name: [artifact] for name, artifact in channels.items()}, {"anomalies": [anomalies]}, node.exec_properties
+        )
+        return json.loads((tmp_path / "anomalies" / SUMMARY_FILE).read_text()), anomalies
+
+    return validate
+
+
+def blessed(anomalies: types.Artifact) -> dict[str, int]:
+    return anomalies.get_json_value_custom_property("blessed")
+
+
+def test_the_first_run_has_nothing_to_compare_with(validate):
+    summary, anomalies = validate(None, MORE_DOGS)
+    assert summary["anomalies"] == []
+    assert (summary["drift"], summary["previous_span"]) == (None, None)
+    assert blessed(anomalies) == {"train": 1, "eval": 1}
+
+
+def test_pictures_and_imbalance_are_told(validate):
+    summary, _ = validate(None, MORE_DOGS)
+    assert summary["pictures"] == {"train": MORE_DOGS, "eval": EVEN}
+    assert summary["imbalance"] == 3
+    assert summary["span"] == 3
+
+
+def test_drift_beyond_the_limit_is_an_anomaly_of_the_training_split(validate, caplog):
+    summary, anomalies = validate(EVEN, MORE_DOGS, max_drift=0.2)
+    (sentence,) = summary["anomalies"]
+    assert sentence.startswith("the share of class 'cat' has changed by 25.0 points against the run before")
+    assert summary["drift"] == pytest.approx(0.25)
+    assert summary["previous_span"] == 2
+    assert f"anomaly: {sentence}" in caplog.text
+    assert blessed(anomalies) == {"train": 0, "eval": 1}
+    written = (pathlib.Path(anomalies.uri) / "Split-train" / "SchemaDiff.pb").read_bytes()
+    (reason,) = anomalies_pb2.Anomalies.FromString(written).anomaly_info["label"].reason
+    assert reason.type == anomalies_pb2.AnomalyInfo.COMPARATOR_L_INFTY_HIGH
+
+
+def test_drift_within_the_limit_is_told_and_no_anomaly(validate):
+    summary, anomalies = validate(EVEN, MORE_DOGS, max_drift=0.3)
+    assert summary["drift"] == pytest.approx(0.25)
+    assert summary["anomalies"] == []
+    assert blessed(anomalies) == {"train": 1, "eval": 1}
+
+
+def test_classes_that_come_and_go_are_anomalies(validate):
+    summary, anomalies = validate({"cat": 40, "dog": 40, "eel": 4}, {"cat": 40, "dog": 40, "fox": 4})
+    assert (summary["new_classes"], summary["missing_classes"]) == (["fox"], ["eel"])
+    assert summary["anomalies"] == [
+        "new class 'fox', against the run before",
+        "missing class 'eel', against the run before",
+    ]
+    assert blessed(anomalies)["train"] == 0
+
+
+def test_an_anomaly_stops_the_run_on_request(validate):
+    with pytest.raises(CompressorError, match=r"data\.on_anomaly is stop: the share of class 'cat'.*on_anomaly=warn"):
+        validate(EVEN, MORE_DOGS, on_anomaly="stop")
+
+
+def test_nothing_stops_a_run_on_data_in_order(validate):
+    assert validate(EVEN, EVEN, on_anomaly="stop")[0]["anomalies"] == []
+
+
+def test_nothing_can_be_known_of_a_run_before_where_none_leaves_anything():
+    given = {name: types.Channel(type=kind) for name, kind in (
+        ("statistics", standard_artifacts.ExampleStatistics), ("schema", standard_artifacts.Schema),
+    )}  # fmt: skip
+    assert set(ExampleValidator(**given, label="label").inputs) == {"statistics", "schema"}
+
+
+class TestClasses:
+    def test_too_many_to_name_are_not_counted(self):
+        assert class_counts(statistics_of({f"class {number}": 1 for number in range(1001)}), "label") == {}
+
+    def test_imbalance_of_nothing_is_none(self):
+        assert imbalance({}) == 1
+        assert imbalance({"a": 6, "b": 4}) == 1.5
+
+    def test_what_moved_most(self):
+        assert moved_most({"a": 1, "b": 1}, {"a": 1, "b": 1, "c": 2}) == "c"

@@ -1,0 +1,20 @@
+import pytest
+
+from compressor_lib.class_weights import balanced_weights
+from compressor_lib.errors import CompressorError
+
+
+def test_every_class_counts_the_same_and_all_pictures_as_before():
+    counts = [60, 30, 10]
+    total = [count * weight for count, weight in zip(counts, balanced_weights(counts), strict=True)]
+    assert total == pytest.approx([100 / 3] * 3)
+
+
+def test_even_classes_need_no_weights():
+    assert balanced_weights([7, 7]) == [1, 1]
+
+
+@pytest.mark.parametrize("counts", [[], [3, 0]])
+def test_a_class_without_pictures_is_refused(counts):
+    with pytest.raises(CompressorError, match="each class needs at least one"):
+        balanced_weights(counts)

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import io
+from dataclasses import asdict
+
+from rich.console import Console
+
+from components.data_summary import Summary
+from pipelines.data_summary import render_summary
+
+PICTURES = {"train": {"cat": 40, "dog": 120}, "eval": {"cat": 5, "dog": 5}}
+
+
+def shown(summary: Summary) -> str:
+    console = Console(file=io.StringIO(), width=120)
+    console.print(render_summary(asdict(summary)))
+    return " ".join(console.file.getvalue().split())
+
+
+def test_every_split_has_its_row():
+    text = shown(Summary(pictures=PICTURES))
+    assert "train │ 160 │ 2 │ cat: 40 │ dog: 120" in text
+    assert "eval │ 10 │ 2 │ cat: 5 │ cat: 5" in text
+    assert "against" not in text
+
+
+def test_weights_are_advised_where_classes_are_far_from_even():
+    assert "3.0 times as many training pictures" in shown(Summary(pictures=PICTURES, imbalance=3.0))
+    assert "times as many" not in shown(Summary(pictures=PICTURES, imbalance=1.5))
+
+
+def test_what_has_changed_and_what_is_out_of_order_is_told():
+    text = shown(Summary(drift=0.25, previous_span=2, span=3, anomalies=["new class 'fox', against the run before"]))
+    assert "changed by up to 25.0 points against span 2" in text
+    assert "anomaly: new class 'fox'" in text
+
+
+def test_a_run_of_which_nothing_was_noted_shows_nothing():
+    console = Console(file=io.StringIO())
+    console.print(render_summary({}))
+    assert not console.file.getvalue().strip()
