@@ -47,7 +47,7 @@ def test_artifacts_are_in_the_object_store_alone(cluster, done):
 @pytest.mark.parametrize(
     ("node", "line"),
     [
-        ("reference", r"epoch 1/1: loss \d\.\d+, val_accuracy \d\.\d+ \(fine-tuning\)"),
+        ("reference", r"epoch 1/1: loss [\d.]+, val_accuracy [\d.]+ \(fine-tuning\)"),
         ("TranslatorPretrainer", r"fitted 1 translators in one pass over the pictures"),
         ("PruningSearch", r"trial 2/2: .* scores [\d.]+; best so far block_.* \([\d,]+ parameters, accuracy .*\)"),
     ],
