@@ -11,8 +11,8 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import keras
@@ -53,17 +53,21 @@ class TranslatorBank:
         input_shape: Height, width and channels of the pictures it took.
         fingerprint: See :func:`fingerprint`.
         translators: By ``str(connection)``.
+        fit: How they were fitted, by the names of the options; empty where that is not known.
     """
 
     backbone: str
     input_shape: tuple[int, int, int]
     fingerprint: str
     translators: Mapping[str, Translator]
+    fit: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def for_backbone(cls, base: keras.Model, translators: Mapping[str, Translator]) -> TranslatorBank:
+    def for_backbone(
+        cls, base: keras.Model, translators: Mapping[str, Translator], fit: Mapping[str, float] | None = None
+    ) -> TranslatorBank:
         """A bank of translators fitted on ``base``."""
-        return cls(base.name, tuple(base.input_shape[1:]), fingerprint(base), translators)
+        return cls(base.name, tuple(base.input_shape[1:]), fingerprint(base), translators, fit or {})
 
     def check(self, base: keras.Model) -> None:
         """Refuses a backbone that is not the one the bank was fitted on.
@@ -81,6 +85,30 @@ class TranslatorBank:
                 f"the translator bank was fitted on another backbone ({self.backbone!r}, fingerprint "
                 f"{self.fingerprint[:12]}) than {base.name!r} ({fingerprint(base)[:12]}); fit the translators again"
             )
+
+    def reused(self, base: keras.Model, connections: Iterable[Connection], fit: Mapping[str, float]) -> TranslatorBank:
+        """The same translators for another search, if they are what it would fit.
+
+        Args:
+            base: Its backbone.
+            connections: Its connections; truncations have no translator.
+            fit: How it would fit them.
+
+        Returns:
+            A bank of these connections.
+
+        Raises:
+            CompressorError: If the backbone or the fit is another, or a translator is missing.
+        """
+        self.check(base)
+        if dict(fit) != dict(self.fit):
+            raise CompressorError(f"the translators were fitted by {dict(self.fit)}, not {dict(fit)}; fit them again")
+        wanted = [str(connection) for connection in connections if connection.rejoins]
+        if missing := [name for name in wanted if name not in self.translators]:
+            raise CompressorError(
+                f"the translator bank has no translator for {missing[0]}; fit it with this connection"
+            )
+        return replace(self, translators={name: self.translators[name] for name in wanted})
 
     def apply(self, submodel: keras.Model, connection: Connection) -> None:
         """Gives a sub-network's translator its weights; a truncation has none to be given.
@@ -112,6 +140,7 @@ class TranslatorBank:
             "input_shape": list(self.input_shape),
             "fingerprint": self.fingerprint,
             "sha256": hashlib.sha256(buffer.getbuffer()).hexdigest(),
+            "fit": dict(self.fit),
             "r2": {name: translator.r2 for name, translator in self.translators.items()},
         }
         _write(folder / ARRAYS, buffer.getvalue())
@@ -144,7 +173,13 @@ class TranslatorBank:
                     name: Translator(arrays[f"{name}/kernel"], arrays[f"{name}/bias"], r2)
                     for name, r2 in manifest["r2"].items()
                 }
-            bank = cls(manifest["backbone"], tuple(manifest["input_shape"]), manifest["fingerprint"], translators)
+            bank = cls(
+                manifest["backbone"],
+                tuple(manifest["input_shape"]),
+                manifest["fingerprint"],
+                translators,
+                manifest.get("fit", {}),
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise CompressorError(
                 f"the translator bank in {folder} is damaged or of another version ({error}); fit the translators again"

@@ -80,7 +80,7 @@ class TranslatorSums:
             r2 = self.scored.r2(regression, solution) if self.scored.gram else None
             kernel, bias = solution[:-1].astype(np.float32), solution[-1].astype(np.float32)
             translators[str(connection)] = Translator(kernel, bias, r2)
-        return TranslatorBank.for_backbone(base, translators)
+        return TranslatorBank.for_backbone(base, translators, {"held_out": self.held_out, "ridge": ridge})
 
 
 def regressions_of(base: keras.Model, connections: Sequence[Connection]) -> dict[Connection, Regression]:

@@ -17,6 +17,7 @@ import keras_tuner as kt
 import tensorflow as tf
 
 from compressor_lib.errors import CompressorError, unknown
+from compressor_lib.first_trials import ORACLES, values_in
 from compressor_lib.hypermodels import TRANSLATOR, HyperCompressor
 from compressor_lib.progress import BestTrial, Progress, tell
 from compressor_lib.second_cut import FIRST_CUT
@@ -39,6 +40,8 @@ class SearchOptions:
         max_epochs: Epochs of a trial; for Hyperband, of the longest.
         seed: Of the tuner, and of every weight and shuffle in the trials.
         fixed: Hyperparameters that have one value in every trial.
+        first: Hyperparameters of the first trials, known to be good; what is not in the search space is passed over,
+            and logged. A search that goes on where it was keeps those that it began with.
     """
 
     tuner: str = "hyperband"
@@ -46,6 +49,7 @@ class SearchOptions:
     max_epochs: int = 30
     seed: int = 0
     fixed: Mapping[str, str] = field(default_factory=dict)
+    first: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
         """Refuses an unknown tuner and counts below one."""
@@ -283,32 +287,48 @@ class _Announcing(kt.Tuner):
             logger.warning("trial %s failed: %s", trial.trial_id, trial.message)  # the chief is not told why
 
 
-def _maker(tuner_class: type[kt.Tuner], budget: Callable[[SearchOptions], dict[str, Any]]) -> Callable[..., kt.Tuner]:
-    searching = type(tuner_class.__name__, (_Announcing, _Budgeted, LightTrials, tuner_class), {})
+class _Tuner(_Announcing, _Budgeted, LightTrials):
+    """How every oracle's trials are run, told of and judged."""
 
+
+def _maker(name: str, budget: Callable[[SearchOptions], dict[str, Any]]) -> Callable[..., kt.Tuner]:
     def make(hypermodel: HyperCompressor, options: SearchOptions, directory: str | Path) -> kt.Tuner:
         fixed = kt.HyperParameters()
-        for name, value in options.fixed.items():
-            fixed.Fixed(name, value)
-        tuner = searching(
-            hypermodel,
+        for parameter, value in options.fixed.items():
+            fixed.Fixed(parameter, value)
+        oracle = ORACLES[name](
             hyperparameters=fixed,
             objective=kt.Objective(OBJECTIVE, direction="max"),
             seed=options.seed + 1,  # keras-tuner takes 0 for no seed
-            directory=str(directory),
-            project_name="search",
             **budget(options),
         )
+        tuner = _Tuner(oracle, hypermodel, directory=str(directory), project_name="search")
         tuner.seed = options.seed
+        if tuner.oracle is oracle and not oracle.start_order:  # a worker asks its chief's oracle
+            oracle.first = _possible(options.first, oracle.get_space())
         return tuner
 
     return make
 
 
+def _possible(known: Iterable[Mapping[str, Any]], space: kt.HyperParameters) -> list[dict[str, Any]]:
+    """Those known trials that are in the search space."""
+    possible = []
+    for values in known:
+        try:
+            possible.append(values_in(space, values))
+        except CompressorError as error:
+            logger.info("a trial that was good before is not tried: %s", error)
+        else:
+            logger.info("the search begins with what was good before: %s", possible[-1][TRANSLATOR])
+    return possible
+
+
 TUNERS: dict[str, Callable[..., kt.Tuner]] = {
-    "hyperband": _maker(kt.Hyperband, lambda options: {"max_epochs": options.max_epochs}),
-    "bayesian": _maker(kt.BayesianOptimization, lambda options: {"max_trials": options.max_trials}),
-    "random": _maker(kt.RandomSearch, lambda options: {"max_trials": options.max_trials}),
-    "grid": _maker(kt.GridSearch, lambda options: {"max_trials": options.max_trials}),
+    "hyperband": _maker("hyperband", lambda options: {"max_epochs": options.max_epochs}),
+    **{
+        name: _maker(name, lambda options: {"max_trials": options.max_trials})
+        for name in ("bayesian", "random", "grid")
+    },
 }
 """The tuners by their names in the configuration."""

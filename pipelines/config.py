@@ -45,6 +45,11 @@ class Config(Section):
     output: str = Field(description="Folder of everything a run writes; 'runs/' and the name if not given.")
     volumes: list[Volume] = Field(default_factory=list, description="On Kubeflow: volumes that all nodes see.")
     s3: S3 = Field(default_factory=S3, description="On Kubeflow: the store behind s3:// and minio://.")
+    warm_start: bool = Field(
+        default=True,
+        description="Whether a run starts from what the previous one that pushed to the same folder left: its search's "
+        "best hyperparameters are the first trial, and its translators are taken where the backbone is the same.",
+    )
     data: Data
     backbone: BackboneConfig
     head: Head = Field(default_factory=Head)

@@ -133,9 +133,10 @@ class Nodes:
         trainer = tfx.extensions.google_cloud_ai_platform.Trainer(custom_config={**custom_config, **job}, **given)
         return trainer.with_id(node)
 
-    def translator_pretrainer(self, **inputs: Any) -> TranslatorPretrainer:
+    def translator_pretrainer(self, *, previous: PreviousRun | None, **inputs: Any) -> TranslatorPretrainer:
         """What fits the translators."""
         return TranslatorPretrainer(
+            previous_translators=self._known(previous, "translators"),
             backbone=self.config.backbone.name or "",
             connections=self.config.search.connections,
             held_out=self.config.translators.held_out,
@@ -144,10 +145,11 @@ class Nodes:
             **inputs,
         )
 
-    def pruning_search(self, **inputs: Any) -> PruningSearch:
+    def pruning_search(self, *, previous: PreviousRun | None, **inputs: Any) -> PruningSearch:
         """The search."""
         config, search = self.config, self.config.search
         return PruningSearch(
+            previous_hyperparameters=self._known(previous, "hyperparameters"),
             backbone=config.backbone.name or "",
             connections=search.connections,
             tuner=search.tuner,
@@ -173,6 +175,10 @@ class Nodes:
             code_version=self.code_version,
             **inputs,
         )
+
+    def _known(self, previous: PreviousRun | None, what: str) -> Any:
+        """What a run may start from, if it shall."""
+        return previous.outputs[what] if previous and self.config.warm_start else None
 
     def baseline(self, *, candidate: Any, reference: Any) -> tuple[Any, list[BaseNode]]:
         """The model that the gate compares with, and the node that finds it, if it takes one."""

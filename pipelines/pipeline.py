@@ -48,9 +48,11 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
     training = {"examples": pictures, "transform_graph": transform.outputs["transform_graph"]}
     reference = make.reference(**training)
     base_model = reference.outputs["model"]
-    translator_pretrainer = make.translator_pretrainer(examples=pictures, base_model=base_model)
+    translator_pretrainer = make.translator_pretrainer(examples=pictures, base_model=base_model, previous=previous_run)
     translators = translator_pretrainer.outputs["translators"]
-    pruning_search = make.pruning_search(examples=pictures, base_model=base_model, translators=translators)
+    pruning_search = make.pruning_search(
+        examples=pictures, base_model=base_model, translators=translators, previous=previous_run
+    )
     hyperparameters = pruning_search.outputs["best_hyperparameters"]
     retrain = make.retrain(base_model=pruning_search.outputs["model"], hyperparameters=hyperparameters, **training)
     model = retrain.outputs["model"]

@@ -45,6 +45,7 @@ class PruningSearchSpec(component_spec.ComponentSpec):
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "base_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "translators": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        executor.PREVIOUS: component_spec.ChannelParameter(type=standard_artifacts.HyperParameters, optional=True),
     }
     OUTPUTS: ClassVar = {
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
@@ -80,6 +81,7 @@ class PruningSearch(base_component.BaseComponent):
         translators: types.BaseChannel,
         backbone: str = "",
         *,
+        previous_hyperparameters: types.BaseChannel | None = None,
         connections: str | Sequence[str] = "all",
         tuner: str = "hyperband",
         max_trials: int = 60,
@@ -112,6 +114,8 @@ class PruningSearch(base_component.BaseComponent):
             translators: A bank fitted on its backbone for all ``connections``.
             backbone: Its backbone's name in the catalogue; empty for another network, which has no published
                 connections.
+            previous_hyperparameters: The best of an earlier search, or an empty folder: the first trial, if they are in
+                the search space.
             connections: a family (see :func:`compressor_lib.families.searched_connections`) or a list.
             tuner: A name in ``compressor_lib.search.TUNERS``.
             max_trials: Trials of every tuner but Hyperband.
@@ -145,6 +149,7 @@ class PruningSearch(base_component.BaseComponent):
                 examples=examples,
                 base_model=base_model,
                 translators=translators,
+                previous_hyperparameters=previous_hyperparameters,
                 model=types.Channel(type=standard_artifacts.Model),
                 best_hyperparameters=types.Channel(type=standard_artifacts.HyperParameters),
                 tuner_results=types.Channel(type=standard_artifacts.TunerResults),

@@ -31,6 +31,9 @@ from compressor_lib.search import TrialReport, best_first, trial_reports, write_
 logger = logging.getLogger(__name__)
 
 REPORT_FILE = "search_report.json"
+PREVIOUS = "previous_hyperparameters"
+
+_HYPERPARAMETERS_FILE = "best_hyperparameters.txt"  # the stock Tuner's
 
 
 class Executor(base_executor.BaseExecutor):
@@ -68,11 +71,13 @@ def _search(
         train=split_patterns(examples, "train"),
         validation=split_patterns(examples, "eval"),
         parameters=exec_properties,
+        known=_known(input_dict.get(PREVIOUS)),
     )
     hypermodel = job.hypermodel()
     # Named after all that decides the result, and beside the outputs: a search that was cut short finds
     # its finished trials there.
-    trials_dir = results_dir.parent.parent / ".trials" / _key(exec_properties, hypermodel.base, examples.uri, bank_dir)
+    key = _key(exec_properties, hypermodel.base, examples.uri, bank_dir, *job.known)
+    trials_dir = results_dir.parent.parent / ".trials" / key
     second_dir = trials_dir / "second"
     replica = Replica.of_this_process()
     if replica is not None and not replica.is_chief:
@@ -134,6 +139,18 @@ def _second_round(job: SearchJob, first: _Round, directory: Path) -> list[_Round
     return [_Round.searched(second, second.hypermodel(), directory)]
 
 
-def _key(exec_properties: dict[str, Any], base: keras.Model, *inputs: str) -> str:
+def _known(given: list[types.Artifact] | None) -> list[dict[str, Any]]:
+    """The best hyperparameters of an earlier search, if there are any."""
+    path = Path(artifact_utils.get_single_uri(given), _HYPERPARAMETERS_FILE) if given else None
+    if path is None or not path.exists():
+        return []
+    try:
+        return [dict(json.loads(path.read_text())["values"])]
+    except (ValueError, KeyError, TypeError) as error:
+        logger.warning("%s cannot be read (%r): the search starts from nothing", path, error)
+        return []
+
+
+def _key(exec_properties: dict[str, Any], base: keras.Model, *inputs: Any) -> str:
     described = json.dumps([exec_properties, fingerprint(base), inputs], sort_keys=True, default=str)
     return hashlib.sha256(described.encode()).hexdigest()[:16]

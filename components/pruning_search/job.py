@@ -18,7 +18,7 @@ from compressor_lib.class_weights import balanced_weights
 from compressor_lib.costs import measure_costs
 from compressor_lib.export import load_keras
 from compressor_lib.families import rejoining_connections, searched_connections
-from compressor_lib.hypermodels import HyperCompressor
+from compressor_lib.hypermodels import TRANSLATOR, HyperCompressor
 from compressor_lib.search import SearchOptions, run_search
 from compressor_lib.second_cut import FIRST_CUT, layers_trained_again, network_to_cut_again
 from compressor_lib.surgery import without_head
@@ -38,6 +38,7 @@ class SearchJob:
         first_model: File of the classifier with one cut whose network is to be cut again; the uncompressed classifier's
             is cut if None.
         first_cut: That cut.
+        known: Hyperparameters that were the best of earlier searches, for the first trials.
     """
 
     reference_dir: str
@@ -48,6 +49,7 @@ class SearchJob:
     max_cost: float | None = None
     first_model: str | None = None
     first_cut: str = ""
+    known: Sequence[dict[str, Any]] = ()
 
     @classmethod
     def load(cls, path: Path) -> SearchJob:
@@ -67,7 +69,14 @@ class SearchJob:
             max_epochs=self.parameters["max_epochs"],
             seed=self.parameters["seed"],
             fixed={FIRST_CUT: self.first_cut} if self.first_cut else {},
+            first=self._first(),
         )
+
+    def _first(self) -> list[dict[str, Any]]:
+        """What is known of this cut. What was found by two cuts begins with the first of them."""
+        if self.first_cut:
+            return [values for values in self.known if FIRST_CUT in values]
+        return [{**values, TRANSLATOR: values.get(FIRST_CUT, values.get(TRANSLATOR))} for values in self.known]
 
     def hypermodel(self) -> HyperCompressor:
         """Seeds this process, loads the networks and makes the search space.

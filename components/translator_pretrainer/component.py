@@ -15,6 +15,7 @@ from components.translator_pretrainer import executor
 BASE_MODEL = "base_model"
 EXAMPLES = "examples"
 TRANSLATORS = "translators"
+PREVIOUS = executor.PREVIOUS
 
 
 class TranslatorPretrainerSpec(component_spec.ComponentSpec):
@@ -32,6 +33,7 @@ class TranslatorPretrainerSpec(component_spec.ComponentSpec):
     INPUTS: ClassVar = {
         EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
         BASE_MODEL: component_spec.ChannelParameter(type=standard_artifacts.Model),
+        PREVIOUS: component_spec.ChannelParameter(type=standard_artifacts.Model, optional=True),
     }
     OUTPUTS: ClassVar = {TRANSLATORS: component_spec.ChannelParameter(type=standard_artifacts.Model)}
 
@@ -56,6 +58,7 @@ class TranslatorPretrainer(base_beam_component.BaseBeamComponent):
         base_model: types.BaseChannel,
         backbone: str = "",
         *,
+        previous_translators: types.BaseChannel | None = None,
         connections: str | Sequence[str] = "published",
         split: str = "train",
         batch_size: int = 32,
@@ -70,6 +73,8 @@ class TranslatorPretrainer(base_beam_component.BaseBeamComponent):
             base_model: A Model whose ``assets.extra/model.keras`` is the uncompressed classifier.
             backbone: Its backbone's name in the catalogue; empty for another network, which has no published
                 connections.
+            previous_translators: The bank of an earlier run, or an empty folder. If it was fitted on the same backbone,
+                weights and all, for these connections with these options, it is taken as it is.
             connections: a family (see :func:`compressor_lib.families.searched_connections`) or a list; those
                 without a B have nothing to be fitted.
             split: The split to fit on.
@@ -83,6 +88,7 @@ class TranslatorPretrainer(base_beam_component.BaseBeamComponent):
                 **{
                     EXAMPLES: examples,
                     BASE_MODEL: base_model,
+                    PREVIOUS: previous_translators,
                     TRANSLATORS: types.Channel(type=standard_artifacts.Model),
                 },
                 backbone=backbone,

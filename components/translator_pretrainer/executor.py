@@ -3,6 +3,7 @@
 import functools
 import json
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -12,13 +13,16 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
+from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.examples import count_examples, decode_pictures, split_patterns
 from components.storage import fetched, stored
 from compressor_lib.activations import tapped
+from compressor_lib.bank import ARRAYS, MANIFEST, TranslatorBank
 from compressor_lib.connections import Connection
+from compressor_lib.errors import CompressorError
 from compressor_lib.export import EXTRA, KERAS_FILE, load_keras
 from compressor_lib.families import searched_connections
 from compressor_lib.pretraining import TranslatorSums, regressions_of
@@ -26,6 +30,8 @@ from compressor_lib.progress import Progress, tell
 from compressor_lib.surgery import without_head
 
 logger = logging.getLogger(__name__)
+
+PREVIOUS = "previous_translators"
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -37,7 +43,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Reads ``examples`` and ``base_model``, writes ``translators`` (see ``compressor_lib.bank``)."""
+        """Reads ``examples`` and ``base_model``, writes ``translators`` (see ``compressor_lib.bank``).
+
+        If ``previous_translators`` are the same, they are copied, and ``examples`` are not read.
+        """
         self._log_startup(input_dict, output_dict, exec_properties)
         model = artifact_utils.get_single_instance(input_dict["base_model"])
         model_dir = path_utils.serving_model_path(model.uri)
@@ -49,6 +58,12 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         load_base = functools.partial(_base, model_dir, exec_properties["backbone"])
         base = load_base()
         connections = searched_connections(base, exec_properties["backbone"], wanted)
+        fit = {"held_out": held_out, "ridge": exec_properties["ridge"]}
+        if previous := _previous(input_dict.get(PREVIOUS), base, connections, fit):
+            with stored(output) as folder:
+                previous.save(folder)
+            logger.info("took %d translators of the previous run: the backbone is the same", len(previous.translators))
+            return
         # Counting reads every picture once more, so it is done for those who watch alone.
         total = count_examples(pattern) if logger.isEnabledFor(logging.DEBUG) else None
         with self._make_beam_pipeline() as pipeline:
@@ -140,6 +155,21 @@ class _Solve(beam.DoFn):
     def process(self, sums: TranslatorSums) -> None:
         with stored(self._output) as folder:
             sums.solve(self._load_base(), self._connections, self._ridge).save(folder)
+
+
+def _previous(
+    given: list[types.Artifact] | None, base: keras.Model, connections: Sequence[Connection], fit: dict[str, float]
+) -> TranslatorBank | None:
+    """What an earlier run fitted, if it is the same."""
+    uri = artifact_utils.get_single_uri(given) if given else ""
+    if not uri or not fileio.exists(os.path.join(uri, MANIFEST)):
+        return None
+    try:
+        with fetched(uri, ARRAYS, MANIFEST) as folder:
+            return TranslatorBank.load(folder).reused(base, connections, fit)
+    except CompressorError as error:
+        logger.info("the previous run's translators are not taken: %s", error)
+        return None
 
 
 def _base(model_dir: str, backbone: str) -> keras.Model:

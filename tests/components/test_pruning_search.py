@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -29,6 +30,7 @@ from compressor_lib.families import searched_connections
 from compressor_lib.flops import multiply_adds
 from compressor_lib.heads import attach_head
 from compressor_lib.pretraining import fit_translators
+from compressor_lib.second_cut import FIRST_CUT
 from compressor_lib.surgery import create_submodel, without_head
 
 CONNECTIONS = ["block_2_add->block_16_expand", "24,36", "block_5_add->head"]  # 24 is block_5_add, 36 is Conv_1
@@ -68,8 +70,8 @@ def examples(make_examples, pictures) -> types.Artifact:
     return make_examples({split: [pictures[split]] for split in ("train", "eval")})
 
 
-def do(folder: Path, examples, reference, bank, **changed) -> dict[str, Path]:
-    """Runs the executor; returns where the outputs are."""
+def do(folder: Path, examples, reference, bank, *, known: dict | None = None, **changed) -> dict[str, Path]:
+    """Runs the executor, after a search in which these hyperparameters were the best; returns where the outputs are."""
     arguments = {
         "connections": CONNECTIONS, "tuner": "random", "max_trials": TRIALS, "max_epochs": 2,
         "tau": 0.6, "dropout": 0.1,
@@ -81,8 +83,14 @@ def do(folder: Path, examples, reference, bank, **changed) -> dict[str, Path]:
     }
     for output in outputs.values():
         Path(output.uri).mkdir(parents=True)
+    inputs = {"examples": [examples], "base_model": [reference.model], "translators": [bank]}
+    if known is not None:
+        previous = artifact(standard_artifacts.HyperParameters, folder / "previous")
+        Path(previous.uri).mkdir(exist_ok=True)
+        Path(previous.uri, "best_hyperparameters.txt").write_text(json.dumps({"space": [], "values": known}))
+        inputs["previous_hyperparameters"] = [previous]
     Executor(Executor.Context(tmp_dir=str(folder / "tmp"))).Do(
-        {"examples": [examples], "base_model": [reference.model], "translators": [bank]},
+        inputs,
         {key: [output] for key, output in outputs.items()},
         component(**{**arguments, **changed}).exec_properties,
     )
@@ -210,6 +218,33 @@ def test_a_search_that_was_cut_short_goes_on(tmp_path, examples, reference, bank
     assert len(report) > 3
     # No trial was done twice, none was left out.
     assert sorted(row["trial_id"] for row in report) == sorted(ended)
+
+
+KNOWN = {"translator": "block_5_add->head", "top_fc1_units": 0, "lr": 0.00789}
+
+
+def first_trial(outputs: dict[str, Path]) -> dict:
+    reports = json.loads((outputs["tuner_results"] / REPORT_FILE).read_text())
+    (first,) = [report for report in reports if int(report["trial_id"]) == 0]
+    return first["hyperparameters"]
+
+
+def test_the_best_of_an_earlier_search_is_tried_first(tmp_path, examples, reference, bank):
+    outputs = do(tmp_path, examples, reference, bank, known={**KNOWN, "tuner/epochs": 9}, max_trials=1)
+    assert first_trial(outputs) == KNOWN
+
+
+def test_what_is_no_hyperparameters_is_passed_over(tmp_path, examples, reference, bank, caplog):
+    def job(known):
+        return SearchJob("", "", "", "", component(tuner="random").exec_properties, known=known, first_cut="a->b")
+
+    assert job([KNOWN]).options.first == []  # it had one cut, and this is the search for a second
+    assert job([{**KNOWN, FIRST_CUT: "a->b"}]).options.first == [{**KNOWN, FIRST_CUT: "a->b"}]
+    assert dataclasses.replace(job([{**KNOWN, FIRST_CUT: "a->b"}]), first_cut="").options.first == [
+        {**KNOWN, FIRST_CUT: "a->b", "translator": "a->b"}
+    ]
+    do(tmp_path, examples, reference, bank, known=[], max_trials=1, connections=["block_5_add->head"])
+    assert "cannot be read" in caplog.text
 
 
 def test_the_winner_is_within_budget_and_weighed_by_the_cost_wanted(tmp_path, examples, reference, bank):
@@ -346,7 +381,7 @@ def test_a_parallel_search_survives_a_killed_worker(tmp_path, examples, referenc
     killer.start()
     with caplog.at_level("INFO"):
         outputs = do(
-            tmp_path, examples, reference, bank, tuner="hyperband", max_epochs=3, parallel_trials=2,
+            tmp_path, examples, reference, bank, tuner="hyperband", max_epochs=3, parallel_trials=2, known=KNOWN,
             connections=["block_2_add->head", "block_5_add->head", "block_5_add->Conv_1"],
         )  # fmt: skip
     killer.join()
@@ -356,6 +391,7 @@ def test_a_parallel_search_survives_a_killed_worker(tmp_path, examples, referenc
     report = json.loads((outputs["tuner_results"] / REPORT_FILE).read_text())
     assert sorted(row["trial_id"] for row in report) == [f"{number:04}" for number in range(len(report))]
     assert len(report) == 6  # all that Hyperband makes of three epochs
+    assert KNOWN.items() <= first_trial(outputs).items()
     assert sum(record.message.startswith("trial ") for record in caplog.records) == 6
     assert load_keras(outputs["model"] / "Format-Serving").count_params() == report[0]["parameters"]
     assert not list((tmp_path / ".trials").iterdir())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,12 +27,13 @@ TWO_PROCESSES = ["--direct_running_mode=multi_processing", "--direct_num_workers
 def fit(reference, tmp_path):
     """Runs the executor; returns the bank that it wrote."""
 
-    def run(examples, beam=SINGLE_PROCESS, **changed) -> TranslatorBank:
+    def run(examples, beam=SINGLE_PROCESS, previous: str = "", **changed) -> TranslatorBank:
         properties = dict(component(connections=CONNECTIONS, held_out=0.3).exec_properties, **changed)
-        translators = standard_artifacts.Model()
-        translators.uri = str(tmp_path / "translators")
+        translators, before = standard_artifacts.Model(), standard_artifacts.Model()
+        translators.uri, before.uri = str(tmp_path / "translators"), previous
+        inputs = {"examples": [examples], "base_model": [reference.model]}
         Executor(Executor.Context(beam_pipeline_args=beam)).Do(
-            {"examples": [examples], "base_model": [reference.model]},
+            {**inputs, "previous_translators": [before]} if previous else inputs,
             {"translators": [translators]},
             properties,
         )
@@ -119,6 +121,26 @@ def test_the_split_is_chosen(fit, reference, make_examples, pictures):
     bank = fit(examples, split="eval")
 
     assert_same(bank, in_library(reference, pictures["eval"]))
+
+
+def test_the_previous_runs_translators_are_taken_where_the_backbone_is_the_same(
+    fit, reference, make_examples, pictures, tmp_path, caplog
+):
+    nothing = standard_artifacts.Examples()
+    nothing.uri, nothing.split_names = "/nowhere", '["train"]'
+    previous = tmp_path / "previous"
+    before = in_library(reference, pictures["eval"])
+    before.save(previous)
+    assert_same(fit(nothing, previous=str(previous)), before)  # no picture was read
+
+    (tmp_path / "empty").mkdir()
+    examples = make_examples({"train": [pictures["train"]]})
+    expected = in_library(reference, pictures["train"])
+    assert_same(fit(examples, previous=str(tmp_path / "empty")), expected)
+    replace(before, fingerprint="0" * 64).save(previous)
+    with caplog.at_level("INFO"):
+        assert_same(fit(examples, previous=str(previous)), expected)
+    assert "not taken: the translator bank was fitted on another backbone" in caplog.text
 
 
 def test_truncations_alone_need_no_translator(fit, make_examples, pictures):

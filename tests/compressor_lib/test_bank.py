@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,6 +60,21 @@ def test_saving_again_replaces_the_bank_and_leaves_nothing_behind(bank, residual
     smaller.save(tmp_path)
     assert set(TranslatorBank.load(tmp_path).translators) == {str(DEEP)}
     assert {path.name for path in tmp_path.iterdir()} == {ARRAYS, MANIFEST}
+
+
+def test_a_bank_is_reused_where_the_same_would_be_fitted(bank, residual, tmp_path):
+    fit = {"held_out": 0.1, "ridge": 0.5}
+    replace(bank, fit=fit).save(tmp_path)
+    back = TranslatorBank.load(tmp_path)
+    reused = back.reused(residual, [DEEP, Connection("add_1")], fit)
+    assert list(reused.translators) == [str(DEEP)]
+    assert (reused.fingerprint, reused.fit) == (bank.fingerprint, fit)
+    with pytest.raises(CompressorError, match=r"fitted by .*'ridge': 0.5.*, not .*'ridge': 0.1"):
+        back.reused(residual, [DEEP], {**fit, "ridge": 0.1})
+    with pytest.raises(CompressorError, match="no translator for add_2->last"):
+        back.reused(residual, [DEEP, Connection("add_2", "last")], fit)
+    with pytest.raises(CompressorError, match="another backbone"):
+        replace(back, fingerprint="0").reused(residual, [DEEP], fit)
 
 
 def test_apply_gives_the_translator_its_weights(bank, residual):

@@ -29,11 +29,11 @@ from compressor_lib.search import (
 pytestmark = pytest.mark.usefixtures("eagerly")
 
 CUTS = ["add_1->last", "stem_relu->last", "add_1->head", "stem_relu->head"]
-CLASSES = {
-    "hyperband": kt.Hyperband,
-    "bayesian": kt.BayesianOptimization,
-    "random": kt.RandomSearch,
-    "grid": kt.GridSearch,
+ORACLES = {
+    "hyperband": kt.oracles.HyperbandOracle,
+    "bayesian": kt.oracles.BayesianOptimizationOracle,
+    "random": kt.oracles.RandomSearchOracle,
+    "grid": kt.oracles.GridSearchOracle,
 }
 
 
@@ -74,7 +74,7 @@ def test_every_tuner_searches_and_goes_on_where_it_was(residual, data, tmp_path,
     # Hyperband takes its two trials from the epochs.
     options = SearchOptions(name, max_trials=1, max_epochs=2)
     tuner = run_search(hypermodel(residual), *data, options, tmp_path)
-    assert isinstance(tuner, CLASSES[name])
+    assert isinstance(tuner.oracle, ORACLES[name])
     trials = trials_of(tuner)
     assert len(trials) == (2 if name == "hyperband" else 1)
     again = run_search(hypermodel(residual), *data, options, tmp_path)
@@ -95,6 +95,18 @@ def test_it_goes_on_as_it_would_have_gone(residual, data, tmp_path):
     resumed = run_search(hypermodel(residual), *data, SearchOptions("random", 3, 2), cut)
     scores = [{name: trial.score for name, trial in tuner.oracle.trials.items()} for tuner in (undisturbed, resumed)]
     assert scores[0] == scores[1]
+
+
+def test_what_is_known_is_tried_first(residual, data, tmp_path, caplog):
+    known = {"translator": CUTS[2], "top_fc1_units": 4, "lr": 0.05}
+    gone = {**known, "translator": "add_2->head"}
+    options = SearchOptions("random", 1, 1, first=[gone, known])
+    with caplog.at_level(logging.INFO, "compressor_lib.search"):
+        tuner = run_search(hypermodel(residual), *data, options, tmp_path)
+    assert list(trials_of(tuner).values()) == [known]
+    lines = [record.message for record in caplog.records]
+    assert lines[0].endswith("is not tried: translator 'add_2->head' is not among what is searched")
+    assert lines[1].endswith(f"begins with what was good before: {CUTS[2]}")
 
 
 def test_a_promoted_trial_goes_on_from_the_weights_of_its_first(residual, data, tmp_path):

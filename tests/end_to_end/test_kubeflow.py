@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import zipfile
 
 import pytest
 import tensorflow as tf
@@ -55,6 +56,18 @@ def test_artifacts_are_in_the_object_store_alone(cluster, done):
 def test_a_tasks_log_tells_how_far_it_is_one_line_an_event(done, node, line):
     told = [words for words in done[node].log.splitlines() if re.search(rf"^I\d{{4}} .*\.py:\d+\] {line}$", words)]
     assert len(told) == 1, done[node].log
+
+
+def test_what_the_run_knows_is_beside_the_pushed_models(cluster, done):
+    assert not cluster.backend.files(done["PreviousRun"].outputs["hyperparameters"])  # there was no run before
+    left = zipfile.ZipFile(cluster.folder / "serving" / ".handover.zip")
+    names = {
+        "hyperparameters/best_hyperparameters.txt",
+        "translators/manifest.json",
+        "statistics/Split-train/FeatureStats.pb",
+    }
+    assert names <= set(left.namelist())
+    assert json.loads(left.read("about.json")) == {"span": 1}
 
 
 def test_metadata_goes_from_task_to_task(done):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,11 @@ def add_span(folder: Path, number: int, *, labels_are_right: bool = True) -> Non
 
 
 def test_each_tick_pushes_what_is_new_and_no_worse(make_runs, small_backbone, tmp_path, monkeypatch):
+    def found() -> dict:
+        """The hyperparameters of the newest run's one trial."""
+        (trial,) = json.loads((runs.made("PruningSearch", "tuner_results") / "search_report.json").read_text())
+        return trial["hyperparameters"]
+
     attach_head(small_backbone(), 4).save(tmp_path / "model.keras")
     pictures = tmp_path / "pictures"
     runs = make_runs("weekly", CONFIG, f"data.path={pictures}", f"backbone.model={tmp_path}/model.keras")
@@ -47,6 +53,7 @@ def test_each_tick_pushes_what_is_new_and_no_worse(make_runs, small_backbone, tm
     first = runs.command(monkeypatch)
     assert first.exit_code == 0, first.output
     assert len(runs.pushed) == 1
+    known = found()
 
     idle = runs.command(monkeypatch)
     assert idle.exit_code == 0
@@ -54,11 +61,14 @@ def test_each_tick_pushes_what_is_new_and_no_worse(make_runs, small_backbone, tm
     assert len(runs.pushed) == 1
 
     add_span(pictures, 2)
-    second = runs.command(monkeypatch)
+    second = runs.command(monkeypatch, "--set", "seed=1")  # which would try another learning rate
     assert "nothing is new" not in second.output
     assert len(runs.pushed) == 2
     compared = runs.nodes()["DeployedModel"].outputs["model"]
     assert compared.custom_properties["deployed_version"].string_value == runs.pushed[0].name
+    assert found() == known
+    statistics = runs.nodes()["PreviousRun"].outputs["statistics"]
+    assert statistics.properties["span"].int_value == 1
 
     add_span(pictures, 3, labels_are_right=False)
     third = runs.command(monkeypatch)

@@ -94,11 +94,16 @@ def test_channels(create):
         "schema": ("SchemaGen", "schema"),
     }
     assert sources(nodes["reference"]) == training
-    assert sources(nodes["TranslatorPretrainer"]) == {"examples": examples, "base_model": reference}
+    assert sources(nodes["TranslatorPretrainer"]) == {
+        "examples": examples,
+        "base_model": reference,
+        "previous_translators": ("PreviousRun", "translators"),
+    }
     assert sources(nodes["PruningSearch"]) == {
         "examples": examples,
         "base_model": reference,
         "translators": ("TranslatorPretrainer", "translators"),
+        "previous_hyperparameters": ("PreviousRun", "hyperparameters"),
     }
     assert sources(nodes["retrain"]) == {
         **training,
@@ -135,6 +140,13 @@ def test_nothing_is_trained_before_the_data_is_looked_at_where_it_may_stop_the_r
     assert (given["label"], given["max_drift"], given["on_anomaly"]) == ("name", 0.3, "stop")
     nodes = create()
     assert nodes["ExampleValidator"] not in nodes["Transform"].upstream_nodes
+
+
+def test_a_cold_start_takes_nothing_of_the_previous_run(create):
+    nodes = create("warm_start=false")
+    assert sorted(nodes) == sorted(FROM_FOLDER)
+    for node in ("TranslatorPretrainer", "PruningSearch"):
+        assert "PreviousRun" not in {producer for producer, _ in sources(nodes[node]).values()}
 
 
 def test_models_are_trained_on_train_and_judged_on_test(create):

@@ -1,0 +1,179 @@
+"""keras-tuner's oracles, beginning with what is known to be good.
+
+A search that is repeated on new data need not find out anew what was best before: that is its first trial. Which known
+trial is next is read off the trials that there are, so a search that was cut short goes on as it would have gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras_tuner as kt
+import numpy as np
+from keras_tuner.engine import hyperparameters as hp_module
+
+from compressor_lib.errors import CompressorError
+
+Values = dict[str, Any]
+
+
+def values_in(space: kt.HyperParameters, known: Mapping[str, Any]) -> Values:
+    """What a search space takes of known hyperparameters: all that it has, and its default where nothing is known.
+
+    Args:
+        space: The search space.
+        known: Values by name; names that the space does not have are passed over.
+
+    Raises:
+        CompressorError: If the space does not have one of the values.
+
+    Example:
+        >>> space = kt.HyperParameters()
+        >>> space.Choice("units", [0, 64])
+        0
+        >>> values_in(space, {"units": 64, "momentum": 0.9})
+        {'units': 64}
+    """
+    taken = kt.HyperParameters()
+    for hyperparameter in space.space:
+        taken.merge([hyperparameter])
+        if taken.is_active(hyperparameter):
+            value = known.get(hyperparameter.name, hyperparameter.default)
+            if not _has(hyperparameter, value):
+                raise CompressorError(f"{hyperparameter.name} {value!r} is not among what is searched")
+            taken.values[hyperparameter.name] = value
+    return dict(taken.values)
+
+
+def _has(hyperparameter: hp_module.HyperParameter, value: Any) -> bool:
+    if isinstance(hyperparameter, hp_module.Int | hp_module.Float) and hyperparameter.step is None:
+        is_number = isinstance(value, int | float)
+        return is_number and hyperparameter.min_value <= value <= hyperparameter.max_value
+    return value in hyperparameter.values
+
+
+class KnownFirst(kt.Oracle):
+    """Mixed into an oracle, in front of it.
+
+    Attributes:
+        first: Values of the first trials, as :func:`values_in` gives them; to be set before there are any. They are
+            saved with the oracle's state.
+    """
+
+    first: Sequence[Values] = ()
+    start_order: list[str]
+    trials: dict[str, Any]
+
+    def get_state(self) -> Values:
+        """How far the search is, to be saved; keras-tuner's hook."""
+        return {**super().get_state(), "first": list(self.first)}
+
+    def set_state(self, state: Values) -> None:
+        """Takes up what was saved; keras-tuner's hook."""
+        self.first = state.get("first", ())
+        super().set_state(state)
+        # Their files were read in any order, which is that of a sum in Bayesian optimisation.
+        self.trials = {trial_id: self.trials[trial_id] for trial_id in self.start_order}
+
+    def populate_space(self, trial_id: str) -> Values:
+        """The values of the next trial; keras-tuner's hook."""
+        started = len(self.start_order)
+        if started < len(self.first):
+            return {"status": "RUNNING", "values": dict(self.first[started])}
+        response: Values = super().populate_space(trial_id)
+        return response
+
+
+class RandomOracle(KnownFirst, kt.oracles.RandomSearchOracle):
+    """Random search."""
+
+
+class BayesianOracle(KnownFirst, kt.oracles.BayesianOptimizationOracle):
+    """Bayesian optimisation."""
+
+    def populate_space(self, trial_id: str) -> Values:
+        """The values of the next trial; keras-tuner's hook."""
+        # keras-tuner does not save how far its random numbers are.
+        self._random_state = np.random.RandomState([self.seed, len(self.start_order)])
+        return super().populate_space(trial_id)
+
+
+class HyperbandOracle(KnownFirst, kt.oracles.HyperbandOracle):
+    """Hyperband; each bracket begins with the known trials.
+
+    A bracket gives its first round few epochs, another number in each bracket, and lets only the best go on. What was
+    best after many epochs need not be after few; in the last bracket it has all of them.
+    """
+
+    _next: Sequence[Values] = ()
+
+    def populate_space(self, trial_id: str) -> Values:
+        """The values of the next trial; keras-tuner's hook."""
+        response: Values = kt.oracles.HyperbandOracle.populate_space(self, trial_id)
+        return response
+
+    def _random_trial(self, trial_id: str, bracket: dict[str, Any]) -> Values:
+        self._next = self.first[len(bracket["rounds"][0]) :]
+        response: Values = super()._random_trial(trial_id, bracket)
+        return response
+
+    def _random_values(self) -> Values | None:
+        if self._next:
+            return dict(self._next[0])
+        values: Values | None = super()._random_values()
+        return values
+
+
+class GridOracle(KnownFirst, kt.oracles.GridSearchOracle):
+    """Grid search, with the known trials in front of the grid: they need not lie on it."""
+
+    _ordered_ids: Any
+    _populate_next: list[str]
+
+    def populate_space(self, trial_id: str) -> Values:
+        """The values of the next trial; keras-tuner's hook."""
+        started = self.start_order
+        if len(started) < len(self.first):
+            return super().populate_space(trial_id)
+        self.start_order = started[len(self.first) :]  # the grid begins where nothing has started
+        try:
+            response: Values = kt.oracles.GridSearchOracle.populate_space(self, trial_id)
+        finally:
+            self.start_order = started
+        return response
+
+    @kt.synchronized
+    def end_trial(self, trial: Any) -> None:
+        """Notes how a trial ended; keras-tuner's hook."""
+        super().end_trial(trial)
+        self._populate_next = self._on_grid(self._populate_next)
+
+    def get_state(self) -> Values:
+        """How far the search is, to be saved; keras-tuner's hook, which leaves out how far the grid is."""
+        order, trial_id = [], next(iter(self._ordered_ids._memory), None)
+        while trial_id is not None:
+            order.append(trial_id)
+            trial_id = self._ordered_ids.next(trial_id)
+        return {**super().get_state(), "ordered_ids": order, "populate_next": self._populate_next}
+
+    def set_state(self, state: Values) -> None:
+        """Takes up what was saved; keras-tuner's hook."""
+        super().set_state(state)
+        for trial_id in state["ordered_ids"]:
+            self._ordered_ids.insert(trial_id)
+        # It is saved before the trial that has just ended is noted here; one that is noted twice does no harm.
+        self._populate_next = self._on_grid([*state["populate_next"], *self.end_order[-1:]])
+
+    def _on_grid(self, trial_ids: Sequence[str]) -> list[str]:
+        known = self.start_order[: len(self.first)]
+        return [trial_id for trial_id in trial_ids if trial_id not in known]
+
+
+ORACLES: dict[str, type[KnownFirst]] = {
+    "hyperband": HyperbandOracle,
+    "bayesian": BayesianOracle,
+    "random": RandomOracle,
+    "grid": GridOracle,
+}
+"""The oracles by the names of their tuners in the configuration."""
