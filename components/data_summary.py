@@ -16,9 +16,7 @@ class Summary:
     Attributes:
         pictures: Number of pictures by split and class; of no classes where there are too many to name.
         imbalance: How many times as many training pictures the largest class has as the smallest.
-        span: Number of the (newest) span; 0 where there are no spans.
-        previous_span: Likewise, of the run before; None where there was none.
-        previous_pictures: Training pictures of that run, by class.
+        previous_pictures: Training pictures of the run before, by class.
         drift: Largest change of a class's share among the training pictures, 0..1; None without a run before.
         new_classes: Classes that run did not have.
         missing_classes: Classes that it had, and this one has not.
@@ -27,8 +25,6 @@ class Summary:
 
     pictures: dict[str, dict[str, int]] = field(default_factory=dict)
     imbalance: float = 1.0
-    span: int = 0
-    previous_span: int | None = None
     previous_pictures: dict[str, int] = field(default_factory=dict)
     drift: float | None = None
     new_classes: list[str] = field(default_factory=list)

@@ -54,7 +54,8 @@ def render_summary(summary: Mapping[str, Any]) -> Group:
             "(data.class_weights: balanced lets them count the same)"
         )
     if summary.get("drift") is not None:
-        against = f"span {summary['previous_span']}" if summary["previous_span"] else "the run before"
-        lines.append(f"classes' shares have changed by up to {100 * summary['drift']:.1f} points against {against}")
+        lines.append(
+            f"classes' shares have changed by up to {100 * summary['drift']:.1f} points against the run before"
+        )
     anomalies = [Text(f"anomaly: {sentence}", style="yellow") for sentence in summary.get("anomalies", [])]
     return Group(*([table] if table.row_count else []), *map(Text, lines), *anomalies)

@@ -48,11 +48,10 @@ class Executor(base_executor.BaseExecutor):
         schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema_dir))
         label, max_drift = exec_properties["label"], exec_properties["max_drift"]
         tfdv.get_feature(schema, label).drift_comparator.infinity_norm.threshold = max_drift
-        before, summary = None, Summary(span=int(statistics.span))
+        before, summary = None, Summary()
         for previous in input_dict.get("previous_statistics", []):
             if _COMPARED in artifact_utils.decode_split_names(previous.split_names):
                 before = stats_artifact_utils.load_statistics(previous, _COMPARED).proto()
-                summary.previous_span = int(previous.span)
 
         splits = artifact_utils.decode_split_names(statistics.split_names)
         anomalies.split_names, anomalies.span = artifact_utils.encode_split_names(splits), statistics.span

@@ -74,7 +74,7 @@ def blessed(anomalies: types.Artifact) -> dict[str, int]:
 def test_the_first_run_has_nothing_to_compare_with(validate):
     summary, anomalies = validate(None, MORE_DOGS)
     assert summary["anomalies"] == []
-    assert (summary["drift"], summary["previous_span"]) == (None, None)
+    assert (summary["drift"], summary["previous_pictures"]) == (None, {})
     assert blessed(anomalies) == {"train": 1, "eval": 1}
 
 
@@ -82,7 +82,6 @@ def test_pictures_and_imbalance_are_told(validate):
     summary, _ = validate(None, MORE_DOGS)
     assert summary["pictures"] == {"train": MORE_DOGS, "eval": EVEN}
     assert summary["imbalance"] == 3
-    assert summary["span"] == 3
 
 
 def test_drift_beyond_the_limit_is_an_anomaly_of_the_training_split(validate, caplog):
@@ -90,7 +89,7 @@ def test_drift_beyond_the_limit_is_an_anomaly_of_the_training_split(validate, ca
     (sentence,) = summary["anomalies"]
     assert sentence.startswith("the share of class 'cat' has changed by 25.0 points against the run before")
     assert summary["drift"] == pytest.approx(0.25)
-    assert summary["previous_span"] == 2
+    assert summary["previous_pictures"] == EVEN
     assert f"anomaly: {sentence}" in caplog.text
     assert blessed(anomalies) == {"train": 0, "eval": 1}
     written = (pathlib.Path(anomalies.uri) / "Split-train" / "SchemaDiff.pb").read_bytes()
