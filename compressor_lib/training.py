@@ -23,6 +23,9 @@ from compressor_lib.translators import TRANSLATOR_PREFIX
 
 logger = logging.getLogger(__name__)
 
+WARMUP = 0.2
+"""Most that the rise of the learning rate takes of the unfrozen steps."""
+
 
 @dataclass(frozen=True)
 class Distillation:
@@ -54,7 +57,9 @@ class TrainingOptions:
         epochs: most epochs with the whole network open, after those.
         batch_size: pictures a step; for whoever batches the datasets.
         head_learning_rate: Adam's, constant, for the head's epochs.
-        learning_rate: Adam's at the first unfrozen step, from where it falls to 0 on a cosine.
+        learning_rate: Adam's highest in the unfrozen epochs: it rises from 0 during the first of them (a fifth of them
+            all, if that is less) and falls to 0 on a cosine (Loshchilov and Hutter, arXiv:1608.03983; the rise: Goyal
+            et al., arXiv:1706.02677).
         patience: epochs without a better validation accuracy after which a phase ends.
         batch_norm: `"frozen"` keeps the backbone's batch normalisation as pretrained; `"train"`
             lets it learn in the unfrozen epochs, which a network trained from scratch needs.
@@ -201,7 +206,12 @@ def _phases(options: TrainingOptions, steps: int, new_layers: set[str]) -> Itera
         keras.optimizers.Adam(options.head_learning_rate),
     )
     frozen = options.batch_norm == "frozen"
-    schedule = keras.optimizers.schedules.CosineDecay(options.learning_rate, decay_steps=max(1, options.epochs * steps))
+    # Adam's first steps are as long as its rate, whatever the gradient: at full rate they would spoil what is trained.
+    total = max(1, options.epochs * steps)
+    warmup = min(steps, int(WARMUP * total))
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, decay_steps=total - warmup, warmup_target=options.learning_rate, warmup_steps=warmup
+    )
     yield _Phase(
         "fine-tuning",
         options.epochs,

@@ -277,7 +277,7 @@ class Training(Section):
     epochs: int = Field(default=10, ge=0, description="Most epochs with everything open, after those.")
     batch_size: int = Field(default=32, gt=0, description="Pictures a step.")
     head_learning_rate: float = Field(default=1e-3, gt=0, description="Adam's, with the backbone frozen.")
-    learning_rate: float = Field(default=1e-4, gt=0, description="Adam's first, with everything open.")
+    learning_rate: float = Field(default=1e-4, gt=0, description="Adam's highest, with everything open.")
     patience: int = Field(default=5, gt=0, description="Epochs without a better one that end a phase.")
     batch_norm: Literal["frozen", "train"] = Field(
         default="frozen",
@@ -323,7 +323,7 @@ class Retraining(Training):
     # (docs/quality.md has the figures).
     head_epochs: int = Field(default=0, ge=0, description="Most epochs with the backbone frozen.")
     epochs: int = Field(default=15, ge=0, description="Most epochs with everything open, after those.")
-    learning_rate: float = Field(default=3e-4, gt=0, description="Adam's first, with everything open.")
+    learning_rate: float = Field(default=3e-4, gt=0, description="Adam's highest, with everything open.")
     distillation: DistillationConfig = Field(
         default_factory=DistillationConfig, description="How much the teacher counts."
     )
