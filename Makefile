@@ -89,6 +89,10 @@ bench: $(ENVIRONMENT) ## Measure speed, print tables; FULL=1: on all pictures, a
 lock: | $(filter $(PRIVATE_UV),$(UV)) ## Bring uv.lock up to date with pyproject.toml
 	$(UV) lock --python $(PYTHON)
 
+.PHONY: audit
+audit: | $(filter $(PRIVATE_UV),$(UV)) ## Look the locked packages up among known vulnerabilities
+	@.ci/audit
+
 .PHONY: clean
 clean: ## Delete caches and build leftovers; keeps .venv and runs
 	rm -rf dist site *.egg-info htmlcov coverage.xml .coverage .coverage.*

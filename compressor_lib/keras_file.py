@@ -11,6 +11,13 @@ from typing import Any
 
 from compressor_lib.errors import CompressorError
 
+_RUN_OR_READ_OTHERS = (
+    # Foreign code: a Python function, a SavedModel, a pickled PyTorch module, JAX's functions.
+    "Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer",
+    # Their vocabulary may be any file.
+    "IntegerLookup", "StringLookup", "TextVectorization",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class KerasFile:
@@ -47,15 +54,22 @@ def read_keras_file(path: str | Path) -> KerasFile:
         )
     for layer in _layers(model):
         name = layer.get("config", {}).get("name")
-        if layer["class_name"] == "Lambda":
+        if layer["class_name"] in _RUN_OR_READ_OTHERS:
             raise CompressorError(
-                f"layer {name!r} of the model in {str(path)!r} is a Lambda, whose code is not run from a file; "
-                "replace it by a layer of Keras (to rescale pixels, by Rescaling or backbone.rescale)"
+                f"layer {name!r} of the model in {str(path)!r} is a {layer['class_name']}, whose code is not run from "
+                "a file; replace it by a layer of Keras (to rescale pixels, by Rescaling or backbone.rescale)"
             )
-        if (layer.get("module") or "").split(".")[0] != "keras":
+        if not _is_of_keras(layer):
             raise CompressorError(
                 f"layer {name!r} of the model in {str(path)!r} is a {layer['class_name']}, which is no layer of "
                 "Keras; replace it by Keras' own"
+            )
+    model["compile_config"] = None  # which is not loaded, and may name anything
+    for found in _objects(model):
+        if found["class_name"] in _RUN_OR_READ_OTHERS or not _is_of_keras(found):
+            raise CompressorError(
+                f"the model in {str(path)!r} names {found['module']}.{found['class_name']}, which is not of Keras and "
+                "is not run from a file; replace it by Keras' own"
             )
     return KerasFile(_input_size(model["config"], path))
 
@@ -65,6 +79,23 @@ def _layers(model: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield model
     for layer in model["config"].get("layers", ()):
         yield from _layers(layer)
+
+
+def _is_of_keras(found: dict[str, Any]) -> bool:
+    # Keras looks up what it writes as a built-in function, such as an activation, among its own.
+    is_function = (found.get("module"), found["class_name"]) == ("builtins", "function")
+    return is_function or (found.get("module") or "").split(".")[0] == "keras"
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Everything in a configuration that Keras would import by its module's name, at any depth."""
+    if isinstance(value, dict):
+        if "class_name" in value and value.get("module") is not None:
+            yield value
+        value = value.values()
+    if not isinstance(value, str | int | float | None):
+        for one in value:
+            yield from _objects(one)
 
 
 def _input_size(config: dict[str, Any], path: str | Path) -> int | None:

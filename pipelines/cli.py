@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compressor_lib.errors import CompressorError
+from compressor_lib.redaction import redact
 from pipelines import history
 from pipelines.exit_status import FAILED, NOT_BLESSED, STOPPED, WRONG_INPUT
 from pipelines.remote import commands as remote
@@ -200,7 +201,7 @@ def _wrong_input_told() -> Iterator[None]:
 
 
 def _end(status: int, message: str) -> typer.Exit:
-    typer.echo(message, err=True)
+    typer.echo(redact(message), err=True)
     return typer.Exit(status)
 
 

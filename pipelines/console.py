@@ -6,11 +6,13 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
+
+from compressor_lib.redaction import RedactingFormatter, redact
 
 
 @contextlib.contextmanager
@@ -19,7 +21,8 @@ def captured(log_file: Path, *, verbose: bool = False) -> Iterator[Console]:
 
     Python's streams, the file descriptors 1 and 2 (TensorFlow and Beam write from C++) and Python's
     loggers, absl's included, go to the file. Everything is put back at the end. An exception's
-    traceback is written to the file as it passes.
+    traceback is written to the file as it passes. Credentials are taken out of what goes through Python
+    (:mod:`compressor_lib.redaction`), not of what C++ writes to the descriptors.
 
     Args:
         log_file: Where to; its folder must exist.
@@ -65,7 +68,8 @@ def _redirected(log: TextIO) -> Iterator[None]:
     for number in saved:
         os.dup2(log.fileno(), number)
     try:
-        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+        redacted: Any = _Redacted(log)
+        with contextlib.redirect_stdout(redacted), contextlib.redirect_stderr(redacted):
             yield
     finally:
         # What libraries left in the streams they kept belongs to the file.
@@ -76,6 +80,24 @@ def _redirected(log: TextIO) -> Iterator[None]:
             os.close(descriptor)
 
 
+class _Redacted:
+    """A stream to which text is written without the credentials in it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(redact(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 @contextlib.contextmanager
 def _logged(*streams: TextIO) -> Iterator[None]:
     """Makes Python's loggers, absl's included, write to these streams alone."""
@@ -83,7 +105,7 @@ def _logged(*streams: TextIO) -> Iterator[None]:
 
     root = logging.getLogger()
     handlers, level, verbosity = root.handlers[:], root.level, absl_logging.get_verbosity()
-    form = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    form = RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     root.handlers[:] = []
     for stream in streams:
         handler = logging.StreamHandler(stream)

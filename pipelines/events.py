@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from compressor_lib.progress import Progress, progress_in
+from compressor_lib.redaction import redact
 from pipelines.runners import NodeFailure, NodeListener, explain
 
 OWN_LOGGERS = ("compressor_lib", "components", "pipelines")
@@ -29,7 +30,7 @@ class Event:
             ``"end"`` (its message is empty, or tells why it ended early). Of a node: ``"started"``, ``"progress"``,
             ``"message"``, or its end: ``"done"``, ``"cached"``, ``"skipped"``, ``"failed"``, ``"stopped"``.
         node: Its id; empty outside of nodes.
-        message: In words.
+        message: In words, without the credentials in them.
         seconds: How long the node took, at its end.
         progress: How far it is.
         nodes: Of a run, all of them.
@@ -43,6 +44,9 @@ class Event:
     progress: Progress | None = None
     nodes: Sequence[str] = ()
     time: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", redact(self.message))
 
     @property
     def is_tick(self) -> bool:

@@ -4,12 +4,16 @@ import json
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import keras
 import pytest
 
 from compressor_lib.errors import CompressorError
 from compressor_lib.keras_file import read_keras_file
+from compressor_lib.own_model import load_own_model
 
 layers = keras.layers
 
@@ -67,6 +71,67 @@ def test_code_of_ones_own_is_refused(tmp_path):
     subclassed.build((None, 8, 8, 3))
     with pytest.raises(CompressorError, match="is a Subclassed, written in Python"):
         read_keras_file(saved(subclassed, tmp_path))
+
+
+def changed(path: str, change: Callable[[dict[str, Any]], None]) -> str:
+    """Writes a file's configuration anew, as nobody's Keras would."""
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(content["config.json"])
+    change(config)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in (content | {"config.json": json.dumps(config).encode()}).items():
+            archive.writestr(name, data)
+    return path
+
+
+def bait(trace: Path) -> dict[str, Any]:
+    """An object whose making leaves a trace."""
+    return {"module": "os", "class_name": "mkdir", "registered_name": "mkdir", "config": {"path": str(trace)}}
+
+
+@pytest.mark.parametrize("place", ["kernel_initializer", "activation", "compile_config", "build_config"])
+def test_code_anywhere_in_a_layer_is_refused(tmp_path, place):
+    trace = tmp_path / "ran"
+
+    def hide(config: dict[str, Any]) -> None:
+        dense = config["config"]["layers"][-1]
+        if place in dense["config"]:
+            dense["config"][place] = bait(trace)
+        else:
+            dense[place] = {"any": [bait(trace)]}
+
+    path = changed(saved(classifier(8, 8, 3), tmp_path), hide)
+    for read in (read_keras_file, load_own_model):
+        with pytest.raises(CompressorError, match=r"names os\.mkdir, which is not of Keras"):
+            read(path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize(
+    "kind", ["Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "StringLookup", "TextVectorization"]
+)
+def test_what_runs_or_reads_more_than_the_file_is_refused(tmp_path, kind):
+    def put_in(config: dict[str, Any]) -> None:
+        config["config"]["layers"][1] |= {"class_name": kind, "config": {"name": "odd", "filepath": "/any"}}
+
+    with pytest.raises(CompressorError, match=f"layer 'odd' .* is a {kind}, whose code is not run"):
+        read_keras_file(changed(saved(classifier(8, 8, 3), tmp_path), put_in))
+
+
+def test_a_compiled_model_and_functions_of_keras_are_taken(tmp_path):
+    model = keras.Sequential(
+        [classifier(8, 8, 3), layers.Dense(2, activation=keras.activations.gelu, kernel_constraint="non_neg")]
+    )
+    model.compile(loss=lambda y, answer: y - answer, metrics=["accuracy"])
+    path = saved(model, tmp_path)
+
+    def as_a_function(config: dict[str, Any]) -> None:
+        function = {"module": "builtins", "class_name": "function", "config": "gelu", "registered_name": "function"}
+        config["config"]["layers"][-1]["config"]["activation"] = function
+
+    assert read_keras_file(changed(path, as_a_function)).input_size == 8
+    assert load_own_model(path).output_shape == (None, 2)
 
 
 def test_what_is_no_such_file_is_refused(tmp_path):

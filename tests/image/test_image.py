@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -39,6 +40,14 @@ def test_it_holds_what_it_needs_and_no_more():
     assert output_of("for tool in gcc cc make pip uv; do command -v $tool; done; true") == ""
     assert "compressor" in output_of("compressor --help")
     assert output_of("touch /opt/compressor/x 2>/dev/null || echo refused") == "refused"
+
+
+def test_it_tells_what_is_in_it():
+    bill = json.loads(output_of("cat /opt/compressor/sbom.cdx.json"))
+    told = "import importlib.metadata as m; [print(one.name, one.version) for one in m.distributions()]"
+    installed = dict(line.split() for line in output_of(f"python -c '{told}'").splitlines())
+    installed.pop(bill["metadata"]["component"]["name"])
+    assert {one["name"]: one["version"] for one in bill["components"]} == installed
 
 
 def test_a_package_runs_in_it_from_pictures_to_a_pushed_model(tmp_path, small_backbone, capsys):

@@ -50,6 +50,34 @@ def test_noise_goes_to_the_log_and_the_screen_is_kept(tmp_path):
     assert [words for words in NOISE if words not in log] == []
 
 
+LEAKING = """
+import logging, sys
+from pathlib import Path
+from pipelines.console import captured
+url = "https://me:" + "hunter2@host/a.jpg?X-Goog-Signature=" + "4e0fhunter2"
+with captured(Path(sys.argv[1]), verbose=len(sys.argv) > 2) as console:
+    if len(sys.argv) == 2:
+        print(url)
+        sys.stderr.writelines([url + "\\n"])
+    logging.getLogger("any").info("from %s", url)
+    from absl import logging as absl_logging
+    absl_logging.info(url)
+    try:
+        raise OSError(url)
+    except OSError:
+        logging.exception("failed")
+"""
+
+
+@pytest.mark.parametrize("verbose", [(), ("verbose",)])
+def test_no_credential_gets_into_the_log_or_on_the_screen(tmp_path, verbose):
+    command = [sys.executable, "-c", LEAKING, str(tmp_path / "log"), *verbose]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    log = (tmp_path / "log").read_text()
+    assert "hunter2" not in log + done.stdout + done.stderr
+    assert log.count("https://me:***@host/a.jpg?X-Goog-Signature=***") == (3 if verbose else 5)
+
+
 def test_verbose_shows_all_and_still_logs(tmp_path):
     done = run_noisy(str(tmp_path / "log"), "verbose")
     assert [words for words in NOISE if words not in done.stdout + done.stderr] == []

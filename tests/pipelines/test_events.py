@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 
@@ -43,6 +44,22 @@ def test_nodes_messages_and_progress_become_events_in_their_order(told):
     ]
     assert told[0].nodes == ("A", "B")
     assert told[-2].seconds >= 0
+
+
+def test_no_credential_gets_into_an_event(told, tmp_path):
+    secret = "hunter2-and-more"
+    error = OSError(f"https://me:{secret}@host")
+    file = EventsFile(tmp_path / "events.jsonl")
+    with contextlib.suppress(OSError), Events(told.append, file) as events:
+        events.doing(f"reading https://host/a.jpg?X-Amz-Signature={secret}")
+        OWN.warning("the token is Bearer %s", secret)
+        events.started("A")
+        events.failed("A", str(error))
+        raise error
+    written = (tmp_path / "events.jsonl").read_text()
+    assert secret not in written + str(told)
+    assert [json.loads(line)["event"] for line in written.splitlines()] == [event.kind for event in told]
+    assert written.count("***") == 4
 
 
 @pytest.mark.parametrize(

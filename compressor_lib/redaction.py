@@ -1,0 +1,67 @@
+"""Keeps credentials out of what is written for people: logs, events, reports.
+
+They get there through others' messages: a client that could not reach a signed URL, a proxy's address with a password
+in it. The patterns name what clouds and forges hand out; a secret of no known form is not seen.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+HIDDEN = "***"
+"""Stands in place of what was taken out."""
+
+_IN_QUERY = (
+    "x-(?:amz|goog)-(?:signature|credential|security-token)|signature|sig|awsaccesskeyid|googleaccessid|"
+    "key|api_?key|(?:access_|id_|refresh_)?token"
+)
+_PATTERNS = [
+    # URLs: user:password@host, and what signs a query.
+    (re.compile(r"(://[^\s/:@]*:)[^\s/?#]+(?=@)"), rf"\1{HIDDEN}"),
+    (re.compile(rf"(?i)([?&;](?:{_IN_QUERY})=)[^\s&;#\"'<>]+"), rf"\1{HIDDEN}"),
+    # Headers.
+    (
+        re.compile(r"(?i)(\bauthorization[\"']?\s*[:=]\s*[\"']?(?:(?:basic|bearer|digest|token)\s+)?)[^\s\"',]+"),
+        rf"\1{HIDDEN}",
+    ),
+    (re.compile(r"(?i)(\bbearer\s+)[\w.~+/=-]{16,}"), rf"\1{HIDDEN}"),
+    # Assignments: variables of the environment, fields of JSON and YAML.
+    (
+        re.compile(
+            r"(?i)(\b\w*_(?:password|passwd|secret|token|api_key|access_key|account_key)[\"']?\s*[:=]\s*[\"']?)"
+            r"[^\s\"',;&}]+"
+        ),
+        rf"\1{HIDDEN}",
+    ),
+    # What tells by its form: private keys; keys of AWS and Google; tokens of Google, GitHub, GitLab; JSON Web Tokens.
+    (re.compile(r"(?s)(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?=-----END |\Z)"), rf"\1{HIDDEN}"),
+    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), HIDDEN),
+    (re.compile(r"\bAIza[\w-]{35}"), HIDDEN),
+    (re.compile(r"\bya29\.[\w.-]+"), HIDDEN),
+    (re.compile(r"\b(?:gh[oprsu]_|github_pat_|glpat-)[\w-]{20,}"), HIDDEN),
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{4,}\.[\w-]*"), HIDDEN),
+]
+
+
+def redact(text: str) -> str:
+    """A text without the credentials in it.
+
+    Args:
+        text: Any text, of any number of lines.
+
+    Example:
+        >>> redact("GET https://me:word@host/a.jpg?X-Amz-Signature=4e0f&x=1")
+        'GET https://me:***@host/a.jpg?X-Amz-Signature=***&x=1'
+    """
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+class RedactingFormatter(logging.Formatter):
+    """Formats records, tracebacks included, without the credentials in them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See the base class."""
+        return redact(super().format(record))
