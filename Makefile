@@ -43,7 +43,11 @@ test: $(ENVIRONMENT) | $(filter $(PRIVATE_UV),$(UV)) ## Run every test, with cov
 
 .PHONY: test-fast
 test-fast: $(ENVIRONMENT) ## Run the unit tests alone
-	$(PYTEST) --ignore=tests/end_to_end -m "not slow and not real_data"
+	$(PYTEST) --ignore=tests/end_to_end -m "not slow and not real_data and not faults"
+
+.PHONY: faults
+faults: $(ENVIRONMENT) ## Do harm to runs, and print what they survived: an hour; KILLS=22: two in each node
+	$(BIN)/python -m pytest --no-cov -m faults tests/faults
 
 .PHONY: goldens
 goldens: $(ENVIRONMENT) ## Write the compiled packages that tests compare with anew

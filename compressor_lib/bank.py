@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy.typing as npt
 
 from compressor_lib.connections import Connection
 from compressor_lib.errors import CompressorError
+from compressor_lib.files import replace_file
 from compressor_lib.translators import CONV
 
 MANIFEST = "manifest.json"
@@ -143,8 +143,8 @@ class TranslatorBank:
             "fit": dict(self.fit),
             "r2": {name: translator.r2 for name, translator in self.translators.items()},
         }
-        _write(folder / ARRAYS, buffer.getvalue())
-        _write(folder / MANIFEST, json.dumps(manifest, indent=2).encode())
+        replace_file(folder / ARRAYS, buffer.getvalue())
+        replace_file(folder / MANIFEST, json.dumps(manifest, indent=2))
 
     @classmethod
     def load(cls, folder: str | Path, base: keras.Model | None = None) -> TranslatorBank:
@@ -199,9 +199,3 @@ def fingerprint(base: keras.Model) -> str:
         digest.update(f"{weight.dtype}{weight.shape}".encode())
         digest.update(np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)

@@ -13,6 +13,7 @@ import keras_tuner as kt
 import numpy as np
 from keras_tuner.engine import hyperparameters as hp_module
 
+from compressor_lib.durable import DurableOracle
 from compressor_lib.errors import CompressorError
 
 Values = dict[str, Any]
@@ -53,7 +54,7 @@ def _has(hyperparameter: hp_module.HyperParameter, value: Any) -> bool:
     return value in hyperparameter.values
 
 
-class KnownFirst(kt.Oracle):
+class KnownFirst(DurableOracle):
     """Mixed into an oracle, in front of it.
 
     Attributes:
@@ -63,7 +64,6 @@ class KnownFirst(kt.Oracle):
 
     first: Sequence[Values] = ()
     start_order: list[str]
-    trials: dict[str, Any]
 
     def get_state(self) -> Values:
         """How far the search is, to be saved; keras-tuner's hook."""
@@ -73,8 +73,6 @@ class KnownFirst(kt.Oracle):
         """Takes up what was saved; keras-tuner's hook."""
         self.first = state.get("first", ())
         super().set_state(state)
-        # Their files were read in any order, which is that of a sum in Bayesian optimisation.
-        self.trials = {trial_id: self.trials[trial_id] for trial_id in self.start_order}
 
     def populate_space(self, trial_id: str) -> Values:
         """The values of the next trial; keras-tuner's hook."""

@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 OBJECTIVE = "val_acc_comp"
 
+MOST_FAILURES = 10
+"""A search ends when so many trials have failed one after the other."""
+
 _WORKERS_PAUSE = 0.1
 
 
@@ -114,13 +117,24 @@ def run_search(
 
     Returns:
         The tuner, searched. The best that it gives is the best within the hypermodel's budgets.
+
+    Raises:
+        CompressorError: If ``MOST_FAILURES`` trials failed one after the other.
     """
     tuner = TUNERS[options.tuner](hypermodel, options, directory)
+    tuner.save()  # what is not saved is not taken up again
     weights = {} if class_weights is None else {"class_weight": dict(enumerate(class_weights))}
     # keras-tuner collects garbage around each trial; what lives already need not be looked at each time.
     gc.freeze()
     try:
         tuner.search(train, validation_data=validation, **_epochs(options), **weights, verbose=0)
+    except RuntimeError as error:
+        if not str(error).startswith("Number of consecutive failures"):
+            raise
+        raise CompressorError(
+            f"{MOST_FAILURES} trials failed one after the other, the last by {failure_of(str(error))}; try less: a "
+            "smaller max_learning_rate, or fewer pictures a step if memory was short"
+        ) from error
     finally:
         gc.unfreeze()
     return tuner
@@ -178,7 +192,8 @@ def trials_within_budget(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[k
     budgets = hypermodel.budgets
     costs = [(trial, _budgeted_costs(trial, hypermodel)) for trial in _completed(tuner)]
     if not costs:
-        raise CompressorError("no trial was completed; the log tells why each one failed")
+        last = list(tuner.oracle.trials.values())[-1]
+        raise CompressorError(f"no trial was completed; the last one failed by {failure_of(last.message)}")
     nearest, cost = min(costs, key=lambda tried: budgets.excess(tried[1]))
     raise CompressorError(
         f"no network that was tried keeps the budgets: the nearest, {hypermodel.connection(nearest.hyperparameters)}, "
@@ -241,8 +256,7 @@ def announce(oracle: kt.Oracle, trial: kt.engine.trial.Trial | None = None) -> N
     done = sum(known.status in ("COMPLETED", "FAILED", "INVALID") for known in oracle.trials.values())
     detail, level = "", logging.INFO
     if trial is not None and trial.score is None:
-        last_words = (trial.message or "").strip().splitlines()[-1:] or ["no reason is given"]
-        detail, level = f"failed: {last_words[0]}", logging.WARNING
+        detail, level = f"failed: {failure_of(trial.message)}", logging.WARNING
     elif trial is not None:
         detail = f"{_cuts(trial)} scores {trial.score:.4f}"
     tell(logger, Progress("trial", done, _planned(oracle), detail, _best_so_far(oracle)), level=level)
@@ -263,6 +277,12 @@ def _planned(oracle: kt.Oracle) -> int | None:
         return oracle.max_trials
     brackets = range(oracle._get_num_brackets())
     return sum(oracle._get_size(one, turn) for one in brackets for turn in range(oracle._get_num_rounds(one)))
+
+
+def failure_of(message: str | None) -> str:
+    """The line of a failed trial's traceback that says why it failed."""
+    lines = [line for line in (message or "").splitlines() if line and not line.startswith((" ", "Traceback"))]
+    return lines[-1].removeprefix("keras_tuner.src.errors.") if lines else "nothing that is known"
 
 
 class _Announcing(kt.Tuner):
@@ -300,6 +320,7 @@ def _maker(name: str, budget: Callable[[SearchOptions], dict[str, Any]]) -> Call
             hyperparameters=fixed,
             objective=kt.Objective(OBJECTIVE, direction="max"),
             seed=options.seed + 1,  # keras-tuner takes 0 for no seed
+            max_consecutive_failed_trials=MOST_FAILURES,
             **budget(options),
         )
         tuner = _Tuner(oracle, hypermodel, directory=str(directory), project_name="search")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 class ArrayStore:
     """Gathers arrays block by block; all of them together take at most ``limit`` bytes of memory.
 
-    Files lie in a temporary folder, which is deleted with the store.
+    Files have no names, so that nothing is left of them however the process ends.
 
     Example:
         >>> store = ArrayStore(limit=2**30)
@@ -31,12 +31,10 @@ class ArrayStore:
 
         Args:
             limit: Bytes of memory for all arrays that are ever gathered here; None for no limit.
-            directory: Where the temporary folder is made; the system's place for such if None.
+            directory: On whose disk the files are; the system's place for temporary ones if None.
         """
         self._limit = float("inf") if limit is None else limit
         self._directory = directory
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._files = 0
 
     def gather(self, blocks: Iterable[Mapping[str, Array]]) -> dict[str, Array]:
         """Joins blocks along their first axis.
@@ -63,12 +61,9 @@ class ArrayStore:
         self._limit -= size
         return True
 
-    def new_file(self) -> Path:
-        """Path of a file that is not there yet."""
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="features-", dir=self._directory)
-        self._files += 1
-        return Path(self._folder.name, str(self._files))
+    def new_file(self) -> IO[bytes]:
+        """A file to be written and read."""
+        return tempfile.TemporaryFile(dir=self._directory)
 
 
 class _Column:
@@ -77,7 +72,7 @@ class _Column:
     def __init__(self, first: Array) -> None:
         self._dtype, self._shape = first.dtype, first.shape[1:]
         self._blocks: list[Array] = []
-        self._file: BinaryIO | None = None
+        self._file: IO[bytes] | None = None
 
     def append(self, rows: Array, store: ArrayStore) -> None:
         if self._file is None and store.take(rows.nbytes):
@@ -85,7 +80,7 @@ class _Column:
             return
         try:
             if self._file is None:
-                self._file = store.new_file().open("wb")
+                self._file = store.new_file()
                 for block in self._blocks:
                     self._file.write(np.ascontiguousarray(block).data)
                 self._blocks.clear()
@@ -101,5 +96,5 @@ class _Column:
             joined = np.concatenate(self._blocks)
             self._blocks.clear()
             return joined
-        self._file.close()
-        return np.memmap(self._file.name, self._dtype, "r").reshape(-1, *self._shape)
+        with self._file:
+            return np.memmap(self._file, self._dtype, "r").reshape(-1, *self._shape)

@@ -7,7 +7,8 @@ share the rest, and a checkpoint holds what was trained.
 
 from __future__ import annotations
 
-import os
+import io
+import math
 import zlib
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor_lib.errors import CompressorError
+from compressor_lib.files import replace_file
 from compressor_lib.translators import TRANSLATOR_PREFIX
 
 _CHECKPOINT = "trained.npz"
@@ -71,7 +73,7 @@ class LightTrials(kt.Tuner):
 
 
 class _BestWeights(keras.callbacks.Callback):
-    """Keeps what is trained, as it was at the epoch that the objective likes best."""
+    """Keeps what is trained, as it was at the epoch that the objective likes best; a loss of NaN fails the trial."""
 
     def __init__(self, objective: kt.Objective) -> None:
         super().__init__()
@@ -80,8 +82,9 @@ class _BestWeights(keras.callbacks.Callback):
         self._best: float | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        del epoch
         logs = logs or {}
+        if not math.isfinite(logs.get("loss", 0.0)):
+            raise kt.errors.FailedTrialError(f"the loss is {logs['loss']} at epoch {epoch + 1}")
         known = self._objective.has_value(logs)
         value = self._objective.get_value(logs) if known else None
         if value is None or self._best is None or self._objective.better_than(value, self._best):
@@ -100,7 +103,6 @@ def _trained(model: keras.Model) -> dict[str, keras.Variable]:
 
 
 def _write(weights: dict[str, npt.NDArray[Any]], path: Path) -> None:
-    draft = path.with_suffix(".tmp")
-    with draft.open("wb") as file:
-        np.savez(file, **weights)
-    os.replace(draft, path)
+    content = io.BytesIO()
+    np.savez(content, **weights)
+    replace_file(path, content.getvalue())

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from enum import Enum
@@ -28,7 +29,10 @@ from pipelines.remote.choice import Target
 if TYPE_CHECKING:
     from pipelines.config import Config
     from pipelines.events import Events
+    from pipelines.locks import OutputLock
     from pipelines.results import Results
+
+_STOPPED = "stopped; what was finished, nodes and trials, is kept; run the same command to go on"
 
 app = typer.Typer(
     help="Finds the smallest sub-network of a pretrained CNN that keeps the accuracy.",
@@ -71,7 +75,12 @@ def main() -> None:
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
     # Processes that Beam starts write past the log file.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        if end.code == STOPPED:
+            _end_at_last(after=2.0)
+        raise
 
 
 @app.command()
@@ -98,6 +107,7 @@ def run(
             for field, path in (("data.path", data), ("output", output))
             if path is not None
         ]
+        from pipelines.locks import OutputLock
         from pipelines.preflight import check_installed
         from pipelines.vertex import check_not_asked_for
 
@@ -105,7 +115,8 @@ def run(
         check_not_asked_for(loaded.vertex)
         check_installed()
         log = _new_log(loaded)
-        results = _watched_run(loaded, runner.value, log, verbose)
+        with OutputLock(loaded.output).held() as lock:
+            results = _watched_run(loaded, runner.value, log, verbose, lock)
     _tell(results)
     if fail_on_gate and not results.blessed:
         raise typer.Exit(NOT_BLESSED)
@@ -191,6 +202,24 @@ def backbones() -> None:
     Console().print(table)
 
 
+@app.command()
+def repair(output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The output folder of a run.")]) -> None:
+    """Puts a copy in the place of a damaged metadata store; artifacts and models stay as they are.
+
+    Example: compressor repair runs/digits
+    """
+    with _wrong_input_told():
+        from pipelines.locks import OutputLock
+        from pipelines.metadata_store import repair
+
+        store = output / "metadata.sqlite"
+        if not store.is_file():
+            raise CompressorError(f"there is no run in '{output}': give the output folder of one.")
+        with OutputLock(str(output)).held():
+            told = repair(str(store))
+    typer.echo(told)
+
+
 @contextmanager
 def _wrong_input_told() -> Iterator[None]:
     """Ends the command with one message where the input is wrong."""
@@ -222,25 +251,25 @@ def _new_log(config: Config) -> Path:
     return logs / f"{datetime.now():%Y%m%d-%H%M%S}.log"
 
 
-def _watched_run(config: Config, runner: str, log: Path, verbose: bool) -> Results:
+def _watched_run(config: Config, runner: str, log: Path, verbose: bool, lock: OutputLock) -> Results:
     """Runs the pipeline on a clean screen; ends the command where a node fails."""
     from pipelines.advice import advice
     from pipelines.console import captured
     from pipelines.events import Events, EventsFile
     from pipelines.runners import NodeFailure, explain
     from pipelines.screen import LiveView, PlainLines, can_be_live
+    from pipelines.stopping import ended_in_time
 
     typer.echo(f"pipeline {config.name} on {runner}\noutput   {config.output}\nlog      {log}")
     try:
-        with captured(log, verbose=verbose) as console, ExitStack() as stack:
+        with ended_in_time(_stop_at_once()), captured(log, verbose=verbose) as console, ExitStack() as stack:
             # Other output would tear a live view.
             live = can_be_live(console) and not verbose
             view = stack.enter_context(LiveView(console)) if live else PlainLines(console)
             events_file = EventsFile(Path(config.output) / "events.jsonl")
-            return _run(config, runner, stack.enter_context(Events(view, events_file, ticks=live)))
+            return _run(config, runner, stack.enter_context(Events(view, events_file, ticks=live)), lock)
     except KeyboardInterrupt:
-        message = "stopped; what was finished is kept; run the same command to go on"
-        raise _end(STOPPED, message) from None
+        raise _end(STOPPED, _STOPPED) from None
     except NodeFailure as failure:
         raise _end(FAILED, f"error: {failure}\nwhat to do: {advice(failure)}\nlog: {log}") from failure
     except CompressorError:
@@ -249,14 +278,34 @@ def _watched_run(config: Config, runner: str, log: Path, verbose: bool) -> Resul
         raise _end(FAILED, f"error: {explain(error)}\nwhat to do: {advice(error)}\nlog: {log}") from error
 
 
-def _run(config: Config, runner: str, events: Events) -> Results:
+def _stop_at_once() -> Callable[[], None]:
+    """What ends the process where a library does not let go; it tells so on what is the screen now."""
+    screen = os.dup(2)
+
+    def stop() -> None:
+        os.write(screen, f"{_STOPPED}\n".encode())
+        os._exit(STOPPED)
+
+    return stop
+
+
+def _end_at_last(after: float) -> None:
+    """Ends the process in some seconds, even if threads of libraries go on."""
+    timer = threading.Timer(after, os._exit, [STOPPED])
+    timer.daemon = True
+    timer.start()
+
+
+def _run(config: Config, runner: str, events: Events, lock: OutputLock) -> Results:
     """The run itself, from data to results."""
-    from pipelines import runners
+    from pipelines import metadata_store, runners
     from pipelines.code_version import code_version
     from pipelines.digits import write_digits
 
     if config.data.source == "digits":
         write_digits(config.data_path)
+    for line in metadata_store.prepare(config.metadata_path, config.pipeline_root):
+        events.say(line)
     events.doing("loading TensorFlow and TFX")
     from pipelines import results
     from pipelines.pipeline import create_pipeline
@@ -266,7 +315,8 @@ def _run(config: Config, runner: str, events: Events) -> Results:
     check_network(config)
     pipeline = create_pipeline(config, code_version=code_version())
     events.begin([component.id for component in pipeline.components])
-    runners.run(pipeline, runner, events, seed=config.seed)
+    runners.run(pipeline, runner, events, seed=config.seed, check=lock.check)
+    metadata_store.keep_copy(config.metadata_path)
     if not events.worked:
         events.say("nothing is new since the last run: nothing was trained, and nothing is pushed again")
     events.doing("measuring both models")

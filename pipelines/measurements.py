@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from compressor_lib.files import replace_file
 
 logger = logging.getLogger(__name__)
 
@@ -48,15 +50,13 @@ def measure(
         "judged": sorted(judged),
         "examples": examples,
     }
-    if kept.is_file():
+    with suppress(OSError, ValueError, KeyError, TypeError):  # what is not there, or damaged, is measured anew
         content = json.loads(kept.read_text(encoding="utf-8"))
         if content["measured_on"] == measured_on:
             return Measurements(**content["measurements"])
     measurements = _measure(models, judged, examples, size)
-    draft = kept.with_name(f".{kept.name}.{os.getpid()}.tmp")
     content = {"measured_on": measured_on, "measurements": asdict(measurements)}
-    draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    draft.replace(kept)
+    replace_file(kept, json.dumps(content, indent=2) + "\n")
     return measurements
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import random
 import re
-import signal
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from compressor_lib.errors import CompressorError, unknown
+from pipelines import checksums
+from pipelines.stopping import interrupts
 
 if TYPE_CHECKING:
     from tfx import v1 as tfx
@@ -53,6 +52,7 @@ def run(
     listener: NodeListener | None = None,
     *,
     seed: int = 0,
+    check: Callable[[], None] = lambda: None,
 ) -> None:
     """Runs all nodes of a pipeline, in this process.
 
@@ -61,6 +61,7 @@ def run(
         runner: ``"local"`` (``LocalDagRunner``) or ``"beam"`` (``BeamDagRunner``).
         listener: Is told of each node.
         seed: Of the order in which Beam deals records out, set anew for each node.
+        check: Called before each node, and when one failed; what it raises is the failure's cause.
 
     Raises:
         CompressorError: If the runner is unknown.
@@ -74,13 +75,13 @@ def run(
 
     dag_runner = {"local": LocalDagRunner, "beam": BeamDagRunner}[runner]
     listener = listener or NodeListener()
-    with _watched(listener, seed) as failures, _interrupts_seen() as interrupts:
+    with _watched(listener, seed, check) as failures, interrupts() as interrupted:
         try:
             dag_runner().run(pipeline)
         except BaseException as error:
             # Beam hands on copies; the first exception is the one that was seen at the node itself.
             node, cause = failures[0] if failures else ("", error)
-            if interrupts or isinstance(cause, _Stopped | KeyboardInterrupt):
+            if interrupted or isinstance(cause, _Stopped | KeyboardInterrupt):
                 listener.stopped()
                 raise KeyboardInterrupt from None
             if not failures:
@@ -90,30 +91,11 @@ def run(
 
 
 class _Stopped(Exception):
-    """Ctrl-C inside an executor, as an exception that TFX records as a failed execution."""
+    """Ctrl-C or SIGTERM inside an executor, as an exception that TFX records as a failed execution."""
 
 
 @contextmanager
-def _interrupts_seen() -> Iterator[list[int]]:
-    """Notes each Ctrl-C, for Beam makes a RuntimeError of one that comes inside a DoFn."""
-    seen: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield seen  # signals reach the main thread alone
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        seen.append(number)
-        signal.default_int_handler(number, frame)
-
-    previous = signal.signal(signal.SIGINT, note)
-    try:
-        yield seen
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-@contextmanager
-def _watched(listener: NodeListener, seed: int) -> Iterator[list[tuple[str, BaseException]]]:
+def _watched(listener: NodeListener, seed: int, check: Callable[[], None]) -> Iterator[list[tuple[str, BaseException]]]:
     """Wraps the launcher that both runners start nodes with; yields the nodes that failed."""
     from ml_metadata.proto.metadata_store_pb2 import Execution
     from tfx.orchestration.portable import outputs_utils
@@ -127,13 +109,14 @@ def _watched(listener: NodeListener, seed: int) -> Iterator[list[tuple[str, Base
         listener.started(node)
         random.seed(seed)
         try:
+            check()
             info = launch(self)
             state = _state(self._mlmd_connection, info)
             if state == Execution.FAILED:
                 # The launcher only logs it, and the run would go on without this node's outputs.
                 raise RuntimeError("its inputs could not be resolved")
         except BaseException as error:
-            failures.append((node, error))
+            failures.append((node, _cause(error, check)))
             raise
         outcomes = {Execution.COMPLETE: "done", Execution.CACHED: "cached"}
         listener.finished(node, outcomes.get(state, "skipped"))
@@ -141,16 +124,29 @@ def _watched(listener: NodeListener, seed: int) -> Iterator[list[tuple[str, Base
 
     def stoppable_executor(self: Any, info: Any) -> Any:
         try:
-            return run_executor(self, info)
+            output = run_executor(self, info)
         except KeyboardInterrupt as stop:
             outputs_utils.remove_output_dirs(info.output_dict)
-            raise _Stopped("stopped by Ctrl-C") from stop
+            raise _Stopped("stopped by Ctrl-C or SIGTERM") from stop
+        for artifacts in info.output_dict.values():
+            for artifact in artifacts:
+                checksums.record(artifact.uri)
+        return output
 
     Launcher.launch, Launcher._run_executor = watched_launch, stoppable_executor
     try:
         yield failures
     finally:
         Launcher.launch, Launcher._run_executor = launch, run_executor
+
+
+def _cause(error: BaseException, check: Callable[[], None]) -> BaseException:
+    """What a node's failure comes from: perhaps not from the node."""
+    try:
+        check()
+    except CompressorError as deeper:
+        return deeper
+    return error
 
 
 def _state(connection: Any, info: Any) -> int | None:

@@ -35,6 +35,9 @@ PREVIOUS = "previous_hyperparameters"
 
 _HYPERPARAMETERS_FILE = "best_hyperparameters.txt"  # the stock Tuner's
 
+_DONE = "done"
+_DELETED = ".deleted-"
+
 
 class Executor(base_executor.BaseExecutor):
     """Searches the sub-networks of a classifier's backbone and writes the best one."""
@@ -74,8 +77,8 @@ def _search(
         known=_known(input_dict.get(PREVIOUS)),
     )
     hypermodel = job.hypermodel()
-    # Named after all that decides the result, and beside the outputs: a search that was cut short finds
-    # its finished trials there.
+    # Named after all that decides the result, and beside the outputs: a search that was cut short finds its finished
+    # trials there. They outlive the search, for until its end is recorded it may have to be told again.
     key = _key(exec_properties, hypermodel.base, examples.uri, bank_dir, *job.known)
     trials_dir = results_dir.parent.parent / ".trials" / key
     second_dir = trials_dir / "second"
@@ -85,6 +88,7 @@ def _search(
         if exec_properties["cuts"] > 1:
             take_trials(replica, second_dir, after=trials_dir)
         return
+    _sweep(trials_dir)
     rounds = [_Round.searched(job, hypermodel, trials_dir)]
     if exec_properties["cuts"] > 1:
         rounds += _second_round(job, rounds[0], second_dir)
@@ -100,7 +104,17 @@ def _search(
     best_path.parent.mkdir(parents=True, exist_ok=True)
     best.save(best_path)
     shutil.copyfile(keras_path(reference_dir), keras_path(model_dir, TEACHER_FILE))
-    shutil.rmtree(trials_dir)
+    (trials_dir / _DONE).touch()
+
+
+def _sweep(trials_dir: Path) -> None:
+    """Deletes the trials of other searches that are done."""
+    for done in trials_dir.parent.glob(f"*/{_DONE}"):
+        if done.parent != trials_dir and not done.parent.name.startswith(_DELETED):
+            # Under another name first: half of a search would be taken for one that was cut short.
+            done.parent.rename(trials_dir.with_name(f"{_DELETED}{done.parent.name}"))
+    for deleted in trials_dir.parent.glob(f"{_DELETED}*"):
+        shutil.rmtree(deleted)
 
 
 @dataclass(frozen=True)

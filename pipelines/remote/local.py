@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shlex
@@ -11,13 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
 from compressor_lib.errors import CompressorError, unknown
+from pipelines.locks import locked
 from pipelines.remote.cron import Cron
 from pipelines.remote.local_plan import Plan, read_plan, write_plan
 from pipelines.remote.platform import Schedule, name_taken
@@ -169,7 +169,7 @@ class LocalSchedules:
             CompressorError: If the schedule is unknown, or another process starts the runs.
         """
         self.plan(name)
-        with self._alone() as lock, self._stoppable():
+        with self._locked("runs", wait=False) as lock, self._stoppable():
             return self._run(name, lock)
 
     def serve(self) -> None:
@@ -181,7 +181,7 @@ class LocalSchedules:
         Raises:
             CompressorError: If another process starts the runs.
         """
-        with self._alone() as lock, self._stoppable():
+        with self._locked("runs", wait=False) as lock, self._stoppable():
             self._tell(f"{self._folder}: serving {', '.join(self._names()) or 'no schedule yet'}; Ctrl-C ends it")
             told: set[str] = set()
             while not self._stopping:
@@ -316,33 +316,22 @@ class LocalSchedules:
                 signal.signal(number, handler)
 
     @contextmanager
-    def _alone(self) -> Iterator[IO[str]]:
-        """Holds the lock of the process that starts runs, and says in it which one that is."""
-        with self._locked("runs", wait=False) as file:
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            yield file
-
-    @contextmanager
     def _locked(self, what: str, *, wait: bool = True) -> Iterator[IO[str]]:
         """Holds a lock, which ends with its process."""
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            file = (self._folder / f"{what}.lock").open("a+", encoding="utf-8")
-        except OSError as error:
-            raise CompressorError(
-                f"folder '{self._folder}' takes no schedules: {error.strerror}. Give another."
-            ) from error
-        with file:
+        path = self._folder / f"{what}.lock"
+        with ExitStack() as stack:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                file.seek(0)
+                self._folder.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context(locked(path, wait=wait))
+            except BlockingIOError as error:
                 raise CompressorError(
-                    f"process {file.read()}, or a run that it left behind, holds '{file.name}': "
-                    "it starts the runs here; stop it, or wait for its end."
+                    f"{error}, or a run that it left behind, holds '{path}': it starts the runs here; stop it, or wait "
+                    "for its end."
                 ) from None
+            except OSError as error:
+                raise CompressorError(
+                    f"folder '{self._folder}' takes no schedules: {error.strerror}. Give another."
+                ) from error
             yield file
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, field_validator
 
 from compressor_lib.errors import CompressorError
+from compressor_lib.files import replace_file
 from pipelines.remote.cron import Cron
 
 
@@ -82,9 +82,7 @@ def write_plan(plan: Plan, path: Path) -> None:
     Raises:
         CompressorError: If the folder takes no files.
     """
-    draft = path.with_suffix(".tmp")
     try:
-        draft.write_text(plan.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        os.replace(draft, path)
+        replace_file(path, plan.model_dump_json(indent=2) + "\n")
     except OSError as error:
         raise CompressorError(f"schedule file '{path}' cannot be written: {error.strerror}.") from error

@@ -19,7 +19,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components.pruning_search import PruningSearch, parallel
-from components.pruning_search.executor import REPORT_FILE, Executor, _key
+from components.pruning_search.executor import REPORT_FILE, Executor, _key, _sweep
 from components.pruning_search.job import SearchJob
 from components.storage import MOUNT
 from compressor_lib import search
@@ -184,8 +184,9 @@ def test_the_teacher_is_the_reference(searched, reference, pictures):
     np.testing.assert_array_equal(teacher.predict(inputs, verbose=0), reference.classifier.predict(inputs, verbose=0))
 
 
-def test_nothing_is_left_beside_the_outputs(searched):
-    files = {path.name for path in searched["tuner_results"].parents[1].rglob("*") if path.is_file()}
+def test_nothing_but_the_trials_is_left_beside_the_outputs(searched):
+    root = searched["tuner_results"].parents[1]
+    files = {path.name for path in root.rglob("*") if path.is_file() and ".trials" not in path.parts}
     assert files == {
         "model.keras", TEACHER_FILE, "best_hyperparameters.txt", "tuner_results.json", REPORT_FILE,
     }  # fmt: skip
@@ -331,6 +332,16 @@ def test_where_no_second_cut_saves_enough_the_first_one_stands(tmp_path, example
     assert len(json.loads((outputs["tuner_results"] / REPORT_FILE).read_text())) == TRIALS
 
 
+def test_the_trials_of_other_searches_are_deleted_once_they_are_done(tmp_path):
+    for name in ("mine", "other", "cut short"):
+        (tmp_path / name / "search").mkdir(parents=True)
+    for name in ("mine", "other"):
+        (tmp_path / name / "done").touch()
+    (tmp_path / ".deleted-earlier").mkdir()
+    _sweep(tmp_path / "mine")
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "cut short"}
+
+
 def test_a_budget_that_nothing_keeps_is_told_before_the_search(tmp_path, examples, reference, bank):
     with pytest.raises(CompressorError, match="no connection keeps the budgets: the nearest, block_2_add->block_16"):
         do(tmp_path, examples, reference, bank, connections=CONNECTIONS[:1], budgets={"parameters": 1000})
@@ -394,7 +405,8 @@ def test_a_parallel_search_survives_a_killed_worker(tmp_path, examples, referenc
     assert KNOWN.items() <= first_trial(outputs).items()
     assert sum(record.message.startswith("trial ") for record in caplog.records) == 6
     assert load_keras(outputs["model"] / "Format-Serving").count_params() == report[0]["parameters"]
-    assert not list((tmp_path / ".trials").iterdir())
+    (trials,) = (tmp_path / ".trials").iterdir()
+    assert (trials / "done").is_file()
 
 
 @pytest.mark.slow
@@ -480,7 +492,7 @@ def test_too_many_failures_in_a_row_are_told(tmp_path):
             hp.Float("x", 0, 1)
 
     chief = parallel._Chief(search.TUNERS["random"](Nothing(), search.SearchOptions("random"), tmp_path).oracle)
-    for number in range(3):
+    for number in range(search.MOST_FAILURES):
         assert chief.failure is None
         chief.oracle.create_trial(f"worker-{number}")
         chief.give_up(f"worker-{number}")

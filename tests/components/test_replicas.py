@@ -132,7 +132,7 @@ def test_replicas_search_together(tmp_path, search_inputs):
     report = json.loads(Path(outputs["tuner_results"][0].uri, REPORT_FILE).read_text())
     assert len(report) == properties["max_trials"]
     assert "there are no more trials" in logs[1].read_text()
-    assert not list(tmp_path.rglob(".trials/*"))
+    assert len(list(tmp_path.rglob(".trials/*/done"))) == 1
 
 
 def test_a_replica_whose_chief_does_not_come_is_told(tmp_path, monkeypatch):

@@ -332,8 +332,25 @@ def test_a_search_in_which_every_trial_failed_is_told(residual, data, tmp_path):
     compressor = hypermodel(residual)
     compressor.__class__ = Failing
     tuner = run_search(compressor, *data, SearchOptions("random", 1, 1), tmp_path)
-    with pytest.raises(CompressorError, match="no trial was completed"):
+    with pytest.raises(CompressorError, match="no trial was completed; the last one failed by FailedTrialError: out"):
         tuner.get_best_models(1)
+    with pytest.raises(CompressorError, match=r"10 trials failed one after the other, the last by .*out of luck; try"):
+        run_search(compressor, *data, SearchOptions("random", 12, 1), tmp_path)
+
+
+def test_a_trial_whose_loss_is_no_number_has_failed(residual, data, tmp_path):
+    class Diverging(HyperCompressor):
+        def fit(self, hp, model, *args, **kwargs):
+            weights = model.get_layer("classifier")
+            weights.set_weights([np.full_like(values, np.nan) for values in weights.get_weights()])
+            return super().fit(hp, model, *args, **kwargs)
+
+    compressor = hypermodel(residual)
+    compressor.__class__ = Diverging
+    tuner = run_search(compressor, *data, SearchOptions("random", 1, 3), tmp_path)
+    (trial,) = tuner.oracle.trials.values()
+    assert trial.status == "FAILED"
+    assert "the loss is nan at epoch 1" in trial.message
 
 
 @pytest.mark.parametrize(

@@ -71,12 +71,12 @@ def noise(colour: str, seed: int) -> Image.Image:
 def pictures(tmp_path_factory) -> Path:
     """A pre-split folder of JPEGs and PNGs, with a broken one, and no way to be always right."""
     folder = tmp_path_factory.mktemp("data") / "pictures"
-    for split, count in SPLITS.items():
+    for place, (split, count) in enumerate(SPLITS.items()):
         for colour in COLOURS:
             (folder / split / colour).mkdir(parents=True)
             for number in range(count):
                 kind = ("jpg", "png")[number % 2]
-                picture = noise(colour, seed=number + 100 * len(split))
+                picture = noise(colour, seed=number + 100 * place)
                 picture.save(folder / split / colour / f"{number:02}.{kind}")
     (folder / "train" / "red" / "broken.jpg").write_bytes(b"no picture at all")
     # The same picture under two names of classes: one of the two is always named wrongly.
@@ -158,6 +158,19 @@ class TestLocal:
         before = runs.pushed
         assert runs() == all_nodes("cached")
         assert runs.pushed == before
+
+    def test_an_artifact_that_was_edited_by_hand_is_made_anew(self, first, monkeypatch):
+        runs, _ = first
+        before = runs.pushed
+        (runs.made("Pusher", "pushed_model") / "saved_model.pb").write_bytes(b"edited")
+
+        result = runs.command(monkeypatch)
+
+        assert result.exit_code == 0, result.output
+        assert "is made anew: saved_model.pb is another one" in result.output
+        states = {node: run.state for node, run in runs.nodes().items()}
+        assert states == {node: "done" if node == "Pusher" else "cached" for node in NODES}
+        assert len(runs.pushed) == len(before) + 1
 
 
 class TestGate:

@@ -20,6 +20,8 @@ def wrapped(cause: BaseException) -> RuntimeError:
         (CompressorError("bad: fix it"), "put that right"),
         (RuntimeError("Traceback\ncompressor_lib.errors.CompressorError: bad"), "put that right"),
         (OSError(errno.ENOSPC, "No space left on device"), "free some space"),
+        (RuntimeError("database or disk is full"), "free some space"),
+        (RuntimeError("attempt to write a readonly database"), "give a folder that can be written to"),
         (RuntimeError("RESOURCE_EXHAUSTED: OOM when allocating"), "use a machine with more memory"),
         (MemoryError(), "use a machine with more memory"),
         (ModuleNotFoundError("No module named 'x'", name="x"), "install what brings x"),

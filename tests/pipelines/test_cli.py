@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shlex
 import subprocess
 import sys
+import time
 import types
 
 import pytest
@@ -16,6 +18,7 @@ import pipelines.results
 import pipelines.runners
 from compressor_lib.errors import CompressorError
 from pipelines import cli
+from pipelines.locks import OutputLock
 from pipelines.results import FormatFigures, ModelFigures, Results
 from pipelines.runners import NodeFailure
 
@@ -59,7 +62,7 @@ class Stage:
         self.created = {"config": config, "code_version": code_version}
         return types.SimpleNamespace(components=[types.SimpleNamespace(id=node) for node in ("Transform", "Pusher")])
 
-    def _run(self, pipeline, runner, listener, *, seed):
+    def _run(self, pipeline, runner, listener, *, seed, check):
         self.created |= {"runner": runner, "seed": seed}
         listener.started("Transform")
         os.write(1, b"noise of C++\n")
@@ -227,7 +230,42 @@ def test_ctrl_c_says_how_to_go_on(stage):
     stage.failure = KeyboardInterrupt()
     result = stage.invoke()
     assert result.exit_code == 130
-    assert result.stderr == ("stopped; what was finished is kept; run the same command to go on\n")
+    assert result.stderr == ("stopped; what was finished, nodes and trials, is kept; run the same command to go on\n")
+
+
+def test_a_second_run_of_an_output_is_told_at_once(stage):
+    stage.output.mkdir()
+    with OutputLock(str(stage.output)).held():
+        result = stage.invoke()
+    assert result.exit_code == 2
+    assert re.match(rf"error: output '{stage.output}' is in use by process {os.getpid()} on ", result.stderr)
+    assert not stage.created
+    assert stage.invoke().exit_code == 0
+
+
+def test_a_damaged_metadata_store_is_told_and_repaired(stage):
+    assert stage.invoke().exit_code == 0
+    (stage.output / "metadata.sqlite").write_bytes(b"no database" * 1000)
+    result = stage.invoke()
+    assert result.exit_code == 2
+    assert f"put a copy in its place by 'compressor repair {stage.output}'" in result.stderr
+    repaired = CliRunner().invoke(cli.app, ["repair", str(stage.output)])
+    assert (repaired.exit_code, "took its place" in repaired.output) == (0, True)
+    nowhere = CliRunner().invoke(cli.app, ["repair", str(stage.folder / "nowhere")])
+    assert (nowhere.exit_code, "there is no run in" in nowhere.output) == (2, True)
+    assert stage.invoke().exit_code == 0
+
+
+def test_a_process_that_was_stopped_ends_soon():
+    script = (
+        "import sys, threading, time, typer\n"
+        "from pipelines import cli\n"
+        "cli.app = lambda: (threading.Thread(target=time.sleep, args=[60]).start(), sys.exit(130))\n"
+        "cli.main()\n"
+    )
+    began = time.monotonic()
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 130
+    assert time.monotonic() - began < 30
 
 
 def test_wrong_input_is_told_before_anything_is_written(stage):

@@ -1,4 +1,5 @@
 # No `from __future__ import annotations`: TFX's decorator reads the annotations themselves.
+import json
 import signal
 
 import apache_beam as beam
@@ -24,7 +25,8 @@ def _refuse(_: int) -> None:
 
 @component
 def Second(model: InputArtifact[Model], out: OutputArtifact[Model], how: Parameter[str]):
-    tfx.dsl.io.fileio.open(f"{out.uri}/half", "w").close()
+    with tfx.dsl.io.fileio.open(f"{out.uri}/half", "w") as file:
+        file.write("half")
     if how == "refuse":
         _refuse(0)
     if how == "refuse in beam":
@@ -33,6 +35,8 @@ def Second(model: InputArtifact[Model], out: OutputArtifact[Model], how: Paramet
     if how == "break":
         raise KeyError("missing")
     if how == "stop":
+        signal.raise_signal(signal.SIGTERM)
+    if how == "stop by keyboard":
         signal.raise_signal(signal.SIGINT)
     if how == "stop in beam":
         with beam.Pipeline() as pipeline:
@@ -58,7 +62,7 @@ class Record(NodeListener):
 
 @pytest.fixture(params=["local", "beam"])
 def run_with(request, tmp_path):
-    def _run(how: str = "") -> list[tuple[str, ...]]:
+    def _run(how: str = "", **options) -> list[tuple[str, ...]]:
         first = First()
         pipeline = tfx.dsl.Pipeline(
             pipeline_name="small",
@@ -71,7 +75,7 @@ def run_with(request, tmp_path):
         )
         record = Record()
         _run.events = record.events
-        run(pipeline, request.param, record)
+        run(pipeline, request.param, record, **options)
         return record.events
 
     return _run
@@ -100,13 +104,31 @@ def test_a_failure_names_the_node_and_the_cause(run_with, how, message):
     assert run_with.events[-1] == ("Second", "failed", message.removeprefix("node Second failed: "))
 
 
-@pytest.mark.parametrize("how", ["stop", "stop in beam"])
+@pytest.mark.parametrize("how", ["stop", "stop by keyboard", "stop in beam"])
 def test_stopping_leaves_nothing_half_written_and_the_next_run_goes_on(run_with, tmp_path, how):
     with pytest.raises(KeyboardInterrupt):
         run_with(how)
     assert run_with.events[-1] == ("stopped",)
     assert list((tmp_path / "root" / "Second").rglob("half")) == []
     assert run_with() == [("First",), ("First", "cached"), ("Second",), ("Second", "done")]
+
+
+def test_a_node_is_checked_before_it_starts_and_after_it_failed(run_with):
+    def gone():
+        raise CompressorError("the output is gone")
+
+    with pytest.raises(NodeFailure, match="node First failed: the output is gone"):
+        run_with(check=gone)
+    checks = iter([None, None, "gone"])
+    with pytest.raises(NodeFailure, match="node Second failed: the output is gone"):
+        run_with("break", check=lambda: next(checks) and gone())
+
+
+def test_artifacts_are_recorded_before_they_are_published(run_with, tmp_path):
+    run_with()
+    records = {path.parent.parent.name: path for path in (tmp_path / "root").rglob(".*.sha256.json")}
+    assert set(records) == {"First", "Second"}
+    assert list(json.loads(records["Second"].read_text())) == ["half"]
 
 
 def test_unknown_runner_is_refused():

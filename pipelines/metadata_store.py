@@ -1,0 +1,193 @@
+"""The file of ML Metadata: looked at before a run, kept in a copy, and put right where it is damaged."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compressor_lib.errors import CompressorError
+from pipelines.checksums import changed
+
+if TYPE_CHECKING:
+    import ml_metadata
+
+PATIENCE = 5.0
+"""Seconds to wait for another process that writes."""
+
+
+def prepare(path: str, pipeline_root: str) -> list[str]:
+    """Makes the store fit for a run: whole, copied, and telling of no artifact that is not as its node left it.
+
+    TFX names outputs after its executions' numbers. Numbers that folders have already are not given again, so that a
+    store that begins anew, or is an older copy, does not lead nodes to write over what is there.
+
+    Args:
+        path: The SQLite file; it is made if it is not there.
+        pipeline_root: Folder of the artifacts.
+
+    Returns:
+        A line for each artifact that was deleted or changed since its node wrote it; none of them will be used.
+
+    Raises:
+        CompressorError: If the store is locked, damaged, or of another version.
+    """
+    _check(path)
+    store = open_store(path)
+    lines = _forget_changed(store)
+    del store
+    taken = [int(folder.name) for folder in Path(pipeline_root).glob("*/*/*") if folder.name.isdigit()]
+    with _sqlite(path) as database:
+        (last,) = database.execute(
+            "SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'Execution'"
+        ).fetchone()
+        if max(taken, default=0) > last:
+            database.execute("DELETE FROM sqlite_sequence WHERE name = 'Execution'")
+            database.execute("INSERT INTO sqlite_sequence VALUES ('Execution', ?)", (max(taken),))
+            database.commit()
+    keep_copy(path)
+    return lines
+
+
+def keep_copy(path: str) -> None:
+    """Copies the store, for :func:`repair`."""
+    with _sqlite(path) as database:
+        _copy(database, _kept(path))
+
+
+def repair(path: str) -> str:
+    """Puts a damaged store right. It stays beside, under another name; artifacts are left alone.
+
+    Args:
+        path: The SQLite file.
+
+    Returns:
+        What was done, in a sentence.
+
+    Raises:
+        CompressorError: If it is not damaged, or locked.
+    """
+    try:
+        _check(path)
+        open_store(path)
+    except CompressorError as error:
+        if isinstance(error, _Locked):
+            raise
+    else:
+        raise CompressorError(f"{path} is whole: there is nothing to repair.")
+    aside = f"{path}.damaged-{datetime.now():%Y%m%d-%H%M%S}"
+    os.replace(path, aside)
+    kept = _kept(path)
+    try:
+        _check(kept)
+        if not os.path.exists(kept):
+            raise CompressorError("there is no copy")
+        with _sqlite(kept) as database:
+            _copy(database, path)
+        open_store(path)
+    except CompressorError:
+        Path(path).unlink(missing_ok=True)
+        return f"{aside} is what was damaged; no copy of it can be read: the next run makes everything anew."
+    when = datetime.fromtimestamp(os.path.getmtime(kept))
+    return (
+        f"{aside} is what was damaged; the copy of {when:%Y-%m-%d %H:%M:%S} took its place: run again to go on from it."
+    )
+
+
+def open_store(path: str) -> ml_metadata.MetadataStore:
+    """Opens a store, or makes it.
+
+    Raises:
+        CompressorError: If it is of another version.
+    """
+    import ml_metadata
+    from ml_metadata.proto import metadata_store_pb2 as proto
+
+    config = proto.ConnectionConfig()
+    config.sqlite.filename_uri = path
+    config.sqlite.connection_mode = proto.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+    try:
+        return ml_metadata.MetadataStore(config)
+    except RuntimeError as error:
+        versions = re.search(r"version (\d+) is \w+ than library version (\d+)", str(error))
+        if versions is None:
+            raise _damaged(path, str(error)) from error
+        raise CompressorError(
+            f"metadata store {path} is of version {versions[1]}, and the ml-metadata that is installed knows "
+            f"{versions[2]}: install the other one, or begin anew by 'compressor repair {os.path.dirname(path)}'. "
+            "No artifact is lost by that."
+        ) from error
+
+
+class _Locked(CompressorError):
+    """Another process writes to the store, and does not end."""
+
+
+def _check(path: str) -> None:
+    """Refuses what is no whole database, or locked."""
+    if not os.path.exists(path):
+        return
+    try:
+        with _sqlite(path) as database:
+            database.execute("BEGIN IMMEDIATE")
+            (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
+            database.rollback()
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise _Locked(
+                f"metadata store {path} is locked by another program, such as one that looks at databases: close it, "
+                "and run again."
+            ) from error
+        raise CompressorError(f"metadata store {path} cannot be written: {error}.") from error
+    except sqlite3.DatabaseError as error:
+        raise _damaged(path, str(error)) from error
+    if verdict != "ok":
+        raise _damaged(path, verdict)
+
+
+def _damaged(path: str, why: str) -> CompressorError:
+    return CompressorError(
+        f"metadata store {path} is damaged ({why.splitlines()[0]}): put a copy in its place by "
+        f"'compressor repair {os.path.dirname(path)}'. Artifacts and pushed models are left as they are."
+    )
+
+
+def _forget_changed(store: ml_metadata.MetadataStore) -> list[str]:
+    """Marks artifacts that are not as they were written as deleted: neither caches nor resolvers take those."""
+    from ml_metadata.proto import metadata_store_pb2 as proto
+
+    lines, forgotten = [], []
+    for artifact in store.get_artifacts():
+        if artifact.state != proto.Artifact.LIVE or "://" in artifact.uri:
+            continue
+        difference = changed(artifact.uri) if os.path.exists(artifact.uri) else "it was deleted"
+        if difference:
+            lines.append(f"{artifact.uri} is made anew: {difference}")
+            artifact.state = proto.Artifact.DELETED
+            forgotten.append(artifact)
+    if forgotten:
+        store.put_artifacts(forgotten)
+    return lines
+
+
+def _kept(path: str) -> str:
+    return f"{path}.copy"
+
+
+def _copy(database: sqlite3.Connection, path: str) -> None:
+    draft = f"{path}.tmp"
+    Path(draft).unlink(missing_ok=True)
+    with _sqlite(draft) as copy:
+        database.backup(copy)
+    os.replace(draft, path)
+
+
+@contextmanager
+def _sqlite(path: str) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(path, timeout=PATIENCE)) as database:
+        yield database

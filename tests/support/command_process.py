@@ -1,0 +1,87 @@
+"""The command ``compressor`` in processes forked from one that has imported everything: to be killed often."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+HEAVY = ["tensorflow", "tensorflow_model_analysis", "pipelines.cli", "pipelines.pipeline", "pipelines.modules",
+         "pipelines.preflight", "pipelines.results", "pipelines.runners"]  # fmt: skip
+
+_forked = multiprocessing.get_context("forkserver")
+_forked.set_forkserver_preload(HEAVY)
+
+
+def _compressor(arguments: Sequence[str], screen: str) -> None:
+    """What a process does: the command as it is typed, with its screen in a file."""
+    os.setsid()
+    descriptor = os.open(screen, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for number in (1, 2):
+        os.dup2(descriptor, number)
+    from pipelines import cli
+
+    sys.argv = ["compressor", *arguments]
+    cli.main()
+
+
+class Command:
+    """A command that runs.
+
+    Args:
+        arguments: What is typed behind ``compressor``.
+        screen: File that what it writes is appended to.
+    """
+
+    def __init__(self, arguments: Sequence[str], screen: Path) -> None:
+        self.screen = screen
+        screen.touch()
+        self._process = _forked.Process(target=_compressor, args=(list(arguments), str(screen)))
+        self.started_at = time.time()
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
+
+    def send(self, number: int) -> None:
+        """Sends a signal, if it still runs."""
+        if self.is_alive:
+            os.kill(self.pid, number)
+
+    def ended(self, timeout: float = 600) -> int:
+        """Waits for its end; the exit status, negative for a signal."""
+        self._process.join(timeout)
+        assert not self.is_alive, f"still running after {timeout} s: {self.said}"
+        assert self._process.exitcode is not None
+        return self._process.exitcode
+
+    def wait_until(self, what: Callable[[], object], timeout: float = 600) -> bool:
+        """Waits for something; says whether it came before the command's end."""
+        limit = time.monotonic() + timeout
+        while not what():
+            if not self.is_alive:
+                return bool(what())
+            assert time.monotonic() < limit, f"not within {timeout} s: {self.said}"
+            time.sleep(0.02)
+        return True
+
+    @property
+    def said(self) -> str:
+        """All that was on its screen."""
+        return self.screen.read_text(errors="replace")
+
+
+def nodes_in(logs: Path) -> list[str]:
+    """The nodes that the newest run has begun, by TFX's log."""
+    newest = max(logs.glob("*.log"), default=None)
+    return re.findall(r"Component (\S+) is running", newest.read_text(errors="replace")) if newest else []

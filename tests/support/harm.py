@@ -1,0 +1,60 @@
+"""What a harmed run has to come to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from command_process import Command
+
+
+def outcome(output: Path) -> dict[str, Any]:
+    """Everything of a run that has to be the same again."""
+    from compressor_lib.export import load_keras
+    from pipelines.lineage import Lineage
+
+    run = Lineage(output / "metadata.sqlite").run()
+    newest = max(output.glob("serving/*"), key=lambda path: int(path.name))
+    report = json.loads(Path(run["PruningSearch"].outputs["tuner_results"].uri, "search_report.json").read_text())
+    history = json.loads(Path(run["retrain"].outputs["model_run"].uri, "history.json").read_text())
+    return {
+        "nodes": sorted(run.nodes),
+        "trials": [{key: value for key, value in trial.items() if key != "seconds"} for trial in report],
+        "history": history,
+        "weights": [weights.tolist() for weights in load_keras(newest).get_weights()],
+        "blessed": run.blessed,
+    }
+
+
+def completed_nodes(output: Path) -> dict[str, set[int]]:
+    """The executions of each node that ended well and were no cached ones."""
+    from ml_metadata.proto import metadata_store_pb2 as proto
+
+    from pipelines.metadata_store import open_store
+
+    store = open_store(str(output / "metadata.sqlite"))
+    found: dict[str, set[int]] = {}
+    for execution in store.get_executions():
+        if execution.last_known_state == proto.Execution.COMPLETE:
+            (node,) = [
+                context.name.partition(".")[2]
+                for context in store.get_contexts_by_execution(execution.id)
+                if context.type == "node"
+            ]
+            found.setdefault(node, set()).add(execution.id)
+    return found
+
+
+def completed_trials(output: Path) -> dict[str, int]:
+    """When the weights of each trial that is done were written, in nanoseconds."""
+    found = {}
+    for path in output.glob("pipeline_root/PruningSearch/.trials/*/search/trial_*/trial.json"):
+        if json.loads(path.read_text())["status"] == "COMPLETED":
+            found[str(path.parent)] = (path.parent / "trained.npz").stat().st_mtime_ns
+    return found
+
+
+def assert_readable(command: Command) -> None:
+    """What a person sees has no traceback."""
+    assert "Traceback" not in command.said, command.said
