@@ -156,6 +156,7 @@ def compile_pipeline(
 
 app.command()(history.runs)
 app.command()(history.show)
+app.command()(history.report)
 app.command()(remote.submit)
 app.command()(remote.doctor)
 app.add_typer(remote.schedules, name="schedule")
@@ -319,7 +320,7 @@ def _run(config: Config, runner: str, events: Events, lock: OutputLock) -> Resul
     metadata_store.keep_copy(config.metadata_path)
     if not events.worked:
         events.say("nothing is new since the last run: nothing was trained, and nothing is pushed again")
-    events.doing("measuring both models")
+    events.doing("writing the report")
     return results.conclude(config)
 
 

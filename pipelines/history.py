@@ -58,10 +58,26 @@ def show(id: RunId = LATEST, folder: FolderOption = Path("runs")) -> None:
 
     console = Console(highlight=False)
     try:
-        for part in run_shown(find_run(folder, id)):
+        _, run = find_run(folder, id)
+        for part in run_shown(run):
             console.print(part, soft_wrap=isinstance(part, str))
     except CompressorError as error:
         raise _wrong_input(error) from error
+
+
+def report(id: RunId = LATEST, folder: FolderOption = Path("runs")) -> None:
+    """Writes a run's report anew: report.html, in the run's output folder.
+
+    Example: compressor report latest --in runs/digits
+    """
+    from pipelines.report import write_report
+
+    try:
+        output, run = find_run(folder, id)
+        page = write_report(run, output)
+    except CompressorError as error:
+        raise _wrong_input(error) from error
+    typer.echo(str(page))
 
 
 def stores_in(folder: Path) -> list[tuple[Path, Lineage]]:
@@ -77,13 +93,13 @@ def stores_in(folder: Path) -> list[tuple[Path, Lineage]]:
     return found
 
 
-def find_run(folder: Path, id: str) -> Run:
-    """The run of this id in any of the output folders; the newest of all for ``"latest"``.
+def find_run(folder: Path, id: str) -> tuple[Path, Run]:
+    """The run of this id, and which of the output folders it is in; the newest of all for ``"latest"``.
 
     Raises:
         CompressorError: If there is none, or several.
     """
-    known = {run.id: run for _, lineage in stores_in(folder) for run in lineage.runs()}
+    known = {run.id: (output, run) for output, lineage in stores_in(folder) for run in lineage.runs()}
     return known[resolve_id(id, known)]
 
 

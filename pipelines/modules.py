@@ -92,12 +92,21 @@ def run_fn(fn_args: FnArgs) -> None:
     class_weights = None
     if config.get("class_weights") == "balanced":
         class_weights = balanced_weights(count_classes(fn_args.train_files, len(classes)))
-    history = train(model, train_dataset, eval_dataset, options, teacher=teacher, class_weights=class_weights)
+    run_dir = Path(mounted(fn_args.model_run_dir))
+    run_dir.mkdir(parents=True, exist_ok=True)
+    tensorboard = keras.callbacks.TensorBoard(run_dir, write_graph=False)
+    history = train(
+        model,
+        train_dataset,
+        eval_dataset,
+        options,
+        teacher=teacher,
+        callbacks=[tensorboard],
+        class_weights=class_weights,
+    )
     formats = config["formats"]
     calibration = _first_pictures(train_dataset, CALIBRATION_PICTURES) if "int8" in formats else None
     export_classifier(model, classes, mounted(fn_args.serving_model_dir), formats=formats, calibration=calibration)
-    run_dir = Path(mounted(fn_args.model_run_dir))
-    run_dir.mkdir(parents=True, exist_ok=True)
     (run_dir / HISTORY_FILE).write_text(json.dumps(history))
 
 

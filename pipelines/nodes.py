@@ -17,6 +17,7 @@ from components.handover import Handover, PreviousRun
 from components.image_example_gen import ImageExampleGen
 from components.import_example_gen import ImportExampleGen
 from components.pruning_search import PruningSearch
+from components.report.component import Report
 from components.spans import rolling_range
 from components.translator_pretrainer import TranslatorPretrainer
 from pipelines.config import Config
@@ -212,6 +213,16 @@ class Nodes:
             push_destination=tfx.proto.PushDestination(
                 filesystem=tfx.proto.PushDestination.Filesystem(base_directory=self.config.serving_directory)
             ),
+            **inputs,
+        )
+
+    def report(self, **inputs: Any) -> Report:
+        """What tells people what the run came to."""
+        return Report(
+            config=self.config.model_dump_json(),
+            cost=self.config.search.objective.cost,
+            label_feature=self.config.data.label_feature,
+            code_version=self.code_version,
             **inputs,
         )
 

@@ -59,9 +59,23 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
     baseline, nodes = make.baseline(candidate=model, reference=base_model)
     evaluator = make.evaluator(examples=pictures, model=model, baseline_model=baseline)
     pusher = make.pusher(model=model, model_blessing=evaluator.outputs["blessing"])
+    report = make.report(
+        examples=examples,
+        statistics=statistics,
+        anomalies=example_validator.outputs["anomalies"],
+        transformed_examples=pictures,
+        reference=base_model,
+        reference_run=reference.outputs["model_run"],
+        translators=translators,
+        tuner_results=pruning_search.outputs["tuner_results"],
+        compressed=model,
+        compressed_run=retrain.outputs["model_run"],
+        evaluation=evaluator.outputs["evaluation"],
+        pushed_model=pusher.outputs["pushed_model"],
+    )
     nodes += [
         example_gen, statistics_gen, schema_gen, example_validator, transform, reference,
-        translator_pretrainer, pruning_search, retrain, evaluator, pusher,
+        translator_pretrainer, pruning_search, retrain, evaluator, pusher, report,
     ]  # fmt: skip
     if previous_run:
         handover = make.handover(hyperparameters=hyperparameters, translators=translators, statistics=statistics)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,47 +10,15 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group
 from rich.table import Table
 
+from compressor_lib.figures import FormatFigures, ModelFigures
 from pipelines.data_summary import read_summary, render_summary
-from pipelines.lineage import Lineage, NodeRun, Run
-from pipelines.measurements import measure
+from pipelines.lineage import Lineage, Run
 
 if TYPE_CHECKING:
     from pipelines.config import Config
 
 MAX_LOSS = 0.015
 """The table warns of a format that loses more accuracy than this against float32."""
-
-
-@dataclass(frozen=True)
-class ModelFigures:
-    """What is measured of one model.
-
-    Attributes:
-        accuracy: Share of the test split's pictures named rightly, 0 to 1.
-        parameters: Number of parameters, the head's included.
-        bytes: Size of the TFLite twin.
-        milliseconds: Median time of the TFLite twin for one picture, on one thread.
-    """
-
-    accuracy: float
-    parameters: int
-    bytes: int
-    milliseconds: float
-
-
-@dataclass(frozen=True)
-class FormatFigures:
-    """What is measured of one TFLite twin.
-
-    Attributes:
-        bytes: Size of the file.
-        milliseconds: Median time for one picture, on one thread.
-        accuracy: Share of the test split's pictures named rightly, 0 to 1.
-    """
-
-    bytes: int
-    milliseconds: float
-    accuracy: float
 
 
 @dataclass(frozen=True)
@@ -93,7 +60,7 @@ class Results:
 
 
 def conclude(config: Config) -> Results:
-    """Reads what the newest run came to, and keeps it with the run in ML Metadata.
+    """Reads what the newest run came to, keeps it with the run in ML Metadata, and puts its report into the output.
 
     Args:
         config: The run's.
@@ -101,21 +68,20 @@ def conclude(config: Config) -> Results:
     Returns:
         As :func:`collect`.
     """
+    from pipelines.report import write_report
+
     lineage = Lineage(config.metadata_path)
     run = lineage.run()
-    results = collect(config, run)
+    results = collect(run)
     lineage.keep_results(run, results.to_json())
+    write_report(run, Path(config.output))
     return results
 
 
-def collect(config: Config, run: Run) -> Results:
-    """Reads what a run came to.
-
-    Times, and what the Evaluator did not judge, are measured here, and kept in the output's
-    ``measured.json`` for the next run that comes to the same models.
+def collect(run: Run) -> Results:
+    """Reads what a run came to from its report.
 
     Args:
-        config: The run's.
         run: The run.
 
     Returns:
@@ -124,45 +90,16 @@ def collect(config: Config, run: Run) -> Results:
     Raises:
         CompressorError: If the run did not come so far.
     """
-    from tfx.utils import path_utils
+    from components.report.data import ReportData
 
-    from compressor_lib.export import read_parameters, tflite_path, tflite_paths
-
-    directories = {
-        node: path_utils.serving_model_path(run[node].outputs["model"].uri) for node in ("reference", "retrain")
-    }
-    accuracies, blessed, reasons = _verdict(run["Evaluator"])
-    formats = tflite_paths(directories["retrain"])
-    # Where the gate compared with another model, or with none, the reference is still to be judged.
-    compared = run["Evaluator"].inputs.get("baseline_model") == run["reference"].outputs["model"]
-    measured = measure(
-        Path(config.output) / "measured.json",
-        {"reference": tflite_path(directories["reference"]), **formats},
-        judged=[*([] if compared else ["reference"]), *formats],
-        examples=run["Evaluator"].inputs["examples"].uri,
-        size=config.backbone.input_size,
-    )
-    if not compared:
-        accuracies["baseline"] = measured.accuracies["reference"]
-    reference, compressed = (
-        ModelFigures(
-            accuracy=accuracies[role],
-            parameters=read_parameters(directories[node]),
-            bytes=os.path.getsize(tflite_path(directories[node])),
-            milliseconds=measured.milliseconds[name],
-        )
-        for node, role, name in (("reference", "baseline", "reference"), ("retrain", "candidate", "float32"))
-    )
+    data = ReportData.read(Path(run["Report"].outputs["report"].uri))
     return Results(
-        reference=reference,
-        compressed=compressed,
-        formats={
-            name: FormatFigures(os.path.getsize(path), measured.milliseconds[name], measured.accuracies[name])
-            for name, path in formats.items()
-        },
-        blessed=blessed,
+        reference=data.reference,
+        compressed=data.compressed,
+        formats=data.formats,
+        blessed=data.verdict.blessed,
         pushed_path=run.pushed_path if run.pushed_path and _may_be_there(run.pushed_path) else None,
-        reasons=reasons,
+        reasons=data.verdict.reasons,
         data=read_summary(run["ExampleValidator"]),
     )
 
@@ -170,37 +107,6 @@ def collect(config: Config, run: Run) -> Results:
 def _may_be_there(path: str) -> bool:
     """False for what was on this machine and is deleted."""
     return "://" in path or Path(path).exists()
-
-
-def _verdict(evaluator: NodeRun) -> tuple[dict[str, float], bool, list[str]]:
-    """Accuracy of candidate and baseline, whether the candidate is blessed, and why not."""
-    import tensorflow_model_analysis as tfma
-
-    uri = evaluator.outputs["evaluation"].uri
-    accuracies = {}
-    for role in ("candidate", "baseline"):
-        ((_, metrics),) = tfma.load_eval_result(uri, model_name=role).slicing_metrics or [((), {})]
-        if metrics:
-            accuracies[role] = metrics[""][""]["sparse_categorical_accuracy"]["doubleValue"]
-    validation = tfma.load_validation_result(uri)
-    reasons = [
-        _reason(failure)
-        for slice_validation in validation.metric_validations_per_slice
-        for failure in slice_validation.failures
-    ]
-    return accuracies, bool(validation.validation_ok), reasons
-
-
-def _reason(failure: object) -> str:
-    value = failure.metric_value.double_value.value  # type: ignore[attr-defined]
-    threshold = failure.metric_threshold  # type: ignore[attr-defined]
-    if threshold.HasField("change_threshold"):
-        allowed = -threshold.change_threshold.absolute.value
-        return (
-            f"accuracy changes by {100 * value:+.2f} points against the baseline; "
-            f"gate.max_drop allows a drop of {100 * allowed:.2f}"
-        )
-    return f"accuracy is {value:.2%}; gate.min_accuracy asks for {threshold.value_threshold.lower_bound.value:.2%}"
 
 
 def render_results(results: Results) -> Group:

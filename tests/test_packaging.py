@@ -61,6 +61,8 @@ def test_the_wheel_holds_the_three_packages_and_the_command(source, tmp_path):
         str(path.relative_to(source)) for package in PACKAGES for path in (source / package).rglob("*.py")
     }
     assert "compressor_lib/py.typed" in wheel.namelist()
+    page = {f"components/report/page/{name}" for name in ("report.html.j2", "style.css", "script.js")}
+    assert page <= set(wheel.namelist())
 
     scripts = configparser.ConfigParser()
     scripts.read_string(wheel.read(f"{metadata}/entry_points.txt").decode())

@@ -27,10 +27,12 @@ from compressor_lib.bank import fingerprint
 from compressor_lib.export import TEACHER_FILE, keras_path
 from compressor_lib.hypermodels import HyperCompressor
 from compressor_lib.search import TrialReport, best_first, trial_reports, write_report
+from compressor_lib.summaries import write_summaries
 
 logger = logging.getLogger(__name__)
 
 REPORT_FILE = "search_report.json"
+SUMMARIES = "tensorboard"
 PREVIOUS = "previous_hyperparameters"
 
 _HYPERPARAMETERS_FILE = "best_hyperparameters.txt"  # the stock Tuner's
@@ -99,6 +101,7 @@ def _search(
     tuner.oracle.max_trials = len(tuner.oracle.trials)
     write_best_hyperparameters(tuner, output_dict)
     write_report(reports, results_dir / REPORT_FILE)
+    write_summaries(reports, results_dir / SUMMARIES)
     best = tuner.get_best_models(1)[0]
     best_path = keras_path(model_dir)
     best_path.parent.mkdir(parents=True, exist_ok=True)

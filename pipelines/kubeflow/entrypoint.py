@@ -30,6 +30,10 @@ MOUNTS = {"gs://": "gcs", "minio://": "minio", "s3://": "s3"}
 ROOT = "COMPRESSOR_MOUNTS_ROOT"
 """Environment variable with the folder that holds these; ``/`` if it is not set, as in a cluster."""
 
+HTML = "system.HTML"
+"""The type of what the platforms show as a page. There it is a file; for TFX it is a folder that holds one."""
+PAGE = "report.html"
+
 LOGS = "executor-logs"
 """The output that the backend adds to each task's own."""
 
@@ -38,6 +42,7 @@ _EXECUTOR = "pipelines.kubeflow.executor"
 _NEWS = "pipelines.kubeflow.news"
 _PUSHER = "tfx.components.pusher.executor.Executor"
 _EVALUATOR = "tfx.components.evaluator.executor.Executor"
+_REPORT = {"schemaTitle": "components.RunReport"}
 _UNTOLD = ("display_name", "store_session_info")  # the backend's own notes on an artifact
 
 _PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['(\w+)'\]\}\}")
@@ -88,6 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print("nothing is new since the last run: this one ends here")
     told = finished(json.loads(answer.read_text()), resolved.get("artifacts", {}), locations)
+    for name, output in outputs.items():
+        if output["artifacts"][0]["type"] == _REPORT:
+            told["artifacts"][name]["artifacts"][0]["uri"] += f"/{PAGE}"
     if known.run_driver:
         told["parameterValues"] = {NEW_DATA: new_data}
     wrong = _what_is_wrong(told, outputs, known.executor_class_path)
@@ -152,9 +160,9 @@ def prepared(task: Json, inputs_spec: Json, locations: Locations) -> Json:
             },
         },
         "outputs": {
-            "outputFile": outputs["outputFile"],
+            "outputFile": locations.local(outputs["outputFile"]),
             "artifacts": {
-                name: {"artifacts": [{"name": name, **_prepared(one, locations)} for one in given["artifacts"]]}
+                name: {"artifacts": [{"name": name, **_made(one, locations)} for one in given["artifacts"]]}
                 for name, given in outputs.get("artifacts", {}).items()
                 if name != LOGS
             },
@@ -175,6 +183,11 @@ def _prepared(artifact: Json, locations: Locations, of_spec: Json | None = None)
             if value is not None and name not in _UNTOLD
         },
     }  # fmt: skip
+
+
+def _made(artifact: Json, locations: Locations) -> Json:
+    ready = _prepared(artifact, locations)
+    return {**ready, "type": _REPORT} if ready["type"].get("schemaTitle") == HTML else ready
 
 
 def _without_placeholders(values: Json) -> Json:

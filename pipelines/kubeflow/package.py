@@ -9,6 +9,7 @@ import yaml
 
 from compressor_lib.errors import CompressorError, unknown
 from pipelines.config import Config
+from pipelines.kubeflow.entrypoint import HTML
 from pipelines.kubeflow.kubernetes import give_environment, platform_of
 from pipelines.kubeflow.news import stop_without_news
 from pipelines.kubeflow.parameters import example_gen_of, make_changeable
@@ -16,6 +17,7 @@ from pipelines.sections import Resources
 from pipelines.vertex import NOT_HERE
 
 TARGETS = ("kubeflow", "vertex")
+REPORT_NODE = "Report"
 
 _DRIVER = "pipelines.kubeflow.example_gen_driver"
 _ENTRYPOINT = ["python", "-m", "pipelines.kubeflow.entrypoint"]
@@ -62,6 +64,7 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
             task["retryPolicy"] = {"maxRetryCount": config.retries}
     example_gen = example_gen_of(config)
     _container(spec, example_gen)["lifecycle"]["preCacheCheck"]["command"] = ["python", "-m", _DRIVER]
+    _show_report(spec)
     if target == "vertex":
         return json.dumps(job, indent=2, sort_keys=True) + "\n"
     spec["defaultPipelineRoot"] = config.pipeline_root  # for who submits it; the backend does not look
@@ -153,6 +156,16 @@ def _resource_spec(resources: Resources) -> Json:
     if resources.accelerator:
         described["accelerator"] = {"type": resources.accelerator, "count": str(resources.accelerators)}
     return described
+
+
+def _show_report(spec: Json) -> None:
+    """Makes the report of the type that platforms show; TFX knows none such, so our entrypoint stands in between."""
+    component = spec["components"][spec["root"]["dag"]["tasks"][REPORT_NODE]["componentRef"]["name"]]
+    component["outputDefinitions"]["artifacts"]["report"]["artifactType"] = {
+        "schemaTitle": HTML,
+        "schemaVersion": "0.0.1",
+    }
+    _container(spec, REPORT_NODE)["command"] = [*_ENTRYPOINT, "--tfx_node_id", REPORT_NODE]
 
 
 def _repair(spec: Json, node: str) -> None:

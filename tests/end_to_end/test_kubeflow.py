@@ -81,6 +81,13 @@ def test_metadata_goes_from_task_to_task(done):
     assert done["Pusher"].outputs["pushed_model"]["metadata"]["pushed"] == 1.0
 
 
+def test_the_report_is_a_page_in_the_object_store(cluster, done):
+    report = done["Report"].outputs["report"]
+    assert report["uri"].endswith("/report/report.html")
+    (page,) = cluster.backend.files(report).values()
+    assert "on-kubeflow" in page.read_text()
+
+
 def test_a_run_without_new_data_ends_with_its_first_task(cluster, done):
     idle = cluster.backend.run(cluster.package, {"only_new_data": 1})
     assert list(idle) == ["ImageExampleGen"]

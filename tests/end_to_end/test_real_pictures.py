@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.config import load_config
+from pipelines.lineage import Lineage
 from pipelines.results import collect
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +63,7 @@ def test_photographs_give_a_smaller_model_and_a_verdict_on_it(make_runs, photogr
 
     assert result.exit_code == 0, result.output
     places = (f"output={runs.output}", f"data.path={photographs}")
-    figures = collect(load_config(runs.config_file, [*SMALL, *places]))
+    figures = collect(Lineage(load_config(runs.config_file, [*SMALL, *places]).metadata_path).run())
     reference, compressed = figures.reference, figures.compressed
     # 20 pictures are judged, 5 a class. Guessing names a quarter of them.
     assert reference.accuracy >= 0.6

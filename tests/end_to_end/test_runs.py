@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from components.examples import count_examples, split_patterns
+from components.report.data import ReportData, Verdict
 from compressor_lib.export import load_keras, read_classes
 from compressor_lib.heads import attach_head
 from compressor_lib.pictures import decode_picture
@@ -34,11 +36,11 @@ COLOURS = {"blue": (40, 60, 220), "green": (50, 200, 60), "red": (220, 50, 40)}
 SPLITS = {"train": 14, "eval": 3, "test": 3}
 NODES = {
     "ImageExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform", "reference",
-    "PreviousRun", "TranslatorPretrainer", "PruningSearch", "retrain", "Evaluator", "Pusher", "Handover",
+    "PreviousRun", "TranslatorPretrainer", "PruningSearch", "retrain", "Evaluator", "Pusher", "Report", "Handover",
 }  # fmt: skip
 OWN_CODE = {
     "ImageExampleGen", "ExampleValidator", "Transform", "reference", "PreviousRun", "TranslatorPretrainer",
-    "PruningSearch", "retrain", "Handover",
+    "PruningSearch", "retrain", "Report", "Handover",
 }  # fmt: skip
 
 SERVE = """
@@ -153,6 +155,35 @@ class TestLocal:
         assert classes == [names[number] for number in expected.argmax(axis=-1)]
         np.testing.assert_allclose(probabilities, expected, atol=1e-4)
 
+    def test_the_report_tells_what_was_made(self, first, pushed):
+        runs, _ = first
+        data = ReportData.read(runs.made("Report", "report"))
+        report = json.loads((runs.made("PruningSearch", "tuner_results") / "search_report.json").read_text())
+
+        assert data.compressed.parameters == load_keras(pushed).count_params()
+        kept = sum(block.parameters for block in data.network if block.state != "cut")
+        assert kept == data.compressed.parameters
+        assert [trial.connection for trial in data.trials] == [trial["connection"] for trial in report]
+        assert sorted(data.translators) == ["block_2_add->block_16_expand", "block_5_add->Conv_1"]
+        assert data.data.pictures["test"] == {"blue": 4, "green": 4, "red": 3}
+        assert data.data.skipped_files == ["train/red/broken.jpg"]
+        # Of the two ambiguous pictures each model can name but one.
+        assert sum(map(sum, data.answers.compressed)) == 11
+        assert data.compressed.accuracy <= 10 / 11
+        assert data.verdict == Verdict(True, [], str(pushed))
+        assert data.config["name"] == "noise"
+        assert (runs.made("Report", "report") / "report.html").stat().st_size > 1e6
+
+    def test_tensorboard_finds_the_search_and_the_trainings(self, first):
+        runs, _ = first
+        folders = {path.parent for path in runs.output.rglob("events.out.tfevents.*")}
+        assert {runs.made(node, "model_run") / "validation" for node in ("reference", "retrain")} <= folders
+        summaries = runs.made("PruningSearch", "tuner_results") / "tensorboard"
+        assert {path.name for path in folders if path.parent == summaries} == {"0", "1", "2"}
+        events = EventAccumulator(str(runs.made("retrain", "model_run") / "validation"))
+        events.Reload()
+        assert [event.step for event in events.Tensors("epoch_accuracy")] == [0, 1]
+
     def test_nothing_changed_nothing_done(self, first):
         runs, _ = first
         before = runs.pushed
@@ -184,6 +215,7 @@ class TestGate:
 
         assert result.exit_code == 0, result.output
         assert "not blessed: nothing was pushed" in result.output
+        assert "gate.min_accuracy asks for 100.00%" in (runs.output / "report.html").read_text()
         assert "gate.min_accuracy asks for 100.00%" in result.output
         assert (runs.made("Evaluator", "blessing") / "NOT_BLESSED").is_file()
         assert runs.pushed == before

@@ -54,7 +54,15 @@ def test_artifacts_are_in_cloud_storage_with_their_types(done):
     for task in done.values():
         for artifact in task.outputs.values():
             assert artifact["uri"].startswith("gs://bucket/root/pipeline_root/")
-            assert "title: tfx." in artifact["type"]["instanceSchema"]
+            assert "title: tfx." in artifact["type"].get("instanceSchema", "title: tfx.")
+
+
+def test_the_report_is_a_page_in_cloud_storage(service, done):
+    report = done["Report"].outputs["report"]
+    assert report["type"]["schemaTitle"] == "system.HTML"
+    page = service.folder / report["uri"].removeprefix("gs://")
+    assert page.name == "report.html"
+    assert "on-kubeflow" in page.read_text()
 
 
 def test_the_span_is_the_drivers(done):

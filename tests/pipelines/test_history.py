@@ -5,13 +5,15 @@ import subprocess
 import sys
 
 import pytest
+from made_up_report import made_up_report
 from metadata_store import EXECUTION, Store
 from typer.testing import CliRunner
 
+from compressor_lib.figures import FormatFigures, ModelFigures
 from pipelines import cli
 from pipelines.history import complete_run
 from pipelines.lineage import METADATA_FILE, Lineage
-from pipelines.results import FormatFigures, ModelFigures, Results
+from pipelines.results import Results
 
 RESULTS = Results(
     reference=ModelFigures(0.95, 1_000_000, 4_000_000, 8.0),
@@ -35,7 +37,9 @@ def output(tmp_path):
         ("ExampleGen", EXECUTION.COMPLETE, {}, {"examples": examples}, {}),
         ("Trainer", EXECUTION.COMPLETE, {"examples": examples}, {"model": model}, {}),
         ("Evaluator", EXECUTION.COMPLETE, {"model": model}, {"blessing": store.artifact("/b", blessed=0)}, {}),
+        ("Report", EXECUTION.COMPLETE, {"compressed": model}, {"report": store.artifact(str(tmp_path))}, {}),
     )
+    made_up_report().write(tmp_path)
     store.run("2026-11-26T10:00:00.300003", ("ExampleGen", EXECUTION.FAILED, {}, {}, {}))
     lineage = Lineage(output / METADATA_FILE)
     lineage.keep_results(lineage.run("200002"), RESULTS.to_json())
@@ -66,6 +70,18 @@ def test_a_run_is_shown_with_its_figures_and_its_lineage(output):
     lines = result.output.splitlines()
     trainer = next(number for number, line in enumerate(lines) if line.startswith("Trainer"))
     assert lines[trainer + 1 : trainer + 3] == ["  from ExampleGen.examples", f"  made {'model':<8} /made/model"]
+
+
+def test_a_past_runs_report_is_written_anew(output):
+    result = shown("report", "200002", "--in", output.parent)
+    assert (result.exit_code, result.stdout) == (0, f"{output / 'report.html'}\n")
+    assert '<th scope="row">ExampleGen</th>' in (output / "report.html").read_text()
+
+
+def test_a_run_that_came_to_no_report_is_told(output):
+    result = shown("report", "--in", output)
+    assert result.exit_code == 2
+    assert "node Report of run 2026-11-26T10:00:00.300003 is not reached" in result.stderr
 
 
 def test_the_latest_run_is_shown_by_default(output):

@@ -15,11 +15,11 @@ from pipelines.pipeline import create_pipeline
 
 FROM_FOLDER = [
     "ImageExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform", "reference",
-    "PreviousRun", "TranslatorPretrainer", "PruningSearch", "retrain", "Evaluator", "Pusher", "Handover",
+    "PreviousRun", "TranslatorPretrainer", "PruningSearch", "retrain", "Evaluator", "Pusher", "Report", "Handover",
 ]  # fmt: skip
 OWN_CODE = [
     "ImageExampleGen", "ExampleValidator", "Transform", "reference", "PreviousRun", "TranslatorPretrainer",
-    "PruningSearch", "retrain", "Handover",
+    "PruningSearch", "retrain", "Report", "Handover",
 ]  # fmt: skip
 CONFIG = """
 name: small
@@ -126,6 +126,20 @@ def test_channels(create):
         "statistics": ("StatisticsGen", "statistics"),
     }
     assert nodes["Pusher"] in nodes["Handover"].upstream_nodes
+    assert sources(nodes["Report"]) == {
+        "examples": ("ImageExampleGen", "examples"),
+        "statistics": ("StatisticsGen", "statistics"),
+        "anomalies": ("ExampleValidator", "anomalies"),
+        "transformed_examples": examples,
+        "reference": reference,
+        "reference_run": ("reference", "model_run"),
+        "translators": ("TranslatorPretrainer", "translators"),
+        "tuner_results": ("PruningSearch", "tuner_results"),
+        "compressed": ("retrain", "model"),
+        "compressed_run": ("retrain", "model_run"),
+        "evaluation": ("Evaluator", "evaluation"),
+        "pushed_model": ("Pusher", "pushed_model"),
+    }
     assert sources(nodes["ExampleValidator"]) == {
         "statistics": ("StatisticsGen", "statistics"),
         "schema": ("SchemaGen", "schema"),

@@ -203,6 +203,8 @@ class Backend:
     def files(self, artifact: Json) -> dict[str, Path]:
         """The files of an artifact in the object store, by their paths in it."""
         folder = self._stored(artifact["uri"])
+        if folder.is_file():
+            return {"": folder}
         return {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
 
     def _provisioned(self, task: str, component: Json, local: Path) -> Json:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 
 import pytest
@@ -62,6 +63,15 @@ def test_inputs_get_their_types_and_their_files(tmp_path, locations):
             "metadata": {"split_names": '["a"]'},
         }
     ]
+
+
+def test_a_page_is_a_folder_to_tfx(tmp_path, locations):
+    given = task(tmp_path)
+    page = {"type": {"schemaTitle": "system.HTML", "schemaVersion": "0.0.1"}, "uri": f"{ROOT}/r/report"}
+    given["outputs"]["artifacts"] = {"report": {"artifacts": [page]}}
+    (report,) = prepared(given, INPUTS_SPEC, locations)["outputs"]["artifacts"]["report"]["artifacts"]
+    module, _, name = report["type"]["schemaTitle"].rpartition(".")
+    assert report["type"]["schemaTitle"] == getattr(importlib.import_module(module), name).TYPE_NAME
 
 
 def test_the_type_that_is_declared_goes_before_a_more_general_one(tmp_path, locations):

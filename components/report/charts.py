@@ -1,0 +1,437 @@
+"""The report's charts, as Vega-Lite specifications (https://vega.github.io/vega-lite/).
+
+Colours are CSS variables of the page, so that a chart follows the reader's light or dark mode. Families differ by
+shape as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from components.report.answers import recalls
+from components.report.data import ReportData, Trial
+
+Spec = dict[str, Any]
+
+FAMILIES = {"tail": "circle", "rejoined": "square", "truncation": "triangle-up", "two cuts": "cross"}
+"""The families of connections, with their shapes."""
+
+COST_TITLES = {
+    "parameters": "parameters",
+    "flops": "multiply-adds a picture",
+    "bytes": "bytes of the TFLite file",
+    "latency": "milliseconds a picture",
+}
+"""What a cost's axis is called."""
+
+MOST_CLASSES = 24
+"""Of how many classes charts show each; of more, those that change most."""
+
+_CONFIG: Spec = {
+    "background": None,
+    "font": "system-ui, sans-serif",
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": "var(--muted)", "titleColor": "var(--muted)", "gridColor": "var(--line)",
+        "domain": False, "ticks": False, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal",
+        "labelPadding": 6, "titlePadding": 8,
+    },
+    "legend": {
+        "labelColor": "var(--ink)", "titleColor": "var(--muted)", "labelFontSize": 12, "symbolSize": 90,
+        "orient": "top", "direction": "horizontal", "title": None, "offset": 8, "columns": 3, "labelLimit": 220,
+    },
+}  # fmt: skip
+
+
+def pareto(data: ReportData, cost: str) -> Spec | None:
+    """Accuracy against a cost: every trial whose cost is known, and where the reference and the winner came to.
+
+    All is judged on the validation split, the trials before they were retrained.
+
+    Args:
+        data: The report's.
+        cost: A name in ``compressor_lib.costs.COSTS``.
+
+    Returns:
+        None if nobody took that cost of a trial.
+    """
+    trials = [trial for trial in data.trials if cost in trial.costs]
+    if not trials or (cost == "flops" and len(trials) < 2):
+        return None
+    points = [
+        {
+            "cost": trial.costs[cost], "accuracy": trial.accuracy, "family": trial.family,
+            "connection": trial.connection, "what": _widths(trial), "score": round(trial.score, 4),
+        }
+        for trial in trials
+    ]  # fmt: skip
+    x = {
+        "field": "cost", "type": "quantitative", "title": COST_TITLES[cost], "scale": {"zero": True, "nice": True},
+        "axis": {"labelExpr": "datum.value ? format(datum.value, '~s') : '0'", "tickCount": 5, "grid": False},
+    }  # fmt: skip
+    y = {
+        "field": "accuracy", "type": "quantitative", "title": "validation accuracy",
+        "scale": {"zero": False, "padding": 30},
+        "axis": {"format": ".0%", "tickCount": 6},
+    }  # fmt: skip
+    tooltip = [
+        {"field": "connection"},
+        {"field": "what", "title": "widths"},
+        {"field": "accuracy", "format": ".2%"},
+        {"field": "cost", "title": COST_TITLES[cost], "format": ",.4~g" if cost == "latency" else ",.0f"},
+        {"field": "score"},
+    ]
+    families = [family for family in FAMILIES if any(point["family"] == family for point in points)]
+    family_scale = {"domain": families, "range": [_colour(family) for family in families]}
+    layers: list[Spec] = [
+        {
+            "data": {"values": points},
+            "mark": {"type": "point", "filled": True, "size": 80, "opacity": 0.9},
+            "encoding": {
+                "x": x,
+                "y": y,
+                "color": {"field": "family", "scale": family_scale},
+                "shape": {
+                    "field": "family",
+                    "scale": {"domain": families, "range": [FAMILIES[family] for family in families]},
+                },
+                "tooltip": tooltip,
+            },
+        }
+    ]
+    marks = _milestones(data, cost)
+    if len(marks) > 1:
+        layers.append(
+            {
+                "data": {"values": marks[-2:]},
+                "mark": {"type": "line", "color": "var(--ink)", "strokeDash": [2, 3], "strokeWidth": 1.2},
+                "encoding": {"x": x, "y": y, "order": {"field": "order"}},
+            }
+        )
+    for shape in ("diamond", "circle"):
+        layers.append(
+            {
+                "data": {"values": [mark for mark in marks if mark["shape"] == shape]},
+                "mark": {
+                    "type": "point", "shape": shape, "filled": False, "size": 240, "strokeWidth": 2.2,
+                    "color": "var(--ink)",
+                },
+                "encoding": {
+                    "x": x, "y": y,
+                    "tooltip": [{"field": "label", "title": "network"}, {"field": "connection"}, *tooltip[2:4]],
+                },
+            }
+        )  # fmt: skip
+    layers.append(
+        {
+            "data": {"values": marks},
+            "mark": {
+                "type": "text", "dy": {"expr": "datum.dy"}, "align": {"expr": "datum.align"},
+                "fontSize": 12, "fontWeight": 600, "color": "var(--ink)",
+            },
+            "encoding": {"x": x, "y": y, "text": {"field": "label"}},
+        }
+    )  # fmt: skip
+    return _chart(
+        {"layer": layers},
+        height=360,
+        description=f"Validation accuracy of every trial against its {COST_TITLES[cost]}",
+    )
+
+
+def _milestones(data: ReportData, cost: str) -> list[Spec]:
+    """The reference, the winner as the search left it, and the winner retrained."""
+    attribute = {"bytes": "bytes", "latency": "milliseconds", "parameters": "parameters"}.get(cost)
+    marks = []
+    winner = data.trials[0]
+    if attribute:
+        marks.append(
+            {
+                "label": "reference", "shape": "diamond", "connection": data.backbone, "align": "center", "dy": 20,
+                "cost": getattr(data.reference, attribute), "accuracy": _best(data.histories["reference"]),
+            }
+        )  # fmt: skip
+    if cost in winner.costs:
+        marks.append(
+            {
+                "label": "winner", "shape": "circle", "connection": winner.connection, "align": "left", "dy": -17,
+                "cost": winner.costs[cost], "accuracy": winner.accuracy,
+            }
+        )  # fmt: skip
+        now = getattr(data.compressed, attribute) if attribute else winner.costs[cost]
+        marks.append(
+            {
+                "label": "retrained", "shape": "diamond", "connection": winner.connection, "align": "left", "dy": -17,
+                "cost": now, "accuracy": _best(data.histories["compressed"]),
+            }
+        )  # fmt: skip
+    return [{**mark, "order": order} for order, mark in enumerate(marks)]
+
+
+def _best(history: dict[str, list[float]]) -> float:
+    return max(history["val_accuracy"])
+
+
+def _widths(trial: Trial) -> str:
+    widths = {"tail": trial.tail_units, "head": trial.head_units}
+    return ", ".join(f"{name} {width}" for name, width in widths.items() if width) or "none"
+
+
+def _colour(family: str) -> str:
+    return f"var(--{family.replace(' ', '-')})"
+
+
+def fit(data: ReportData, order: Sequence[str]) -> Spec | None:
+    """How well each translator fits: R2 by A and B.
+
+    Args:
+        data: The report's.
+        order: Names of layers, in network order.
+
+    Returns:
+        None if there are no translators.
+    """
+    cells: list[Spec] = []
+    for connection, r2 in data.translators.items():
+        a, _, b = connection.partition("->")
+        cells.append({"a": a, "b": b, "r2": round(r2, 4), "shade": min(1.0, max(0.0, r2))})
+    if not cells:
+        return None
+    place = {name: number for number, name in enumerate(order)}
+    columns, rows = (
+        sorted(dict.fromkeys(cell[key] for cell in cells), key=lambda name: place.get(name, 0)) for key in "ab"
+    )
+    x = {"field": "a", "type": "nominal", "sort": columns, "title": "A, cut after", "axis": {"labelAngle": -60}}
+    y = {"field": "b", "type": "nominal", "sort": rows, "title": "B, rejoined at"}
+    text = {
+        "mark": {"type": "text", "fontSize": 11},
+        "encoding": {
+            "x": x, "y": y, "text": {"field": "r2", "format": ".2f"},
+            "color": {"condition": {"test": "datum.shade > 0.55", "value": "var(--on-strong)"}, "value": "var(--ink)"},
+        },
+    }  # fmt: skip
+    layers = [_heat(x, y, "shade", ["a", "b", "r2"]), *([text] if len(columns) <= MOST_CLASSES else [])]
+    return _chart(
+        {"data": {"values": cells}, "layer": layers},
+        height=len(rows) * (30 if len(rows) < 8 else 18),
+        description="How much of what B received each translator explains",
+    )
+
+
+def learning(data: ReportData, measure: str, title: str, form: str) -> Spec:
+    """A measure over the epochs of both trainings.
+
+    Args:
+        data: The report's.
+        measure: ``"accuracy"`` or ``"loss"``.
+        title: What it is called.
+        form: How its numbers are written.
+    """
+    values, best = [], []
+    for role, history in data.histories.items():
+        series = {"validation": history.get(f"val_{measure}", [])}
+        if measure == "accuracy":
+            # The training's loss is with smoothing and distillation, so it says nothing beside the others.
+            series["training"] = history.get(measure, [])
+        for split, numbers in series.items():
+            values += [
+                {"epoch": epoch, "value": value, "model": role, "split": split}
+                for epoch, value in enumerate(numbers, 1)
+            ]
+        epoch = int(history["best_epoch"][0])
+        best.append({"epoch": epoch, "value": series["validation"][epoch - 1], "model": role, "split": "validation"})
+    x = {
+        "field": "epoch", "type": "quantitative", "title": "epoch",
+        "axis": {"tickMinStep": 1, "format": "d", "grid": False}, "scale": {"nice": False, "padding": 12},
+    }  # fmt: skip
+    y = {
+        "field": "value", "type": "quantitative", "title": title, "scale": {"zero": False},
+        "axis": {"format": form, "tickCount": 5},
+    }  # fmt: skip
+    colour = {
+        "field": "model",
+        "scale": {"domain": ["reference", "compressed"], "range": ["var(--reference)", "var(--compressed)"]},
+    }
+    dash: Spec = {"field": "split", "scale": {"domain": ["validation", "training"], "range": [[1, 0], [4, 4]]}}
+    if measure != "accuracy":
+        dash["legend"] = None
+    tooltip = [
+        {"field": "model"},
+        {"field": "split"},
+        {"field": "epoch"},
+        {"field": "value", "title": title, "format": ".4~f"},
+    ]
+    return _chart(
+        {
+            "layer": [
+                {
+                    "data": {"values": values},
+                    "mark": {"type": "line", "strokeWidth": 2},
+                    "encoding": {"x": x, "y": y, "color": colour, "strokeDash": dash},
+                },
+                {
+                    "data": {"values": values},
+                    "mark": {"type": "point", "filled": True, "size": 26, "opacity": 1},
+                    "encoding": {"x": x, "y": y, "color": colour, "tooltip": tooltip},
+                },
+                {
+                    "data": {"values": best},
+                    "mark": {"type": "point", "filled": False, "size": 150, "strokeWidth": 2},
+                    "encoding": {"x": x, "y": y, "color": colour},
+                },
+            ]
+        },
+        height=240,
+        description=f"{title} over the epochs of both trainings; a ring marks the epoch whose weights were kept",
+    )
+
+
+def confusion(data: ReportData, role: str) -> Spec:
+    """Which classes a model takes for which.
+
+    Args:
+        data: The report's.
+        role: ``"reference"`` or ``"compressed"``.
+    """
+    matrix = getattr(data.answers, role)
+    shown = shown_classes(data)
+    names = data.answers.classes
+    cells = [
+        {
+            "class": names[row], "answer": names[column], "pictures": matrix[row][column],
+            "share": matrix[row][column] / max(1, sum(matrix[row])),
+        }
+        for row in shown
+        for column in shown
+    ]  # fmt: skip
+    order = [names[number] for number in shown]
+    x = {"field": "answer", "type": "nominal", "sort": order, "title": "answer", "axis": {"labelAngle": -60}}
+    y = {"field": "class", "type": "nominal", "sort": order, "title": "class"}
+    text = {
+        "transform": [{"filter": "datum.pictures > 0"}],
+        "mark": {"type": "text", "fontSize": 11},
+        "encoding": {
+            "x": x, "y": y, "text": {"field": "pictures"},
+            "color": {"condition": {"test": "datum.share > 0.55", "value": "var(--on-strong)"}, "value": "var(--ink)"},
+        },
+    }  # fmt: skip
+    return _chart(
+        {
+            "data": {"values": cells},
+            "layer": [
+                _heat(x, y, "share", ["class", "answer", "pictures", {"field": "share", "format": ".1%"}]),
+                *([text] if len(shown) <= MOST_CLASSES // 2 else []),
+            ],
+        },
+        height=len(shown) * (26 if len(shown) <= 12 else 16),
+        description=f"Which classes the {role} takes for which, on the test split",
+    )
+
+
+def shown_classes(data: ReportData) -> list[int]:
+    """Numbers of the classes that charts show: all, or, of many, those whose accuracy changes most."""
+    names = range(len(data.answers.classes))
+    if len(names) <= MOST_CLASSES:
+        return list(names)
+    before, after = recalls(data.answers.reference), recalls(data.answers.compressed)
+    change = [abs((after[n] or 0.0) - (before[n] or 0.0)) for n in names]
+    return sorted(sorted(names, key=lambda n: -change[n])[:MOST_CLASSES])
+
+
+def by_class(data: ReportData) -> Spec:
+    """How many of each class's pictures each model names rightly."""
+    before, after = recalls(data.answers.reference), recalls(data.answers.compressed)
+    rows: list[Spec] = [
+        {
+            "class": data.answers.classes[n], "reference": before[n], "compressed": after[n],
+            "pictures": sum(data.answers.reference[n]),
+        }
+        for n in shown_classes(data)
+        if before[n] is not None
+    ]  # fmt: skip
+    rows.sort(key=lambda row: row["compressed"] - row["reference"])
+    points = [{**row, "model": role, "accuracy": row[role]} for row in rows for role in ("reference", "compressed")]
+    y = {"field": "class", "type": "nominal", "sort": [row["class"] for row in rows], "title": None}
+    axis = {"format": ".0%", "tickCount": 5}
+    tooltip = [
+        {"field": "class"},
+        {"field": "reference", "format": ".1%"},
+        {"field": "compressed", "format": ".1%"},
+        {"field": "pictures", "title": "test pictures"},
+    ]
+    x = {"type": "quantitative", "title": "named rightly, test split", "axis": axis, "scale": {"zero": False}}
+    return _chart(
+        {
+            "layer": [
+                {
+                    "data": {"values": rows},
+                    "mark": {"type": "rule", "strokeWidth": 2, "color": "var(--muted)", "opacity": 0.5},
+                    "encoding": {"y": y, "x": {**x, "field": "reference"}, "x2": {"field": "compressed"}},
+                },
+                {
+                    "data": {"values": points},
+                    "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
+                    "encoding": {
+                        "y": y,
+                        "x": {**x, "field": "accuracy"},
+                        "color": {
+                            "field": "model",
+                            "scale": {
+                                "domain": ["reference", "compressed"],
+                                "range": ["var(--reference)", "var(--compressed)"],
+                            },
+                        },
+                        "shape": {
+                            "field": "model",
+                            "scale": {"domain": ["reference", "compressed"], "range": ["diamond", "circle"]},
+                        },
+                        "tooltip": tooltip,
+                    },
+                },
+            ]
+        },
+        height=26 * len(rows),
+        description="Share of each class's test pictures that each model names rightly",
+    )
+
+
+def _heat(x: Spec, y: Spec, shade: str, tooltip: list[Any]) -> Spec:
+    return {
+        "mark": {"type": "rect", "color": "var(--strong)", "stroke": "var(--line)", "strokeOpacity": 1},
+        "encoding": {
+            "x": x,
+            "y": y,
+            "fillOpacity": {
+                "field": shade, "type": "quantitative", "legend": None, "scale": {"domain": [0, 1], "range": [0.02, 1]},
+            },
+            "tooltip": [one if isinstance(one, dict) else {"field": one} for one in tooltip],
+        },
+    }  # fmt: skip
+
+
+def _chart(spec: Spec, *, height: int, description: str) -> Spec:
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "description": description,
+        "width": "container",
+        "height": height,
+        "config": _CONFIG,
+        **spec,
+    }
+
+
+def charts(data: ReportData) -> Iterator[tuple[str, Spec]]:
+    """All charts of a report, by name."""
+    for cost in COST_TITLES:
+        spec = pareto(data, cost)
+        if spec:
+            yield f"pareto-{cost}", spec
+    translators = fit(data, [block.name for block in data.network])
+    if translators:
+        yield "fit", translators
+    yield "learning-accuracy", learning(data, "accuracy", "accuracy", ".0%")
+    yield "learning-loss", learning(data, "loss", "validation loss", ".2~f")
+    yield "confusion-reference", confusion(data, "reference")
+    yield "confusion-compressed", confusion(data, "compressed")
+    yield "by-class", by_class(data)

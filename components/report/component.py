@@ -1,0 +1,111 @@
+"""Report's interface."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+
+from components.report import executor
+from components.report.artifact import RunReport
+
+
+class ReportSpec(component_spec.ComponentSpec):
+    """Inputs, outputs and parameters of :class:`Report`."""
+
+    PARAMETERS: ClassVar = {
+        "config": component_spec.ExecutionParameter(type=str),
+        "cost": component_spec.ExecutionParameter(type=str),
+        "label_feature": component_spec.ExecutionParameter(type=str),
+        "code_version": component_spec.ExecutionParameter(type=str),
+    }
+    INPUTS: ClassVar = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "statistics": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics),
+        "anomalies": component_spec.ChannelParameter(type=standard_artifacts.ExampleAnomalies),
+        "transformed_examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "reference": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "reference_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
+        "translators": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "tuner_results": component_spec.ChannelParameter(type=standard_artifacts.TunerResults),
+        "compressed": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "compressed_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
+        "evaluation": component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        "pushed_model": component_spec.ChannelParameter(type=standard_artifacts.PushedModel),
+    }
+    OUTPUTS: ClassVar = {"report": component_spec.ChannelParameter(type=RunReport)}
+
+
+class Report(base_component.BaseComponent):
+    """Measures the reference and the compressed model, and tells what a run came to.
+
+    Output: ``report``, a folder with ``report.html``, a page that needs nothing else, and ``report.json``, a
+    :class:`components.report.data.ReportData`.
+    """
+
+    SPEC_CLASS = ReportSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+
+    def __init__(
+        self,
+        *,
+        examples: types.BaseChannel,
+        statistics: types.BaseChannel,
+        anomalies: types.BaseChannel,
+        transformed_examples: types.BaseChannel,
+        reference: types.BaseChannel,
+        reference_run: types.BaseChannel,
+        translators: types.BaseChannel,
+        tuner_results: types.BaseChannel,
+        compressed: types.BaseChannel,
+        compressed_run: types.BaseChannel,
+        evaluation: types.BaseChannel,
+        pushed_model: types.BaseChannel,
+        config: str,
+        cost: str = "parameters",
+        label_feature: str = "label",
+        code_version: str = "",
+    ) -> None:
+        """Wires the component.
+
+        Args:
+            examples: The ExampleGen's; its custom properties tell what was skipped.
+            statistics: StatisticsGen's.
+            anomalies: ExampleValidator's.
+            transformed_examples: Transform's, with the split ``test``.
+            reference: The uncompressed classifier.
+            reference_run: How it was trained: ``history.json``.
+            translators: TranslatorPretrainer's.
+            tuner_results: PruningSearch's.
+            compressed: The compressed classifier.
+            compressed_run: How it was trained.
+            evaluation: The Evaluator's.
+            pushed_model: The Pusher's.
+            config: The run's configuration, as JSON; names, passwords and queries in its URLs are left out.
+            cost: What the search saved, a name in ``compressor_lib.costs.COSTS``.
+            label_feature: The raw feature with the class.
+            code_version: Part of the cache key; change it when the code changes.
+        """
+        super().__init__(
+            ReportSpec(
+                examples=examples,
+                statistics=statistics,
+                anomalies=anomalies,
+                transformed_examples=transformed_examples,
+                reference=reference,
+                reference_run=reference_run,
+                translators=translators,
+                tuner_results=tuner_results,
+                compressed=compressed,
+                compressed_run=compressed_run,
+                evaluation=evaluation,
+                pushed_model=pushed_model,
+                config=config,
+                cost=cost,
+                label_feature=label_feature,
+                code_version=code_version,
+                report=types.Channel(type=RunReport),
+            )
+        )

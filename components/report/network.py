@@ -1,0 +1,78 @@
+"""What became of the reference's network, block by block."""
+
+from __future__ import annotations
+
+import keras
+
+from components.report.data import Block
+from compressor_lib.cut_points import CutPoints
+from compressor_lib.graph import LayerGraph
+from compressor_lib.heads import last_feature_map
+from compressor_lib.surgery import without_head
+from compressor_lib.translators import TRANSLATOR_PREFIX
+
+
+def network_blocks(reference: keras.Model, compressed: keras.Model) -> list[Block]:
+    """Compares a compressed classifier with the one it was cut from.
+
+    Args:
+        reference: Functional, uncompressed.
+        compressed: Its layers have the names they have in ``reference``, but a translator's.
+
+    Returns:
+        The blocks of ``reference`` in network order, each between two places where it could be cut; what was
+        added stands behind the last layer that is kept in front of it.
+    """
+    kept = {layer.name for layer in compressed.layers}
+    added = _added(compressed)
+    backbone = without_head(reference)
+    ends = set(CutPoints(backbone).cuts) | {last_feature_map(reference)}
+    layers = {layer.name: layer for layer in backbone.layers}
+    blocks: list[Block] = []
+    run: list[str] = []
+    order = [name for name in LayerGraph.of(backbone).order if name in layers]
+    for place, name in enumerate(order):
+        run.append(name)
+        following = order[place + 1] if place + 1 < len(order) else None
+        # Where a cut is inside a block, its halves are told apart.
+        turns = following is not None and (following in kept) != (name in kept)
+        if name in ends or turns or following is None:
+            blocks.append(_block([layers[one] for one in run], "kept" if name in kept else "cut"))
+            run = []
+        blocks += added.pop(name, [])
+    return [*blocks, _head(compressed)]
+
+
+def _block(layers: list[keras.layers.Layer], state: str) -> Block:
+    shape = layers[-1].output.shape
+    size, channels = (int(shape[1]), int(shape[-1])) if len(shape) == 4 else (1, int(shape[-1]))
+    return Block(layers[-1].name, state, sum(layer.count_params() for layer in layers), size, channels)
+
+
+def _head(compressed: keras.Model) -> Block:
+    graph = LayerGraph.of(compressed)
+    last = graph.order[last_feature_map(compressed)]
+    parameters = sum(layer.count_params() for layer in compressed.layers if graph.order[layer.name] > last)
+    return Block("head", "head", parameters, 0, int(compressed.output_shape[-1]))
+
+
+def _added(compressed: keras.Model) -> dict[str, list[Block]]:
+    """Translators and tails, by the layer they stand behind."""
+    layers = {layer.name: layer for layer in compressed.layers}
+    graph = LayerGraph.of(compressed)
+    found: dict[str, list[keras.layers.Layer]] = {}
+    behind = ""
+    for name in graph.order:
+        if not name.startswith(TRANSLATOR_PREFIX):
+            behind = ""
+            continue
+        if not behind:
+            (behind,) = graph.producers[name]
+        found.setdefault(behind, []).append(layers[name])
+    head = last_feature_map(compressed)
+    blocks = {}
+    for a, added in found.items():
+        block = _block(added, "added")
+        name = "tail" if added[-1].name == head else "translator"
+        blocks[a] = [Block(name, "added", block.parameters, block.size, block.channels)]
+    return blocks

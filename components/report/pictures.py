@@ -1,0 +1,58 @@
+"""The pictures of a run: how many of which class, what was left out, what is strange about them."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from tensorflow_metadata.proto.v0 import statistics_pb2
+from tfx import types
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+
+from components.data_summary import SUMMARY_FILE, Summary
+from components.report.data import DataSummary
+
+
+def summarise_pictures(
+    examples: types.Artifact, statistics: types.Artifact, anomalies: types.Artifact, label: str
+) -> DataSummary:
+    """Sums up what earlier nodes found in the data.
+
+    Args:
+        examples: The ExampleGen's.
+        statistics: StatisticsGen's; of a class whose rank is above 1000 they tell nothing.
+        anomalies: ExampleValidator's.
+        label: The feature with the class.
+    """
+    pictures, totals = {}, {}
+    for split in artifact_utils.decode_split_names(statistics.split_names):
+        found = statistics_pb2.DatasetFeatureStatisticsList()
+        found.ParseFromString(_read(statistics, f"Split-{split}", "FeatureStats.pb"))
+        (dataset,) = found.datasets
+        totals[split] = int(dataset.num_examples)
+        pictures[split] = _by_class(dataset, label)
+    summary = Summary(**json.loads(_read(anomalies, SUMMARY_FILE)))
+    skipped_files = examples.get_string_custom_property("skipped_files")
+    return DataSummary(
+        pictures=pictures,
+        totals=totals,
+        skipped=int(examples.get_int_custom_property("skipped")),
+        skipped_files=json.loads(skipped_files) if skipped_files else [],
+        imbalance=summary.imbalance,
+        drift=summary.drift,
+        anomalies=summary.anomalies,
+    )
+
+
+def _by_class(dataset: statistics_pb2.DatasetFeatureStatistics, label: str) -> dict[str, int]:
+    for feature in dataset.features:
+        if label in (feature.name, *feature.path.step):
+            buckets = feature.string_stats.rank_histogram.buckets
+            return {bucket.label: int(bucket.sample_count) for bucket in buckets}
+    return {}
+
+
+def _read(artifact: types.Artifact, *path: str) -> bytes:
+    with fileio.open(os.path.join(artifact.uri, *path), "rb") as content:
+        return bytes(content.read())

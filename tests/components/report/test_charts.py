@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import dataclasses
+
+from components.report.charts import MOST_CLASSES, by_class, charts, fit, pareto, shown_classes
+from components.report.data import Answers
+
+
+def points(spec: dict) -> list[dict]:
+    return spec["layer"][0]["data"]["values"]
+
+
+def milestones(spec: dict) -> dict[str, tuple[float, float]]:
+    return {mark["label"]: (mark["cost"], mark["accuracy"]) for mark in spec["layer"][-1]["data"]["values"]}
+
+
+def test_every_trial_is_a_point(report_data):
+    spec = pareto(report_data, "parameters")
+    assert [point["connection"] for point in points(spec)] == [trial.connection for trial in report_data.trials]
+    best = 0.9 - 0.4 / 6
+    assert milestones(spec) == {
+        "reference": (360_000, best), "winner": (60_000, 0.9), "retrained": (36_771, best),
+    }  # fmt: skip
+
+
+def test_only_what_was_measured_has_its_point(report_data):
+    assert len(points(pareto(report_data, "latency"))) == 4
+    assert milestones(pareto(report_data, "latency"))["reference"][0] == 2.0
+
+
+def test_a_cost_that_nobody_took_has_no_chart(report_data):
+    trials = [dataclasses.replace(trial, costs={"parameters": 1.0}) for trial in report_data.trials]
+    names = [name for name, _ in charts(dataclasses.replace(report_data, trials=trials))]
+    assert [name for name in names if name.startswith("pareto")] == ["pareto-parameters"]
+
+
+def test_translators_are_in_network_order(report_data):
+    order = ["block_3_add", "block_2_add", "block_1_add"]
+    spec = fit(report_data, order)
+    assert spec["layer"][0]["encoding"]["x"]["sort"] == order
+    assert fit(dataclasses.replace(report_data, translators={}), order) is None
+
+
+def test_of_many_classes_those_that_change_most_are_shown(report_data):
+    count = 3 * MOST_CLASSES
+    before = [[10 * (row == column) for column in range(count)] for row in range(count)]
+    after = [list(row) for row in before]
+    for row in range(5, 5 + MOST_CLASSES):
+        after[row][row], after[row][0] = 4, 6
+    answers = Answers([f"class {n}" for n in range(count)], before, after, {})
+    data = dataclasses.replace(report_data, answers=answers)
+    assert shown_classes(data) == list(range(5, 5 + MOST_CLASSES))
+    rows = by_class(data)["layer"][0]["data"]["values"]
+    assert {(row["reference"], row["compressed"], row["pictures"]) for row in rows} == {(1.0, 0.4, 10)}

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+
+import pytest
+
+from components.report.data import Verdict
+from components.report.page import render_page
+
+
+@pytest.fixture(scope="module")
+def page(report_data) -> str:
+    return render_page(report_data)
+
+
+def test_it_asks_for_nothing(page):
+    vega = max(re.findall(r"<script>(.*?)</script>", page, re.DOTALL), key=len)
+    rest = page.replace(vega, "")
+    assert re.findall(r'(?:src|href)="(?!data:|#)[^"]*"|url\(|@import', rest) == []
+
+
+def test_charts_are_specifications_and_pictures(page):
+    specs = json.loads(re.search(r'<script type="application/json" id="charts">(.*?)</script>', page, re.DOTALL)[1])
+    shown = re.findall(r'data-chart="([\w-]+)"', page)
+    assert sorted(shown) == sorted(specs)
+    assert page.count("<noscript><svg") == len(specs)
+
+
+def test_text_is_escaped(page):
+    assert "shirt &amp; tie" in page
+    assert "<td>PruningSearch</td>" in page
+
+
+def test_it_says_why_a_model_did_not_pass(report_data):
+    reasons = ["accuracy is 50.00%; gate.min_accuracy asks for 90.00%"]
+    page = render_page(dataclasses.replace(report_data, verdict=Verdict(False, reasons, None)))
+    assert "Not passed" in page
+    assert reasons[0] in page
+    assert "Nothing was pushed." in page
+
+
+def test_without_steps_there_is_no_table_of_nodes(report_data):
+    assert "<h3>Nodes</h3>" not in render_page(dataclasses.replace(report_data, steps=[]))
