@@ -66,10 +66,10 @@ def read_handover(push_directory: str, parts: Mapping[str, str]) -> dict[str, An
         fileio.copy(path, os.path.join(local, HANDOVER))
         try:
             with zipfile.ZipFile(os.path.join(local, HANDOVER)) as archive:
-                if damaged := archive.testzip():
-                    raise zipfile.BadZipFile(f"its {damaged} is damaged")
+                _check(archive, size=os.path.getsize(os.path.join(local, HANDOVER)))
                 about: dict[str, Any] = json.loads(archive.read(_ABOUT))
-                archive.extractall(local)  # which keeps every member inside, whatever its name
+                for member in archive.namelist():
+                    archive.extract(member, local)
         except (zipfile.BadZipFile, KeyError, ValueError) as error:
             logger.warning("%s cannot be read (%s): this run starts from nothing", path, error)
             return None
@@ -79,6 +79,18 @@ def read_handover(push_directory: str, parts: Mapping[str, str]) -> dict[str, An
                 fileio.makedirs(os.path.dirname(target))
                 fileio.copy(source, target, overwrite=True)
     return about
+
+
+def _check(archive: zipfile.ZipFile, size: int) -> None:
+    """Refuses what :func:`write_handover` does not write: members that are damaged, lead out, or unfold to more."""
+    for member in archive.infolist():
+        parts = PurePosixPath(member.filename.replace("\\", "/")).parts
+        if not parts or parts[0].startswith("/") or ".." in parts:
+            raise zipfile.BadZipFile(f"its {member.filename} leads out of it")
+    if sum(member.file_size for member in archive.infolist()) > size:
+        raise zipfile.BadZipFile("it holds more than its size")
+    if damaged := archive.testzip():
+        raise zipfile.BadZipFile(f"its {damaged} is damaged")
 
 
 def _files(folder: str) -> list[str]:

@@ -81,10 +81,21 @@ def test_what_is_damaged_counts_as_nothing(tmp_path, caplog, harm):
     assert "cannot be read" in caplog.text
 
 
-def test_a_file_stays_inside_its_folder(tmp_path):
+@pytest.mark.parametrize("name", ["statistics/../../outside", "/outside", "..\\outside", ".."])
+def test_a_name_that_leads_out_is_refused(tmp_path, caplog, name):
     folder = tmp_path / "serving"
     write_handover(str(folder), {}, {})
     with zipfile.ZipFile(folder / HANDOVER, "a") as archive:
-        archive.writestr("statistics/../../../outside", "here")
-    assert read_handover(str(folder), {"statistics": str(tmp_path / "statistics")}) == {}
-    assert list(tmp_path.rglob("outside")) == [tmp_path / "statistics" / "outside"]
+        archive.writestr(name, "here")
+    assert read_handover(str(folder), {"statistics": str(tmp_path / "statistics")}) is None
+    assert "leads out of it" in caplog.text
+    assert list(tmp_path.rglob("*outside*")) == []
+
+
+def test_a_file_that_unfolds_to_more_is_refused(tmp_path, caplog):
+    folder = tmp_path / "serving"
+    write_handover(str(folder), {}, {})
+    with zipfile.ZipFile(folder / HANDOVER, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("statistics/bomb", bytes(2**20))
+    assert read_handover(str(folder), {"statistics": str(tmp_path / "statistics")}) is None
+    assert "more than its size" in caplog.text

@@ -399,6 +399,24 @@ class TestLinks:
         assert examples.get_string_custom_property("skipped_files") == '["cat/link.jpg"]'
         assert "cat/inside.jpg" in {name for one in read(examples).values() for name in one}
 
+    @pytest.mark.parametrize("link", ["test/a", "test"])
+    def test_folders_of_a_split_that_lead_out_are_refused(self, make_folder, tmp_path, link):
+        base = make_folder(PRE_SPLIT)
+        (tmp_path / "outside").mkdir()
+        (base / link).rename(tmp_path / "outside" / "moved")
+        (base / link).symlink_to(tmp_path / "outside" / "moved")
+
+        with pytest.raises(CompressorError, match=r"class 'a' has 0 readable picture\(s\) in split 'test'"):
+            run(ImageExampleGen(str(base), max_bad_share=1), tmp_path)
+
+    def test_a_span_that_leads_out_is_refused(self, make_folder, tmp_path):
+        base = make_folder({"span-1/cat": 3, "span-1/dog": 3})
+        (base / "span-1").rename(tmp_path / "outside")
+        (base / "span-1").symlink_to(tmp_path / "outside")
+
+        with pytest.raises(CompressorError, match="class 'cat' has 0 readable"):
+            run(ImageExampleGen(str(base), span="span-{SPAN}", max_bad_share=1), tmp_path)
+
     def test_that_lead_nowhere_are_named(self, make_folder):
         base = make_folder({"cat": 3, "dog": 3})
         (base / "cat" / "gone.jpg").symlink_to(base / "nowhere")
