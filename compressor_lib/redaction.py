@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterable
+from typing import Any, TextIO
 
 HIDDEN = "***"
 """Stands in place of what was taken out."""
@@ -18,7 +20,7 @@ _IN_QUERY = (
 )
 _PATTERNS = [
     # URLs: user:password@host, and what signs a query.
-    (re.compile(r"(://[^\s/:@]*:)[^\s/?#]+(?=@)"), rf"\1{HIDDEN}"),
+    (re.compile(r"(://[^\s/:@]*:)[^\s/?#\"'<>]+(?=@)"), rf"\1{HIDDEN}"),
     (re.compile(rf"(?i)([?&;](?:{_IN_QUERY})=)[^\s&;#\"'<>]+"), rf"\1{HIDDEN}"),
     # Headers.
     (
@@ -35,7 +37,7 @@ _PATTERNS = [
         rf"\1{HIDDEN}",
     ),
     # What tells by its form: private keys; keys of AWS and Google; tokens of Google, GitHub, GitLab; JSON Web Tokens.
-    (re.compile(r"(?s)(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?=-----END |\Z)"), rf"\1{HIDDEN}"),
+    (re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)[^\"']*?(?=-----END |[\"']|\Z)"), rf"\1{HIDDEN}"),
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), HIDDEN),
     (re.compile(r"\bAIza[\w-]{35}"), HIDDEN),
     (re.compile(r"\bya29\.[\w.-]+"), HIDDEN),
@@ -65,3 +67,23 @@ class RedactingFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """See the base class."""
         return redact(super().format(record))
+
+
+class RedactedStream:
+    """A text stream, such as the standard error, to which everything is written without the credentials in it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Writes a text; a credential that comes in two pieces is not seen."""
+        self._stream.write(redact(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Writes several."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

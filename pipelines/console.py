@@ -6,13 +6,13 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console
 
-from compressor_lib.redaction import RedactingFormatter, redact
+from compressor_lib.redaction import RedactedStream, RedactingFormatter
 
 
 @contextlib.contextmanager
@@ -68,7 +68,7 @@ def _redirected(log: TextIO) -> Iterator[None]:
     for number in saved:
         os.dup2(log.fileno(), number)
     try:
-        redacted: Any = _Redacted(log)
+        redacted: Any = RedactedStream(log)
         with contextlib.redirect_stdout(redacted), contextlib.redirect_stderr(redacted):
             yield
     finally:
@@ -78,24 +78,6 @@ def _redirected(log: TextIO) -> Iterator[None]:
         for number, descriptor in saved.items():
             os.dup2(descriptor, number)
             os.close(descriptor)
-
-
-class _Redacted:
-    """A stream to which text is written without the credentials in it."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        self._stream.write(redact(text))
-        return len(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self.write(line)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
 
 
 @contextlib.contextmanager

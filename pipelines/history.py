@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compressor_lib.errors import CompressorError
+from compressor_lib.redaction import redact
 from pipelines.exit_status import WRONG_INPUT
 from pipelines.lineage import LATEST, METADATA_FILE, Lineage, Run, resolve_id
 
@@ -180,5 +181,5 @@ def _verdict(run: Run) -> str:
 
 
 def _wrong_input(error: CompressorError) -> typer.Exit:
-    typer.echo(f"error: {error}", err=True)
+    typer.echo(redact(f"error: {error}"), err=True)
     return typer.Exit(WRONG_INPUT)

@@ -83,7 +83,7 @@ class Report(base_component.BaseComponent):
             compressed_run: How it was trained.
             evaluation: The Evaluator's.
             pushed_model: The Pusher's.
-            config: The run's configuration, as JSON; names, passwords and queries in its URLs are left out.
+            config: The run's configuration, as JSON; credentials in it are not shown.
             cost: What the search saved, a name in ``compressor_lib.costs.COSTS``.
             label_feature: The raw feature with the class.
             code_version: Part of the cache key; change it when the code changes.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compressor_lib.errors import CompressorError
+from compressor_lib.redaction import redact
 from pipelines.exit_status import WRONG_INPUT
 from pipelines.remote.package_file import PackageFile
 from pipelines.remote.platform import Platform, Values
@@ -124,7 +125,7 @@ def chosen_from(targets: type[Enum]) -> Callable[[Callable[..., None]], Callable
             try:
                 command(choice, **given)
             except CompressorError as error:
-                typer.echo(f"error: {error}", err=True)
+                typer.echo(redact(f"error: {error}"), err=True)
                 raise typer.Exit(WRONG_INPUT) from error
 
         _, *others = inspect.signature(command, eval_str=True).parameters.values()

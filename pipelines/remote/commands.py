@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from compressor_lib.errors import CompressorError, unknown
+from compressor_lib.redaction import redact
 from pipelines.exit_status import FAILED, NOT_FOLLOWED, STOPPED, WRONG_INPUT
 from pipelines.kubeflow.news import ONLY_NEW
 from pipelines.remote.choice import Choice, Place, Target, chosen_from
@@ -244,13 +245,13 @@ def _follow(platform: Platform, run: RemoteRun) -> None:
         typer.echo(f"no longer followed; the run goes on: {run.link}", err=True)
         raise typer.Exit(STOPPED) from None
     except CompressorError as error:
-        typer.echo(f"error: {error}\nno longer followed; the run goes on: {run.link}", err=True)
+        typer.echo(redact(f"error: {error}\nno longer followed; the run goes on: {run.link}"), err=True)
         raise typer.Exit(NOT_FOLLOWED) from error
     typer.echo(f"the run is {progress.state.value}")
     if progress.state not in (State.DONE, State.CACHED):
         failed = [node for node, state in progress.nodes.items() if state is State.FAILED]
         reason = progress.reason or (f"{', '.join(failed)} failed" if failed else "no reason is given")
-        typer.echo(f"error: {reason}\nlogs: {run.link}", err=True)
+        typer.echo(redact(f"error: {reason}\nlogs: {run.link}"), err=True)
         raise typer.Exit(FAILED)
 
 

@@ -34,6 +34,10 @@ SECRETS = {
     "GitHub token": ("ghp_" + "x" * 36, "x" * 36),
     "JSON Web Token": (f"token is {JWT}.", JWT),
     "private key": (f"-----BEGIN RSA PRIVATE KEY-----\n{WORD}\n-----END RSA PRIVATE KEY-----", WORD),
+    "private key in JSON": (
+        f'{{"key": "-----BEGIN PRIVATE KEY-----\\n{WORD}\\n-----END PRIVATE KEY-----", "x": 1}}',
+        WORD,
+    ),
     "private key, cut off": (f"-----BEGIN PRIVATE KEY-----\\n{WORD}", WORD),
 }
 HARMLESS = [
@@ -43,6 +47,7 @@ HARMLESS = [
     "no token: log in first, or set a token",
     "s3: {endpoint: http://minio:9000, secret: mlpipeline-minio-artifact}",
     "bearer of bad news",
+    '{"host":"http://localhost:8888","mail":"me@example.org"}',
     "ssh://git@host/name",
     "search.tau=0.4, keys: 3, signature serving_default",
     "block_5_add->Conv_1 (516,000 parameters, accuracy 82.70%)",
