@@ -93,6 +93,17 @@ class Data(Section):
     max_bad_share: Share = Field(
         default=0.05, description="The run is refused above this share of unreadable pictures."
     )
+    max_pixels: int = Field(
+        default=100_000_000,
+        gt=0,
+        description="folder: pictures with more are skipped as unreadable; each takes 3 bytes of memory.",
+    )
+    max_file_mb: int = Field(default=100, gt=0, description="folder: larger files, in MiB, are skipped as unreadable.")
+    duplicates: Literal["one_split", "keep"] = Field(
+        default="one_split",
+        description="folder: one_split: pictures with the same pixels stay in one split, that of the test before that "
+        "of the search before that of training; keep: they stay where they are. They are reported in any case.",
+    )
     span: str | None = Field(
         default=None,
         description="Pattern of the span folders under path, such as 'span-{SPAN}': the newest "

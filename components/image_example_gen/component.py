@@ -10,9 +10,11 @@ from tfx.dsl.components.base import executor_spec
 from tfx.proto import example_gen_pb2
 
 from components.image_example_gen import driver, executor
+from components.image_example_gen.duplicates import POLICIES
+from components.image_example_gen.encoding import MAX_PIXELS
 from components.image_example_gen.folders import pictures_split
 from components.spans import rolling_range
-from compressor_lib.errors import CompressorError
+from compressor_lib.errors import CompressorError, unknown
 
 _SHARES = {"train": 8, "eval": 1, "test": 1}
 
@@ -24,7 +26,8 @@ class ImageExampleGen(component.FileBasedExampleGen):
     class) and ``filename`` (path relative to the data folder). See README.md for the layouts.
 
     The output artifact has the custom properties ``skipped`` (number of unreadable pictures) and
-    ``skipped_files`` (JSON list of up to 20 names); ``skipped.jsonl`` in it names all with reasons.
+    ``skipped_files`` (JSON list of up to 20 names), ``duplicates`` (number of pictures that are copies
+    of others) and ``duplicates_left_out``; ``skipped.jsonl`` and ``duplicates.jsonl`` in it name all.
 
     Example:
         >>> example_gen = ImageExampleGen(input_base="pictures")  # doctest: +SKIP
@@ -40,6 +43,9 @@ class ImageExampleGen(component.FileBasedExampleGen):
         max_bad_share: float = 0.05,
         span: str | None = None,
         window: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        max_file_mb: int = 100,
+        duplicates: str = "one_split",
         code_version: str = "",
     ) -> None:
         """Describes where the pictures are; nothing is looked at before the component runs.
@@ -52,6 +58,9 @@ class ImageExampleGen(component.FileBasedExampleGen):
             span: Pattern of the span folders under ``input_base``, such as ``"span-{SPAN}"``: the
                 newest is taken, at each run. None: no spans.
             window: How many of the newest spans are taken; None: the one.
+            max_pixels: Pictures with more are unreadable.
+            max_file_mb: Larger files, in MiB, are unreadable.
+            duplicates: ``"one_split"`` leaves copies of a picture out of all splits but one, ``"keep"`` does not.
             code_version: Changes with the code, so that the cache does not outlive it.
 
         Raises:
@@ -64,6 +73,8 @@ class ImageExampleGen(component.FileBasedExampleGen):
             )
         if not 0 <= max_bad_share <= 1:
             raise CompressorError(f"max_bad_share {max_bad_share} is outside 0..1.")
+        if duplicates not in POLICIES:
+            raise unknown("policy for duplicates", duplicates, POLICIES)
         super().__init__(
             input_base=input_base,
             input_config=example_gen_pb2.Input(splits=[pictures_split(span)]),
@@ -76,7 +87,13 @@ class ImageExampleGen(component.FileBasedExampleGen):
                 )
             ),
             range_config=rolling_range(window),
-            custom_config=_custom_config(max_bad_share=max_bad_share, code_version=code_version),
+            custom_config=_custom_config(
+                max_bad_share=max_bad_share,
+                max_pixels=max_pixels,
+                max_file_mb=max_file_mb,
+                duplicates=duplicates,
+                code_version=code_version,
+            ),
         )
 
 

@@ -1,52 +1,91 @@
-"""Makes sure that what travels on can be decoded by TensorFlow."""
+"""Makes sure that what travels on can be decoded by TensorFlow, and by how much memory."""
 
 from __future__ import annotations
 
+import hashlib
 import io
+from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageOps
+
+from compressor_lib.pictures import decode_upright
+
+MAX_PIXELS = 100_000_000
 
 # Pillow knows dozens of formats, some of which start other programs (EPS): only pictures pass.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
+_TOO_DEEP = ("I", "F")
+
+Image.MAX_IMAGE_PIXELS = None  # it has a limit of its own, which would be in the way of a larger one given here
 
 
 class UnreadablePicture(ValueError):
-    """Bytes that are no picture, or a damaged one."""
+    """Bytes that are no picture, a damaged one, or one that is too large."""
 
 
-def decodable(encoded: bytes) -> bytes:
-    """Returns a picture that ``tf.io.decode_image`` reads, unchanged where it can be.
+class Decodable(NamedTuple):
+    """A picture that TensorFlow decodes.
 
-    JPEG, PNG and GIF (grey, palette and RGBA too) pass unchanged. What only Pillow reads becomes an
-    RGB PNG, and so does every BMP: TensorFlow reads palette BMP without an error as wrong colours.
+    Attributes:
+        encoded: The file's bytes, or a PNG in their place.
+        sha256: Of its size and pixels, upright and in RGB: the same for every copy, whatever its file is like.
+    """
+
+    encoded: bytes
+    sha256: str
+
+
+def decodable(encoded: bytes, max_pixels: int = MAX_PIXELS) -> Decodable:
+    """Returns a picture that ``decode_picture`` reads, unchanged where it can be.
+
+    JPEG, PNG and GIF (grey, palette and RGBA too) pass unchanged. What only Pillow reads becomes an upright RGB PNG,
+    and so does every BMP: TensorFlow reads palette BMP without an error as wrong colours.
 
     Args:
         encoded: The file's content; its suffix does not matter.
+        max_pixels: Most pixels; the header tells their number before any is decoded.
 
     Returns:
-        The encoded picture.
+        The encoded picture, and what identifies it.
 
     Raises:
-        UnreadablePicture: Neither TensorFlow nor Pillow can decode it.
+        UnreadablePicture: Neither TensorFlow nor Pillow can decode it, or it is too large.
     """
     try:
         with Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
-            if image.format != "BMP" and _tensorflow_decodes(encoded):
-                return encoded
-            png = io.BytesIO()
-            image.convert("RGB").save(png, "PNG")
-            return png.getvalue()
+            width, height = image.size
+            if width * height > max_pixels:
+                raise UnreadablePicture(f"{width} x {height} pixels, more than max_pixels {max_pixels:,}")
+            pixels = None if image.format == "BMP" else _decoded(encoded)
+            if pixels is None:
+                encoded = _png(image)
+                pixels = decode_upright(encoded).numpy()
+    except UnreadablePicture:
+        raise
     except Exception as error:  # Damaged files make Pillow raise almost anything.
         raise UnreadablePicture(_reason(encoded, error)) from error
+    return Decodable(encoded, hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest())
 
 
-def _tensorflow_decodes(encoded: bytes) -> bool:
+def _decoded(encoded: bytes) -> np.ndarray | None:
+    """Pixels as TensorFlow decodes them; None if it cannot."""
     try:
-        tf.io.decode_image(encoded, channels=3, expand_animations=False)
+        return decode_upright(tf.constant(encoded)).numpy()
     except tf.errors.InvalidArgumentError:
-        return False
-    return True
+        return None
+
+
+def _png(image: Image.Image) -> bytes:
+    if image.mode in _TOO_DEEP:
+        raise UnreadablePicture("pixels of more than 16 bits")
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16"):  # Pillow would cut off what is above 255
+        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+    png = io.BytesIO()
+    upright.convert("RGB").save(png, "PNG")
+    return png.getvalue()
 
 
 def _reason(encoded: bytes, error: Exception) -> str:

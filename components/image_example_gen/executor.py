@@ -17,10 +17,12 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
 from components.image_example_gen import dealing, encoding, folders
+from components.image_example_gen.duplicates import Copy, FindDuplicates
 from components.spans import patterns_of
 from compressor_lib.errors import CompressorError
 
 SKIPPED_FILE = "skipped.jsonl"
+DUPLICATES_FILE = "duplicates.jsonl"
 _SHOWN_IN_ERROR = 5
 _SHOWN_IN_PROPERTY = 20
 
@@ -53,7 +55,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             pipeline
             | "List" >> beam.Create(self._pictures)
             | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_Read(input_base)).with_outputs("skipped", main="readable")
+            | "Read" >> beam.ParDo(_Read(input_base, self._options)).with_outputs("skipped", main="readable")
         )
         _ = (
             skipped
@@ -67,11 +69,28 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             | "GroupByFolder" >> beam.GroupByKey()
             | "Deal" >> beam.FlatMap(_deal_folder, self._shares)
         )
-        names = list(self._shares)
-        parts = readable | "ToSplits" >> beam.Partition(
-            lambda read, _, splits: names.index(read[0].split or splits[read[0].name]),
-            len(names),
+        placed = readable | "Place" >> beam.Map(
+            lambda read, splits: (read[0]._replace(split=read[0].split or splits[read[0].name]), read[1]),
             beam.pvalue.AsDict(dealt),
+        )
+        names = list(self._shares)
+        duplicates = (
+            placed
+            | "ByPixels"
+            >> beam.MapTuple(lambda picture, read: (read.sha256, Copy(picture.name, picture.label, picture.split)))
+            | "FindDuplicates" >> FindDuplicates(names, self._options["duplicates"])
+        )
+        _ = (
+            duplicates
+            | "DuplicatesToJson" >> beam.Map(json.dumps)
+            | "WriteDuplicates" >> beam.io.WriteToText(self._duplicates_file, num_shards=1, shard_name_template="")
+        )
+        left_out = duplicates | "LeftOut" >> beam.FlatMap(lambda one: [(name, True) for name in one["left_out"]])
+        parts = (
+            placed
+            | "LeaveOut"
+            >> beam.Filter(lambda read, left_out: read[0].name not in left_out, beam.pvalue.AsDict(left_out))
+            | "ToSplits" >> beam.Partition(lambda read, _: names.index(read[0].split), len(names))
         )
         return {
             name: part | f"ToExample[{name}]" >> beam.MapTuple(_to_example)
@@ -90,7 +109,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             input_dict: Empty.
             output_dict: ``examples``: the artifact to write.
             exec_properties: The stock ones of a file-based ExampleGen; ``custom_config`` holds a
-                ``google.protobuf.Struct`` with ``max_bad_share``.
+                ``google.protobuf.Struct`` with the component's other parameters.
 
         Raises:
             CompressorError: The folder cannot be used (see ``folders.list_pictures``), or too many
@@ -100,16 +119,20 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         input_base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
         self._configure(input_base, exec_properties)
         self._skipped_file = os.path.join(examples.uri, SKIPPED_FILE)
+        self._duplicates_file = os.path.join(examples.uri, DUPLICATES_FILE)
         self._pictures = folders.list_pictures(input_base, self._layouts)
         folders.check_counts(self._pictures, self._shares)
 
         super().Do(input_dict, output_dict, exec_properties)
 
-        skipped = _read_json_lines(self._skipped_file)
+        skipped = _read_json_lines(self._skipped_file, key="file")
         for one in skipped:
             logging.warning("skipped %s: %s", one["file"], one["reason"])
+        duplicates = _read_json_lines(self._duplicates_file, key="files")
+        left_out = [name for one in duplicates for name in one["left_out"]]
+        _tell(duplicates, left_out)
         try:
-            self._check(input_base, skipped, _max_bad_share(exec_properties))
+            self._check(input_base, skipped, left_out)
         except CompressorError:
             for split in self._shares:
                 fileio.rmtree(artifact_utils.get_split_uri([examples], split))
@@ -117,16 +140,20 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         names = [one["file"] for one in skipped]
         examples.set_int_custom_property("skipped", len(names))
         examples.set_string_custom_property("skipped_files", json.dumps(names[:_SHOWN_IN_PROPERTY]))
+        examples.set_int_custom_property("duplicates", sum(len(one["files"]) - 1 for one in duplicates))
+        examples.set_int_custom_property("duplicates_left_out", len(left_out))
 
     def _configure(self, input_base: str, exec_properties: dict[str, Any]) -> None:
         inputs, outputs = example_gen_pb2.Input(), example_gen_pb2.Output()
         proto_utils.json_to_proto(exec_properties[standard_component_specs.INPUT_CONFIG_KEY], inputs)
         proto_utils.json_to_proto(exec_properties[standard_component_specs.OUTPUT_CONFIG_KEY], outputs)
         self._shares = {one.name: one.hash_buckets for one in outputs.split_config.splits}
+        self._options = _options(exec_properties)
         patterns = patterns_of(inputs.splits[0].pattern)  # the driver has put the spans in
         self._layouts = [folders.layout(input_base, pattern, self._shares) for pattern in patterns]
 
-    def _check(self, input_base: str, skipped: list[dict[str, str]], max_bad_share: float) -> None:
+    def _check(self, input_base: str, skipped: list[dict[str, str]], left_out: list[str]) -> None:
+        max_bad_share = self._options["max_bad_share"]
         if len(skipped) > max_bad_share * len(self._pictures):
             shown = [f"{one['file']} ({one['reason']})" for one in skipped[:_SHOWN_IN_ERROR]]
             if len(skipped) > len(shown):
@@ -137,29 +164,41 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
                 f"{', '.join(shown)}. Repair or delete them, or raise max_bad_share."
             )
         folders.check_counts(self._pictures, self._shares, [one["file"] for one in skipped])
+        try:
+            folders.check_counts(self._pictures, self._shares, [*(one["file"] for one in skipped), *left_out])
+        except CompressorError as error:
+            raise CompressorError(
+                f"{error} {len(left_out)} copies of pictures in other splits were left out; "
+                "data.duplicates: keep takes them."
+            ) from error
 
 
 class _Read(beam.DoFn):
     """Reads pictures, and sets aside those that cannot be decoded."""
 
-    def __init__(self, input_base: str) -> None:
+    def __init__(self, input_base: str, options: Mapping[str, Any]) -> None:
         self._input_base = input_base
+        self._max_pixels, self._max_file_mb = int(options["max_pixels"]), int(options["max_file_mb"])
 
     def process(self, picture: folders.Picture) -> Iterator[Any]:
         try:
             if picture.leads_out:
                 raise encoding.UnreadablePicture("a link that leads out of the data folder")
-            encoded = encoding.decodable(self._content(picture.name))
+            read = encoding.decodable(self._content(picture.name), self._max_pixels)
         except encoding.UnreadablePicture as error:
             skipped = {"file": picture.name, "reason": str(error)}
             yield beam.pvalue.TaggedOutput("skipped", skipped)
         else:
-            yield picture, encoded
+            yield picture, read
 
     def _content(self, name: str) -> bytes:
+        limit = self._max_file_mb * 2**20
         try:
             with fileio.open(os.path.join(self._input_base, name), "rb") as file:
-                return file.read()
+                content = file.read(limit + 1)
+            if len(content) > limit:
+                raise encoding.UnreadablePicture(f"more than max_file_mb {self._max_file_mb}")
+            return content
         except fileio.NotFoundError as error:
             raise encoding.UnreadablePicture(str(error)) from error
         except (
@@ -175,9 +214,9 @@ def _deal_folder(names_in_folder: tuple[str, Iterable[str]], shares: Mapping[str
     return dealing.deal(names, shares).items()
 
 
-def _to_example(picture: folders.Picture, encoded: bytes) -> tf.train.Example:
+def _to_example(picture: folders.Picture, read: encoding.Decodable) -> tf.train.Example:
     features = {
-        "image": encoded,
+        "image": read.encoded,
         "label": picture.label.encode(),
         "filename": picture.name.encode(),
     }
@@ -190,13 +229,24 @@ def _to_example(picture: folders.Picture, encoded: bytes) -> tf.train.Example:
     )
 
 
-def _max_bad_share(exec_properties: dict[str, Any]) -> float:
+def _options(exec_properties: dict[str, Any]) -> dict[str, Any]:
     config, options = example_gen_pb2.CustomConfig(), struct_pb2.Struct()
     proto_utils.json_to_proto(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY], config)
     config.custom_config.Unpack(options)
-    return options["max_bad_share"]
+    return dict(options)
 
 
-def _read_json_lines(path: str) -> list[dict[str, str]]:
+def _tell(duplicates: list[dict[str, Any]], left_out: list[str]) -> None:
+    if duplicates:
+        logging.warning(
+            "%d pictures are there more than once; %d copies are left out, so that each stays in one split",
+            len(duplicates), len(left_out),
+        )  # fmt: skip
+    for one in duplicates:
+        if len(one["labels"]) > 1:
+            logging.warning("the same picture is in classes %s: %s", one["labels"], one["files"])
+
+
+def _read_json_lines(path: str, key: str) -> list[dict[str, Any]]:
     with fileio.open(path) as file:
-        return sorted(map(json.loads, file.read().splitlines()), key=lambda one: one["file"])
+        return sorted(map(json.loads, file.read().splitlines()), key=lambda one: one[key])

@@ -4,6 +4,7 @@ import io
 import json
 import pathlib
 import types
+import zlib
 
 import keras
 import numpy as np
@@ -41,7 +42,7 @@ def make_folder(tmp_path):
         for folder, count in counts.items():
             (base / folder).mkdir(parents=True)
             for number in range(count):
-                content = picture_bytes(seed=number)
+                content = picture_bytes(seed=zlib.crc32(f"{folder}/{number}".encode()))
                 (base / folder / f"{number:03}.jpg").write_bytes(content)
         return base
 

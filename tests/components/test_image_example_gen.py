@@ -3,7 +3,10 @@ import hashlib
 import io
 import json
 import pathlib
+import resource
 import shutil
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -19,7 +22,7 @@ from tfx.utils import proto_utils
 from components.image_example_gen import ImageExampleGen, encoding, folders
 from components.image_example_gen.dealing import deal
 from components.image_example_gen.driver import Driver
-from components.image_example_gen.executor import SKIPPED_FILE, Executor
+from components.image_example_gen.executor import DUPLICATES_FILE, SKIPPED_FILE, Executor
 from compressor_lib.errors import CompressorError
 from compressor_lib.pictures import decode_picture
 
@@ -394,7 +397,7 @@ class TestLinks:
         with pytest.raises(CompressorError, match="class 'eel' has 0 readable"):
             run(ImageExampleGen(str(base), splits={"train": 1}, max_bad_share=1), tmp_path)
         (base / "eel").unlink()
-        examples = run(ImageExampleGen(str(base), max_bad_share=1), tmp_path)
+        examples = run(ImageExampleGen(str(base), max_bad_share=1, duplicates="keep"), tmp_path)
 
         assert examples.get_string_custom_property("skipped_files") == '["cat/link.jpg"]'
         assert "cat/inside.jpg" in {name for one in read(examples).values() for name in one}
@@ -497,7 +500,7 @@ class TestDecodable:
     )  # fmt: skip
     def test_what_tensorflow_reads_is_unchanged(self, kind, mode, picture_bytes):
         encoded = picture_bytes(kind, mode)
-        assert encoding.decodable(encoded) == encoded
+        assert encoding.decodable(encoded).encoded == encoded
         assert decode_picture(tf.constant(encoded), 6).shape == (6, 6, 3)
 
     @pytest.mark.parametrize(
@@ -509,7 +512,7 @@ class TestDecodable:
     )  # fmt: skip
     def test_the_rest_becomes_png_with_the_same_colours(self, kind, mode, picture_bytes):
         encoded = picture_bytes(kind, mode)
-        png = encoding.decodable(encoded)
+        png = encoding.decodable(encoded).encoded
         expected = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))
         np.testing.assert_array_equal(tf.io.decode_png(png), expected)
 
@@ -517,7 +520,7 @@ class TestDecodable:
         frames = [Image.new("RGB", (6, 6), color) for color in ("red", "green", "blue")]
         file = io.BytesIO()
         frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
-        picture = decode_picture(tf.constant(encoding.decodable(file.getvalue())), 6)
+        picture = decode_picture(tf.constant(encoding.decodable(file.getvalue()).encoded), 6)
         np.testing.assert_array_equal(picture[0, 0], [255, 0, 0])
 
     @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
@@ -531,6 +534,151 @@ class TestDecodable:
         Image.new("RGB", (4, 4)).save(postscript, "EPS")
         with pytest.raises(encoding.UnreadablePicture, match="not a picture"):
             encoding.decodable(postscript.getvalue())
+
+    def test_orientation_is_undone_where_pillow_decodes(self):
+        tag = Image.Exif()
+        tag[274] = 6
+        pixels = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "TIFF", exif=tag)
+        png = encoding.decodable(file.getvalue()).encoded
+        np.testing.assert_array_equal(tf.io.decode_png(png), np.rot90(pixels, k=-1))
+
+    def test_of_sixteen_bits_the_upper_ones_are_kept(self):
+        deep = np.arange(0, 2**16, 2**12, dtype=np.uint16).reshape(4, 4)
+        file = io.BytesIO()
+        Image.fromarray(deep).save(file, "TIFF")
+        png = encoding.decodable(file.getvalue()).encoded
+        np.testing.assert_array_equal(tf.io.decode_png(png)[..., 0], deep >> 8)
+
+    def test_deeper_pixels_are_unreadable(self):
+        file = io.BytesIO()
+        Image.fromarray(np.zeros((4, 4), np.float32)).save(file, "TIFF")
+        with pytest.raises(encoding.UnreadablePicture, match="more than 16 bits"):
+            encoding.decodable(file.getvalue())
+
+    @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
+    def test_too_many_pixels_are_unreadable_before_any_is_decoded(self, kind, monkeypatch):
+        file = io.BytesIO()
+        Image.new("1", (100, 101)).save(file, kind)
+        assert encoding.decodable(file.getvalue(), max_pixels=10_100)
+        monkeypatch.setattr(encoding, "decode_upright", pytest.fail)
+        with pytest.raises(encoding.UnreadablePicture, match=r"100 x 101 pixels, more than max_pixels 10,099"):
+            encoding.decodable(file.getvalue(), max_pixels=10_099)
+
+    def test_copies_have_the_same_digest_in_whatever_file(self):
+        pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+        digests = set()
+        for kind in ("PNG", "BMP", "TIFF"):
+            file = io.BytesIO()
+            Image.fromarray(pixels).save(file, kind)
+            digests.add(encoding.decodable(file.getvalue()).sha256)
+        assert len(digests) == 1
+        assert encoding.decodable(tf.io.encode_png(pixels.reshape(7, 5, 3)).numpy()).sha256 not in digests
+
+
+def bomb(side: int) -> bytes:
+    """A PNG of a few KB which says that it has so many pixels a side, and has."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows = zlib.compressobj(9)
+    pixels = b"".join(rows.compress(bytes(1 + (side + 7) // 8)) for _ in range(side)) + rows.flush()
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+class TestLimits:
+    def test_what_is_too_large_is_skipped_and_counted(self, make_folder, tmp_path, picture_bytes):
+        base = make_folder({"cat": 5, "dog": 5})
+        (base / "cat" / "bomb.png").write_bytes(bomb(20_000))
+        with (base / "dog" / "two-gigabytes.jpg").open("wb") as file:
+            file.write(picture_bytes())
+            file.truncate(2**31)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+        examples = run(ImageExampleGen(str(base), max_bad_share=0.2), tmp_path)
+
+        # In KiB on Linux: the one would take 1.2 GB of pixels, the other its 2 GiB.
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20
+        lines = (pathlib.Path(examples.uri) / SKIPPED_FILE).read_text().splitlines()
+        assert {one["file"]: one["reason"] for one in map(json.loads, lines)} == {
+            "cat/bomb.png": "20000 x 20000 pixels, more than max_pixels 100,000,000",
+            "dog/two-gigabytes.jpg": "more than max_file_mb 100",
+        }
+        assert examples.get_int_custom_property("skipped") == 2
+        assert sum(len(pictures) for pictures in read(examples).values()) == 10
+
+    def test_limits_can_be_changed(self, make_folder, tmp_path):
+        base = make_folder({"cat": 3, "dog": 3})
+        with pytest.raises(CompressorError, match="8 x 6 pixels, more than max_pixels 47"):
+            run(ImageExampleGen(str(base), max_pixels=47), tmp_path)
+
+
+class TestDuplicates:
+    @pytest.fixture
+    def base(self, make_folder) -> pathlib.Path:
+        """A split folder in which one picture is everywhere, and one is in two classes of a split."""
+        base = make_folder({f"{split}/{label}": 3 for split in ("train", "eval", "test") for label in "ab"})
+        original = (base / "test" / "a" / "000.jpg").read_bytes()
+        for copy in ("train/a/copy.jpg", "train/b/copy.jpg", "eval/a/copy.jpg", "test/a/copy.jpg"):
+            (base / copy).write_bytes(original)
+        shutil.copyfile(base / "train" / "a" / "001.jpg", base / "train" / "b" / "also-a.jpg")
+        return base
+
+    def test_copies_stay_in_one_split(self, base, tmp_path, caplog):
+        with caplog.at_level("WARNING"):
+            examples = run(ImageExampleGen(str(base)), tmp_path)
+
+        names = {name for pictures in read(examples).values() for name in pictures}
+        left_out = {"train/a/copy.jpg", "train/b/copy.jpg", "eval/a/copy.jpg"}
+        assert names == {str(path.relative_to(base)) for path in base.rglob("*.jpg")} - left_out
+        assert examples.get_int_custom_property("duplicates") == 5
+        assert examples.get_int_custom_property("duplicates_left_out") == 3
+        lines = (pathlib.Path(examples.uri) / DUPLICATES_FILE).read_text().splitlines()
+        assert sorted(map(json.loads, lines), key=str) == [
+            {
+                "files": sorted([*left_out, "test/a/000.jpg", "test/a/copy.jpg"]), "labels": ["a", "b"],
+                "splits": ["train", "eval", "test"], "left_out": sorted(left_out),
+            },
+            {
+                "files": ["train/a/001.jpg", "train/b/also-a.jpg"], "labels": ["a", "b"], "splits": ["train"],
+                "left_out": [],
+            },
+        ]  # fmt: skip
+        assert "2 pictures are there more than once; 3 copies are left out" in caplog.text
+        assert "the same picture is in classes ['a', 'b']: ['train/a/001.jpg', 'train/b/also-a.jpg']" in caplog.text
+
+    def test_on_request_they_stay_where_they_are(self, base, tmp_path):
+        examples = run(ImageExampleGen(str(base), duplicates="keep"), tmp_path)
+        assert sum(len(pictures) for pictures in read(examples).values()) == 6 * 3 + 5
+        assert examples.get_int_custom_property("duplicates") == 5
+        assert examples.get_int_custom_property("duplicates_left_out") == 0
+
+    def test_no_picture_is_in_two_splits_of_a_flat_folder(self, make_folder, tmp_path):
+        base = make_folder({"cat": 12, "dog": 12})
+        for path in list((base / "cat").iterdir()):
+            shutil.copyfile(path, path.with_name(f"copy-{path.name}"))
+
+        splits = read(run(ImageExampleGen(str(base)), tmp_path))
+
+        contents = [{image for _, image in pictures.values()} for pictures in splits.values()]
+        assert sum(map(len, contents)) == len(set.union(*contents)) == 24
+
+    def test_a_class_of_copies_alone_is_refused(self, make_folder, tmp_path):
+        base = make_folder({"cat": 3, "dog": 3})
+        for path in (base / "dog").iterdir():
+            shutil.copyfile(base / "cat" / "000.jpg", path)
+        told = (
+            "class '(cat|dog)' has . readable.* copies of pictures in other splits were left out; data.duplicates: keep"
+        )
+        with pytest.raises(CompressorError, match=told):
+            run(ImageExampleGen(str(base)), tmp_path)
+
+    def test_an_unknown_policy_is_refused(self):
+        with pytest.raises(CompressorError, match="unknown policy for duplicates 'kep'. Did you mean 'keep'"):
+            ImageExampleGen("pictures", duplicates="kep")
 
 
 def test_component_spec(make_folder):
@@ -550,6 +698,12 @@ def test_component_spec(make_folder):
     assert json.loads(given["custom_config"]) == {
         "custom_config": {
             "@type": "type.googleapis.com/google.protobuf.Struct",
-            "value": {"max_bad_share": 0.1, "code_version": "abc"},
+            "value": {
+                "max_bad_share": 0.1,
+                "max_pixels": 10**8,
+                "max_file_mb": 100,
+                "duplicates": "one_split",
+                "code_version": "abc",
+            },
         }
     }

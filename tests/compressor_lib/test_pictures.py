@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
-from compressor_lib.pictures import decode_picture, encode_picture
+from compressor_lib.pictures import decode_picture, decode_upright, encode_picture
 
 SIZE = 16
 
@@ -74,3 +77,32 @@ def test_the_same_pixels_eagerly_in_tf_data_and_in_map_fn():
 def test_bytes_that_are_no_picture_are_refused():
     with pytest.raises(tf.errors.InvalidArgumentError):
         decode_picture(tf.constant(b"not a picture"), SIZE)
+
+
+@pytest.mark.parametrize("mode", ["P", "L", "1"])
+def test_a_bmp_with_a_palette_is_refused_rather_than_read_wrongly(mode):
+    file = io.BytesIO()
+    Image.fromarray(noise(9, 9)).convert(mode).save(file, "BMP")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a BMP with a palette is not read: save it as PNG"):
+        decode_upright(tf.constant(file.getvalue()))
+
+
+def test_a_bmp_without_is_read():
+    file = io.BytesIO()
+    Image.fromarray(noise(9, 9)).save(file, "BMP")
+    np.testing.assert_array_equal(decode_upright(tf.constant(file.getvalue())), noise(9, 9))
+
+
+def test_of_sixteen_bits_the_upper_ones_are_kept():
+    deep = np.random.default_rng(0).integers(0, 2**16, (9, 9, 3), dtype=np.uint16)
+    np.testing.assert_array_equal(decode_upright(tf.io.encode_png(deep)), deep >> 8)
+
+
+def test_a_picture_that_was_taken_upright_stays_and_others_are_turned():
+    tag = Image.Exif()
+    tag[274] = 6
+    file = io.BytesIO()
+    Image.fromarray(noise(8, 12)).save(file, "JPEG", exif=tag)
+    turned = decode_upright(tf.constant(file.getvalue()))
+    stored = tf.io.decode_jpeg(file.getvalue())
+    np.testing.assert_array_equal(turned, np.rot90(stored, k=-1))

@@ -9,11 +9,14 @@ from typing import get_args
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from compressor_lib.costs import COSTS
 from compressor_lib.errors import CompressorError
 from compressor_lib.tflite import Precision
-from pipelines.config import Export, Retraining, Training, load_config
+from pipelines.config import Config, Export, Retraining, Training, load_config
+from pipelines.sections import Data, Gate, Search
 from pipelines.vertex import Machine
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -333,3 +336,37 @@ def test_every_field_is_described():
 def test_the_examples_are_right(name, tmp_path):
     overrides = [] if name == "digits" else [f"data.path={tmp_path}"]
     assert load_config(EXAMPLES / f"{name}.yaml", overrides).name == name
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+names = st.sampled_from([*Config.model_fields, *(name for one in (Data, Search, Gate) for name in one.model_fields)])
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    whole=st.dictionaries(names | st.text(max_size=8), values, max_size=5) | values,
+    overrides=st.lists(st.tuples(names, names, values | st.text(max_size=8)), max_size=2),
+)
+@example(whole=SMALLEST, overrides=[])
+def test_any_config_is_taken_or_refused_in_a_sentence(write, whole, overrides):
+    told = [f"{section}.{field}={value}" for section, field, value in overrides]
+    if isinstance(whole, dict):
+        whole = SMALLEST | whole
+    try:
+        assert load_config(write(yaml.safe_dump(whole)), told).name
+    except CompressorError as error:
+        refused = str(error)
+    else:
+        return
+    assert refused
+    assert "Traceback" not in refused
+
+
+@given(text=st.text(max_size=40) | st.binary(max_size=40).map(lambda content: content.decode("latin-1")))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_is_refused_in_a_sentence(write, text):
+    assert refusal(write(text))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 
 import keras
@@ -10,12 +11,14 @@ import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
+from odd_pictures import CONVERTED, SERVED
 from PIL import Image
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 from tfx.components.trainer.fn_args_utils import FnArgs
 
+from components.image_example_gen.encoding import decodable
 from compressor_lib.errors import CompressorError
-from compressor_lib.export import TEACHER_FILE, keras_path, load_keras, read_classes
+from compressor_lib.export import TEACHER_FILE, export_classifier, keras_path, load_keras, read_classes
 from compressor_lib.pictures import decode_picture
 from pipelines import modules
 from pipelines.config import Head, Retraining, Training
@@ -68,6 +71,29 @@ def test_pictures_are_stored_as_the_pixels_that_are_served(transform):
         assert pixels.shape == (SIZE, SIZE, 3)
         np.testing.assert_array_equal(pixels, decode_picture(raw, SIZE))
         np.testing.assert_array_equal(pixels, decode_picture(stored, SIZE))
+
+
+def test_500_pictures_of_all_kinds_are_served_as_they_are_trained_on(transform, tmp_path):
+    kinds = [*SERVED.values(), CONVERTED["bmp"]]
+    raw = [kinds[number % len(kinds)](number) for number in range(500)]
+    clothing = Path(os.environ.get("COMPRESSOR_TEST_DATA", "../shared/data"), "clothing", "test")
+    real = [path.read_bytes() for path in sorted(clothing.glob("*/*.jpg"))[:100]]
+    raw[: len(real)] = real
+    output, _ = transform
+
+    read = [decodable(one).encoded for one in raw]
+    layer = output.transform_features_layer()
+    rows = layer({"bytes": tf.sparse.from_dense([[one] for one in read])})
+    trained = np.stack([tf.io.decode_png(one) for one in rows["image"].numpy()])
+
+    pixels = keras.Input((SIZE, SIZE, 3))
+    flat = keras.Model(pixels, keras.layers.Flatten()(pixels))
+    export_classifier(flat, [str(number) for number in range(flat.output_shape[-1])], tmp_path / "model")
+    serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
+    served = serve(image_bytes=tf.constant(raw))["probabilities"].numpy().reshape(trained.shape)
+
+    assert served.astype(np.uint8).tobytes() == trained.tobytes()
+    assert trained.std() > 10
 
 
 def test_labels_become_indices_of_a_vocabulary(transform):

@@ -1,0 +1,71 @@
+"""Pictures that are there more than once: found by their pixels, and kept to one split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+
+POLICIES = ("one_split", "keep")
+
+
+class Copy(NamedTuple):
+    """One of several pictures with the same pixels.
+
+    Attributes:
+        name: Path relative to the data folder.
+        label: Name of its class.
+        split: Where it was dealt to, or lies.
+    """
+
+    name: str
+    label: str
+    split: str
+
+
+def describe(copies: Iterable[Copy], splits: Sequence[str], policy: str) -> dict[str, Any]:
+    """Tells of pictures with the same pixels, and which of them are left out.
+
+    A model that has seen a picture in training is not judged by it: with ``one_split`` the copies in the last of their
+    splits stay, in ``splits``' order, so that what is judged on is left as it is.
+
+    Args:
+        copies: All of them, two at least.
+        splits: Names of the splits, what is trained on first.
+        policy: One of ``POLICIES``.
+
+    Returns:
+        ``files``, ``labels`` (more than one: the same picture is in several classes), ``splits`` and ``left_out``.
+
+    Example:
+        >>> describe([Copy("a/1.png", "a", "train"), Copy("a/2.png", "a", "test")], ["train", "test"], "one_split")
+        {'files': ['a/1.png', 'a/2.png'], 'labels': ['a'], 'splits': ['train', 'test'], 'left_out': ['a/1.png']}
+    """
+    copies = sorted(copies)
+    occupied = [split for split in splits if any(copy.split == split for copy in copies)]
+    left_out = [copy.name for copy in copies if policy == "one_split" and copy.split != occupied[-1]]
+    return {
+        "files": [copy.name for copy in copies],
+        "labels": sorted({copy.label for copy in copies}),
+        "splits": occupied,
+        "left_out": left_out,
+    }
+
+
+class FindDuplicates(beam.PTransform):
+    """From ``(digest of the pixels, Copy)`` of all pictures to what :func:`describe` tells of those not alone."""
+
+    def __init__(self, splits: Sequence[str], policy: str) -> None:
+        super().__init__()
+        self._splits, self._policy = splits, policy
+
+    def expand(self, pictures: beam.PCollection) -> beam.PCollection:
+        """See the class."""
+        return (
+            pictures
+            | "GroupByPixels" >> beam.GroupByKey()
+            | "Copies" >> beam.MapTuple(lambda _, copies: list(copies))
+            | "NotAlone" >> beam.Filter(lambda copies: len(copies) > 1)
+            | "Describe" >> beam.Map(describe, self._splits, self._policy)
+        )
