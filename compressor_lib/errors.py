@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class CompressorError(ValueError):
@@ -45,3 +46,9 @@ def nearest(value: str, known: Iterable[str]) -> str | None:
     by_small_letters = {name.lower(): name for name in known}
     found = difflib.get_close_matches(value.lower(), by_small_letters, n=1)
     return by_small_letters[found[0]] if found else None
+
+
+def did_you_mean(path: Path) -> str:
+    """The name beside a missing path that is most like it, as a question; empty where there is none."""
+    meant = nearest(path.name, [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else [])
+    return f" Did you mean {str(path.with_name(meant))!r}?" if meant else ""

@@ -10,8 +10,8 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compressor_lib.errors import CompressorError
-from compressor_lib.redaction import redact
-from pipelines import history
-from pipelines.exit_status import FAILED, NOT_BLESSED, STOPPED, WRONG_INPUT
+from pipelines import deployed, history
+from pipelines.exit_status import FAILED, NOT_BLESSED, STOPPED, ended, wrong_input_told
 from pipelines.remote import commands as remote
 from pipelines.remote.choice import Target
 
@@ -99,7 +98,7 @@ def run(
 
     Example: compressor run --config examples/pictures.yaml --data pictures --set search.tau=0.9
     """
-    with _wrong_input_told():
+    with wrong_input_told():
         from pipelines.config import load_config
 
         replaced = [
@@ -135,7 +134,7 @@ def compile_pipeline(
 
     Example: compressor compile -c examples/pictures.yaml --target kubeflow -o pictures.yaml --image registry/name:1
     """
-    with _wrong_input_told():
+    with wrong_input_told():
         from pipelines.config import load_config
         from pipelines.console import captured
         from pipelines.kubeflow.package import compile_package
@@ -157,6 +156,8 @@ def compile_pipeline(
 app.command()(history.runs)
 app.command()(history.show)
 app.command()(history.report)
+app.command()(deployed.predict)
+app.command()(deployed.rollback)
 app.command()(remote.submit)
 app.command()(remote.doctor)
 app.add_typer(remote.schedules, name="schedule")
@@ -168,7 +169,7 @@ def validate(config: ConfigFile, overrides: Overrides = None) -> None:
 
     Example: compressor validate --config examples/digits.yaml --set search.tau=0.9
     """
-    with _wrong_input_told():
+    with wrong_input_told():
         from pipelines.config import load_config
         from pipelines.console import captured
         from pipelines.preflight import check_network
@@ -209,7 +210,7 @@ def repair(output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The ou
 
     Example: compressor repair runs/digits
     """
-    with _wrong_input_told():
+    with wrong_input_told():
         from pipelines.locks import OutputLock
         from pipelines.metadata_store import repair
 
@@ -219,20 +220,6 @@ def repair(output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The ou
         with OutputLock(str(output)).held():
             told = repair(str(store))
     typer.echo(told)
-
-
-@contextmanager
-def _wrong_input_told() -> Iterator[None]:
-    """Ends the command with one message where the input is wrong."""
-    try:
-        yield
-    except CompressorError as error:
-        raise _end(WRONG_INPUT, f"error: {error}") from error
-
-
-def _end(status: int, message: str) -> typer.Exit:
-    typer.echo(redact(message), err=True)
-    return typer.Exit(status)
 
 
 def _new_log(config: Config) -> Path:
@@ -270,13 +257,13 @@ def _watched_run(config: Config, runner: str, log: Path, verbose: bool, lock: Ou
             events_file = EventsFile(Path(config.output) / "events.jsonl")
             return _run(config, runner, stack.enter_context(Events(view, events_file, ticks=live)), lock)
     except KeyboardInterrupt:
-        raise _end(STOPPED, _STOPPED) from None
+        raise ended(STOPPED, _STOPPED) from None
     except NodeFailure as failure:
-        raise _end(FAILED, f"error: {failure}\nwhat to do: {advice(failure)}\nlog: {log}") from failure
+        raise ended(FAILED, f"error: {failure}\nwhat to do: {advice(failure)}\nlog: {log}") from failure
     except CompressorError:
         raise
     except Exception as error:
-        raise _end(FAILED, f"error: {explain(error)}\nwhat to do: {advice(error)}\nlog: {log}") from error
+        raise ended(FAILED, f"error: {explain(error)}\nwhat to do: {advice(error)}\nlog: {log}") from error
 
 
 def _stop_at_once() -> Callable[[], None]:

@@ -1,4 +1,14 @@
-"""Exit statuses of the command ``compressor``."""
+"""How the command ``compressor`` ends: its exit statuses, and what it says then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from compressor_lib.errors import CompressorError
+from compressor_lib.redaction import redact
 
 FAILED = 1
 """A run failed."""
@@ -14,3 +24,18 @@ NOT_FOLLOWED = 4
 
 STOPPED = 130
 """Stopped from the keyboard."""
+
+
+def ended(status: int, message: str) -> typer.Exit:
+    """Says why a command ends, and gives what is to be raised."""
+    typer.echo(redact(message), err=True)
+    return typer.Exit(status)
+
+
+@contextmanager
+def wrong_input_told() -> Iterator[None]:
+    """Ends the command with one message where the input is wrong."""
+    try:
+        yield
+    except CompressorError as error:
+        raise ended(WRONG_INPUT, f"error: {error}") from error

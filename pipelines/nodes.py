@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 
 from components.deployed_model import DeployedModel
+from components.evaluator import Evaluator
+from components.evaluator.gating import eval_config
 from components.example_validator import ExampleValidator
 from components.handover import Handover, PreviousRun
 from components.image_example_gen import ImageExampleGen
 from components.import_example_gen import ImportExampleGen
 from components.pruning_search import PruningSearch
+from components.pusher import EndpointPusher, Pusher
 from components.report.component import Report
 from components.spans import rolling_range
 from components.translator_pretrainer import TranslatorPretrainer
@@ -24,7 +26,6 @@ from pipelines.config import Config
 from pipelines.vertex import endpoint_config, search_job, training_config
 
 MODULES = "pipelines.modules"
-METRIC = "SparseCategoricalAccuracy"
 
 
 @dataclass(frozen=True)
@@ -203,20 +204,34 @@ class Nodes:
             return deployed.outputs["model"], [deployed]
         return reference, []
 
-    def evaluator(self, **inputs: Any) -> tfx.components.Evaluator:
+    def evaluator(self, **inputs: Any) -> Evaluator:
         """The gate."""
-        return tfx.components.Evaluator(example_splits=["test"], eval_config=_eval_config(self.config), **inputs)
-
-    def pusher(self, **inputs: Any) -> tfx.components.Pusher:
-        """A Pusher into a folder, or to an endpoint on Vertex AI."""
-        if self.config.vertex and self.config.endpoint:
-            custom_config = endpoint_config(self.config.vertex, self.config.endpoint)
-            return tfx.extensions.google_cloud_ai_platform.Pusher(custom_config=custom_config, **inputs)
-        return tfx.components.Pusher(
-            push_destination=tfx.proto.PushDestination(
-                filesystem=tfx.proto.PushDestination.Filesystem(base_directory=self.config.serving_directory)
-            ),
+        gate = self.config.gate
+        return Evaluator(
+            example_splits=["test"],
+            eval_config=eval_config(gate.bounds()),
+            confidence=gate.confidence,
+            code_version=self.code_version,
             **inputs,
+        )
+
+    def pusher(self, *, model: Any, blessing: Any, told_of: dict[str, Any]) -> BaseNode:
+        """A Pusher into a folder, with a card that tells of the run, or to an endpoint on Vertex AI."""
+        config = self.config
+        if config.vertex and config.endpoint:
+            custom_config = endpoint_config(config.vertex, config.endpoint)
+            pusher = EndpointPusher(model=model, model_blessing=blessing, custom_config=custom_config)
+            return pusher.with_id("Pusher")
+        return Pusher(
+            model=model,
+            model_blessing=blessing,
+            push_directory=config.serving_directory,
+            name=config.name,
+            backbone=config.backbone.name or Path(config.backbone.model or "").name,
+            label=config.data.label_feature,
+            keep=config.push.keep,
+            code_version=self.code_version,
+            **told_of,
         )
 
     def report(self, **inputs: Any) -> Report:
@@ -247,21 +262,3 @@ def _backbone(config: Config) -> dict[str, Any]:
             values[field] = str(file.absolute())
             values[f"{field}_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
     return values
-
-
-def _eval_config(config: Config) -> tfma.EvalConfig:
-    """The gate: an accuracy to reach, and how far it may fall below the baseline's."""
-    threshold = tfma.MetricThreshold(
-        # Without a baseline TFMA skips the second threshold, so the first is always there.
-        value_threshold=tfma.GenericValueThreshold(lower_bound={"value": config.gate.min_accuracy}),
-        change_threshold=tfma.GenericChangeThreshold(
-            direction=tfma.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -config.gate.max_drop}
-        ),
-    )
-    return tfma.EvalConfig(
-        model_specs=[
-            tfma.ModelSpec(signature_name="serving_tf_example", label_key="label", prediction_key="probabilities")
-        ],
-        slicing_specs=[tfma.SlicingSpec()],
-        metrics_specs=[tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name=METRIC, threshold=threshold)])],
-    )

@@ -58,7 +58,16 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
     model = retrain.outputs["model"]
     baseline, nodes = make.baseline(candidate=model, reference=base_model)
     evaluator = make.evaluator(examples=pictures, model=model, baseline_model=baseline)
-    pusher = make.pusher(model=model, model_blessing=evaluator.outputs["blessing"])
+    pusher = make.pusher(
+        model=model,
+        blessing=evaluator.outputs["blessing"],
+        told_of={
+            "evaluation": evaluator.outputs["evaluation"],
+            "reference": base_model,
+            "tuner_results": pruning_search.outputs["tuner_results"],
+            "statistics": statistics,
+        },
+    )
     report = make.report(
         examples=examples,
         statistics=statistics,
@@ -78,7 +87,9 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
         translator_pretrainer, pruning_search, retrain, evaluator, pusher, report,
     ]  # fmt: skip
     if previous_run:
-        handover = make.handover(hyperparameters=hyperparameters, translators=translators, statistics=statistics)
+        handover = make.handover(
+            examples=examples, hyperparameters=hyperparameters, translators=translators, statistics=statistics
+        )
         handover.add_upstream_node(pusher)
         nodes += [previous_run, handover]
     return tfx.dsl.Pipeline(

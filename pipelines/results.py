@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from rich.console import Group
 from rich.table import Table
 
 from compressor_lib.figures import FormatFigures, ModelFigures
+from compressor_lib.gate import Figure, Verdict
 from pipelines.data_summary import read_summary, render_summary
 from pipelines.lineage import Lineage, Run
 
@@ -29,19 +31,29 @@ class Results:
         reference: The uncompressed model.
         compressed: The compressed one.
         formats: The compressed one's TFLite twins, by precision, ``float32`` among them.
-        blessed: Whether the Evaluator let it pass.
+        verdict: What the gate says of it.
+        has_reference_as_baseline: Whether the gate compared it with the reference.
         pushed_path: Folder it was pushed to, None if it was not.
-        reasons: Why it did not pass, a sentence each.
         data: What the data is like: the fields of a :class:`components.data_summary.Summary`.
     """
 
     reference: ModelFigures
     compressed: ModelFigures
     formats: dict[str, FormatFigures]
-    blessed: bool
+    verdict: Verdict
+    has_reference_as_baseline: bool
     pushed_path: str | None
-    reasons: list[str]
     data: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def blessed(self) -> bool:
+        """Whether the gate let it pass."""
+        return self.verdict.blessed
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why it did not pass, a sentence each."""
+        return self.verdict.reasons
 
     def to_json(self) -> str:
         """All of it, as a JSON object."""
@@ -55,6 +67,7 @@ class Results:
             reference=ModelFigures(**fields.pop("reference")),
             compressed=ModelFigures(**fields.pop("compressed")),
             formats={name: FormatFigures(**figures) for name, figures in fields.pop("formats").items()},
+            verdict=Verdict.from_json(json.dumps(fields.pop("verdict"))),
             **fields,
         )
 
@@ -90,16 +103,18 @@ def collect(run: Run) -> Results:
     Raises:
         CompressorError: If the run did not come so far.
     """
+    from components.evaluator.executor import read_verdict
     from components.report.data import ReportData
 
     data = ReportData.read(Path(run["Report"].outputs["report"].uri))
+    evaluator = run["Evaluator"]
     return Results(
         reference=data.reference,
         compressed=data.compressed,
         formats=data.formats,
-        blessed=data.verdict.blessed,
+        verdict=read_verdict(evaluator.outputs["evaluation"].uri),
+        has_reference_as_baseline=evaluator.inputs.get("baseline_model") == run["reference"].outputs["model"],
         pushed_path=run.pushed_path if run.pushed_path and _may_be_there(run.pushed_path) else None,
-        reasons=data.verdict.reasons,
         data=read_summary(run["ExampleValidator"]),
     )
 
@@ -118,21 +133,18 @@ def render_results(results: Results) -> Group:
     Returns:
         Three tables: a row for each split, for each figure, for each format.
     """
-    data = render_summary(results.data)
-    return Group(data, _models_table(results.reference, results.compressed), _formats_table(results.formats))
+    return Group(render_summary(results.data), _models_table(results), _formats_table(results.formats))
 
 
-def _models_table(before: ModelFigures, after: ModelFigures) -> Table:
+def _models_table(results: Results) -> Table:
+    before, after = results.reference, results.compressed
     table = Table(title="Test split: reference and compressed")
     table.add_column("")
     for column in ("reference", "compressed", "change"):
         table.add_column(column, justify="right")
-    table.add_row(
-        "accuracy",
-        f"{before.accuracy:.2%}",
-        f"{after.accuracy:.2%}",
-        f"{100 * (after.accuracy - before.accuracy):+.2f} points",
-    )
+    table.add_row("accuracy", *_accuracies(before.accuracy, after.accuracy))
+    for row in _gate_rows(results):
+        table.add_row(*row)
     rows = (
         ("parameters", before.parameters, after.parameters, "{:,}"),
         ("TFLite bytes", before.bytes, after.bytes, "{:,}"),
@@ -143,6 +155,33 @@ def _models_table(before: ModelFigures, after: ModelFigures) -> Table:
     compression = 1 - after.parameters / before.parameters
     table.add_row("compression", "", f"{compression:.1%}", "", style="bold")
     return table
+
+
+def _gate_rows(results: Results) -> Iterator[tuple[str, ...]]:
+    """What the gate knows beyond the accuracy of both models."""
+    overall, worst = results.verdict.overall, results.verdict.worst_class
+    if not results.has_reference_as_baseline and overall.baseline:
+        yield "against the gate's baseline", *_accuracies(overall.baseline.value, overall.accuracy.value)
+    if results.verdict.bounds.confidence is not None:
+        yield (
+            f"with {100 * results.verdict.bounds.confidence:g}% confidence",
+            _interval(overall.baseline, ".1f", "%"),
+            _interval(overall.accuracy, ".1f", "%"),
+            _interval(overall.change, "+.1f", " points"),
+        )
+    if worst and worst.baseline:
+        yield f"class {worst.name}", *_accuracies(worst.baseline.value, worst.accuracy.value)
+
+
+def _accuracies(before: float, after: float) -> tuple[str, str, str]:
+    return f"{before:.2%}", f"{after:.2%}", f"{100 * (after - before):+.2f} points"
+
+
+def _interval(figure: Figure | None, form: str, unit: str) -> str:
+    """Both ends of an interval; each holds with the gate's confidence."""
+    if figure is None or figure.low is None or figure.high is None:
+        return ""
+    return f"{100 * figure.low:{form}} to {100 * figure.high:{form}}{unit}"
 
 
 def _formats_table(formats: dict[str, FormatFigures]) -> Table:

@@ -12,18 +12,10 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from components.pusher.versions import newest_version
 from compressor_lib.export import CLASSES_FILE, EXTRA
 
 logger = logging.getLogger(__name__)
-
-
-def newest_version(push_directory: str) -> str:
-    """The name of the newest model in a push destination, which may be in any store; empty if there is none."""
-    if not fileio.isdir(push_directory):
-        return ""
-    # Object stores list folders with a slash behind.
-    versions = [name.rstrip("/") for name in fileio.listdir(push_directory)]
-    return max((name for name in versions if name.isdigit()), key=int, default="")
 
 
 class Executor(base_executor.BaseExecutor):

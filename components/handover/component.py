@@ -9,6 +9,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from components.handover.executor import (
+    EXAMPLES,
     HYPERPARAMETERS,
     STATISTICS,
     TRANSLATORS,
@@ -75,7 +76,10 @@ class HandoverSpec(component_spec.ComponentSpec):
     """Inputs and parameters of :class:`Handover`."""
 
     PARAMETERS: ClassVar = _PARAMETERS
-    INPUTS: ClassVar = {name: component_spec.ChannelParameter(type=kind) for name, kind in _KEPT.items()}
+    INPUTS: ClassVar = {
+        name: component_spec.ChannelParameter(type=kind)
+        for name, kind in {EXAMPLES: standard_artifacts.Examples, **_KEPT}.items()
+    }
     OUTPUTS: ClassVar[dict[str, component_spec.ChannelParameter]] = {}
 
 
@@ -87,6 +91,7 @@ class Handover(base_component.BaseComponent):
 
     Example:
         >>> Handover(
+        ...     examples=example_gen.outputs["examples"],
         ...     hyperparameters=pruning_search.outputs["best_hyperparameters"],
         ...     translators=translator_pretrainer.outputs["translators"],
         ...     statistics=statistics_gen.outputs["statistics"],
@@ -99,6 +104,7 @@ class Handover(base_component.BaseComponent):
 
     def __init__(
         self,
+        examples: types.BaseChannel,
         hyperparameters: types.BaseChannel,
         translators: types.BaseChannel,
         statistics: types.BaseChannel,
@@ -109,6 +115,7 @@ class Handover(base_component.BaseComponent):
         """Wires the component.
 
         Args:
+            examples: This run's data; its span is kept.
             hyperparameters: The best of the search, as the stock Tuner writes them.
             translators: The bank.
             statistics: Of this run's data.
@@ -117,7 +124,12 @@ class Handover(base_component.BaseComponent):
         """
         super().__init__(
             HandoverSpec(
-                **{HYPERPARAMETERS: hyperparameters, TRANSLATORS: translators, STATISTICS: statistics},
+                **{
+                    EXAMPLES: examples,
+                    HYPERPARAMETERS: hyperparameters,
+                    TRANSLATORS: translators,
+                    STATISTICS: statistics,
+                },
                 push_directory=push_directory,
                 code_version=code_version,
             )

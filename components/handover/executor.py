@@ -15,6 +15,7 @@ from components.handover.archive import read_handover, write_handover
 logger = logging.getLogger(__name__)
 
 HYPERPARAMETERS, TRANSLATORS, STATISTICS = "hyperparameters", "translators", "statistics"
+EXAMPLES = "examples"
 _SPLIT = "Split-"
 
 
@@ -52,6 +53,7 @@ class HandoverExecutor(base_executor.BaseExecutor):
     ) -> None:
         """See :class:`components.handover.component.Handover`."""
         self._log_startup(input_dict, output_dict, exec_properties)
-        folders = {name: artifact_utils.get_single_uri(artifacts) for name, artifacts in input_dict.items()}
-        span = int(artifact_utils.get_single_instance(input_dict[STATISTICS]).span)
+        kept = (HYPERPARAMETERS, TRANSLATORS, STATISTICS)
+        folders = {name: artifact_utils.get_single_uri(input_dict[name]) for name in kept}
+        span = int(artifact_utils.get_single_instance(input_dict[EXAMPLES]).span)  # StatisticsGen does not hand it on
         write_handover(exec_properties["push_directory"], folders, {"span": span})

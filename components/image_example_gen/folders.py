@@ -21,8 +21,8 @@ from tfx.proto import example_gen_pb2
 from components import spans
 from components.image_example_gen.dealing import counts_of
 from compressor_lib.errors import CompressorError
+from compressor_lib.pictures import SUFFIXES
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 PICTURES_PATTERN = "*/*"
 _OTHER_NAMES = {"eval": ("validation", "val")}
 

@@ -162,7 +162,7 @@ def _known(given: list[types.Artifact] | None) -> list[dict[str, Any]]:
     if path is None or not path.exists():
         return []
     try:
-        return [dict(json.loads(path.read_text())["values"])]
+        return [{**json.loads(path.read_text())["values"]}]  # which refuses what is no mapping
     except (ValueError, KeyError, TypeError) as error:
         logger.warning("%s cannot be read (%r): the search starts from nothing", path, error)
         return []

@@ -14,15 +14,15 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components.evaluator.executor import read_verdict
 from components.examples import picture_dataset, split_patterns
 from components.pruning_search.executor import REPORT_FILE
 from components.report.answers import accuracy, compare_answers
-from components.report.data import ReportData
+from components.report.data import ReportData, Verdict
 from components.report.network import network_blocks
 from components.report.page import write_page
 from components.report.pictures import summarise_pictures
 from components.report.trials import read_trials
-from components.report.verdict import read_verdict
 from components.report.versions import versions
 from components.storage import mounted_artifacts
 from compressor_lib.bank import TranslatorBank
@@ -95,7 +95,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
         name=config["name"],
         made=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
         backbone=bank.backbone,
-        verdict=read_verdict(inputs["evaluation"], inputs["pushed_model"]),
+        verdict=_verdict(inputs["evaluation"], inputs["pushed_model"]),
         reference=figures["reference"],
         compressed=figures["compressed"],
         formats={
@@ -117,3 +117,11 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
         versions=versions(),
         artifacts=uris,
     )
+
+
+def _verdict(evaluation: types.Artifact, pushed_model: types.Artifact) -> Verdict:
+    """What the gate said, and where the model went."""
+    said = read_verdict(evaluation.uri)
+    pushed = pushed_model.get_int_custom_property("pushed")
+    destination = pushed_model.get_string_custom_property("pushed_destination") if pushed else None
+    return Verdict(said.blessed, said.reasons, destination or None)

@@ -40,8 +40,8 @@ LOGS = "executor-logs"
 _DRIVER = "pipelines.kubeflow.example_gen_driver"
 _EXECUTOR = "pipelines.kubeflow.executor"
 _NEWS = "pipelines.kubeflow.news"
-_PUSHER = "tfx.components.pusher.executor.Executor"
-_EVALUATOR = "tfx.components.evaluator.executor.Executor"
+_PUSHER = "components.pusher.executor.Executor"
+_EVALUATOR = "components.evaluator.executor.Executor"
 _REPORT = {"schemaTitle": "components.RunReport"}
 _UNTOLD = ("display_name", "store_session_info")  # the backend's own notes on an artifact
 

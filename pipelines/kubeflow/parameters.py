@@ -59,12 +59,14 @@ def parameters_of(config: Config) -> list[Parameter]:
         Parameter("max_trials", _INTEGER, "PruningSearch", "max_trials", search.max_trials),
         Parameter("min_accuracy", _NUMBER, "Evaluator", "eval_config", gate.min_accuracy, _set_min_accuracy),
         Parameter("max_drop", _NUMBER, "Evaluator", "eval_config", gate.max_drop, _set_max_drop),
+        Parameter("per_class", _NUMBER, "Evaluator", "eval_config", gate.per_class, _set_per_class),
+        Parameter("confidence", _NUMBER, "Evaluator", "confidence", gate.confidence),
     ]
     if config.endpoint is None:
-        directory = config.serving_directory
-        known.append(Parameter("push_directory", _TEXT, "Pusher", "push_destination", directory, _set_directory))
-        others = ["PreviousRun", "Handover", *(["DeployedModel"] if gate.baseline == "deployed" else [])]
-        known += [Parameter("push_directory", _TEXT, node, "push_directory", directory) for node in others]
+        nodes = ["Pusher", "PreviousRun", "Handover", *(["DeployedModel"] if gate.baseline == "deployed" else [])]
+        known += [
+            Parameter("push_directory", _TEXT, node, "push_directory", config.serving_directory) for node in nodes
+        ]
     return [parameter for parameter in known if parameter.default is not None]
 
 
@@ -109,17 +111,18 @@ def _set_window(value: Any, placeholder: str) -> None:
 
 
 def _set_min_accuracy(value: Any, placeholder: str) -> None:
-    _threshold(value)["value_threshold"]["lower_bound"] = placeholder
+    _thresholds(value)[0]["value_threshold"]["lower_bound"] = placeholder
 
 
 def _set_max_drop(value: Any, placeholder: str) -> None:
-    _threshold(value)["change_threshold"]["absolute"] = f"-{placeholder}"
+    _thresholds(value)[0]["change_threshold"]["absolute"] = f"-{placeholder}"
 
 
-def _threshold(value: Any) -> Any:
-    ((metric,),) = (spec["metrics"] for spec in value["metrics_specs"])
-    return metric["threshold"]
+def _set_per_class(value: Any, placeholder: str) -> None:
+    _thresholds(value)[1]["change_threshold"]["absolute"] = f"-{placeholder}"
 
 
-def _set_directory(value: Any, placeholder: str) -> None:
-    value["filesystem"]["base_directory"] = placeholder
+def _thresholds(value: Any) -> list[Any]:
+    """Those of all pictures, and of each class, as :func:`components.evaluator.gating.eval_config` sets them."""
+    accuracy = value["metrics_specs"][0]["metrics"][0]
+    return [one["threshold"] for one in accuracy["per_slice_thresholds"]]

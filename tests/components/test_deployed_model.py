@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tfx.types import standard_artifacts
 
-from components.deployed_model.executor import Executor, newest_version
+from components.deployed_model.executor import Executor
 
 
 def model(folder: Path, content: str, classes: str = "cat\ndog\n") -> Path:
@@ -29,13 +29,6 @@ def taken(tmp_path):
         return content, output.get_string_custom_property("deployed_version")
 
     return take
-
-
-def test_the_newest_version_is_the_highest_number(tmp_path):
-    assert newest_version(str(tmp_path / "none")) == ""
-    for name in ("9", "10", "draft"):
-        (tmp_path / name).mkdir()
-    assert newest_version(str(tmp_path)) == "10"
 
 
 def test_without_a_deployed_model_the_reference_is_taken(taken):

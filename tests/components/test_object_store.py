@@ -12,16 +12,15 @@ import tensorflow as tf
 from apache_beam.testing.util import assert_that, equal_to
 from PIL import Image
 from s3_server import S3Server
-from tfx.components.pusher.executor import Executor as Pusher
 from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import standard_artifacts
 
 from components import object_store
-from components.deployed_model.executor import newest_version
 from components.image_example_gen.component import ImageExampleGen
 from components.image_example_gen.driver import NamesInputProcessor
 from components.image_example_gen.executor import Executor
+from components.pusher.versions import newest_version, prune, publish, roll_back
 from compressor_lib.errors import CompressorError
 
 
@@ -198,15 +197,15 @@ def test_tfrecords_are_read_by_beam_itself(store, tmp_path):
 
 
 def test_models_are_pushed(store, tmp_path):
-    (tmp_path / "model" / "Format-Serving" / "variables").mkdir(parents=True)
-    (tmp_path / "model" / "Format-Serving" / "saved_model.pb").write_bytes(b"graph")
-    (tmp_path / "model" / "Format-Serving" / "variables" / "variables.index").write_bytes(b"weights")
-    model, pushed = standard_artifacts.Model(), standard_artifacts.PushedModel()
-    model.uri, pushed.uri = str(tmp_path / "model"), str(tmp_path / "pushed")
-    destination = '{"filesystem": {"base_directory": "minio://data/serving"}}'
-    Pusher().Do({"model": [model]}, {"pushed_model": [pushed]}, {"push_destination": destination})
-    version = newest_version("minio://data/serving")
-    assert pushed.get_string_custom_property("pushed_destination") == f"minio://data/serving/{version}"
+    (tmp_path / "model" / "variables").mkdir(parents=True)
+    (tmp_path / "model" / "saved_model.pb").write_bytes(b"graph")
+    (tmp_path / "model" / "variables" / "variables.index").write_bytes(b"weights")
+    first, second = (publish(str(tmp_path / "model"), "minio://data/serving") for _ in range(2))
+    assert newest_version("minio://data/serving") == str(second)
+    assert roll_back("minio://data/serving") == (second, first)
+    assert prune("minio://data/serving", keep=1) == []
     assert store.names("data") == [
-        f"serving/{version}/saved_model.pb", f"serving/{version}/variables/variables.index",
-    ]  # fmt: skip
+        f"serving/{folder}/{name}"
+        for folder in (f".withdrawn-{second}", first)
+        for name in ("saved_model.pb", "variables/variables.index")
+    ]

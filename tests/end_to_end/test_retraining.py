@@ -19,7 +19,7 @@ data: {source: folder, span: "span-{SPAN}", splits: {train: 3, eval: 1, test: 1}
 head: {dropout: 0.0}
 reference: {head_epochs: 0, epochs: 15, learning_rate: 3.0e-3, batch_norm: train}
 search: {tuner: random, max_trials: 1, max_epochs: 8, connections: ["block_5_add->head"]}
-retrain: {head_epochs: 0, epochs: 8, learning_rate: 1.0e-3, batch_norm: train}
+retrain: {head_epochs: 0, epochs: 15, learning_rate: 3.0e-3, batch_norm: train}
 gate: {baseline: deployed, min_accuracy: 0.6, max_drop: 0.3}
 """
 COLOURS = {"blue": (40, 60, 220), "green": (50, 200, 60), "red": (220, 50, 40)}

@@ -13,7 +13,9 @@ import tensorflow as tf
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from components.evaluator.executor import read_verdict
 from components.examples import count_examples, split_patterns
+from components.model_files import files_sha256
 from components.report.data import ReportData, Verdict
 from compressor_lib.export import load_keras, read_classes
 from compressor_lib.heads import attach_head
@@ -184,6 +186,14 @@ class TestLocal:
         events.Reload()
         assert [event.step for event in events.Tensors("epoch_accuracy")] == [0, 1]
 
+    def test_the_pushed_model_explains_itself(self, pushed):
+        card = json.loads((pushed / "assets.extra" / "model_card.json").read_text())
+        assert card["data"]["test"] == {"pictures": 11, "classes": {"blue": 4, "green": 4, "red": 3}}
+        assert card["accuracy"]["pictures"] == 11
+        assert [one["name"] for one in card["accuracy_by_class"]] == card["classes"] == read_classes(pushed)
+        assert card["cut"]["connection"] in (pushed / "assets.extra" / "model_card.md").read_text()
+        assert not [path for path in pushed.parent.iterdir() if path.name.startswith(".staging")]
+
     def test_nothing_changed_nothing_done(self, first):
         runs, _ = first
         before = runs.pushed
@@ -205,7 +215,7 @@ class TestLocal:
 
 
 class TestGate:
-    WRONG = ("--set", "gate.min_accuracy=1.0")
+    WRONG = ("--set", "gate.min_accuracy=1.0", "--set", "gate.confidence=0.9", "--set", "gate.per_class=1.0")
 
     def test_not_blessed_is_not_pushed(self, first, monkeypatch):
         runs, _ = first
@@ -217,6 +227,14 @@ class TestGate:
         assert "not blessed: nothing was pushed" in result.output
         assert "gate.min_accuracy asks for 100.00%" in (runs.output / "report.html").read_text()
         assert "gate.min_accuracy asks for 100.00%" in result.output
+        assert "with 90% confidence" in result.output
+        verdict = read_verdict(str(runs.made("Evaluator", "evaluation")))
+        assert verdict.overall.pictures == sum(one.pictures for one in verdict.classes) == 3 * 3 + 2
+        assert verdict.model_sha256 == files_sha256(str(runs.made("retrain", "model") / "Format-Serving"))
+        for one in (verdict.overall, *verdict.classes):
+            for figure in (one.accuracy, one.baseline, one.change):
+                assert figure.low <= figure.value <= figure.high
+                assert figure.low < figure.high
         assert (runs.made("Evaluator", "blessing") / "NOT_BLESSED").is_file()
         assert runs.pushed == before
 

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import pipelines.results
 import pipelines.runners
 from compressor_lib.errors import CompressorError
+from compressor_lib.gate import Bounds, Figure, Judged, Verdict
 from pipelines import cli
 from pipelines.locks import OutputLock
 from pipelines.results import FormatFigures, ModelFigures, Results
@@ -34,9 +35,15 @@ def figures(blessed: bool) -> Results:
         reference=ModelFigures(0.95, 1_000_000, 4_000_000, 8.0),
         compressed=ModelFigures(0.80, 250_000, 1_000_000, 2.0),
         formats={"float32": FormatFigures(1_000_000, 2.0, 0.80)},
-        blessed=blessed,
+        verdict=Verdict(
+            Bounds(0.5, 0.02),
+            Judged("", 100, Figure(0.80), Figure(0.95), Figure(-0.15)),
+            [],
+            "0",
+            [] if blessed else ["accuracy fell by 15 points, 2 at most"],
+        ),
+        has_reference_as_baseline=True,
         pushed_path="/served/7" if blessed else None,
-        reasons=[] if blessed else ["accuracy fell by 15 points, 2 at most"],
     )
 
 

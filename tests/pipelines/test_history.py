@@ -10,6 +10,7 @@ from metadata_store import EXECUTION, Store
 from typer.testing import CliRunner
 
 from compressor_lib.figures import FormatFigures, ModelFigures
+from compressor_lib.gate import Bounds, Figure, Judged, Verdict
 from pipelines import cli
 from pipelines.history import complete_run
 from pipelines.lineage import METADATA_FILE, Lineage
@@ -19,9 +20,15 @@ RESULTS = Results(
     reference=ModelFigures(0.95, 1_000_000, 4_000_000, 8.0),
     compressed=ModelFigures(0.80, 250_000, 1_000_000, 2.0),
     formats={"float32": FormatFigures(1_000_000, 2.0, 0.80)},
-    blessed=False,
+    verdict=Verdict(
+        Bounds(0.5, 0.02),
+        Judged("", 100, Figure(0.80), Figure(0.95), Figure(-0.15)),
+        [],
+        "0",
+        ["accuracy fell by 15 points, 2 at most"],
+    ),
+    has_reference_as_baseline=True,
     pushed_path=None,
-    reasons=["accuracy fell by 15 points, 2 at most"],
 )
 
 

@@ -19,7 +19,7 @@ FROM_FOLDER = [
 ]  # fmt: skip
 OWN_CODE = [
     "ImageExampleGen", "ExampleValidator", "Transform", "reference", "PreviousRun", "TranslatorPretrainer",
-    "PruningSearch", "retrain", "Report", "Handover",
+    "PruningSearch", "retrain", "Evaluator", "Pusher", "Report", "Handover",
 ]  # fmt: skip
 CONFIG = """
 name: small
@@ -60,11 +60,12 @@ def custom_config(node: tfx.types.BaseNode) -> dict:
     return json.loads(node.exec_properties["custom_config"])
 
 
-def threshold(nodes: dict[str, tfx.types.BaseNode]) -> dict:
+def thresholds(nodes: dict[str, tfx.types.BaseNode]) -> list[dict]:
+    """Those of all pictures, and of each class if there are any."""
     config = json_format.Parse(nodes["Evaluator"].exec_properties["eval_config"], EvalConfig())
-    ((metric,),) = (spec.metrics for spec in config.metrics_specs)
-    assert metric.class_name == "SparseCategoricalAccuracy"
-    return json_format.MessageToDict(metric.threshold)
+    accuracy, count = config.metrics_specs[0].metrics
+    assert (accuracy.class_name, count.class_name) == ("SparseCategoricalAccuracy", "ExampleCount")
+    return [json_format.MessageToDict(one.threshold) for one in accuracy.per_slice_thresholds]
 
 
 def test_nodes_places_and_cache(create, tmp_path):
@@ -77,9 +78,7 @@ def test_nodes_places_and_cache(create, tmp_path):
     assert pipeline.metadata_connection_config.sqlite.filename_uri == str(tmp_path / "out" / "metadata.sqlite")
     assert pipeline.enable_cache
     assert pipeline.beam_pipeline_args == ["--direct_num_workers=1", "--job_name=own"]
-    destination = json.loads(nodes["Pusher"].exec_properties["push_destination"])
-    assert destination == {"filesystem": {"base_directory": str(tmp_path / "out" / "serving")}}
-    for node in ("PreviousRun", "Handover"):
+    for node in ("Pusher", "PreviousRun", "Handover"):
         assert nodes[node].exec_properties["push_directory"] == str(tmp_path / "out" / "serving")
 
 
@@ -118,6 +117,10 @@ def test_channels(create):
     assert sources(nodes["Pusher"]) == {
         "model": ("retrain", "model"),
         "model_blessing": ("Evaluator", "blessing"),
+        "evaluation": ("Evaluator", "evaluation"),
+        "reference": reference,
+        "tuner_results": ("PruningSearch", "tuner_results"),
+        "statistics": ("StatisticsGen", "statistics"),
     }
     assert sources(nodes["PreviousRun"]) == {"current": ("StatisticsGen", "statistics")}
     assert sources(nodes["Handover"]) == {
@@ -222,10 +225,22 @@ def test_without_widths_to_search_the_heads_own_is_taken(create):
 
 def test_gate_against_the_reference(create):
     nodes = create("gate.min_accuracy=0.7", "gate.max_drop=0.1")
-    assert threshold(nodes) == {
-        "valueThreshold": {"lowerBound": 0.7},
-        "changeThreshold": {"absolute": -0.1, "direction": "HIGHER_IS_BETTER"},
-    }
+    assert thresholds(nodes) == [
+        {
+            "valueThreshold": {"lowerBound": 0.7},
+            "changeThreshold": {"absolute": -0.1, "direction": "HIGHER_IS_BETTER"},
+        }
+    ]
+    assert nodes["Evaluator"].exec_properties.get("confidence") is None
+
+
+def test_gate_by_class_and_with_confidence(create):
+    nodes = create("gate.per_class=0.2", "gate.confidence=0.9")
+    _, by_class = thresholds(nodes)
+    assert by_class == {"changeThreshold": {"absolute": -0.2, "direction": "HIGHER_IS_BETTER"}}
+    assert nodes["Evaluator"].exec_properties["confidence"] == 0.9
+    config = json_format.Parse(nodes["Evaluator"].exec_properties["eval_config"], EvalConfig())
+    assert config.options.compute_confidence_intervals.value
 
 
 def test_gate_against_the_last_blessed_model(create):
@@ -236,7 +251,7 @@ def test_gate_against_the_last_blessed_model(create):
     assert sources(nodes["Evaluator"])["baseline_model"] == ("latest_blessed_model", "model")
     assert resolver.outputs["model"].type is standard_artifacts.Model
     # Without a baseline yet, the bound on the accuracy must be there still.
-    assert threshold(nodes)["valueThreshold"] == {"lowerBound": 0.5}
+    assert thresholds(nodes)[0]["valueThreshold"] == {"lowerBound": 0.5}
 
 
 def test_the_codes_version_is_in_the_key_of_each_node_that_runs_our_code(create):

@@ -94,9 +94,8 @@ def test_one_replica_is_one_pool():
 
 
 def test_an_endpoint_takes_the_place_of_the_directory(spec):
-    assert executor_of(spec, "Pusher") == f"{EXTENSION}.pusher.executor.Executor"
+    assert executor_of(spec, "Pusher") == "components.pusher.executor.EndpointExecutor"
     given = parameters(spec, "Pusher")
-    assert "push_destination" not in given
     assert "push_directory" not in spec["root"]["inputDefinitions"]["parameters"]
     assert not {"PreviousRun", "Handover"} & set(spec["root"]["dag"]["tasks"])
     assert json.loads(given["custom_config"]) == {

@@ -157,7 +157,6 @@ class TestParameters:
                 "Evaluator", "eval_config", {"min_accuracy": "0.7", "max_drop": "0.01"},
                 [("lower_bound", 0.7), ("absolute", -0.01)],
             ),
-            ("Pusher", "push_destination", {"push_directory": "gs://a/b"}, [("base_directory", "gs://a/b")]),
         ],
     )  # fmt: skip
     def test_a_part_of_a_text_is_a_placeholder(self, specs, target, node, name, values, expected):

@@ -1,0 +1,114 @@
+"""What Pusher does."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from typing import Any
+
+from tfx import types
+from tfx.components.pusher import executor as stock
+from tfx.dsl.io import fileio
+from tfx.extensions.google_cloud_ai_platform.pusher import executor as vertex
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, path_utils
+
+from components.evaluator.executor import MODEL_SHA256, read_verdict
+from components.model_files import files_sha256
+from components.pruning_search.executor import REPORT_FILE
+from components.pusher.model_card import Json, model_card, pictures_by_split, write_card
+from components.pusher.trial import try_alone, try_model_server
+from components.pusher.versions import prune, publish, staging
+from components.storage import fetched
+from compressor_lib.errors import CompressorError
+from compressor_lib.export import EXTRA, FIGURES_FILE, TFLITE_FILE
+
+logger = logging.getLogger(__name__)
+
+_NEEDED = tuple(os.path.join(EXTRA, name) for name in (TFLITE_FILE, FIGURES_FILE))
+"""What the card takes of the reference."""
+
+Artifacts = dict[str, list[types.Artifact]]
+
+
+class Executor(stock.Executor):
+    """Pushes a model into a folder."""
+
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
+        """Pushes a model if it is blessed.
+
+        Args:
+            input_dict: The component's inputs.
+            output_dict: ``pushed_model``, which gets the stock Pusher's custom properties.
+            exec_properties: The component's parameters.
+
+        Raises:
+            CompressorError: If the model is another than the one that was evaluated, or does not answer. What was
+                pushed before serves on.
+        """
+        pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
+        if not self.CheckBlessing(input_dict):
+            self._MarkNotPushed(pushed)
+            return
+        directory = exec_properties["push_directory"]
+        with staging(directory) as folder:
+            prepared = os.path.join(folder, "1")
+            io_utils.copy_dir(self.GetModelPath(input_dict), prepared)
+            check_evaluated(prepared, input_dict)
+            write_card(prepared, _card(prepared, input_dict, exec_properties))
+            logger.info("trying the model in a process of its own")
+            try_alone(prepared)
+            if try_model_server(prepared):
+                logger.info("it answers through TensorFlow Serving")
+            io_utils.copy_dir(prepared, pushed.uri)
+            version = publish(prepared, directory)
+        self._MarkPushed(pushed, os.path.join(directory, str(version)), str(version))
+        for old in prune(directory, exec_properties["keep"]):
+            logger.info("deleted version %s, for only the newest are kept", old)
+
+
+class EndpointExecutor(vertex.Executor):
+    """Deploys a model to an endpoint on Vertex AI."""
+
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
+        """As the extension does, for the model that was evaluated alone.
+
+        Raises:
+            CompressorError: If it is another.
+        """
+        if self.CheckBlessing(input_dict):
+            check_evaluated(self.GetModelPath(input_dict), input_dict)
+        super().Do(input_dict, output_dict, exec_properties)
+
+
+def _card(prepared: str, input_dict: Artifacts, exec_properties: dict[str, Any]) -> Json:
+    """The card of a model, from what the run found."""
+    uris = {name: artifact_utils.get_single_uri(artifacts) for name, artifacts in input_dict.items()}
+    with fileio.open(os.path.join(uris["tuner_results"], REPORT_FILE)) as file:
+        trials = json.loads(file.read())
+    with fetched(path_utils.serving_model_path(uris["reference"]), *_NEEDED) as reference:
+        return model_card(
+            prepared,
+            reference=reference,
+            verdict=read_verdict(uris["evaluation"]),
+            trials=trials,
+            data=pictures_by_split(uris["statistics"], exec_properties["label"]),
+            name=exec_properties["name"],
+            backbone=exec_properties["backbone"],
+        )
+
+
+def check_evaluated(directory: str, input_dict: Artifacts) -> None:
+    """Holds a model's files against what the Evaluator noted of them.
+
+    Raises:
+        CompressorError: If they are others.
+    """
+    blessing = artifact_utils.get_single_instance(input_dict["model_blessing"])
+    model = artifact_utils.get_single_instance(input_dict["model"])
+    if files_sha256(directory) != blessing.get_string_custom_property(MODEL_SHA256):
+        raise CompressorError(
+            f"the model in {model.uri!r} has changed since it was evaluated, so it is not pushed: "
+            "give another output folder, for this one's artifacts are not what the pipeline made."
+        )

@@ -1,0 +1,224 @@
+"""A pushed model's card: what it is for, how good it is, what was cut, how it was gated, and what it is not for.
+
+After Mitchell et al., Model Cards for Model Reporting (2019), https://arxiv.org/abs/1810.03993.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tensorflow_metadata.proto.v0 import statistics_pb2
+from tfx.dsl.io import fileio
+
+from compressor_lib.export import EXTRA, read_classes, read_parameters, tflite_path, tflite_paths
+from compressor_lib.gate import Figure, Judged, Verdict
+from compressor_lib.measure import latency_ms
+
+CARD_FILE = "model_card"
+"""In ``assets.extra``, which TensorFlow Serving leaves alone, as ``.md`` and ``.json``."""
+
+FEW = 30
+"""Classes with fewer test pictures than this are named among the limits."""
+
+Json = dict[str, Any]
+
+
+def write_card(model: str, card: Json) -> None:
+    """Writes a card, for people and for programs, into a model's folder on this machine."""
+    folder = Path(model, EXTRA)
+    (folder / f"{CARD_FILE}.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    (folder / f"{CARD_FILE}.md").write_text(markdown(card), encoding="utf-8")
+
+
+def model_card(
+    model: str, *, reference: str, verdict: Verdict, trials: list[Json], data: Json, name: str, backbone: str
+) -> Json:
+    """Puts a card together from what a run found. Latencies are measured here, on one thread.
+
+    Args:
+        model: The compressed model's folder.
+        reference: The uncompressed one's. Both are on this machine.
+        verdict: The gate's.
+        trials: The search's report, the winner first.
+        data: From :func:`pictures_by_split`.
+        name: The pipeline's.
+        backbone: What was compressed.
+    """
+    twins = tflite_paths(model)
+    milliseconds = latency_ms({"reference": tflite_path(reference), **twins})
+    classes = read_classes(model)
+    winner = trials[0]
+    return {
+        "name": name,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "task": f"image classification: which of {len(classes)} classes a picture shows",
+        "classes": classes,
+        "data": data,
+        "accuracy": _dumped(verdict.overall),
+        "accuracy_by_class": [_dumped(one) for one in verdict.classes],
+        "parameters": read_parameters(model),
+        "reference": {
+            "parameters": read_parameters(reference),
+            "bytes": os.path.getsize(tflite_path(reference)),
+            "milliseconds": milliseconds["reference"],
+        },
+        "tflite": {
+            precision: {"bytes": os.path.getsize(path), "milliseconds": milliseconds[precision]}
+            for precision, path in twins.items()
+        },
+        "cut": {"backbone": backbone, "connection": winner["connection"], "hyperparameters": winner["hyperparameters"]},
+        "gate": vars(verdict.bounds),
+        "limits": list(_limits(verdict)),
+        "model_sha256": verdict.model_sha256,
+        "tensorflow": tf.__version__,
+    }
+
+
+def pictures_by_split(statistics: str, label: str) -> Json:
+    """Counts the pictures of each split, and of each class in it.
+
+    Args:
+        statistics: URI of what StatisticsGen made.
+        label: The feature with a picture's class.
+    """
+    found = {}
+    for folder in sorted(name.rstrip("/") for name in fileio.listdir(statistics)):
+        path = os.path.join(statistics, folder, "FeatureStats.pb")
+        if not folder.startswith("Split-") or not fileio.exists(path):
+            continue
+        with fileio.open(path, "rb") as file:
+            (counted,) = statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read()).datasets
+        classes = {
+            bucket.label: int(bucket.sample_count)
+            for feature in counted.features
+            if label in (feature.name, *feature.path.step)
+            for bucket in feature.string_stats.rank_histogram.buckets
+        }
+        found[folder.removeprefix("Split-")] = {"pictures": counted.num_examples, "classes": classes}
+    return found
+
+
+def markdown(card: Json) -> str:
+    """A card for people."""
+    return "\n".join([*_lines(card), ""])
+
+
+def _lines(card: Json) -> Iterator[str]:
+    reference, gate = card["reference"], card["gate"]
+    change = card["accuracy"]["change"]
+    yield f"# {card['name']}"
+    yield ""
+    yield f"Made {card['created']} by auto-compressor, with TensorFlow {card['tensorflow']}."
+    yield from _section("Task", f"{card['task'].capitalize()}: {', '.join(card['classes'])}.")
+    yield from _section("Data", *_table(("split", "pictures"), _data_rows(card["data"])))
+    yield from _section(
+        "Accuracy",
+        f"On {card['accuracy']['pictures']:,} test pictures, which neither training nor the search has seen: "
+        f"**{_percent(card['accuracy']['accuracy'])}**"
+        + (f", {_points(change)} against the gate's baseline." if change else "."),
+        "",
+        *_table(
+            ("class", "test pictures", "accuracy", "baseline", "change"),
+            (
+                (
+                    one["name"], f"{one['pictures']:,}", _percent(one["accuracy"]), _percent(one["baseline"]),
+                    _points(one["change"]),
+                )
+                for one in card["accuracy_by_class"]
+            ),
+        ),
+    )  # fmt: skip
+    yield from _section(
+        "Size and time",
+        f"{card['parameters']:,} parameters, {1 - card['parameters'] / reference['parameters']:.1%} fewer than the "
+        f"{reference['parameters']:,} of the uncompressed reference. Times are medians for a picture, by TFLite on one "
+        "thread of the machine that pushed it.",
+        "",
+        *_table(
+            ("TFLite", "bytes", "ms a picture"),
+            (
+                (name, f"{one['bytes']:,}", f"{one['milliseconds']:.2f}")
+                for name, one in [*card["tflite"].items(), ("reference, float32", reference)]
+            ),
+        ),
+    )
+    yield from _section(
+        "What was cut",
+        f"`{card['cut']['connection']}` of {card['cut']['backbone']}: what lay between is gone.",
+        "",
+        *_table(("hyperparameter", "value"), ((name, str(v)) for name, v in card["cut"]["hyperparameters"].items())),
+    )
+    yield from _section("How it was gated", *_gate_lines(gate))
+    yield from _section("Limits", *(f"- {limit}" for limit in card["limits"]))
+    yield ""
+    yield f"SHA-256 of the model's files as evaluated: `{card['model_sha256']}`."
+
+
+def _gate_lines(gate: Json) -> Iterator[str]:
+    sure = f", each with {100 * gate['confidence']:g}% confidence" if gate["confidence"] else ""
+    yield f"It passed these bounds on the test pictures{sure}:"
+    yield ""
+    yield f"- accuracy of at least {gate['min_accuracy']:.2%}"
+    yield f"- a drop of at most {100 * gate['max_drop']:g} points against the baseline"
+    if gate["per_class"] is not None:
+        yield f"- a drop of at most {100 * gate['per_class']:g} points in any one class"
+
+
+def _limits(verdict: Verdict) -> Iterator[str]:
+    yield "It names one of its classes for every picture, also for one that shows none of them."
+    yield (
+        "Its accuracy is that on pictures like those it was tested on; other cameras, places or times may give another."
+    )
+    yield "The figures are of the SavedModel and of TFLite in float32; other TFLite formats may lose accuracy."
+    few = [one for one in verdict.classes if one.pictures < FEW]
+    if few:
+        named = ", ".join(f"{one.name} ({one.pictures})" for one in few[:10])
+        more = f" and {len(few) - 10} more" if len(few) > 10 else ""
+        yield f"Little is known of classes with fewer than {FEW} test pictures: {named}{more}."
+    if verdict.bounds.confidence is None:
+        yield "The gate asked for no confidence: on other pictures the model may fall short of its bounds."
+
+
+def _dumped(judged: Judged) -> Json:
+    fields: Json = {"name": judged.name, "pictures": judged.pictures}
+    for name in ("accuracy", "baseline", "change"):
+        figure: Figure | None = getattr(judged, name)
+        fields[name] = vars(figure) if figure else None
+    return fields
+
+
+def _data_rows(data: Json) -> Iterator[tuple[str, ...]]:
+    for split, counted in data.items():
+        classes = ", ".join(f"{name} {count:,}" for name, count in counted["classes"].items())
+        yield split, f"{counted['pictures']:,}" + (f": {classes}" if classes else "")
+
+
+def _section(title: str, *lines: str) -> Iterator[str]:
+    yield from ("", f"## {title}", "", *lines)
+
+
+def _table(columns: tuple[str, ...], rows: Any) -> Iterator[str]:
+    yield f"| {' | '.join(columns)} |"
+    yield f"|{'---|' * len(columns)}"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+
+
+def _percent(figure: Json | None) -> str:
+    if figure is None:
+        return ""
+    reach = "" if figure["low"] is None else f" ({100 * figure['low']:.1f} to {100 * figure['high']:.1f})"
+    return f"{figure['value']:.2%}{reach}"
+
+
+def _points(figure: Json | None) -> str:
+    if figure is None:
+        return ""
+    reach = "" if figure["low"] is None else f" ({100 * figure['low']:+.1f} to {100 * figure['high']:+.1f})"
+    return f"{100 * figure['value']:+.2f} points{reach}"

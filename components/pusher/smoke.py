@@ -1,0 +1,42 @@
+"""Sees whether a SavedModel answers: ``python smoke.py MODEL``, with TensorFlow alone and nothing of this project."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+
+
+def main(model: str) -> str:
+    """What is wrong with a model's answers; empty if nothing is."""
+    signatures = tf.saved_model.load(model).signatures
+    classes = Path(model, "assets.extra", "classes.txt").read_text(encoding="utf-8").splitlines()
+    pixels = tf.cast(tf.random.stateless_uniform((48, 64, 3), (0, 1), 0, 256, tf.int32), tf.uint8)
+    pictures = tf.stack([tf.io.encode_png(pixels), tf.io.encode_jpeg(pixels), tf.io.encode_png(pixels[..., :1])])
+    examples = [
+        tf.train.Example(
+            features=tf.train.Features(
+                feature={"image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[picture]))}
+            )
+        ).SerializeToString()
+        for picture in pictures.numpy()
+    ]
+    answers = {
+        "serving_default": signatures["serving_default"](image_bytes=pictures),
+        "serving_tf_example": signatures["serving_tf_example"](examples=tf.constant(examples)),
+    }
+    for name, answer in answers.items():
+        probabilities = answer["probabilities"].numpy()
+        if probabilities.shape != (len(examples), len(classes)):
+            return f"{name} gives probabilities of shape {probabilities.shape} for {len(classes)} classes"
+        if not tf.reduce_all(tf.math.is_finite(answer["probabilities"])):
+            return f"{name} gives probabilities that are no numbers"
+        expected = [classes[number] for number in probabilities.argmax(axis=-1)]
+        if [one.decode() for one in answer["class"].numpy()] != expected:
+            return f"{name} names other classes than the likeliest ones of classes.txt"
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]) or 0)

@@ -1,0 +1,118 @@
+"""Answers of a deployed classifier, whether SavedModel or TFLite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from compressor_lib.errors import CompressorError, did_you_mean
+from compressor_lib.export import CLASSES_FILE, read_classes
+from compressor_lib.pictures import decode_picture
+from compressor_lib.tflite import tflite_interpreter, tflite_predict
+
+_SAVED_MODEL = "saved_model.pb"
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A deployed classifier.
+
+    Attributes:
+        path: What it was loaded from.
+        classes: Names of its `C` classes.
+        probabilities: From a picture file's bytes to `float32 [C]`.
+
+    Example:
+        >>> classifier = load_classifier("runs/pictures/serving")
+        >>> classifier.predict(Path("hat.jpg"))
+        {'hat': 0.98, 'dress': 0.02}
+    """
+
+    path: Path
+    classes: list[str]
+    probabilities: Callable[[bytes], npt.NDArray[np.float32]]
+
+    def predict(self, picture: Path) -> dict[str, float]:
+        """Looks at one picture.
+
+        Args:
+            picture: A JPEG, PNG, BMP or GIF file of any size.
+
+        Returns:
+            The classes' probabilities, the likeliest first.
+
+        Raises:
+            CompressorError: If it is not there, or no such picture.
+        """
+        try:
+            answer = self.probabilities(picture.read_bytes())
+        except FileNotFoundError:
+            raise CompressorError(f"picture {str(picture)!r} does not exist.{did_you_mean(picture)}") from None
+        except OSError as error:
+            raise CompressorError(f"picture {str(picture)!r} cannot be read: {error.strerror}.") from error
+        except tf.errors.OpError as error:
+            raise CompressorError(
+                f"picture {str(picture)!r} is no JPEG, PNG, BMP or GIF that can be decoded: save it anew."
+            ) from error
+        return {self.classes[number]: float(answer[number]) for number in np.argsort(-answer, kind="stable")}
+
+
+def load_classifier(path: str | Path) -> Classifier:
+    """Loads a model as it was pushed or exported.
+
+    Args:
+        path: A SavedModel's folder; a push directory, whose newest version is taken; or a `.tflite` file of any
+            precision, with `classes.txt` beside it.
+
+    Raises:
+        CompressorError: If there is no such model.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise CompressorError(f"model {str(path)!r} does not exist.{did_you_mean(path)}")
+    if path.is_file():
+        return _from_tflite(path)
+    versions = [folder for folder in path.glob("[0-9]*") if folder.name.isdigit() and (folder / _SAVED_MODEL).is_file()]
+    if not (path / _SAVED_MODEL).is_file() and versions:
+        path = max(versions, key=lambda folder: int(folder.name))
+    return _from_saved_model(path)
+
+
+def _from_saved_model(path: Path) -> Classifier:
+    if not (path / _SAVED_MODEL).is_file():
+        raise CompressorError(
+            f"folder {str(path)!r} holds no SavedModel: give one that does, a push directory, or a .tflite file."
+        )
+    try:
+        loaded = tf.saved_model.load(str(path))
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise CompressorError(f"the SavedModel in {str(path)!r} cannot be loaded: push or export it again.") from error
+
+    def probabilities(encoded: bytes) -> npt.NDArray[np.float32]:
+        answer = loaded.signatures["serving_default"](image_bytes=tf.constant([encoded]))
+        return np.asarray(answer["probabilities"][0])
+
+    return Classifier(path, read_classes(path), probabilities)
+
+
+def _from_tflite(path: Path) -> Classifier:
+    classes = path.with_name(CLASSES_FILE)
+    if not classes.is_file():
+        raise CompressorError(f"{str(classes)!r}, which names the classes of {path.name}, is missing: put it there.")
+    content = path.read_bytes()
+    try:
+        size = int(tflite_interpreter(content).get_input_details()[0]["shape"][1])
+    except (ValueError, RuntimeError, IndexError) as error:
+        raise CompressorError(
+            f"{str(path)!r} is no TFLite model: give a .tflite file or a SavedModel's folder."
+        ) from error
+    return Classifier(
+        path,
+        classes.read_text(encoding="utf-8").splitlines(),
+        lambda encoded: tflite_predict(content, decode_picture(encoded, size).numpy()[None])[0],
+    )

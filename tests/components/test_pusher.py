@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import filecmp
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from tensorflow_metadata.proto.v0 import statistics_pb2
+from tfx.types import standard_artifacts
+
+from components.evaluator.executor import MODEL_SHA256, VERDICT_FILE
+from components.model_files import files_sha256, model_files
+from components.pruning_search.executor import REPORT_FILE
+from components.pusher import trial
+from components.pusher.executor import Executor
+from components.pusher.trial import try_alone, try_model_server
+from components.pusher.versions import versions
+from compressor_lib.errors import CompressorError
+from compressor_lib.export import read_parameters, tflite_path
+from compressor_lib.gate import Bounds, Figure, Judged, judge
+
+SERVER = """#!{python}
+# What `tensorflow_model_server` does, as far as it is asked here, over its REST interface.
+import base64, json, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+import tensorflow as tf
+
+flags = dict(argument.removeprefix("--").split("=", 1) for argument in sys.argv[1:])
+(version,) = [path for path in Path(flags["model_base_path"]).iterdir() if path.name.isdigit()]
+served = tf.saved_model.load(str(version)).signatures["serving_default"]
+
+class Handler(BaseHTTPRequestHandler):
+    def answer(self, content):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(content).encode())
+
+    def do_GET(self):
+        assert self.path == "/v1/models/" + flags["model_name"], self.path
+        self.answer({{"model_version_status": [{{"version": version.name, "state": "AVAILABLE"}}]}})
+
+    def do_POST(self):
+        assert self.path == "/v1/models/" + flags["model_name"] + ":predict", self.path
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        pictures = [base64.b64decode(one["b64"]) for one in asked["instances"]]
+        answer = served(image_bytes=tf.constant(pictures))
+        rows = zip(answer["probabilities"].numpy().tolist(), answer["class"].numpy())
+        self.answer({{"predictions": [{{"probabilities": p, "class": {name}}} for p, c in rows]}})
+
+HTTPServer(("127.0.0.1", int(flags["rest_api_port"])), Handler).serve_forever()
+"""
+
+
+@pytest.fixture
+def candidate(reference, tmp_path) -> standard_artifacts.Model:
+    """A model of one's own, to be pushed."""
+    model = standard_artifacts.Model()
+    model.uri = str(tmp_path / "model")
+    shutil.copytree(reference.model.uri, model.uri)
+    return model
+
+
+VERDICT = judge(
+    Bounds(min_accuracy=0.5, max_drop=0.1, per_class=0.2, confidence=0.9),
+    Judged("", 60, Figure(0.9, 0.85, 0.95), Figure(0.95, 0.9, 1.0), Figure(-0.05, -0.08, -0.02)),
+    [
+        Judged("a", 50, Figure(0.96, 0.9, 1.0), Figure(0.98, 0.9, 1.0), Figure(-0.02, -0.05, 0.01)),
+        Judged("b", 10, Figure(0.6, 0.5, 0.7), Figure(0.7, 0.6, 0.8), Figure(-0.1, -0.15, -0.05)),
+    ],
+    "5ha256",
+)
+
+
+def statistics(folder: Path) -> standard_artifacts.ExampleStatistics:
+    """Of three pictures to train on."""
+    split = folder / "Split-train"
+    split.mkdir(parents=True)
+    found = statistics_pb2.DatasetFeatureStatisticsList()
+    counted = found.datasets.add(num_examples=3)
+    label = counted.features.add(path={"step": ["label"]})
+    for name, count in (("a", 2), ("b", 1)):
+        label.string_stats.rank_histogram.buckets.add(label=name, sample_count=count)
+    (split / "FeatureStats.pb").write_bytes(found.SerializeToString())
+    artifact = standard_artifacts.ExampleStatistics()
+    artifact.uri = str(folder)
+    return artifact
+
+
+@pytest.fixture
+def told_of(reference, tmp_path) -> dict[str, list]:
+    """What the card is made from."""
+    evaluation, results = standard_artifacts.ModelEvaluation(), standard_artifacts.TunerResults()
+    for artifact, name, content in (
+        (evaluation, VERDICT_FILE, VERDICT.to_json()),
+        (results, REPORT_FILE, json.dumps([{"connection": "block_2_add->head", "hyperparameters": {"lr": 0.01}}])),
+    ):
+        artifact.uri = str(tmp_path / name.partition(".")[0])
+        Path(artifact.uri).mkdir()
+        Path(artifact.uri, name).write_text(content)
+    return {
+        "evaluation": [evaluation],
+        "tuner_results": [results],
+        "reference": [reference.model],
+        "statistics": [statistics(tmp_path / "statistics")],
+    }
+
+
+@pytest.fixture
+def push(candidate, told_of, tmp_path):
+    """Pushes it; gives what is told of it."""
+    sha256 = files_sha256(f"{candidate.uri}/Format-Serving")
+
+    def pushed(*, blessed: bool = True, keep: int = 5) -> standard_artifacts.PushedModel:
+        blessing, told = standard_artifacts.ModelBlessing(), standard_artifacts.PushedModel()
+        blessing.uri, told.uri = str(tmp_path / "blessing"), str(tmp_path / "pushed")
+        blessing.set_int_custom_property("blessed", int(blessed))
+        blessing.set_string_custom_property(MODEL_SHA256, sha256)
+        given = {
+            "push_directory": str(tmp_path / "serving"), "keep": keep, "code_version": "",
+            "name": "pictures", "backbone": "MobileNetV2", "label": "label",
+        }  # fmt: skip
+        inputs = {"model": [candidate], "model_blessing": [blessing], **told_of}
+        Executor().Do(inputs, {"pushed_model": [told]}, given)
+        return told
+
+    return pushed
+
+
+def test_what_was_evaluated_is_pushed_and_old_versions_go(push, candidate, tmp_path):
+    first, second = push(keep=1), push(keep=1)
+    (version,) = versions(str(tmp_path / "serving"))
+    assert second.get_int_custom_property("pushed") == 1
+    assert second.get_string_custom_property("pushed_version") == str(version)
+    assert second.get_string_custom_property("pushed_destination") == str(tmp_path / "serving" / str(version))
+    assert first.get_string_custom_property("pushed_version") < str(version)
+    pushed = tmp_path / "serving" / str(version)
+    evaluated, (card, text) = Path(candidate.uri, "Format-Serving"), sorted(pushed.glob("assets.extra/model_card.*"))
+    assert filecmp.cmpfiles(evaluated, pushed, model_files(str(evaluated)), shallow=False)[1:] == ([], [])
+    assert [path.name for path in (tmp_path / "serving").iterdir()] == [str(version)]
+
+    told = json.loads(card.read_text())
+    assert (told["name"], told["classes"]) == ("pictures", ["a", "b", "c"])
+    assert told["data"] == {"train": {"pictures": 3, "classes": {"a": 2, "b": 1}}}
+    assert told["parameters"] == told["reference"]["parameters"] == read_parameters(evaluated)
+    assert told["tflite"]["float32"]["bytes"] == tflite_path(evaluated).stat().st_size
+    assert told["tflite"]["float32"]["milliseconds"] > 0
+    assert told["cut"]["connection"] == "block_2_add->head"
+    assert told["gate"] == {"min_accuracy": 0.5, "max_drop": 0.1, "per_class": 0.2, "confidence": 0.9}
+    for line in (
+        "# pictures",
+        "| train | 3: a 2, b 1 |",
+        "| b | 10 | 60.00% (50.0 to 70.0) | 70.00% (60.0 to 80.0) | -10.00 points (-15.0 to -5.0) |",
+        "`block_2_add->head` of MobileNetV2: what lay between is gone.",
+        "It passed these bounds on the test pictures, each with 90% confidence:",
+        "- Little is known of classes with fewer than 30 test pictures: b (10).",
+    ):
+        assert line in text.read_text().splitlines()
+
+
+def test_what_is_not_blessed_is_not_pushed(push, tmp_path):
+    assert push(blessed=False).get_int_custom_property("pushed") == 0
+    assert not (tmp_path / "serving").exists()
+
+
+def test_a_model_that_was_changed_since_is_not_pushed(push, candidate, tmp_path):
+    path = Path(candidate.uri, "Format-Serving", "assets.extra", "classes.txt")
+    path.write_text(path.read_text().replace("a", "z"))
+    with pytest.raises(CompressorError, match="has changed since it was evaluated"):
+        push()
+    assert list((tmp_path / "serving").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "message"),
+    [
+        ("saved_model.pb", b"no graph", "does not answer in a process of its own"),
+        ("assets.extra/classes.txt", b"a\nb\n", r"probabilities of shape \(3, 3\) for 2 classes"),
+    ],
+)
+def test_a_model_that_does_not_answer_is_found_out(candidate, path, content, message):
+    model = Path(candidate.uri, "Format-Serving")
+    (model / path).write_bytes(content)
+    with pytest.raises(CompressorError, match=message):
+        try_alone(str(model))
+
+
+class TestModelServer:
+    def program(self, folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        file = folder / "bin" / trial.MODEL_SERVER
+        file.parent.mkdir()
+        file.write_text(text)
+        file.chmod(0o755)
+        monkeypatch.setenv("PATH", str(file.parent), prepend=":")
+
+    @pytest.fixture
+    def model(self, candidate, tmp_path) -> str:
+        return shutil.move(Path(candidate.uri, "Format-Serving"), tmp_path / "staged" / "1")
+
+    def test_without_one_nothing_is_asked(self, model, monkeypatch, tmp_path):
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert not try_model_server(model)
+
+    def test_a_model_answers_through_it(self, model, monkeypatch, tmp_path):
+        self.program(tmp_path, SERVER.format(python=sys.executable, name="c.decode()"), monkeypatch)
+        assert try_model_server(model)
+
+    def test_one_that_does_not_start_is_told(self, model, monkeypatch, tmp_path):
+        self.program(tmp_path, "#!/bin/sh\necho no such model >&2\nexit 1\n", monkeypatch)
+        with pytest.raises(
+            CompressorError, match="through tensorflow_model_server, so it is not pushed: no such model"
+        ):
+            try_model_server(model)
+
+
+@pytest.mark.parametrize(
+    ("answer", "wrong"),
+    [
+        ({"probabilities": [0.5, 0.5], "class": "a"}, "for 3 classes"),
+        ({"probabilities": [0.5, 0.5, float("nan")], "class": "a"}, "for 3 classes"),
+        ({"probabilities": [0.5, 0.5, 0.0], "class": "d"}, "which it does not have"),
+    ],
+)
+def test_a_wrong_answer_is_found_out(answer, wrong):
+    with pytest.raises(CompressorError, match=wrong):
+        trial._check_answer(answer, ["a", "b", "c"])

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from tfx.dsl.io import fileio, filesystem_registry
+from tfx.dsl.io.plugins.tensorflow_gfile import TensorflowFilesystem
+
+from components.model_files import files_sha256
+from components.pusher.versions import newest_version, prune, publish, roll_back, staging, versions
+from compressor_lib.errors import CompressorError
+
+
+class Memory(TensorflowFilesystem):
+    """TensorFlow's file system in memory: like an object store, it has a scheme."""
+
+    SUPPORTED_SCHEMES = ["ram://"]  # noqa: RUF012
+
+
+@pytest.fixture(params=["local", "remote"])
+def directory(request, tmp_path) -> str:
+    """A push directory, on this machine or in a store."""
+    if request.param == "local":
+        return str(tmp_path / "serving")
+    filesystem_registry.DEFAULT_FILESYSTEM_REGISTRY.register(Memory, priority=10)
+    return f"ram://{tmp_path.name}/serving"
+
+
+def push(directory: str, content: str = "graph") -> int:
+    with staging(directory) as folder:
+        prepared = Path(folder, "1")
+        (prepared / "variables").mkdir(parents=True)
+        (prepared / "saved_model.pb").write_text(content)
+        (prepared / "variables" / "data").write_text(f"of {content}")
+        return publish(str(prepared), directory)
+
+
+def names(directory: str) -> list[str]:
+    return sorted(name.rstrip("/") for name in fileio.listdir(directory))
+
+
+def test_nothing_is_there_at_first(directory):
+    assert versions(directory) == []
+    assert newest_version(directory) == ""
+
+
+def test_versions_rise_also_within_a_second_and_when_the_clock_is_behind(directory, monkeypatch):
+    first = push(directory)
+    assert abs(first - time.time()) < 60
+    second = push(directory)
+    monkeypatch.setattr(time, "time", lambda: first - 3600.0)
+    assert first < second < push(directory)
+    assert names(directory) == [str(version) for version in versions(directory)]
+
+
+def test_a_version_is_as_it_was_prepared(directory):
+    version = push(directory, "a graph")
+    with fileio.open(os.path.join(directory, str(version), "variables", "data")) as file:
+        assert file.read() == "of a graph"
+
+
+def test_only_complete_versions_count(directory):
+    version = push(directory)
+    tf.io.gfile.makedirs(os.path.join(directory, "99999999999"))
+    tf.io.gfile.makedirs(os.path.join(directory, "draft"))
+    assert newest_version(directory) == str(version)
+    assert push(directory) == 99999999999 + 1  # nor is a number used twice
+
+
+def test_the_newest_are_kept(directory):
+    pushed = [push(directory) for _ in range(4)]
+    assert prune(directory, keep=2) == pushed[:2]
+    assert versions(directory) == pushed[2:]
+    assert prune(directory, keep=2) == []
+
+
+def test_rolling_back_serves_the_version_before(directory):
+    first, second, third = (push(directory, f"graph {number}") for number in range(3))
+    assert roll_back(directory) == (third, second)
+    assert newest_version(directory) == str(second)
+    assert roll_back(directory) == (second, first)
+    with pytest.raises(CompressorError, match=f"version {first} is the only one"):
+        roll_back(directory)
+    assert push(directory) > third
+    prune(directory, keep=1)
+    assert len(names(directory)) == 1
+
+
+def test_rolling_back_nothing(directory):
+    with pytest.raises(CompressorError, match="there is no model in"):
+        roll_back(directory)
+
+
+def test_a_push_that_fails_leaves_nothing(directory, monkeypatch):
+    version = push(directory)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(fileio, "copy", full)
+    monkeypatch.setattr(os, "rename", full)
+    with pytest.raises(OSError, match="full"):
+        push(directory)
+    assert versions(directory) == [version]
+    assert names(directory) == [str(version)]
+
+
+def test_remains_of_a_push_that_was_killed_go_after_a_day(tmp_path):
+    directory = str(tmp_path)
+    push(directory)
+    new, old = (tmp_path / f".staging-{name}" for name in ("new", "old"))
+    for folder in (new, old):
+        (folder / "1").mkdir(parents=True)
+    os.utime(old, (0, 0))
+    prune(directory, keep=1)
+    assert new.is_dir()
+    assert not old.exists()
+
+
+def test_a_directory_that_takes_no_files_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(CompressorError, match=r"cannot be written to .*set push\.directory"),
+        staging(str(tmp_path / "file" / "serving")),
+    ):
+        pass
+
+
+def test_the_hash_is_of_names_and_contents(tmp_path):
+    def folder(name: str, files: dict[str, str]) -> str:
+        for path, content in files.items():
+            (tmp_path / name / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name / path).write_text(content)
+        return files_sha256(str(tmp_path / name))
+
+    one = folder("one", {"a": "x", "b/c": "y"})
+    (tmp_path / "one" / "empty").mkdir()
+    assert files_sha256(str(tmp_path / "one")) == one == folder("two", {"b/c": "y", "a": "x"})
+    assert len({one, folder("three", {"a": "x", "b/c": "z"}), folder("four", {"a": "x", "b/d": "y"})}) == 3

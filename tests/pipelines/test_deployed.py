@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import keras
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from compressor_lib.export import export_classifier
+from pipelines import cli
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A push directory with one model, and a folder with pictures."""
+    folder = tmp_path_factory.mktemp("place")
+    pictures = keras.Input((8, 8, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 16)(pictures))
+    export_classifier(
+        keras.Model(pictures, keras.layers.Softmax()(x)), ["red", "green", "blue"], folder / "serving" / "7"
+    )
+    for path, colour in (("a/red.png", "red"), ("a/b/blue.jpg", "blue"), (".hidden/x.png", "red")):
+        (folder / "pictures" / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 9), colour).save(folder / "pictures" / path)
+    (folder / "pictures" / "notes.txt").write_text("no picture")
+    return folder
+
+
+def command(*arguments: object) -> Result:
+    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+
+
+def test_pictures_in_a_folder_are_told_of_one_a_line(place):
+    result = command("predict", place / "serving", place / "pictures")
+    assert result.exit_code == 0, result.output
+    folder = place / "pictures" / "a"
+    assert result.output == f"{folder}/b/blue.jpg  blue  100.0%\n{folder}/red.png  red  100.0%\n"
+
+
+def test_answers_for_programs(place):
+    result = command("predict", place / "serving" / "7", place / "pictures" / "a" / "red.png", "--json")
+    (line,) = map(json.loads, result.output.splitlines())
+    assert (line["picture"], line["class"]) == (str(place / "pictures/a/red.png"), "red")
+    assert line["probability"] == line["probabilities"]["red"] > 0.99
+    assert len(line["probabilities"]) == 3
+
+
+def test_broken_pictures_do_not_stop_the_others_and_fail_at_the_end(place, tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    good = place / "pictures" / "a" / "red.png"
+    result = command("predict", place / "serving", tmp_path / "broken.jpg", tmp_path / "missing.jpg", good)
+    assert result.exit_code == 2
+    assert f"error: picture '{tmp_path}/broken.jpg' is no JPEG" in result.output
+    assert f"error: picture '{tmp_path}/missing.jpg' does not exist." in result.output
+    assert f"{good}  red" in result.output
+
+
+def test_a_folder_without_pictures_is_told(place, tmp_path):
+    result = command("predict", place / "serving", tmp_path)
+    assert result.exit_code == 2
+    assert "holds no pictures" in result.output
+
+
+def test_rolling_back(place, tmp_path):
+    for version in ("7", "8"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "saved_model.pb").write_text("a model")
+    result = command("rollback", tmp_path)
+    assert (result.exit_code, result.output) == (0, "version 8 is withdrawn; 7 serves again\n")
+    result = command("rollback", tmp_path)
+    assert result.exit_code == 2
+    assert "version 7 is the only one" in result.output
