@@ -155,7 +155,7 @@ def _milestones(data: ReportData, cost: str) -> list[Spec]:
     if cost in winner.costs:
         marks.append(
             {
-                "label": "winner", "shape": "circle", "connection": winner.connection, "align": "left", "dy": -17,
+                "label": "winner", "shape": "circle", "connection": winner.connection, "align": "right", "dy": 19,
                 "cost": winner.costs[cost], "accuracy": winner.accuracy,
             }
         )  # fmt: skip
