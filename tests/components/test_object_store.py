@@ -157,10 +157,10 @@ def examples_in(artifact: standard_artifacts.Examples, split: str) -> list[tf.tr
 
 
 def test_pictures_are_read_by_beams_workers(store, tmp_path):
-    picture = io.BytesIO()
-    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(picture, "PNG")
     names = [f"span-1/{label}/{number}.png" for label in ("cat", "dog") for number in range(3)]
-    for name in names:
+    for shade, name in enumerate(names):
+        picture = io.BytesIO()
+        Image.fromarray(np.full((4, 4, 3), shade, np.uint8)).save(picture, "PNG")
         store.client.put_object(Bucket="data", Key=f"pictures/{name}", Body=picture.getvalue())
     component = ImageExampleGen(
         input_base="s3://data/pictures", splits={"train": 1, "eval": 1, "test": 1}, span="span-1"

@@ -186,7 +186,8 @@ def test_the_teacher_is_the_reference(searched, reference, pictures):
 
 def test_nothing_but_the_trials_is_left_beside_the_outputs(searched):
     root = searched["tuner_results"].parents[1]
-    files = {path.name for path in root.rglob("*") if path.is_file() and ".trials" not in path.parts}
+    parts = {path: path.relative_to(root).parts for path in root.rglob("*") if path.is_file()}
+    files = {path.name for path, folders in parts.items() if not {".trials", "tensorboard"} & set(folders)}
     assert files == {
         "model.keras", TEACHER_FILE, "best_hyperparameters.txt", "tuner_results.json", REPORT_FILE,
     }  # fmt: skip

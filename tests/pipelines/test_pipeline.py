@@ -124,6 +124,7 @@ def test_channels(create):
     }
     assert sources(nodes["PreviousRun"]) == {"current": ("StatisticsGen", "statistics")}
     assert sources(nodes["Handover"]) == {
+        "examples": ("ImageExampleGen", "examples"),
         "hyperparameters": ("PruningSearch", "best_hyperparameters"),
         "translators": ("TranslatorPretrainer", "translators"),
         "statistics": ("StatisticsGen", "statistics"),

@@ -92,7 +92,7 @@ def test_no_two_kubeflow_containers_are_the_same(specs):
     containers = [
         json.dumps(container(specs["kubeflow"], node), sort_keys=True) for node in specs["kubeflow"]["components"]
     ]
-    assert len(set(containers)) == len(containers) == 13
+    assert len(set(containers)) == len(containers) == 14
     for node in specs["kubeflow"]["components"]:
         command = container(specs["kubeflow"], node)["command"]
         assert command[:5] == ["python", "-m", "pipelines.kubeflow.entrypoint", "--tfx_node_id", node]
@@ -105,7 +105,8 @@ def test_the_driver_runs_inside_the_task_on_kubeflow_alone(specs):
     tasks = specs["kubeflow"]["root"]["dag"]["tasks"]
     assert [node for node, task in tasks.items() if "cachingOptions" not in task] == ["ImageExampleGen"]
     conditions = {node: task["triggerPolicy"]["condition"] for node, task in tasks.items() if "triggerPolicy" in task}
-    assert conditions == dict.fromkeys(("StatisticsGen", "Transform"), "inputs.parameter_values['new_data'] == 'yes'")
+    readers = ("StatisticsGen", "Transform", "Report", "Handover")
+    assert conditions == dict.fromkeys(readers, "inputs.parameter_values['new_data'] == 'yes'")
     there = container(specs["vertex"], "ImageExampleGen")
     driver = there["lifecycle"]["preCacheCheck"]["command"]
     assert driver == ["python", "-m", "pipelines.kubeflow.example_gen_driver"]
@@ -230,9 +231,9 @@ def test_volumes_and_labels_are_in_a_document_of_their_own():
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     mount = {"pvcMount": [{"constant": "work", "mountPath": "/mnt/work"}]}
     assert executors.pop("retrain_executor") == {**mount, "nodeSelector": {"labels": {"kind": "gpu"}}}
-    assert len(executors) == 12
+    assert len(executors) == 13
     assert all(executor == mount for executor in executors.values())
-    assert len(load(package).components) == 13
+    assert len(load(package).components) == 14
 
 
 def test_nodes_that_use_an_object_store_by_themselves_are_told_the_way_to_it():

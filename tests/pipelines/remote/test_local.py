@@ -323,7 +323,9 @@ class TestRunNow:
 
         def wait(seconds: float) -> None:
             for method in (lambda other: other.run_now("weekly"), LocalSchedules.serve):
-                with pytest.raises(CompressorError, match=f"process {os.getpid()}, .* starts the runs here") as refused:
+                with pytest.raises(
+                    CompressorError, match=f"process {os.getpid()} on .*: it starts the runs here"
+                ) as refused:
                     method(LocalSchedules(folder))
                 others.append(refused)
             signal.raise_signal(signal.SIGTERM)
@@ -419,12 +421,14 @@ class TestProcesses:
         server = processes.start("serve")
         wait_for(tmp_path / "started")
         for other in (processes.start("serve"), processes.start("run_now", "weekly")):
-            assert f"process {server.pid}, or a run that it left behind" in other.communicate(timeout=20)[1]
+            told = other.communicate(timeout=20)[1]
+            assert f"process {server.pid} on " in told
+            assert "or a run that it left behind, holds" in told
             assert other.returncode == 1
         server.kill()
         server.wait()
         try:
-            with pytest.raises(CompressorError, match=f"process {server.pid}, or a run that it left behind"):
+            with pytest.raises(CompressorError, match=f"process {server.pid} on .*, or a run that it left behind"):
                 machine.schedules.run_now("weekly")
         finally:
             run = int((tmp_path / "started").read_text())
