@@ -61,7 +61,7 @@ def test_the_wheel_holds_the_three_packages_and_the_command(source, tmp_path):
         str(path.relative_to(source)) for package in PACKAGES for path in (source / package).rglob("*.py")
     }
     assert "compressor_lib/py.typed" in wheel.namelist()
-    page = {f"components/report/page/{name}" for name in ("report.html.j2", "style.css", "script.js")}
+    page = {f"components/report/page_files/{name}" for name in ("report.html.j2", "style.css", "script.js")}
     assert page <= set(wheel.namelist())
 
     scripts = configparser.ConfigParser()

@@ -26,7 +26,7 @@ WORST = 4
 """Of how many classes changed pictures are shown."""
 
 _TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("components.report", "page"),
+    loader=jinja2.PackageLoader("components.report", "page_files"),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
@@ -104,7 +104,7 @@ def render_page(data: ReportData) -> str:
 
 
 def _file(name: str) -> str:
-    return (Path(__file__).parent / "page" / name).read_text(encoding="utf-8")
+    return (Path(__file__).parent / "page_files" / name).read_text(encoding="utf-8")
 
 
 @functools.cache
