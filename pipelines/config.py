@@ -63,6 +63,10 @@ class Config(Section):
     resources: dict[str, Resources] = Field(
         default_factory=dict, description="On Kubeflow and Vertex: what nodes may use, by their id, such as retrain."
     )
+    uncached: list[str] = Field(
+        default_factory=list,
+        description="On Kubeflow and Vertex: nodes, by their id, that are never taken from the cache.",
+    )
     retries: int = Field(default=0, ge=0, description="On Kubeflow and Vertex: how often a failed node is tried again.")
     vertex: Vertex | None = Field(
         default=None, description="On Vertex: custom jobs and an endpoint; null: all is done in the nodes."

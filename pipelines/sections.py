@@ -491,6 +491,12 @@ class Resources(Section):
         description="Kind of accelerator: nvidia.com/gpu on Kubeflow, such as NVIDIA_TESLA_T4 on Vertex; null: none.",
     )
     accelerators: int = Field(default=1, gt=0, description="How many of them.")
+    disk_gb: float | None = Field(
+        default=None,
+        gt=0,
+        description="On Kubeflow: most disk, in GB, for what the node works on in /tmp, as Beam and features beyond "
+        "memory do; null: what the machine has.",
+    )
     node_selector: dict[str, str] = Field(
         default_factory=dict, description="On Kubeflow: labels that the machine must have."
     )

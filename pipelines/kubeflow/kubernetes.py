@@ -6,6 +6,7 @@ from typing import Any
 
 from pipelines.config import Config
 from pipelines.kubeflow.parameters import parameters_of
+from pipelines.sections import Resources
 
 Json = dict[str, Any]
 
@@ -34,8 +35,13 @@ def platform_of(spec: Json, config: Config) -> Json | None:
         described: Json = {"pvcMount": volumes} if volumes else {}
         if node in readers:
             described["secretAsEnv"] = [{"secretName": config.s3.secret, "keyToEnv": from_secret}]
-        if node in config.resources and config.resources[node].node_selector:
-            described["nodeSelector"] = {"labels": config.resources[node].node_selector}
+        resources = config.resources.get(node, Resources())
+        if resources.node_selector:
+            described["nodeSelector"] = {"labels": resources.node_selector}
+        if resources.disk_gb:
+            # Not a claim: that would belong to root, and nodes run as another user.
+            size = f"{resources.disk_gb:g}G"
+            described["emptyDirMounts"] = [{"volumeName": "work", "mountPath": "/tmp", "sizeLimit": size}]
         if described:
             executors[_executor_of(spec, node)] = described
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}} if executors else None

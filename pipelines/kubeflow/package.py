@@ -55,12 +55,18 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
     job = runner.run(create_pipeline(config, code_version=code_version, image=image), write_out=False)
     spec = job["pipelineSpec"]
     make_changeable(spec, config)
+    tasks = spec["root"]["dag"]["tasks"]
+    for section, nodes in (("resources", config.resources), ("uncached", config.uncached)):
+        for node in nodes:
+            if node not in tasks:
+                raise unknown(f"node in {section}", node, tasks)
     for node, resources in config.resources.items():
-        if node not in spec["root"]["dag"]["tasks"]:
-            raise unknown("node in resources", node, spec["root"]["dag"]["tasks"])
-        _container(spec, node)["resources"] = _resource_spec(resources)
+        if described := _resource_spec(resources):
+            _container(spec, node)["resources"] = described
+    for node in config.uncached:
+        tasks[node].pop("cachingOptions", None)
     if config.retries:
-        for task in spec["root"]["dag"]["tasks"].values():
+        for task in tasks.values():
             task["retryPolicy"] = {"maxRetryCount": config.retries}
     example_gen = example_gen_of(config)
     _container(spec, example_gen)["lifecycle"]["preCacheCheck"]["command"] = ["python", "-m", _DRIVER]
@@ -123,6 +129,10 @@ def check_compilable(config: Config, target: str) -> None:
         for node, resources in config.resources.items():
             if resources.node_selector:
                 reasons.append(f"resources.{node}.node_selector is for clusters: Vertex AI picks machines by itself")
+            if resources.disk_gb:
+                reasons.append(
+                    f"resources.{node}.disk_gb is for clusters: Vertex AI's machines have disks of their own"
+                )
         if config.endpoint and config.push.directory:
             reasons.append("push.directory is set, but vertex.endpoint is where models go: take one of them out")
         if config.endpoint and config.gate.baseline == "deployed":

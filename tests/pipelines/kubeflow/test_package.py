@@ -191,6 +191,7 @@ class TestParameters:
         ("vertex", f"backbone.weights={ROOT}/setup.py", "backbone.weights is '/.*setup.py', which the nodes"),
         ("vertex", "volumes=[{claim: work, path: /mnt}]", "volumes are the cluster's, and Vertex AI has none"),
         ("vertex", "resources={retrain: {node_selector: {a: b}}}", "resources.retrain.node_selector is for clusters"),
+        ("vertex", "resources={retrain: {disk_gb: 50}}", "resources.retrain.disk_gb is for clusters"),
         ("kubeflow", "data={source: digits}", "data.source is digits, which are written on this machine"),
         (
             "kubeflow",
@@ -299,6 +300,29 @@ def test_beams_flags_reach_each_container(target, beam):
         assert container(spec, node)["args"][-len(flags) :] == flags
     if target == "vertex":
         assert container(spec, "ImageExampleGen")["lifecycle"]["preCacheCheck"]["args"][-len(flags) :] == flags
+
+
+def test_a_node_gets_a_disk_to_work_on():
+    package = compiled("kubeflow", "resources={ImageExampleGen: {disk_gb: 50}}")
+    _, platform = yaml.safe_load_all(package)
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    disk = {"volumeName": "work", "mountPath": "/tmp", "sizeLimit": "50G"}
+    assert executors == {"ImageExampleGen_executor": {"emptyDirMounts": [disk]}}
+
+
+@pytest.mark.parametrize("target", ["kubeflow", "vertex"])
+def test_nodes_may_be_left_out_of_the_cache(target):
+    package = yaml.safe_load(compiled(target, "uncached=[PruningSearch, Evaluator]"))
+    tasks = (package.get("pipelineSpec") or package)["root"]["dag"]["tasks"]
+    first = {"ImageExampleGen"} if target == "kubeflow" else set()
+    assert {node for node, task in tasks.items() if "cachingOptions" not in task} == {
+        "PruningSearch", "Evaluator", *first,
+    }  # fmt: skip
+
+
+def test_an_unknown_node_in_uncached_is_told():
+    with pytest.raises(CompressorError, match="unknown node in uncached 'retain'. Did you mean 'retrain'"):
+        compiled("vertex", "uncached=[retain]")
 
 
 def test_resources_of_an_unknown_node_are_told():
