@@ -169,7 +169,7 @@ def _gate_rows(results: Results) -> Iterator[tuple[str, ...]]:
             _interval(overall.accuracy, ".1f", "%"),
             _interval(overall.change, "+.1f", " points"),
         )
-    if worst and worst.baseline:
+    if worst and worst.baseline and worst.change and worst.change.value < 0:
         yield f"class {worst.name}", *_accuracies(worst.baseline.value, worst.accuracy.value)
 
 
