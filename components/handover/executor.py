@@ -55,5 +55,7 @@ class HandoverExecutor(base_executor.BaseExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         kept = (HYPERPARAMETERS, TRANSLATORS, STATISTICS)
         folders = {name: artifact_utils.get_single_uri(input_dict[name]) for name in kept}
-        span = int(artifact_utils.get_single_instance(input_dict[EXAMPLES]).span)  # StatisticsGen does not hand it on
+        examples = artifact_utils.get_single_instance(input_dict[EXAMPLES])  # StatisticsGen does not hand the span on
+        # ExampleGen's drivers tell it by a custom property; the typed one of that name may stay 0.
+        span = int(examples.get_int_custom_property("span") or examples.span)
         write_handover(exec_properties["push_directory"], folders, {"span": span})

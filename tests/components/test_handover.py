@@ -38,7 +38,7 @@ def leave(folder: Path, content: str, span: int) -> None:
         path.parent.mkdir(parents=True)
         path.write_text(f"{name} {content}")
     examples = standard_artifacts.Examples()
-    examples.span = span
+    examples.set_int_custom_property("span", span)
     inputs["examples"] = [examples]
     HandoverExecutor().Do(inputs, {}, {"push_directory": str(folder / "serving"), "code_version": ""})
 
