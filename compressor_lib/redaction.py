@@ -61,6 +61,23 @@ def redact(text: str) -> str:
     return text
 
 
+def redact_values(values: Any) -> Any:
+    """Mappings, lists and what they hold, however deep, with every text redacted.
+
+    Args:
+        values: As JSON has them.
+
+    Example:
+        >>> redact_values({"urls": ["https://me:word@host"], "seed": 0})
+        {'urls': ['https://me:***@host'], 'seed': 0}
+    """
+    if isinstance(values, str):
+        return redact(values)
+    if isinstance(values, dict):
+        return {key: redact_values(value) for key, value in values.items()}
+    return [redact_values(value) for value in values] if isinstance(values, list) else values
+
+
 class RedactingFormatter(logging.Formatter):
     """Formats records, tracebacks included, without the credentials in them."""
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pipelines.sections import Section
+from pipelines.sections.base import Section
 
 _NEEDED = {
     "direct": (),

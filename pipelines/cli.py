@@ -8,30 +8,19 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-import threading
-from collections.abc import Callable
-from contextlib import ExitStack
-from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from compressor_lib.errors import CompressorError
 from pipelines import deployed, history
-from pipelines.exit_status import FAILED, NOT_BLESSED, STOPPED, ended, wrong_input_told
+from pipelines.exit_status import NOT_BLESSED, STOPPED, wrong_input_told
 from pipelines.remote import commands as remote
 from pipelines.remote.choice import Target
-
-if TYPE_CHECKING:
-    from pipelines.config import Config
-    from pipelines.events import Events
-    from pipelines.locks import OutputLock
-    from pipelines.results import Results
-
-_STOPPED = "stopped; what was finished, nodes and trials, is kept; run the same command to go on"
+from pipelines.run_command import new_log, tell, watched_run
+from pipelines.stopping import end_at_last
 
 app = typer.Typer(
     help="Finds the smallest sub-network of a pretrained CNN that keeps the accuracy.",
@@ -78,7 +67,7 @@ def main() -> None:
         app()
     except SystemExit as end:
         if end.code == STOPPED:
-            _end_at_last(after=2.0)
+            end_at_last(STOPPED, after=2.0)
         raise
 
 
@@ -113,10 +102,10 @@ def run(
         loaded = load_config(config, [*(overrides or ()), *replaced])
         check_not_asked_for(loaded.vertex)
         check_installed()
-        log = _new_log(loaded)
+        log = new_log(loaded)
         with OutputLock(loaded.output).held() as lock:
-            results = _watched_run(loaded, runner.value, log, verbose, lock)
-    _tell(results)
+            results = watched_run(loaded, runner.value, log, verbose, lock)
+    tell(results)
     if fail_on_gate and not results.blessed:
         raise typer.Exit(NOT_BLESSED)
 
@@ -220,114 +209,6 @@ def repair(output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The ou
         with OutputLock(str(output)).held():
             told = repair(str(store))
     typer.echo(told)
-
-
-def _new_log(config: Config) -> Path:
-    """Makes the output folder, which must take files, and names the run's log in it."""
-    if "://" in config.output:
-        raise CompressorError(f"output {config.output!r} is not on this machine: give a local folder by --output.")
-    logs = Path(config.output) / "logs"
-    try:
-        logs.mkdir(parents=True, exist_ok=True)
-        for folder in (config.output, logs):
-            tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise CompressorError(
-            f"output {config.output!r} cannot be written to ({error.strerror}): "
-            "give another folder by --output, or the right to write there."
-        ) from error
-    return logs / f"{datetime.now():%Y%m%d-%H%M%S}.log"
-
-
-def _watched_run(config: Config, runner: str, log: Path, verbose: bool, lock: OutputLock) -> Results:
-    """Runs the pipeline on a clean screen; ends the command where a node fails."""
-    from pipelines.advice import advice
-    from pipelines.console import captured
-    from pipelines.events import Events, EventsFile
-    from pipelines.runners import NodeFailure, explain
-    from pipelines.screen import LiveView, PlainLines, can_be_live
-    from pipelines.stopping import ended_in_time
-
-    typer.echo(f"pipeline {config.name} on {runner}\noutput   {config.output}\nlog      {log}")
-    try:
-        with ended_in_time(_stop_at_once()), captured(log, verbose=verbose) as console, ExitStack() as stack:
-            # Other output would tear a live view.
-            live = can_be_live(console) and not verbose
-            view = stack.enter_context(LiveView(console)) if live else PlainLines(console)
-            events_file = EventsFile(Path(config.output) / "events.jsonl")
-            return _run(config, runner, stack.enter_context(Events(view, events_file, ticks=live)), lock)
-    except KeyboardInterrupt:
-        raise ended(STOPPED, _STOPPED) from None
-    except NodeFailure as failure:
-        raise ended(FAILED, f"error: {failure}\nwhat to do: {advice(failure)}\nlog: {log}") from failure
-    except CompressorError:
-        raise
-    except Exception as error:
-        raise ended(FAILED, f"error: {explain(error)}\nwhat to do: {advice(error)}\nlog: {log}") from error
-
-
-def _stop_at_once() -> Callable[[], None]:
-    """What ends the process where a library does not let go; it tells so on what is the screen now."""
-    screen = os.dup(2)
-
-    def stop() -> None:
-        os.write(screen, f"{_STOPPED}\n".encode())
-        os._exit(STOPPED)
-
-    return stop
-
-
-def _end_at_last(after: float) -> None:
-    """Ends the process in some seconds, even if threads of libraries go on."""
-    timer = threading.Timer(after, os._exit, [STOPPED])
-    timer.daemon = True
-    timer.start()
-
-
-def _run(config: Config, runner: str, events: Events, lock: OutputLock) -> Results:
-    """The run itself, from data to results."""
-    from pipelines import metadata_store, runners
-    from pipelines.code_version import code_version
-    from pipelines.digits import write_digits
-
-    if config.data.source == "digits":
-        write_digits(config.data_path)
-    for line in metadata_store.prepare(config.metadata_path, config.pipeline_root):
-        events.say(line)
-    events.doing("loading TensorFlow and TFX")
-    from pipelines import results
-    from pipelines.pipeline import create_pipeline
-    from pipelines.preflight import check_network, check_pictures
-
-    check_pictures(config)
-    check_network(config)
-    pipeline = create_pipeline(config, code_version=code_version())
-    events.begin([component.id for component in pipeline.components])
-    runners.run(pipeline, runner, events, seed=config.seed, check=lock.check)
-    metadata_store.keep_copy(config.metadata_path)
-    if not events.worked:
-        events.say("nothing is new since the last run: nothing was trained, and nothing is pushed again")
-    events.doing("writing the report")
-    return results.conclude(config)
-
-
-def _tell(results: Results) -> None:
-    """Prints the table and the verdict."""
-    from rich.console import Console
-    from rich.text import Text
-
-    from pipelines.results import render_results
-
-    console = Console(highlight=False)
-    console.print(render_results(results))
-    if results.blessed:
-        console.print(Text("blessed", style="bold green"))
-    else:
-        console.print(Text("not blessed: nothing was pushed", style="bold red"))
-    for reason in results.reasons:
-        console.print(Text(f"  {reason}"), soft_wrap=True)
-    if results.pushed_path:
-        console.print(Text(f"pushed to {results.pushed_path}"), soft_wrap=True)
 
 
 if __name__ == "__main__":

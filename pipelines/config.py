@@ -14,23 +14,13 @@ from compressor_lib.errors import CompressorError
 from pipelines.beam import Beam, beam_flags
 from pipelines.config_errors import explain
 from pipelines.lineage import METADATA_FILE
-from pipelines.sections import (
-    S3,
-    BackboneConfig,
-    Data,
-    Export,
-    Gate,
-    Head,
-    Push,
-    Resources,
-    Retraining,
-    Search,
-    Section,
-    Training,
-    Translators,
-    Volume,
-    absolute,
-)
+from pipelines.sections.backbone import BackboneConfig, Head
+from pipelines.sections.base import Section, absolute
+from pipelines.sections.cluster import S3, Resources, Volume
+from pipelines.sections.data import Data
+from pipelines.sections.delivery import Export, Gate, Push
+from pipelines.sections.search import Search, Translators
+from pipelines.sections.training import Retraining, Training
 from pipelines.vertex import Vertex, VertexEndpoint
 
 
@@ -85,7 +75,7 @@ class Config(Section):
 
     @field_validator("output")
     @classmethod
-    def _output_isabsolute(cls, output: str) -> str:
+    def _output_is_absolute(cls, output: str) -> str:
         return absolute(output)
 
     @field_validator("data")

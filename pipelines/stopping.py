@@ -78,3 +78,10 @@ def ended_in_time(end: Callable[[], None], patience: float = PATIENCE) -> Iterat
             os.close(tell)
             watcher.join()
             os.close(told)
+
+
+def end_at_last(status: int, after: float) -> None:
+    """Ends the process in some seconds, even if threads of libraries go on."""
+    timer = threading.Timer(after, os._exit, [status])
+    timer.daemon = True
+    timer.start()

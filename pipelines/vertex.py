@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from compressor_lib.errors import CompressorError
-from pipelines.sections import Section
+from pipelines.sections.base import Section
 
 NOT_HERE = "vertex is for Vertex AI alone: take it out, or compile with --target vertex"
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from compressor_lib.figures import FormatFigures, ModelFigures
+from compressor_lib.redaction import redact_values
 
 DATA_FILE = "report.json"
 PAGE_FILE = "report.html"
@@ -150,10 +151,14 @@ class NodeStep:
     inputs: dict[str, str]
     outputs: dict[str, str]
 
+    def __post_init__(self) -> None:
+        for name in ("inputs", "outputs"):
+            object.__setattr__(self, name, redact_values(getattr(self, name)))
+
 
 @dataclass(frozen=True)
 class ReportData:
-    """All that a report tells.
+    """All that a report tells, without the credentials that URLs may hold.
 
     Attributes:
         name: The pipeline's.
@@ -193,6 +198,10 @@ class ReportData:
     versions: dict[str, str]
     artifacts: dict[str, str] = field(default_factory=dict)
     steps: list[NodeStep] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in ("config", "artifacts"):
+            object.__setattr__(self, name, redact_values(getattr(self, name)))
 
     def write(self, folder: Path) -> None:
         """Writes the data into a folder."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines.config import Config
 from pipelines.kubeflow.parameters import parameters_of
-from pipelines.sections import Resources
+from pipelines.sections.cluster import Resources
 
 Json = dict[str, Any]
 

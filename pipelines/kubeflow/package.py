@@ -13,7 +13,7 @@ from pipelines.kubeflow.entrypoint import HTML
 from pipelines.kubeflow.kubernetes import give_environment, platform_of
 from pipelines.kubeflow.news import stop_without_news
 from pipelines.kubeflow.parameters import example_gen_of, make_changeable
-from pipelines.sections import Resources
+from pipelines.sections.cluster import Resources
 from pipelines.vertex import NOT_HERE
 
 TARGETS = ("kubeflow", "vertex")

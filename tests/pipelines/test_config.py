@@ -16,7 +16,9 @@ from compressor_lib.costs import COSTS
 from compressor_lib.errors import CompressorError
 from compressor_lib.tflite import Precision
 from pipelines.config import Config, Export, Retraining, Training, load_config
-from pipelines.sections import Data, Gate, Search
+from pipelines.sections.data import Data
+from pipelines.sections.delivery import Gate
+from pipelines.sections.search import Search
 from pipelines.vertex import Machine
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

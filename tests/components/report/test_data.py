@@ -1,8 +1,25 @@
 from __future__ import annotations
 
-from components.report.data import ReportData
+import dataclasses
+
+from components.report.data import DATA_FILE, NodeStep, ReportData
+from components.report.page import render_page
 
 
 def test_what_is_written_is_read(report_data, tmp_path):
     report_data.write(tmp_path)
     assert ReportData.read(tmp_path) == report_data
+
+
+def test_no_credential_is_in_the_data_or_shown(report_data, tmp_path):
+    url = "https://me:hunter2@host/root?X-Goog-Signature=hunter2&x=1"
+    data = dataclasses.replace(
+        report_data,
+        config={**report_data.config, "output": url, "beam_pipeline_args": [f"--temp={url}"]},
+        artifacts={"examples": url},
+        steps=[NodeStep("Pusher", "done", 1.0, {"model": url}, {"pushed_model": url})],
+    )
+    data.write(tmp_path)
+    assert "output: https://me:***@host/root?X-Goog-Signature=***&amp;x=1" in (page := render_page(data))
+    assert "hunter2" not in page
+    assert "hunter2" not in (tmp_path / DATA_FILE).read_text()
