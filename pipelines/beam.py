@@ -91,11 +91,15 @@ def beam_flags(beam: Beam) -> list[str]:
 
     Example:
         >>> beam_flags(Beam(workers=2))
-        ['--direct_num_workers=2', '--direct_running_mode=multi_processing']
+        ['--direct_num_workers=2', '--direct_running_mode=multi_processing', '--sdk_container_image=none']
     """
     if beam.runner == "direct":
-        several = {"direct_running_mode": "multi_processing"} if (beam.workers or 1) > 1 else {}
-        return _flags(direct_num_workers=beam.workers, **several)
+        if (beam.workers or 1) == 1:
+            return []
+        # TFX packs itself up for workers elsewhere, for seconds in every node, unless they have an image.
+        return _flags(
+            direct_num_workers=beam.workers, direct_running_mode="multi_processing", sdk_container_image="none"
+        )
     if beam.runner == "dataflow":
         return _flags(
             runner="DataflowRunner", project=beam.project, region=beam.region, temp_location=beam.temp_location,

@@ -5,16 +5,15 @@ TFX's own executors, such as the Pusher's, import nothing of this project.
 
 from __future__ import annotations
 
-import runpy
+import argparse
 import sys
+from collections.abc import Sequence
 from typing import Any
 
-from absl import logging
+from absl import app, logging
 
 import components  # noqa: F401  - registers object stores
 from compressor_lib.redaction import RedactedStream
-
-_STOCK = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
 
 
 def redact_output() -> None:
@@ -25,6 +24,21 @@ def redact_output() -> None:
     logging.get_absl_handler().python_handler.setStream(err)
 
 
+def parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The stock entrypoint's arguments, and what flags there are for Beam.
+
+    Args:
+        arguments: As absl has them, the program's name first. The stock parser takes that for a flag of Beam's, and
+            with any flag each Beam node packs TFX up for workers elsewhere, for seconds.
+    """
+    from tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor import _parse_flags
+
+    known, flags = _parse_flags(arguments)
+    return known, flags[1:]
+
+
 if __name__ == "__main__":
-    redact_output()
-    runpy.run_module(_STOCK, run_name="__main__", alter_sys=True)
+    redact_output()  # before TFX comes in, whose imports log to the standard error that they find
+    from tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor import main
+
+    app.run(main, flags_parser=parsed)

@@ -12,8 +12,11 @@ SPARK = "spark://host:7077"
 
 FLAGS = [
     ({}, []),
-    ({"workers": 1}, ["--direct_num_workers=1"]),
-    ({"workers": 2}, ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]),
+    ({"workers": 1}, []),
+    (
+        {"workers": 2},
+        ["--direct_num_workers=2", "--direct_running_mode=multi_processing", "--sdk_container_image=none"],
+    ),
     ({"runner": "dataflow", **CLOUD}, CLOUD_FLAGS),
     (
         {"runner": "dataflow", **CLOUD, "workers": 9, "image": "some/image"},

@@ -10,6 +10,7 @@ from tensorflow_model_analysis import EvalConfig
 from tfx import v1 as tfx
 from tfx.types import standard_artifacts
 
+from pipelines.beam import Beam, beam_flags
 from pipelines.config import load_config
 from pipelines.pipeline import create_pipeline
 
@@ -69,7 +70,7 @@ def thresholds(nodes: dict[str, tfx.types.BaseNode]) -> list[dict]:
 
 
 def test_nodes_places_and_cache(create, tmp_path):
-    nodes = create("beam.workers=1", "beam_pipeline_args=['--job_name=own']")
+    nodes = create("beam.workers=2", "beam_pipeline_args=['--job_name=own']")
     pipeline = create.pipeline
 
     assert sorted(nodes) == sorted(FROM_FOLDER)
@@ -77,7 +78,7 @@ def test_nodes_places_and_cache(create, tmp_path):
     assert pipeline.pipeline_info.pipeline_root == str(tmp_path / "out" / "pipeline_root")
     assert pipeline.metadata_connection_config.sqlite.filename_uri == str(tmp_path / "out" / "metadata.sqlite")
     assert pipeline.enable_cache
-    assert pipeline.beam_pipeline_args == ["--direct_num_workers=1", "--job_name=own"]
+    assert pipeline.beam_pipeline_args == [*beam_flags(Beam(workers=2)), "--job_name=own"]
     for node in ("Pusher", "PreviousRun", "Handover"):
         assert nodes[node].exec_properties["push_directory"] == str(tmp_path / "out" / "serving")
 

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from pipelines.kubeflow.executor import parsed
+
 WRONG = "https://me:hunter2@host/?X-Amz-Signature=hunter2"  # which the traceback quotes
 ARGUMENTS = [
     f"--executor_class_path={WRONG}", "--json_serialized_inputs_spec_args={}", "--json_serialized_invocation_args={}",
@@ -39,3 +41,10 @@ logging.getLogger("any").warning("%s", secret)
     assert done.stdout == "https://me:***@host\n"
     assert done.stderr.count("https://me:***@host") == 3
     assert "hunter2" not in done.stderr
+
+
+@pytest.mark.parametrize("flags", [[], ["--direct_num_workers=2"]])
+def test_the_programs_name_is_no_flag_of_beams(flags):
+    known, beam = parsed(["executor.py", *ARGUMENTS, *flags])
+    assert known.executor_class_path == WRONG
+    assert beam == flags
