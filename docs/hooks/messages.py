@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,7 @@ def errors(root: Path) -> dict[str, list[str]]:
     return found
 
 
+@cache
 def texts(root: Path) -> set[str]:
     """Every text in the source, with a gap for what differs."""
     return {text for _, tree in _modules(root) for node in ast.walk(tree) if (text := _text(node))}

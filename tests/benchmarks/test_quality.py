@@ -29,6 +29,7 @@ def test_the_rank_correlation_is_between_accuracies():
     assert rank_correlation(ranked((0.5, 0.99), (0.6, 0.81), (0.9, 0.8))) == -1
 
 
+@pytest.mark.slow
 def test_a_result_is_measured_once(tmp_path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(quality, "RESULTS", tmp_path)
     made = []

@@ -51,6 +51,7 @@ def test_pictures_and_labels_in_order(pattern):
     np.testing.assert_array_equal(np.concatenate(found), np.arange(10))
 
 
+@pytest.mark.slow
 def test_shuffling_follows_the_seed_and_changes_with_the_epoch(pattern):
     one, same, other = (picture_dataset([pattern], size=SIZE, batch_size=4, shuffle_seed=seed) for seed in (1, 1, 2))
     first, second = labels(one), labels(one)

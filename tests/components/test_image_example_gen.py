@@ -26,6 +26,8 @@ from components.image_example_gen.executor import DUPLICATES_FILE, SKIPPED_FILE,
 from compressor_lib.errors import CompressorError
 from compressor_lib.pictures import decode_picture
 
+pytestmark = pytest.mark.slow
+
 SHARES = {"train": 8, "eval": 1, "test": 1}
 PRE_SPLIT = {f"{split}/{label}": 2 for split in ("train", "validation", "test") for label in "ab"}
 

@@ -65,6 +65,7 @@ def test_files_go_there_and_come_back(store, scheme):
     assert fileio.stat(f"{root}/1/d.bin") == (2, told["LastModified"].timestamp() * 1e9)
 
 
+@pytest.mark.slow
 def test_files_are_copied_renamed_and_removed(store):
     root = "minio://data"
     fileio.makedirs(f"{root}/a")
@@ -156,6 +157,7 @@ def examples_in(artifact: standard_artifacts.Examples, split: str) -> list[tf.tr
     ]
 
 
+@pytest.mark.slow
 def test_pictures_are_read_by_beams_workers(store, tmp_path):
     names = [f"span-1/{label}/{number}.png" for label in ("cat", "dog") for number in range(3)]
     for shade, name in enumerate(names):

@@ -130,6 +130,7 @@ def check(base: pathlib.Path, examples: standard_artifacts.Examples, policy: str
         assert not left_out
 
 
+@pytest.mark.slow
 def test_a_corpus_of_everything(tmp_path):
     base = tmp_path / "pictures"
     for label in ("one", "other"):

@@ -33,6 +33,8 @@ from compressor_lib.pretraining import fit_translators
 from compressor_lib.second_cut import FIRST_CUT
 from compressor_lib.surgery import create_submodel, without_head
 
+pytestmark = pytest.mark.slow
+
 CONNECTIONS = ["block_2_add->block_16_expand", "24,36", "block_5_add->head"]  # 24 is block_5_add, 36 is Conv_1
 TRIALS = 3
 
@@ -377,7 +379,6 @@ def saved_oracle(folder: Path) -> dict:
         return {"ongoing_trials": {}, "end_order": []}
 
 
-@pytest.mark.slow
 def test_a_parallel_search_survives_a_killed_worker(tmp_path, examples, reference, bank, processes, caplog):
     killed = threading.Event()
 
@@ -410,7 +411,6 @@ def test_a_parallel_search_survives_a_killed_worker(tmp_path, examples, referenc
     assert (trials / "done").is_file()
 
 
-@pytest.mark.slow
 def test_a_parallel_search_that_was_cut_short_goes_on(tmp_path, examples, reference, bank, processes, monkeypatch):
     sleep = time.sleep
 
@@ -459,7 +459,6 @@ def test_workers_are_stopped_with_the_search(tmp_path, examples, reference, bank
     assert [process.returncode for process in processes] == [-signal.SIGKILL] * 2
 
 
-@pytest.mark.slow
 def test_a_worker_does_not_outlive_its_search(tmp_path):
     command = [sys.executable, "-m", "components.pruning_search.worker", str(tmp_path / "job.json")]
     os.mkfifo(tmp_path / "job.json")  # so that it would wait for ever

@@ -21,6 +21,8 @@ from compressor_lib.errors import CompressorError
 from compressor_lib.export import read_parameters, tflite_path
 from compressor_lib.gate import Bounds, Figure, Judged, judge
 
+pytestmark = pytest.mark.slow
+
 SERVER = """#!{python}
 # What `tensorflow_model_server` does, as far as it is asked here, over its REST interface.
 import base64, json, sys

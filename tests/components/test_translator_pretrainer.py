@@ -17,6 +17,8 @@ from compressor_lib.families import searched_connections
 from compressor_lib.pretraining import TranslatorSums, fit_translators
 from compressor_lib.progress import Progress, progress_in
 
+pytestmark = pytest.mark.slow
+
 CONNECTIONS = ["block_2_add->block_16_expand", "24,36", "block_5_add->head"]  # 24 is block_5_add, 36 is Conv_1
 WITH_TRANSLATOR = ["block_2_add->block_16_expand", "block_5_add->Conv_1"]
 SINGLE_PROCESS = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]

@@ -14,6 +14,8 @@ from compressor_lib.connections import check_connection
 from compressor_lib.errors import CompressorError
 from compressor_lib.graph import LayerGraph
 
+pytestmark = pytest.mark.slow
+
 BIG = {f"EfficientNetB{number}" for number in range(2, 8)}
 
 

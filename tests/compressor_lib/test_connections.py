@@ -56,6 +56,7 @@ def v2() -> keras.Model:
     return BACKBONES["MobileNetV2"].build(input_size=32, weights=None)
 
 
+@pytest.mark.slow
 def test_the_grid_is_the_published_one(published):
     name, base = published
     grid = [str(connection) for connection in BACKBONES[name].connections(base)]

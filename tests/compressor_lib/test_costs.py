@@ -18,6 +18,7 @@ def classifier(residual) -> keras.Model:
     return attach_head(create_submodel(residual, "add_1->tail", tail_units=5), 3)
 
 
+@pytest.mark.slow
 def test_the_four_costs_of_a_classifier(classifier):
     measured = measure_costs(classifier, COSTS)
     assert list(measured) == ["parameters", "flops", "bytes", "latency"]
@@ -52,6 +53,7 @@ def test_counted_is_what_the_built_model_has(residual, text, head_units):
     }
 
 
+@pytest.mark.slow
 def test_counted_is_what_a_published_network_has(mobilenet_v2):
     for connection in (
         Connection("block_5_add", "Conv_1"),

@@ -62,6 +62,7 @@ def search(name: str, folder: Path) -> tuple[list[str], dict[str, tuple]]:
     return ran, {key: (one.score, one.hyperparameters.values) for key, one in oracle.trials.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ORACLES)
 def test_a_search_killed_at_any_write_comes_to_the_same(name, tmp_path, die_before):
     writes = die_before(None)

@@ -16,6 +16,8 @@ from compressor_lib.metrics import AccuracyCompression
 from compressor_lib.pictures import decode_picture
 from compressor_lib.tflite import tflite_interpreter, tflite_predict, to_tflite
 
+pytestmark = pytest.mark.slow
+
 SIZE = 16
 NAMES = ["dress", "Hüte", "shoes & socks"]
 

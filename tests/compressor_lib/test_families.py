@@ -22,6 +22,8 @@ from compressor_lib.families import (
 from compressor_lib.pretraining import fit_translators
 from compressor_lib.surgery import create_submodel
 
+pytestmark = pytest.mark.slow
+
 NETWORKS = ["ResNet50V2", "DenseNet121", "EfficientNetB0"]
 
 

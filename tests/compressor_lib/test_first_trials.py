@@ -11,6 +11,8 @@ import pytest
 from compressor_lib.errors import CompressorError
 from compressor_lib.first_trials import ORACLES, values_in
 
+pytestmark = pytest.mark.slow
+
 KNOWN = {"translator": "b->tail", "tail_units": 256, "lr": 0.0123}
 BUDGETS = {
     "hyperband": {"max_epochs": 9},

@@ -9,6 +9,7 @@ from compressor_lib.flops import layer_multiply_adds, multiply_adds
 layers = keras.layers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "alpha", "millions"),
     [

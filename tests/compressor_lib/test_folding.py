@@ -12,6 +12,7 @@ def kinds(model: keras.Model) -> dict[str, str]:
     return {layer.name: type(layer).__name__ for layer in model.layers}
 
 
+@pytest.mark.slow
 def test_it_answers_alike_with_the_same_names(mobilenet_v2, pixels, agree):
     faster = folded(mobilenet_v2)
     assert list(kinds(faster)) == list(kinds(mobilenet_v2))

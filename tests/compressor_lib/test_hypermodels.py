@@ -186,6 +186,7 @@ def test_a_fixed_connection_that_cannot_be_is_refused_before_the_search(residual
         kt.RandomSearch(hypermodel(residual), OBJECTIVE, directory=tmp_path, hyperparameters=hp)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Hyperband", "GridSearch"])
 def test_a_whole_search(residual, train, validation, tmp_path, name, request):
     if name == "Hyperband":
@@ -216,6 +217,7 @@ def test_a_whole_search(residual, train, validation, tmp_path, name, request):
     assert trials[0].score == pytest.approx(score, abs=0.02)
 
 
+@pytest.mark.slow
 def test_best_models_outlive_the_process(residual, train, validation, tmp_path):
     def tuner() -> kt.Tuner:
         arguments = {"objective": OBJECTIVE, "directory": tmp_path, "seed": 0}
@@ -255,6 +257,7 @@ def test_translators_that_are_missing_are_told(residual, bank):
         compressor.build(fixed("stem->last"))
 
 
+@pytest.mark.slow
 def test_translators_are_fitted_on_the_first_data(residual, train, validation, bank):
     compressor = hypermodel(residual)
     model, _ = fit(compressor, train, validation)
@@ -275,6 +278,7 @@ def test_a_promoted_trial_keeps_the_weights_it_was_given_back(residual, train, v
     np.testing.assert_array_equal(model.get_layer("translator_conv").get_weights()[0], kernel)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", [True, False])
 def test_the_history_tells_parameters_and_seconds(residual, train, validation, cache):
     model, history = fit(hypermodel(residual, cache_features=cache), train, validation, epochs=2)
@@ -289,6 +293,7 @@ def test_the_history_tells_parameters_and_seconds(residual, train, validation, c
 # Costs and budgets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cost", COSTS)
 def test_the_objective_weighs_the_cost_that_is_wanted(residual, train, validation, bank, cost):
     compressor = hypermodel(residual, tau=0.25, translators=bank, cost=cost, max_cost=1e6)
@@ -314,6 +319,7 @@ def test_parameters_may_have_a_yardstick_of_their_own(residual):
     assert compressor.compression(model) == 1 - model.count_params() / 6000
 
 
+@pytest.mark.slow
 def test_a_network_over_a_budget_scores_one_lower(residual, bank, train, validation):
     free = hypermodel(residual, translators=bank)
     parameters = free.build(fixed()).count_params()
@@ -412,6 +418,7 @@ def test_budgets_that_no_connection_keeps_are_told(residual):
         compressor.build(kt.HyperParameters())
 
 
+@pytest.mark.slow
 def test_translators_are_trained_in_each_trial_from_the_fitted_weights(residual, bank, train, validation):
     compressor = hypermodel(residual, translators=bank, train_translators=True)
     fitted = bank.translators[CUTS[0]].kernel
@@ -449,6 +456,7 @@ def test_a_shortlist_holds_what_promises_most(residual, labelled, one_hot):
     assert compressor.translators is not None
 
 
+@pytest.mark.slow
 def test_a_shortlist_costs_one_pass_that_trials_use(residual, bank, train, validation):
     compressor = hypermodel(residual, translators=bank)
     compressor.narrow_to(1, train.dataset, validation.dataset)
@@ -538,6 +546,7 @@ FORMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_both_ways_train_the_same(residual, bank, labelled, form):
     arrays = (*labelled(48), *labelled(24, seed=1))
@@ -546,6 +555,7 @@ def test_both_ways_train_the_same(residual, bank, labelled, form):
     assert np.ptp(outcome[0][1]["loss"]) > 0.01  # it did learn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("connection", CUTS[1:])
 def test_both_ways_train_the_same_for_every_connection(residual, bank, labelled, connection):
     arrays = (*labelled(48), *labelled(24, seed=1))
@@ -553,6 +563,7 @@ def test_both_ways_train_the_same_for_every_connection(residual, bank, labelled,
     assert_alike(both_ways(residual, bank, lambda: FORMS["arrays"](*arrays), hp=hp))
 
 
+@pytest.mark.slow
 def test_both_ways_train_the_same_on_one_hot_labels(residual, bank, labelled, traced):
     (x, y), (v, w) = labelled(48), labelled(24, seed=1)
     one_hot = x, np.eye(3)[y], v, np.eye(3)[w]
@@ -560,6 +571,7 @@ def test_both_ways_train_the_same_on_one_hot_labels(residual, bank, labelled, tr
     assert_alike(outcome)
 
 
+@pytest.mark.slow
 def test_arrays_are_read_once_for_all_trials(residual, bank, labelled, monkeypatch):
     passes = []
     predict = keras.Model.predict_on_batch
@@ -572,6 +584,7 @@ def test_arrays_are_read_once_for_all_trials(residual, bank, labelled, monkeypat
     assert sum(passes) == 24
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "cached"), [({}, True), ({"dropout": 0.5}, True), ({"cache_features": False}, False)]
 )
@@ -709,6 +722,7 @@ CACHED = [Flat, NoisyHead, Operations, Convolutional, AugmentedBehindTheCut]
 PLAIN = [Unfrozen, OpenTail, Nested, NestedSequential, Augmented, OwnLoss, OwnStep, Subclassed]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*CACHED, *PLAIN])
 def test_a_subclass_trains_in_the_way_that_is_right_for_it(residual, bank, train, validation, kind):
     keras.utils.set_random_seed(0)
@@ -723,6 +737,7 @@ def test_a_subclass_trains_in_the_way_that_is_right_for_it(residual, bank, train
         assert not np.array_equal(model.get_layer("stem").kernel, residual.get_layer("stem").kernel)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [NestedSequential, Augmented])
 def test_a_nested_subnetwork_gets_fitted_translators_too(residual, bank, train, validation, kind):
     compressor = hypermodel(residual, kind)
@@ -732,6 +747,7 @@ def test_a_nested_subnetwork_gets_fitted_translators_too(residual, bank, train, 
     np.testing.assert_allclose(conv.get_weights()[0][0, 0], bank.translators[CUTS[0]].kernel, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_translators_are_fitted_on_what_reaches_the_backbone(residual, train):
     class InBytes(WithBuild):
         def head(self, backbone):
@@ -749,6 +765,7 @@ def test_translators_are_fitted_on_what_reaches_the_backbone(residual, train):
         np.testing.assert_allclose(translator.kernel, wanted.translators[name].kernel, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_subclass_that_is_searched(residual, train, validation, tmp_path):
     tuner = kt.RandomSearch(hypermodel(residual, Nested), OBJECTIVE, max_trials=1, directory=tmp_path)
     tuner.search(train.dataset, validation_data=validation.dataset, verbose=0, epochs=2)
@@ -921,6 +938,7 @@ def test_the_bank_may_hold_more_than_is_searched(residual):
 # Tails
 
 
+@pytest.mark.slow
 def test_a_tail_is_trained_on_cached_activations_like_in_the_plain_way(residual, bank, labelled):
     arrays = (*labelled(48), *labelled(24, seed=1))
     outcome = []
@@ -941,6 +959,7 @@ def test_a_tail_is_trained_on_cached_activations_like_in_the_plain_way(residual,
     assert_alike(outcome)
 
 
+@pytest.mark.slow
 def test_a_tail_reads_the_pictures_once_and_leaves_what_is_in_front_of_it(residual, bank, train, validation):
     compressor = hypermodel(residual, translators=bank, connections=["stem_relu->tail", "add_1->last"])
     model, _ = fit(compressor, train, validation, hp=fixed("stem_relu->tail"))

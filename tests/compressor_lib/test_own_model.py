@@ -49,6 +49,7 @@ def save(tmp_path):
     return _save
 
 
+@pytest.mark.slow
 def test_a_file_becomes_a_flat_network_with_names_that_are_safe(save, pixels, agree):
     model = own_classifier()
     own = load_own_model(save(model))
@@ -116,6 +117,7 @@ def test_logits_get_a_softmax(save, pixels):
     np.testing.assert_allclose(kept(x), keras.ops.softmax(logits), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_head_of_keras_mobilenet_is_kept_too(save):
     """A convolution over the pooled picture, reshaped."""
     keras.utils.set_random_seed(0)
@@ -142,6 +144,7 @@ def test_a_head_that_does_not_fit_is_refused(save, activation, own_classes, mess
         keep_head(own, own_classes, WANTED)
 
 
+@pytest.mark.slow
 def test_a_model_that_was_trained_is_compressed(save, labelled, eagerly, tmp_path):
     x, y = labelled(96, SIZE)
     model = own_classifier()

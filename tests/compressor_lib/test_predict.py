@@ -36,6 +36,7 @@ def green(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["push directory", "SavedModel", "float32", "float16", "int8"])
 def test_every_form_of_a_model_answers_alike(exported, green, form):
     model = exported / "10"

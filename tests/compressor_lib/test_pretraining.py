@@ -131,6 +131,7 @@ def test_batches_of_one_and_of_all_fit_the_same(residual, pictures):
     assert one.r2 == pytest.approx(other.r2, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_pictures_may_be_bytes_and_tensors(mobilenet_v2, pixels):
     keras_ops = keras.ops
     whole = pixels(8).round()
@@ -158,6 +159,7 @@ def test_a_share_outside_0_to_1_is_refused(residual, held_out):
         fit_translators(residual, CONNECTIONS, [], held_out=held_out)
 
 
+@pytest.mark.slow
 def test_descent_approaches_the_closed_form(residual, pictures):
     data = [pictures]
     closed = fit_translators(residual, [DEEP], data, held_out=1e-9, ridge=0.0).translators[str(DEEP)]
@@ -182,6 +184,7 @@ def test_descents_r2_grows_and_is_about_right(residual, pictures):
     assert last.r2 == pytest.approx(r2, abs=0.003)  # the last step makes the difference
 
 
+@pytest.mark.slow
 def test_the_seed_of_the_descent(residual, pictures):
     def kernel(seed: int) -> np.ndarray:
         return train_translator(residual, DEEP, batches(pictures), epochs=1, seed=seed).kernel
@@ -190,6 +193,7 @@ def test_the_seed_of_the_descent(residual, pictures):
     assert np.abs(kernel(1) - kernel(2)).max() > 1e-2
 
 
+@pytest.mark.slow
 def test_fitting_leaves_the_backbone_alone(fresh_residual, pictures):
     before = fresh_residual.get_weights()
     fit_translators(fresh_residual, CONNECTIONS, batches(pictures))

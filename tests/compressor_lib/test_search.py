@@ -69,6 +69,7 @@ def trials_of(tuner: kt.Tuner) -> dict[str, dict]:
     return {name: dict(t.hyperparameters.values) for name, t in tuner.oracle.trials.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TUNERS)
 def test_every_tuner_searches_and_goes_on_where_it_was(residual, data, tmp_path, name):
     # Hyperband takes its two trials from the epochs.
@@ -81,6 +82,7 @@ def test_every_tuner_searches_and_goes_on_where_it_was(residual, data, tmp_path,
     assert trials_of(again) == trials
 
 
+@pytest.mark.slow
 def test_a_search_that_was_cut_short_goes_on(residual, data, tmp_path):
     first = run_search(hypermodel(residual), *data, SearchOptions("random", 1, 1), tmp_path)
     longer = run_search(hypermodel(residual), *data, SearchOptions("random", 2, 1), tmp_path)
@@ -88,6 +90,7 @@ def test_a_search_that_was_cut_short_goes_on(residual, data, tmp_path):
     assert trials_of(first).items() <= trials_of(longer).items()
 
 
+@pytest.mark.slow
 def test_it_goes_on_as_it_would_have_gone(residual, data, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     undisturbed = run_search(hypermodel(residual), *data, SearchOptions("random", 3, 2), whole)
@@ -97,6 +100,7 @@ def test_it_goes_on_as_it_would_have_gone(residual, data, tmp_path):
     assert scores[0] == scores[1]
 
 
+@pytest.mark.slow
 def test_what_is_known_is_tried_first(residual, data, tmp_path, caplog):
     known = {"translator": CUTS[2], "top_fc1_units": 4, "lr": 0.05}
     gone = {**known, "translator": "add_2->head"}
@@ -109,6 +113,7 @@ def test_what_is_known_is_tried_first(residual, data, tmp_path, caplog):
     assert lines[1].endswith(f"begins with what was good before: {CUTS[2]}")
 
 
+@pytest.mark.slow
 def test_a_promoted_trial_goes_on_from_the_weights_of_its_first(residual, data, tmp_path):
     tuner = run_search(hypermodel(residual), *data, SearchOptions("hyperband", max_epochs=3), tmp_path)
     (promoted,) = [t for t in tuner.oracle.trials.values() if "tuner/trial_id" in t.hyperparameters.values][:1]
@@ -119,6 +124,7 @@ def test_a_promoted_trial_goes_on_from_the_weights_of_its_first(residual, data, 
     assert np.abs(end - start).max() < np.abs(end - fresh).max()
 
 
+@pytest.mark.slow
 def test_classes_count_in_a_trial_s_loss_by_their_weights(residual, data, tmp_path):
     options = SearchOptions("random", 1, 1)
     plain = run_search(hypermodel(residual), *data, options, tmp_path / "plain")
@@ -132,6 +138,7 @@ def loss_of(trial: kt.engine.trial.Trial) -> float:
     return trial.metrics.get_history("loss")[0].value[0]
 
 
+@pytest.mark.slow
 def test_a_model_that_is_loaded_is_its_own(searched, residual):
     tuner, _, _ = searched
     before = [weights.copy() for weights in residual.get_weights()]
@@ -153,6 +160,7 @@ def test_a_checkpoint_that_is_broken_is_told(residual, data, tmp_path):
         tuner.get_best_models()
 
 
+@pytest.mark.slow
 def test_the_seed_decides_what_is_tried(residual, data, tmp_path):
     def tried(seed: int, place: str) -> list[dict]:
         options = SearchOptions("random", 1, 1, seed)
@@ -271,6 +279,7 @@ def test_without_a_network_within_budget_the_nearest_is_told(searched):
         tuner.get_best_models(1)
 
 
+@pytest.mark.slow
 def test_a_search_for_another_cost_and_within_budgets(residual, data, tmp_path):
     budgets = {"parameters": 10**6, "latency": 10**6}
     compressor = hypermodel(residual, cost="flops", max_cost=10**6, budgets=budgets)
@@ -297,6 +306,7 @@ def test_the_search_says_what_it_finds(residual, data, tmp_path, caplog):
     assert lines[1].endswith(f"best so far {told.best}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_epochs", [1, 5])
 def test_hyperbands_trials_are_counted_beforehand(residual, data, tmp_path, caplog, max_epochs):
     with caplog.at_level(logging.INFO, "compressor_lib.search"):

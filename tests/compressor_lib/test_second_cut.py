@@ -62,6 +62,7 @@ def test_a_tail_is_trained_again_a_translator_that_rejoins_is_not(residual):
     assert layers_trained_again(network_to_cut_again(compressed(residual, "add_2->head"))) == []
 
 
+@pytest.mark.slow
 def test_a_second_search_trains_the_tail_in_every_trial_from_what_it_was(residual, data, tmp_path):
     network = network_to_cut_again(compressed(residual, "add_2->tail"))
     compressor = second_search(network)
@@ -90,6 +91,7 @@ def test_a_second_search_trains_the_tail_in_every_trial_from_what_it_was(residua
             np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_a_second_search_reads_the_pictures_once(residual, data, tmp_path, caplog):
     network = network_to_cut_again(compressed(residual, "add_2->tail"))
     compressor = second_search(network)
@@ -110,6 +112,7 @@ def test_a_second_search_reads_the_pictures_once(residual, data, tmp_path, caplo
     assert accuracy == pytest.approx(reports[0].accuracy, abs=0.05)
 
 
+@pytest.mark.slow
 def test_released_features_are_computed_anew(residual, data):
     compressor = second_search(network_to_cut_again(compressed(residual, "add_2->tail")))
     hp = kt.HyperParameters()

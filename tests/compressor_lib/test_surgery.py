@@ -98,6 +98,7 @@ def test_an_identity_translator_directly_in_front_of_b_changes_nothing(residual,
     agree(submodel(x), residual(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("connection", ["block_15_add->block_16_expand", "Conv1_relu->expanded_conv_depthwise"])
 def test_so_it_is_with_mobilenet_v2(mobilenet_v2, pixels, connection, agree):
     submodel = create_submodel(mobilenet_v2, connection)
@@ -159,6 +160,7 @@ def test_a_submodel_can_be_saved_and_loaded(residual, pixels, tmp_path):
     np.testing.assert_allclose(back(x), submodel(x), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_efficientnets_normalisation_is_carried_over(pixels, agree):
     base = BACKBONES["EfficientNetB0"].build(input_size=32, weights=None)
     (normalization,) = (x for x in base.layers if isinstance(x, layers.Normalization))
@@ -174,6 +176,7 @@ def test_efficientnets_normalisation_is_carried_over(pixels, agree):
         assert_same_weights(base, submodel)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "cut", "beside", "directly"),
     [

@@ -55,6 +55,7 @@ def tensors(tflite: bytes) -> list[dict]:
     return tflite_interpreter(tflite).get_tensor_details()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("float16", 0.02), ("int8", 0.4)])
 def test_answers_are_the_models(twins, pictures, expected, precision, tolerance):
     assert np.ptp(expected, axis=0).max() > 0.5

@@ -59,6 +59,7 @@ def accuracy(model: keras.Model, dataset: tf.data.Dataset) -> float:
     return float(np.concatenate(hits).mean())
 
 
+@pytest.mark.slow
 def test_it_learns_and_reports_both_phases(caplog):
     keras.utils.set_random_seed(0)
     model = network()
@@ -189,6 +190,7 @@ def test_the_best_epoch_of_both_phases_is_kept(good):
     assert loss == pytest.approx(scores[best - 1][1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_patience_ends_a_phase_but_not_the_next():
     history = train(
         network(),
@@ -201,6 +203,7 @@ def test_patience_ends_a_phase_but_not_the_next():
     assert history["best_epoch"] == [1.0]
 
 
+@pytest.mark.slow
 def test_afterwards_every_layer_is_open_and_the_model_can_be_saved(tmp_path):
     model = network()
     train(model, data(), data(), options())
@@ -212,6 +215,7 @@ def test_afterwards_every_layer_is_open_and_the_model_can_be_saved(tmp_path):
     assert [type(layer) for layer in back.layers] == [type(layer) for layer in network().layers]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights():
     def run(seed: int) -> list[np.ndarray]:
         keras.utils.set_random_seed(seed)
@@ -224,6 +228,7 @@ def test_the_same_seed_gives_the_same_weights():
     assert not same(run(5), run(6))
 
 
+@pytest.mark.slow
 def test_augmentation_is_used():
     def loss(augmentation: Augmentation) -> float:
         keras.utils.set_random_seed(0)
@@ -237,6 +242,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize(("weight", "temperature"), [(0.0, 2.0), (0.5, 2.0), (1.0, 4.0)])
 def test_the_loss_is_the_published_formula(smoothing, weight, temperature):
@@ -299,6 +305,7 @@ def test_further_callbacks_run_in_both_phases():
     assert epochs == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_dataset_of_unknown_length_is_counted():
     unknown_length = data().filter(lambda x, y: True)
     assert unknown_length.cardinality() == tf.data.UNKNOWN_CARDINALITY

@@ -21,6 +21,8 @@ from compressor_lib.export import load_keras, read_classes
 from compressor_lib.heads import attach_head
 from compressor_lib.pictures import decode_picture
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 name: noise
 data: {source: folder, max_bad_share: 0.05, splits: {train: 3, eval: 1, test: 1}}

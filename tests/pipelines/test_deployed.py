@@ -32,6 +32,7 @@ def command(*arguments: object) -> Result:
     return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
 
 
+@pytest.mark.slow
 def test_pictures_in_a_folder_are_told_of_one_a_line(place):
     result = command("predict", place / "serving", place / "pictures")
     assert result.exit_code == 0, result.output

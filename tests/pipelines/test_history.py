@@ -79,6 +79,7 @@ def test_a_run_is_shown_with_its_figures_and_its_lineage(output):
     assert lines[trainer + 1 : trainer + 3] == ["  from ExampleGen.examples", f"  made {'model':<8} /made/model"]
 
 
+@pytest.mark.slow
 def test_a_past_runs_report_is_written_anew(output):
     result = shown("report", "200002", "--in", output.parent)
     assert (result.exit_code, result.stdout) == (0, f"{output / 'report.html'}\n")

@@ -24,6 +24,8 @@ from pipelines import modules
 from pipelines.config import Head, Retraining, Training
 from pipelines.modules import HISTORY_FILE, preprocessing_fn, run_fn
 
+pytestmark = pytest.mark.slow
+
 SIZE = 32
 NAMES = ["dog", "dog", "dog", "dog", "cat", "cat", "cat", "Hüte", "Hüte"]
 """The commonest first: the order that Transform's vocabulary has."""

@@ -15,6 +15,7 @@ def page(report_data) -> str:
     return render_page(report_data)
 
 
+@pytest.mark.slow
 def test_it_asks_for_nothing(page):
     vega = max(re.findall(r"<script>(.*?)</script>", page, re.DOTALL), key=len)
     rest = page.replace(vega, "")
