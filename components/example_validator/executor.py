@@ -117,9 +117,9 @@ def _tell(summary: Summary) -> None:
     counts = summary.pictures.get(_COMPARED, {})
     if counts:
         few, many = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-        logger.info(
-            "%d training pictures of %d classes, from %d of %r to %d of %r",
-            sum(counts.values()), len(counts), counts[few], few, counts[many], many,
-        )  # fmt: skip
+        each = f"from {counts[few]} of {few!r} to {counts[many]} of {many!r}"
+        if counts[few] == counts[many]:
+            each = f"{counts[few]} of each"
+        logger.info("%d training pictures of %d classes, %s", sum(counts.values()), len(counts), each)
     for sentence in summary.anomalies:
         logger.warning("anomaly: %s", sentence)

@@ -1,13 +1,13 @@
 """Reads, checks and splits pictures on Beam."""
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
-from absl import logging
 from google.protobuf import struct_pb2
 from tfx import types
 from tfx.components.example_gen import base_example_gen_executor
@@ -21,10 +21,12 @@ from components.image_example_gen.duplicates import Copy, FindDuplicates
 from components.spans import patterns_of
 from compressor_lib.errors import CompressorError
 
+logger = logging.getLogger(__name__)
+
 SKIPPED_FILE = "skipped.jsonl"
 DUPLICATES_FILE = "duplicates.jsonl"
 _SHOWN_IN_ERROR = 5
-_SHOWN_IN_PROPERTY = 20
+_SHOWN = 20
 
 
 class Executor(base_example_gen_executor.BaseExampleGenExecutor):
@@ -126,11 +128,13 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         super().Do(input_dict, output_dict, exec_properties)
 
         skipped = _read_json_lines(self._skipped_file, key="file")
-        for one in skipped:
-            logging.warning("skipped %s: %s", one["file"], one["reason"])
         duplicates = _read_json_lines(self._duplicates_file, key="files")
         left_out = [name for one in duplicates for name in one["left_out"]]
         _tell(duplicates, left_out)
+        for one in skipped[:_SHOWN]:
+            logger.warning("skipped %s: %s", one["file"], one["reason"])
+        if skipped:
+            logger.warning("skipped %d of %d pictures; %s names them", len(skipped), len(self._pictures), SKIPPED_FILE)
         try:
             self._check(input_base, skipped, left_out)
         except CompressorError:
@@ -139,7 +143,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             raise
         names = [one["file"] for one in skipped]
         examples.set_int_custom_property("skipped", len(names))
-        examples.set_string_custom_property("skipped_files", json.dumps(names[:_SHOWN_IN_PROPERTY]))
+        examples.set_string_custom_property("skipped_files", json.dumps(names[:_SHOWN]))
         examples.set_int_custom_property("duplicates", sum(len(one["files"]) - 1 for one in duplicates))
         examples.set_int_custom_property("duplicates_left_out", len(left_out))
 
@@ -238,13 +242,12 @@ def _options(exec_properties: dict[str, Any]) -> dict[str, Any]:
 
 def _tell(duplicates: list[dict[str, Any]], left_out: list[str]) -> None:
     if duplicates:
-        logging.warning(
+        logger.warning(
             "%d pictures are there more than once; %d copies are left out, so that each stays in one split",
             len(duplicates), len(left_out),
         )  # fmt: skip
-    for one in duplicates:
-        if len(one["labels"]) > 1:
-            logging.warning("the same picture is in classes %s: %s", one["labels"], one["files"])
+    for one in [one for one in duplicates if len(one["labels"]) > 1][:_SHOWN]:
+        logger.warning("the same picture is in classes %s: %s", one["labels"], one["files"])
 
 
 def _read_json_lines(path: str, key: str) -> list[dict[str, Any]]:

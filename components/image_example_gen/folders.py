@@ -8,13 +8,13 @@ Two layouts are known, each optionally inside span folders::
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import tensorflow as tf
-from absl import logging
 from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 
@@ -22,6 +22,8 @@ from components import spans
 from components.image_example_gen.dealing import counts_of
 from compressor_lib.errors import CompressorError
 from compressor_lib.pictures import SUFFIXES
+
+logger = logging.getLogger(__name__)
 
 PICTURES_PATTERN = "*/*"
 _OTHER_NAMES = {"eval": ("validation", "val")}
@@ -268,7 +270,7 @@ def _picture_names(folder: str) -> list[str]:
     pictures = [name for name in names if name.lower().endswith(SUFFIXES)]
     if len(pictures) < len(names):
         others = sorted(set(names) - set(pictures))
-        logging.info("%s: left out %d that are no pictures: %s", folder, len(others), others[:5])
+        logger.info("%s: left out %d that are no pictures: %s", folder, len(others), others[:5])
     return pictures
 
 

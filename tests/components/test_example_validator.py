@@ -78,10 +78,19 @@ def test_the_first_run_has_nothing_to_compare_with(validate):
     assert blessed(anomalies) == {"train": 1, "eval": 1}
 
 
-def test_pictures_and_imbalance_are_told(validate):
+def test_pictures_and_imbalance_are_told(validate, caplog):
+    caplog.set_level("INFO")
     summary, _ = validate(None, MORE_DOGS)
     assert summary["pictures"] == {"train": MORE_DOGS, "eval": EVEN}
     assert summary["imbalance"] == 3
+    few, many = MORE_DOGS["cat"], MORE_DOGS["dog"]
+    assert f"{few + many} training pictures of 2 classes, from {few} of 'cat' to {many} of 'dog'" in caplog.messages
+
+
+def test_pictures_of_even_classes_are_told_once(validate, caplog):
+    caplog.set_level("INFO")
+    validate(None, EVEN)
+    assert f"{2 * EVEN['cat']} training pictures of 2 classes, {EVEN['cat']} of each" in caplog.messages
 
 
 def test_drift_beyond_the_limit_is_an_anomaly_of_the_training_split(validate, caplog):

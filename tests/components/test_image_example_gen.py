@@ -360,7 +360,9 @@ class TestUnreadablePictures:
         assert reasons["cat/empty.png"] == "empty file"
         assert reasons["dog/text.jpg"] == "not a picture"
         assert "truncated" in reasons["cat/corrupt.jpg"].lower()
-        assert all(name in caplog.text for name in bad)
+        assert all(f"skipped {name}: {reasons[name]}" in caplog.messages for name in bad)
+        assert caplog.messages[-1] == "skipped 5 of 25 pictures; skipped.jsonl names them"
+        assert {record.name.partition(".")[0] for record in caplog.records} == {"components"}  # what the screen shows
         assert {name: len(pictures) for name, pictures in read(examples).items()} == {
             "train": 16, "eval": 2, "test": 2
         }  # fmt: skip
