@@ -105,7 +105,7 @@ def run(
         log = new_log(loaded)
         with OutputLock(loaded.output).held() as lock:
             results = watched_run(loaded, runner.value, log, verbose, lock)
-    tell(results)
+    tell(results, loaded.output)
     if fail_on_gate and not results.blessed:
         raise typer.Exit(NOT_BLESSED)
 

@@ -106,8 +106,8 @@ def _run(config: Config, runner: str, events: Events, lock: OutputLock) -> Resul
     return results.conclude(config)
 
 
-def tell(results: Results) -> None:
-    """Prints the table and the verdict."""
+def tell(results: Results, output: str) -> None:
+    """Prints the table, the verdict, and where the rest is told."""
     from rich.console import Console
     from rich.text import Text
 
@@ -123,3 +123,11 @@ def tell(results: Results) -> None:
         console.print(Text(f"  {reason}"), soft_wrap=True)
     if results.pushed_path:
         console.print(Text(f"pushed to {results.pushed_path}"), soft_wrap=True)
+    if not results.blessed:
+        pictures = results.verdict.overall.pictures
+        console.print(
+            "what to do: keep more accuracy by a search.tau nearer to 1 or more retrain.epochs, or widen the gate; "
+            f"of {pictures} test pictures each is {100 / pictures:.2g} %",
+            soft_wrap=True,
+        )
+    console.print(Text(f"report: {Path(output) / 'report.html'}"), soft_wrap=True)

@@ -95,7 +95,7 @@ def test_run_shows_nodes_table_verdict_and_where_it_was_pushed(stage):
     assert "[1/2] Transform" in result.output
     assert "shard 1 of 2" in result.output
     assert "-75.0%" in result.output
-    assert result.output.rstrip().endswith("blessed\npushed to /served/7")
+    assert result.output.rstrip().endswith(f"blessed\npushed to /served/7\nreport: {stage.output}/report.html")
 
 
 def test_run_sends_noise_to_the_log(stage):
@@ -201,6 +201,9 @@ def test_a_model_that_is_not_blessed_is_told(stage, arguments, status):
     result = stage.invoke(*arguments)
     assert result.exit_code == status
     assert "not blessed: nothing was pushed\n  accuracy fell by 15 points" in result.output
+    assert "what to do: keep more accuracy by a search.tau nearer to 1" in result.output
+    assert "of 100 test pictures each is 1 %" in result.output
+    assert f"report: {stage.output / 'report.html'}" in result.output
 
 
 def test_fail_on_gate_lets_a_blessed_model_pass(stage):
