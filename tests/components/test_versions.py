@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import itertools
 import os
+import signal
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 from tfx.dsl.io import fileio, filesystem_registry
+from tfx.dsl.io.plugins.local import LocalFilesystem
 from tfx.dsl.io.plugins.tensorflow_gfile import TensorflowFilesystem
 
 from components.model_files import files_sha256
@@ -106,6 +110,50 @@ def test_a_push_that_fails_leaves_nothing(directory, monkeypatch):
         push(directory)
     assert versions(directory) == [version]
     assert names(directory) == [str(version)]
+
+
+CHANGES = {"open", "os.chmod", "os.mkdir", "os.remove", "os.rename", "os.rmdir"}
+"""What a process can change files by, as Python's audit events name it."""
+
+
+def killed_before(number: int, directory: str) -> bool:
+    """Pushes in a process that is killed before its ``number``-th change of a file; says whether it came to that."""
+    if not (child := os.fork()):
+        # TensorFlow's own changes make no events.
+        filesystem_registry.DEFAULT_FILESYSTEM_REGISTRY.register(LocalFilesystem, priority=-1)
+        changes = itertools.count()
+
+        def die(event: str, arguments: object) -> None:
+            if event in CHANGES and next(changes) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(die)
+        try:
+            push(directory, "a new graph")
+            prune(directory, keep=1)
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def test_a_push_that_is_killed_at_any_moment_leaves_versions_that_are_whole(tmp_path):
+    seen = set()
+    for number in itertools.count():
+        directory = tmp_path / str(number)
+        old = push(str(directory))
+        killed = killed_before(number, str(directory))
+        there = versions(str(directory))
+        for version in there:
+            found = {path.name: path.read_text() for path in (directory / str(version)).rglob("*") if path.is_file()}
+            graph = "graph" if version == old else "a new graph"
+            assert found == {"saved_model.pb": graph, "data": f"of {graph}"}
+        # What serving takes, which looks at numbers alone, is one of them.
+        assert max(int(path.name) for path in directory.glob("[0-9]*")) == there[-1]
+        seen.add(("old" if old in there else "", "new" if there[-1] != old else ""))
+        if not killed:
+            break
+    assert seen == {("old", ""), ("old", "new"), ("", "new")}
 
 
 def test_remains_of_a_push_that_was_killed_go_after_a_day(tmp_path):
