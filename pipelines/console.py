@@ -74,7 +74,8 @@ def _redirected(log: TextIO) -> Iterator[None]:
     finally:
         # What libraries left in the streams they kept belongs to the file.
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            with contextlib.suppress(OSError):  # its disk may be full; the screen must come back
+                stream.flush()
         for number, descriptor in saved.items():
             os.dup2(descriptor, number)
             os.close(descriptor)

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -155,9 +155,9 @@ class EventsFile:
         self._path = path
 
     def __call__(self, event: Event) -> None:
-        """Writes one event."""
+        """Writes one event, if it can: that a disk is full or a folder gone is told by what needs it."""
         if not event.is_tick:
-            with self._path.open("a", encoding="utf-8") as file:
+            with suppress(OSError), self._path.open("a", encoding="utf-8") as file:
                 file.write(event.as_json() + "\n")
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import IO
@@ -71,15 +71,22 @@ class OutputLock:
         """Holds it.
 
         Raises:
-            CompressorError: If another run does.
+            CompressorError: If another run does, or its file cannot be written, as where the disk is full.
         """
-        try:
-            with locked(self._path, wait=False) as self._file:
-                yield self
-        except BlockingIOError as error:
-            raise CompressorError(
-                f"output {self._output!r} is in use by {error}: wait for its end, or give another folder by --output."
-            ) from None
+        with ExitStack() as stack:
+            try:
+                self._file = stack.enter_context(locked(self._path, wait=False))
+            except BlockingIOError as error:
+                raise CompressorError(
+                    f"output {self._output!r} is in use by {error}: wait for its end, or give another folder by "
+                    "--output."
+                ) from None
+            except OSError as error:
+                raise CompressorError(
+                    f"output {self._output!r} cannot be locked ({error.strerror}): put that right, or give another "
+                    "folder by --output."
+                ) from error
+            yield self
 
     def check(self) -> None:
         """Makes sure that the folder is still the one that was locked.

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 PATIENCE = 5.0
 """Seconds to wait for another process that writes."""
 
+_FULL = "database or disk is full"
+"""How SQLite says so."""
+
 
 def prepare(path: str, pipeline_root: str) -> list[str]:
     """Makes the store fit for a run: whole, copied, and telling of no artifact that is not as its node left it.
@@ -103,7 +106,7 @@ def open_store(path: str) -> ml_metadata.MetadataStore:
     """Opens a store, or makes it.
 
     Raises:
-        CompressorError: If it is of another version.
+        CompressorError: If it is of another version, or the disk is full.
     """
     import ml_metadata
     from ml_metadata.proto import metadata_store_pb2 as proto
@@ -114,6 +117,8 @@ def open_store(path: str) -> ml_metadata.MetadataStore:
     try:
         return ml_metadata.MetadataStore(config)
     except RuntimeError as error:
+        if _FULL in str(error):
+            raise _unwritable(path, _FULL) from error
         versions = re.search(r"version (\d+) is \w+ than library version (\d+)", str(error))
         if versions is None:
             raise _damaged(path, str(error)) from error
@@ -143,11 +148,18 @@ def _check(path: str) -> None:
                 f"metadata store {path} is locked by another program, such as one that looks at databases: close it, "
                 "and run again."
             ) from error
-        raise CompressorError(f"metadata store {path} cannot be written: {error}.") from error
+        raise _unwritable(path, str(error)) from error
     except sqlite3.DatabaseError as error:
         raise _damaged(path, str(error)) from error
     if verdict != "ok":
         raise _damaged(path, verdict)
+
+
+def _unwritable(path: str, why: str) -> CompressorError:
+    way_out = "free some space on the disk" if why == _FULL else "give the right to write there"
+    return CompressorError(
+        f"metadata store {path} cannot be written ({why}): {way_out}, or give another folder by --output."
+    )
 
 
 def _damaged(path: str, why: str) -> CompressorError:

@@ -10,8 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from command_process import Command, nodes_in
-from harm import assert_readable, completed_nodes, completed_trials, outcome
+from harm import assert_readable, assert_whole, completed_nodes, completed_trials, outcome
 
 KILLS = int(os.environ.get("KILLS", "40"))
 IN_EACH = 2
@@ -43,11 +42,13 @@ def test_runs_that_are_killed_all_the_time_come_to_the_same(compressor, undistur
             done, trials = _done(output), completed_trials(output)
             command = compressor(output)
             wait = dice.uniform(0.0, 0.9) * seconds[victim]
-            assert command.wait_until(functools.partial(_has_begun, victim, output, command)), command.said
+            assert command.wait_until(functools.partial(command.has_begun, victim, output)), command.said
             time.sleep(wait)
             command.send(signal.SIGKILL)
             assert command.ended() == -signal.SIGKILL, command.said
             assert_readable(command)
+            for version in output.glob("serving/[0-9]*"):
+                assert_whole(version, like=undisturbed)
             # Nothing that was finished was done again, and no trial either.
             assert {node: again for node, again in _done(output).items() if node in done} == done
             assert completed_trials(output).items() >= trials.items()
@@ -57,11 +58,6 @@ def test_runs_that_are_killed_all_the_time_come_to_the_same(compressor, undistur
         assert_readable(command)
         assert outcome(output) == outcome(undisturbed)
         assert all(len(executions) == 1 for executions in completed_nodes(output).values())
-
-
-def _has_begun(node: str, output: Path, command: Command) -> bool:
-    newest = max((output / "logs").glob("*.log"), default=None)
-    return newest is not None and newest.stat().st_mtime >= command.started_at and node in nodes_in(output / "logs")
 
 
 def _done(output: Path) -> dict[str, set[int]]:

@@ -50,6 +50,24 @@ def test_noise_goes_to_the_log_and_the_screen_is_kept(tmp_path):
     assert [words for words in NOISE if words not in log] == []
 
 
+FULL = """
+import os, sys
+from pathlib import Path
+from pipelines.console import captured
+with captured(Path("/dev/full")) as console:
+    sys.__stdout__.write("from a kept stream")
+    console.print("for people")
+os.write(1, b"after")
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is full")
+def test_the_screen_comes_back_though_the_logs_disk_is_full():
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run([sys.executable, "-c", FULL], env=buffered, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("for people\nafter")
+
+
 LEAKING = """
 import logging, sys
 from pathlib import Path

@@ -106,6 +106,11 @@ def test_loggers_are_left_as_they_were():
     assert [(logger.level, logger.handlers[:]) for logger in loggers] == before
 
 
+def test_a_file_that_cannot_be_written_hides_no_other_failure(tmp_path):
+    with pytest.raises(CompressorError, match="the failure itself"), Events(EventsFile(tmp_path / "gone" / "events")):
+        raise CompressorError("the failure itself")
+
+
 def test_a_file_takes_an_object_a_line_and_no_ticks(tmp_path):
     path = tmp_path / "events.jsonl"
     path.write_text('{"event": "run"}\n')  # an earlier run's

@@ -1,4 +1,5 @@
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -75,3 +76,16 @@ def test_a_folder_that_is_gone_is_noticed(tmp_path, what):
             (output / "run.lock").touch()
         with pytest.raises(CompressorError, match="out' was deleted or moved while the run went on"):
             lock.check()
+
+
+def test_a_lock_that_cannot_be_written_is_told(tmp_path):
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, allowed[1]))
+    try:
+        with (
+            pytest.raises(CompressorError, match=r"cannot be locked \(File too large\): put that right"),
+            OutputLock(str(tmp_path)).held(),
+        ):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)

@@ -16,6 +16,9 @@ HEAVY = ["tensorflow", "tensorflow_model_analysis", "pipelines.cli", "pipelines.
 _forked = multiprocessing.get_context("forkserver")
 _forked.set_forkserver_preload(HEAVY)
 
+PATIENCE = 3000.0
+"""Seconds until something is taken to hang; no bound that a run has to keep, for a machine may have much else to do."""
+
 
 def _compressor(arguments: Sequence[str], screen: str) -> None:
     """What a process does: the command as it is typed, with its screen in a file."""
@@ -58,14 +61,14 @@ class Command:
         if self.is_alive:
             os.kill(self.pid, number)
 
-    def ended(self, timeout: float = 600) -> int:
+    def ended(self, timeout: float = PATIENCE) -> int:
         """Waits for its end; the exit status, negative for a signal."""
         self._process.join(timeout)
         assert not self.is_alive, f"still running after {timeout} s: {self.said}"
         assert self._process.exitcode is not None
         return self._process.exitcode
 
-    def wait_until(self, what: Callable[[], object], timeout: float = 600) -> bool:
+    def wait_until(self, what: Callable[[], object], timeout: float = PATIENCE) -> bool:
         """Waits for something; says whether it came before the command's end."""
         limit = time.monotonic() + timeout
         while not what():
@@ -75,13 +78,14 @@ class Command:
             time.sleep(0.02)
         return True
 
+    def has_begun(self, node: str, output: Path) -> bool:
+        """Whether its run, into this folder, has begun a node, by TFX's log."""
+        newest = max((output / "logs").glob("*.log"), default=None)
+        if newest is None or newest.stat().st_mtime < self.started_at:
+            return False
+        return node in re.findall(r"Component (\S+) is running", newest.read_text(errors="replace"))
+
     @property
     def said(self) -> str:
         """All that was on its screen."""
         return self.screen.read_text(errors="replace")
-
-
-def nodes_in(logs: Path) -> list[str]:
-    """The nodes that the newest run has begun, by TFX's log."""
-    newest = max(logs.glob("*.log"), default=None)
-    return re.findall(r"Component (\S+) is running", newest.read_text(errors="replace")) if newest else []

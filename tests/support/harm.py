@@ -27,6 +27,15 @@ def outcome(output: Path) -> dict[str, Any]:
     }
 
 
+def assert_whole(version: Path, like: Path) -> None:
+    """A pushed model has every file of the one that another output holds."""
+    (other,) = like.glob("serving/[0-9]*")
+    names, expected = (
+        {str(path.relative_to(one)) for path in one.rglob("*") if path.is_file()} for one in (version, other)
+    )
+    assert names == expected
+
+
 def completed_nodes(output: Path) -> dict[str, set[int]]:
     """The executions of each node that ended well and were no cached ones."""
     from ml_metadata.proto import metadata_store_pb2 as proto
