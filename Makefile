@@ -47,7 +47,7 @@ test-fast: $(ENVIRONMENT) | $(filter $(PRIVATE_UV),$(UV)) ## Run the unit tests 
 	$(PYTEST) -m "not slow and not real_data and not faults" --cov=compressor_lib --cov=components --cov=pipelines --cov-report=term --cov-fail-under=80
 
 .PHONY: faults
-faults: $(ENVIRONMENT) ## Do harm to runs, and print what they survived: an hour; KILLS=22: two in each node
+faults: $(ENVIRONMENT) ## Do harm to runs, and print what they survived: an hour; KILLS=28: two in each node
 	$(BIN)/python -m pytest --no-cov -m faults tests/faults
 
 .PHONY: goldens

@@ -137,6 +137,7 @@ def killed_before(number: int, directory: str) -> bool:
     return os.WIFSIGNALED(status)
 
 
+@pytest.mark.slow
 def test_a_push_that_is_killed_at_any_moment_leaves_versions_that_are_whole(tmp_path):
     seen = set()
     for number in itertools.count():

@@ -15,7 +15,7 @@ def outcome(output: Path) -> dict[str, Any]:
     from pipelines.lineage import Lineage
 
     run = Lineage(output / "metadata.sqlite").run()
-    newest = max(output.glob("serving/*"), key=lambda path: int(path.name))
+    newest = max(output.glob("serving/[0-9]*"), key=lambda path: int(path.name))
     report = json.loads(Path(run["PruningSearch"].outputs["tuner_results"].uri, "search_report.json").read_text())
     history = json.loads(Path(run["retrain"].outputs["model_run"].uri, "history.json").read_text())
     return {
