@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from compressor_lib.errors import CompressorError
-from compressor_lib.pictures import decode_picture
+from compressor_lib.pictures import CHANNELS, decode_picture
 
 # Encoded pictures held in memory: at 224 px at most about 300 MB.
 _SHUFFLE_BUFFER = 2048
@@ -138,7 +139,19 @@ def decode_pictures(records: Sequence[bytes], size: int) -> npt.NDArray[np.uint8
     """
     feature = {"image": tf.io.FixedLenFeature([], tf.string)}
     encoded = tf.io.parse_example(list(records), feature)["image"]
-    return np.stack([decode_picture(picture, size).numpy() for picture in encoded])
+    return _decoder(size)(encoded).numpy()
+
+
+@functools.cache
+def _decoder(size: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Encoded pictures ``[N]`` to ``uint8 [N, size, size, 3]``, as a graph, which takes a fraction of op by op."""
+    pictures = tf.TensorSpec([size, size, CHANNELS], tf.uint8)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def decoded(encoded: tf.Tensor) -> tf.Tensor:
+        return tf.map_fn(lambda one: decode_picture(one, size), encoded, fn_output_signature=pictures)
+
+    return decoded
 
 
 def _records(patterns: Sequence[str] | str, num_parallel_reads: int | None = None) -> tf.data.TFRecordDataset:

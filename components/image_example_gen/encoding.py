@@ -18,6 +18,9 @@ MAX_PIXELS = 100_000_000
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 _TOO_DEEP = ("I", "F")
 
+# As a graph: op by op, to look for the orientation of a JPEG takes ten times as long.
+_upright = tf.function(decode_upright, input_signature=[tf.TensorSpec([], tf.string)])
+
 Image.MAX_IMAGE_PIXELS = None  # it has a limit of its own, which would be in the way of a larger one given here
 
 
@@ -30,10 +33,12 @@ class Decodable(NamedTuple):
 
     Attributes:
         encoded: The file's bytes, or a PNG in their place.
+        is_converted: Whether it is a PNG in their place.
         sha256: Of its size and pixels, upright and in RGB: the same for every copy, whatever its file is like.
     """
 
     encoded: bytes
+    is_converted: bool
     sha256: str
 
 
@@ -59,20 +64,22 @@ def decodable(encoded: bytes, max_pixels: int = MAX_PIXELS) -> Decodable:
             if width * height > max_pixels:
                 raise UnreadablePicture(f"{width} x {height} pixels, more than max_pixels {max_pixels:,}")
             pixels = None if image.format == "BMP" else _decoded(encoded)
+            is_converted = pixels is None
             if pixels is None:
                 encoded = _png(image)
-                pixels = decode_upright(encoded).numpy()
+                pixels = _upright(encoded).numpy()
     except UnreadablePicture:
         raise
     except Exception as error:  # Damaged files make Pillow raise almost anything.
         raise UnreadablePicture(_reason(encoded, error)) from error
-    return Decodable(encoded, hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest())
+    sha256 = hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
+    return Decodable(encoded, is_converted, sha256)
 
 
 def _decoded(encoded: bytes) -> np.ndarray | None:
     """Pixels as TensorFlow decodes them; None if it cannot."""
     try:
-        return decode_upright(tf.constant(encoded)).numpy()
+        return _upright(encoded).numpy()
     except tf.errors.InvalidArgumentError:
         return None
 

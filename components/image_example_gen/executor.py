@@ -11,6 +11,7 @@ import tensorflow as tf
 from google.protobuf import struct_pb2
 from tfx import types
 from tfx.components.example_gen import base_example_gen_executor
+from tfx.components.util import examples_utils
 from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 SKIPPED_FILE = "skipped.jsonl"
 DUPLICATES_FILE = "duplicates.jsonl"
+_RECORDS = "data_tfrecord"
 _SHOWN_IN_ERROR = 5
 _SHOWN = 20
 
@@ -45,6 +47,9 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         leaves no split without a class. Every class folder is dealt by itself, so that a picture stays in its split
         while a window of spans moves on.
 
+        What is grouped and shuffled are names, which the runner may hold in memory; a picture that stays is read a
+        second time where it is written.
+
         Args:
             pipeline: The Beam pipeline.
             exec_properties: The component's execution properties.
@@ -57,7 +62,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             pipeline
             | "List" >> beam.Create(self._pictures)
             | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_Read(input_base, self._options)).with_outputs("skipped", main="readable")
+            | "Check" >> beam.ParDo(_Check(input_base, self._options)).with_outputs("skipped", main="readable")
         )
         _ = (
             skipped
@@ -66,20 +71,23 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         )
         dealt = (
             readable
-            | "InFlatFolders" >> beam.Filter(lambda read: not read[0].split)
-            | "NameByFolder" >> beam.Map(lambda read: (read[0].class_folder, read[0].name))
+            | "InFlatFolders" >> beam.Filter(lambda checked: not checked[0].split)
+            | "NameByFolder" >> beam.Map(lambda checked: (checked[0].class_folder, checked[0].name))
             | "GroupByFolder" >> beam.GroupByKey()
             | "Deal" >> beam.FlatMap(_deal_folder, self._shares)
         )
         placed = readable | "Place" >> beam.Map(
-            lambda read, splits: (read[0]._replace(split=read[0].split or splits[read[0].name]), read[1]),
+            lambda checked, splits: (
+                checked[0]._replace(split=checked[0].split or splits[checked[0].name]),
+                checked[1],
+            ),
             beam.pvalue.AsDict(dealt),
         )
         names = list(self._shares)
         duplicates = (
             placed
             | "ByPixels"
-            >> beam.MapTuple(lambda picture, read: (read.sha256, Copy(picture.name, picture.label, picture.split)))
+            >> beam.MapTuple(lambda picture, sha256: (sha256, Copy(picture.name, picture.label, picture.split)))
             | "FindDuplicates" >> FindDuplicates(names, self._options["duplicates"])
         )
         _ = (
@@ -90,12 +98,15 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         left_out = duplicates | "LeftOut" >> beam.FlatMap(lambda one: [(name, True) for name in one["left_out"]])
         parts = (
             placed
+            | "Pictures" >> beam.Keys()
             | "LeaveOut"
-            >> beam.Filter(lambda read, left_out: read[0].name not in left_out, beam.pvalue.AsDict(left_out))
-            | "ToSplits" >> beam.Partition(lambda read, _: names.index(read[0].split), len(names))
+            >> beam.Filter(lambda picture, left_out: picture.name not in left_out, beam.pvalue.AsDict(left_out))
+            | "ToSplits" >> beam.Partition(lambda picture, _: names.index(picture.split), len(names))
         )
         return {
-            name: part | f"ToExample[{name}]" >> beam.MapTuple(_to_example)
+            name: part
+            | f"Shuffle[{name}]" >> beam.Reshuffle()
+            | f"ToExample[{name}]" >> beam.ParDo(_ToExample(input_base, self._options))
             for name, part in zip(names, parts, strict=True)
         }
 
@@ -125,7 +136,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         self._pictures = folders.list_pictures(input_base, self._layouts)
         folders.check_counts(self._pictures, self._shares)
 
-        super().Do(input_dict, output_dict, exec_properties)
+        self._write(examples, exec_properties)
 
         skipped = _read_json_lines(self._skipped_file, key="file")
         duplicates = _read_json_lines(self._duplicates_file, key="files")
@@ -146,6 +157,22 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         examples.set_string_custom_property("skipped_files", json.dumps(names[:_SHOWN]))
         examples.set_int_custom_property("duplicates", sum(len(one["files"]) - 1 for one in duplicates))
         examples.set_int_custom_property("duplicates_left_out", len(left_out))
+
+    def _write(self, examples: types.Artifact, exec_properties: dict[str, Any]) -> None:
+        """As the stock executor does, whose shuffle would hold the pictures themselves in memory."""
+        examples.split_names = artifact_utils.encode_split_names(list(self._shares))
+        with self._make_beam_pipeline() as pipeline:
+            for name, part in self.GenerateExamplesByBeam(pipeline, exec_properties).items():
+                _ = (
+                    part
+                    | f"Serialize[{name}]" >> beam.Map(lambda example: example.SerializeToString())
+                    | f"Write[{name}]"
+                    >> beam.io.WriteToTFRecord(
+                        os.path.join(artifact_utils.get_split_uri([examples], name), _RECORDS), file_name_suffix=".gz"
+                    )
+                )
+        payload_format = exec_properties[standard_component_specs.OUTPUT_DATA_FORMAT_KEY]
+        examples_utils.set_payload_format(examples, payload_format)
 
     def _configure(self, input_base: str, exec_properties: dict[str, Any]) -> None:
         inputs, outputs = example_gen_pb2.Input(), example_gen_pb2.Output()
@@ -177,23 +204,12 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             ) from error
 
 
-class _Read(beam.DoFn):
-    """Reads pictures, and sets aside those that cannot be decoded."""
+class _Reader(beam.DoFn):
+    """Reads pictures."""
 
     def __init__(self, input_base: str, options: Mapping[str, Any]) -> None:
         self._input_base = input_base
         self._max_pixels, self._max_file_mb = int(options["max_pixels"]), int(options["max_file_mb"])
-
-    def process(self, picture: folders.Picture) -> Iterator[Any]:
-        try:
-            if picture.leads_out:
-                raise encoding.UnreadablePicture("a link that leads out of the data folder")
-            read = encoding.decodable(self._content(picture.name), self._max_pixels)
-        except encoding.UnreadablePicture as error:
-            skipped = {"file": picture.name, "reason": str(error)}
-            yield beam.pvalue.TaggedOutput("skipped", skipped)
-        else:
-            yield picture, read
 
     def _content(self, name: str) -> bytes:
         limit = self._max_file_mb * 2**20
@@ -213,24 +229,47 @@ class _Read(beam.DoFn):
             raise encoding.UnreadablePicture(error.message) from error
 
 
+class _Check(_Reader):
+    """Yields pictures with the SHA-256 of their pixels, and sets aside those that cannot be decoded."""
+
+    def process(self, picture: folders.Picture) -> Iterator[Any]:
+        try:
+            if picture.leads_out:
+                raise encoding.UnreadablePicture("a link that leads out of the data folder")
+            read = encoding.decodable(self._content(picture.name), self._max_pixels)
+        except encoding.UnreadablePicture as error:
+            skipped = {"file": picture.name, "reason": str(error)}
+            yield beam.pvalue.TaggedOutput("skipped", skipped)
+        else:
+            yield picture._replace(is_converted=read.is_converted), read.sha256
+
+
+class _ToExample(_Reader):
+    """Makes Examples of pictures that were checked."""
+
+    def process(self, picture: folders.Picture) -> Iterator[tf.train.Example]:
+        try:
+            content = self._content(picture.name)
+            encoded = encoding.decodable(content, self._max_pixels).encoded if picture.is_converted else content
+        except encoding.UnreadablePicture as error:
+            raise CompressorError(
+                f"{picture.name} could be read at first, and cannot any more ({error}): "
+                "run again when the data folder is at rest."
+            ) from error
+        features = {"image": encoded, "label": picture.label.encode(), "filename": picture.name.encode()}
+        yield tf.train.Example(
+            features=tf.train.Features(
+                feature={
+                    name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+                    for name, value in features.items()
+                }
+            )
+        )
+
+
 def _deal_folder(names_in_folder: tuple[str, Iterable[str]], shares: Mapping[str, int]) -> Iterable[tuple[str, str]]:
     _, names = names_in_folder
     return dealing.deal(names, shares).items()
-
-
-def _to_example(picture: folders.Picture, read: encoding.Decodable) -> tf.train.Example:
-    features = {
-        "image": read.encoded,
-        "label": picture.label.encode(),
-        "filename": picture.name.encode(),
-    }
-    return tf.train.Example(
-        features=tf.train.Features(
-            feature={
-                name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for name, value in features.items()
-            }
-        )
-    )
 
 
 def _options(exec_properties: dict[str, Any]) -> dict[str, Any]:

@@ -37,12 +37,14 @@ class Picture(NamedTuple):
         label: Name of its class.
         split: Split whose folder holds it; empty in a flat folder.
         leads_out: Whether it is reached by a symbolic link that leaves the data folder.
+        is_converted: Whether TensorFlow needs another encoding of it than the file's.
     """
 
     name: str
     label: str
     split: str = ""
     leads_out: bool = False
+    is_converted: bool = False
 
     @property
     def class_folder(self) -> str:

@@ -3,6 +3,7 @@ import hashlib
 import io
 import json
 import pathlib
+import re
 import resource
 import shutil
 import struct
@@ -593,6 +594,11 @@ def bomb(side: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
+def _peak(process: pathlib.Path) -> int:
+    """Most bytes that were resident."""
+    return 1024 * int(re.search(r"VmHWM:\s+(\d+)", (process / "status").read_text())[1])
+
+
 class TestLimits:
     def test_what_is_too_large_is_skipped_and_counted(self, make_folder, tmp_path, picture_bytes):
         base = make_folder({"cat": 5, "dog": 5})
@@ -613,6 +619,20 @@ class TestLimits:
         }
         assert examples.get_int_custom_property("skipped") == 2
         assert sum(len(pictures) for pictures in read(examples).values()) == 10
+
+    def test_the_pictures_are_never_in_memory_together(self, make_folder, tmp_path, picture_bytes):
+        base = make_folder({"cat": 12, "dog": 12})
+        for path in base.glob("*/*"):
+            with path.open("ab") as file:
+                file.truncate(2**24)  # what follows a JPEG's end is part of the file, though not of the picture
+        memory = pathlib.Path("/proc/self")
+        (memory / "clear_refs").write_text("5")  # the peak is counted anew, see proc(5)
+        before = _peak(memory)
+
+        examples = run(ImageExampleGen(str(base), splits={"train": 2, "test": 1}, max_file_mb=16), tmp_path)
+
+        assert _peak(memory) - before < 24 * 2**24
+        assert sum(len(image) for pictures in read(examples).values() for _, image in pictures.values()) == 24 * 2**24
 
     def test_limits_can_be_changed(self, make_folder, tmp_path):
         base = make_folder({"cat": 3, "dog": 3})
