@@ -14,6 +14,7 @@ from components.deployed_model import DeployedModel
 from components.evaluator import Evaluator
 from components.evaluator.gating import eval_config
 from components.example_validator import ExampleValidator
+from components.example_validator.classes import statistics_options
 from components.handover import Handover, PreviousRun
 from components.image_example_gen import ImageExampleGen
 from components.import_example_gen import ImportExampleGen
@@ -73,6 +74,10 @@ class Nodes:
             code_version=self.code_version,
         )
 
+    def statistics_gen(self, **inputs: Any) -> tfx.components.StatisticsGen:
+        """What counts the pictures, by class too."""
+        return tfx.components.StatisticsGen(stats_options=statistics_options(), **inputs)
+
     def example_validator(self, **inputs: Any) -> ExampleValidator:
         """What tells of anomalies in the data."""
         data = self.config.data
@@ -88,6 +93,7 @@ class Nodes:
         """What makes pictures of one size, and indices of class names."""
         return tfx.components.Transform(
             preprocessing_fn=f"{MODULES}.preprocessing_fn",
+            disable_statistics=True,  # nobody reads them
             custom_config={
                 "size": self.config.backbone.input_size,
                 "image": self.config.data.image_feature,

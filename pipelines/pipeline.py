@@ -30,7 +30,7 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
     make = Nodes(config, code_version, image)
     example_gen = make.example_gen()
     examples = example_gen.outputs["examples"]
-    statistics_gen = tfx.components.StatisticsGen(examples=examples)
+    statistics_gen = make.statistics_gen(examples=examples)
     statistics = statistics_gen.outputs["statistics"]
     schema_gen = tfx.components.SchemaGen(statistics=statistics)
     schema = schema_gen.outputs["schema"]

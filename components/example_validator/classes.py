@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import statistics_pb2
+
+NAMED = 10_000
+"""Statistics name each class if there are no more; TFDV's default is 1,000."""
+
+
+def statistics_options() -> tfdv.StatsOptions:
+    """How statistics are made.
+
+    By sketches, which count up to :data:`NAMED` classes exactly. Without them TFDV holds every value in memory, every
+    picture too.
+    """
+    return tfdv.StatsOptions(num_rank_histogram_buckets=NAMED, use_sketch_based_topk_uniques=True)
 
 
 def class_counts(statistics: statistics_pb2.DatasetFeatureStatisticsList, label: str) -> dict[str, int]:
@@ -16,14 +29,15 @@ def class_counts(statistics: statistics_pb2.DatasetFeatureStatisticsList, label:
 
     Returns:
         The number of pictures by class, in the order of their names. Empty where the statistics do not name all
-        classes, which TFDV does up to 1,000.
+        classes, see :data:`NAMED`.
     """
     (dataset,) = statistics.datasets
     for feature in dataset.features:
         if feature.path.step[:] == [label] or feature.name == label:
             found = feature.string_stats
             counts = {bucket.label: round(bucket.sample_count) for bucket in found.rank_histogram.buckets}
-            return dict(sorted(counts.items())) if len(counts) == found.unique else {}
+            is_complete = sum(counts.values()) == found.common_stats.tot_num_values
+            return dict(sorted(counts.items())) if is_complete else {}
     return {}
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,16 @@ import tensorflow as tf
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.dsl.io import fileio
 
+from components.example_validator.classes import class_counts
 from compressor_lib.export import EXTRA, read_classes, read_parameters, tflite_path, tflite_paths
 from compressor_lib.gate import Figure, Judged, Verdict
 from compressor_lib.measure import latency_ms
 
 CARD_FILE = "model_card"
 """In ``assets.extra``, which TensorFlow Serving leaves alone, as ``.md`` and ``.json``."""
+
+MOST_CLASSES = 24
+"""The card for people names no more classes; that for programs names all."""
 
 FEW = 30
 """Classes with fewer test pictures than this are named among the limits."""
@@ -93,14 +97,11 @@ def pictures_by_split(statistics: str, label: str) -> Json:
         if not folder.startswith("Split-") or not fileio.exists(path):
             continue
         with fileio.open(path, "rb") as file:
-            (counted,) = statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read()).datasets
-        classes = {
-            bucket.label: int(bucket.sample_count)
-            for feature in counted.features
-            if label in (feature.name, *feature.path.step)
-            for bucket in feature.string_stats.rank_histogram.buckets
+            counted = statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read())
+        found[folder.removeprefix("Split-")] = {
+            "pictures": counted.datasets[0].num_examples,
+            "classes": class_counts(counted, label),
         }
-        found[folder.removeprefix("Split-")] = {"pictures": counted.num_examples, "classes": classes}
     return found
 
 
@@ -115,7 +116,8 @@ def _lines(card: Json) -> Iterator[str]:
     yield f"# {card['name']}"
     yield ""
     yield f"Made {card['created']} by auto-compressor, with TensorFlow {card['tensorflow']}."
-    yield from _section("Task", f"{card['task'].capitalize()}: {', '.join(card['classes'])}.")
+    names = card["classes"]
+    yield from _section("Task", f"{card['task'].capitalize()}: {', '.join(names[:MOST_CLASSES])}{_more(names)}.")
     yield from _section("Data", *_table(("split", "pictures"), _data_rows(card["data"])))
     yield from _section(
         "Accuracy",
@@ -130,9 +132,10 @@ def _lines(card: Json) -> Iterator[str]:
                     one["name"], f"{one['pictures']:,}", _percent(one["accuracy"]), _percent(one["baseline"]),
                     _points(one["change"]),
                 )
-                for one in card["accuracy_by_class"]
+                for one in _least_accurate(card["accuracy_by_class"])
             ),
         ),
+        *_all_are_elsewhere(card["accuracy_by_class"]),
     )  # fmt: skip
     yield from _section(
         "Size and time",
@@ -195,8 +198,27 @@ def _dumped(judged: Judged) -> Json:
 
 def _data_rows(data: Json) -> Iterator[tuple[str, ...]]:
     for split, counted in data.items():
-        classes = ", ".join(f"{name} {count:,}" for name, count in counted["classes"].items())
+        classes = ", ".join(f"{name} {count:,}" for name, count in [*counted["classes"].items()][:MOST_CLASSES])
+        classes += _more(counted["classes"])
         yield split, f"{counted['pictures']:,}" + (f": {classes}" if classes else "")
+
+
+def _more(classes: Sized) -> str:
+    """What follows the classes that are named."""
+    return f" and {len(classes) - MOST_CLASSES:,} more" if len(classes) > MOST_CLASSES else ""
+
+
+def _least_accurate(classes: list[Json]) -> list[Json]:
+    """All classes, or, of many, those whose pictures are named rightly least."""
+    if len(classes) <= MOST_CLASSES:
+        return classes
+    return sorted(classes, key=lambda one: one["accuracy"]["value"])[:MOST_CLASSES]
+
+
+def _all_are_elsewhere(classes: list[Json]) -> Iterator[str]:
+    if len(classes) > MOST_CLASSES:
+        yield ""
+        yield f"These are the {MOST_CLASSES} least accurate of {len(classes):,} classes; `{CARD_FILE}.json` has all."
 
 
 def _section(title: str, *lines: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from components.report.data import Answers, ChangedPicture
+from components.report.data import Answers, ChangedPicture, Confusion
 
 if TYPE_CHECKING:
     import keras
 
+WORST = 4
+"""Of how many classes changed pictures are kept."""
 CHANGED_A_CLASS = 6
-"""How many changed pictures of a class are kept."""
+"""How many of each."""
 THUMBNAIL = 112
 """Their longer side in pixels."""
 
@@ -37,16 +40,17 @@ def compare_answers(
         classes: The `C` names.
 
     Returns:
-        Both confusion matrices, and some pictures whose answer went wrong.
+        What both take the pictures of each class for, and some pictures whose answer went wrong.
     """
-    matrices = np.zeros((2, len(classes), len(classes)), np.int64)
+    reference_counts, compressed_counts = ([Counter[int]() for _ in classes] for _ in range(2))
     changed: dict[str, list[ChangedPicture]] = {}
     for pictures, labels in batches:
         pictures, labels = np.asarray(pictures), np.asarray(labels)
         probabilities = [model.predict_on_batch(pictures.astype(np.float32)) for model in (reference, compressed)]
         before, after = (answered.argmax(axis=-1) for answered in probabilities)
-        for matrix, answered in zip(matrices, (before, after), strict=True):
-            np.add.at(matrix, (labels, answered), 1)
+        for counts, answered in ((reference_counts, before), (compressed_counts, after)):
+            for label, answer in zip(labels.tolist(), answered.tolist(), strict=True):
+                counts[label][answer] += 1
         for place in np.flatnonzero((before == labels) & (after != labels)):
             kept = changed.setdefault(classes[labels[place]], [])
             if len(kept) < CHANGED_A_CLASS:
@@ -57,18 +61,33 @@ def compare_answers(
                         image=_thumbnail(pictures[place]),
                     )
                 )
-    return Answers(list(classes), matrices[0].tolist(), matrices[1].tolist(), changed)
+    reference_answers, compressed_answers = (
+        [dict(sorted(row.items())) for row in counts] for counts in (reference_counts, compressed_counts)
+    )
+    worst = [classes[number] for number in worst_hit(reference_answers, compressed_answers)]
+    shown = {name: changed[name] for name in worst if name in changed}
+    return Answers(list(classes), reference_answers, compressed_answers, shown)
 
 
-def accuracy(matrix: Sequence[Sequence[int]]) -> float:
-    """The share of a confusion matrix that is on its diagonal."""
-    counts = np.asarray(matrix)
-    return float(np.trace(counts) / counts.sum())
+def worst_hit(before: Confusion, after: Confusion) -> list[int]:
+    """The classes that lost most of their accuracy, at most :data:`WORST`, that which lost most first."""
+    changes = {
+        number: new - old
+        for number, (old, new) in enumerate(zip(recalls(before), recalls(after), strict=True))
+        if old is not None and new is not None and new < old
+    }
+    return sorted(changes, key=changes.__getitem__)[:WORST]
 
 
-def recalls(matrix: Sequence[Sequence[int]]) -> list[float | None]:
+def accuracy(confusion: Confusion) -> float:
+    """The share of all pictures that are named rightly."""
+    right = sum(row.get(number, 0) for number, row in enumerate(confusion))
+    return right / sum(sum(row.values()) for row in confusion)
+
+
+def recalls(confusion: Confusion) -> list[float | None]:
     """For each class, the share of its pictures that are named rightly; None where there are none."""
-    return [row[number] / sum(row) if sum(row) else None for number, row in enumerate(matrix)]
+    return [row.get(number, 0) / sum(row.values()) if row else None for number, row in enumerate(confusion)]
 
 
 def _thumbnail(picture: npt.NDArray[np.uint8]) -> str:

@@ -294,13 +294,13 @@ def confusion(data: ReportData, role: str) -> Spec:
         data: The report's.
         role: ``"reference"`` or ``"compressed"``.
     """
-    matrix = getattr(data.answers, role)
+    counts = getattr(data.answers, role)
     shown = shown_classes(data)
     names = data.answers.classes
     cells = [
         {
-            "class": names[row], "answer": names[column], "pictures": matrix[row][column],
-            "share": matrix[row][column] / max(1, sum(matrix[row])),
+            "class": names[row], "answer": names[column], "pictures": counts[row].get(column, 0),
+            "share": counts[row].get(column, 0) / max(1, sum(counts[row].values())),
         }
         for row in shown
         for column in shown
@@ -345,7 +345,7 @@ def by_class(data: ReportData) -> Spec:
     rows: list[Spec] = [
         {
             "class": data.answers.classes[n], "reference": before[n], "compressed": after[n],
-            "pictures": sum(data.answers.reference[n]),
+            "pictures": sum(data.answers.reference[n].values()),
         }
         for n in shown_classes(data)
         if before[n] is not None

@@ -93,20 +93,25 @@ class ChangedPicture:
     image: str
 
 
+Confusion = list[dict[int, int]]
+"""For each class, how many of its pictures are taken for which, by number. Classes that none is taken for are left out,
+so it grows with the pictures, not with the square of the classes."""
+
+
 @dataclass(frozen=True)
 class Answers:
     """What both models answer to the test split.
 
     Attributes:
-        classes: The classes, in the order of the matrices.
-        reference: How many pictures of each class (row) the reference takes for which (column).
-        compressed: Likewise.
-        changed: Pictures whose answer went wrong, by class; a few of each.
+        classes: The classes, by number.
+        reference: What the reference takes the pictures of each class for.
+        compressed: Likewise, the compressed model.
+        changed: Pictures whose answer went wrong, by class: a few of each of those that lost most.
     """
 
     classes: list[str]
-    reference: list[list[int]]
-    compressed: list[list[int]]
+    reference: Confusion
+    compressed: Confusion
     changed: dict[str, list[ChangedPicture]]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -14,15 +15,12 @@ import jinja2
 import vl_convert
 import yaml
 
-from components.report.answers import recalls
-from components.report.charts import COST_TITLES, Spec, charts
+from components.report.answers import recalls, worst_hit
+from components.report.charts import COST_TITLES, MOST_CLASSES, Spec, charts
 from components.report.data import PAGE_FILE, Block, ChangedPicture, ReportData
 
 STATIC_WIDTH = 720
 """Width in pixels of the pictures for readers without JavaScript."""
-
-WORST = 4
-"""Of how many classes changed pictures are shown."""
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("components.report", "page_files"),
@@ -97,7 +95,8 @@ def render_page(data: ReportData) -> str:
         most_parameters=max(block.parameters for block in data.network),
         worst=list(_worst(data)),
         splits=list(data.data.totals),
-        counted=sorted({name for counts in data.data.pictures.values() for name in counts}),
+        counted=_counted(data),
+        most_classes=MOST_CLASSES,
         config=yaml.safe_dump(data.config, sort_keys=False),
     )
 
@@ -124,12 +123,22 @@ def _segments(network: list[Block]) -> list[Segment]:
     return [Segment(state, list(blocks)) for state, blocks in groupby(network, key=lambda block: block.state)]
 
 
+def _counted(data: ReportData) -> list[str]:
+    """The classes whose pictures are told: all, or, of many, those with the fewest."""
+    totals = Counter[str]()
+    for counts in data.data.pictures.values():
+        totals.update(counts)
+    if len(totals) <= MOST_CLASSES:
+        return sorted(totals)
+    return sorted(totals, key=lambda name: (totals[name], name))[:MOST_CLASSES]
+
+
 def _worst(data: ReportData) -> Iterator[HitClass]:
     """The classes that lost most, with what their pictures are taken for now."""
-    before, after = recalls(data.answers.reference), recalls(data.answers.compressed)
-    hit = [
-        HitClass(name, old, new, data.answers.changed.get(name, []))
-        for name, old, new in zip(data.answers.classes, before, after, strict=True)
-        if old is not None and new is not None and new < old
-    ]
-    yield from sorted(hit, key=lambda one: one.after - one.before)[:WORST]
+    answers = data.answers
+    before, after = recalls(answers.reference), recalls(answers.compressed)
+    for number in worst_hit(answers.reference, answers.compressed):
+        name, old, new = answers.classes[number], before[number], after[number]
+        assert old is not None
+        assert new is not None
+        yield HitClass(name, old, new, answers.changed.get(name, []))

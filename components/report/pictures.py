@@ -11,6 +11,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.data_summary import SUMMARY_FILE, Summary
+from components.example_validator.classes import class_counts
 from components.report.data import DataSummary
 
 
@@ -21,7 +22,7 @@ def summarise_pictures(
 
     Args:
         examples: The ExampleGen's.
-        statistics: StatisticsGen's; of a class whose rank is above 1000 they tell nothing.
+        statistics: StatisticsGen's.
         anomalies: ExampleValidator's.
         label: The feature with the class.
     """
@@ -29,9 +30,8 @@ def summarise_pictures(
     for split in artifact_utils.decode_split_names(statistics.split_names):
         found = statistics_pb2.DatasetFeatureStatisticsList()
         found.ParseFromString(_read(statistics, f"Split-{split}", "FeatureStats.pb"))
-        (dataset,) = found.datasets
-        totals[split] = int(dataset.num_examples)
-        pictures[split] = _by_class(dataset, label)
+        totals[split] = int(found.datasets[0].num_examples)
+        pictures[split] = class_counts(found, label)
     summary = Summary(**json.loads(_read(anomalies, SUMMARY_FILE)))
     skipped_files = examples.get_string_custom_property("skipped_files")
     return DataSummary(
@@ -43,14 +43,6 @@ def summarise_pictures(
         drift=summary.drift,
         anomalies=summary.anomalies,
     )
-
-
-def _by_class(dataset: statistics_pb2.DatasetFeatureStatistics, label: str) -> dict[str, int]:
-    for feature in dataset.features:
-        if label in (feature.name, *feature.path.step):
-            buckets = feature.string_stats.rank_histogram.buckets
-            return {bucket.label: int(bucket.sample_count) for bucket in buckets}
-    return {}
 
 
 def _read(artifact: types.Artifact, *path: str) -> bytes:

@@ -12,7 +12,7 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from components.data_summary import SUMMARY_FILE
 from components.example_validator import ExampleValidator
-from components.example_validator.classes import class_counts, imbalance, moved_most
+from components.example_validator.classes import NAMED, class_counts, imbalance, moved_most, statistics_options
 from components.example_validator.executor import Executor
 from compressor_lib.errors import CompressorError
 
@@ -22,7 +22,7 @@ MORE_DOGS = {"cat": 40, "dog": 120}
 
 def statistics_of(counts: dict[str, int]):
     frame = pandas.DataFrame({"label": [name for name, count in counts.items() for _ in range(count)]})
-    return tfdv.generate_statistics_from_dataframe(frame)
+    return tfdv.generate_statistics_from_dataframe(frame, statistics_options())
 
 
 @pytest.fixture
@@ -141,7 +141,11 @@ def test_nothing_can_be_known_of_a_run_before_where_none_leaves_anything():
 
 class TestClasses:
     def test_too_many_to_name_are_not_counted(self):
-        assert class_counts(statistics_of({f"class {number}": 1 for number in range(1001)}), "label") == {}
+        assert class_counts(statistics_of({f"class {number}": 1 for number in range(NAMED + 1)}), "label") == {}
+
+    def test_thousands_are_counted(self):
+        counts = {f"class {number:04}": 1 + number % 3 for number in range(2000)}
+        assert class_counts(statistics_of(counts), "label") == counts
 
     def test_imbalance_of_nothing_is_none(self):
         assert imbalance({}) == 1

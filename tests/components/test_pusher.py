@@ -15,6 +15,7 @@ from components.model_files import files_sha256, model_files
 from components.pruning_search.executor import REPORT_FILE
 from components.pusher import trial
 from components.pusher.executor import Executor
+from components.pusher.model_card import MOST_CLASSES, markdown
 from components.pusher.trial import try_alone, try_model_server
 from components.pusher.versions import versions
 from compressor_lib.errors import CompressorError
@@ -82,7 +83,7 @@ def statistics(folder: Path) -> standard_artifacts.ExampleStatistics:
     split.mkdir(parents=True)
     found = statistics_pb2.DatasetFeatureStatisticsList()
     counted = found.datasets.add(num_examples=3)
-    label = counted.features.add(path={"step": ["label"]})
+    label = counted.features.add(path={"step": ["label"]}, string_stats={"common_stats": {"tot_num_values": 3}})
     for name, count in (("a", 2), ("b", 1)):
         label.string_stats.rank_histogram.buckets.add(label=name, sample_count=count)
     (split / "FeatureStats.pb").write_bytes(found.SerializeToString())
@@ -160,6 +161,33 @@ def test_what_was_evaluated_is_pushed_and_old_versions_go(push, candidate, tmp_p
         "- Little is known of classes with fewer than 30 test pictures: b (10).",
     ):
         assert line in text.read_text().splitlines()
+
+
+def test_a_card_of_thousands_of_classes_names_some():
+    names = [f"class {number:04}" for number in range(2000)]
+
+    def judged(name: str, accuracy: float) -> dict:
+        figure = {"value": accuracy, "low": None, "high": None}
+        return {"name": name, "pictures": 1, "accuracy": figure, "baseline": None, "change": None}
+
+    text = markdown(
+        {
+            "name": "many", "created": "", "tensorflow": "", "task": "which", "classes": names, "limits": [],
+            "data": {"train": {"pictures": 16_000, "classes": dict.fromkeys(names, 8)}},
+            "accuracy": judged("", 0.75),
+            "accuracy_by_class": [judged(name, 1 - number / 4000) for number, name in enumerate(names)],
+            "parameters": 1, "reference": {"parameters": 2, "bytes": 2, "milliseconds": 2.0}, "tflite": {},
+            "cut": {"connection": "a->head", "backbone": "MobileNetV2", "hyperparameters": {}},
+            "gate": vars(VERDICT.bounds), "model_sha256": "",
+        }
+    )  # fmt: skip
+
+    assert len(text) < 10_000
+    assert [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| class 1")] == [
+        f"| class {number}" for number in range(1999, 1999 - MOST_CLASSES, -1)
+    ]
+    assert f"class 0023 and {2000 - MOST_CLASSES:,} more." in text
+    assert f"These are the {MOST_CLASSES} least accurate of 2,000 classes; `model_card.json` has all." in text
 
 
 def test_what_is_not_blessed_is_not_pushed(push, tmp_path):

@@ -80,8 +80,8 @@ def made_up_report() -> ReportData:
         histories={"reference": curve, "compressed": curve},
         answers=Answers(
             classes=CLASSES,
-            reference=[[12, 1, 0], [1, 12, 1], [0, 2, 11]],
-            compressed=[[12, 0, 1], [3, 10, 1], [0, 1, 12]],
+            reference=[{0: 12, 1: 1}, {0: 1, 1: 12, 2: 1}, {1: 2, 2: 11}],
+            compressed=[{0: 12, 2: 1}, {0: 3, 1: 10, 2: 1}, {1: 1, 2: 12}],
             changed={"hat": [ChangedPicture("dress", 0.7, jpeg((200, 40, 40)))]},
         ),
         data=DataSummary(

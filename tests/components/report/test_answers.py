@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.report.answers import CHANGED_A_CLASS, accuracy, compare_answers, recalls
+from components.report.answers import CHANGED_A_CLASS, accuracy, compare_answers, recalls, worst_hit
 
 CLASSES = ["dark", "grey", "bright"]
 
@@ -33,10 +33,16 @@ def answers():
 
 
 def test_each_answer_is_counted(answers):
-    assert answers.reference == [[20, 0, 0], [0, 0, 0], [0, 0, 1]]
-    assert answers.compressed == [[10, 10, 0], [0, 0, 0], [0, 0, 1]]
+    assert answers.reference == [{0: 20}, {}, {2: 1}]
+    assert answers.compressed == [{0: 10, 1: 10}, {}, {2: 1}]
     assert accuracy(answers.compressed) == 11 / 21
     assert recalls(answers.compressed) == [0.5, None, 1.0]
+
+
+def test_the_classes_that_lost_most_are_told():
+    before = [{0: 10}, {1: 10}, {2: 10}, {3: 10}, {}, {5: 10}, {6: 5, 0: 5}, {7: 10}]
+    after = [{0: 5, 1: 5}, {1: 10}, {2: 1, 3: 9}, {3: 9, 0: 1}, {}, {5: 3, 0: 7}, {6: 10}, {7: 8, 0: 2}]
+    assert worst_hit(before, after) == [2, 5, 0, 7]
 
 
 def test_some_pictures_that_went_wrong_are_kept(answers):

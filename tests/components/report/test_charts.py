@@ -43,10 +43,8 @@ def test_translators_are_in_network_order(report_data):
 
 def test_of_many_classes_those_that_change_most_are_shown(report_data):
     count = 3 * MOST_CLASSES
-    before = [[10 * (row == column) for column in range(count)] for row in range(count)]
-    after = [list(row) for row in before]
-    for row in range(5, 5 + MOST_CLASSES):
-        after[row][row], after[row][0] = 4, 6
+    before = [{row: 10} for row in range(count)]
+    after = [{0: 6, row: 4} if 5 <= row < 5 + MOST_CLASSES else {row: 10} for row in range(count)]
     answers = Answers([f"class {n}" for n in range(count)], before, after, {})
     data = dataclasses.replace(report_data, answers=answers)
     assert shown_classes(data) == list(range(5, 5 + MOST_CLASSES))

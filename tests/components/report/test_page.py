@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from components.report.data import Verdict
+from components.report.charts import MOST_CLASSES
+from components.report.data import Answers, Verdict
 from components.report.page import render_page
 
 
@@ -27,6 +28,21 @@ def test_charts_are_specifications_and_pictures(page):
     shown = re.findall(r'data-chart="([\w-]+)"', page)
     assert sorted(shown) == sorted(specs)
     assert page.count("<noscript><svg") == len(specs)
+
+
+def test_thousands_of_classes_leave_it_small(report_data, page):
+    names = [f"class {number:04}" for number in range(2000)]
+    answers = Answers(names, [{n: 1} for n in range(2000)], [{n: 1} if n % 3 else {0: 1} for n in range(2000)], {})
+    pictures = {split: {name: 1 + n for n, name in enumerate(names)} for split in ("train", "test")}
+    data = dataclasses.replace(
+        report_data, answers=answers, data=dataclasses.replace(report_data.data, pictures=pictures)
+    )
+
+    found = render_page(data)
+
+    assert len(found) < len(page) + 600_000
+    assert re.findall(r'<th scope="row">(class \d+)</th>', found) == names[:MOST_CLASSES]
+    assert f"Of 2,000 classes, the {MOST_CLASSES} whose accuracy changes most; report.json has all." in found
 
 
 def test_text_is_escaped(page):
