@@ -6,14 +6,14 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
-from pathlib import Path
+import time
 
 os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")  # as the command line does
 
 import tensorflow as tf
 
 from benchmarks.tables import show
+from benchmarks.watch import Watch
 from compressor_lib.backbones import find_backbone
 from compressor_lib.families import searched_connections
 from compressor_lib.hypermodels import HyperCompressor
@@ -59,11 +59,12 @@ def search(count: int) -> None:
         loss="sparse_categorical_crossentropy",
         feature_memory=FEATURE_MEMORY,
     )
-    with _Peak() as peak, tempfile.TemporaryDirectory() as folder:
+    began = time.time()
+    with Watch(os.getpid()) as watch, tempfile.TemporaryDirectory() as folder:
         run_search(
             hypermodel, _pictures(count), _pictures(32), SearchOptions("random", max_trials=4, max_epochs=2), folder
         )
-    print(peak.bytes)
+    print(watch.between(began, time.time()).memory)
 
 
 def _pictures(count: int) -> tf.data.Dataset:
@@ -72,27 +73,6 @@ def _pictures(count: int) -> tf.data.Dataset:
         return tf.cast(noise, tf.uint8), number % 10
 
     return tf.data.Dataset.range(count).map(picture).batch(32).prefetch(1)
-
-
-class _Peak:
-    """The most memory that this process holds, but for pages of mapped files, which the system takes back at will."""
-
-    bytes = 0
-
-    def __enter__(self) -> _Peak:
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stopped.wait(0.05):
-            lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-            self.bytes = max(self.bytes, int(lines["RssAnon"].split()[0]) * 1024)
 
 
 if __name__ == "__main__":
