@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from tfx import v1 as tfx
 
 RUNNERS = ("local", "beam")
+
+_DELETION = 1.0
+"""Seconds in which whoever deletes an output, a file of which a node has missed, comes to the file that is checked."""
 
 
 class NodeListener:
@@ -142,6 +146,8 @@ def _watched(listener: NodeListener, seed: int, check: Callable[[], None]) -> It
 
 def _cause(error: BaseException, check: Callable[[], None]) -> BaseException:
     """What a node's failure comes from: perhaps not from the node."""
+    if not isinstance(error, CompressorError | _Stopped | KeyboardInterrupt):
+        time.sleep(_DELETION)
     try:
         check()
     except CompressorError as deeper:

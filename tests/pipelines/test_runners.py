@@ -1,6 +1,7 @@
 # No `from __future__ import annotations`: TFX's decorator reads the annotations themselves.
 import json
 import signal
+import threading
 
 import apache_beam as beam
 import pytest
@@ -122,6 +123,20 @@ def test_a_node_is_checked_before_it_starts_and_after_it_failed(run_with):
     checks = iter([None, None, "gone"])
     with pytest.raises(NodeFailure, match="node Second failed: the output is gone"):
         run_with("break", check=lambda: next(checks) and gone())
+
+
+def test_an_output_that_is_still_being_deleted_when_a_node_fails_is_told(run_with):
+    gone = threading.Event()
+    before = iter(["First", "Second"])
+
+    def whole():
+        if gone.is_set():
+            raise CompressorError("the output is gone")
+        if next(before, "") == "Second":
+            threading.Timer(0.6, gone.set).start()
+
+    with pytest.raises(NodeFailure, match="node Second failed: the output is gone"):
+        run_with("break", check=whole)
 
 
 def test_artifacts_are_recorded_before_they_are_published(run_with, tmp_path):
