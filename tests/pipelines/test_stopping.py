@@ -18,7 +18,11 @@ def end():
 
 with ended_in_time(end, patience=0.2):
     os.write(1, b"busy\\n")
-    hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # Python's handlers wait for its end
+    while True:
+        try:
+            hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # Python's handlers wait for its end
+        except KeyboardInterrupt:  # one that came just before
+            pass
 """
 
 
