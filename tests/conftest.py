@@ -1,12 +1,13 @@
-"""Order of the tests, what answers fast first, and a network that components and pipelines are quick to compress."""
+"""Order of the tests, the table of faults, and a network that components and pipelines are quick to compress."""
 
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from tally import Tally
 
 if TYPE_CHECKING:
     import keras
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 TESTS = pathlib.Path(__file__).parent
 FIRST = ["compressor_lib", "components", "pipelines"]
 LAST = "end_to_end"
+
+_TALLY = pytest.StashKey[Tally]()
 
 
 def rank(item: pytest.Item) -> int:
@@ -26,6 +29,29 @@ def rank(item: pytest.Item) -> int:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_TALLY] = Tally()
+
+
+@pytest.fixture(scope="session")
+def tally(pytestconfig) -> Tally:
+    """Counts a fault that was tried inside a test; a test that is a try itself has the mark ``survives``."""
+    return pytestconfig.stash[_TALLY]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    mark = item.get_closest_marker("survives")
+    if mark and not report.skipped and (report.when == "call" or report.failed):
+        item.config.stash[_TALLY].count(*mark.args, survived=report.passed)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    terminalreporter.write_line("\n".join(["", *config.stash[_TALLY].table()]))
 
 
 @pytest.fixture(scope="session")

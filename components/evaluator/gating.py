@@ -11,11 +11,11 @@ import tensorflow_model_analysis as tfma
 from scipy import stats
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 
+from components.evaluator.accuracy import NAME, Accuracy
 from compressor_lib.gate import Bounds, Figure, Judged
 
 LABEL = "label"
-ACCURACY = "SparseCategoricalAccuracy"
-_METRIC, _COUNT = "sparse_categorical_accuracy", "example_count"
+_COUNT = "example_count"
 _OVERALL, _BY_CLASS = tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=[LABEL])
 
 
@@ -51,7 +51,9 @@ def eval_config(bounds: Bounds) -> tfma.EvalConfig:
         metrics_specs=[
             tfma.MetricsSpec(
                 metrics=[
-                    tfma.MetricConfig(class_name=ACCURACY, per_slice_thresholds=thresholds),
+                    tfma.MetricConfig(
+                        class_name=Accuracy.__name__, module=Accuracy.__module__, per_slice_thresholds=thresholds
+                    ),
                     tfma.MetricConfig(class_name="ExampleCount"),
                 ]
             )
@@ -136,7 +138,7 @@ def _judged(metrics: metrics_for_slice_pb2.MetricsForSlice, confidence: float | 
     pictures = round(next(one.value.double_value.value for key, one in found.items() if key[0] == _COUNT))
 
     def figure(model: str, limits: tuple[float, float] = (0.0, 1.0), *, is_diff: bool = False) -> Figure | None:
-        one = found.get((_METRIC, model, is_diff))
+        one = found.get((NAME, model, is_diff))
         if one is None:
             return None
         value = one.value.double_value.value

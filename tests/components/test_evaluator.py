@@ -29,7 +29,7 @@ def metrics(label: int | None, pictures: int, *, error: float | None = None, **v
     count.key.name, count.value.double_value.value = "example_count", pictures
     for name, value in values.items():
         one = found.metric_keys_and_values.add()
-        one.key.name, one.value.double_value.value = "sparse_categorical_accuracy", value
+        one.key.name, one.value.double_value.value = "accuracy", value
         one.key.model_name = {"alone": "", "diff": "candidate"}.get(name, name)
         one.key.is_diff = name == "diff"
         if error is not None:

@@ -348,6 +348,7 @@ class TestUnreadablePictures:
         (base / "dog" / "text.jpg").write_text("no picture")
         return base
 
+    @pytest.mark.survives("unreadable pictures among others")
     def test_are_skipped_counted_and_named(self, base, tmp_path, caplog):
         examples = run(ImageExampleGen(str(base), max_bad_share=0.2), tmp_path)
 
@@ -368,6 +369,7 @@ class TestUnreadablePictures:
             "train": 16, "eval": 2, "test": 2
         }  # fmt: skip
 
+    @pytest.mark.survives("too many unreadable pictures")
     def test_too_many_are_refused_and_no_split_is_left(self, base, tmp_path):
         (base / "dog" / "zero.jpg").write_bytes(b"")
         with pytest.raises(CompressorError) as error:
@@ -390,6 +392,7 @@ class TestUnreadablePictures:
 
 
 class TestLinks:
+    @pytest.mark.survives("a symbolic link out of the data folder")
     def test_that_lead_out_are_skipped(self, make_folder, tmp_path, picture_bytes):
         outside = tmp_path / "outside"
         outside.mkdir()
@@ -407,6 +410,7 @@ class TestLinks:
         assert examples.get_string_custom_property("skipped_files") == '["cat/link.jpg"]'
         assert "cat/inside.jpg" in {name for one in read(examples).values() for name in one}
 
+    @pytest.mark.survives("a symbolic link out of the data folder")
     @pytest.mark.parametrize("link", ["test/a", "test"])
     def test_folders_of_a_split_that_lead_out_are_refused(self, make_folder, tmp_path, link):
         base = make_folder(PRE_SPLIT)
@@ -417,6 +421,7 @@ class TestLinks:
         with pytest.raises(CompressorError, match=r"class 'a' has 0 readable picture\(s\) in split 'test'"):
             run(ImageExampleGen(str(base), max_bad_share=1), tmp_path)
 
+    @pytest.mark.survives("a symbolic link out of the data folder")
     def test_a_span_that_leads_out_is_refused(self, make_folder, tmp_path):
         base = make_folder({"span-1/cat": 3, "span-1/dog": 3})
         (base / "span-1").rename(tmp_path / "outside")
@@ -534,6 +539,7 @@ class TestDecodable:
         with pytest.raises(encoding.UnreadablePicture):
             encoding.decodable(encoded[: len(encoded) // 2])
 
+    @pytest.mark.survives("a picture that would start a program")
     def test_formats_that_start_programs_are_not_opened(self):
         postscript = io.BytesIO()
         Image.new("RGB", (4, 4)).save(postscript, "EPS")
@@ -562,6 +568,7 @@ class TestDecodable:
         with pytest.raises(encoding.UnreadablePicture, match="more than 16 bits"):
             encoding.decodable(file.getvalue())
 
+    @pytest.mark.survives("a decompression bomb, of each format")
     @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
     def test_too_many_pixels_are_unreadable_before_any_is_decoded(self, kind, monkeypatch):
         file = io.BytesIO()
@@ -600,6 +607,7 @@ def _peak(process: pathlib.Path) -> int:
 
 
 class TestLimits:
+    @pytest.mark.survives("20,000 x 20,000 pixels, and a file of 2 GiB")
     def test_what_is_too_large_is_skipped_and_counted(self, make_folder, tmp_path, picture_bytes):
         base = make_folder({"cat": 5, "dog": 5})
         (base / "cat" / "bomb.png").write_bytes(bomb(20_000))
@@ -651,6 +659,7 @@ class TestDuplicates:
         shutil.copyfile(base / "train" / "a" / "001.jpg", base / "train" / "b" / "also-a.jpg")
         return base
 
+    @pytest.mark.survives("the same picture in several splits")
     def test_copies_stay_in_one_split(self, base, tmp_path, caplog):
         with caplog.at_level("WARNING"):
             examples = run(ImageExampleGen(str(base)), tmp_path)
@@ -680,6 +689,7 @@ class TestDuplicates:
         assert examples.get_int_custom_property("duplicates") == 5
         assert examples.get_int_custom_property("duplicates_left_out") == 0
 
+    @pytest.mark.survives("the same picture in several splits")
     def test_no_picture_is_in_two_splits_of_a_flat_folder(self, make_folder, tmp_path):
         base = make_folder({"cat": 12, "dog": 12})
         for path in list((base / "cat").iterdir()):

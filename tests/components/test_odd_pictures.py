@@ -28,6 +28,7 @@ from compressor_lib.pictures import decode_upright
 WHOLE = SERVED | CONVERTED
 
 
+@pytest.mark.survives("a broken picture")
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_broken_picture_is_told_in_one_line(kind):
     with pytest.raises(encoding.UnreadablePicture) as caught:
@@ -35,6 +36,7 @@ def test_a_broken_picture_is_told_in_one_line(kind):
     assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.survives("an odd picture")
 @pytest.mark.parametrize("kind", WHOLE)
 def test_a_whole_picture_has_the_colours_that_pillow_sees(kind):
     if "16-bit" in kind:
@@ -66,6 +68,7 @@ folders = st.lists(
 )
 
 
+@pytest.mark.survives("folders of Hypothesis' making")
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(classes=folders, share=st.sampled_from([0.0, 0.3, 1.0]), policy=st.sampled_from(["one_split", "keep"]))
 def test_any_folder_is_read_rightly_or_refused(classes, share, policy):
@@ -130,6 +133,7 @@ def check(base: pathlib.Path, examples: standard_artifacts.Examples, policy: str
         assert not left_out
 
 
+@pytest.mark.survives("a corpus of all kinds of pictures")
 @pytest.mark.slow
 def test_a_corpus_of_everything(tmp_path):
     base = tmp_path / "pictures"

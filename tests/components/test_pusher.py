@@ -195,6 +195,7 @@ def test_what_is_not_blessed_is_not_pushed(push, tmp_path):
     assert not (tmp_path / "serving").exists()
 
 
+@pytest.mark.survives("a model is changed between evaluation and push")
 def test_a_model_that_was_changed_since_is_not_pushed(push, candidate, tmp_path):
     path = Path(candidate.uri, "Format-Serving", "assets.extra", "classes.txt")
     path.write_text(path.read_text().replace("a", "z"))
@@ -203,6 +204,7 @@ def test_a_model_that_was_changed_since_is_not_pushed(push, candidate, tmp_path)
     assert list((tmp_path / "serving").iterdir()) == []
 
 
+@pytest.mark.survives("a pushed model does not answer")
 @pytest.mark.parametrize(
     ("path", "content", "message"),
     [
@@ -245,6 +247,7 @@ class TestModelServer:
             try_model_server(model)
 
 
+@pytest.mark.survives("a pushed model answers wrong")
 @pytest.mark.parametrize(
     ("answer", "wrong"),
     [

@@ -98,6 +98,7 @@ def test_rolling_back_nothing(directory):
         roll_back(directory)
 
 
+@pytest.mark.survives("a push fails")
 def test_a_push_that_fails_leaves_nothing(directory, monkeypatch):
     version = push(directory)
 
@@ -137,6 +138,7 @@ def killed_before(number: int, directory: str) -> bool:
     return os.WIFSIGNALED(status)
 
 
+@pytest.mark.survives("a push is killed before each change that it makes to files")
 @pytest.mark.slow
 def test_a_push_that_is_killed_at_any_moment_leaves_versions_that_are_whole(tmp_path):
     seen = set()
@@ -169,6 +171,7 @@ def test_remains_of_a_push_that_was_killed_go_after_a_day(tmp_path):
     assert not old.exists()
 
 
+@pytest.mark.survives("the serving folder takes no files")
 def test_a_directory_that_takes_no_files_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with (

@@ -136,6 +136,7 @@ def test_the_fingerprint_tells_where_a_weight_is(fresh_residual, residual):
     assert fingerprint(fresh_residual) != fingerprint(residual)
 
 
+@pytest.mark.survives("half a translator bank")
 @pytest.mark.parametrize("missing", [MANIFEST, ARRAYS])
 def test_half_a_bank_is_no_bank(bank, tmp_path, missing):
     bank.save(tmp_path)
@@ -149,6 +150,7 @@ def test_a_folder_that_is_not_there_is_no_bank(tmp_path):
         TranslatorBank.load(tmp_path / "nowhere")
 
 
+@pytest.mark.survives("a damaged translator bank")
 @pytest.mark.parametrize("manifest", ["{", "", "[]", "{}", "\xff"])
 def test_a_broken_manifest_is_refused(bank, tmp_path, manifest):
     bank.save(tmp_path)
@@ -157,6 +159,7 @@ def test_a_broken_manifest_is_refused(bank, tmp_path, manifest):
         TranslatorBank.load(tmp_path)
 
 
+@pytest.mark.survives("a damaged translator bank")
 @pytest.mark.parametrize("place", [0, 200, -30])
 def test_a_damaged_file_is_refused(bank, tmp_path, place):
     bank.save(tmp_path)
@@ -167,6 +170,7 @@ def test_a_damaged_file_is_refused(bank, tmp_path, place):
         TranslatorBank.load(tmp_path)
 
 
+@pytest.mark.survives("a damaged translator bank")
 def test_a_cut_off_file_is_refused(bank, tmp_path):
     bank.save(tmp_path)
     (tmp_path / ARRAYS).write_bytes((tmp_path / ARRAYS).read_bytes()[:-1])
@@ -192,6 +196,7 @@ class Payload:
         return (exec, (f"open({self.path!r}, 'w').close()",))
 
 
+@pytest.mark.survives("a translator bank that holds a pickle")
 def test_nothing_is_ever_unpickled(bank, tmp_path):
     trace = tmp_path / "ran"
     pickle.loads(pickle.dumps(Payload(str(trace))))  # noqa: S301 - the bait works

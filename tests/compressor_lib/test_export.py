@@ -207,6 +207,7 @@ def test_a_tflite_twin_that_differs_is_refused_and_nothing_written(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.survives("an export fails half way")
 def test_a_failure_half_way_leaves_nothing(model, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError("disk full")
@@ -244,6 +245,7 @@ def test_missing_and_foreign_files_are_named(tmp_path):
         export.load_keras(tmp_path)
 
 
+@pytest.mark.survives("a Keras file that would run code")
 def test_a_file_that_would_run_code_is_refused(tmp_path):
     inputs = keras.Input((2,))
     model = keras.Model(inputs, keras.layers.Lambda(lambda x: x + 1, output_shape=(2,))(inputs))

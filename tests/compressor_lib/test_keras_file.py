@@ -58,6 +58,7 @@ class Subclassed(keras.Model):
         return x
 
 
+@pytest.mark.survives("a Keras file that would run code")
 def test_code_of_ones_own_is_refused(tmp_path):
     for layer, message in (
         (Doubling(name="mine"), "layer 'mine' .* is a Doubling, which is no layer of Keras"),
@@ -90,6 +91,7 @@ def bait(trace: Path) -> dict[str, Any]:
     return {"module": "os", "class_name": "mkdir", "registered_name": "mkdir", "config": {"path": str(trace)}}
 
 
+@pytest.mark.survives("a Keras file that would run code")
 @pytest.mark.parametrize("place", ["kernel_initializer", "activation", "compile_config", "build_config"])
 def test_code_anywhere_in_a_layer_is_refused(tmp_path, place):
     trace = tmp_path / "ran"
@@ -108,6 +110,7 @@ def test_code_anywhere_in_a_layer_is_refused(tmp_path, place):
     assert not trace.exists()
 
 
+@pytest.mark.survives("a Keras file that would run code")
 @pytest.mark.parametrize(
     "kind", ["Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "StringLookup", "TextVectorization"]
 )

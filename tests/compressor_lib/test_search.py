@@ -152,6 +152,7 @@ def test_a_model_that_is_loaded_is_its_own(searched, residual):
     assert all(layer.trainable for layer in residual.layers)
 
 
+@pytest.mark.survives("a trial's checkpoint is broken")
 def test_a_checkpoint_that_is_broken_is_told(residual, data, tmp_path):
     tuner = run_search(hypermodel(residual), *data, SearchOptions("random", 1, 1), tmp_path)
     (checkpoint,) = tmp_path.glob("search/*/trained.npz")
@@ -314,6 +315,7 @@ def test_hyperbands_trials_are_counted_beforehand(residual, data, tmp_path, capl
     assert progress_in(caplog.records[-1]).total == len(tuner.oracle.trials)
 
 
+@pytest.mark.survives("a trial fails")
 def test_a_trial_that_fails_is_told_and_the_search_goes_on(residual, data, tmp_path, caplog):
     class Shaky(HyperCompressor):
         fits = 0
@@ -334,6 +336,7 @@ def test_a_trial_that_fails_is_told_and_the_search_goes_on(residual, data, tmp_p
     assert len(trial_reports(tuner, compressor)) == 1
 
 
+@pytest.mark.survives("all trials fail")
 def test_a_search_in_which_every_trial_failed_is_told(residual, data, tmp_path):
     class Failing(HyperCompressor):
         def fit(self, *args, **kwargs):
@@ -348,6 +351,7 @@ def test_a_search_in_which_every_trial_failed_is_told(residual, data, tmp_path):
         run_search(compressor, *data, SearchOptions("random", 12, 1), tmp_path)
 
 
+@pytest.mark.survives("a trial's loss is no number")
 def test_a_trial_whose_loss_is_no_number_has_failed(residual, data, tmp_path):
     class Diverging(HyperCompressor):
         def fit(self, hp, model, *args, **kwargs):

@@ -46,6 +46,7 @@ def test_nothing_gives_nothing():
     assert ArrayStore().gather([]) == {}
 
 
+@pytest.mark.survives("features in files, and the process is killed")
 def test_files_leave_nothing_behind_even_if_the_process_is_killed(tmp_path):
     store = ArrayStore(limit=0, directory=tmp_path)
     whole, parts = blocks()
@@ -55,6 +56,7 @@ def test_files_leave_nothing_behind_even_if_the_process_is_killed(tmp_path):
     np.testing.assert_array_equal(joined["x"], whole["x"])
 
 
+@pytest.mark.survives("the disk of the features is full")
 def test_a_full_disk_is_told(monkeypatch, tmp_path):
     store = ArrayStore(limit=0, directory=tmp_path)
 

@@ -1,4 +1,4 @@
-"""A small run to be harmed, and the table of what was survived."""
+"""A small run to be harmed."""
 
 from __future__ import annotations
 
@@ -27,8 +27,6 @@ gate: {min_accuracy: 0.0, max_drop: 1.0}
 """
 COLOURS = {"blue": (40, 60, 220), "green": (50, 200, 60), "red": (220, 50, 40)}
 
-_TALLY = pytest.StashKey[list]()
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
@@ -36,45 +34,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.faults)
             item.add_marker(pytest.mark.timeout(3600))
-
-
-class Tally:
-    """Counts what was tried and what survived; a row of the table for each fault."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, list[int]] = {}
-
-    def __call__(self, fault: str) -> _Try:
-        return _Try(self.rows.setdefault(fault, [0, 0]))
-
-
-class _Try:
-    def __init__(self, row: list[int]) -> None:
-        self._row = row
-
-    def __enter__(self) -> None:
-        self._row[0] += 1
-
-    def __exit__(self, kind: type | None, error: object, traceback: object) -> None:
-        self._row[1] += kind is None
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_TALLY] = Tally()
-
-
-@pytest.fixture(scope="session")
-def tally(pytestconfig) -> Tally:
-    """``with tally("kill -9"): ...`` is a try, survived if nothing is raised."""
-    return pytestconfig.stash[_TALLY]
-
-
-def pytest_terminal_summary(terminalreporter: object, config: pytest.Config) -> None:
-    rows = config.stash[_TALLY].rows
-    if rows:
-        lines = ["| fault | times tried | survived | lost |", "|---|---|---|---|"]
-        lines += [f"| {fault} | {tried} | {well} | {tried - well} |" for fault, (tried, well) in rows.items()]
-        terminalreporter.write_line("\n" + "\n".join(lines))  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session")

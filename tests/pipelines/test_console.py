@@ -61,6 +61,7 @@ os.write(1, b"after")
 """
 
 
+@pytest.mark.survives("the log's disk is full")
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is full")
 def test_the_screen_comes_back_though_the_logs_disk_is_full():
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}

@@ -106,6 +106,7 @@ def test_loggers_are_left_as_they_were():
     assert [(logger.level, logger.handlers[:]) for logger in loggers] == before
 
 
+@pytest.mark.survives("the events cannot be written")
 def test_a_file_that_cannot_be_written_hides_no_other_failure(tmp_path):
     with pytest.raises(CompressorError, match="the failure itself"), Events(EventsFile(tmp_path / "gone" / "events")):
         raise CompressorError("the failure itself")

@@ -31,6 +31,7 @@ def holder(tmp_path):
     process.communicate()
 
 
+@pytest.mark.survives("a folder that another process holds")
 def test_the_second_is_told_at_once_who_the_first_is(tmp_path, holder):
     with (
         pytest.raises(
@@ -41,6 +42,7 @@ def test_the_second_is_told_at_once_who_the_first_is(tmp_path, holder):
         pass
 
 
+@pytest.mark.survives("the process that holds a folder is killed")
 def test_a_lock_ends_with_its_process_however_it_ends(tmp_path, holder):
     holder.kill()
     holder.wait()
@@ -61,6 +63,7 @@ def test_an_owner_that_has_not_said_who_it_is_is_told_of(tmp_path):
             pass
 
 
+@pytest.mark.survives("the folder is deleted, moved or replaced")
 @pytest.mark.parametrize("what", ["deleted", "moved", "replaced"])
 def test_a_folder_that_is_gone_is_noticed(tmp_path, what):
     output = tmp_path / "out"
@@ -78,6 +81,7 @@ def test_a_folder_that_is_gone_is_noticed(tmp_path, what):
             lock.check()
 
 
+@pytest.mark.survives("the lock cannot be written")
 def test_a_lock_that_cannot_be_written_is_told(tmp_path):
     allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, allowed[1]))

@@ -58,6 +58,7 @@ def test_a_whole_store_is_copied_and_otherwise_left_alone(output):
     assert next_execution(output) == 2
 
 
+@pytest.mark.survives("an artifact is edited or deleted")
 @pytest.mark.parametrize("harm", ["edit", "delete"])
 def test_an_artifact_that_was_changed_is_not_live_any_more(output, harm):
     weights = output / "pipeline_root" / "Node" / "model" / "1" / "weights"
@@ -80,6 +81,7 @@ def test_a_new_store_gives_no_number_that_a_folder_has(output):
     assert next_execution(output) == 42
 
 
+@pytest.mark.survives("the metadata store is locked by another process")
 def test_a_store_that_another_process_locks_is_told(output, monkeypatch):
     monkeypatch.setattr(metadata_store, "PATIENCE", 0.1)
     path = str(output / "metadata.sqlite")
@@ -94,6 +96,7 @@ def test_a_store_that_another_process_locks_is_told(output, monkeypatch):
     assert prepared(output) == []
 
 
+@pytest.mark.survives("the metadata store is damaged, and has a copy")
 @pytest.mark.parametrize("damage", ["truncated", "garbage"])
 def test_a_damaged_store_is_told_and_a_copy_takes_its_place(output, damage):
     prepared(output)
@@ -110,6 +113,7 @@ def test_a_damaged_store_is_told_and_a_copy_takes_its_place(output, damage):
     assert states(output) == [proto.Artifact.LIVE]
 
 
+@pytest.mark.survives("the metadata store is damaged, and has no copy")
 def test_where_there_is_no_copy_a_new_store_begins(output):
     path = output / "metadata.sqlite"
     path.write_bytes(b"no database" * 1000)
@@ -119,6 +123,7 @@ def test_where_there_is_no_copy_a_new_store_begins(output):
     assert (output / "pipeline_root" / "Node" / "model" / "1" / "weights").read_text() == "1"
 
 
+@pytest.mark.survives("the metadata store is of another version")
 @pytest.mark.parametrize("version", [7, 99])
 def test_a_store_of_another_version_is_told(output, version):
     prepared(output)

@@ -75,6 +75,7 @@ def test_pictures_are_stored_as_the_pixels_that_are_served(transform):
         np.testing.assert_array_equal(pixels, decode_picture(stored, SIZE))
 
 
+@pytest.mark.survives("500 odd pictures, trained on and served")
 def test_500_pictures_of_all_kinds_are_served_as_they_are_trained_on(transform, tmp_path):
     kinds = [*SERVED.values(), CONVERTED["bmp"]]
     raw = [kinds[number % len(kinds)](number) for number in range(500)]

@@ -65,7 +65,7 @@ def thresholds(nodes: dict[str, tfx.types.BaseNode]) -> list[dict]:
     """Those of all pictures, and of each class if there are any."""
     config = json_format.Parse(nodes["Evaluator"].exec_properties["eval_config"], EvalConfig())
     accuracy, count = config.metrics_specs[0].metrics
-    assert (accuracy.class_name, count.class_name) == ("SparseCategoricalAccuracy", "ExampleCount")
+    assert (accuracy.class_name, count.class_name) == ("Accuracy", "ExampleCount")
     return [json_format.MessageToDict(one.threshold) for one in accuracy.per_slice_thresholds]
 
 

@@ -105,6 +105,7 @@ def test_a_failure_names_the_node_and_the_cause(run_with, how, message):
     assert run_with.events[-1] == ("Second", "failed", message.removeprefix("node Second failed: "))
 
 
+@pytest.mark.survives("Ctrl-C inside an executor or a function of Beam")
 @pytest.mark.parametrize("how", ["stop", "stop by keyboard", "stop in beam"])
 def test_stopping_leaves_nothing_half_written_and_the_next_run_goes_on(run_with, tmp_path, how):
     with pytest.raises(KeyboardInterrupt):
@@ -125,6 +126,7 @@ def test_a_node_is_checked_before_it_starts_and_after_it_failed(run_with):
         run_with("break", check=lambda: next(checks) and gone())
 
 
+@pytest.mark.survives("a node fails while the output is being deleted")
 def test_an_output_that_is_still_being_deleted_when_a_node_fails_is_told(run_with):
     gone = threading.Event()
     before = iter(["First", "Second"])
