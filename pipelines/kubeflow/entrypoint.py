@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.kubeflow.news import NEW_DATA, ONLY_NEW, PUSH_DIRECTORY, YES
+from pipelines.stopping import interrupts
 
 MOUNTS = {"gs://": "gcs", "minio://": "minio", "s3://": "s3"}
 """Where the launcher puts the files of each store, below :data:`ROOT`."""
@@ -51,7 +52,7 @@ Json = dict[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one task; the exit status is that of TFX's entrypoint."""
+    """Runs one task; the exit status is that of TFX's entrypoint, or tells of the signal that stopped it."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.kubeflow.entrypoint", description=__doc__)
     parser.add_argument(
         "--tfx_node_id", required=True, help="Tells tasks apart, which the backend does by their command."
@@ -61,7 +62,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json_serialized_invocation_args", required=True)
     parser.add_argument("--json_serialized_inputs_spec_args", required=True)
     known, beam = parser.parse_known_args(arguments)
+    with interrupts() as signals:
+        try:
+            return _task(known, beam)
+        except KeyboardInterrupt:
+            print(
+                f"stopped: node {known.tfx_node_id} did not finish, and nothing of it is used; what other tasks made "
+                "is kept: a retry, or the same run once more, goes on from there",
+                file=sys.stderr,
+            )
+            return 128 + signals[0]
 
+
+def _task(known: argparse.Namespace, beam: Sequence[str]) -> int:
     locations = Locations(os.environ.get(ROOT, "/"))
     task = prepared(
         json.loads(known.json_serialized_invocation_args), json.loads(known.json_serialized_inputs_spec_args), locations
@@ -258,6 +271,7 @@ def _what_is_wrong(answer: Json, outputs: Json, executor: str) -> str:
 
 
 def _run(module: str, arguments: Sequence[str]) -> int:
+    """Runs a module. When this task is stopped, it is ended at once, for nothing that it wrote counts yet."""
     return subprocess.run([sys.executable, "-m", module, *arguments], check=False).returncode
 
 

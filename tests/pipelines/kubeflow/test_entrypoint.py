@@ -2,6 +2,12 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -230,3 +236,35 @@ class TestMain:
         assert "has not said whether the model is blessed" in capsys.readouterr().err
         status, _, _ = run(self.BLESSING, executor=entrypoint._EVALUATOR)
         assert status == 0
+
+
+def is_alive(process: str) -> bool:
+    try:
+        return Path("/proc", process, "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.survives("an eviction's SIGTERM to a task of a Kubeflow package")
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="only Linux tells of a process' children there")
+def test_an_evicted_task_ends_with_its_executor_and_a_word(tmp_path):
+    arguments = [
+        "--tfx_node_id", "Evaluator", "--executor_class_path", "components.evaluator.executor.Executor",
+        "--json_serialized_invocation_args", json.dumps(task(tmp_path)),
+        "--json_serialized_inputs_spec_args", json.dumps(INPUTS_SPEC),
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.kubeflow.entrypoint", *arguments],
+        stderr=subprocess.PIPE, text=True, env={**os.environ, entrypoint.ROOT: str(tmp_path)},
+    )  # fmt: skip
+    while not (children := Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()):
+        time.sleep(0.01)
+    sent = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert time.monotonic() - sent < 10
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "stopped: node Evaluator did not finish, and nothing of it is used" in said
+    assert "Traceback" not in said
+    assert not any(is_alive(child) for child in children)
+    assert not (tmp_path / "task" / "output_metadata.json").exists()
