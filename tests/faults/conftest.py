@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.faults)
-            item.add_marker(pytest.mark.timeout(3600))
+            item.add_marker(pytest.mark.timeout(4 * 3600))
 
 
 @pytest.fixture(scope="session")
@@ -69,9 +70,9 @@ def compressor(config, pictures, tmp_path_factory) -> Iterator[Callable[..., Com
     started: list[Command] = []
     screens, numbers = tmp_path_factory.mktemp("screens"), itertools.count()
 
-    def start(output: Path, *arguments: str, data: Path = pictures) -> Command:
-        typed = ["run", "--config", str(config), "--data", str(data), "--output", str(output), *arguments]
-        command = Command(typed, screens / f"{next(numbers)}.txt")
+    def start(output: Path, **kill: Any) -> Command:
+        typed = ["run", "--config", str(config), "--data", str(pictures), "--output", str(output)]
+        command = Command(typed, screens / f"{next(numbers)}.txt", **kill)
         started.append(command)
         return command
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import re
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,9 +23,11 @@ PATIENCE = 3000.0
 """Seconds until something is taken to hang; no bound that a run has to keep, for a machine may have much else to do."""
 
 
-def _compressor(arguments: Sequence[str], screen: str) -> None:
+def _compressor(arguments: Sequence[str], screen: str, killed_in: str, after: float) -> None:
     """What a process does: the command as it is typed, with its screen in a file."""
     os.setsid()
+    if killed_in:
+        _kill_inside(killed_in, after)
     descriptor = os.open(screen, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for number in (1, 2):
         os.dup2(descriptor, number)
@@ -32,18 +37,31 @@ def _compressor(arguments: Sequence[str], screen: str) -> None:
     cli.main()
 
 
+def _kill_inside(node: str, seconds: float) -> None:
+    """``kill -9`` of this process so long after a node's begin: from within, for some take no longer than a look."""
+
+    def heed(record: logging.LogRecord) -> bool:
+        if record.getMessage() == f"Component {node} is running.":
+            threading.Timer(seconds, os.kill, [os.getpid(), signal.SIGKILL]).start()
+        return True
+
+    logging.getLogger("absl").addFilter(heed)
+
+
 class Command:
     """A command that runs.
 
     Args:
         arguments: What is typed behind ``compressor``.
         screen: File that what it writes is appended to.
+        killed_in: Node inside which it is killed.
+        after: Seconds from that node's begin.
     """
 
-    def __init__(self, arguments: Sequence[str], screen: Path) -> None:
+    def __init__(self, arguments: Sequence[str], screen: Path, killed_in: str = "", after: float = 0.0) -> None:
         self.screen = screen
         screen.touch()
-        self._process = _forked.Process(target=_compressor, args=(list(arguments), str(screen)))
+        self._process = _forked.Process(target=_compressor, args=(list(arguments), str(screen), killed_in, after))
         self.started_at = time.time()
         self._process.start()
 

@@ -38,14 +38,25 @@ def assert_whole(version: Path, like: Path) -> None:
 
 def completed_nodes(output: Path) -> dict[str, set[int]]:
     """The executions of each node that ended well and were no cached ones."""
+    return _executions(output, "COMPLETE")
+
+
+def unfinished_nodes(output: Path) -> dict[str, set[int]]:
+    """The executions of each node that began, and did not end."""
+    return _executions(output, "RUNNING")
+
+
+def _executions(output: Path, state: str) -> dict[str, set[int]]:
     from ml_metadata.proto import metadata_store_pb2 as proto
 
     from pipelines.metadata_store import open_store
 
-    store = open_store(str(output / "metadata.sqlite"))
     found: dict[str, set[int]] = {}
+    if not (output / "metadata.sqlite").is_file():
+        return found
+    store = open_store(str(output / "metadata.sqlite"))
     for execution in store.get_executions():
-        if execution.last_known_state == proto.Execution.COMPLETE:
+        if execution.last_known_state == proto.Execution.State.Value(state):
             (node,) = [
                 context.name.partition(".")[2]
                 for context in store.get_contexts_by_execution(execution.id)
