@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from pipelines.beam_args import HOST_AND_PORT
 from pipelines.sections.base import Section
 
 _NEEDED = {
@@ -21,6 +23,14 @@ _OPTIONAL = {
     "flink": ("workers", "environment", "environment_config"),
     "spark": ("environment", "environment_config"),
 }
+
+_ENVIRONMENT_CONFIG = {
+    "docker": (r"\w[\w./:@-]*", "an image, such as registry.example.org/beam-worker:1"),
+    "external": (HOST_AND_PORT, "host:port of the worker pool"),
+}
+"""What it must look like, by environment; the others take none."""
+_BOOT = '{"command":"/opt/apache/beam/boot"}'
+"""What environment process starts: where Beam's own images have their entrypoint. A configuration names no command."""
 
 
 class Beam(Section):
@@ -45,11 +55,12 @@ class Beam(Section):
     )
     environment: Literal["docker", "process", "external", "loopback"] | None = Field(
         default=None,
-        description="flink and spark: what starts Python workers (loopback: the node itself); null: Beam's default.",
+        description="flink and spark: what starts Python workers (process: the cluster's machines, by "
+        "/opt/apache/beam/boot; loopback: the node itself); null: Beam's default.",
     )
     environment_config: str | None = Field(
         default=None,
-        description="docker: the image; process: the command, as JSON; external: host:port of the worker pool.",
+        description="docker: the image; external: host:port of the worker pool.",
     )
 
     @field_validator("temp_location")
@@ -71,13 +82,22 @@ class Beam(Section):
             raise ValueError(
                 f"has {_joined(strange)}, which runner {self.runner} does not take; it takes {_joined(known)}."
             )
-        if self.environment == "loopback" and self.environment_config:
-            raise ValueError("has environment_config, which environment loopback does not take.")
-        if self.environment in ("docker", "process", "external") and not self.environment_config:
-            raise ValueError(f"has no environment_config, which environment {self.environment} needs.")
-        if self.environment_config and self.environment is None:
-            raise ValueError("has environment_config, but no environment: choose docker, process or external.")
+        self._check_environment()
         return self
+
+    def _check_environment(self) -> None:
+        config = self.environment_config
+        if config and self.environment is None:
+            raise ValueError("has environment_config, but no environment: choose docker or external.")
+        if self.environment not in _ENVIRONMENT_CONFIG:
+            if config:
+                raise ValueError(f"has environment_config, which environment {self.environment} does not take.")
+            return
+        if not config:
+            raise ValueError(f"has no environment_config, which environment {self.environment} needs.")
+        pattern, meant = _ENVIRONMENT_CONFIG[self.environment]
+        if not re.fullmatch(pattern, config):
+            raise ValueError(f"has environment_config {config!r}: for {self.environment} give {meant}.")
 
 
 def beam_flags(beam: Beam) -> list[str]:
@@ -108,7 +128,7 @@ def beam_flags(beam: Beam) -> list[str]:
         )  # fmt: skip
     environment = {
         "environment_type": beam.environment and beam.environment.upper(),
-        "environment_config": beam.environment_config,
+        "environment_config": _BOOT if beam.environment == "process" else beam.environment_config,
     }
     if beam.runner == "flink":
         return _flags(runner="FlinkRunner", flink_master=beam.master, parallelism=beam.workers, **environment)

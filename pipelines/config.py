@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from compressor_lib.errors import CompressorError
 from pipelines.beam import Beam, beam_flags
+from pipelines.beam_args import BeamArg
 from pipelines.config_errors import explain
 from pipelines.lineage import METADATA_FILE
 from pipelines.sections.backbone import BackboneConfig, Head
@@ -62,8 +63,10 @@ class Config(Section):
         default=None, description="On Vertex: custom jobs and an endpoint; null: all is done in the nodes."
     )
     beam: Beam = Field(default_factory=Beam)
-    beam_pipeline_args: list[str] = Field(
-        default_factory=list, description="More flags for Beam, after those of beam, such as --direct_num_workers=2."
+    beam_pipeline_args: list[BeamArg] = Field(
+        default_factory=list,
+        description="More flags of Beam, after those of beam, --name=value, such as --machine_type=n1-standard-8. "
+        "Only those that run no code; docs/scaling.md lists them.",
     )
 
     @model_validator(mode="before")

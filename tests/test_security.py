@@ -8,6 +8,7 @@ import subprocess
 import sysconfig
 
 import pytest
+import yaml
 
 from compressor_lib.errors import CompressorError
 from pipelines.config import load_config
@@ -135,3 +136,82 @@ def test_a_configuration_runs_no_code(tmp_path, value):
     with pytest.raises(CompressorError):
         load_config(config, [f"name={value}"])
     assert not trace.exists()
+
+
+BAIT = "bait.Runner"
+BEAM_ARGUMENTS = [
+    [f"--runner={BAIT}"],
+    ["--runner", BAIT],
+    [f"--runner {BAIT}"],
+    [f"--run={BAIT}"],
+    [f"--ru={BAIT}"],
+    [f"-runner={BAIT}"],
+    ["--job_name=x", f"--runner={BAIT}"],
+    ["--job_name", f"--runner={BAIT}"],
+    ["--runner=DirectRunner"],
+    ["--job_endpoint=embed"],
+    ["--job_endpoint", "embed"],
+    ["--artifact_endpoint=embed"],
+    ["--environment_type=PROCESS"],
+    ["--environment_type=SUBPROCESS"],
+    ["--environment_ty=PROCESS"],
+    ['--environment_config={"command": "touch ran"}'],
+    ["--environment_options=process_command=touch ran"],
+    ["--setup_file=./setup.py"],
+    ["--setup=./setup.py"],
+    ["--requirements_file=requirements.txt"],
+    ["--extra_package=x.tar.gz"],
+    ["--extra_packages=x.tar.gz"],
+    ["--sdk_location=x.tar.gz"],
+    ["--beam_plugin=bait"],
+    ["--beam_plugins=bait"],
+    ["--files_to_stage=x"],
+    ["--pickle_library=dill"],
+    ["--save_main_session"],
+    ["--beam_services={}"],
+    ["--flink_job_server_jar=x.jar"],
+    ["--spark_job_server_jar=x.jar"],
+    ["--job_server_java_launcher=./x"],
+    ["--job_server_jvm_properties=x"],
+    ["--prism_location=./x"],
+    ["--on_success_matcher=x"],
+    ["--experiments=jar_packages=x"],
+    ["--executor_class_path=bait.Executor"],
+    ["--flagfile=x"],
+]
+
+
+@pytest.mark.survives("a flag of Beam that would run code")
+@pytest.mark.parametrize("arguments", BEAM_ARGUMENTS, ids=" ".join)
+def test_no_flag_of_beam_runs_code(tmp_path, arguments):
+    config = tmp_path / "config.yaml"
+    smallest = {"name": "x", "data": {"source": "digits"}, "backbone": {"name": "MobileNet", "input_size": 32}}
+    config.write_text(yaml.safe_dump(smallest | {"beam_pipeline_args": arguments}))
+    with pytest.raises(CompressorError, match=r"beam_pipeline_args\[\d\] is") as refused:
+        load_config(config)
+    assert (
+        "--name=value" in str(refused.value)
+        or "give it host:port" in str(refused.value)
+        or ("Allowed, by their whole names: job_name, " in str(refused.value))
+    )
+
+
+@pytest.mark.survives("a command in place of Beam's workers")
+@pytest.mark.parametrize("runner", ["{runner: flink, master: 'a:1'", "{runner: spark, master: 'spark://a:1'"])
+@pytest.mark.parametrize(
+    "environment",
+    [
+        """process, environment_config: '{"command": "touch ran"}'""",
+        "process, environment_config: /bin/sh",
+        "subprocess, environment_config: touch ran",
+        "docker, environment_config: --privileged",
+        "docker, environment_config: image; touch ran",
+        "external, environment_config: $(touch ran)",
+        "bait.Environment",
+    ],
+)
+def test_no_environment_of_beam_names_a_command(tmp_path, runner, environment):
+    config = tmp_path / "config.yaml"
+    config.write_text("name: x\ndata: {source: digits}\nbackbone: {name: MobileNet, input_size: 32}\n")
+    with pytest.raises(CompressorError, match=r"beam(\.environment)? (has environment_config|is)"):
+        load_config(config, [f"beam={runner}, environment: {environment}}}"])

@@ -35,6 +35,11 @@ FLAGS = [
         {"runner": "spark", "master": "local[2]", "environment": "loopback"},
         ["--runner=SparkRunner", "--spark_master_url=local[2]", "--environment_type=LOOPBACK"],
     ),
+    (
+        {"runner": "flink", "master": "host:8081", "environment": "process"},
+        ["--runner=FlinkRunner", "--flink_master=host:8081", "--environment_type=PROCESS",
+         '--environment_config={"command":"/opt/apache/beam/boot"}'],
+    ),
 ]  # fmt: skip
 
 

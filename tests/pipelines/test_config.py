@@ -158,6 +158,10 @@ def test_a_window_of_spans(write):
             "beam={runner: flink, master: a, environment: loopback, environment_config: b}",
             "beam has environment_config, which environment loopback does not take.",
         ),
+        (
+            "beam={runner: flink, master: a, environment: external, environment_config: embed}",
+            "beam has environment_config 'embed': for external give host:port of the worker pool.",
+        ),
         ("vertex={project: a, search: {machine_type: b}}", "vertex.region is missing."),
         ("vertex={project: a, region: b}", "vertex has neither training, search nor endpoint: give one"),
         ("vertex={project: a, region: b, training: {}}", "vertex.training.machine_type is missing."),
