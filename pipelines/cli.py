@@ -200,11 +200,12 @@ def repair(output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The ou
     Example: compressor repair runs/digits
     """
     with wrong_input_told():
+        from pipelines.lineage import METADATA_FILE
         from pipelines.locks import OutputLock
         from pipelines.metadata_store import repair
 
-        store = output / "metadata.sqlite"
-        if not store.is_file():
+        store = output / METADATA_FILE
+        if not any(output.glob(f"{METADATA_FILE}*")):  # a copy alone can be put in its place
             raise CompressorError(f"there is no run in '{output}': give the output folder of one.")
         with OutputLock(str(output)).held():
             told = repair(str(store))

@@ -38,9 +38,10 @@ def prepare(path: str, pipeline_root: str) -> list[str]:
         A line for each artifact that was deleted or changed since its node wrote it; none of them will be used.
 
     Raises:
-        CompressorError: If the store is locked, damaged, or of another version.
+        CompressorError: If the store is locked, damaged, poorer than its copy, or of another version.
     """
     _check(path)
+    _check_history(path)
     store = open_store(path)
     lines = _forget_changed(store)
     del store
@@ -58,7 +59,12 @@ def prepare(path: str, pipeline_root: str) -> list[str]:
 
 
 def keep_copy(path: str) -> None:
-    """Copies the store, for :func:`repair`."""
+    """Copies the store, for :func:`repair`.
+
+    Raises:
+        CompressorError: If the copy that is there knows more.
+    """
+    _check_history(path)
     with _sqlite(path) as database:
         _copy(database, _kept(path))
 
@@ -67,7 +73,7 @@ def repair(path: str) -> str:
     """Puts a damaged store right. It stays beside, under another name; artifacts are left alone.
 
     Args:
-        path: The SQLite file.
+        path: The SQLite file; it may be gone.
 
     Returns:
         What was done, in a sentence.
@@ -77,15 +83,17 @@ def repair(path: str) -> str:
     """
     try:
         _check(path)
+        _check_history(path)
         open_store(path)
     except CompressorError as error:
         if isinstance(error, _Locked):
             raise
     else:
         raise CompressorError(f"{path} is whole: there is nothing to repair.")
-    aside = f"{path}.damaged-{datetime.now():%Y%m%d-%H%M%S}"
-    os.replace(path, aside)
-    kept = _kept(path)
+    aside, kept = f"{path}.damaged-{datetime.now():%Y%m%d-%H%M%S}", _kept(path)
+    beside = f"{aside} is what was damaged" if os.path.exists(path) else f"{path} was gone"
+    if os.path.exists(path):
+        os.replace(path, aside)
     try:
         _check(kept)
         if not os.path.exists(kept):
@@ -95,11 +103,11 @@ def repair(path: str) -> str:
         open_store(path)
     except CompressorError:
         Path(path).unlink(missing_ok=True)
-        return f"{aside} is what was damaged; no copy of it can be read: the next run makes everything anew."
+        if os.path.exists(kept):  # else it would be asked for at each run
+            os.replace(kept, f"{aside}.copy")
+        return f"{beside}; no copy of it can be read: the next run makes everything anew."
     when = datetime.fromtimestamp(os.path.getmtime(kept))
-    return (
-        f"{aside} is what was damaged; the copy of {when:%Y-%m-%d %H:%M:%S} took its place: run again to go on from it."
-    )
+    return f"{beside}; the copy of {when:%Y-%m-%d %H:%M:%S} took its place: run again to go on from it."
 
 
 def open_store(path: str) -> ml_metadata.MetadataStore:
@@ -153,6 +161,26 @@ def _check(path: str) -> None:
         raise _damaged(path, str(error)) from error
     if verdict != "ok":
         raise _damaged(path, verdict)
+
+
+def _check_history(path: str) -> None:
+    """Refuses a store that was deleted, emptied or put in another's place: SQLite takes even an empty file as whole."""
+    known, kept = _executions(path), _executions(_kept(path))
+    if known < kept:
+        found = f"it knows {known} executions" if os.path.exists(path) else "it is gone"
+        raise _damaged(path, f"{found}, and its copy knows {kept}")
+
+
+def _executions(path: str) -> int:
+    """How many a store knows: they become more, never fewer. 0 where none can be read."""
+    if not os.path.exists(path):
+        return 0
+    try:
+        with _sqlite(path) as database:
+            (count,) = database.execute("SELECT COUNT(*) FROM Execution").fetchone()
+            return int(count)
+    except sqlite3.DatabaseError:
+        return 0
 
 
 def _unwritable(path: str, why: str) -> CompressorError:

@@ -15,8 +15,6 @@ import pytest
 from command_process import Command
 from harm import assert_readable, completed_nodes, outcome
 
-from components.handover.archive import HANDOVER
-
 STOPPED, FAILED, WRONG_INPUT = 130, 1, 2
 
 
@@ -154,28 +152,26 @@ def test_an_artifact_that_was_harmed_by_hand(compressor, stopped, undisturbed, t
         assert outcome(stopped) == outcome(undisturbed)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "overwritten", "deleted"])
+@pytest.mark.parametrize("damage", ["truncated", "overwritten", "emptied", "deleted"])
 def test_a_metadata_store_that_is_harmed(compressor, stopped, undisturbed, tally, damage):
     with tally(f"metadata store {damage}"):
         path = stopped / "metadata.sqlite"
         before = completed_nodes(stopped)
-        if damage == "deleted":
-            path.unlink()
-            (stopped / "serving" / HANDOVER).unlink()  # else the next run would start from what this one found
-        else:
-            size = path.stat().st_size
-            path.write_bytes(path.read_bytes()[: size // 2] if damage == "truncated" else b"no database" * size)
-            told = compressor(stopped)
-            assert told.ended() == WRONG_INPUT
-            assert "compressor repair" in told.said
-            assert_readable(told)
-            repaired = subprocess.run(
-                ["compressor", "repair", str(stopped)], capture_output=True, text=True, check=True,
-                env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-            )  # fmt: skip
-            assert "took its place" in repaired.stdout
+        content = path.read_bytes()
+        left = {"truncated": content[: len(content) // 2], "overwritten": b"no database" * len(content), "emptied": b""}
+        path.unlink()
+        if damage in left:
+            path.write_bytes(left[damage])
+        told = compressor(stopped)
+        assert told.ended() == WRONG_INPUT
+        assert "compressor repair" in told.said
+        assert_readable(told)
+        repaired = subprocess.run(
+            ["compressor", "repair", str(stopped)], capture_output=True, text=True, check=True,
+            env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        )  # fmt: skip
+        assert "took its place" in repaired.stdout
         command = compressor(stopped)
         assert command.ended() == 0, command.said
-        if damage != "deleted":
-            assert completed_nodes(stopped) == before  # everything was cached
+        assert completed_nodes(stopped) == before  # everything was cached
         assert outcome(stopped) == outcome(undisturbed)

@@ -10,7 +10,7 @@ from ml_metadata.proto import metadata_store_pb2 as proto
 
 from compressor_lib.errors import CompressorError
 from pipelines import checksums, metadata_store
-from pipelines.metadata_store import open_store, prepare, repair
+from pipelines.metadata_store import keep_copy, open_store, prepare, repair
 
 LOCK = """
 import sqlite3, sys
@@ -71,6 +71,41 @@ def test_an_artifact_that_was_changed_is_not_live_any_more(output, harm):
     told = "weights is another one" if harm == "edit" else "it was deleted"
     assert line == f"{weights.parent} is made anew: {told}"
     assert states(output) == [proto.Artifact.DELETED]
+    assert prepared(output) == []
+
+
+@pytest.mark.survives("the metadata store is deleted, emptied, or another one")
+@pytest.mark.parametrize("harm", ["deleted", "emptied", "new"])
+def test_a_store_that_lost_its_history_is_told_and_its_copy_is_kept(output, harm):
+    prepared(output)
+    path = output / "metadata.sqlite"
+    if harm == "emptied":
+        path.write_bytes(b"")
+    else:
+        path.unlink()
+    if harm == "new":
+        open_store(str(path))
+    found = "it is gone" if harm == "deleted" else "it knows 0 executions"
+    told = rf"is damaged \({found}, and its copy knows 1\): put a copy in its place by 'compressor repair {output}'\. "
+
+    for use in (lambda: prepared(output), lambda: keep_copy(str(path))):
+        with pytest.raises(CompressorError, match=told):
+            use()
+    assert ("was gone" if harm == "deleted" else "is what was damaged") in repair(str(path))
+
+    assert prepared(output) == []
+    assert states(output) == [proto.Artifact.LIVE]
+    assert next_execution(output) == 2
+
+
+def test_a_copy_that_cannot_be_used_is_not_asked_for_again(output):
+    prepared(output)
+    path = output / "metadata.sqlite"
+    for store in (path, output / "metadata.sqlite.copy"):
+        with sqlite3.connect(store) as database:
+            database.execute("UPDATE MLMDEnv SET schema_version = 99")
+        database.close()
+    assert "the next run makes everything anew" in repair(str(path))
     assert prepared(output) == []
 
 
