@@ -40,11 +40,8 @@ def changed(uri: str) -> str | None:
     recorded, found = _read(_record(uri)), _files(Path(uri))
     if recorded is None:
         return "its checksums are damaged"
-    for name in sorted(recorded.keys() | found.keys()):
-        if name not in found:
-            return f"{name or uri} is missing"
-        if name not in recorded:
-            return f"{name} was added"
+    if difference := _other_names(uri, recorded, found):
+        return difference
     touched = False
     for name, (size, time, sha256) in recorded.items():
         size_now, time_now = _stat(found[name])
@@ -53,6 +50,36 @@ def changed(uri: str) -> str | None:
         touched = touched or time_now != time
     if touched:  # as by a copy of the whole output: its content need not be read each time
         record(uri)
+    return None
+
+
+def copy_changed(uri: str, copy: str) -> str | None:
+    """What is not in a copy of an artifact as it was recorded; its content is read, for times are not copied.
+
+    Args:
+        uri: The artifact, as :func:`record` takes it.
+        copy: Folder with all of its files.
+
+    Returns:
+        As :func:`changed`.
+    """
+    recorded, found = _read(_record(uri)) if _record(uri).is_file() else None, _files(Path(copy))
+    if recorded is None:
+        return None
+    if difference := _other_names(copy, recorded, found):
+        return difference
+    return next(
+        (f"{name or copy} is another one" for name, (*_, sha256) in recorded.items() if _sha256(found[name]) != sha256),
+        None,
+    )
+
+
+def _other_names(path: str, recorded: dict[str, Any], found: dict[str, Path]) -> str | None:
+    for name in sorted(recorded.keys() | found.keys()):
+        if name not in found:
+            return f"{name or path} is missing"
+        if name not in recorded:
+            return f"{name} was added"
     return None
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from compressor_lib.errors import CompressorError
 from pipelines.checksums import changed
+from pipelines.pushed import pushed_version, version_changed
 
 if TYPE_CHECKING:
     import ml_metadata
@@ -35,7 +36,8 @@ def prepare(path: str, pipeline_root: str) -> list[str]:
         pipeline_root: Folder of the artifacts.
 
     Returns:
-        A line for each artifact that was deleted or changed since its node wrote it; none of them will be used.
+        A line for each artifact, and for each version that was pushed to a folder, that was deleted or changed since
+        its node wrote it; none of them will be used.
 
     Raises:
         CompressorError: If the store is locked, damaged, poorer than its copy, or of another version.
@@ -198,16 +200,21 @@ def _damaged(path: str, why: str) -> CompressorError:
 
 
 def _forget_changed(store: ml_metadata.MetadataStore) -> list[str]:
-    """Marks artifacts that are not as they were written as deleted: neither caches nor resolvers take those."""
+    """Marks artifacts that are not as they were written, or not served as they were pushed, as deleted.
+
+    Neither caches nor resolvers take those.
+    """
     from ml_metadata.proto import metadata_store_pb2 as proto
 
     lines, forgotten = [], []
     for artifact in store.get_artifacts():
         if artifact.state != proto.Artifact.LIVE or "://" in artifact.uri:
             continue
-        difference = changed(artifact.uri) if os.path.exists(artifact.uri) else "it was deleted"
+        place, difference = artifact.uri, changed(artifact.uri) if os.path.exists(artifact.uri) else "it was deleted"
+        if not difference and (version := pushed_version(artifact)):
+            place, difference = version, version_changed(version, artifact.uri)
         if difference:
-            lines.append(f"{artifact.uri} is made anew: {difference}")
+            lines.append(f"{place} is made anew: {difference}")
             artifact.state = proto.Artifact.DELETED
             forgotten.append(artifact)
     if forgotten:

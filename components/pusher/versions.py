@@ -145,6 +145,16 @@ def roll_back(directory: str) -> tuple[int, int]:
     return newest, previous
 
 
+def was_put_away(version: str) -> bool:
+    """Whether a version that is gone was withdrawn, or went for newer ones.
+
+    Args:
+        version: The folder that it was in, in its push directory.
+    """
+    directory, name = os.path.split(version)
+    return f"{WITHDRAWN}{name}" in _names(directory) or int(name) < min(versions(directory), default=0)
+
+
 def _is_remote(directory: str) -> bool:
     return "://" in directory
 

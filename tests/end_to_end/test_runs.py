@@ -202,19 +202,21 @@ class TestLocal:
         assert runs() == all_nodes("cached")
         assert runs.pushed == before
 
-    def test_an_artifact_that_was_edited_by_hand_is_made_anew(self, first, monkeypatch):
+    def test_a_pushed_version_that_was_edited_by_hand_is_pushed_anew(self, first, monkeypatch):
         runs, _ = first
         before = runs.pushed
-        (runs.made("Pusher", "pushed_model") / "saved_model.pb").write_bytes(b"edited")
+        (before[-1] / "saved_model.pb").write_bytes(b"edited")
 
         result = runs.command(monkeypatch)
 
         assert result.exit_code == 0, result.output
-        assert "is made anew: saved_model.pb is another one" in result.output
+        assert f"{before[-1]} is made anew: saved_model.pb is another one" in result.output
         states = {node: run.state for node, run in runs.nodes().items()}
         # The report tells of the new version.
         assert states == {node: "done" if node in ("Pusher", "Report") else "cached" for node in NODES}
         assert len(runs.pushed) == len(before) + 1
+        assert (runs.pushed[-1] / "saved_model.pb").read_bytes() != b"edited"
+        assert f"pushed to {runs.pushed[-1]}" in result.output
 
 
 class TestGate:
