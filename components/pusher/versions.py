@@ -1,13 +1,14 @@
 """The versions of a model in a push directory: folders named by numbers, of which serving takes the highest.
 
 A version is complete, or it is not there. On this machine's file systems a folder is renamed when all is in it; object
-stores cannot do that, so there ``saved_model.pb``, without which a folder is no model, comes last and goes first.
+stores cannot do that, see :mod:`components.pusher.uploads`.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import random
 import shutil
 import tempfile
 import time
@@ -17,21 +18,19 @@ from pathlib import Path
 
 from tfx.dsl.io import fileio
 
-from components.model_files import model_files
+from components.pusher import uploads
 from compressor_lib.errors import CompressorError
 
-MODEL_FILE = "saved_model.pb"
 WITHDRAWN = ".withdrawn-"
 """In front of the number of a version that was rolled back. It is kept as long as others of its age."""
 
 _STAGING = ".staging-"
-_ABANDONED_AFTER = 24 * 3600.0
 
 
 def versions(directory: str) -> list[int]:
     """The complete versions in a push directory, which may be in any store, the newest last."""
     numbers = [int(name) for name in _names(directory) if name.isdigit()]
-    return sorted(number for number in numbers if _is_complete(directory, number))
+    return sorted(number for number in numbers if uploads.is_complete(os.path.join(directory, str(number))))
 
 
 def newest_version(directory: str) -> str:
@@ -78,20 +77,13 @@ def publish(prepared: str, directory: str) -> int:
     while True:
         number = max(int(time.time()), 1 + max(_used_numbers(directory), default=0))
         target = os.path.join(directory, str(number))
-        if _is_remote(directory):
-            _upload(prepared, target)
+        if (uploads.upload if _is_remote(directory) else _rename)(prepared, target):
             return number
-        try:
-            os.rename(prepared, target)
-        except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                raise
-        else:
-            return number  # else another pusher took the number just now
+        time.sleep(random.random())  # another pusher took the number just now; the two should not meet again
 
 
 def prune(directory: str, keep: int) -> list[int]:
-    """Deletes old versions, withdrawn ones and the remains of stopped pushes.
+    """Deletes old versions, withdrawn ones and the remains of pushes that were killed a day ago or earlier.
 
     Args:
         directory: The push directory.
@@ -104,14 +96,14 @@ def prune(directory: str, keep: int) -> list[int]:
     oldest = kept[0] if kept else 0
     deleted = []
     for name in _names(directory):
-        number = _number(name)
-        if number is not None and number < oldest:
-            _delete(os.path.join(directory, name))
+        number, folder = _number(name), os.path.join(directory, name)
+        if number is not None and (uploads.is_abandoned(folder) if _is_unfinished(folder) else number < oldest):
+            uploads.delete(folder)
             deleted.append(number)
         elif name.startswith(_STAGING) and not _is_remote(directory):
             path = Path(directory, name)
             with suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > _ABANDONED_AFTER:
+                if time.time() - path.stat().st_mtime > uploads.ABANDONED_AFTER:
                     shutil.rmtree(path, ignore_errors=True)
     return sorted(deleted)
 
@@ -139,7 +131,7 @@ def roll_back(directory: str) -> tuple[int, int]:
     previous, newest = there[-2:]
     source, target = (os.path.join(directory, name) for name in (str(newest), f"{WITHDRAWN}{newest}"))
     if _is_remote(directory):
-        _move(source, target)
+        uploads.move(source, target)
     else:
         os.rename(source, target)
     return newest, previous
@@ -174,31 +166,17 @@ def _used_numbers(directory: str) -> list[int]:
     return [number for number in map(_number, _names(directory)) if number is not None]
 
 
-def _is_complete(directory: str, number: int) -> bool:
-    return bool(fileio.exists(os.path.join(directory, str(number), MODEL_FILE)))
-
-
-def _upload(source: str, target: str) -> None:
+def _rename(prepared: str, target: str) -> bool:
+    """Moves a whole folder at once; False if another is there."""
     try:
-        for path in sorted(model_files(source), key=lambda path: path == MODEL_FILE):
-            fileio.makedirs(os.path.dirname(os.path.join(target, path)))
-            fileio.copy(os.path.join(source, path), os.path.join(target, path))
-    except BaseException:
-        with suppress(Exception):
-            _delete(target)
-        raise
+        os.rename(prepared, target)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        return False
+    return True
 
 
-def _move(source: str, target: str) -> None:
-    for path in sorted(model_files(source), key=lambda path: path != MODEL_FILE):
-        fileio.makedirs(os.path.dirname(os.path.join(target, path)))
-        fileio.rename(os.path.join(source, path), os.path.join(target, path), overwrite=True)
-    with suppress(Exception):  # an object store has no empty folders
-        fileio.rmtree(source)
-
-
-def _delete(folder: str) -> None:
-    model = os.path.join(folder, MODEL_FILE)
-    if fileio.exists(model):
-        fileio.remove(model)
-    fileio.rmtree(folder)
+def _is_unfinished(folder: str) -> bool:
+    """Whether a number's folder may be one that another pusher works on."""
+    return _is_remote(folder) and os.path.basename(folder).isdigit() and not uploads.is_complete(folder)

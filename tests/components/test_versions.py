@@ -4,16 +4,21 @@ import itertools
 import os
 import signal
 import sys
+import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import disk_store
 import pytest
 import tensorflow as tf
 from tfx.dsl.io import fileio, filesystem_registry
 from tfx.dsl.io.plugins.local import LocalFilesystem
 from tfx.dsl.io.plugins.tensorflow_gfile import TensorflowFilesystem
 
-from components.model_files import files_sha256
+from components.model_files import files_sha256, model_files
+from components.pusher import versions as pusher_versions
 from components.pusher.versions import newest_version, prune, publish, roll_back, staging, versions
 from compressor_lib.errors import CompressorError
 
@@ -138,6 +143,17 @@ def killed_before(number: int, directory: str) -> bool:
     return os.WIFSIGNALED(status)
 
 
+def whole(directory: str, old: int) -> list[int]:
+    """The complete versions, which hold all that belongs to them."""
+    there = versions(directory)
+    for version in there:
+        graph = "graph" if version == old else "a new graph"
+        folder = Path(directory.removeprefix(disk_store.SCHEME), str(version))
+        found = {path.name: path.read_text() for path in folder.rglob("*") if path.is_file()}
+        assert found == {"saved_model.pb": graph, "data": f"of {graph}"}
+    return there
+
+
 @pytest.mark.survives("a push is killed before each change that it makes to files")
 @pytest.mark.slow
 def test_a_push_that_is_killed_at_any_moment_leaves_versions_that_are_whole(tmp_path):
@@ -146,17 +162,65 @@ def test_a_push_that_is_killed_at_any_moment_leaves_versions_that_are_whole(tmp_
         directory = tmp_path / str(number)
         old = push(str(directory))
         killed = killed_before(number, str(directory))
-        there = versions(str(directory))
-        for version in there:
-            found = {path.name: path.read_text() for path in (directory / str(version)).rglob("*") if path.is_file()}
-            graph = "graph" if version == old else "a new graph"
-            assert found == {"saved_model.pb": graph, "data": f"of {graph}"}
+        there = whole(str(directory), old)
         # What serving takes, which looks at numbers alone, is one of them.
         assert max(int(path.name) for path in directory.glob("[0-9]*")) == there[-1]
         seen.add(("old" if old in there else "", "new" if there[-1] != old else ""))
         if not killed:
             break
     assert seen == {("old", ""), ("old", "new"), ("", "new")}
+
+
+@pytest.mark.survives("an upload is killed before each change that it makes to files")
+@pytest.mark.slow
+def test_an_upload_that_is_killed_at_any_moment_is_swept_by_a_later_push(tmp_path, monkeypatch):
+    disk_store.register()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    broken = 0
+    for number in itertools.count():
+        folder = tmp_path / str(number)
+        directory = f"{disk_store.SCHEME}{folder}"
+        old = push(directory)
+        killed = killed_before(number, directory)
+        broken += max(int(path.name) for path in folder.iterdir()) != whole(directory, old)[-1]
+
+        newest = push(directory, "a new graph")
+        prune(directory, keep=9)
+        assert max(int(path.name) for path in folder.iterdir()) == newest  # serving takes what is whole again
+        for path in folder.rglob("*"):
+            os.utime(path, (0, 0))
+        prune(directory, keep=9)
+        left = [int(path.name) for path in folder.iterdir() if any(path.rglob("*.*")) or any(path.rglob("data"))]
+        assert sorted(left) == whole(directory, old)
+        assert left
+        if not killed:
+            break
+    assert broken  # the harm was done
+
+
+@pytest.mark.survives("several pushers take the same number")
+def test_pushers_of_one_second_do_not_mix_their_files(directory, monkeypatch):
+    push(directory)
+    graphs = [f"graph {number}" for number in range(8)]
+    begun, used_numbers = threading.Barrier(len(graphs)), pusher_versions._used_numbers
+    waited = threading.local()
+
+    def used_at_once(directory: str) -> list[int]:
+        found = used_numbers(directory)
+        if not hasattr(waited, "for_all"):
+            waited.for_all = begun.wait(10)
+        return found
+
+    monkeypatch.setattr(pusher_versions, "_used_numbers", used_at_once)
+    with ThreadPoolExecutor(len(graphs)) as pushers:
+        pushed = dict(zip(pushers.map(lambda graph: push(directory, graph), graphs), graphs, strict=True))
+    assert sorted(pushed) == versions(directory)[1:]
+    for version, graph in pushed.items():
+        folder = f"{directory}/{version}"
+        assert sorted(model_files(folder)) == ["saved_model.pb", "variables/data"]
+        for name, content in (("saved_model.pb", graph), ("variables/data", f"of {graph}")):
+            with fileio.open(f"{folder}/{name}") as file:
+                assert file.read() == content
 
 
 def test_remains_of_a_push_that_was_killed_go_after_a_day(tmp_path):
