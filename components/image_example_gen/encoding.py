@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps
 
+from components.image_example_gen.gif import frame_sizes
 from compressor_lib.pictures import decode_upright
 
 MAX_PIXELS = 100_000_000
@@ -50,7 +51,8 @@ def decodable(encoded: bytes, max_pixels: int = MAX_PIXELS) -> Decodable:
 
     Args:
         encoded: The file's content; its suffix does not matter.
-        max_pixels: Most pixels; the header tells their number before any is decoded.
+        max_pixels: Most pixels; the header tells their number before any is decoded. All frames of a GIF count, as
+            TensorFlow decodes them all to keep the first.
 
     Returns:
         The encoded picture, and what identifies it.
@@ -63,6 +65,8 @@ def decodable(encoded: bytes, max_pixels: int = MAX_PIXELS) -> Decodable:
             width, height = image.size
             if width * height > max_pixels:
                 raise UnreadablePicture(f"{width} x {height} pixels, more than max_pixels {max_pixels:,}")
+            if image.format == "GIF":
+                _check_frames(encoded, max_pixels)
             pixels = None if image.format == "BMP" else _decoded(encoded)
             is_converted = pixels is None
             if pixels is None:
@@ -74,6 +78,14 @@ def decodable(encoded: bytes, max_pixels: int = MAX_PIXELS) -> Decodable:
         raise UnreadablePicture(_reason(encoded, error)) from error
     sha256 = hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
     return Decodable(encoded, is_converted, sha256)
+
+
+def _check_frames(encoded: bytes, max_pixels: int) -> None:
+    frames = [width * height for width, height in frame_sizes(encoded)]
+    if sum(frames) > max_pixels:
+        raise UnreadablePicture(
+            f"{len(frames)} frames of {sum(frames):,} pixels together, more than max_pixels {max_pixels:,}"
+        )
 
 
 def _decoded(encoded: bytes) -> np.ndarray | None:

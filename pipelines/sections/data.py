@@ -55,7 +55,8 @@ class Data(Section):
     max_pixels: int = Field(
         default=100_000_000,
         gt=0,
-        description="folder: pictures with more are skipped as unreadable; each takes 3 bytes of memory.",
+        description="folder: pictures with more, in a GIF in all frames together, are skipped as unreadable; each "
+        "takes 3 bytes of memory, in a GIF 4.",
     )
     max_file_mb: int = Field(default=100, gt=0, description="folder: larger files, in MiB, are skipped as unreadable.")
     duplicates: Literal["one_split", "keep"] = Field(

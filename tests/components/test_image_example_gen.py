@@ -569,14 +569,30 @@ class TestDecodable:
             encoding.decodable(file.getvalue())
 
     @pytest.mark.survives("a decompression bomb, of each format")
-    @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
+    @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"])
     def test_too_many_pixels_are_unreadable_before_any_is_decoded(self, kind, monkeypatch):
         file = io.BytesIO()
-        Image.new("1", (100, 101)).save(file, kind)
+        Image.new("RGB", (100, 101)).save(file, kind)
         assert encoding.decodable(file.getvalue(), max_pixels=10_100)
         monkeypatch.setattr(encoding, "decode_upright", pytest.fail)
         with pytest.raises(encoding.UnreadablePicture, match=r"100 x 101 pixels, more than max_pixels 10,099"):
             encoding.decodable(file.getvalue(), max_pixels=10_099)
+
+    @pytest.mark.survives("an animation of many frames")
+    def test_all_frames_of_an_animation_count(self):
+        animation = animated(60, side=2500)
+        with Image.open(io.BytesIO(animation)) as image:
+            assert image.n_frames == 60
+        memory = pathlib.Path("/proc/self")
+        (memory / "clear_refs").write_text("5")  # the peak is counted anew, see proc(5)
+        before = _peak(memory)
+        told = r"60 frames of 375,000,000 pixels together, more than max_pixels 100,000,000"
+        with pytest.raises(encoding.UnreadablePicture, match=told):
+            encoding.decodable(animation)
+        with pytest.raises(encoding.UnreadablePicture, match="60 frames"):
+            encoding.decodable(animation[:-100])  # a decoder would keep what is before the cut
+        assert _peak(memory) - before < 2500**2
+        assert encoding.decodable(animated(60, side=25), max_pixels=60 * 25**2).is_converted is False
 
     def test_copies_have_the_same_digest_in_whatever_file(self):
         pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -587,6 +603,15 @@ class TestDecodable:
             digests.add(encoding.decodable(file.getvalue()).sha256)
         assert len(digests) == 1
         assert encoding.decodable(tf.io.encode_png(pixels.reshape(7, 5, 3)).numpy()).sha256 not in digests
+
+
+def animated(frames: int, side: int) -> bytes:
+    """A GIF that repeats one frame, a comment before each copy."""
+    file = io.BytesIO()
+    Image.new("L", (side, side)).save(file, "GIF")
+    one = file.getvalue()
+    begin = 13 + 3 * 2 ** ((one[10] & 7) + 1)  # behind the screen's descriptor and colours
+    return one[:-1] + (frames - 1) * (b"\x21\xfe\x02hi\0" + one[begin:-1]) + one[-1:]
 
 
 def bomb(side: int) -> bytes:
