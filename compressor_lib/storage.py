@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -78,23 +79,30 @@ class _Column:
         if self._file is None and store.take(rows.nbytes):
             self._blocks.append(rows)
             return
-        try:
+        with _full_disk_told():
             if self._file is None:
                 self._file = store.new_file()
                 for block in self._blocks:
                     self._file.write(np.ascontiguousarray(block).data)
                 self._blocks.clear()
             self._file.write(np.ascontiguousarray(rows).data)
-        except OSError as error:
-            raise CompressorError(
-                f"the features of the pictures cannot be written: {error}; give more memory for them, free the disk, "
-                "or set TMPDIR to a folder on a larger one"
-            ) from error
 
     def joined(self) -> Array:
         if self._file is None:
             joined = np.concatenate(self._blocks)
             self._blocks.clear()
             return joined
-        with self._file:
+        with _full_disk_told(), self._file:
+            self._file.flush()
             return np.memmap(self._file, self._dtype, "r").reshape(-1, *self._shape)
+
+
+@contextmanager
+def _full_disk_told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CompressorError(
+            f"the features of the pictures cannot be written: {error}; give more memory for them, free the disk, "
+            "or set TMPDIR to a folder on a larger one"
+        ) from error

@@ -25,6 +25,10 @@ from compressor_lib.translators import TRANSLATOR_PREFIX
 _CHECKPOINT = "trained.npz"
 
 
+class SearchStoppedError(kt.errors.FatalError, CompressorError):
+    """What no trial is to blame for: the search ends, and the next run tries the same trial again."""
+
+
 class LightTrials(kt.Tuner):
     """Mixed into a keras-tuner tuner of a :class:`compressor_lib.hypermodels.HyperCompressor`, in front of it.
 
@@ -34,6 +38,13 @@ class LightTrials(kt.Tuner):
     """
 
     seed: int = 0
+
+    def _run_and_update_trial(self, trial: Any, *args: Any, **kwargs: Any) -> None:
+        # keras-tuner's hook: whatever is raised here, but a FatalError, is recorded as the trial's failure.
+        try:
+            super()._run_and_update_trial(trial, *args, **kwargs)
+        except (OSError, CompressorError) as error:
+            raise SearchStoppedError(f"the search stopped in trial {trial.trial_id}: {error}") from error
 
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Builds, trains and checkpoints a trial's model; keras-tuner's hook."""

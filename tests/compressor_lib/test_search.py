@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from compressor_lib.costs import Budgets
 from compressor_lib.errors import CompressorError
+from compressor_lib.files import replace_file
 from compressor_lib.flops import multiply_adds
 from compressor_lib.hypermodels import HyperCompressor
 from compressor_lib.progress import progress_in
@@ -25,6 +26,7 @@ from compressor_lib.search import (
     trials_within_budget,
     write_report,
 )
+from compressor_lib.storage import ArrayStore
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -334,6 +336,23 @@ def test_a_trial_that_fails_is_told_and_the_search_goes_on(residual, data, tmp_p
     assert "out of luck" in caplog.records[0].message
     assert len(tuner.oracle.trials) == 2
     assert len(trial_reports(tuner, compressor)) == 1
+
+
+@pytest.mark.survives("a disk is full during a trial")
+@pytest.mark.parametrize("disk", ["of the features", "of the checkpoints"])
+def test_a_full_disk_ends_the_search_and_fails_no_trial(residual, data, tmp_path, monkeypatch, disk):
+    options = SearchOptions("random", 2, 1)
+    undisturbed = run_search(hypermodel(residual), *data, options, tmp_path / "undisturbed")
+    with monkeypatch.context() as full:
+        if disk == "of the features":
+            full.setattr(ArrayStore, "new_file", lambda store: open("/dev/full", "r+b"))  # noqa: SIM115
+        else:
+            full.setattr("compressor_lib.trials.replace_file", lambda *_: replace_file("/dev/full/none", b""))
+        with pytest.raises(CompressorError, match=r"the search stopped in trial 0: .*(No space|Not a directory)"):
+            run_search(hypermodel(residual, feature_memory=0), *data, options, tmp_path / "disturbed")
+    resumed = run_search(hypermodel(residual, feature_memory=0), *data, options, tmp_path / "disturbed")
+    scores = [{name: trial.score for name, trial in tuner.oracle.trials.items()} for tuner in (undisturbed, resumed)]
+    assert scores[0] == scores[1]
 
 
 @pytest.mark.survives("all trials fail")

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import errno
-
 import numpy as np
 import pytest
 
@@ -57,12 +55,9 @@ def test_files_leave_nothing_behind_even_if_the_process_is_killed(tmp_path):
 
 
 @pytest.mark.survives("the disk of the features is full")
-def test_a_full_disk_is_told(monkeypatch, tmp_path):
-    store = ArrayStore(limit=0, directory=tmp_path)
-
-    def full():
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(store, "new_file", full)
+@pytest.mark.parametrize("rows", [7, 7000], ids=["told when the file is complete", "told while it is written"])
+def test_a_full_disk_is_told(monkeypatch, rows):
+    store = ArrayStore(limit=0)
+    monkeypatch.setattr(store, "new_file", lambda: open("/dev/full", "r+b"))  # noqa: SIM115
     with pytest.raises(CompressorError, match=r"No space left on device; give more memory .* TMPDIR"):
-        store.gather(blocks()[1])
+        store.gather(blocks(rows, rows)[1])
