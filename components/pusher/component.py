@@ -108,6 +108,6 @@ class Pusher(base_component.BaseComponent):
 
 
 class EndpointPusher(vertex.Pusher):
-    """TFX's Pusher to an endpoint on Vertex AI, for the model that was evaluated alone."""
+    """TFX's Pusher to an endpoint on Vertex AI, for the model that was evaluated alone, and answers."""
 
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.EndpointExecutor)

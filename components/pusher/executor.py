@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import tempfile
 from typing import Any
 
 from tfx import types
@@ -53,14 +54,8 @@ class Executor(stock.Executor):
             return
         directory = exec_properties["push_directory"]
         with staging(directory) as folder:
-            prepared = os.path.join(folder, "1")
-            io_utils.copy_dir(self.GetModelPath(input_dict), prepared)
-            check_evaluated(prepared, input_dict)
+            prepared = _tried(self.GetModelPath(input_dict), folder, input_dict)
             write_card(prepared, _card(prepared, input_dict, exec_properties))
-            logger.info("trying the model in a process of its own")
-            try_alone(prepared)
-            if try_model_server(prepared):
-                logger.info("it answers through TensorFlow Serving")
             io_utils.copy_dir(prepared, pushed.uri)
             version = publish(prepared, directory)
         self._MarkPushed(pushed, os.path.join(directory, str(version)), str(version))
@@ -72,14 +67,27 @@ class EndpointExecutor(vertex.Executor):
     """Deploys a model to an endpoint on Vertex AI."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
-        """As the extension does, for the model that was evaluated alone.
+        """As the extension does, for the model that was evaluated alone, once it has answered here.
 
         Raises:
-            CompressorError: If it is another.
+            CompressorError: If it is another, or does not answer. Nothing is deployed then.
         """
         if self.CheckBlessing(input_dict):
-            check_evaluated(self.GetModelPath(input_dict), input_dict)
+            with tempfile.TemporaryDirectory() as folder:
+                _tried(self.GetModelPath(input_dict), folder, input_dict)
         super().Do(input_dict, output_dict, exec_properties)
+
+
+def _tried(model: str, folder: str, input_dict: Artifacts) -> str:
+    """Copies a model into a folder on this machine, where it is seen to be the evaluated one, and to answer."""
+    prepared = os.path.join(folder, "1")
+    io_utils.copy_dir(model, prepared)
+    check_evaluated(prepared, input_dict)
+    logger.info("trying the model in a process of its own")
+    try_alone(prepared)
+    if try_model_server(prepared):
+        logger.info("it answers through TensorFlow Serving")
+    return prepared
 
 
 def _card(prepared: str, input_dict: Artifacts, exec_properties: dict[str, Any]) -> Json:

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 from tensorflow_metadata.proto.v0 import statistics_pb2
+from tfx.extensions.google_cloud_ai_platform import constants
+from tfx.extensions.google_cloud_ai_platform.pusher import executor as vertex
 from tfx.types import standard_artifacts
 
 from components.evaluator.executor import MODEL_SHA256, VERDICT_FILE
 from components.model_files import files_sha256, model_files
 from components.pruning_search.executor import REPORT_FILE
 from components.pusher import trial
-from components.pusher.executor import Executor
+from components.pusher.executor import EndpointExecutor, Executor
 from components.pusher.model_card import MOST_CLASSES, markdown
 from components.pusher.trial import try_alone, try_model_server
 from components.pusher.versions import versions
@@ -219,6 +221,45 @@ def test_a_model_that_does_not_answer_is_found_out(candidate, path, content, mes
         try_alone(str(model))
 
 
+class TestEndpoint:
+    @pytest.fixture
+    def deployed(self, monkeypatch) -> list[str]:
+        """What Vertex AI, for which this stands, was asked to deploy."""
+        deployed: list[str] = []
+
+        def deploy(*, serving_path: str, **_: object) -> str:
+            deployed.append(serving_path)
+            return "projects/mine/endpoints/1"
+
+        monkeypatch.setattr(vertex.runner, "deploy_model_for_aip_prediction", deploy)
+        return deployed
+
+    def push(self, candidate: standard_artifacts.Model, tmp_path: Path) -> standard_artifacts.PushedModel:
+        blessing, told = standard_artifacts.ModelBlessing(), standard_artifacts.PushedModel()
+        told.uri = str(tmp_path / "pushed")
+        blessing.set_int_custom_property("blessed", 1)
+        blessing.set_string_custom_property(MODEL_SHA256, files_sha256(f"{candidate.uri}/Format-Serving"))
+        arguments = {constants.SERVING_ARGS_KEY: {"project_id": "mine"}, constants.ENABLE_VERTEX_KEY: True}
+        EndpointExecutor().Do(
+            {"model": [candidate], "model_blessing": [blessing]},
+            {"pushed_model": [told]},
+            {"custom_config": json.dumps(arguments)},
+        )
+        return told
+
+    def test_a_model_that_answers_is_deployed(self, candidate, deployed, tmp_path):
+        told = self.push(candidate, tmp_path)
+        assert deployed == [told.uri]
+        assert told.get_string_custom_property("pushed_destination") == "projects/mine/endpoints/1"
+
+    @pytest.mark.survives("a pushed model does not answer")
+    def test_one_that_does_not_answer_is_not(self, candidate, deployed, tmp_path):
+        Path(candidate.uri, "Format-Serving", "saved_model.pb").write_bytes(b"no graph")
+        with pytest.raises(CompressorError, match="does not answer in a process of its own, so it is not pushed"):
+            self.push(candidate, tmp_path)
+        assert deployed == []
+
+
 class TestModelServer:
     def program(self, folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
         file = folder / "bin" / trial.MODEL_SERVER
@@ -234,6 +275,10 @@ class TestModelServer:
     def test_without_one_nothing_is_asked(self, model, monkeypatch, tmp_path):
         monkeypatch.setenv("PATH", str(tmp_path))
         assert not try_model_server(model)
+
+    @pytest.mark.skipif(shutil.which(trial.MODEL_SERVER) is None, reason=f"there is no {trial.MODEL_SERVER} on PATH")
+    def test_a_model_answers_through_the_real_one(self, model):
+        assert try_model_server(model)
 
     def test_a_model_answers_through_it(self, model, monkeypatch, tmp_path):
         self.program(tmp_path, SERVER.format(python=sys.executable, name="c.decode()"), monkeypatch)
