@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,13 @@ _RUN_OR_READ_OTHERS = (
     "Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer",
     # Their vocabulary may be any file.
     "IntegerLookup", "StringLookup", "TextVectorization",
+)  # fmt: skip
+
+_NO_SUCH_FILE = (
+    # No archive, or a damaged one; an encrypted one, and a configuration that is nested too deeply.
+    OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError,
+    # Another configuration than Keras writes.
+    LookupError, ValueError, TypeError, AttributeError,
 )  # fmt: skip
 
 
@@ -43,10 +51,17 @@ def read_keras_file(path: str | Path) -> KerasFile:
     try:
         with zipfile.ZipFile(path) as archive:
             model = json.loads(archive.read("config.json"))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        return _examined(model, path)
+    except CompressorError:
+        raise
+    except _NO_SUCH_FILE as error:
         raise CompressorError(
-            f"{str(path)!r} is not a .keras file ({error}); write one by model.save('model.keras')"
+            f"{str(path)!r} is not a .keras file ({type(error).__name__}: {error}); write one by "
+            "model.save('model.keras')"
         ) from error
+
+
+def _examined(model: dict[str, Any], path: str | Path) -> KerasFile:
     if model.get("class_name") not in ("Functional", "Sequential"):
         raise CompressorError(
             f"the model in {str(path)!r} is a {model.get('class_name')}, written in Python, so its graph cannot be "

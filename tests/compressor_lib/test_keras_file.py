@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 import subprocess
 import sys
 import zipfile
@@ -144,6 +146,40 @@ def test_what_is_no_such_file_is_refused(tmp_path):
     for name in ("text", "other", "missing"):
         with pytest.raises(CompressorError, match=rf"{name}\.keras' is not a \.keras file"):
             read_keras_file(tmp_path / f"{name}.keras")
+
+
+@pytest.mark.survives("a damaged Keras file")
+@pytest.mark.parametrize(
+    "config",
+    [
+        "[]", "null", "7", '"text"', "{}", "[" * 100_000, '{"class_name": "Functional"}',
+        '{"class_name": "Functional", "config": null}',
+        '{"class_name": "Functional", "config": {"layers": null}}',
+        '{"class_name": "Functional", "config": {"layers": [[]]}}',
+        '{"class_name": "Functional", "module": "keras", "config": {"layers": []}}',
+        '{"class_name": "Functional", "module": 7, "config": {"layers": []}}',
+        '{"class_name": "Functional", "config": ' + '{"layers": [{"config": ' * 300 + "1" + "}]}" * 300 + "}",
+    ],
+    ids=range(13),
+)  # fmt: skip
+def test_any_other_configuration_is_refused(tmp_path, config):
+    with zipfile.ZipFile(tmp_path / "odd.keras", "w") as archive:
+        archive.writestr("config.json", config)
+    with pytest.raises(CompressorError, match=r"odd\.keras'"):
+        read_keras_file(tmp_path / "odd.keras")
+
+
+@pytest.mark.survives("a damaged Keras file")
+def test_a_file_that_is_cut_or_changed_anywhere_is_taken_or_refused(tmp_path):
+    whole, path = Path(saved(classifier(8, 8, 3), tmp_path)).read_bytes(), tmp_path / "damaged.keras"
+    dice = random.Random(0)
+    for _ in range(200):
+        damaged = bytearray(whole[: dice.randrange(len(whole))] if dice.random() < 0.3 else whole)
+        for place in dice.choices(range(len(damaged)), k=3) if damaged else ():
+            damaged[place] ^= 1 << dice.randrange(8)
+        path.write_bytes(damaged)
+        with contextlib.suppress(CompressorError):
+            assert read_keras_file(path).input_size == 8
 
 
 def test_neither_keras_nor_tensorflow_is_needed():
