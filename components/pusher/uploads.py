@@ -80,14 +80,16 @@ def is_abandoned(version: str) -> bool:
 
 def _claimed(version: str, claim: str) -> bool:
     """Takes a number. Of several pushers at most one sees no file but its own, for each writes before it looks."""
-    fileio.makedirs(version)
-    path = os.path.join(version, claim)
-    with fileio.open(path, "w") as file:
-        file.write("being pushed")
-    if list(model_files(version)) == [claim]:
-        return True
-    fileio.remove(path)
-    return False
+    path, alone = os.path.join(version, claim), False
+    try:
+        fileio.makedirs(version)
+        with fileio.open(path, "w") as file:
+            file.write("being pushed")
+        alone = list(model_files(version)) == [claim]
+    finally:
+        if not alone and fileio.exists(path):
+            fileio.remove(path)
+    return alone
 
 
 def _copy(source: str, version: str, path: str) -> None:

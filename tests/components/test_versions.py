@@ -13,6 +13,7 @@ from pathlib import Path
 import disk_store
 import pytest
 import tensorflow as tf
+from limits import TOLD, files_of_at_most
 from tfx.dsl.io import fileio, filesystem_registry
 from tfx.dsl.io.plugins.local import LocalFilesystem
 from tfx.dsl.io.plugins.tensorflow_gfile import TensorflowFilesystem
@@ -103,18 +104,27 @@ def test_rolling_back_nothing(directory):
         roll_back(directory)
 
 
-@pytest.mark.survives("a push fails")
-def test_a_push_that_fails_leaves_nothing(directory, monkeypatch):
+@pytest.mark.survives("a push fails, for its disk takes no more")
+def test_a_push_that_fails_leaves_nothing(tmp_path):
+    directory = str(tmp_path / "serving")
     version = push(directory)
+    with files_of_at_most(100), pytest.raises(OSError, match=TOLD):
+        push(directory, "a graph" * 1000)
+    assert names(directory) == [str(version)]
 
-    def full(*_: object, **__: object) -> None:
-        raise OSError("disk full")
 
-    monkeypatch.setattr(fileio, "copy", full)
-    monkeypatch.setattr(os, "rename", full)
-    with pytest.raises(OSError, match="full"):
-        push(directory)
-    assert versions(directory) == [version]
+@pytest.mark.survives("an upload fails, for its store takes no more")
+@pytest.mark.parametrize("size", [4, 100, 1000], ids=["at its claim", "at its weights", "at its graph"])
+def test_an_upload_that_fails_leaves_nothing(tmp_path, size):
+    disk_store.register()
+    directory = f"{disk_store.SCHEME}{tmp_path}/serving"
+    version = push(directory)
+    prepared = tmp_path / "prepared"
+    (prepared / "variables").mkdir(parents=True)
+    (prepared / "saved_model.pb").write_text("a graph" * 1000)
+    (prepared / "variables" / "data").write_text("weights" * 50)
+    with files_of_at_most(size), pytest.raises(OSError, match=TOLD):
+        publish(str(prepared), directory)
     assert names(directory) == [str(version)]
 
 

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import os
+import signal
+
 import numpy as np
 import pytest
+from limits import TOLD, files_of_at_most
 
 from compressor_lib.errors import CompressorError
 from compressor_lib.storage import ArrayStore
@@ -44,8 +48,7 @@ def test_nothing_gives_nothing():
     assert ArrayStore().gather([]) == {}
 
 
-@pytest.mark.survives("features in files, and the process is killed")
-def test_files_leave_nothing_behind_even_if_the_process_is_killed(tmp_path):
+def test_files_have_no_names_and_outlive_their_store(tmp_path):
     store = ArrayStore(limit=0, directory=tmp_path)
     whole, parts = blocks()
     joined = store.gather(parts)
@@ -54,10 +57,30 @@ def test_files_leave_nothing_behind_even_if_the_process_is_killed(tmp_path):
     np.testing.assert_array_equal(joined["x"], whole["x"])
 
 
+@pytest.mark.survives("features in files, and the process is killed")
+@pytest.mark.parametrize("moment", ["while they are written", "while they are read"])
+def test_files_leave_nothing_behind_even_if_the_process_is_killed(tmp_path, moment):
+    def and_then_killed(parts):
+        yield from parts
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if not (child := os.fork()):
+        try:
+            _, parts = blocks(7000, 1000)
+            written = ArrayStore(limit=0, directory=tmp_path).gather(
+                and_then_killed(parts) if moment == "while they are written" else parts
+            )
+            list(and_then_killed(written["x"]))
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.survives("the disk of the features is full")
 @pytest.mark.parametrize("rows", [7, 7000], ids=["told when the file is complete", "told while it is written"])
-def test_a_full_disk_is_told(monkeypatch, rows):
-    store = ArrayStore(limit=0)
-    monkeypatch.setattr(store, "new_file", lambda: open("/dev/full", "r+b"))  # noqa: SIM115
-    with pytest.raises(CompressorError, match=r"No space left on device; give more memory .* TMPDIR"):
+def test_a_full_disk_is_told(tmp_path, rows):
+    store = ArrayStore(limit=0, directory=tmp_path)
+    with files_of_at_most(20), pytest.raises(CompressorError, match=f"{TOLD}; give more memory .* TMPDIR"):
         store.gather(blocks(rows, rows)[1])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from tfx.dsl.io.filesystem_registry import DEFAULT_FILESYSTEM_REGISTRY
@@ -14,32 +17,63 @@ SCHEME = "disk://"
 
 
 class DiskStore(LocalFilesystem):
-    """``disk:///folder/file`` is ``/folder/file``."""
+    """``disk:///folder/file`` is ``/folder/file``. Folders are there as long as there is something in them."""
 
     SUPPORTED_SCHEMES = (SCHEME,)
 
     @staticmethod
+    def open(name: str, mode: str = "r") -> Any:
+        """See the base class."""
+        if "w" in mode:
+            Path(_local(name)).parent.mkdir(parents=True, exist_ok=True)
+        return LocalFilesystem.open(_local(name), mode)
+
+    @staticmethod
+    def exists(path: str) -> bool:
+        """See the base class."""
+        return LocalFilesystem.exists(_local(path))
+
+    @staticmethod
+    def isdir(path: str) -> bool:
+        """See the base class."""
+        return LocalFilesystem.isdir(_local(path))
+
+    @staticmethod
+    def listdir(path: str) -> list[str]:
+        """See the base class."""
+        return LocalFilesystem.listdir(_local(path))
+
+    @staticmethod
+    def makedirs(path: str) -> None:
+        """Does nothing: a folder comes with its first file."""
+
+    @staticmethod
+    def remove(path: str) -> None:
+        """See the base class."""
+        LocalFilesystem.remove(_local(path))
+        with suppress(OSError):
+            os.removedirs(Path(_local(path)).parent)
+
+    @staticmethod
+    def rmtree(path: str) -> None:
+        """See the base class."""
+        LocalFilesystem.rmtree(_local(path))
+
+    @staticmethod
     def stat(path: str) -> Stat:
         """As stores tell it."""
-        found = LocalFilesystem.stat(path.removeprefix(SCHEME))
+        found = LocalFilesystem.stat(_local(path))
         return Stat(found.st_size, found.st_mtime_ns)
 
     @staticmethod
     def walk(top: str, *arguments: Any, **options: Any) -> Iterator[tuple[str, list[str], list[str]]]:
         """See the base class."""
-        for folder, folders, files in LocalFilesystem.walk(top.removeprefix(SCHEME), *arguments, **options):
+        for folder, folders, files in LocalFilesystem.walk(_local(top), *arguments, **options):
             yield SCHEME + folder, folders, files
 
 
-def _behind_the_scheme(method: Callable[..., Any]) -> Callable[..., Any]:
-    def called(*paths: str, **options: Any) -> Any:
-        return method(*(path.removeprefix(SCHEME) for path in paths), **options)
-
-    return called
-
-
-for _name in ("open", "copy", "exists", "isdir", "listdir", "makedirs", "remove", "rename", "rmtree"):
-    setattr(DiskStore, _name, staticmethod(_behind_the_scheme(getattr(LocalFilesystem, _name))))
+def _local(path: str) -> str:
+    return path.removeprefix(SCHEME)
 
 
 def register() -> None:
