@@ -36,13 +36,16 @@ def write_handover(push_directory: str, parts: Mapping[str, str], about: Mapping
     final = os.path.join(push_directory, HANDOVER)
     with tempfile.TemporaryDirectory() as local:
         draft = os.path.join(local, HANDOVER)
+        members = {
+            str(PurePosixPath(part, os.path.relpath(path, folder))): path
+            for part, folder in parts.items()
+            for path in _files(folder)
+        }
         with zipfile.ZipFile(draft, "w") as archive:
-            archive.writestr(_ABOUT, json.dumps(about))
-            for part, folder in parts.items():
-                for path in _files(folder):
-                    member = str(PurePosixPath(part, os.path.relpath(path, folder)))
-                    with fileio.open(path, "rb") as source, archive.open(member, "w", force_zip64=True) as target:
-                        shutil.copyfileobj(source, target)
+            archive.writestr(_ABOUT, json.dumps({"members": list(members), "about": about}))
+            for member, path in members.items():
+                with fileio.open(path, "rb") as source, archive.open(member, "w", force_zip64=True) as target:
+                    shutil.copyfileobj(source, target)
         fileio.makedirs(push_directory)
         fileio.copy(draft, f"{final}.tmp", overwrite=True)
     fileio.rename(f"{final}.tmp", final, overwrite=True)
@@ -63,16 +66,20 @@ def read_handover(push_directory: str, parts: Mapping[str, str]) -> dict[str, An
     if not fileio.exists(path):
         return None
     with tempfile.TemporaryDirectory() as local:
-        fileio.copy(path, os.path.join(local, HANDOVER))
+        copy = os.path.join(local, HANDOVER)
+        fileio.copy(path, copy)
         try:
-            with zipfile.ZipFile(os.path.join(local, HANDOVER)) as archive:
-                _check(archive, size=os.path.getsize(os.path.join(local, HANDOVER)))
-                about: dict[str, Any] = json.loads(archive.read(_ABOUT))
-                for member in archive.namelist():
-                    archive.extract(member, local)
-        except (zipfile.BadZipFile, KeyError, ValueError) as error:
-            logger.warning("%s cannot be read (%s): this run starts from nothing", path, error)
+            with zipfile.ZipFile(copy) as archive:
+                _check(archive, size=os.path.getsize(copy))
+                told = json.loads(archive.read(_ABOUT))
+                if archive.namelist() != [_ABOUT, *told["members"]]:  # zipfile finds nothing wrong with a short list
+                    raise zipfile.BadZipFile("its members are not those that were written")
+                about: dict[str, Any] = told["about"]
+        except Exception as error:  # Damaged archives make zipfile raise almost anything.
+            logger.warning("%s cannot be read (%r): this run starts from nothing", path, error)
             return None
+        with zipfile.ZipFile(copy) as archive:  # it is whole: what fails here, such as a full disk, is told
+            archive.extractall(local)
         for part, folder in parts.items():
             for source in _files(os.path.join(local, part)):
                 target = os.path.join(folder, os.path.relpath(source, os.path.join(local, part)))

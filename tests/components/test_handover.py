@@ -83,6 +83,28 @@ def test_what_is_damaged_counts_as_nothing(tmp_path, caplog, harm):
     assert "cannot be read" in caplog.text
 
 
+@pytest.mark.survives("one bit of an archive is another one")
+def test_whatever_bit_flips_the_next_run_finds_all_or_nothing(tmp_path, caplog):
+    part, folder = tmp_path / "statistics", tmp_path / "serving"
+    part.mkdir()
+    (part / "FeatureStats.pb").write_bytes(b"statistics")
+    write_handover(str(folder), {"statistics": str(part)}, {"span": 1})
+    path, found = folder / HANDOVER, tmp_path / "found"
+    whole = path.read_bytes()
+    for bit in range(8 * len(whole)):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        caplog.clear()
+        (found / "FeatureStats.pb").unlink(missing_ok=True)
+        about = read_handover(str(folder), {"statistics": str(found)})
+        if about is None:
+            assert "cannot be read" in caplog.text
+            assert not (found / "FeatureStats.pb").exists()
+        else:
+            assert (about, (found / "FeatureStats.pb").read_bytes()) == ({"span": 1}, b"statistics")
+
+
 @pytest.mark.survives("an archive with names that lead out of it")
 @pytest.mark.parametrize("name", ["statistics/../../outside", "/outside", "..\\outside", ".."])
 def test_a_name_that_leads_out_is_refused(tmp_path, caplog, name):
