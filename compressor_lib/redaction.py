@@ -18,21 +18,38 @@ _IN_QUERY = (
     "x-(?:amz|goog)-(?:signature|credential|security-token)|signature|sig|awsaccesskeyid|googleaccessid|"
     "key|api_?key|(?:access_|id_|refresh_)?token"
 )
+_NAME = (
+    r"(?<![\w-])[\w-]*(?:passw(?:or)?d|token|(?<=[\w-])secret|(?:api|access|account|secret)[_-]?key)(?:\\*[\"'])?[ \t]*"
+)
+"""Whose value is a secret, in the environment, flags, headers, JSON and YAML; ``s3.secret`` is but a name."""
+_VALUE = r"[^\s\"',;&}\\]"
 _PATTERNS = [
-    # URLs: user:password@host, and what signs a query.
+    # URLs: user:password@host, token@host, and what signs a query.
     (re.compile(r"(://[^\s/:@]*:)[^\s/?#\"'<>]+(?=@)"), rf"\1{HIDDEN}"),
+    (re.compile(r"(?i)(\bhttps?://)[^\s/:@?#\"'<>]+(?=:?@)"), rf"\1{HIDDEN}"),
     (re.compile(rf"(?i)([?&;](?:{_IN_QUERY})=)[^\s&;#\"'<>]+"), rf"\1{HIDDEN}"),
-    # Headers.
+    # Headers, to the end of the line or of the text in quotes that they are in; after = there may be quotes inside.
     (
-        re.compile(r"(?i)(\bauthorization[\"']?\s*[:=]\s*[\"']?(?:(?:basic|bearer|digest|token)\s+)?)[^\s\"',]+"),
+        re.compile(
+            r"(?i)(\bauthorization[\"']?\s*[:=]\s*[\"']?(?:(?:aws4-hmac-sha256|basic|bearer|digest|token)[ \t]+)?)"
+            r"(?:[^\r\n\"'\\]|(?<==)\"[^\"\r\n,]*\")+"
+        ),
         rf"\1{HIDDEN}",
     ),
     (re.compile(r"(?i)(\bbearer\s+)[\w.~+/=-]{16,}"), rf"\1{HIDDEN}"),
-    # Assignments: variables of the environment, fields of JSON and YAML.
+    (
+        re.compile(r"(?i)(cookies?(?:\\*[\"'])?[ \t]*[:=][ \t]*(?:\\*[\"'])?)[^\s\"'=;,]{1,99}=[^\r\n\"'\\]*"),
+        rf"\1{HIDDEN}",
+    ),
+    (re.compile(r"(?i)(cookies?[ \t]*[:=][ \t]*\{)[^}\r\n]+"), rf"\1{HIDDEN}"),
+    (re.compile(rf"(?i)(_cookies?=){_VALUE}+"), rf"\1{HIDDEN}"),
+    # Assignments. After a colon without quotes there may be prose: "no token: log in first".
+    (re.compile(rf"(?i)({_NAME}[:=][ \t]*[bru]?(\\*[\"']))(?:(?!\2)[^\r\n])+"), rf"\1{HIDDEN}"),
+    (re.compile(rf"(?i)({_NAME}=(?!=)[ \t]*){_VALUE}+"), rf"\1{HIDDEN}"),
     (
         re.compile(
-            r"(?i)(\b\w*_(?:password|passwd|secret|token|api_key|access_key|account_key)[\"']?\s*[:=]\s*[\"']?)"
-            r"[^\s\"',;&}]+"
+            rf"(?im)({_NAME}:(?!:)[ \t]*)"
+            rf"(?:(?={_VALUE}{{0,99}}\d){_VALUE}+|{_VALUE}{{1,99}}(?=[ \t]*(?:\r?$|[,;&}})\]\"'\\])))"
         ),
         rf"\1{HIDDEN}",
     ),

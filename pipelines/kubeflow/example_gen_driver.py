@@ -24,6 +24,7 @@ from tfx.utils import io_utils, proto_utils
 from components.image_example_gen.driver import NamesInputProcessor
 from components.image_example_gen.folders import PICTURES_PATTERN
 from components.spans import InputProcessor
+from pipelines.kubeflow.executor import redact_output
 from pipelines.kubeflow.news import NEW_DATA, NO, ONLY_NEW, PUSH_DIRECTORY, SEEN, SEEN_PENDING, YES
 
 
@@ -118,4 +119,5 @@ def _is_new(push_directory: str, described: str) -> bool:
 
 
 if __name__ == "__main__":
+    redact_output()
     main()

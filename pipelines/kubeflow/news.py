@@ -71,4 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    from pipelines.kubeflow.executor import redact_output
+
+    redact_output()
     main()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -17,6 +18,24 @@ ARGUMENTS = [
 def test_no_credential_gets_into_a_tasks_log():
     command = [sys.executable, "-m", "pipelines.kubeflow.executor", *ARGUMENTS]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "https://me:***@host/?X-Amz-Signature=***" in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_nor_into_that_of_its_driver():
+    wrong = json.dumps({"inputs": {"parameterValues": WRONG}})
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines.kubeflow.example_gen_driver",
+        "--json_serialized_invocation_args",
+        wrong,
+    ]
+    done = subprocess.run(
+        [*command, "--json_serialized_inputs_spec_args={}"], capture_output=True, text=True, check=False
+    )
     assert done.returncode != 0
     assert "https://me:***@host/?X-Amz-Signature=***" in done.stderr
     assert "hunter2" not in done.stdout + done.stderr
