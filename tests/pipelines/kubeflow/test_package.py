@@ -110,7 +110,12 @@ def test_the_driver_runs_inside_the_task_on_kubeflow_alone(specs):
     there = container(specs["vertex"], "ImageExampleGen")
     driver = there["lifecycle"]["preCacheCheck"]["command"]
     assert driver == ["python", "-m", "pipelines.kubeflow.example_gen_driver"]
-    assert there["command"][-1] == "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
+    assert there["command"] == ["python", "-m", "pipelines.kubeflow.executor"]
+
+
+def test_no_task_runs_tfxs_own_entrypoint_which_logs_credentials(specs):
+    for spec in specs.values():
+        assert "kubeflow_v2_run_executor" not in json.dumps(spec)
 
 
 @pytest.mark.parametrize("target", TARGETS)
