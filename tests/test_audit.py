@@ -16,6 +16,9 @@ import pytest
 from served import Served
 
 ROOT = pathlib.Path(__file__).parents[1]
+NOT_CHECKED = re.compile(
+    r"not checked: the vulnerability service gave no answer that can be used \(.+\): ask again later\n"
+)
 UV = shutil.which(os.environ.get("UV", "uv"))
 # As https://osv.dev answers, shortened.
 ADVISORY = {
@@ -81,6 +84,16 @@ class _Service(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
+class _Down(_Service):
+    def do_POST(self) -> None:
+        self.send_error(503)
+
+
+class _Nonsense(_Service):
+    def do_POST(self) -> None:
+        self._answer({"results": "x"})
+
+
 @pytest.fixture
 def service() -> Iterator[Served]:
     served = Served(_Service)
@@ -121,11 +134,31 @@ def test_an_exception_passes(project, service, name):
     assert "no known vulnerabilities" in done.stdout
 
 
+def test_an_exception_that_lets_nothing_pass_fails_and_is_named(project, service):
+    (project / "pyproject.toml").write_text(
+        f'{PROJECT}\n[tool.uv.audit]\nignore = ["CVE-2023-47248", "CVE-2000-0001"]\n'
+    )
+    done = audit(project, service.url)
+    assert done.returncode == 1
+    assert "CVE-2000-0001" in done.stdout
+    assert "CVE-2023-47248" not in done.stdout
+    assert "delete these exceptions" in done.stderr
+
+
 def test_a_service_that_does_not_answer_is_told_and_fails_nothing(project, service):
     service.close()
     done = audit(project, service.url)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.fullmatch(r"not checked: the vulnerability service did not answer \(.+\)\n", done.stdout)
+    assert NOT_CHECKED.fullmatch(done.stdout)
+
+
+@pytest.mark.parametrize("kind", [_Down, _Nonsense])
+def test_so_is_one_that_answers_nothing_of_use(project, kind):
+    served = Served(kind)
+    done = audit(project, served.url)
+    served.close()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert NOT_CHECKED.fullmatch(done.stdout)
 
 
 def test_a_damaged_lock_is_not_taken_for_silence(project, service):
@@ -133,9 +166,39 @@ def test_a_damaged_lock_is_not_taken_for_silence(project, service):
     assert audit(project, service.url).returncode == 2
 
 
+def disagreements(settings: str, page: str, lock: str) -> list[str]:
+    """Exceptions in the settings without a reason on the page, and rows there without an exception or a package."""
+    section = re.sub("#.*", "", settings.partition("[tool.uv.audit]")[2].partition("\n[")[0])
+    excepted = set(re.findall(r'"([^"]+)"', section))
+    table = page.partition("| Let pass | Package | Reason |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|", 2)] for line in table.splitlines()]
+    wrong = [f"{name} has no row" for name in excepted - {row[0] for row in rows}]
+    for name, package, reason in rows:
+        if name not in excepted:
+            wrong.append(f"{name} is no exception")
+        if len(reason.split()) < 5:
+            wrong.append(f"{name} has no reason")
+        if 'name = "{}"\nversion = "{}"\n'.format(*package.split()) not in lock:
+            wrong.append(f"{package} is not locked")
+    return wrong
+
+
 def test_every_exception_has_its_reason():
-    settings = (ROOT / "pyproject.toml").read_text().partition("[tool.uv.audit]")[2].partition("\n[tool")[0]
-    excepted = re.findall(r'"((?:CVE|GHSA|PYSEC)-[^"]+)"', settings)
-    reasons = (ROOT / "docs/dependencies.md").read_text()
-    assert excepted
-    assert [name for name in excepted if f"| {name} |" not in reasons] == []
+    files = ("pyproject.toml", "docs/dependencies.md", "uv.lock")
+    assert disagreements(*((ROOT / file).read_text() for file in files)) == []
+
+
+@pytest.mark.parametrize(
+    ("excepted", "row", "wrong"),
+    [
+        ("CVE-1", "| CVE-1 | pyarrow 10.0.1 | No such file is read |", []),
+        ("CVE-2", "| CVE-1 | pyarrow 10.0.1 | No such file is read |", ["CVE-2 has no row", "CVE-1 is no exception"]),
+        ("OSV-1", "", ["OSV-1 has no row"]),
+        ("CVE-1", "| CVE-1 | pyarrow 10.0.1 | |", ["CVE-1 has no reason"]),
+        ("CVE-1", "| CVE-1 | pyarrow 9.0.0 | No such file is read |", ["pyarrow 9.0.0 is not locked"]),
+    ],
+)  # fmt: skip
+def test_each_disagreement_is_found(excepted, row, wrong):
+    settings = f'[tool.uv.audit]\nignore = [\n    "{excepted}",\n]\n\n[tool.other]\nx = "y"\n'
+    page = f"| Let pass | Package | Reason |\n|---|---|---|\n{row}\n\n## Next\n"
+    assert disagreements(settings, page, LOCK) == wrong
