@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from compressor_lib.errors import CompressorError
 from pipelines.beam import Beam, beam_flags
 from pipelines.beam_args import BeamArg
-from pipelines.config_errors import explain
+from pipelines.config_errors import explain, shown
 from pipelines.lineage import METADATA_FILE
 from pipelines.sections.backbone import BackboneConfig, Head
 from pipelines.sections.base import Section, absolute
@@ -23,6 +23,7 @@ from pipelines.sections.delivery import Export, Gate, Push
 from pipelines.sections.search import Search, Translators
 from pipelines.sections.training import Retraining, Training
 from pipelines.vertex import Vertex, VertexEndpoint
+from pipelines.yaml_values import read_yaml
 
 
 class Config(Section):
@@ -162,7 +163,7 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise CompressorError(f"config file '{path}' cannot be read: {error}.") from error
     try:
-        values = yaml.safe_load(text)
+        values = read_yaml(text)
     except yaml.YAMLError as error:
         raise CompressorError(f"config file '{path}' is not YAML: {_one_line(error)}.") from error
     if not isinstance(values, dict):
@@ -175,17 +176,17 @@ def _override(values: dict[str, Any], override: str) -> None:
     dotted, equals, text = override.partition("=")
     keys = [key.strip() for key in dotted.split(".")]
     if not equals or not all(keys):
-        raise CompressorError(f"--set {override!r} has another form than section.field=value.")
+        raise CompressorError(f"--set {shown(override)} has another form than section.field=value.")
     try:
-        value = yaml.safe_load(text)
+        value = read_yaml(text)
     except yaml.YAMLError as error:
-        raise CompressorError(f"--set {override!r}: the value is not YAML: {_one_line(error)}.") from error
+        raise CompressorError(f"--set {shown(override)}: the value is not YAML: {_one_line(error)}.") from error
     for key in keys[:-1]:
         values = values.setdefault(key, {})
         if not isinstance(values, dict):
-            raise CompressorError(f"--set {override!r}: {key!r} is a value, not a section.")
+            raise CompressorError(f"--set {shown(override)}: {key!r} is a value, not a section.")
     values[keys[-1]] = value
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return " ".join(str(error).replace('"<unicode string>", ', "").split())

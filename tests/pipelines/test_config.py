@@ -11,11 +11,14 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from compressor_lib.costs import COSTS
 from compressor_lib.errors import CompressorError
 from compressor_lib.tflite import Precision
+from pipelines.cli import app
 from pipelines.config import Config, Export, Retraining, Training, load_config
+from pipelines.exit_status import WRONG_INPUT
 from pipelines.sections.data import Data
 from pipelines.sections.delivery import Gate
 from pipelines.sections.search import Search
@@ -370,6 +373,60 @@ def test_any_config_is_taken_or_refused_in_a_sentence(write, whole, overrides):
         return
     assert refused
     assert "Traceback" not in refused
+
+
+ODD_VALUES = [
+    "2026-13-45", "!!int abc", "!!bool x", "!!timestamp foo", "!!float x", "1" * 5000, "0x" + "f" * 5000,
+    "[" * 5000, "{a: " * 5000, "!!python/object:os.system x", "!!binary '?'", "&a [*a]", "{1: 2, ? [a] : b}",
+    '"\\ud800"', "!!omap [a: 1]", "{<<: 7}", "{<<: [1]}", "1:99:99.5", "!<tag:yaml.org,2002:int> []",
+]  # fmt: skip
+"""YAML that is damaged, or that a config has no use for."""
+
+
+@pytest.mark.survives("a damaged or odd config")
+@pytest.mark.parametrize("value", ODD_VALUES, ids=range(len(ODD_VALUES)))
+def test_an_odd_value_is_refused_in_a_sentence_wherever_it_stands(write, value):
+    smallest = "data: {source: digits}\nbackbone: {name: MobileNetV2}\n"
+    for field in ("name", "seed", "search", "uncached"):
+        named = "" if field == "name" else "name: tiny\n"
+        assert len(refusal(write(f"{named}{smallest}{field}: {value}"))) < 2000
+        assert len(refusal(write(SMALLEST), f"{field}={value}")) < 2000
+
+
+def test_a_value_that_yaml_cannot_read_is_told_with_its_line(write):
+    message = refusal(write("data: {source: digits}\nname: 2026-13-45\n"))
+    assert "config.yaml' is not YAML: '2026-13-45' cannot be read as timestamp" in message
+    assert "put it in quotes if it is text in line 2, column 7" in message
+
+
+tagged = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(
+        ["", "!!int ", "!!bool ", "!!float ", "!!timestamp ", "!!binary ", "!!set ", "!!omap ", "!!str ", "!x "]
+    ),
+    st.sampled_from(["", "[", "{", "- ", "&a ", "*a", "<<: ", "? "]),
+    st.text("0123456789:-+.,eTZ[]{}abxn_ ", max_size=14) | st.text(max_size=8),
+)
+
+
+@pytest.mark.survives("a damaged or odd config")
+def test_the_command_refuses_any_yaml_without_a_traceback(write):
+    smallest = yaml.safe_dump(SMALLEST | {"data": {"source": "digits", "path": "/not/there"}})  # never taken
+
+    @settings(max_examples=150, deadline=None)
+    @given(name=names, value=tagged, override=st.none() | st.tuples(names, tagged))
+    @example(name="seed", value="1" * 5000, override=None)
+    @example(name="name", value="[" * 5000, override=None)
+    @example(name="seed", value="1", override=("name", "2026-13-45"))
+    def check(name, value, override):
+        more = [] if override is None else ["--set", "=".join(override)]
+        path = write(f"{smallest}{name}: {value}\n")
+        ended = CliRunner().invoke(app, ["validate", "--config", str(path), *more])
+        assert isinstance(ended.exception, SystemExit), ended.exception
+        assert ended.exit_code == WRONG_INPUT
+        assert "Traceback" not in ended.output
+
+    check()
 
 
 @given(text=st.text(max_size=40) | st.binary(max_size=40).map(lambda content: content.decode("latin-1")))
