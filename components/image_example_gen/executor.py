@@ -212,9 +212,11 @@ class _Reader(beam.DoFn):
         self._max_pixels, self._max_file_mb = int(options["max_pixels"]), int(options["max_file_mb"])
 
     def _content(self, name: str) -> bytes:
-        limit = self._max_file_mb * 2**20
+        limit, path = self._max_file_mb * 2**20, os.path.join(self._input_base, name)
+        if "://" not in path and os.path.exists(path) and not os.path.isfile(path):  # a pipe would never end
+            raise encoding.UnreadablePicture("not a regular file")
         try:
-            with fileio.open(os.path.join(self._input_base, name), "rb") as file:
+            with fileio.open(path, "rb") as file:
                 content = file.read(limit + 1)
             if len(content) > limit:
                 raise encoding.UnreadablePicture(f"more than max_file_mb {self._max_file_mb}")

@@ -2,6 +2,7 @@ import collections
 import hashlib
 import io
 import json
+import os
 import pathlib
 import re
 import resource
@@ -368,6 +369,16 @@ class TestUnreadablePictures:
         assert {name: len(pictures) for name, pictures in read(examples).items()} == {
             "train": 16, "eval": 2, "test": 2
         }  # fmt: skip
+
+    @pytest.mark.survives("a named pipe among the pictures")
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+    def test_a_pipe_is_skipped_and_not_waited_for(self, make_folder, tmp_path):
+        base = make_folder({"cat": 5, "dog": 5})
+        os.mkfifo(base / "cat" / "pipe.jpg")
+        assert properties(ImageExampleGen(str(base)))["input_fingerprint"]
+        examples = run(ImageExampleGen(str(base), max_bad_share=0.2), tmp_path)
+        (line,) = (pathlib.Path(examples.uri) / SKIPPED_FILE).read_text().splitlines()
+        assert json.loads(line) == {"file": "cat/pipe.jpg", "reason": "not a regular file"}
 
     @pytest.mark.survives("too many unreadable pictures")
     def test_too_many_are_refused_and_no_split_is_left(self, base, tmp_path):
