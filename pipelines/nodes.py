@@ -68,6 +68,7 @@ class Nodes:
             max_bad_share=data.max_bad_share,
             max_pixels=data.max_pixels,
             max_file_mb=data.max_file_mb,
+            outside_links=data.outside_links,
             duplicates=data.duplicates,
             span=data.span,
             window=data.window,

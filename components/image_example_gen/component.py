@@ -45,6 +45,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
         window: int | None = None,
         max_pixels: int = MAX_PIXELS,
         max_file_mb: int = 100,
+        outside_links: bool = False,
         duplicates: str = "one_split",
         code_version: str = "",
     ) -> None:
@@ -60,6 +61,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
             window: How many of the newest spans are taken; None: the one.
             max_pixels: Pictures with more are unreadable.
             max_file_mb: Larger files, in MiB, are unreadable.
+            outside_links: Whether symbolic links that lead out of ``input_base`` are followed, or unreadable.
             duplicates: ``"one_split"`` leaves copies of a picture out of all splits but one, ``"keep"`` does not.
             code_version: Changes with the code, so that the cache does not outlive it.
 
@@ -91,6 +93,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
                 max_bad_share=max_bad_share,
                 max_pixels=max_pixels,
                 max_file_mb=max_file_mb,
+                outside_links=outside_links,
                 duplicates=duplicates,
                 code_version=code_version,
             ),

@@ -210,6 +210,7 @@ class _Reader(beam.DoFn):
     def __init__(self, input_base: str, options: Mapping[str, Any]) -> None:
         self._input_base = input_base
         self._max_pixels, self._max_file_mb = int(options["max_pixels"]), int(options["max_file_mb"])
+        self._outside_links = bool(options["outside_links"])
 
     def _content(self, name: str) -> bytes:
         limit, path = self._max_file_mb * 2**20, os.path.join(self._input_base, name)
@@ -236,8 +237,10 @@ class _Check(_Reader):
 
     def process(self, picture: folders.Picture) -> Iterator[Any]:
         try:
-            if picture.leads_out:
-                raise encoding.UnreadablePicture("a link that leads out of the data folder")
+            if picture.leads_out and not self._outside_links:
+                raise encoding.UnreadablePicture(
+                    "a link that leads out of the data folder, which data.outside_links does not allow"
+                )
             read = encoding.decodable(self._content(picture.name), self._max_pixels)
         except encoding.UnreadablePicture as error:
             skipped = {"file": picture.name, "reason": str(error)}

@@ -59,6 +59,11 @@ class Data(Section):
         "takes 3 bytes of memory, in a GIF 4.",
     )
     max_file_mb: int = Field(default=100, gt=0, description="folder: larger files, in MiB, are skipped as unreadable.")
+    outside_links: bool = Field(
+        default=False,
+        description="folder: true: symbolic links that lead out of path are followed, by which whoever fills the "
+        "folder has files read from elsewhere; false: what is behind them is skipped as unreadable.",
+    )
     duplicates: Literal["one_split", "keep"] = Field(
         default="one_split",
         description="folder: one_split: pictures with the same pixels stay in one split, that of the test before that "

@@ -421,6 +421,14 @@ class TestLinks:
         assert examples.get_string_custom_property("skipped_files") == '["cat/link.jpg"]'
         assert "cat/inside.jpg" in {name for one in read(examples).values() for name in one}
 
+    def test_that_lead_out_are_followed_on_request(self, make_folder, tmp_path, picture_bytes):
+        (tmp_path / "secret.jpg").write_bytes(picture_bytes())
+        base = make_folder({"cat": 3, "dog": 3})
+        (base / "cat" / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+        examples = run(ImageExampleGen(str(base), outside_links=True), tmp_path)
+        assert examples.get_int_custom_property("skipped") == 0
+        assert "cat/link.jpg" in {name for one in read(examples).values() for name in one}
+
     @pytest.mark.survives("a symbolic link out of the data folder")
     @pytest.mark.parametrize("link", ["test/a", "test"])
     def test_folders_of_a_split_that_lead_out_are_refused(self, make_folder, tmp_path, link):
@@ -772,6 +780,7 @@ def test_component_spec(make_folder):
                 "max_bad_share": 0.1,
                 "max_pixels": 10**8,
                 "max_file_mb": 100,
+                "outside_links": False,
                 "duplicates": "one_split",
                 "code_version": "abc",
             },
