@@ -124,6 +124,8 @@ class DataSummary:
         totals: How many there are, by split.
         skipped: How many files were left out.
         skipped_files: Some of them.
+        duplicates: How many pictures are copies of others; None where they were not looked for.
+        duplicates_left_out: How many of them were left out, being in another split too.
         imbalance: How many times as many training pictures the largest class has as the smallest.
         drift: Largest change of a class's share against the run before, 0 to 1; None without one.
         anomalies: What ExampleValidator found, a sentence each.
@@ -133,6 +135,8 @@ class DataSummary:
     totals: dict[str, int]
     skipped: int
     skipped_files: list[str]
+    duplicates: int | None
+    duplicates_left_out: int
     imbalance: float
     drift: float | None
     anomalies: list[str]

@@ -33,12 +33,15 @@ def summarise_pictures(
         totals[split] = int(found.datasets[0].num_examples)
         pictures[split] = class_counts(found, label)
     summary = Summary(**json.loads(_read(anomalies, SUMMARY_FILE)))
+    looked_for = examples.has_custom_property("duplicates")
     skipped_files = examples.get_string_custom_property("skipped_files")
     return DataSummary(
         pictures=pictures,
         totals=totals,
         skipped=int(examples.get_int_custom_property("skipped")),
         skipped_files=json.loads(skipped_files) if skipped_files else [],
+        duplicates=int(examples.get_int_custom_property("duplicates")) if looked_for else None,
+        duplicates_left_out=int(examples.get_int_custom_property("duplicates_left_out")) if looked_for else 0,
         imbalance=summary.imbalance,
         drift=summary.drift,
         anomalies=summary.anomalies,

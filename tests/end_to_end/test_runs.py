@@ -171,6 +171,7 @@ class TestLocal:
         assert sorted(data.translators) == ["block_2_add->block_16_expand", "block_5_add->Conv_1"]
         assert data.data.pictures["test"] == {"blue": 4, "green": 4, "red": 3}
         assert data.data.skipped_files == ["train/red/broken.jpg"]
+        assert data.data.duplicates is not None
         # Of the two ambiguous pictures each model can name but one.
         assert sum(sum(row.values()) for row in data.answers.compressed) == 11
         assert data.compressed.accuracy <= 10 / 11

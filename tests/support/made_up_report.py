@@ -89,6 +89,8 @@ def made_up_report() -> ReportData:
             totals={"train": 30, "test": 60},
             skipped=2,
             skipped_files=["train/hat/broken.jpg"],
+            duplicates=3,
+            duplicates_left_out=1,
             imbalance=2.5,
             drift=0.04,
             anomalies=["test, label: Unexpected string values"],

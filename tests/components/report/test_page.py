@@ -45,6 +45,12 @@ def test_thousands_of_classes_leave_it_small(report_data, page):
     assert f"Of 2,000 classes, the {MOST_CLASSES} whose accuracy changes most; report.json has all." in found
 
 
+def test_it_tells_of_duplicates_where_there_are_any(report_data, page):
+    assert "3 pictures are copies of others, pixel by pixel; 1 left out, being in another split too." in page
+    none = dataclasses.replace(report_data, data=dataclasses.replace(report_data.data, duplicates=None))
+    assert "pixel by pixel" not in render_page(none)
+
+
 def test_text_is_escaped(page):
     assert "shirt &amp; tie" in page
     assert "<td>PruningSearch</td>" in page
