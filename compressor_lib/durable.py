@@ -41,3 +41,5 @@ class DurableOracle(kt.Oracle):
                 self._retry_queue.remove(trial_id)
                 self.verbose = 0
                 self.end_trial(trial)
+            else:
+                trial.metrics = type(trial.metrics)()  # it is tried anew: what it came to may be noted already

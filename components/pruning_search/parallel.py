@@ -21,6 +21,7 @@ from keras_tuner.src.distribute.oracle_chief import OracleServicer, exit_chief
 
 from components.pruning_search.job import SearchJob
 from components.pruning_search.replicas import JOB_FILE
+from components.pruning_search.worker import STOPPED
 from compressor_lib.errors import CompressorError
 from compressor_lib.hypermodels import HyperCompressor
 from compressor_lib.search import TUNERS, announce
@@ -40,8 +41,8 @@ def search_in_parallel(
     """Searches with several worker processes on this machine.
 
     A worker that dies is started again, a few times, and gets its trial anew; after that its trial counts as failed
-    and the others go on. Each worker writes to ``worker-<number>.log`` beside the trials. The workers end when this
-    process does, in whatever way.
+    and the others go on. What no trial is to blame for, such as a full disk, ends the search. Each worker writes to
+    ``worker-<number>.log`` beside the trials. The workers end when this process does, in whatever way.
 
     Args:
         job: The search.
@@ -54,7 +55,8 @@ def search_in_parallel(
         The tuner, searched.
 
     Raises:
-        CompressorError: If all workers died, or too many trials failed one after the other.
+        CompressorError: If all workers died, or one told why it cannot go on, or too many trials failed one after the
+            other.
     """
     job = job.narrowed(hypermodel)
     tuner = TUNERS[job.options.tuner](hypermodel, job.options, directory)
@@ -90,6 +92,8 @@ def _watch(chief: _Chief, crew: Sequence[_Worker]) -> None:
             if worker.has_finished:
                 finished = True
                 working.remove(worker)
+            elif worker.has_stopped:
+                raise CompressorError(f"the search stopped\n{worker.last_words()}")
             elif worker.starts <= _RESTARTS:
                 logger.warning("%s died; it is started again", worker.name)
                 worker.start()
@@ -123,6 +127,16 @@ class _Chief(OracleServicer):
         self.port = self._server.add_insecure_port(f"{host}:{port}")
         self._server.start()
 
+    def CreateTrial(self, request: Any, context: Any) -> Any:
+        """Gives a worker its next trial."""
+        with self._failure_noted():
+            return super().CreateTrial(request, context)
+
+    def UpdateTrial(self, request: Any, context: Any) -> Any:
+        """Notes what a worker's trial came to."""
+        with self._failure_noted():
+            return super().UpdateTrial(request, context)
+
     def EndTrial(self, request: Any, context: Any) -> Any:
         """Ends a trial on behalf of a worker."""
         with self._failure_noted():
@@ -149,7 +163,12 @@ class _Chief(OracleServicer):
 
     @contextmanager
     def _failure_noted(self) -> Iterator[None]:
-        """Notes what the oracle raises, as it does where too many trials have failed in a row."""
+        """Notes what the oracle raises, as it does where too many trials have failed in a row or its disk is full.
+
+        After that it is asked nothing more: a worker that was not answered takes that for its trial's failure.
+        """
+        if self.failure is not None:
+            raise self.failure
         try:
             yield
         except Exception as error:
@@ -203,6 +222,10 @@ class _Worker:
     @property
     def has_finished(self) -> bool:
         return self._process.returncode == 0
+
+    @property
+    def has_stopped(self) -> bool:
+        return self._process.returncode == STOPPED
 
     def last_words(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()[-_TOLD_LINES:]

@@ -13,6 +13,12 @@ import threading
 from pathlib import Path
 
 from components.pruning_search.job import SearchJob
+from compressor_lib.errors import CompressorError
+
+logger = logging.getLogger(__name__)
+
+STOPPED = 2
+"""Exit status of a worker that another one in its place would not do better than, such as where a disk is full."""
 
 
 def main(path: Path) -> None:
@@ -20,7 +26,11 @@ def main(path: Path) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
     job = SearchJob.load(path)
-    job.search(job.hypermodel(), path.parent)
+    try:
+        job.search(job.hypermodel(), path.parent)
+    except CompressorError as error:
+        logger.error("%s", error)
+        sys.exit(STOPPED)
 
 
 def _end_with_parent() -> None:

@@ -14,6 +14,7 @@ import keras
 import keras_tuner as kt
 import numpy as np
 import pytest
+from keras_tuner.src import protos
 from tfx import types
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
@@ -27,6 +28,7 @@ from compressor_lib.connections import parse_connection
 from compressor_lib.errors import CompressorError
 from compressor_lib.export import TEACHER_FILE, load_keras
 from compressor_lib.families import searched_connections
+from compressor_lib.files import replace_file
 from compressor_lib.flops import multiply_adds
 from compressor_lib.heads import attach_head
 from compressor_lib.pretraining import fit_translators
@@ -37,6 +39,13 @@ pytestmark = pytest.mark.slow
 
 CONNECTIONS = ["block_2_add->block_16_expand", "24,36", "block_5_add->head"]  # 24 is block_5_add, 36 is Conv_1
 TRIALS = 3
+
+
+class Nothing(kt.HyperModel):
+    """A search space without networks."""
+
+    def build(self, hp):
+        hp.Float("x", 0, 1)
 
 
 def component(**arguments) -> PruningSearch:
@@ -447,6 +456,42 @@ def test_a_search_without_workers_left_shows_what_the_last_one_said(
     assert len(processes) == 2 * (1 + parallel._RESTARTS)
 
 
+@pytest.mark.survives("a disk is full during a worker's trial")
+def test_what_no_trial_is_to_blame_for_ends_a_parallel_search(
+    tmp_path, examples, reference, bank, processes, monkeypatch
+):
+    instead_of_workers(monkeypatch, f"print('the disk is full'); raise SystemExit({parallel.STOPPED})")
+    with pytest.raises(CompressorError, match=r"the search stopped\n.*/worker-\d.log ends with:\nthe disk is full$"):
+        do(tmp_path, examples, reference, bank, parallel_trials=2)
+    assert len(processes) == 2
+
+
+def test_a_worker_tells_what_no_trial_is_to_blame_for(tmp_path, reference):
+    no_bank, model_dir = str(tmp_path), path_utils.serving_model_path(reference.model.uri)
+    job = SearchJob(model_dir, no_bank, "none", "none", component(connections=CONNECTIONS).exec_properties)
+    job.save(tmp_path / "job.json")
+    command = [sys.executable, "-m", "components.pruning_search.worker", str(tmp_path / "job.json")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        said = process.stderr.read()
+        assert process.wait() == parallel.STOPPED
+    assert "translator" in said.splitlines()[-1]
+    assert "Traceback" not in said
+
+
+def test_a_chief_whose_disk_is_full_records_nothing_more(tmp_path, monkeypatch):
+    oracle = search.TUNERS["random"](Nothing(), search.SearchOptions("random"), tmp_path).oracle
+    chief, trial = parallel._Chief(oracle), oracle.create_trial("worker-0")
+    with monkeypatch.context() as full:
+        full.setattr(oracle, "update_trial", lambda *_, **__: replace_file("/dev/full/none", b""))
+        with pytest.raises(NotADirectoryError):
+            chief.UpdateTrial(protos.get_service().UpdateTrialRequest(trial_id=trial.trial_id), None)
+    trial.status = "INVALID"  # as a worker takes it that is not answered
+    with pytest.raises(NotADirectoryError):
+        chief.EndTrial(protos.get_service().EndTrialRequest(trial=trial.to_proto()), None)
+    assert oracle.end_order == []
+    chief.stop()
+
+
 def test_workers_are_stopped_with_the_search(tmp_path, examples, reference, bank, processes, monkeypatch):
     instead_of_workers(monkeypatch, "import time; time.sleep(600)")
 
@@ -469,10 +514,6 @@ def test_a_worker_does_not_outlive_its_search(tmp_path):
 
 @pytest.mark.parametrize("tuner", ["hyperband", "random"])
 def test_the_others_need_not_wait_for_a_trial_that_was_given_up(tmp_path, tuner):
-    class Nothing(kt.HyperModel):
-        def build(self, hp):
-            hp.Float("x", 0, 1)
-
     made = search.TUNERS[tuner](Nothing(), search.SearchOptions(tuner, max_trials=3, max_epochs=3), tmp_path)
     chief = parallel._Chief(made.oracle)
     lost = made.oracle.create_trial("worker-0")
@@ -487,10 +528,6 @@ def test_the_others_need_not_wait_for_a_trial_that_was_given_up(tmp_path, tuner)
 
 
 def test_too_many_failures_in_a_row_are_told(tmp_path):
-    class Nothing(kt.HyperModel):
-        def build(self, hp):
-            hp.Float("x", 0, 1)
-
     chief = parallel._Chief(search.TUNERS["random"](Nothing(), search.SearchOptions("random"), tmp_path).oracle)
     for number in range(search.MOST_FAILURES):
         assert chief.failure is None
