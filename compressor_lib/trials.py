@@ -7,7 +7,9 @@ share the rest, and a checkpoint holds what was trained.
 
 from __future__ import annotations
 
+import hashlib
 import io
+import logging
 import math
 import zlib
 from pathlib import Path
@@ -21,6 +23,8 @@ import numpy.typing as npt
 from compressor_lib.errors import CompressorError
 from compressor_lib.files import replace_file
 from compressor_lib.translators import TRANSLATOR_PREFIX
+
+logger = logging.getLogger(__name__)
 
 _CHECKPOINT = "trained.npz"
 
@@ -38,6 +42,12 @@ class LightTrials(kt.Tuner):
     """
 
     seed: int = 0
+    _fit_arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+
+    def search(self, *args: Any, **kwargs: Any) -> None:
+        """Searches; keras-tuner's."""
+        self._fit_arguments = args, kwargs
+        super().search(*args, **kwargs)
 
     def _run_and_update_trial(self, trial: Any, *args: Any, **kwargs: Any) -> None:
         # keras-tuner's hook: whatever is raised here, but a FatalError, is recorded as the trial's failure.
@@ -49,12 +59,13 @@ class LightTrials(kt.Tuner):
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Builds, trains and checkpoints a trial's model; keras-tuner's hook."""
         hp = trial.hyperparameters
+        begun = self._weights(hp.values["tuner/trial_id"]) if "tuner/trial_id" in hp.values else None
         keras.utils.set_random_seed(zlib.crc32(f"{self.seed} {trial.trial_id}".encode()))
         model = self.hypermodel.build_trial(hp)
         if "tuner/epochs" in hp.values:  # Hyperband's
             kwargs |= {"epochs": hp.values["tuner/epochs"], "initial_epoch": hp.values["tuner/initial_epoch"]}
-        if "tuner/trial_id" in hp.values:
-            self._restore(model, hp.values["tuner/trial_id"])
+        if begun is not None:
+            _assign(model, begun)
         best = _BestWeights(self.oracle.objective)
         kwargs["callbacks"] = [*kwargs.get("callbacks", ()), best]
         history = self.hypermodel.fit(hp, model, *args, **kwargs)
@@ -63,24 +74,29 @@ class LightTrials(kt.Tuner):
 
     def load_model(self, trial: Any) -> keras.Model:
         """A trial's model, whole and its own, as it was at the trial's best epoch; keras-tuner's hook."""
+        weights = self._weights(trial.trial_id)
         model = self.hypermodel.build(trial.hyperparameters)
-        self._restore(model, trial.trial_id)
+        _assign(model, weights)
         return model
 
     def _checkpoint(self, trial_id: str) -> Path:
         return Path(self.get_trial_dir(trial_id), _CHECKPOINT)
 
-    def _restore(self, model: keras.Model, trial_id: str) -> None:
+    def _weights(self, trial_id: str) -> bytes:
+        """What a trial trained; it is trained again, to the same, where its checkpoint is damaged or gone."""
         path = self._checkpoint(trial_id)
-        try:
-            with np.load(path, allow_pickle=False) as weights:
-                for name, variable in _trained(model).items():
-                    variable.assign(weights[name])
-        except (OSError, ValueError, KeyError) as error:
+        content = _whole(path)
+        if content is None and self._fit_arguments is not None:
+            logger.warning("%s, the checkpoint of trial %s, is damaged or gone: the trial is run again", path, trial_id)
+            args, kwargs = self._fit_arguments
+            self.run_trial(self.oracle.get_trial(trial_id), *args, **kwargs)
+            content = _whole(path)
+        if content is None:
             raise CompressorError(
-                f"{path}, the checkpoint of trial {trial_id}, cannot be read ({error}): delete the search's folder to "
-                "search anew"
-            ) from error
+                f"{path}, the checkpoint of trial {trial_id}, is damaged or gone: delete the search's folder to search "
+                "anew"
+            )
+        return content
 
 
 class _BestWeights(keras.callbacks.Callback):
@@ -113,7 +129,28 @@ def _trained(model: keras.Model) -> dict[str, keras.Variable]:
     }
 
 
+def _assign(model: keras.Model, content: bytes) -> None:
+    with np.load(io.BytesIO(content), allow_pickle=False) as weights:
+        for name, variable in _trained(model).items():
+            variable.assign(weights[name])
+
+
 def _write(weights: dict[str, npt.NDArray[Any]], path: Path) -> None:
     content = io.BytesIO()
     np.savez(content, **weights)
+    # What is killed in between has not ended, and is run again.
+    replace_file(_checksum(path), hashlib.sha256(content.getvalue()).hexdigest())
     replace_file(path, content.getvalue())
+
+
+def _whole(path: Path) -> bytes | None:
+    """A checkpoint's content, if it is what was written."""
+    try:
+        content, checksum = path.read_bytes(), _checksum(path).read_bytes()
+    except FileNotFoundError:
+        return None
+    return content if hashlib.sha256(content).hexdigest().encode() == checksum else None
+
+
+def _checksum(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")

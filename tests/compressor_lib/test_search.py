@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import random
 
 import keras
 import keras_tuner as kt
@@ -27,6 +28,7 @@ from compressor_lib.search import (
     write_report,
 )
 from compressor_lib.storage import ArrayStore
+from compressor_lib.trials import _whole, _write
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -155,12 +157,36 @@ def test_a_model_that_is_loaded_is_its_own(searched, residual):
 
 
 @pytest.mark.survives("a trial's checkpoint is broken")
-def test_a_checkpoint_that_is_broken_is_told(residual, data, tmp_path):
-    tuner = run_search(hypermodel(residual), *data, SearchOptions("random", 1, 1), tmp_path)
-    (checkpoint,) = tmp_path.glob("search/*/trained.npz")
-    checkpoint.write_bytes(b"no archive")
-    with pytest.raises(CompressorError, match="cannot be read .*: delete the search's folder"):
-        tuner.get_best_models()
+@pytest.mark.parametrize("name", ["trained.npz", "trained.npz.sha256"])
+def test_a_trial_whose_checkpoint_is_broken_is_run_again(residual, data, tmp_path, caplog, name):
+    options = SearchOptions("random", 1, 1)
+    tuner = run_search(hypermodel(residual), *data, options, tmp_path)
+    (path,) = tmp_path.glob(f"search/*/{name}")
+    whole, weights = path.read_bytes(), tuner.get_best_models()[0].get_weights()
+    dice = random.Random(0)
+    changed = bytearray(whole)
+    changed[dice.randrange(len(whole))] ^= 1
+    for damaged in (b"", whole[: dice.randrange(len(whole))], bytes(changed), None):
+        path.unlink() if damaged is None else path.write_bytes(damaged)
+        again = run_search(hypermodel(residual), *data, options, tmp_path)
+        for mine, theirs in zip(again.get_best_models()[0].get_weights(), weights, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+        assert path.read_bytes() == whole
+        assert "is damaged or gone: the trial is run again" in caplog.records[-1].message
+
+
+@pytest.mark.survives("a trial's checkpoint is broken")
+def test_no_change_to_a_checkpoint_goes_unnoticed(tmp_path):
+    path, dice = tmp_path / "trained.npz", random.Random(0)
+    _write({"classifier/0": np.ones((3, 2), np.float32)}, path)
+    whole = path.read_bytes()
+    assert _whole(path) == whole
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << dice.randrange(8)
+        for damaged in (bytes(changed), whole[:place]):
+            path.write_bytes(damaged)
+            assert _whole(path) is None
 
 
 @pytest.mark.slow
@@ -317,15 +343,24 @@ def test_hyperbands_trials_are_counted_beforehand(residual, data, tmp_path, capl
     assert progress_in(caplog.records[-1]).total == len(tuner.oracle.trials)
 
 
-@pytest.mark.survives("a trial fails")
-def test_a_trial_that_fails_is_told_and_the_search_goes_on(residual, data, tmp_path, caplog):
+@pytest.mark.survives("a trial fails, by luck or for lack of memory")
+@pytest.mark.parametrize(
+    "failure",
+    [
+        kt.errors.FailedTrialError("out of luck"),
+        MemoryError("out of luck"),
+        tf.errors.ResourceExhaustedError(None, None, "OOM when allocating, out of luck"),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_a_trial_that_fails_is_told_and_the_search_goes_on(residual, data, tmp_path, caplog, failure):
     class Shaky(HyperCompressor):
         fits = 0
 
         def fit(self, *args, **kwargs):
             self.fits += 1
             if self.fits == 1:
-                raise kt.errors.FailedTrialError("out of luck")
+                raise failure
             return super().fit(*args, **kwargs)
 
     compressor = hypermodel(residual)
