@@ -379,6 +379,7 @@ ODD_VALUES = [
     "2026-13-45", "!!int abc", "!!bool x", "!!timestamp foo", "!!float x", "1" * 5000, "0x" + "f" * 5000,
     "[" * 5000, "{a: " * 5000, "!!python/object:os.system x", "!!binary '?'", "&a [*a]", "{1: 2, ? [a] : b}",
     '"\\ud800"', "!!omap [a: 1]", "{<<: 7}", "{<<: [1]}", "1:99:99.5", "!<tag:yaml.org,2002:int> []",
+    "[&a0 [x], " + ", ".join(f"&a{n} [" + 9 * f"*a{n - 1}, " + "]" for n in range(1, 20)) + "]",  # 9 ** 19 values
 ]  # fmt: skip
 """YAML that is damaged, or that a config has no use for."""
 
@@ -396,7 +397,7 @@ def test_an_odd_value_is_refused_in_a_sentence_wherever_it_stands(write, value):
 def test_a_value_that_yaml_cannot_read_is_told_with_its_line(write):
     message = refusal(write("data: {source: digits}\nname: 2026-13-45\n"))
     assert "config.yaml' is not YAML: '2026-13-45' cannot be read as timestamp" in message
-    assert "put it in quotes if it is text in line 2, column 7" in message
+    assert "put it in quotes if it is text, in line 2, column 7" in message
 
 
 tagged = st.builds(
