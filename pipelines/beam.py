@@ -32,6 +32,9 @@ _ENVIRONMENT_CONFIG = {
 _BOOT = '{"command":"/opt/apache/beam/boot"}'
 """What environment process starts: where Beam's own images have their entrypoint. A configuration names no command."""
 
+IN_ONE_PROCESS = ("--direct_num_workers=1", "--direct_running_mode=in_memory")
+"""For nodes whose work is TensorFlow's, on all cores, or little: to start processes takes a node 7 s and more."""
+
 
 class Beam(Section):
     """What runs the Beam nodes: reading, statistics, Transform, translators and evaluation."""
@@ -43,7 +46,8 @@ class Beam(Section):
     workers: int | None = Field(
         default=None,
         gt=0,
-        description="direct: processes; dataflow: most machines; flink: parallelism. null: the runner's default.",
+        description="direct: processes that read pictures and prepare them; dataflow: most machines; flink: "
+        "parallelism. null: the runner's default.",
     )
     project: str | None = Field(default=None, description="dataflow: the Google Cloud project.")
     region: str | None = Field(default=None, description="dataflow: its region, such as europe-west1.")
@@ -100,6 +104,11 @@ class Beam(Section):
             raise ValueError(f"has environment_config {config!r}: for {self.environment} give {meant}.")
 
 
+def has_processes(beam: Beam) -> bool:
+    """Whether the node's own machine runs Beam in several processes."""
+    return beam.runner == "direct" and (beam.workers or 1) > 1
+
+
 def beam_flags(beam: Beam) -> list[str]:
     """The flags that a section stands for.
 
@@ -114,7 +123,7 @@ def beam_flags(beam: Beam) -> list[str]:
         ['--direct_num_workers=2', '--direct_running_mode=multi_processing', '--sdk_container_image=none']
     """
     if beam.runner == "direct":
-        if (beam.workers or 1) == 1:
+        if not has_processes(beam):
             return []
         # TFX packs itself up for workers elsewhere, for seconds in every node, unless they have an image.
         return _flags(

@@ -6,6 +6,7 @@ from typing import Any
 
 from tfx import v1 as tfx
 
+from pipelines.beam import IN_ONE_PROCESS, has_processes
 from pipelines.config import Config
 from pipelines.nodes import Nodes
 from pipelines.vertex import check_not_asked_for
@@ -82,6 +83,9 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
         evaluation=evaluator.outputs["evaluation"],
         pushed_model=pusher.outputs["pushed_model"],
     )
+    if has_processes(config.beam):
+        for node in (statistics_gen, translator_pretrainer, evaluator):
+            node.with_beam_pipeline_args(IN_ONE_PROCESS)
     nodes += [
         example_gen, statistics_gen, schema_gen, example_validator, transform, reference,
         translator_pretrainer, pruning_search, retrain, evaluator, pusher, report,

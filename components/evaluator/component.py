@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import tensorflow_model_analysis as tfma
 from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
+from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts, standard_component_specs
 
 from components.evaluator import executor
@@ -24,7 +24,7 @@ class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
     }
 
 
-class Evaluator(base_component.BaseComponent):
+class Evaluator(base_beam_component.BaseBeamComponent):
     """Compares a classifier with a baseline, and blesses it if it keeps the bounds, with some confidence.
 
     It is the stock Evaluator, whose blessing it decides itself, from what TFMA measured: beside the metrics it leaves

@@ -10,7 +10,7 @@ from tensorflow_model_analysis import EvalConfig
 from tfx import v1 as tfx
 from tfx.types import standard_artifacts
 
-from pipelines.beam import Beam, beam_flags
+from pipelines.beam import IN_ONE_PROCESS, Beam, beam_flags
 from pipelines.config import load_config
 from pipelines.pipeline import create_pipeline
 
@@ -79,6 +79,10 @@ def test_nodes_places_and_cache(create, tmp_path):
     assert pipeline.metadata_connection_config.sqlite.filename_uri == str(tmp_path / "out" / "metadata.sqlite")
     assert pipeline.enable_cache
     assert pipeline.beam_pipeline_args == [*beam_flags(Beam(workers=2)), "--job_name=own"]
+    for node in ("StatisticsGen", "TranslatorPretrainer", "Evaluator"):
+        assert nodes[node].executor_spec.beam_pipeline_args == [*pipeline.beam_pipeline_args, *IN_ONE_PROCESS]
+    for node in ("ImageExampleGen", "Transform"):
+        assert nodes[node].executor_spec.beam_pipeline_args == pipeline.beam_pipeline_args
     for node in ("Pusher", "PreviousRun", "Handover"):
         assert nodes[node].exec_properties["push_directory"] == str(tmp_path / "out" / "serving")
 
