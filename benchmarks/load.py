@@ -30,7 +30,8 @@ FEATURE_MEMORY = 64
 ROUNDS = 3
 WORKERS = (1, 2)
 TOTAL = "whole run"
-BEAM_NODES = ("ImageExampleGen", "StatisticsGen", "Transform", "TranslatorPretrainer", "Evaluator")
+IN_PROCESSES = ("ImageExampleGen", "Transform")
+"""The nodes that Beam's workers have a part in, the last one last."""
 
 _TRAINING = {"head_epochs": 0, "epochs": 2, "batch_size": 128, "learning_rate": 2e-3, "batch_norm": "train"}
 _CONNECTIONS = ["block_1_relu->block_3_conv", "block_1_relu->tail", "block_2_relu->head", "block_1_relu->head"]
@@ -41,7 +42,7 @@ def main() -> None:
     parts: dict[str, tuple[Callable[[Sequence[int]], None], list[int]]] = {
         "pictures": (lambda sizes: _growing("picture", sizes, [(one, 10) for one in sizes]), [2_000, 10_000, 100_000]),
         "classes": (lambda sizes: _growing("class", sizes, [(10 * max(sizes), one) for one in sizes]), [10, 2_000]),
-        "workers": (_workers, [20_000]),
+        "workers": (_workers, [50_000]),
     }
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", nargs="?", choices=parts, help="one of the parts; all of them if not given")
@@ -84,22 +85,23 @@ def _tables(
 
 
 def _workers(sizes: Sequence[int]) -> None:
-    """The nodes on Beam with one process and with two, in turns."""
+    """The nodes that Beam may run in several processes with one and with two, in turns."""
     (count,) = sizes
-    rounds = [{workers: _measured(count, 10, workers) for workers in WORKERS} for _ in range(ROUNDS)]
+    last = IN_PROCESSES[-1]
+    rounds = [{workers: _measured(count, 10, workers, last) for workers in WORKERS} for _ in range(ROUNDS)]
     rows: list[list[object]] = []
-    for node in [*BEAM_NODES, "all of them"]:
+    for node in [*IN_PROCESSES, "both"]:
         medians = []
         for workers in WORKERS:
-            named = BEAM_NODES if node not in BEAM_NODES else (node,)
+            named = IN_PROCESSES if node not in IN_PROCESSES else (node,)
             medians.append(statistics.median(sum(one[workers][each].seconds for each in named) for one in rounds))
         rows.append([node, *medians, medians[-1] / medians[0]])
-    title = f"{count:,} pictures of {SIZE} px: seconds of the nodes on Beam, medians of {ROUNDS} rounds in turns"
+    title = f"{count:,} pictures of {SIZE} px: seconds, medians of {ROUNDS} rounds in turns"
     show("load_workers", title, ["node", *(f"{n} worker{'s' * (n > 1)}" for n in WORKERS), "ratio"], rows)
 
 
-def _measured(count: int, classes: int, workers: int = 1) -> dict[str, Load]:
-    """Runs the command on so many pictures; what each node took, and the whole run."""
+def _measured(count: int, classes: int, workers: int = 1, last: str = "") -> dict[str, Load]:
+    """Runs the command on so many pictures, up to the last node or another; what each took, and all of them."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _draw(folder / "pictures", count, classes)
@@ -112,17 +114,27 @@ def _measured(count: int, classes: int, workers: int = 1) -> dict[str, Load]:
         with (folder / "screen.txt").open("w") as screen:
             process = subprocess.Popen(command, stdout=screen, stderr=subprocess.STDOUT)
             with Watch(process.pid) as watch:
-                status = process.wait()
+                status = _ended(process, folder / "out" / "events.jsonl", last)
         if status:
             raise SystemExit(f"the run ended with {status}:\n{(folder / 'screen.txt').read_text()[-4000:]}")
         nodes = Lineage(folder / "out" / METADATA_FILE).run().nodes
         taken = {TOTAL: watch.between(began, time.time())}
         for node, run in nodes.items():
-            assert run.started is not None
-            assert run.seconds is not None
-            begins = run.started.timestamp()
-            taken[node] = watch.between(begins, begins + run.seconds)
+            if run.started is not None and run.seconds is not None:  # else it was stopped, or not come to
+                begins = run.started.timestamp()
+                taken[node] = watch.between(begins, begins + run.seconds)
         return taken
+
+
+def _ended(process: subprocess.Popen[bytes], events: Path, last: str) -> int:
+    """Waits for a run's end, and stops it where its last node is done; the status."""
+    while process.poll() is None:
+        if last and events.exists() and f'"event": "done", "node": "{last}"' in events.read_text():
+            process.terminate()
+            process.wait()
+            return 0
+        time.sleep(0.5)
+    return process.returncode
 
 
 def _config(folder: Path, workers: int) -> dict[str, object]:

@@ -26,9 +26,9 @@ def test_what_a_child_holds_is_counted():
 
 
 def test_a_slope_is_what_one_more_takes(monkeypatch):
-    def measured(count: int, classes: int, workers: int = 1) -> dict[str, Load]:
-        del classes, workers
-        return dict.fromkeys([load.TOTAL, *load.BEAM_NODES], Load(10 + count / 100, 5.0, 1e9 + 2000 * count))
+    def measured(count: int, classes: int, workers: int = 1, last: str = "") -> dict[str, Load]:
+        del classes, workers, last
+        return dict.fromkeys([load.TOTAL, *load.IN_PROCESSES], Load(10 + count / 100, 5.0, 1e9 + 2000 * count))
 
     tables = {}
     monkeypatch.setattr(load, "_measured", measured)
