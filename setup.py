@@ -1,6 +1,7 @@
 """Packages auto-compressor; what can be declared is declared in pyproject.toml.
 
-Apache Beam takes this file as ``--setup_file=./setup.py`` to ship the code to its workers.
+Apache Beam takes this file as ``--setup_file=./setup.py`` to ship the code to its workers, from a pipeline that is made
+in Python; a configuration does not give that flag, and its workers have the code in their image.
 """
 
 import tempfile

@@ -15,7 +15,7 @@ class Accuracy(tfma.metrics.Metric):
     """Share of the pictures whose likeliest class is their label.
 
     TFMA's own comes from Keras, in some 20 ms for each slice and group of the jackknife, however few pictures are in
-    it: with 2,000 classes, half an hour. This one counts, as a custom metric of TFMA's:
+    it: with 2,000 classes, up to half an hour. This one counts, as a custom metric of TFMA's:
     https://www.tensorflow.org/tfx/model_analysis/metrics#custom_tfma_metrics
     """
 
