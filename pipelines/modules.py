@@ -18,6 +18,7 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.examples import count_classes, picture_dataset
+from components.resumable import mark_done, sweep, work_key
 from components.storage import mounted
 from compressor_lib.augmentation import Augmentation
 from compressor_lib.backbones import find_backbone
@@ -35,6 +36,7 @@ logger = logging.getLogger("pipelines.modules")
 IMAGE = "image"
 LABEL = "label"
 HISTORY_FILE = "history.json"
+CHECKPOINT_FILE = "checkpoint.npz"
 CALIBRATION_PICTURES = 100
 
 
@@ -95,6 +97,7 @@ def run_fn(fn_args: FnArgs) -> None:
     run_dir = Path(mounted(fn_args.model_run_dir))
     run_dir.mkdir(parents=True, exist_ok=True)
     tensorboard = keras.callbacks.TensorBoard(run_dir, write_graph=False)
+    resumable = _resumable_folder(fn_args)
     history = train(
         model,
         train_dataset,
@@ -103,11 +106,23 @@ def run_fn(fn_args: FnArgs) -> None:
         teacher=teacher,
         callbacks=[tensorboard],
         class_weights=class_weights,
+        checkpoint=resumable / CHECKPOINT_FILE,
     )
     formats = config["formats"]
     calibration = _first_pictures(train_dataset, CALIBRATION_PICTURES) if "int8" in formats else None
     export_classifier(model, classes, mounted(fn_args.serving_model_dir), formats=formats, calibration=calibration)
     (run_dir / HISTORY_FILE).write_text(json.dumps(history))
+    mark_done(resumable)
+
+
+def _resumable_folder(fn_args: FnArgs) -> Path:
+    """Where this training, if it is cut short, is found by the node's next try: beside the node's outputs."""
+    inputs = (fn_args.train_files, fn_args.eval_files, fn_args.transform_output, fn_args.base_model)
+    node = Path(mounted(fn_args.serving_model_dir)).parents[2]
+    folder = node / ".training" / work_key(fn_args.custom_config, inputs)
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
+    return folder
 
 
 def _first_pictures(dataset: tf.data.Dataset, count: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components.pruning_search import PruningSearch, parallel
-from components.pruning_search.executor import REPORT_FILE, Executor, _key, _sweep
+from components.pruning_search.executor import REPORT_FILE, Executor, _key
 from components.pruning_search.job import SearchJob
 from components.storage import MOUNT
 from compressor_lib import search
@@ -342,16 +342,6 @@ def test_where_no_second_cut_saves_enough_the_first_one_stands(tmp_path, example
         outputs = do(tmp_path, examples, reference, bank, connections=["expanded_conv_project_BN->head"], cuts=2)
     assert "no second cut of expanded_conv_project_BN->head would save enough" in caplog.text
     assert len(json.loads((outputs["tuner_results"] / REPORT_FILE).read_text())) == TRIALS
-
-
-def test_the_trials_of_other_searches_are_deleted_once_they_are_done(tmp_path):
-    for name in ("mine", "other", "cut short"):
-        (tmp_path / name / "search").mkdir(parents=True)
-    for name in ("mine", "other"):
-        (tmp_path / name / "done").touch()
-    (tmp_path / ".deleted-earlier").mkdir()
-    _sweep(tmp_path / "mine")
-    assert {path.name for path in tmp_path.iterdir()} == {"mine", "cut short"}
 
 
 def test_a_budget_that_nothing_keeps_is_told_before_the_search(tmp_path, examples, reference, bank):

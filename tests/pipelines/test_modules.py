@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -130,8 +131,8 @@ def make_args(transform, tmp_path_factory):
             eval_files=[f"{data.parent}/*"],
             transform_graph_path=output.transform_savedmodel_dir,
             transform_output=str(Path(output.transform_savedmodel_dir).parent),
-            serving_model_dir=str(folder / "model" / "Format-Serving"),
-            model_run_dir=str(folder / "model_run"),
+            serving_model_dir=str(folder / "model" / "1" / "Format-Serving"),
+            model_run_dir=str(folder / "model_run" / "1"),
             base_model=str(base_model) if base_model else None,
             custom_config=custom_config,
         )
@@ -278,3 +279,30 @@ def test_a_base_model_without_its_teacher_is_told(make_args, tmp_path):
     small_classifier().save(keras_path(tmp_path))
     with pytest.raises(CompressorError, match=r"teacher\.keras is missing"):
         compressed(make_args, tmp_path, weight=0.5)
+
+
+def test_a_training_that_was_cut_short_resumes_in_the_next_try_of_its_node(make_args, monkeypatch, caplog):
+    config = {
+        "role": "reference",
+        "backbone": {"name": "MobileNetV2", "input_size": SIZE, "alpha": 0.35, "weights": "none"},
+        "head": Head(units=4).model_dump(),
+        "training": Training(head_epochs=0, epochs=2, **TRAINING).model_dump(),
+    }
+    first = make_args(config)
+
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pipelines.modules.export_classifier", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_fn(first)
+    node = Path(first.serving_model_dir).parents[2]
+    assert not list(node.glob(".training/*/done"))
+    next_try = make_args(config)
+    next_try.serving_model_dir = str(node / "model" / "2" / "Format-Serving")
+    with caplog.at_level(logging.INFO):
+        run_fn(next_try)
+    assert "resuming after epoch 2" in caplog.text
+    assert len(history(next_try)["loss"]) == 2
+    assert len(list(node.glob(".training/*/done"))) == 1
