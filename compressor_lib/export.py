@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -13,18 +12,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from compressor_lib.deployment.model_metrics import EXTRA, ModelMetrics, read_figures, write_figures
 from compressor_lib.errors import CompressorError
 from compressor_lib.measure import count_parameters
 from compressor_lib.pictures import CHANNELS, decode_picture, encode_picture
 from compressor_lib.tflite import Precision, tflite_predict, to_tflite
 
-EXTRA = "assets.extra"
-"""A SavedModel's own folder for files that travel with it."""
 KERAS_FILE = "model.keras"
 TEACHER_FILE = "teacher.keras"
 TFLITE_FILE = "model.tflite"
 CLASSES_FILE = "classes.txt"
-FIGURES_FILE = "figures.json"
 
 IMAGE_FEATURE = "image"
 """The feature of a `tf.train.Example` that holds the encoded picture."""
@@ -83,8 +80,7 @@ def read_parameters(directory: str | Path) -> int:
     Raises:
         CompressorError: if the folder does not tell.
     """
-    path = _existing(Path(directory) / EXTRA / FIGURES_FILE)
-    return int(json.loads(path.read_text(encoding="utf-8"))["parameters"])
+    return read_figures(directory).parameters
 
 
 def load_keras(directory: str | Path, name: str = KERAS_FILE) -> keras.Model:
@@ -179,8 +175,7 @@ def export_classifier(
         for precision, tflite in twins.items():
             tflite_path(draft, precision).write_bytes(tflite)
         classes_path(draft).write_text("".join(f"{n}\n" for n in class_names), encoding="utf-8")
-        figures = {"parameters": count_parameters(model)}
-        (draft / EXTRA / FIGURES_FILE).write_text(json.dumps(figures) + "\n", encoding="utf-8")
+        write_figures(draft, ModelMetrics(count_parameters(model)))
         draft.replace(directory)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
