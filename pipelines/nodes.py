@@ -62,6 +62,8 @@ class Nodes:
                     )
                 ),
                 range_config=rolling_range(data.window),
+                label=data.label_feature,
+                code_version=self.code_version,
             )
         return ImageExampleGen(
             input_base=self.config.data_path,

@@ -40,6 +40,7 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
     example_validator = make.example_validator(
         statistics=statistics,
         schema=schema,
+        examples=examples,
         previous_statistics=previous_run.outputs["statistics"] if previous_run else None,
     )
     transform = make.transform(examples=examples, schema=schema)

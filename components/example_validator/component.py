@@ -23,6 +23,7 @@ class ExampleValidatorSpec(component_spec.ComponentSpec):
     INPUTS: ClassVar = {
         "statistics": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics),
         "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema),
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples, optional=True),
         "previous_statistics": component_spec.ChannelParameter(
             type=standard_artifacts.ExampleStatistics, optional=True
         ),
@@ -54,6 +55,7 @@ class ExampleValidator(base_component.BaseComponent):
         schema: types.BaseChannel,
         label: str,
         *,
+        examples: types.BaseChannel | None = None,
         previous_statistics: types.BaseChannel | None = None,
         max_drift: float = 0.1,
         on_anomaly: str = "warn",
@@ -65,6 +67,7 @@ class ExampleValidator(base_component.BaseComponent):
             statistics: Of this run's data.
             schema: Of this run's data, too, so that only what differs between splits is against it.
             label: Name of the feature with the class names.
+            examples: This run's data, which says what was left out of it; None where that is not known.
             previous_statistics: Of the data of the run before; of no splits where there was none. None where none can
                 be known.
             max_drift: Most that the share of a class among the training pictures may have changed, 0..1 (TFDV's
@@ -76,6 +79,7 @@ class ExampleValidator(base_component.BaseComponent):
             ExampleValidatorSpec(
                 statistics=statistics,
                 schema=schema,
+                examples=examples,
                 previous_statistics=previous_statistics,
                 anomalies=types.Channel(type=standard_artifacts.ExampleAnomalies),
                 label=label,

@@ -18,6 +18,7 @@ from tfx.utils import io_utils, writer_utils
 
 from components.data_summary import SUMMARY_FILE, Summary
 from components.example_validator.classes import class_counts, imbalance, moved_most
+from components.left_out import read_left_out
 from compressor_lib.errors import CompressorError
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,9 @@ class Executor(base_executor.BaseExecutor):
         label, max_drift = exec_properties["label"], exec_properties["max_drift"]
         tfdv.get_feature(schema, label).drift_comparator.infinity_norm.threshold = max_drift
         before, summary = None, Summary()
+        for examples in input_dict.get("examples", []):
+            counts = read_left_out(examples)
+            summary.left_out, summary.others = counts.images, counts.others
         for previous in input_dict.get("previous_statistics", []):
             if _COMPARED in artifact_utils.decode_split_names(previous.split_names):
                 before = stats_artifact_utils.load_statistics(previous, _COMPARED).proto()

@@ -47,10 +47,14 @@ class Data(Section):
         default=None, validate_default=True, description="Folder of the pictures or the TFRecords."
     )
     image_feature: str = Field(default="image", description="tfrecord: feature of the encoded picture.")
-    label_feature: str = Field(default="label", description="tfrecord: feature of the class name.")
+    label_feature: str = Field(
+        default="label", description="tfrecord: feature of the class name; whitespace around it is taken off."
+    )
     splits: Splits = Field(default_factory=Splits, description="Used where the pictures are not split already.")
     max_bad_share: Share = Field(
-        default=0.05, description="The run is refused above this share of unreadable pictures."
+        default=0.05,
+        description="folder: the run is refused above this share of images that are unreadable or left out for their "
+        "format, place or name.",
     )
     max_pixels: int = Field(
         default=100_000_000,
@@ -72,7 +76,7 @@ class Data(Section):
     span: str | None = Field(
         default=None,
         description="Pattern of the span folders under path, such as 'span-{SPAN}': the newest "
-        "span is taken. null: path itself holds the pictures.",
+        "span is taken; other characters stand for themselves. null: path itself holds the pictures.",
     )
     spans: Annotated[Literal["latest"] | Window, BeforeValidator(_spans)] = Field(
         default="latest", description="latest: the newest span; {window: N}: the newest N of them, together."

@@ -14,6 +14,7 @@ from components.data_summary import SUMMARY_FILE
 from components.example_validator import ExampleValidator
 from components.example_validator.classes import NAMED, class_counts, imbalance, moved_most, statistics_options
 from components.example_validator.executor import Executor
+from components.left_out import LEFT_OUT, describe_left_out
 from compressor_lib.errors import CompressorError
 
 EVEN = {"cat": 40, "dog": 40}
@@ -47,14 +48,21 @@ def make(tmp_path):
 def validate(make, tmp_path):
     """Runs the component on counts by class, before and now; returns its summary and its output."""
 
-    def validate(before: dict[str, int] | None, now: dict[str, int], **options) -> tuple[dict, types.Artifact]:
+    def validate(
+        before: dict[str, int] | None, now: dict[str, int], left_out: str = "", **options
+    ) -> tuple[dict, types.Artifact]:
         statistics = make("now", 3, {"train": now, "eval": EVEN})
         previous = make("before", 2, {} if before is None else {"train": before})
         schema = standard_artifacts.Schema()
         schema.uri = str(tmp_path / "schema")
         pathlib.Path(schema.uri).mkdir()
         tfdv.write_schema_text(tfdv.infer_schema(statistics_of({**now, **EVEN})), f"{schema.uri}/schema.pbtxt")
-        channels = {"statistics": statistics, "schema": schema, "previous_statistics": previous}
+        examples = standard_artifacts.Examples()
+        if left_out:
+            examples.set_string_custom_property(LEFT_OUT, left_out)
+        channels = {
+            "statistics": statistics, "schema": schema, "examples": examples, "previous_statistics": previous,
+        }  # fmt: skip
         given = {name: types.Channel(type=type(artifact)) for name, artifact in channels.items()}
         node = ExampleValidator(**given, label="label", **options)
         anomalies = standard_artifacts.ExampleAnomalies()
@@ -65,6 +73,16 @@ def validate(make, tmp_path):
         return json.loads((tmp_path / "anomalies" / SUMMARY_FILE).read_text()), anomalies
 
     return validate
+
+
+def test_what_was_left_out_is_in_the_summary(validate):
+    summary, _ = validate(None, EVEN, describe_left_out([".heic", ".heic"], {".txt": 3}))
+    assert (summary["left_out"], summary["others"]) == ({".heic": 2}, {".txt": 3})
+
+
+def test_another_example_gen_leaves_nothing_out(validate):
+    summary, _ = validate(None, EVEN)
+    assert (summary["left_out"], summary["others"]) == ({}, {})
 
 
 def blessed(anomalies: types.Artifact) -> dict[str, int]:

@@ -341,6 +341,52 @@ def test_every_field_is_described():
     assert undescribed == []
 
 
+@pytest.mark.parametrize("source", ["folder", "tfrecord"])
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ("pics/out", "data path is '.*/pics', and the output '.*/pics/out' lies in it.* another folder by --output"),
+        ("pics", "lies in it"), ("link/out", "lies in it"),
+        (".", "data path is '.*/pics', which lies in the output '.*', .* another folder by --output"),
+    ],
+)  # fmt: skip
+def test_data_and_output_lie_apart(source, output, told, tmp_path):
+    (tmp_path / "pics").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "pics")
+    overrides = [f"data.source={source}", f"data.path={tmp_path}/pics"]
+    with pytest.raises(CompressorError, match=told):
+        load_config(EXAMPLES / "pictures.yaml", [*overrides, f"output={tmp_path}/{output}"])
+    load_config(EXAMPLES / "pictures.yaml", [*overrides, f"output={tmp_path}/pics2"])
+
+
+@pytest.mark.parametrize("directory", ["pics/serving", "pics"])
+def test_data_and_push_directory_lie_apart(directory, tmp_path):
+    (tmp_path / "pics").mkdir()
+    overrides = [f"data.path={tmp_path}/pics", f"output={tmp_path}/out", f"push.directory={tmp_path}/{directory}"]
+    with pytest.raises(CompressorError, match="push directory is '.*', which lies in the data folder '.*/pics'"):
+        load_config(EXAMPLES / "pictures.yaml", overrides)
+
+
+def test_remote_folders_lie_apart_too():
+    overrides = ["data.path=gs://bucket/pics", "output=gs://bucket/pics/out"]
+    with pytest.raises(CompressorError, match="lies in it"):
+        load_config(EXAMPLES / "pictures.yaml", overrides)
+
+
+def test_artifacts_are_reached_by_a_path_that_is_no_pattern(tmp_path):
+    config = load_config(EXAMPLES / "digits.yaml", [f"output={tmp_path}/[v2]"])
+    assert config.pipeline_root.startswith(f"{tmp_path}/.compressor-")
+    with pytest.raises(CompressorError, match=r"output is 'gs://b/\[v2\]', and TFX takes \* \? \[ \] for patterns"):
+        load_config(EXAMPLES / "digits.yaml", ["output=gs://b/[v2]"])
+
+
+def test_a_path_that_is_not_utf_8_is_told(tmp_path):
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(folder)
+    with pytest.raises(CompressorError, match=r"data\.path is '.*caf\\xe9', which is not UTF-8: rename it"):
+        load_config(EXAMPLES / "pictures.yaml", [f"data.path={json.dumps(os.fsdecode(folder))}"])
+
+
 @pytest.mark.parametrize("name", ["digits", "pictures", "tfrecords"])
 def test_the_examples_are_right(name, tmp_path):
     overrides = [] if name == "digits" else [f"data.path={tmp_path}"]

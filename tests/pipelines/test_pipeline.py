@@ -158,6 +158,7 @@ def test_channels(create):
     assert sources(nodes["ExampleValidator"]) == {
         "statistics": ("StatisticsGen", "statistics"),
         "schema": ("SchemaGen", "schema"),
+        "examples": ("ImageExampleGen", "examples"),
         "previous_statistics": ("PreviousRun", "statistics"),
     }
 

@@ -1,0 +1,1 @@
+"""Keras graphs and the catalogue."""
