@@ -176,7 +176,7 @@ class Nodes:
             feature_memory_mb=search.feature_memory_mb,
             tau=search.tau,
             cost=search.objective.cost,
-            budgets=search.objective.budgets,
+            budgets=search.budgets.limits,
             head_units=search.head_units or [config.head.units],
             tail_units=search.tail_units,
             dropout=config.head.dropout,

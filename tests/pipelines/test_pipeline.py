@@ -195,7 +195,7 @@ def test_sections_reach_their_nodes(create):
         "search.tuner=grid", "search.connections=['53,151']", "search.head_units=[0, 4]",
         "search.tau=0.6", "search.max_trials=3", "search.max_epochs=2", "search.parallel_trials=2",
         "search.cuts=2", "search.shortlist=9", "search.train_translators=true", "search.feature_memory_mb=100",
-        "search.objective={cost: latency, max_parameters: 500_000, max_latency_ms: 8}",
+        "search.objective.cost=latency", "search.budgets={parameters: 500_000, latency_ms: 8}",
         "search.min_learning_rate=0.01", "search.max_learning_rate=0.02",
         "reference.epochs=3", "retrain.epochs=4", "retrain.batch_size=9", "retrain.strategy=mirrored",
         "export.formats=[int8]", "data.class_weights=balanced",
