@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -89,6 +90,12 @@ class Data(Section):
     on_anomaly: Literal["warn", "stop"] = Field(
         default="warn", description="warn: anomalies of the data are told; stop: they end the run before it trains."
     )
+    removed_classes: list[str] = Field(
+        default_factory=list,
+        description="Classes of the pushed model that have no images any more, and are taken out of the next model. "
+        "Unless it is named here, such a class keeps its place in the output. Set it once: when that model is "
+        "pushed, the class is no longer known.",
+    )
     class_weights: Literal["none", "balanced"] = Field(
         default="none",
         description="balanced: in all training each class counts the same, however many pictures it has; none: each "
@@ -114,6 +121,11 @@ class Data(Section):
                 "store by s3.endpoint on Kubeflow, by AWS_ENDPOINT_URL elsewhere."
             )
         return absolute(path)
+
+    @field_validator("removed_classes")
+    @classmethod
+    def _names_are_composed(cls, names: list[str]) -> list[str]:
+        return [unicodedata.normalize("NFC", name) for name in dict.fromkeys(names)]
 
     @field_validator("span")
     @classmethod
