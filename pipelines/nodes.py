@@ -247,6 +247,7 @@ class Nodes:
             backbone=config.backbone.name or Path(config.backbone.model or "").name,
             label=config.data.label_feature,
             keep=config.push.keep,
+            removed_classes=config.data.removed_classes,
             code_version=self.code_version,
             **told_of,
         )

@@ -18,6 +18,7 @@ from tfx.utils import io_utils, path_utils
 from components.evaluator.executor import MODEL_SHA256, read_verdict
 from components.model_files import files_sha256
 from components.pruning_search.executor import REPORT_FILE
+from components.pusher.class_order import check_class_order
 from components.pusher.model_card import Json, model_card, pictures_by_split, write_card
 from components.pusher.trial import try_alone, try_model_server
 from components.pusher.versions import prune, publish, staging
@@ -45,8 +46,8 @@ class Executor(stock.Executor):
             exec_properties: The component's parameters.
 
         Raises:
-            CompressorError: If the model is another than the one that was evaluated, or does not answer. What was
-                pushed before serves on.
+            CompressorError: If the model is another than the one that was evaluated, does not answer, or has its
+                classes in another order than the one that was pushed before, which serves on.
         """
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
         if not self.CheckBlessing(input_dict):
@@ -55,6 +56,7 @@ class Executor(stock.Executor):
         directory = exec_properties["push_directory"]
         with staging(directory) as folder:
             prepared = _tried(self.GetModelPath(input_dict), folder, input_dict)
+            check_class_order(prepared, directory, json.loads(exec_properties["removed_classes"]))
             write_card(prepared, _card(prepared, input_dict, exec_properties))
             io_utils.copy_dir(prepared, pushed.uri)
             version = publish(prepared, directory)

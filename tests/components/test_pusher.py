@@ -138,7 +138,7 @@ def push(candidate, told_of, tmp_path):
         blessing.set_string_custom_property(MODEL_SHA256, sha256)
         given = {
             "push_directory": str(tmp_path / "serving"), "keep": keep, "code_version": "",
-            "name": "pictures", "backbone": "MobileNetV2", "label": "label",
+            "name": "pictures", "backbone": "MobileNetV2", "label": "label", "removed_classes": "[]",
         }  # fmt: skip
         inputs = {"model": [candidate], "model_blessing": [blessing], **told_of}
         Executor().Do(inputs, {"pushed_model": [told]}, given)

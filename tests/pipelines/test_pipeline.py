@@ -168,7 +168,7 @@ def test_channels(create):
 
 def test_classes_to_remove_reach_the_nodes_that_know_the_pushed_ones(create):
     nodes = create('data.removed_classes=["cafe\\u0301", dog, dog]')
-    for node in ("Transform", "ExampleValidator"):
+    for node in ("Transform", "ExampleValidator", "Pusher"):
         assert json.loads(nodes[node].exec_properties["removed_classes"]) == ["café", "dog"]
     assert nodes["Transform"].exec_properties["label"] == "label"
 
