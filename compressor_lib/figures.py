@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from compressor_lib.deployment.intervals import CONFIDENCE
 from compressor_lib.deployment.model_metrics import Latency, Speedup
+from compressor_lib.gate import Judged
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,10 @@ class ModelFigures:
     def accuracy(self) -> float:
         """Share of the test split's images that it names rightly, 0 to 1."""
         return self.right / self.images
+
+    def judged(self, confidence: float = CONFIDENCE) -> Judged:
+        """The same with its interval."""
+        return Judged.counted("", pictures=self.images, right=self.right, confidence=confidence)
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from compressor_lib.deployment import phrases
 from compressor_lib.deployment.model_metrics import Latency
+from compressor_lib.errors import CompressorError
 from compressor_lib.figures import FormatFigures, ModelFigures
 from compressor_lib.gate import Figure, Judged, Verdict
 from pipelines.data_summary import read_summary, render_summary
@@ -22,6 +23,7 @@ from pipelines.lineage import Lineage, Run
 
 if TYPE_CHECKING:
     from pipelines.config import Config
+
 
 @dataclass(frozen=True)
 class Results:
@@ -65,10 +67,18 @@ class Results:
 
     @classmethod
     def from_json(cls, text: str) -> Results:
-        """Reads what :meth:`to_json` wrote."""
+        """Reads what :meth:`to_json` wrote.
+
+        Raises:
+            CompressorError: If another version of the project wrote it.
+        """
         fields = json.loads(text)
-        fields["verdict"] = Verdict.from_json(json.dumps(fields["verdict"]))
-        return _ADAPTER.validate_python(fields)
+        try:
+            return _ADAPTER.validate_python({**fields, "verdict": Verdict.from_json(json.dumps(fields["verdict"]))})
+        except (ValidationError, KeyError) as error:
+            raise CompressorError(
+                "another version of auto-compressor wrote the results of this run: run the pipeline again."
+            ) from error
 
 
 def conclude(config: Config) -> Results:
@@ -144,18 +154,11 @@ def render_results(results: Results) -> Group:
 def _models_table(results: Results) -> Table:
     before, after = results.reference, results.compressed
     confidence = results.verdict.confidence_shown
-    table = Table(
-        title="Test split: reference and compressed", caption=f"intervals: {100 * confidence:g} % confidence"
-    )
+    table = Table(title="Test split: reference and compressed", caption=f"intervals: {100 * confidence:g} % confidence")
     table.add_column("")
     for column in ("reference", "compressed", "change"):
         table.add_column(column, justify="right")
-    scores = [phrases.measured(one.right, one.images, confidence) for one in (before, after)]
-    table.add_row(
-        "accuracy",
-        *(_score(one.right, one.images, score) for one, score in zip((before, after), scores, strict=True)),
-        _change(results.change),
-    )
+    table.add_row("accuracy", *(_score(one.judged(confidence)) for one in (before, after)), _change(results.change))
     for row in _gate_rows(results):
         table.add_row(*row)
     for name, old, new in (
@@ -174,26 +177,24 @@ def _models_table(results: Results) -> Table:
 def _gate_rows(results: Results) -> Iterator[tuple[str, ...]]:
     """What the gate knows beyond the accuracy of both models."""
     overall, worst = results.verdict.overall, results.verdict.worst_class
-    if not results.has_reference_as_baseline and overall.baseline:
-        yield "against the gate's baseline", *_judged(overall)
-    if worst and worst.change and worst.change.value < 0:
-        yield f"class {worst.name}", *_judged(worst)
+    confidence = results.verdict.confidence_shown
+    if not results.has_reference_as_baseline and overall.pairs:
+        yield "against the gate's baseline", *_judged(overall, confidence)
+    if worst and worst.pairs and worst.change and worst.change.value < 0:
+        yield f"class {worst.name}", *_judged(worst, confidence)
 
 
-def _judged(judged: Judged) -> tuple[str, str, str]:
+def _judged(judged: Judged, confidence: float) -> tuple[str, str, str]:
     """The baseline's accuracy, the model's, and the change."""
-    assert judged.baseline is not None
+    assert judged.pairs is not None
     assert judged.change is not None
-    right = round(judged.baseline.value * judged.pictures)
-    return (
-        _score(right, judged.pictures, judged.baseline),
-        _score(judged.right, judged.pictures, judged.accuracy),
-        _change(judged.change),
-    )
+    pairs = judged.pairs
+    baseline = Judged.counted("", pictures=pairs.images, right=pairs.old_right, confidence=confidence)
+    return _score(baseline), _score(judged), _change(judged.change)
 
 
-def _score(right: int, images: int, figure: Figure) -> str:
-    return f"{phrases.percent(figure.value)}\n{right:,} of {images:,}\n{phrases.interval(figure)}"
+def _score(judged: Judged) -> str:
+    return f"{phrases.percent(judged.accuracy.value)}\n{phrases.counted(judged)}".replace(", ", "\n")
 
 
 def _change(change: Figure) -> str:
@@ -217,7 +218,7 @@ def _formats_table(results: Results) -> Table:
     table.add_column("gate")
     for name, figures in results.formats.items():
         judged = results.verdict.formats.get(name)
-        score = _score(judged.overall.right, judged.overall.pictures, judged.overall.accuracy) if judged else ""
+        score = _score(judged.overall) if judged else ""
         said = "not judged" if judged is None else "passed" if judged.blessed else "left out"
         table.add_row(
             name, f"{figures.bytes:,}", _latency(figures.latency), _speed(figures), score, said,

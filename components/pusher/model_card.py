@@ -141,8 +141,8 @@ def _lines(card: Json) -> Iterator[str]:
     yield from _section(
         "Size and time",
         f"{card['parameters']:,} parameters, {1 - card['parameters'] / reference['parameters']:.1%} fewer than the "
-        f"{reference['parameters']:,} of the uncompressed reference model. Latencies are medians for an image with their "
-        "spread, by TFLite on one thread of the machine that converted the model.",
+        f"{reference['parameters']:,} of the uncompressed reference model. Latencies are medians for an image with "
+        "their spread, by TFLite on one thread of the machine that converted the model.",
         "",
         *_table(
             ("TFLite", "bytes", "latency", "speed", "accuracy"),

@@ -1,103 +1,103 @@
-"""What the reference and the compressed model answer to the same images."""
+"""What the reference and the compressed model predict for the same images, as the Evaluator kept it."""
 
 from __future__ import annotations
 
 import base64
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from components.artifacts.predictions import MODEL, ModelPredictions, Predictions
 from components.report.data import Answers, Confusion, ExampleImage
-
-if TYPE_CHECKING:
-    import keras
 
 WORST = 4
 """Of how many classes changed images are kept."""
 CHANGED_A_CLASS = 6
 """How many of each."""
 WRONG = 12
-"""How many images are kept that the compressed model names wrongly."""
+"""How many images are kept that the compressed model predicts wrong."""
 RIGHT = 6
-"""How many that it names rightly."""
+"""How many that it predicts right."""
 THUMBNAIL = 112
 """Their longer side in pixels."""
 
+UNKNOWN = "(none of the classes)"
+"""The class of an image whose own was not trained."""
+
 
 def compare_answers(
-    reference: keras.Model,
-    compressed: keras.Model,
-    batches: Iterable[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]],
-    classes: Sequence[str],
-    *,
-    reference_classes: Sequence[str] | None = None,
-    compressed_classes: Sequence[str] | None = None,
+    predictions: Predictions, reference: str, read: Callable[[Collection[str]], Mapping[str, bytes]]
 ) -> Answers:
-    """Asks both models the same images, and notes what each takes them for.
+    """Sums up what both models predict, joined by the names of the classes.
 
     Args:
-        reference: From `float32` images `[N, S, S, 3]`, 0..255, to probabilities `[N, C]`.
-        compressed: Likewise.
-        batches: Images, `uint8 [N, S, S, 3]`, and their classes, `[N]`; gone through once.
-        classes: The names of the classes, by label.
-        reference_classes: The names of the reference's classes in the order of its probabilities; None: as the labels.
-        compressed_classes: Likewise, of the compressed model.
+        predictions: The Evaluator's.
+        reference: The reference model's name among them.
+        read: Gives the encoded files of some images by their keys.
 
     Returns:
         What both take the images of each class for, and some images to look at.
     """
-    names = list(dict.fromkeys([*classes, *(reference_classes or ()), *(compressed_classes or ())]))
-    numbers = [_numbers(own or classes, names) for own in (reference_classes, compressed_classes)]
-    reference_counts, compressed_counts = ([Counter[int]() for _ in names] for _ in range(2))
-    changed: dict[str, list[ExampleImage]] = {}
-    wrong: list[ExampleImage] = []
-    right: list[ExampleImage] = []
-    lost = gained = 0
-    for images, labels in batches:
-        images, labels = np.asarray(images), np.asarray(labels)
-        probabilities = [model.predict_on_batch(images.astype(np.float32)) for model in (reference, compressed)]
-        before, after = (own[answered.argmax(axis=-1)] for own, answered in zip(numbers, probabilities, strict=True))
-        for counts, answered in ((reference_counts, before), (compressed_counts, after)):
-            for label, answer in zip(labels.tolist(), answered.tolist(), strict=True):
-                counts[label][answer] += 1
-        sure = probabilities[1].max(axis=-1)
+    models = [predictions.models[name] for name in (reference, MODEL)]
+    names = list(dict.fromkeys([*predictions.classes, *(name for one in models for name in one.classes)]))
+    before, after = (_counted(predictions, one, names) for one in models)
+    was_right, is_right = (predictions.right(name) for name in (reference, MODEL))
+    surest_first = np.argsort(-models[1].probability, kind="stable")
+    wrong = surest_first[~is_right[surest_first]][:WRONG]
+    right = surest_first[is_right[surest_first]][::-1][:RIGHT]
+    changed = {
+        names[number]: _changed(was_right & ~is_right, predictions, number) for number in worst_hit(before, after)
+    }
+    shown = np.concatenate([wrong, right, *changed.values()])
+    files = read({predictions.images[place] for place in shown.tolist()})
 
-        def example(place: int, images=images, labels=labels, before=before, after=after, sure=sure) -> ExampleImage:
-            return ExampleImage(
-                true=names[labels[place]],
-                predicted=names[after[place]],
-                probability=float(sure[place]),
-                image=_thumbnail(images[place]),
-                reference_is_right=bool(before[place] == labels[place]),
-            )
+    def examples(places: npt.NDArray[np.int64]) -> list[ExampleImage]:
+        found = [place for place in places.tolist() if predictions.images[place] in files]
+        return [_example(predictions, place, bool(was_right[place]), files) for place in found]
 
-        was, is_now = before == labels, after == labels
-        lost, gained = lost + int((was & ~is_now).sum()), gained + int((~was & is_now).sum())
-        for place in np.flatnonzero(was & ~is_now):
-            kept = changed.setdefault(names[labels[place]], [])
-            if len(kept) < CHANGED_A_CLASS:
-                kept.append(example(place))
-        # No more of a batch are made small than are kept at last.
-        surest = [place for place in np.argsort(-sure, kind="stable") if not is_now[place]][:WRONG]
-        least_sure = [place for place in np.argsort(sure, kind="stable") if is_now[place]][:RIGHT]
-        wrong = sorted([*wrong, *map(example, surest)], key=lambda one: -one.probability)[:WRONG]
-        right = sorted([*right, *map(example, least_sure)], key=lambda one: one.probability)[:RIGHT]
-    reference_answers, compressed_answers = (
-        [dict(sorted(row.items())) for row in counts] for counts in (reference_counts, compressed_counts)
+    return Answers(
+        classes=names,
+        reference=before,
+        compressed=after,
+        lost=int((was_right & ~is_right).sum()),
+        gained=int((~was_right & is_right).sum()),
+        wrong=examples(wrong),
+        right=examples(right),
+        changed={name: found for name, places in changed.items() if (found := examples(places))},
     )
-    worst = [names[number] for number in worst_hit(reference_answers, compressed_answers)]
-    shown = {name: changed[name] for name in worst if name in changed}
-    return Answers(names, reference_answers, compressed_answers, lost, gained, wrong, right, shown)
 
 
-def _numbers(own: Sequence[str], names: Sequence[str]) -> npt.NDArray[np.int64]:
-    """The number among all names of each of a model's classes, for the order of both may differ."""
-    return np.array([names.index(name) for name in own], np.int64)
+def _counted(predictions: Predictions, model: ModelPredictions, names: Sequence[str]) -> Confusion:
+    """What a model takes the images of each class for, by the place of the classes' names."""
+    place = {name: number for number, name in enumerate(names)}
+    own = [place[name] for name in model.classes]
+    counts = [Counter[int]() for _ in names]
+    for label, predicted in zip(predictions.labels.tolist(), model.predicted.tolist(), strict=True):
+        if label >= 0:
+            counts[place[predictions.classes[label]]][own[predicted]] += 1
+    return [dict(sorted(row.items())) for row in counts]
+
+
+def _changed(lost: npt.NDArray[np.bool_], predictions: Predictions, number: int) -> npt.NDArray[np.int64]:
+    """Some images of a class whose prediction went wrong."""
+    return np.flatnonzero(lost & (predictions.labels == number))[:CHANGED_A_CLASS]
+
+
+def _example(predictions: Predictions, place: int, was_right: bool, files: Mapping[str, bytes]) -> ExampleImage:
+    model, label = predictions.models[MODEL], predictions.labels[place]
+    true_probability = float(model.true_probability[place])
+    return ExampleImage(
+        true=predictions.classes[label] if label >= 0 else UNKNOWN,
+        predicted=model.classes[model.predicted[place]],
+        probability=float(model.probability[place]),
+        true_probability=0.0 if np.isnan(true_probability) else true_probability,
+        image=_thumbnail(files[predictions.images[place]]),
+        reference_is_right=was_right,
+    )
 
 
 def worst_hit(before: Confusion, after: Confusion) -> list[int]:
@@ -110,18 +110,13 @@ def worst_hit(before: Confusion, after: Confusion) -> list[int]:
     return sorted(changes, key=changes.__getitem__)[:WORST]
 
 
-def right_and_all(confusion: Confusion) -> tuple[int, int]:
-    """How many images are named rightly, and how many there are."""
-    return sum(row.get(number, 0) for number, row in enumerate(confusion)), sum(sum(row.values()) for row in confusion)
-
-
 def recalls(confusion: Confusion) -> list[float | None]:
     """For each class, the share of its images that are named rightly; None where there are none."""
     return [row.get(number, 0) / sum(row.values()) if row else None for number, row in enumerate(confusion)]
 
 
-def _thumbnail(picture: npt.NDArray[np.uint8]) -> str:
-    image = Image.fromarray(picture)
+def _thumbnail(encoded: bytes) -> str:
+    image = Image.open(io.BytesIO(encoded)).convert("RGB")
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=82)

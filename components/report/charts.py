@@ -12,6 +12,7 @@ from typing import Any
 from components.report.answers import recalls
 from components.report.data import Confusion, ReportData, Trial
 from compressor_lib.deployment import phrases
+from compressor_lib.gate import Judged
 
 Spec = dict[str, Any]
 
@@ -177,13 +178,15 @@ def _milestones(data: ReportData, cost: str) -> list[Spec]:
                 "cost": retrained, "accuracy": _best(data.histories["compressed"]),
             }
         )  # fmt: skip
-    return [{**mark, "counted": counted_validation(mark["accuracy"], images), "order": place} for place, mark in enumerate(marks)]
+    return [
+        {**mark, "counted": counted_validation(mark["accuracy"], images), "order": place}
+        for place, mark in enumerate(marks)
+    ]
 
 
 def counted_validation(accuracy: float, images: int) -> str:
     """How many validation images an accuracy stands for, with its interval; empty where their number is not known."""
-    right = round(accuracy * images)
-    return phrases.counts(right, images, phrases.measured(right, images)) if images else ""
+    return phrases.counted(Judged.counted("", pictures=images, right=round(accuracy * images))) if images else ""
 
 
 def _best(history: dict[str, list[float]]) -> float:
@@ -415,7 +418,7 @@ def by_class(data: ReportData) -> Spec:
 def _right(confusion: Confusion, number: int) -> str:
     """How many of a class's test images are named rightly, with the interval."""
     right, images = confusion[number].get(number, 0), sum(confusion[number].values())
-    return phrases.counts(right, images, phrases.measured(right, images))
+    return phrases.counted(Judged.counted("", pictures=images, right=right))
 
 
 def _heat(x: Spec, y: Spec, shade: str, tooltip: list[Any]) -> Spec:

@@ -72,6 +72,7 @@ class ExampleImage:
         true: Its class.
         predicted: The class that the compressed model predicts.
         probability: The probability it gives that class.
+        true_probability: The probability it gives the image's class.
         image: A small JPEG, as a ``data:`` URI.
         reference_is_right: Whether the reference model predicts its class.
     """
@@ -79,6 +80,7 @@ class ExampleImage:
     true: str
     predicted: str
     probability: float
+    true_probability: float
     image: str
     reference_is_right: bool
 

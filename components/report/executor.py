@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Collection
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components.artifacts.predictions import BASELINE, MODEL, REFERENCE, Predictions, image_key
 from components.evaluator.executor import read_verdict
-from components.examples import picture_dataset, split_patterns
+from components.examples import encoded_images, split_patterns
 from components.pruning_search.executor import REPORT_FILE
 from components.report.advice import advice
-from components.report.answers import compare_answers, right_and_all
-from components.report.data import Answers, ReportData
+from components.report.answers import compare_answers
+from components.report.data import ReportData
 from components.report.network import network_blocks
 from components.report.page import write_page
 from components.report.pictures import summarise_pictures
@@ -28,16 +30,14 @@ from components.report.versions import versions
 from components.storage import mounted_artifacts
 from compressor_lib.bank import TranslatorBank
 from compressor_lib.deployment.intervals import paired_change
-from compressor_lib.deployment.model_metrics import REFERENCE, Latency, read_figures
-from compressor_lib.deployment.phrases import measured
-from compressor_lib.export import load_keras, read_classes, tflite_path, tflite_paths
+from compressor_lib.deployment.model_metrics import Latency, read_figures
+from compressor_lib.export import load_keras, tflite_path, tflite_paths
 from compressor_lib.figures import FormatFigures, ModelFigures
-from compressor_lib.gate import Figure, Judged, Verdict
+from compressor_lib.gate import Figure, Judged
 
 logger = logging.getLogger(__name__)
 
 HISTORY = "history.json"
-_BATCH = 64
 
 
 class Executor(base_executor.BaseExecutor):
@@ -72,23 +72,18 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
     config = json.loads(parameters["config"])
     directories = {key: path_utils.serving_model_path(inputs[key].uri) for key in ("reference", "compressed")}
     reference, compressed = (load_keras(directory) for directory in directories.values())
-    classes = {role: read_classes(directory) for role, directory in directories.items()}
-    test = picture_dataset(
-        split_patterns(inputs["transformed_examples"], "test"), size=reference.input_shape[1], batch_size=_BATCH
-    )
-    logger.info("asking both models the test split")
-    answers = compare_answers(
-        reference,
-        compressed,
-        test,
-        classes["reference"],
-        compressed_classes=classes["compressed"],
-    )
-    latency_and_speed = read_figures(directories["compressed"])
+    predictions = Predictions.read(inputs["evaluation"].uri)
+    name = REFERENCE if REFERENCE in predictions.models else BASELINE
+    test = split_patterns(inputs["transformed_examples"], "test")
+    answers = compare_answers(predictions, name, lambda keys: _images(test, keys))
+    speeds = read_figures(directories["compressed"])
     shipped = tflite_path(directories["compressed"])
     verdict = read_verdict(inputs["evaluation"].uri)
-    is_baseline = config["gate"]["baseline"] == REFERENCE
-    reference_score = _reference_score(verdict, answers, is_baseline=is_baseline)
+    sure = verdict.confidence_shown
+    pairs = predictions.pairs(MODEL, name)
+    change = paired_change(pairs.gained, pairs.lost, pairs.images, sure)
+    right = predictions.right(name)
+    reference_score = Judged.counted("", pictures=len(right), right=int(right.sum()), confidence=sure)
     pushed = inputs["pushed_model"].get_int_custom_property("pushed")
     bank = TranslatorBank.load(inputs["translators"].uri)
     return ReportData(
@@ -100,14 +95,14 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
         advice=advice(
             verdict,
             reference_score,
-            has_reference_as_baseline=is_baseline,
+            has_reference_as_baseline=config["gate"]["baseline"] == "reference",
             has_budgets=any(limit for name, limit in config["search"]["objective"].items() if name.startswith("max_")),
         ),
-        reference=_figures(reference_score, directories["reference"], latency_and_speed.latency[REFERENCE]),
-        compressed=_figures(verdict.overall, directories["compressed"], latency_and_speed.latency["float32"]),
-        change=_change(verdict, answers, is_baseline=is_baseline),
+        reference=_figures(reference_score, directories["reference"], speeds.latency[REFERENCE]),
+        compressed=_figures(verdict.overall, directories["compressed"], speeds.latency["float32"]),
+        change=Figure(change.value, change.low, change.high),
         formats={
-            name: FormatFigures(path.name, os.path.getsize(path), latency_and_speed.latency[name], latency_and_speed.speedup[name])
+            name: FormatFigures(path.name, os.path.getsize(path), speeds.latency[name], speeds.speedup[name])
             for name, path in tflite_paths(directories["compressed"]).items()
         },
         trials=read_trials(
@@ -115,7 +110,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
             reference,
             cost=parameters["cost"],
             shipped=shipped.read_bytes(),
-            shipped_ms=latency_and_speed.latency["float32"].median,
+            shipped_ms=speeds.latency["float32"].median,
         ),
         translators={name: one.r2 for name, one in bank.translators.items() if one.r2 is not None},
         network=network_blocks(reference, compressed),
@@ -133,22 +128,9 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
     )
 
 
-def _reference_score(verdict: Verdict, answers: Answers, *, is_baseline: bool) -> Judged:
-    """The reference model on the test split: the Evaluator's figure where it took it, so that there is but one."""
-    if is_baseline and verdict.overall.baseline is not None:
-        images, figure = verdict.overall.pictures, verdict.overall.baseline
-        return Judged(name="", pictures=images, right=round(figure.value * images), accuracy=figure)
-    right, images = right_and_all(answers.reference)
-    return Judged(name="", pictures=images, right=right, accuracy=measured(right, images, verdict.confidence_shown))
-
-
-def _change(verdict: Verdict, answers: Answers, *, is_baseline: bool) -> Figure:
-    """The change of accuracy from the reference to the compressed model, likewise."""
-    if is_baseline and verdict.overall.change is not None:
-        return verdict.overall.change
-    _, images = right_and_all(answers.reference)
-    change = paired_change(answers.gained, answers.lost, images, verdict.confidence_shown)
-    return Figure(change.value, change.low, change.high)
+def _images(patterns: str, keys: Collection[str]) -> dict[str, bytes]:
+    """The files of some images of the test split, by their keys."""
+    return {key: encoded for encoded in encoded_images(patterns) if (key := image_key(encoded)) in keys}
 
 
 def _figures(judged: Judged, directory: str, latency: Latency) -> ModelFigures:

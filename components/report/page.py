@@ -23,7 +23,6 @@ from components.report.charts import COST_TITLES, MOST_CLASSES, VALIDATION, Spec
 from components.report.data import PAGE_FILE, Block, ExampleImage, ReportData
 from components.report.usage import Snippet, snippets
 from compressor_lib.deployment import phrases
-from compressor_lib.figures import ModelFigures
 
 _SAVED_MODEL = "Format-Serving"
 """TFX's name of the folder with a model's SavedModel."""
@@ -126,7 +125,8 @@ def render_page(data: ReportData, folder: Path | None = None) -> str:
         phrases=phrases,
         accuracy_change=_accuracy_change(data),
         scores={
-            role: _score(getattr(data, role), data.verdict.confidence_shown) for role in ("reference", "compressed")
+            role: phrases.counted(getattr(data, role).judged(data.verdict.confidence_shown))
+            for role in ("reference", "compressed")
         },
         thresholds=list(thresholds(data.verdict)),
         decides=decides(data.verdict),
@@ -189,17 +189,13 @@ def _accuracy_change(data: ReportData) -> str:
     return "no difference in accuracy measured"
 
 
-def _score(figures: ModelFigures, confidence: float) -> str:
-    return phrases.counts(figures.right, figures.images, phrases.measured(figures.right, figures.images, confidence))
-
-
 def _format_verdict(data: ReportData, name: str) -> str:
-    """Whether a TFLite model passed, where it went, and why not."""
+    """Whether a TFLite model passed, and where it went."""
     judged = data.verdict.formats.get(name)
     if judged is None:
         return "not judged"
     if not judged.blessed:
-        return f"left out: {'; '.join(judged.reasons)}"
+        return "left out"
     return "passed, pushed" if data.pushed_to and data.verdict.blessed else "passed"
 
 

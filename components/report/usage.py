@@ -40,7 +40,9 @@ def snippets(model: str, name: str, formats: Mapping[str, str], *, is_version: b
     Returns:
         Code for the SavedModel, for the first of the TFLite models, and for TensorFlow Serving.
     """
-    found = [Snippet("SavedModel", "Python with TensorFlow alone; images of any size.", _SAVED_MODEL.format(model=model))]
+    found = [
+        Snippet("SavedModel", "Python with TensorFlow alone; images of any size.", _SAVED_MODEL.format(model=model))
+    ]
     for precision, file in [*formats.items()][:1]:
         others = [other for other in formats.values() if other != file]
         note = "Python without TensorFlow." + (f" Likewise: {', '.join(others)}." if others else "")
@@ -88,7 +90,9 @@ print(classes[probabilities.argmax()], probabilities.max())
 """
 
 _REST = f"""\
-tensorflow_model_server --rest_api_port=8501 --model_name={{name}} --model_base_path={{directory}} &
+# in one terminal
+tensorflow_model_server --rest_api_port=8501 --model_name={{name}} --model_base_path={{directory}}
+# in another
 printf '{{{{"signature_name": "{SIGNATURE}", "instances": [{{{{"{INPUT}": {{{{"b64": "%s"}}}}}}}}]}}}}' \\
   "$(base64 < image.jpg | tr -d '\\n')" | curl -d @- {{url}}
 """

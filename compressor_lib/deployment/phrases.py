@@ -5,7 +5,7 @@ Intervals are always shown; a difference whose interval holds "none" is said to 
 
 from __future__ import annotations
 
-from compressor_lib.deployment.intervals import share_interval
+from compressor_lib.deployment.intervals import format_change
 from compressor_lib.deployment.model_metrics import Latency, Speedup
 from compressor_lib.gate import Figure, Judged
 
@@ -18,28 +18,18 @@ def percent(share: float) -> str:
 
 
 def interval(figure: Figure) -> str:
-    """Both ends of an accuracy, such as ``91.1-99.7 %``."""
-    return f"{100 * figure.low:.1f}-{100 * figure.high:.1f} %"
-
-
-def measured(right: int, images: int, confidence: float = 0.95) -> Figure:
-    """An accuracy with its interval (Wilson's), from a count."""
-    return Figure(right / images, *share_interval(right, images, confidence))
-
-
-def counts(right: int, images: int, figure: Figure) -> str:
-    """What an accuracy was measured on, and its interval, such as ``59 of 60, 91.1-99.7 %``."""
-    return f"{right:,} of {images:,}, {interval(figure)}"
+    """Both ends of an accuracy, such as ``91.1 to 99.7 %``."""
+    return f"{100 * figure.low:.1f} to {100 * figure.high:.1f} %"
 
 
 def counted(judged: Judged) -> str:
-    """Likewise, for what the gate judged."""
-    return counts(judged.right, judged.pictures, judged.accuracy)
+    """What an accuracy was measured on, and its interval, such as ``59 of 60, 91.1 to 99.7 %``."""
+    return f"{judged.right:,} of {judged.pictures:,}, {interval(judged.accuracy)}"
 
 
 def accuracy(judged: Judged) -> str:
-    """An accuracy with its count and interval, such as ``98.3 % (59 of 60, 91.1-99.7 %)``."""
-    return f"{percent(judged.accuracy.value)} ({counted(judged)})"
+    """An accuracy with its count and interval, such as ``98.3 % (59 of 60, 91.1 to 99.7 %)``."""
+    return f"{percent(judged.accuracy.value)} ({counted(judged)})" if judged.pictures else "not measured (0 images)"
 
 
 def is_difference(change: Figure) -> bool:
@@ -48,8 +38,8 @@ def is_difference(change: Figure) -> bool:
 
 
 def points(change: Figure) -> str:
-    """A change of accuracy with its interval, such as ``+0.3 points (-1.1 to +1.7)``."""
-    return f"{_signed(change.value)} points ({_signed(change.low)} to {_signed(change.high)})"
+    """A change of accuracy with its interval, such as ``-1.7 points (-8.9 to +4.4)``."""
+    return format_change(change.value, change.low, change.high)
 
 
 def compared(change: Figure) -> str:
@@ -58,20 +48,14 @@ def compared(change: Figure) -> str:
 
 
 def milliseconds(latency: Latency) -> str:
-    """A median latency with its spread, such as ``2.15 ms (2.10-2.24)``."""
-    return f"{latency.median:.2f} ms ({latency.low:.2f}-{latency.high:.2f})"
+    """A median latency with its spread, such as ``2.15 ms (2.10 to 2.24)``."""
+    return f"{latency.median:.2f} ms ({latency.low:.2f} to {latency.high:.2f})"
 
 
 def speed(speedup: Speedup) -> str:
-    """How fast a model is against the reference model, such as ``1.9 times as fast (1.7-2.1)``."""
+    """How fast a model is against the reference model, such as ``1.9 times as fast (1.7 to 2.1)``."""
     if not speedup.is_measurable:
         return NO_DIFFERENCE
     if speedup.ratio >= 1:
-        return f"{speedup.ratio:.1f} times as fast ({speedup.low:.1f}-{speedup.high:.1f})"
-    return f"takes {1 / speedup.ratio:.1f} times as long ({1 / speedup.high:.1f}-{1 / speedup.low:.1f})"
-
-
-def _signed(share: float) -> str:
-    """Points of 100, and no sign where they round to none."""
-    shown = f"{100 * share:+.1f}"
-    return "0.0" if shown in ("+0.0", "-0.0") else shown
+        return f"{speedup.ratio:.1f} times as fast ({speedup.low:.1f} to {speedup.high:.1f})"
+    return f"takes {1 / speedup.ratio:.1f} times as long ({1 / speedup.high:.1f} to {1 / speedup.low:.1f})"

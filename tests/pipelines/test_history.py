@@ -9,6 +9,8 @@ from made_up_report import made_up_report
 from metadata_store import EXECUTION, Store
 from typer.testing import CliRunner
 
+from compressor_lib.deployment.intervals import PairedCounts
+from compressor_lib.deployment.model_metrics import Latency, Speedup
 from compressor_lib.figures import FormatFigures, ModelFigures
 from compressor_lib.gate import Bounds, Figure, Judged, Verdict
 from pipelines import cli
@@ -17,12 +19,15 @@ from pipelines.lineage import METADATA_FILE, Lineage
 from pipelines.results import Results
 
 RESULTS = Results(
-    reference=ModelFigures(0.95, 1_000_000, 4_000_000, 8.0),
-    compressed=ModelFigures(0.80, 250_000, 1_000_000, 2.0),
-    formats={"float32": FormatFigures(1_000_000, 2.0, 0.80)},
+    reference=ModelFigures(95, 100, 1_000_000, 4_000_000, Latency(8.0, 7.8, 8.3)),
+    compressed=ModelFigures(80, 100, 250_000, 1_000_000, Latency(2.0, 1.9, 2.1)),
+    change=Figure(-0.15, -0.23, -0.08),
+    formats={
+        "float32": FormatFigures("model.tflite", 1_000_000, Latency(2.0, 1.9, 2.1), Speedup(4.0, 3.8, 4.2)),
+    },
     verdict=Verdict(
         Bounds(0.5, 0.02),
-        Judged("", 100, Figure(0.80), Figure(0.95), Figure(-0.15)),
+        Judged.counted("", pictures=100, right=80, pairs=PairedCounts(80, 0, 15, 5)),
         [],
         "0",
         ["accuracy fell by 15 points, 2 at most"],

@@ -11,10 +11,10 @@ from PIL import Image
 
 from components.report.advice import advice
 from components.report.data import Answers, Block, DataSummary, ExampleImage, NodeStep, ReportData, Trial
+from compressor_lib.deployment.intervals import PairedCounts
 from compressor_lib.deployment.model_metrics import Latency, Speedup
-from compressor_lib.deployment.phrases import measured
 from compressor_lib.figures import FormatFigures, ModelFigures
-from compressor_lib.gate import Bounds, Figure, FormatVerdict, Judged, Verdict
+from compressor_lib.gate import Bounds, Judged, Verdict, judge, judge_format
 
 CLASSES = ["dress", "hat", "shirt & tie"]
 
@@ -46,45 +46,40 @@ def trial(number: int) -> Trial:
     )
 
 
-def judged(name: str, right: int, images: int, baseline: int, change: tuple[float, float]) -> Judged:
-    """How a model did, right on so many images, against a baseline right on so many."""
-    return Judged(
-        name=name,
-        pictures=images,
-        right=right,
-        accuracy=measured(right, images),
-        baseline=measured(baseline, images),
-        change=Figure((right - baseline) / images, *change),
-    )
+def judged(name: str, both: int, gained: int, lost: int, neither: int) -> Judged:
+    """How a model did beside its baseline, from the counts of both."""
+    pairs = PairedCounts(both, gained, lost, neither)
+    return Judged.counted(name, pictures=pairs.images, right=pairs.new_right, pairs=pairs)
 
 
 def made_up_verdict() -> Verdict:
     """The model passes, and so does its float32 file; int8 does not."""
-    overall = judged("", 34, 40, 35, (-0.12, 0.07))
-    low = judged("", 28, 40, 35, (-0.31, -0.05))
-    reason = "accuracy is 70.00%; gate.min_accuracy asks for 80.00%"
-    return Verdict(
-        bounds=Bounds(min_accuracy=0.8, max_drop=0.05, per_class=0.2),
-        overall=overall,
-        classes=[
-            judged("dress", 12, 13, 12, (-0.1, 0.1)),
-            judged("hat", 10, 14, 12, (-0.4, 0.08)),
-            judged("shirt & tie", 12, 13, 11, (-0.1, 0.3)),
-        ],
-        model_sha256="5ha256",
-        reasons=[],
-        formats={"float32": FormatVerdict(overall, [], []), "int8": FormatVerdict(low, [], [reason])},
+    bounds = Bounds(min_accuracy=0.8, max_drop=0.05, per_class=0.2)
+    overall = judged("", 32, 2, 3, 3)
+    return judge(
+        bounds,
+        overall,
+        [judged("dress", 12, 0, 0, 1), judged("hat", 9, 1, 3, 1), judged("shirt & tie", 11, 1, 0, 1)],
+        "5ha256",
+        formats={
+            "float32": judge_format(bounds, overall, []),
+            "int8": judge_format(bounds, judged("", 27, 1, 8, 4), []),
+        },
         notes=["class 'scarf' came since the baseline"],
     )
 
 
+SPLITS = ("train", "eval", "test")
+
+
 def example(true: str, predicted: str, probability: float, *, reference_is_right: bool = True) -> ExampleImage:
     colour = (CLASSES.index(true) * 90 + 40, 90, 200 - CLASSES.index(predicted) * 60)
-    return ExampleImage(true, predicted, probability, jpeg(colour), reference_is_right)
+    return ExampleImage(true, predicted, probability, 0.9 - 0.8 * probability, jpeg(colour), reference_is_right)
 
 
 def made_up_report() -> ReportData:
     """The report of a model that passes."""
+    verdict = made_up_verdict()
     epochs = np.arange(1, 7)
     curve = {
         "loss": (2 / epochs).tolist(), "accuracy": (1 - 0.5 / epochs).tolist(),
@@ -100,12 +95,12 @@ def made_up_report() -> ReportData:
         name="made-up",
         made="2026-01-02 03:04 UTC",
         backbone="MobileNetV2",
-        verdict=made_up_verdict(),
+        verdict=verdict,
         pushed_to="/served/1",
-        advice=["The int8 TFLite model does not pass and is left out: deploy float32."],
+        advice=advice(verdict, Judged.counted("", pictures=40, right=35), has_reference_as_baseline=True),
         reference=ModelFigures(35, 40, 360_000, 1_450_000, Latency(2.0, 1.9, 2.2)),
         compressed=ModelFigures(34, 40, 36_771, 160_000, Latency(0.5, 0.48, 0.55)),
-        change=Figure(-0.025, -0.12, 0.07),
+        change=verdict.overall.change,
         formats={
             "float32": FormatFigures("model.tflite", 160_000, Latency(0.5, 0.48, 0.55), Speedup(4.0, 3.8, 4.3)),
             "int8": FormatFigures("model_int8.tflite", 44_000, Latency(1.9, 1.7, 2.3), Speedup(1.05, 0.9, 1.2)),
@@ -129,7 +124,7 @@ def made_up_report() -> ReportData:
             changed={"hat": [example("hat", "dress", 0.7)]},
         ),
         data=DataSummary(
-            pictures={split: dict.fromkeys(CLASSES, 10 * place) for place, split in enumerate(("train", "eval", "test"), 1)},
+            pictures={split: dict.fromkeys(CLASSES, 10 * place) for place, split in enumerate(SPLITS, 1)},
             totals={"train": 30, "eval": 60, "test": 40},
             skipped=2,
             skipped_files=["train/hat/broken.jpg"],
@@ -148,14 +143,9 @@ def made_up_report() -> ReportData:
 
 def made_up_refusal() -> ReportData:
     """The report of a model that is refused, with classes of long names and paths."""
-    data = made_up_report()
-    reasons = ["accuracy is 85.00%; gate.min_accuracy asks for 90.00%"]
-    verdict = replace(
-        data.verdict, bounds=Bounds(min_accuracy=0.9, max_drop=0.05, confidence=0.95), reasons=reasons, notes=[]
-    )
+    data, bounds = made_up_report(), Bounds(min_accuracy=0.9, max_drop=0.05, confidence=0.95)
+    verdict = judge(bounds, data.verdict.overall, data.verdict.classes, "5ha256", formats=data.verdict.formats)
+    reference = data.reference.judged()
     return replace(
-        data,
-        verdict=verdict,
-        pushed_to=None,
-        advice=advice(verdict, verdict.overall, has_reference_as_baseline=True),
+        data, verdict=verdict, pushed_to=None, advice=advice(verdict, reference, has_reference_as_baseline=True)
     )
