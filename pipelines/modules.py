@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
@@ -22,7 +21,7 @@ from components.storage import mounted
 from compressor_lib.augmentation import Augmentation
 from compressor_lib.backbones import find_backbone
 from compressor_lib.class_weights import balanced_weights
-from compressor_lib.export import TEACHER_FILE, export_classifier, load_keras
+from compressor_lib.export import TEACHER_FILE, export_saved_model, load_keras
 from compressor_lib.folding import folded
 from compressor_lib.heads import attach_head
 from compressor_lib.own_model import keep_head, load_own_model
@@ -35,7 +34,6 @@ logger = logging.getLogger("pipelines.modules")
 IMAGE = "image"
 LABEL = "label"
 HISTORY_FILE = "history.json"
-CALIBRATION_PICTURES = 100
 
 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:
@@ -68,7 +66,6 @@ def run_fn(fn_args: FnArgs) -> None:
     user's own. The compressed one is the base model, as the search left it, and the reference that came with it is
     its teacher.
     ``custom_config["class_weights"]`` is ``"balanced"`` where each class counts the same, else ``"none"``.
-    ``custom_config["formats"]`` are the TFLite formats to export; int8 is calibrated on training pictures.
     """
     config = fn_args.custom_config
     keras.utils.set_random_seed(config["seed"])
@@ -104,15 +101,8 @@ def run_fn(fn_args: FnArgs) -> None:
         callbacks=[tensorboard],
         class_weights=class_weights,
     )
-    formats = config["formats"]
-    calibration = _first_pictures(train_dataset, CALIBRATION_PICTURES) if "int8" in formats else None
-    export_classifier(model, classes, mounted(fn_args.serving_model_dir), formats=formats, calibration=calibration)
+    export_saved_model(model, classes, mounted(fn_args.serving_model_dir))
     (run_dir / HISTORY_FILE).write_text(json.dumps(history))
-
-
-def _first_pictures(dataset: tf.data.Dataset, count: int) -> np.ndarray:
-    """The first pictures of a labelled dataset in batches, or all if it has fewer."""
-    return np.stack([picture for picture, _ in dataset.unbatch().take(count).as_numpy_iterator()])
 
 
 def _reference(backbone: Mapping[str, Any], head: Mapping[str, Any], classes: Sequence[str]) -> keras.Model:

@@ -17,7 +17,7 @@ from compressor_lib.deployment import phrases
 from compressor_lib.deployment.model_metrics import Latency
 from compressor_lib.errors import CompressorError
 from compressor_lib.figures import FormatFigures, ModelFigures
-from compressor_lib.gate import Figure, Judged, Verdict
+from compressor_lib.gate import Figure, Judged, Verdict, left_out_sentences
 from pipelines.data_summary import read_summary, render_summary
 from pipelines.lineage import Lineage, Run
 
@@ -143,11 +143,7 @@ def render_results(results: Results) -> Group:
     Returns:
         Three tables: a row for each split, for each figure, for each format; then why a format is left out.
     """
-    left_out = [
-        Text(f"{name} is left out: {'; '.join(one.reasons)}", style="yellow")
-        for name, one in results.verdict.formats.items()
-        if not one.blessed
-    ]
+    left_out = [Text(sentence, style="yellow") for sentence in left_out_sentences(results.verdict)]
     return Group(render_summary(results.data), _models_table(results), _formats_table(results), *left_out)
 
 
@@ -179,7 +175,7 @@ def _gate_rows(results: Results) -> Iterator[tuple[str, ...]]:
     overall, worst = results.verdict.overall, results.verdict.worst_class
     confidence = results.verdict.confidence_shown
     if not results.has_reference_as_baseline and overall.pairs:
-        yield "against the gate's baseline", *_judged(overall, confidence)
+        yield "gate's baseline", *_judged(overall, confidence)
     if worst and worst.pairs and worst.change and worst.change.value < 0:
         yield f"class {worst.name}", *_judged(worst, confidence)
 

@@ -20,8 +20,8 @@ from components.artifacts.card import CARD_FILE
 from components.artifacts.thresholds import thresholds
 from components.example_validator.classes import class_counts
 from compressor_lib.deployment import phrases
-from compressor_lib.deployment.model_metrics import REFERENCE, Latency, Speedup, read_figures
-from compressor_lib.export import EXTRA, read_classes, tflite_path, tflite_paths
+from compressor_lib.deployment.model_metrics import EXTRA, REFERENCE, Latency, Speedup, read_figures
+from compressor_lib.export import read_classes, read_parameters, tflite_paths
 from compressor_lib.gate import Figure, Judged, Verdict
 
 MOST_CLASSES = 24
@@ -67,20 +67,20 @@ def model_card(
         "accuracy_by_class": [_dumped(one) for one in verdict.classes],
         "parameters": metrics.parameters,
         "reference": {
-            "parameters": read_figures(reference).parameters,
-            "bytes": os.path.getsize(tflite_path(reference)),
+            "parameters": read_parameters(reference),
+            "bytes": metrics.bytes[REFERENCE],
             "latency": vars(metrics.latency[REFERENCE]),
         },
         "tflite": {
             precision: {
-                "bytes": os.path.getsize(path),
+                "bytes": metrics.bytes[precision],
                 "latency": vars(metrics.latency[precision]),
                 "speedup": vars(metrics.speedup[precision]),
                 "accuracy": _dumped(verdict.formats[precision].overall) if precision in verdict.formats else None,
             }
-            for precision, path in tflite_paths(model).items()
+            for precision in tflite_paths(model)
         },
-        "left_out": {name: one.reasons for name, one in verdict.formats.items() if not one.blessed},
+        "left_out": verdict.left_out,
         "cut": {"backbone": backbone, "connection": winner["connection"], "hyperparameters": winner["hyperparameters"]},
         "gate": {**vars(verdict.bounds), "confidence_shown": verdict.confidence_shown},
         "thresholds": [vars(one) for one in thresholds(verdict)],
@@ -215,8 +215,11 @@ def _dumped(judged: Judged) -> Json:
 
 def _judged(fields: Json) -> Judged:
     """Reads what :func:`_dumped` wrote."""
-    figures = {name: Figure(**fields[name]) for name in ("accuracy", "baseline", "change") if fields[name]}
-    return Judged(name=fields["name"], pictures=fields["pictures"], right=fields["right"], **figures)
+    accuracy, baseline, change = (
+        Figure(**fields[name]) if fields[name] else None for name in ("accuracy", "baseline", "change")
+    )
+    assert accuracy is not None
+    return Judged(fields["name"], fields["pictures"], fields["right"], accuracy, baseline, change)
 
 
 def _data_rows(data: Json) -> Iterator[tuple[str, ...]]:

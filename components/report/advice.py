@@ -125,12 +125,20 @@ def _about_classes(verdict: Verdict, sure: bool) -> Iterator[str]:
 
 
 def _formats(verdict: Verdict) -> Iterator[str]:
-    passed = [name for name, one in verdict.formats.items() if one.blessed]
+    """What to do about TFLite models of a model that passes."""
+    if not verdict.blessed:
+        return
+    passed = [name for name, one in verdict.formats.items() if one.blessed and not one.is_lossy]
+    instead = f"deploy {' or '.join(passed)}" if passed else "deploy the SavedModel"
     for name, one in verdict.formats.items():
-        if not one.blessed and verdict.blessed:
-            instead = f"deploy {' or '.join(passed)}" if passed else "deploy the SavedModel"
-            calibrated = ", or give more training images, on which int8 is calibrated" if name == "int8" else ""
+        calibrated = ", or give more training images, on which int8 is calibrated" if name == "int8" else ""
+        if not one.blessed:
             yield f"The {name} TFLite model does not pass and is left out: {instead}{calibrated}."
+        elif one.is_lossy and one.conversion:
+            yield (
+                f"The {name} TFLite model passes, but its conversion changes accuracy by "
+                f"{phrases.points(one.conversion)}: {instead}{calibrated}."
+            )
 
 
 def _undecided(what: str, field: str, figure: Figure, threshold: float, images: int) -> str:

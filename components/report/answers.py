@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from components.artifacts.predictions import MODEL, ModelPredictions, Predictions
+from components.artifacts.predictions import MODEL, REFERENCE, ModelPredictions, Predictions
 from components.report.data import Answers, Confusion, ExampleImage
 
 WORST = 4
@@ -29,23 +29,20 @@ UNKNOWN = "(none of the classes)"
 """The class of an image whose own was not trained."""
 
 
-def compare_answers(
-    predictions: Predictions, reference: str, read: Callable[[Collection[str]], Mapping[str, bytes]]
-) -> Answers:
+def compare_answers(predictions: Predictions, read: Callable[[Collection[str]], Mapping[str, bytes]]) -> Answers:
     """Sums up what both models predict, joined by the names of the classes.
 
     Args:
         predictions: The Evaluator's.
-        reference: The reference model's name among them.
         read: Gives the encoded files of some images by their keys.
 
     Returns:
         What both take the images of each class for, and some images to look at.
     """
-    models = [predictions.models[name] for name in (reference, MODEL)]
+    models = [predictions.models[name] for name in (REFERENCE, MODEL)]
     names = list(dict.fromkeys([*predictions.classes, *(name for one in models for name in one.classes)]))
     before, after = (_counted(predictions, one, names) for one in models)
-    was_right, is_right = (predictions.right(name) for name in (reference, MODEL))
+    was_right, is_right = (predictions.right(name) for name in (REFERENCE, MODEL))
     surest_first = np.argsort(-models[1].probability, kind="stable")
     wrong = surest_first[~is_right[surest_first]][:WRONG]
     right = surest_first[is_right[surest_first]][::-1][:RIGHT]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Collection
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,7 +14,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.artifacts.predictions import BASELINE, MODEL, REFERENCE, Predictions, image_key
+from components.artifacts.predictions import MODEL, REFERENCE, Predictions, image_key
 from components.evaluator.executor import read_verdict
 from components.examples import encoded_images, split_patterns
 from components.pruning_search.executor import REPORT_FILE
@@ -29,9 +28,10 @@ from components.report.trials import read_trials
 from components.report.versions import versions
 from components.storage import mounted_artifacts
 from compressor_lib.bank import TranslatorBank
+from compressor_lib.deployment import model_metrics
 from compressor_lib.deployment.intervals import paired_change
-from compressor_lib.deployment.model_metrics import Latency, read_figures
-from compressor_lib.export import load_keras, tflite_path, tflite_paths
+from compressor_lib.deployment.model_metrics import ModelMetrics, read_figures
+from compressor_lib.export import load_keras, read_parameters, tflite_paths
 from compressor_lib.figures import FormatFigures, ModelFigures
 from compressor_lib.gate import Figure, Judged
 
@@ -73,16 +73,14 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
     directories = {key: path_utils.serving_model_path(inputs[key].uri) for key in ("reference", "compressed")}
     reference, compressed = (load_keras(directory) for directory in directories.values())
     predictions = Predictions.read(inputs["evaluation"].uri)
-    name = REFERENCE if REFERENCE in predictions.models else BASELINE
     test = split_patterns(inputs["transformed_examples"], "test")
-    answers = compare_answers(predictions, name, lambda keys: _images(test, keys))
-    speeds = read_figures(directories["compressed"])
-    shipped = tflite_path(directories["compressed"])
+    answers = compare_answers(predictions, lambda keys: _images(test, keys))
+    metrics = read_figures(directories["compressed"])
     verdict = read_verdict(inputs["evaluation"].uri)
     sure = verdict.confidence_shown
-    pairs = predictions.pairs(MODEL, name)
+    pairs = predictions.pairs(MODEL, REFERENCE)
     change = paired_change(pairs.gained, pairs.lost, pairs.images, sure)
-    right = predictions.right(name)
+    right = predictions.right(REFERENCE)
     reference_score = Judged.counted("", pictures=len(right), right=int(right.sum()), confidence=sure)
     pushed = inputs["pushed_model"].get_int_custom_property("pushed")
     bank = TranslatorBank.load(inputs["translators"].uri)
@@ -98,19 +96,22 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
             has_reference_as_baseline=config["gate"]["baseline"] == "reference",
             has_budgets=any(limit for name, limit in config["search"]["objective"].items() if name.startswith("max_")),
         ),
-        reference=_figures(reference_score, directories["reference"], speeds.latency[REFERENCE]),
-        compressed=_figures(verdict.overall, directories["compressed"], speeds.latency["float32"]),
+        reference=_figures(
+            reference_score, read_parameters(directories["reference"]), metrics, model_metrics.REFERENCE
+        ),
+        compressed=_figures(verdict.overall, metrics.parameters, metrics, "float32"),
         change=Figure(change.value, change.low, change.high),
         formats={
-            name: FormatFigures(path.name, os.path.getsize(path), speeds.latency[name], speeds.speedup[name])
-            for name, path in tflite_paths(directories["compressed"]).items()
+            precision: FormatFigures(
+                file.name, metrics.bytes[precision], metrics.latency[precision], metrics.speedup[precision]
+            )
+            for precision, file in tflite_paths(directories["compressed"]).items()
         },
         trials=read_trials(
             Path(inputs["tuner_results"].uri, REPORT_FILE),
             reference,
             cost=parameters["cost"],
-            shipped=shipped.read_bytes(),
-            shipped_ms=speeds.latency["float32"].median,
+            metrics=metrics,
         ),
         translators={name: one.r2 for name, one in bank.translators.items() if one.r2 is not None},
         network=network_blocks(reference, compressed),
@@ -133,11 +134,11 @@ def _images(patterns: str, keys: Collection[str]) -> dict[str, bytes]:
     return {key: encoded for encoded in encoded_images(patterns) if (key := image_key(encoded)) in keys}
 
 
-def _figures(judged: Judged, directory: str, latency: Latency) -> ModelFigures:
+def _figures(judged: Judged, parameters: int, metrics: ModelMetrics, timed: str) -> ModelFigures:
     return ModelFigures(
         right=judged.right,
         images=judged.pictures,
-        parameters=read_figures(directory).parameters,
-        bytes=os.path.getsize(tflite_path(directory)),
-        latency=latency,
+        parameters=parameters,
+        bytes=metrics.bytes[timed],
+        latency=metrics.latency[timed],
     )

@@ -248,6 +248,6 @@ def _caption(data: ReportData, cost: str) -> str:
         sentences.append(
             "Trials as the search measured them at the time; the winner and the reference as on the model card."
             if was_saved
-            else "Trials were timed in turns with the winner, whose latency is that of the model card."
+            else "Trials were timed in turns with the reference; its latency and the winner's are the model card's."
         )
     return " ".join(sentences)

@@ -12,12 +12,11 @@ import keras
 
 from components.report.data import Trial
 from compressor_lib.connections import HEAD, TAIL, parse_connection
-from compressor_lib.costs import counted_costs
-from compressor_lib.deployment.latency import time_models
+from compressor_lib.costs import Yardstick, counted_costs, measure_costs
+from compressor_lib.deployment.model_metrics import REFERENCE, ModelMetrics
 from compressor_lib.heads import attach_head
 from compressor_lib.hypermodels import HEAD_UNITS, LEARNING_RATE, TAIL_WIDTH
 from compressor_lib.surgery import create_submodel, without_head
-from compressor_lib.tflite import to_tflite
 from compressor_lib.translators import TAIL_UNITS
 
 logger = logging.getLogger(__name__)
@@ -25,28 +24,25 @@ logger = logging.getLogger(__name__)
 MEASURED = 8
 """Of how many networks, at most, size and speed are measured; each takes a conversion, which is seconds."""
 
-_SHIPPED = "shipped"
 TWO_CUTS = "two cuts"
 _SECOND = " & "
 
 
 def read_trials(
-    path: Path, reference: keras.Model, *, cost: str, shipped: bytes, shipped_ms: float, measured: int = MEASURED
+    path: Path, reference: keras.Model, *, cost: str, metrics: ModelMetrics, measured: int = MEASURED
 ) -> list[Trial]:
     """Reads a search's report, and adds what it does not tell.
 
     Multiply-adds are counted for every network with one cut. Bytes and latency are measured for those that no other
-    trial beats in both accuracy and parameters. Their TFLite models are timed in turns with the shipped one, and what
-    is told is the shipped one's known latency times that ratio: so all figures of the report fit together, however
-    fast the machine is at the time. A latency that the search itself saved is left as the search measured it, but of
-    the winner, whose network is the shipped one.
+    trial beats in both accuracy and parameters, latency beside the reference model, whose figure is known: so all
+    figures of a report fit together, however fast the machine is at the time. A latency that the search itself took is
+    left as it is. The winner is the network that was deployed, and has its figures.
 
     Args:
         path: The search's report.
         reference: The classifier that was cut.
         cost: What the search saved.
-        shipped: The compressed model's TFLite file in float32.
-        shipped_ms: Its latency.
+        metrics: Of the deployed model.
         measured: How many networks are measured at most.
 
     Returns:
@@ -56,14 +52,15 @@ def read_trials(
     classes = int(reference.output_shape[-1])
     base = without_head(reference)
     front = _front(rows)[:measured]
-    trials: list[Trial] = []
-    files: dict[str, bytes] = {}
-    for number, row in enumerate(rows):
+    names = ["bytes"] if cost == "latency" else ["bytes", "latency"]
+    yardstick = None
+    logger.info("measuring %d networks of the search", len(front) - 1)
+    trials = []
+    for row in rows:
+        is_winner = row is rows[0]
         family = _family(row["connection"])
         tail, head = _widths(row["hyperparameters"])
         costs = {"parameters": float(row["parameters"]), cost: float(row["cost"])}
-        if number == 0:
-            costs |= {"bytes": float(len(shipped)), "latency": shipped_ms}
         if family != TWO_CUTS:
             connection = parse_connection(row["connection"], base)
             counted = counted_costs(base, connection, classes, tail_units=tail, head_units=head)
@@ -72,10 +69,12 @@ def read_trials(
                 logger.info("%s has other widths than its hyperparameters say: not measured", row["connection"])
             else:
                 costs |= {"flops": float(counted["flops"])}
-            if number and row in front and "flops" in costs:
+            if row in front and "flops" in costs and not is_winner:
                 network = attach_head(create_submodel(base, connection, tail_units=tail), classes, units=head)
-                files[str(number)] = to_tflite(network)
-                costs |= {"bytes": float(len(files[str(number)]))}
+                yardstick = yardstick or Yardstick.of(reference, metrics.latency[REFERENCE].median)
+                costs |= measure_costs(network, names, yardstick)
+        if is_winner:
+            costs |= {"bytes": float(metrics.bytes["float32"]), "latency": metrics.latency["float32"].median}
         trials.append(
             Trial(
                 connection=row["connection"],
@@ -90,11 +89,6 @@ def read_trials(
                 learning_rate=float(row["hyperparameters"][LEARNING_RATE]),
             )
         )
-    if files and cost != "latency":
-        logger.info("timing %d networks of the search in turns with the shipped one", len(files))
-        timings = time_models({_SHIPPED: shipped, **files})
-        for number in files:
-            trials[int(number)].costs["latency"] = shipped_ms / timings.speedup(number, _SHIPPED).ratio
     return trials
 
 

@@ -61,11 +61,13 @@ class ModelMetrics:
         parameters: All its numbers, trainable or not.
         latency: By precision, and of the reference model by ``REFERENCE``; empty where nothing was timed.
         speedup: Against the reference model in float32, by precision; likewise.
+        bytes: Of the TFLite files, by the same names as ``latency``.
     """
 
     parameters: int
     latency: dict[str, Latency] = field(default_factory=dict)
     speedup: dict[str, Speedup] = field(default_factory=dict)
+    bytes: dict[str, int] = field(default_factory=dict)
 
 
 def figures_path(folder: str | Path) -> Path:
@@ -101,4 +103,5 @@ def _metrics(values: Mapping[str, Any]) -> ModelMetrics:
         parameters=int(values["parameters"]),
         latency={name: Latency(**one) for name, one in values.get("latency", {}).items()},
         speedup={name: Speedup(**one) for name, one in values.get("speedup", {}).items()},
+        bytes={name: int(one) for name, one in values.get("bytes", {}).items()},
     )

@@ -38,7 +38,7 @@ def is_difference(change: Figure) -> bool:
 
 
 def points(change: Figure) -> str:
-    """A change of accuracy with its interval, such as ``-1.7 points (-8.9 to +4.4)``."""
+    """A change of accuracy with its interval, such as ``-1.7 points (-8.9 to +4.5)``."""
     return format_change(change.value, change.low, change.high)
 
 

@@ -34,6 +34,7 @@ RESULTS = Results(
     ),
     has_reference_as_baseline=True,
     pushed_path=None,
+    advice=["Compression costs more than gate.max_drop allows: raise search.tau."],
 )
 
 
@@ -79,6 +80,8 @@ def test_a_run_is_shown_with_its_figures_and_its_lineage(output):
     assert "data of span 7: not blessed, not pushed" in result.output
     assert "accuracy fell by 15 points" in result.output
     assert "-75.0%" in result.output
+    assert "  what to do: Compression costs more than gate.max_drop allows" in result.output
+    assert "71.1 to 86.7 %" in result.output
     lines = result.output.splitlines()
     trainer = next(number for number, line in enumerate(lines) if line.startswith("Trainer"))
     assert lines[trainer + 1 : trainer + 3] == ["  from ExampleGen.examples", f"  made {'model':<8} /made/model"]

@@ -17,10 +17,10 @@ from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.image_example_gen.encoding import decodable
+from compressor_lib.deployment.model_metrics import read_figures
 from compressor_lib.errors import CompressorError
-from compressor_lib.export import TEACHER_FILE, export_classifier, keras_path, load_keras, read_classes
+from compressor_lib.export import TEACHER_FILE, export_classifier, keras_path, load_keras, read_classes, tflite_paths
 from compressor_lib.pictures import decode_picture
-from pipelines import modules
 from pipelines.config import Head, Retraining, Training
 from pipelines.modules import HISTORY_FILE, preprocessing_fn, run_fn
 
@@ -122,9 +122,7 @@ def make_args(transform, tmp_path_factory):
     def make(custom_config: dict, base_model: Path | None = None) -> FnArgs:
         folder = tmp_path_factory.mktemp("trainer")
         # As TFX does: what is given to the component is turned into JSON and back.
-        custom_config = json.loads(
-            json.dumps({"seed": 3, "code_version": "x", "formats": ["float32"], **custom_config})
-        )
+        custom_config = json.loads(json.dumps({"seed": 3, "code_version": "x", **custom_config}))
         return FnArgs(
             train_files=[f"{data.parent}/*"],
             eval_files=[f"{data.parent}/*"],
@@ -252,16 +250,10 @@ def test_the_compressed_model_is_the_base_model_trained_under_its_teacher(make_a
     assert len(history(taught)["val_accuracy"]) == 1
 
 
-def test_formats_are_exported_and_int8_is_calibrated_on_training_pictures(make_args, found, monkeypatch):
-    given = {}
-    monkeypatch.setattr(modules, "export_classifier", lambda *_, **options: given.update(options))
-    compressed(make_args, found, weight=0.0, formats=["float32", "int8"])
-
-    assert given["formats"] == ["float32", "int8"]
-    calibration = given["calibration"]
-    assert (calibration.shape, calibration.dtype) == ((len(RAW), SIZE, SIZE, 3), np.uint8)
-    pictures = {decode_picture(raw, SIZE).numpy().tobytes() for raw in RAW}
-    assert {picture.tobytes() for picture in calibration} == pictures
+def test_trainers_leave_tflite_to_the_converter(reference, alone):
+    for trained in (reference, alone):
+        assert tflite_paths(trained.serving_model_dir) == {}
+        assert read_figures(trained.serving_model_dir).latency == {}
 
 
 def test_the_seed_decides(make_args, found, alone):

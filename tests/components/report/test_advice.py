@@ -38,7 +38,9 @@ TABLE = {
     ),
     "two images of thirty short of the threshold": (
         judged(25, 0, 3, 2), Bounds(0.9, 0.5), (28, 30), 2,
-        ["30 test images cannot tell whether the accuracy keeps gate.min_accuracy", "about 160 would", "search.tau"], [],
+        ["30 test images cannot tell whether the accuracy keeps gate.min_accuracy", "about 59 would",
+         "search.tau"],
+        [],
     ),
     "only the confidence is missing": (
         judged(58, 1, 0, 1), Bounds(0.95, 0.5, confidence=0.95), (58, 60), 1,
@@ -104,6 +106,21 @@ def test_a_format_that_is_left_out_has_its_way_out():
     }
     (sentence,) = told(judge(bounds, overall, [], "", formats=formats), (910, 1000))
     assert sentence.startswith("The int8 TFLite model does not pass and is left out: deploy float32 or float16")
+
+
+@pytest.mark.parametrize(("lost", "warns"), [(1, False), (40, False), (60, True)])
+def test_a_conversion_that_surely_loses_accuracy_is_warned_of(lost, warns):
+    """One image of a thousand says nothing, and 40 may be 1.5 points as well."""
+    bounds, overall = Bounds(0.5, 0.5), judged(900, 0, 0, 100)
+    converted = judged(900 - lost, 20, lost, 80)
+    formats = {
+        "float32": judge_format(bounds, overall, []),
+        "int8": judge_format(bounds, overall, [], conversion=converted.change),
+    }
+    found = told(judge(bounds, overall, [], "", formats=formats), (900, 1000))
+    assert [sentence.startswith("The int8 TFLite model passes, but its conversion changes") for sentence in found] == (
+        [True] if warns else []
+    )
 
 
 @pytest.mark.parametrize(

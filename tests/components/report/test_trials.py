@@ -6,13 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from components.report import trials as trials_module
 from components.report.data import Trial
 from components.report.trials import read_trials
+from compressor_lib import costs
 from compressor_lib.deployment.latency import Timings
+from compressor_lib.deployment.model_metrics import REFERENCE, Latency, ModelMetrics
 from compressor_lib.heads import attach_head
 from compressor_lib.surgery import create_submodel
-from compressor_lib.tflite import to_tflite
 
 ROWS = [  # connection, accuracy, the hyperparameters of widths
     ("block_2_add->tail", 0.80, {"tail_units": 16}),
@@ -23,7 +23,12 @@ ROWS = [  # connection, accuracy, the hyperparameters of widths
 ]
 
 
-SHIPPED_MS = 7.5
+SHIPPED_MS, REFERENCE_MS = 7.5, 20.0
+METRICS = ModelMetrics(
+    1,
+    {"float32": Latency(SHIPPED_MS, 7.0, 8.0), REFERENCE: Latency(REFERENCE_MS, 19.0, 21.0)},
+    bytes={"float32": 4321},
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +52,9 @@ def read(small_backbone, tmp_path_factory):
     path = tmp_path_factory.mktemp("search") / "search_report.json"
     path.write_text(json.dumps(rows))
     reference: keras.Model = attach_head(small_backbone(), 3)
-    shipped = to_tflite(network(ROWS[0][0], ROWS[0][2]))
 
     def trials(cost: str) -> list[Trial]:
-        return read_trials(path, reference, cost=cost, shipped=shipped, shipped_ms=SHIPPED_MS, measured=2)
+        return read_trials(path, reference, cost=cost, metrics=METRICS, measured=2)
 
     return trials
 
@@ -73,22 +77,20 @@ def test_multiply_adds_are_counted_where_there_is_one_cut(trials):
 def test_bytes_are_measured_of_the_winner_and_of_the_best(trials):
     """Two of them; the third truncation is on the front as well, and the rest are beaten by smaller ones."""
     assert ["bytes" in trial.costs for trial in trials] == [True, True, False, False, False]
-    assert trials[0].costs["bytes"] > 4 * trials[0].costs["parameters"]
+    assert trials[0].costs["bytes"] == METRICS.bytes["float32"]
+    assert trials[1].costs["bytes"] > 4 * trials[1].costs["parameters"]
 
 
 def test_what_the_search_measured_is_left_but_of_the_winner_which_is_the_shipped_network(trials):
     assert [trial.costs["latency"] for trial in trials] == [SHIPPED_MS, 7.0, 7.0, 7.0, 7.0]
 
 
-def test_latencies_that_the_search_did_not_take_are_told_against_the_shipped_ones(read, monkeypatch):
-    """The machine is three times as slow now as when the shipped model was timed."""
-    timed = []
+def test_latencies_that_the_search_did_not_take_are_told_beside_the_references(read, monkeypatch):
+    """The machine is three times as slow now as when the deployed model was timed."""
 
-    def time_models(files):
-        timed.append(list(files))
-        return Timings({name: np.full((15, 7), 3 * SHIPPED_MS / (1 + place)) for place, name in enumerate(files)})
+    def time_models(files, **_):
+        return Timings({name: np.full((15, 7), 3 * REFERENCE_MS / (1 + place)) for place, name in enumerate(files)})
 
-    monkeypatch.setattr(trials_module, "time_models", time_models)
+    monkeypatch.setattr(costs, "time_models", time_models)
     found = read("parameters")
-    assert timed == [["shipped", "1"]]
-    assert [trial.costs.get("latency") for trial in found] == [SHIPPED_MS, SHIPPED_MS / 2, None, None, None]
+    assert [trial.costs.get("latency") for trial in found] == [SHIPPED_MS, REFERENCE_MS / 2, None, None, None]

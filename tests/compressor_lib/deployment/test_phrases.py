@@ -24,8 +24,8 @@ def test_an_accuracy_has_its_count_and_interval(right, images, shown):
 @pytest.mark.parametrize(
     ("gained", "lost", "shown"),
     [
-        (0, 1, "-1.7 points (-8.9 to +4.4), no difference measured"),
-        (4, 3, "+1.7 points (-8.0 to +11.6), no difference measured"),
+        (0, 1, "-1.7 points (-8.9 to +4.5), no difference measured"),
+        (4, 3, "+1.7 points (-8.3 to +11.9), no difference measured"),
         (0, 12, "-20.0 points (-31.8 to -11.8)"),
     ],
 )
