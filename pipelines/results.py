@@ -210,12 +210,12 @@ def _formats_table(results: Results) -> Table:
     table = Table(title="Test split: the compressed model in TFLite")
     table.add_column("")
     for column in ("bytes", "latency", "against reference", "accuracy"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=column != "against reference")
     table.add_column("gate")
     for name, figures in results.formats.items():
         judged = results.verdict.formats.get(name)
         score = _score(judged.overall) if judged else ""
-        said = "not judged" if judged is None else "passed" if judged.blessed else "left out"
+        said = "not judged" if judged is None else "passed" if judged.blessed else "failed"
         table.add_row(
             name, f"{figures.bytes:,}", _latency(figures.latency), _speed(figures), score, said,
             style="yellow" if judged and not judged.blessed else None,

@@ -1,1 +1,1 @@
-"""Files that one node writes and another reads."""
+"""The files that one node writes and another reads."""

@@ -6,11 +6,13 @@ import hashlib
 import io
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 from tfx.dsl.io import fileio
 
 from compressor_lib.deployment.intervals import PairedCounts
@@ -127,7 +129,7 @@ class Predictions:
                 for name, classes in names["models"].items()
             }
             return cls(names["classes"], arrays["labels"], arrays["images"].tolist(), models)  # type: ignore[arg-type]
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, tf.errors.OpError) as error:
             raise CompressorError(f"the predictions in {path!r} cannot be read: run the pipeline again.") from error
 
 

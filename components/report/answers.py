@@ -12,10 +12,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from components.artifacts.predictions import MODEL, REFERENCE, ModelPredictions, Predictions
+from components.report.confusion import worst_hit
 from components.report.data import Answers, Confusion, ExampleImage
 
-WORST = 4
-"""Of how many classes changed images are kept."""
 CHANGED_A_CLASS = 6
 """How many of each."""
 WRONG = 12
@@ -95,21 +94,6 @@ def _example(predictions: Predictions, place: int, was_right: bool, files: Mappi
         image=_thumbnail(files[predictions.images[place]]),
         reference_is_right=was_right,
     )
-
-
-def worst_hit(before: Confusion, after: Confusion) -> list[int]:
-    """The classes that lost most of their accuracy, at most :data:`WORST`, that which lost most first."""
-    changes = {
-        number: new - old
-        for number, (old, new) in enumerate(zip(recalls(before), recalls(after), strict=True))
-        if old is not None and new is not None and new < old
-    }
-    return sorted(changes, key=changes.__getitem__)[:WORST]
-
-
-def recalls(confusion: Confusion) -> list[float | None]:
-    """For each class, the share of its images that are named rightly; None where there are none."""
-    return [row.get(number, 0) / sum(row.values()) if row else None for number, row in enumerate(confusion)]
 
 
 def _thumbnail(encoded: bytes) -> str:

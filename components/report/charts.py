@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from components.report.answers import recalls
+from components.report.confusion import recalls
 from components.report.data import Confusion, ReportData, Trial
 from compressor_lib.deployment import phrases
 from compressor_lib.gate import Judged

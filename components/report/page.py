@@ -18,8 +18,8 @@ import yaml
 
 from components.artifacts.card import card_path
 from components.artifacts.thresholds import decides, thresholds
-from components.report.answers import worst_hit
 from components.report.charts import COST_TITLES, MOST_CLASSES, VALIDATION, Spec, charts, counted_validation
+from components.report.confusion import worst_hit
 from components.report.data import PAGE_FILE, Block, ExampleImage, ReportData
 from components.report.usage import Snippet, snippets
 from compressor_lib.deployment import phrases

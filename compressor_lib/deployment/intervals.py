@@ -166,14 +166,14 @@ def format_share(right: int, total: int, confidence: float = CONFIDENCE) -> str:
     return f"{100 * right / total:.1f} % ({right:,} of {total:,}, {100 * low:.1f} to {100 * high:.1f} %)"
 
 
-def format_change(change: float, low: float, high: float) -> str:
+def format_change(value: float, low: float, high: float) -> str:
     """A difference of accuracies with its interval, for people.
 
     Example:
         >>> format_change(-1 / 60, -0.0886, 0.0441)
         '-1.7 points (-8.9 to +4.4)'
     """
-    return f"{_points(change)} points ({_points(low)} to {_points(high)})"
+    return f"{_points(value)} points ({_points(low)} to {_points(high)})"
 
 
 def _points(share: float) -> str:

@@ -4,6 +4,8 @@ import filecmp
 import json
 import shutil
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from tfx.extensions.google_cloud_ai_platform.pusher import executor as vertex
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components.evaluator.executor import MODEL_SHA256, VERDICT_FILE
+from components.evaluator.executor import LEFT_OUT, MODEL_SHA256, VERDICT_FILE
 from components.model_files import files_sha256, model_files
 from components.pruning_search.executor import REPORT_FILE
 from components.pusher import trial
@@ -139,11 +141,12 @@ def push(candidate, told_of, tmp_path):
     """Pushes it; gives what is told of it."""
     sha256 = files_sha256(f"{candidate.uri}/Format-Serving")
 
-    def pushed(*, blessed: bool = True, keep: int = 5) -> standard_artifacts.PushedModel:
+    def pushed(*, blessed: bool = True, keep: int = 5, left_out: Sequence[str] = ()) -> standard_artifacts.PushedModel:
         blessing, told = standard_artifacts.ModelBlessing(), standard_artifacts.PushedModel()
         blessing.uri, told.uri = str(tmp_path / "blessing"), str(tmp_path / "pushed")
         blessing.set_int_custom_property("blessed", int(blessed))
         blessing.set_string_custom_property(MODEL_SHA256, sha256)
+        blessing.set_string_custom_property(LEFT_OUT, json.dumps(left_out))
         given = {
             "push_directory": str(tmp_path / "serving"), "keep": keep, "code_version": "",
             "name": "pictures", "backbone": "MobileNetV2", "label": "label",
@@ -191,6 +194,43 @@ def test_what_was_evaluated_is_pushed_and_old_versions_go(push, candidate, tmp_p
         assert line in lines
 
 
+class TestLeftOut:
+    """int8 loses too much: it is not pushed, and float32 is."""
+
+    @pytest.fixture
+    def candidate(self, candidate, told_of):
+        evaluated = f"{candidate.uri}/Format-Serving"
+        shutil.copy(tflite_path(evaluated), tflite_path(evaluated, "int8"))
+        losing = Judged.counted("", pictures=60, right=30, pairs=PairedCounts(30, 0, 30, 0))
+        formats = {
+            "float32": judge_format(VERDICT.bounds, VERDICT.overall, []),
+            "int8": judge_format(VERDICT.bounds, losing, []),
+        }
+        verdict = replace(VERDICT, formats=formats)
+        Path(told_of["evaluation"][0].uri, VERDICT_FILE).write_text(verdict.to_json())
+        return candidate
+
+    def test_a_format_that_fails_is_not_pushed_and_the_others_are(self, push, tmp_path):
+        told = push(left_out=["int8"])
+        pushed = Path(told.get_string_custom_property("pushed_destination"))
+        assert [path.name for path in sorted(pushed.glob("assets.extra/*.tflite"))] == ["model.tflite"]
+        assert sorted(model_files(told.uri)) == sorted(model_files(str(pushed)))  # what rollbacks compare with
+
+    def test_its_card_says_so(self, push):
+        told = push(left_out=["int8"])
+        pushed = Path(told.get_string_custom_property("pushed_destination"))
+        card = json.loads((pushed / "assets.extra/model_card.json").read_text())
+        assert list(card["tflite"]) == ["float32"]
+        assert list(card["left_out"]) == ["int8"]
+        assert "- int8 is left out: accuracy is 50.0 % (30 of 60" in (pushed / "assets.extra/model_card.md").read_text()
+
+    def test_that_it_was_changed_is_found_out_all_the_same(self, push, candidate):
+        with tflite_path(f"{candidate.uri}/Format-Serving", "int8").open("ab") as file:
+            file.write(b"changed")
+        with pytest.raises(CompressorError, match="has changed since it was evaluated"):
+            push(left_out=["int8"])
+
+
 def test_what_is_not_blessed_is_not_pushed(push, tmp_path):
     assert push(blessed=False).get_int_custom_property("pushed") == 0
     assert not (tmp_path / "serving").exists()
@@ -233,11 +273,14 @@ class TestEndpoint:
         monkeypatch.setattr(vertex.runner, "deploy_model_for_aip_prediction", deploy)
         return deployed
 
-    def push(self, candidate: standard_artifacts.Model, tmp_path: Path) -> standard_artifacts.PushedModel:
+    def push(
+        self, candidate: standard_artifacts.Model, tmp_path: Path, left_out: Sequence[str] = ()
+    ) -> standard_artifacts.PushedModel:
         blessing, told = standard_artifacts.ModelBlessing(), standard_artifacts.PushedModel()
         told.uri = str(tmp_path / "pushed")
         blessing.set_int_custom_property("blessed", 1)
         blessing.set_string_custom_property(MODEL_SHA256, files_sha256(f"{candidate.uri}/Format-Serving"))
+        blessing.set_string_custom_property(LEFT_OUT, json.dumps(left_out))
         arguments = {constants.SERVING_ARGS_KEY: {"project_id": "mine"}, constants.ENABLE_VERTEX_KEY: True}
         EndpointExecutor().Do(
             {"model": [candidate], "model_blessing": [blessing]},
@@ -250,6 +293,13 @@ class TestEndpoint:
         told = self.push(candidate, tmp_path)
         assert deployed == [told.uri]
         assert told.get_string_custom_property("pushed_destination") == "projects/mine/endpoints/1"
+
+    def test_a_format_that_fails_is_not_deployed(self, candidate, deployed, tmp_path):
+        evaluated = Path(candidate.uri, "Format-Serving")
+        shutil.copy(tflite_path(evaluated), tflite_path(evaluated, "int8"))
+        self.push(candidate, tmp_path, left_out=["int8"])
+        (served,) = deployed
+        assert [path.name for path in Path(served).rglob("*.tflite")] == ["model.tflite"]
 
     @pytest.mark.survives("a pushed model does not answer")
     def test_one_that_does_not_answer_is_not(self, candidate, deployed, tmp_path):

@@ -149,6 +149,13 @@ def test_every_format_has_its_row_with_its_verdict():
 def test_a_format_is_left_out_by_the_gate_alone(lost, is_left_out):
     """One image of two hundred fewer is no reason to warn of a format."""
     text = shown(replace(RESULTS, verdict=verdict(lost)))
-    assert (rows(text, 6)["int8"][-1] == "left out") == is_left_out
+    assert (rows(text, 6)["int8"][-1] == "failed") == is_left_out
     assert ("int8 is not pushed: accuracy changes by -18.0 points" in text) == is_left_out
     assert "1.5 points" not in text
+
+
+def test_eighty_columns_suffice():
+    """No cell is broken in the middle of a figure."""
+    lines = [cell.strip() for line in shown().splitlines() for cell in line.split("│")]
+    assert "86.2 to 94.2 %" in lines
+    assert "%" not in lines

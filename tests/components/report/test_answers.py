@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from components.artifacts.predictions import MODEL, REFERENCE, ModelPredictions, Predictions
-from components.report.answers import CHANGED_A_CLASS, RIGHT, UNKNOWN, WRONG, compare_answers, recalls, worst_hit
+from components.report.answers import CHANGED_A_CLASS, RIGHT, UNKNOWN, WRONG, compare_answers
+from components.report.confusion import recalls, worst_hit
 from components.report.data import Answers
 
 CLASSES = ["dark", "grey", "bright"]

@@ -3,6 +3,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import subprocess
+import sys
 
 import jinja2
 import pytest
@@ -23,6 +25,13 @@ def test_it_asks_for_nothing(page):
     vega = max(re.findall(r"<script>(.*?)</script>", page, re.DOTALL), key=len)
     rest = page.replace(vega, "")
     assert re.findall(r'(?:src|href)="(?!data:|#)[^"]*"|url\(|@import', rest) == []
+
+
+@pytest.mark.slow
+def test_the_page_is_made_without_tensorflow():
+    """So that `compressor report` takes no half minute."""
+    made = "import sys, components.report.page; print('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", made], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def test_charts_are_specifications_and_pictures(page):
