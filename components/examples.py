@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -152,6 +152,19 @@ def _decoder(size: int) -> Callable[[tf.Tensor], tf.Tensor]:
         return tf.map_fn(lambda one: decode_picture(one, size), encoded, fn_output_signature=pictures)
 
     return decoded
+
+
+def encoded_images(patterns: Sequence[str] | str) -> Iterator[bytes]:
+    """Reads the encoded images of Examples, none of which is decoded.
+
+    Args:
+        patterns: Patterns of gzipped TFRecord files of Examples with ``image``.
+
+    Raises:
+        CompressorError: No file matches.
+    """
+    for record in _records(patterns).as_numpy_iterator():
+        yield tf.train.Example.FromString(record).features.feature["image"].bytes_list.value[0]
 
 
 def _records(patterns: Sequence[str] | str, num_parallel_reads: int | None = None) -> tf.data.TFRecordDataset:

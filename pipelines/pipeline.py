@@ -64,7 +64,7 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
     converter = make.converter(base_model=retrain.outputs["model"], reference=base_model, examples=pictures)
     model = converter.outputs["model"]
     baseline, nodes = make.baseline(candidate=model, reference=base_model)
-    evaluator = make.evaluator(examples=pictures, model=model, baseline_model=baseline)
+    evaluator = make.evaluator(examples=pictures, model=model, baseline_model=baseline, reference=base_model)
     pusher = make.pusher(
         model=model,
         blessing=evaluator.outputs["blessing"],

@@ -125,11 +125,6 @@ def tell(results: Results, output: str) -> None:
         console.print(Text(f"  {reason}"), soft_wrap=True)
     if results.pushed_path:
         console.print(Text(f"pushed to {results.pushed_path}"), soft_wrap=True)
-    if not results.blessed:
-        pictures = results.verdict.overall.pictures
-        console.print(
-            "what to do: keep more accuracy by a search.tau nearer to 1 or more retrain.epochs, or widen the gate; "
-            f"of {pictures} test pictures each is {100 / pictures:.2g} %",
-            soft_wrap=True,
-        )
+    for sentence in results.advice:
+        console.print(Text(f"what to do: {sentence}"), soft_wrap=True)
     console.print(Text(f"report: {Path(output) / 'report.html'}"), soft_wrap=True)
