@@ -101,7 +101,7 @@ class Predictions:
             arrays[f"{name}/predicted"] = one.predicted
             arrays[f"{name}/probability"] = one.probability
             arrays[f"{name}/true_probability"] = one.true_probability
-        np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(content, **arrays)
         with fileio.open(os.path.join(evaluation, PREDICTIONS_FILE), "wb") as file:
             file.write(content.getvalue())
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.artifacts.predictions import BASELINE, MODEL, REFERENCE, Predictions
+from compressor_lib.deployment.intervals import paired_change
 from compressor_lib.gate import Bounds, Figure, Judged, Verdict, confidence_shown, judge, judge_format
 
 _MOST_NAMED = 10
@@ -97,9 +98,11 @@ def _common(predictions: Predictions) -> list[int]:
     return [label for label, name in enumerate(predictions.classes) if name in theirs]
 
 
-def _conversion(predictions: Predictions, name: str, confidence: float) -> Figure | None:
-    compared = Judged.counted("", pictures=0, right=0, pairs=predictions.pairs(name, MODEL), confidence=confidence)
-    return compared.change
+def _conversion(predictions: Predictions, name: str, confidence: float) -> Figure:
+    """From the SavedModel's accuracy to a TFLite model's."""
+    pairs = predictions.pairs(name, MODEL)
+    change = paired_change(pairs.gained, pairs.lost, pairs.images, confidence)
+    return Figure(change.value, change.low, change.high)
 
 
 def _listed(names: Sequence[str]) -> str:
