@@ -6,7 +6,6 @@ and only once the configuration has been found right.
 
 from __future__ import annotations
 
-import json
 import os
 from enum import Enum
 from pathlib import Path
@@ -89,17 +88,11 @@ def run(
     """
     with wrong_input_told():
         from pipelines.config import load_config
-
-        replaced = [
-            f"{field}={json.dumps(path)}"
-            for field, path in (("data.path", data), ("output", output))
-            if path is not None
-        ]
         from pipelines.locks import OutputLock
         from pipelines.preflight import check_installed
         from pipelines.vertex import check_not_asked_for
 
-        loaded = load_config(config, [*(overrides or ()), *replaced])
+        loaded = load_config(config, overrides or (), paths={"data.path": data, "output": output})
         check_not_asked_for(loaded.vertex)
         check_installed()
         log = new_log(loaded)
@@ -129,7 +122,7 @@ def compile_pipeline(
         from pipelines.kubeflow.package import compile_package
         from pipelines.preflight import check_installed
 
-        loaded = load_config(config, [*(overrides or ()), *([f"output={pipeline_root}"] if pipeline_root else ())])
+        loaded = load_config(config, overrides or (), paths={"output": pipeline_root})
         check_installed()
         with captured(Path(os.devnull)):
             from pipelines.code_version import code_version

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, fiel
 from compressor_lib.errors import CompressorError
 from compressor_lib.files import replace_file
 from pipelines.remote.cron import Cron
+from pipelines.yaml_values import GivenTwiceError, check_given_once
 
 
 class Plan(BaseModel):
@@ -67,7 +68,11 @@ def read_plan(path: Path) -> Plan:
         CompressorError: If it cannot be read, or holds something else.
     """
     try:
-        return Plan.model_validate_json(path.read_bytes())
+        text = path.read_text(encoding="utf-8", errors="replace")
+        check_given_once(text)
+        return Plan.model_validate_json(text)
+    except GivenTwiceError as error:
+        raise CompressorError(f"schedule file '{path}': {error}.") from error
     except ValidationError as invalid:
         error = invalid.errors(include_url=False)[0]
         what = ": ".join([*map(str, error["loc"]), error["msg"]])

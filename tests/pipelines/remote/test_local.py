@@ -132,6 +132,13 @@ class TestFiles:
             machine.schedules.create(Path("none.yaml"), name="weekly", cron=MONDAYS)
         assert machine.schedules.schedules() == []
 
+    def test_a_file_that_gives_a_field_twice_is_refused(self, machine, folder):
+        machine.create()
+        file = folder / "weekly.json"
+        file.write_text(file.read_text().replace('"paused": false', '"paused": true,\n  "paused": false'))
+        with pytest.raises(CompressorError, match=r"weekly.json': 'paused' is given twice, in line \d+ and"):
+            machine.schedules.schedules()
+
     @pytest.mark.parametrize(
         ("damage", "message"),
         [
