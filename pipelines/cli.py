@@ -7,19 +7,25 @@ and only once the configuration has been found right.
 from __future__ import annotations
 
 import os
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from compressor_lib.errors import CompressorError
+try:
+    from compressor_lib.errors import CompressorError
+except ValueError as refused:  # Keras is set to what nothing here works under
+    print(f"error: {refused}", file=sys.stderr)
+    sys.exit(2)
 from pipelines import deployed, history
-from pipelines.exit_status import NOT_BLESSED, STOPPED, wrong_input_told
+from pipelines.exit_status import NOT_BLESSED, STOPPED, WRONG_INPUT, wrong_input_told
 from pipelines.remote import commands as remote
 from pipelines.remote.choice import Target
 from pipelines.run_command import new_log, tell, watched_run
 from pipelines.stopping import end_at_last
+from pipelines.surroundings import prepare
 
 app = typer.Typer(
     help="Finds the smallest sub-network of a pretrained CNN that keeps the accuracy.",
@@ -62,6 +68,11 @@ def main() -> None:
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
     # Processes that Beam starts write past the log file.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        prepare()
+    except CompressorError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(WRONG_INPUT)
     try:
         app()
     except SystemExit as end:

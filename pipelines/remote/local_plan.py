@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, fiel
 
 from compressor_lib.errors import CompressorError
 from compressor_lib.files import replace_file
+from compressor_lib.support.processes import module_command
 from pipelines.remote.cron import Cron
 from pipelines.yaml_values import GivenTwiceError, check_given_once
 
@@ -58,7 +58,7 @@ class Plan(BaseModel):
     def command(self) -> list[str]:
         """What a run is started with."""
         overrides = [word for override in self.overrides for word in ("--set", override)]
-        return [sys.executable, "-m", "pipelines.cli", "run", "--config", str(self.config), *overrides]
+        return [*module_command("pipelines.cli"), "run", "--config", str(self.config), *overrides]
 
 
 def read_plan(path: Path) -> Plan:
