@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 from compressor_lib.errors import CompressorError
 from compressor_lib.support.processes import check_own, keep_others_safe
@@ -22,6 +23,8 @@ def prepare() -> None:
             f"the working folder cannot be read ({error.strerror}): it was deleted or moved; change to another one, "
             "or to the same one again, by cd."
         ) from error
+    if os.path.expanduser("~") == "~":  # neither HOME nor an entry for this user, which libraries do not bear
+        os.environ["HOME"] = tempfile.gettempdir()
     check_own("components")
     keep_others_safe()
     exempt_loopback()

@@ -50,8 +50,9 @@ class Silent:
 def set_proxy(monkeypatch, url: str, **others: str) -> None:
     """Names a proxy in the environment, and nothing else."""
     for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
+        for spelled in (name, name.upper()):
+            monkeypatch.setenv(spelled, "")  # so that it is put back, whatever sets it meanwhile
+            monkeypatch.delenv(spelled)
     for name, value in {"http_proxy": url, "https_proxy": url, **others}.items():
         monkeypatch.setenv(name, value)
 

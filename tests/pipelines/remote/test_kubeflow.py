@@ -292,8 +292,6 @@ class TestProxies:
         silent = Silent()
         set_proxy(monkeypatch, silent.url)
         monkeypatch.setattr("pipelines.remote.kubeflow._PATIENCE", 0.5)
-        with pytest.raises(
-            CompressorError, match=rf"^{host} cannot be reached through the proxy {silent.url} \("
-        ):
+        with pytest.raises(CompressorError, match=rf"^{host} cannot be reached through the proxy {silent.url} \("):
             Kubeflow(host)
         silent.close()
