@@ -16,6 +16,8 @@ from pipelines.beam_args import BeamArg
 from pipelines.config_errors import explain
 from pipelines.lineage import METADATA_FILE
 from pipelines.overrides import one_line, override, replace
+from pipelines.places import check_output_apart, check_push_apart
+from pipelines.plain_path import has_pattern, plain_path
 from pipelines.sections.backbone import BackboneConfig, Head
 from pipelines.sections.base import Section, absolute
 from pipelines.sections.cluster import S3, Resources, Volume
@@ -81,12 +83,17 @@ class Config(Section):
     @field_validator("output")
     @classmethod
     def _output_is_absolute(cls, output: str) -> str:
+        if "://" in output and has_pattern(output):
+            raise ValueError(f"is {output!r}, and TFX takes * ? [ ] for patterns: give a folder without them.")
         return absolute(output)
 
     @field_validator("data")
     @classmethod
     def _data_is_there(cls, data: Data, info: ValidationInfo) -> Data:
         path = data.path
+        output = info.data.get("output")
+        if path is not None and output is not None:
+            check_output_apart(path, output)
         volumes = tuple(volume.prefix for volume in info.data.get("volumes", ()))
         if path is None or "://" in path or path.startswith(volumes):
             return data
@@ -94,10 +101,18 @@ class Config(Section):
             raise ValueError(f"path is {path!r}, which is not a folder: correct it (here or by --data).")
         return data
 
+    @field_validator("push")
+    @classmethod
+    def _push_is_apart(cls, push: Push, info: ValidationInfo) -> Push:
+        data = info.data.get("data")
+        if push.directory is not None and data is not None and data.path is not None:
+            check_push_apart(data.path, push.directory)
+        return push
+
     @property
     def pipeline_root(self) -> str:
-        """Folder of the artifacts."""
-        return os.path.join(self.output, "pipeline_root")
+        """Folder of the artifacts, by a path that TFX takes literally."""
+        return plain_path(os.path.join(self.output, "pipeline_root"))
 
     @property
     def metadata_path(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 
+from components.converter import Converter
 from components.deployed_model import DeployedModel
 from components.evaluator import Evaluator
 from components.evaluator.gating import eval_config
@@ -22,6 +23,7 @@ from components.pruning_search import PruningSearch
 from components.pusher import EndpointPusher, Pusher
 from components.report.component import Report
 from components.spans import rolling_range
+from components.transform import Transform
 from components.translator_pretrainer import TranslatorPretrainer
 from pipelines.config import Config
 from pipelines.vertex import endpoint_config, search_job, training_config
@@ -61,6 +63,8 @@ class Nodes:
                     )
                 ),
                 range_config=rolling_range(data.window),
+                label=data.label_feature,
+                code_version=self.code_version,
             )
         return ImageExampleGen(
             input_base=self.config.data_path,
@@ -86,15 +90,17 @@ class Nodes:
             label=data.label_feature,
             max_drift=data.max_drift,
             on_anomaly=data.on_anomaly,
+            removed_classes=data.removed_classes,
             code_version=self.code_version,
             **inputs,
         )
 
-    def transform(self, **inputs: Any) -> tfx.components.Transform:
+    def transform(self, **inputs: Any) -> Transform:
         """What makes pictures of one size, and indices of class names."""
-        return tfx.components.Transform(
+        return Transform(
             preprocessing_fn=f"{MODULES}.preprocessing_fn",
-            disable_statistics=True,  # nobody reads them
+            label=self.config.data.label_feature,
+            removed_classes=self.config.data.removed_classes,
             custom_config={
                 "size": self.config.backbone.input_size,
                 "image": self.config.data.image_feature,
@@ -111,7 +117,6 @@ class Nodes:
             "backbone": _backbone(self.config),
             "head": self.config.head.model_dump(),
             "training": self.config.reference.model_dump(),
-            "formats": ["float32"],  # it is measured, not deployed; so other formats do not train it again
         }
         return self._trainer("reference", custom_config, inputs)
 
@@ -120,7 +125,6 @@ class Nodes:
         custom_config = {
             "role": "compressed",
             "training": self.config.retrain.model_dump(),
-            "formats": self.config.export.formats,
         }
         return self._trainer("retrain", custom_config, inputs)
 
@@ -175,7 +179,7 @@ class Nodes:
             feature_memory_mb=search.feature_memory_mb,
             tau=search.tau,
             cost=search.objective.cost,
-            budgets=search.objective.budgets,
+            budgets=search.budgets.limits,
             head_units=search.head_units or [config.head.units],
             tail_units=search.tail_units,
             dropout=config.head.dropout,
@@ -186,6 +190,12 @@ class Nodes:
             seed=config.seed,
             code_version=self.code_version,
             **inputs,
+        )
+
+    def converter(self, **inputs: Any) -> Converter:
+        """What makes the TFLite models, and times them."""
+        return Converter(
+            formats=self.config.export.formats, seed=self.config.seed, code_version=self.code_version, **inputs
         )
 
     def _known(self, previous: PreviousRun | None, what: str) -> Any:

@@ -14,6 +14,7 @@ import typer
 
 from compressor_lib.errors import CompressorError
 from pipelines.exit_status import FAILED, STOPPED, ended
+from pipelines.plain_path import link_plain_path
 
 if TYPE_CHECKING:
     from pipelines.config import Config
@@ -87,6 +88,7 @@ def _run(config: Config, runner: str, events: Events, lock: OutputLock) -> Resul
 
     if config.data.source == "digits":
         write_digits(config.data_path)
+    link_plain_path(os.path.join(config.output, "pipeline_root"))
     for line in metadata_store.prepare(config.metadata_path, config.pipeline_root):
         events.say(line)
     events.doing("loading TensorFlow and TFX")

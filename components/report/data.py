@@ -129,6 +129,8 @@ class DataSummary:
         imbalance: How many times as many training pictures the largest class has as the smallest.
         drift: Largest change of a class's share against the run before, 0 to 1; None without one.
         anomalies: What ExampleValidator found, a sentence each.
+        left_out: How many images were left out, by kind, such as ``".heic"``.
+        others: How many files are no images, by suffix.
     """
 
     pictures: dict[str, dict[str, int]]
@@ -140,6 +142,8 @@ class DataSummary:
     imbalance: float
     drift: float | None
     anomalies: list[str]
+    left_out: dict[str, int] = field(default_factory=dict)
+    others: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

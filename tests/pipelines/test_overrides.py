@@ -78,7 +78,7 @@ class TestText:
         ("seed= 3 ", 3),
         ("warm_start=no", False),
         ("gate.per_class=null", None),
-        ("search.objective.max_parameters=500_000", 500_000),
+        ("search.budgets.parameters=500_000", 500_000),
         ("search.connections=['53,151', a->b]", ["53,151", "a->b"]),
         ("backbone={model: a b.keras, classes: [cat, dog]}", {"model": "a b.keras", "classes": ["cat", "dog"]}),
         ("data.spans={window: 4}", {"window": 4}),

@@ -51,6 +51,16 @@ def test_it_tells_of_duplicates_where_there_are_any(report_data, page):
     assert "pixel by pixel" not in render_page(none)
 
 
+def test_it_counts_what_was_left_out_by_kind(report_data, page):
+    assert "Images left out" not in page
+    data = dataclasses.replace(
+        report_data.data, left_out={".heic": 40, ".jpg in nested folders": 1200}, others={".txt": 3}
+    )
+    page = render_page(dataclasses.replace(report_data, data=data))
+    assert "Images left out, by kind: 40 .heic, 1,200 .jpg in nested folders." in page
+    assert "Files that are no images: 3 .txt." in page
+
+
 def test_text_is_escaped(page):
     assert "shirt &amp; tie" in page
     assert "<td>PruningSearch</td>" in page
