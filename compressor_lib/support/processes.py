@@ -44,10 +44,9 @@ def check_own(*packages: str) -> None:
     """
     for package in packages:
         found = importlib.util.find_spec(package)
-        places = [Path(place) for place in (found and found.submodule_search_locations) or ()]
-        if not any(place.resolve() == (_PROJECT / package).resolve() for place in places):
-            where = f"'{places[0]}' stands in front of" if places else "there is none where Python looks, in place of"
+        place = next(iter((found and found.submodule_search_locations) or ()), "nothing")
+        if Path(place).resolve() != (_PROJECT / package).resolve():
             raise CompressorError(
-                f"{where} auto-compressor's own package {package} in {_PROJECT}: run the command compressor, or "
-                "python from another folder."
+                f"{place!r} stands in place of auto-compressor's own package {package} in {str(_PROJECT)!r}: run the "
+                "command compressor, or python from another folder."
             )
