@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compressor_lib.errors import CompressorError, unknown
+from compressor_lib.support.proxies import via
 
 if TYPE_CHECKING:
     import keras
@@ -140,6 +141,7 @@ class Backbone:
         if source is None:
             return CompressorError(f"backbone {network} cannot be built: {cause}")
         if source == "imagenet":
+            cause += via(_PUBLISHED)
             return CompressorError(
                 f"the ImageNet weights of {network} cannot be had: {cause}. Without a network, give a weights "
                 "file instead, or 'none' to train from scratch"
@@ -150,6 +152,7 @@ class Backbone:
         )
 
 
+_PUBLISHED = "https://storage.googleapis.com"  # where Keras fetches weights from
 _MINUS_ONE_TO_ONE = (1 / 127.5, -1.0)
 
 

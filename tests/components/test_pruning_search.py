@@ -33,6 +33,7 @@ from compressor_lib.flops import multiply_adds
 from compressor_lib.heads import attach_head
 from compressor_lib.pretraining import fit_translators
 from compressor_lib.second_cut import FIRST_CUT
+from compressor_lib.support.processes import module_command
 from compressor_lib.surgery import create_submodel, without_head
 
 pytestmark = pytest.mark.slow
@@ -460,7 +461,7 @@ def test_a_worker_tells_what_no_trial_is_to_blame_for(tmp_path, reference):
     no_bank, model_dir = str(tmp_path), path_utils.serving_model_path(reference.model.uri)
     job = SearchJob(model_dir, no_bank, "none", "none", component(connections=CONNECTIONS).exec_properties)
     job.save(tmp_path / "job.json")
-    command = [sys.executable, "-m", "components.pruning_search.worker", str(tmp_path / "job.json")]
+    command = [*module_command("components.pruning_search.worker"), str(tmp_path / "job.json")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         said = process.stderr.read()
         assert process.wait() == parallel.STOPPED
@@ -495,7 +496,7 @@ def test_workers_are_stopped_with_the_search(tmp_path, examples, reference, bank
 
 
 def test_a_worker_does_not_outlive_its_search(tmp_path):
-    command = [sys.executable, "-m", "components.pruning_search.worker", str(tmp_path / "job.json")]
+    command = [*module_command("components.pruning_search.worker"), str(tmp_path / "job.json")]
     os.mkfifo(tmp_path / "job.json")  # so that it would wait for ever
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         process.stdin.close()

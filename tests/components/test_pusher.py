@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from proxies import Proxy, Silent, set_proxy
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.extensions.google_cloud_ai_platform import constants
 from tfx.extensions.google_cloud_ai_platform.pusher import executor as vertex
@@ -332,6 +333,15 @@ class TestModelServer:
     def test_a_model_answers_through_it(self, model, monkeypatch, tmp_path):
         self.program(tmp_path, SERVER.format(python=sys.executable, name="c.decode()"), monkeypatch)
         assert try_model_server(model)
+
+    @pytest.mark.parametrize("kind", [Silent, lambda: Proxy(status=403)], ids=["hangs", "refuses"])
+    def test_it_is_asked_through_no_proxy(self, model, monkeypatch, tmp_path, kind):
+        proxy = kind()
+        set_proxy(monkeypatch, proxy.url)
+        monkeypatch.setattr(trial, "_SECONDS", 120)
+        self.program(tmp_path, SERVER.format(python=sys.executable, name="c.decode()"), monkeypatch)
+        assert try_model_server(model)
+        proxy.close()
 
     def test_one_that_does_not_start_is_told(self, model, monkeypatch, tmp_path):
         self.program(tmp_path, "#!/bin/sh\necho no such model >&2\nexit 1\n", monkeypatch)

@@ -8,6 +8,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from proxies import Proxy, set_proxy
 
 from compressor_lib.backbones import BACKBONES, find_backbone
 from compressor_lib.connections import check_connection
@@ -167,6 +168,18 @@ def test_the_catalogue_can_be_listed_without_tensorflow():
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == [str(len(BACKBONES)), "False", "False"]
+
+
+def test_a_proxy_that_lets_no_weights_through_is_named(monkeypatch, tmp_path):
+    proxy = Proxy(status=403)
+    set_proxy(monkeypatch, proxy.url)
+    monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path))  # where nothing is kept yet
+    with pytest.raises(
+        CompressorError, match=rf"the ImageNet weights of MobileNet .*403.* through the proxy {proxy.url}"
+    ):
+        BACKBONES["MobileNet"].build(input_size=128, alpha=0.25)
+    proxy.close()
+    assert proxy.asked == ["CONNECT storage.googleapis.com:443"]
 
 
 def test_published_accuracies_are_those_of_keras_own_table():

@@ -81,7 +81,7 @@ def test_a_window_of_spans(write):
     ("override", "expected"),
     [
         ("name=Bad Name", "name is 'Bad Name': it must be small letters"),
-        ("name=2024", "name is 2024: it must be text"),
+        ("uncached=[2024]", "uncached[0] is 2024: it must be text"),
         ("seed=-1", "seed is -1: it must be at least 0."),
         ("head=", "head is empty: it must be a section of fields."),
         ("tau=0.5", "tau is no field. Did you mean search.tau?"),
@@ -441,7 +441,8 @@ def test_an_odd_value_is_refused_in_a_sentence_wherever_it_stands(write, value):
     for field in ("name", "seed", "search", "uncached"):
         named = "" if field == "name" else "name: tiny\n"
         assert len(refusal(write(f"{named}{smallest}{field}: {value}"))) < 2000
-        assert len(refusal(write(SMALLEST), f"{field}={value}")) < 2000
+        if field != "name":  # which is text, whatever it looks like
+            assert len(refusal(write(SMALLEST), f"{field}={value}")) < 2000
 
 
 def test_a_value_that_yaml_cannot_read_is_told_with_its_line(write):
