@@ -19,7 +19,7 @@ from components.examples import count_examples, split_patterns
 from components.model_files import files_sha256
 from components.report.data import ReportData
 from compressor_lib.deployment.model_metrics import read_figures
-from compressor_lib.export import load_keras, read_classes
+from compressor_lib.export import load_keras, read_classes, tflite_paths
 from compressor_lib.heads import attach_head
 from compressor_lib.pictures import decode_picture
 from pipelines import cli
@@ -291,6 +291,15 @@ def test_other_code_runs_again_and_the_blessed_model_is_its_baseline(first):
     assert nodes["Converter"].outputs["model"].id != blessed.id
     assert nodes["Evaluator"].inputs["baseline_model"].id == blessed.id
     assert len(runs.pushed) == len(before) + 1
+
+
+def test_another_format_trains_nothing_again(first):
+    runs, _ = first
+    outcomes = runs("export.formats=[float32, int8]")
+    again = {node for node, outcome in outcomes.items() if outcome == ["done"]}
+    assert again == {"Converter", "Evaluator", "Pusher", "Report"}
+    made = runs.made("Converter", "model") / "Format-Serving"
+    assert list(tflite_paths(made)) == list(read_figures(made).speedup) == ["float32", "int8"]
 
 
 class TestRecordsOnBeam:
