@@ -101,7 +101,8 @@ class CachedTraining:
         with _optimizer_of(twin, model), _saved_at_the_end(model, part):
             return twin.fit(
                 _as_blocks(features, shuffle),
-                **passed_on | {"callbacks": callbacks, "validation_data": validation},
+                **passed_on
+                | {"callbacks": callbacks, "validation_data": validation, "shuffle": False},  # the part does
             )
 
     def frontier(self, model: keras.Model, connection: Connection) -> str | None:

@@ -10,24 +10,62 @@ from dataclasses import dataclass
 import keras
 
 from compressor_lib.connections import Connection
+from compressor_lib.deployment.latency import time_models
+from compressor_lib.deployment.model_metrics import REFERENCE
 from compressor_lib.errors import CompressorError, unknown
 from compressor_lib.flops import layer_multiply_adds, multiply_adds
 from compressor_lib.graph import LayerGraph
-from compressor_lib.measure import count_parameters, latency_ms
+from compressor_lib.measure import count_parameters
 from compressor_lib.surgery import kept_layers
 from compressor_lib.tflite import to_tflite
 from compressor_lib.translators import TAIL_UNITS, TranslatorSpec
 
 
-class _Classifier:
-    """A classifier with its TFLite twin, which several costs are taken from."""
+@dataclass(frozen=True)
+class Yardstick:
+    """The reference model, which a search times beside each network.
 
-    def __init__(self, model: keras.Model) -> None:
+    A search takes hours, in which the machine is now slower, now faster. A network's latency is therefore the
+    reference model's, measured once, divided by how many times as fast the network is at that moment.
+
+    Attributes:
+        tflite: The reference model's TFLite file.
+        milliseconds: Its latency.
+    """
+
+    tflite: bytes
+    milliseconds: float
+
+    @classmethod
+    def of(cls, reference: keras.Model, milliseconds: float | None = None) -> Yardstick:
+        """Converts the reference model, and times it where its latency is not known."""
+        tflite = to_tflite(reference)
+        return cls(tflite, _alone(tflite) if milliseconds is None else milliseconds)
+
+    def latency(self, tflite: bytes) -> float:
+        """Returns the milliseconds that a TFLite model takes for an image."""
+        timings = time_models({REFERENCE: self.tflite, "model": tflite}, seconds=_SECONDS)
+        return self.milliseconds / timings.speedup("model", REFERENCE).ratio
+
+
+class _Classifier:
+    """A classifier with its TFLite model, which several costs are taken from."""
+
+    def __init__(self, model: keras.Model, yardstick: Yardstick | None) -> None:
         self.model = model
+        self.yardstick = yardstick
 
     @functools.cached_property
     def tflite(self) -> bytes:
         return to_tflite(self.model)
+
+    @property
+    def latency(self) -> float:
+        return self.yardstick.latency(self.tflite) if self.yardstick else _alone(self.tflite)
+
+
+def _alone(tflite: bytes) -> float:
+    return time_models({REFERENCE: tflite}, seconds=_SECONDS).latency(REFERENCE).median
 
 
 @dataclass(frozen=True)
@@ -47,27 +85,32 @@ COSTS: dict[str, Cost] = {
     "parameters": Cost("parameters", lambda classifier: count_parameters(classifier.model)),
     "flops": Cost("multiply-adds", lambda classifier: multiply_adds(classifier.model)),
     "bytes": Cost("bytes", lambda classifier: len(classifier.tflite)),
-    "latency": Cost("ms", lambda classifier: latency_ms({"": classifier.tflite})[""]),
+    "latency": Cost("ms", lambda classifier: classifier.latency),
 }
 """The costs by their names in the configuration.
 
 ``parameters`` and ``flops`` (multiply-adds for one picture, see :mod:`compressor_lib.flops`) are counted;
 ``bytes`` (of the float32 TFLite file) and ``latency`` (median milliseconds of that file for one picture on one
-thread) are measured, which takes a conversion.
+thread) are measured, which takes a conversion. The latency is the search's own: the one of the finished model is
+measured by ``components.converter``.
 """
 
+_SECONDS = 10.0
+"""About how long one network is timed at most."""
 
-def measure_costs(model: keras.Model, names: Iterable[str]) -> dict[str, float]:
+
+def measure_costs(model: keras.Model, names: Iterable[str], yardstick: Yardstick | None = None) -> dict[str, float]:
     """Takes the named costs of a classifier.
 
     Args:
         model: Functional, float32 ``[N, size, size, 3]`` to probabilities.
         names: Names in ``COSTS``.
+        yardstick: What a latency is measured beside; None to time the classifier alone.
 
     Raises:
         CompressorError: If there is no cost of a name.
     """
-    classifier = _Classifier(model)
+    classifier = _Classifier(model, yardstick)
     return {name: find_cost(name).of(classifier) for name in names}
 
 

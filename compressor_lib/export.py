@@ -1,11 +1,11 @@
-"""Writes a classifier as it is deployed: SavedModel, Keras file and TFLite twins in one folder."""
+"""Writes a classifier as it is deployed: SavedModel, Keras file and TFLite models in one folder."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
@@ -13,36 +13,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from compressor_lib.deployment.conversion import convert
+from compressor_lib.deployment.model_metrics import EXTRA, ModelMetrics, read_figures, write_figures
 from compressor_lib.errors import CompressorError
 from compressor_lib.measure import count_parameters
-from compressor_lib.pictures import CHANNELS, decode_picture, encode_picture
-from compressor_lib.tflite import Precision, tflite_predict, to_tflite
+from compressor_lib.pictures import CHANNELS, decode_picture
+from compressor_lib.tflite import Precision
 
-EXTRA = "assets.extra"
-"""A SavedModel's own folder for files that travel with it."""
 KERAS_FILE = "model.keras"
 TEACHER_FILE = "teacher.keras"
 TFLITE_FILE = "model.tflite"
 CLASSES_FILE = "classes.txt"
-FIGURES_FILE = "figures.json"
 
 IMAGE_FEATURE = "image"
 """The feature of a `tf.train.Example` that holds the encoded picture."""
-
-TOLERANCE = 1e-3
-"""How far a probability of the float32 TFLite twin may be from the SavedModel's."""
-
-LEAST_KEPT = 0.75
-"""What a narrower twin must keep of the SavedModel's highest probabilities.
-
-Rounding moves probabilities, now and then by much, so a narrower twin is judged by the classes it
-names: their probabilities by the SavedModel, against the highest ones, each summed over the
-pictures. To name the other of two classes that are equally likely costs nothing, so an untrained
-model passes; a twin that does not see its pictures fails. How good it is, only a test split tells.
-"""
-
-COMPARED = 16
-"""Most calibration pictures on which twins are compared with the SavedModel."""
 
 
 def keras_path(directory: str | Path, name: str = KERAS_FILE) -> Path:
@@ -51,13 +35,13 @@ def keras_path(directory: str | Path, name: str = KERAS_FILE) -> Path:
 
 
 def tflite_path(directory: str | Path, precision: Precision = "float32") -> Path:
-    """Returns where an exported folder keeps its TFLite twin of a precision."""
+    """Returns where an exported folder keeps its TFLite model of a precision."""
     file = TFLITE_FILE if precision == "float32" else f"model_{precision}.tflite"
     return Path(directory) / EXTRA / file
 
 
 def tflite_paths(directory: str | Path) -> dict[str, Path]:
-    """Returns the TFLite twins that an exported folder holds, by precision, float32 first."""
+    """Returns the TFLite models that an exported folder holds, by precision, float32 first."""
     paths = {precision: tflite_path(directory, precision) for precision in get_args(Precision)}
     return {precision: path for precision, path in paths.items() if path.is_file()}
 
@@ -83,8 +67,7 @@ def read_parameters(directory: str | Path) -> int:
     Raises:
         CompressorError: if the folder does not tell.
     """
-    path = _existing(Path(directory) / EXTRA / FIGURES_FILE)
-    return int(json.loads(path.read_text(encoding="utf-8"))["parameters"])
+    return read_figures(directory).parameters
 
 
 def load_keras(directory: str | Path, name: str = KERAS_FILE) -> keras.Model:
@@ -118,6 +101,37 @@ def export_classifier(
     formats: Sequence[Precision] = ("float32",),
     calibration: np.ndarray | None = None,
 ) -> None:
+    """Writes a classifier so that TensorFlow alone can serve it, and TFLite on devices.
+
+    The folder is that of :func:`export_saved_model`, with the TFLite models that :func:`add_tflite` adds:
+    `model.tflite` in float32, always, and on request `model_float16.tflite` and `model_int8.tflite`. It appears at
+    once when all is written.
+
+    Args:
+        model: classifier from `float32` pictures `[N, S, S, 3]`, 0..255, to probabilities `[N, C]`.
+        class_names: the `C` names, in the order of the probabilities.
+        directory: a folder that does not exist yet or is empty.
+        formats: precisions of the TFLite models; float32 is written whether it is named or not.
+        calibration: `uint8 [K, S, S, 3]`, which int8 needs: some of the training pictures.
+
+    Raises:
+        CompressorError: if the folder has content, the names do not fit the model, or a TFLite model cannot be made,
+            see :func:`add_tflite`.
+
+    Example:
+        >>> export_classifier(model, ["dress", "hat"], "serving/1")
+        >>> served = tf.saved_model.load("serving/1").signatures["serving_default"]
+        >>> served(image_bytes=tf.constant([Path("hat.jpg").read_bytes()]))["class"]
+    """
+    served = _serving(model, _checked(class_names, model))
+    with _draft(directory) as draft:
+        _write(served, model, class_names, draft)
+        precisions = list(dict.fromkeys(("float32", *formats)))
+        tflite_models = convert(model, class_names, served.from_bytes, formats=precisions, calibration=calibration)
+        _write_tflite(tflite_models, draft)
+
+
+def export_saved_model(model: keras.Model, class_names: Sequence[str], directory: str | Path) -> None:
     """Writes a classifier so that TensorFlow alone can serve it.
 
     The SavedModel has two signatures. Both return `probabilities`, `float32 [N, C]`, and `class`,
@@ -128,62 +142,81 @@ def export_classifier(
     - `serving_tf_example` takes `examples`, `string [N]`: serialised `tf.train.Example`s whose
       feature `image` holds such a file; further features are ignored.
 
-    In `assets.extra/` beside it: `model.keras`, `classes.txt`, `figures.json` (the number of
-    parameters) and the TFLite twins, as `to_tflite` makes them: `model.tflite` in float32, always,
-    and on request `model_float16.tflite` and `model_int8.tflite`. The folder appears at once when
-    all is written.
+    In `assets.extra/` beside it: `model.keras`, `classes.txt` and `figures.json`, see
+    :mod:`compressor_lib.deployment.model_metrics`. The folder appears at once when all is written.
 
     Args:
         model: classifier from `float32` pictures `[N, S, S, 3]`, 0..255, to probabilities `[N, C]`.
         class_names: the `C` names, in the order of the probabilities.
         directory: a folder that does not exist yet or is empty.
-        formats: precisions of the TFLite twins; float32 is written whether it is named or not.
-        calibration: `uint8 [K, S, S, 3]`, which int8 needs: some of the training pictures. The
-            twins are compared with the SavedModel's function on the first few; without them, on
-            fixed noise.
 
     Raises:
-        CompressorError: if the folder has content, the names do not fit the model, a format is
-            unknown or lacks its calibration, or a TFLite twin answers differently: in float32 by
-            more than `TOLERANCE`, in others so that less than `LEAST_KEPT` is kept.
-
-    Example:
-        >>> export_classifier(model, ["dress", "hat"], "serving/1")
-        >>> served = tf.saved_model.load("serving/1").signatures["serving_default"]
-        >>> served(image_bytes=tf.constant([Path("hat.jpg").read_bytes()]))["class"]
+        CompressorError: if the folder has content, or the names do not fit the model.
     """
+    served = _serving(model, _checked(class_names, model))
+    with _draft(directory) as draft:
+        _write(served, model, class_names, draft)
+
+
+def add_tflite(
+    directory: str | Path, *, formats: Sequence[Precision], calibration: np.ndarray | None = None
+) -> dict[Precision, Path]:
+    """Adds TFLite models, with their metadata, to an exported folder.
+
+    Args:
+        directory: as :func:`export_saved_model` wrote it.
+        formats: their precisions.
+        calibration: `uint8 [K, S, S, 3]`, which int8 needs: some of the training pictures. The TFLite models are
+            compared with the SavedModel on the first few; without them, on fixed noise.
+
+    Returns:
+        The files, by precision.
+
+    Raises:
+        CompressorError: if the folder holds no exported model, a format is unknown, lacks its calibration or does not
+            convert, or a TFLite model's predictions differ too much from the SavedModel's.
+    """
+    served = tf.saved_model.load(str(directory)).signatures["serving_default"]
+    tflite_models = convert(
+        load_keras(directory), read_classes(directory), served, formats=formats, calibration=calibration
+    )
+    return _write_tflite(tflite_models, directory)
+
+
+@contextmanager
+def _draft(directory: str | Path) -> Iterator[Path]:
+    """A folder that becomes the given one when all in it is written; nothing is left of it otherwise."""
     directory = Path(directory)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise CompressorError(f"{directory} is not an empty folder: choose another, or empty it.")
-    _check_classes(class_names, model)
-    served = _serving(model, class_names)
-    twins = {
-        precision: to_tflite(model, precision=precision, calibration=calibration)
-        for precision in dict.fromkeys(("float32", *formats))
-    }
-    _compare(served, twins, _noise(model.input_shape[1]) if calibration is None else calibration[:COMPARED])
-
     directory.parent.mkdir(parents=True, exist_ok=True)
     draft = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
     try:
-        tf.saved_model.save(
-            served,
-            str(draft),
-            signatures={
-                "serving_default": served.from_bytes,
-                "serving_tf_example": served.from_examples,
-            },
-        )
-        (draft / EXTRA).mkdir()
-        model.save(keras_path(draft))
-        for precision, tflite in twins.items():
-            tflite_path(draft, precision).write_bytes(tflite)
-        classes_path(draft).write_text("".join(f"{n}\n" for n in class_names), encoding="utf-8")
-        figures = {"parameters": count_parameters(model)}
-        (draft / EXTRA / FIGURES_FILE).write_text(json.dumps(figures) + "\n", encoding="utf-8")
+        yield draft
         draft.replace(directory)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _write(served: tf.Module, model: keras.Model, class_names: Sequence[str], draft: Path) -> None:
+    tf.saved_model.save(
+        served,
+        str(draft),
+        signatures={
+            "serving_default": served.from_bytes,
+            "serving_tf_example": served.from_examples,
+        },
+    )
+    (draft / EXTRA).mkdir()
+    model.save(keras_path(draft))
+    classes_path(draft).write_text("".join(f"{n}\n" for n in class_names), encoding="utf-8")
+    write_figures(draft, ModelMetrics(count_parameters(model)))
+
+
+def _write_tflite(tflite_models: Mapping[Precision, bytes], directory: str | Path) -> dict[Precision, Path]:
+    for precision, content in tflite_models.items():
+        tflite_path(directory, precision).write_bytes(content)
+    return {precision: tflite_path(directory, precision) for precision in tflite_models}
 
 
 def _serving(model: keras.Model, class_names: Sequence[str]) -> tf.Module:
@@ -216,41 +249,7 @@ def _serving(model: keras.Model, class_names: Sequence[str]) -> tf.Module:
     return served
 
 
-def _noise(size: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (4, size, size, CHANNELS), dtype=np.uint8)
-
-
-def _compare(served: tf.Module, twins: Mapping[Precision, bytes], pictures: np.ndarray) -> None:
-    encoded = tf.stack([encode_picture(picture) for picture in pictures])
-    expected = served.from_bytes(encoded)["probabilities"].numpy()
-    for precision, tflite in twins.items():
-        answers = tflite_predict(tflite, pictures)
-        if precision == "float32":
-            _check_probabilities(answers, expected)
-        else:
-            _check_answers(answers, expected, precision)
-
-
-def _check_probabilities(answers: np.ndarray, expected: np.ndarray) -> None:
-    difference = float(np.abs(answers - expected).max())
-    if not difference <= TOLERANCE:
-        raise CompressorError(
-            f"the TFLite twin's probabilities are up to {difference:.2g} away from the "
-            f"SavedModel's (allowed: {TOLERANCE:g}): a layer does not convert faithfully."
-        )
-
-
-def _check_answers(answers: np.ndarray, expected: np.ndarray, precision: Precision) -> None:
-    named = np.take_along_axis(expected, answers.argmax(axis=-1)[:, None], axis=-1)
-    kept = float(named.sum() / expected.max(axis=-1).sum())
-    if not kept >= LEAST_KEPT:
-        raise CompressorError(
-            f"the classes that the {precision} TFLite twin names keep {kept:.0%} of the SavedModel's "
-            f"highest probabilities (at least: {LEAST_KEPT:.0%}): leave out this format."
-        )
-
-
-def _check_classes(class_names: Sequence[str], model: keras.Model) -> None:
+def _checked(class_names: Sequence[str], model: keras.Model) -> Sequence[str]:
     classes = model.output_shape[-1]
     if len(class_names) != classes:
         raise CompressorError(f"{len(class_names)} class names for a model of {classes} classes: give one for each.")
@@ -259,6 +258,7 @@ def _check_classes(class_names: Sequence[str], model: keras.Model) -> None:
     for name in class_names:
         if name.splitlines() != [name]:
             raise CompressorError(f"class name {name!r} is not one line of text: rename it.")
+    return class_names
 
 
 def _existing(path: Path) -> Path:

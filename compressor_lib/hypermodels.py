@@ -21,7 +21,7 @@ from compressor_lib.backbones import find_backbone
 from compressor_lib.bank import TranslatorBank
 from compressor_lib.cached_training import CachedTraining
 from compressor_lib.connections import Connection, parse_connection
-from compressor_lib.costs import Budgets, counted_costs, find_cost, measure_costs
+from compressor_lib.costs import Budgets, Yardstick, counted_costs, find_cost, measure_costs
 from compressor_lib.errors import CompressorError
 from compressor_lib.families import searched_connections
 from compressor_lib.graph import LayerGraph
@@ -89,6 +89,7 @@ class HyperCompressor(kt.HyperModel):
         cost: str = "parameters",
         max_cost: float | None = None,
         budgets: Mapping[str, float] | None = None,
+        yardstick: Yardstick | None = None,
         trained_layers: Collection[str] = (),
         train_translators: bool = False,
     ) -> None:
@@ -125,6 +126,7 @@ class HyperCompressor(kt.HyperModel):
             max_cost: That of the uncompressed classifier; ``max_parameters`` if None, where the cost is parameters.
             budgets: The most a network may have of any costs, by name. Connections that exceed one in their
                 narrowest form, as far as it can be counted without building, are not searched.
+            yardstick: The uncompressed classifier that a latency is measured beside; None to time networks alone.
             trained_layers: Names of layers of the backbone that each trial trains with its head, from the weights they
                 have, rather than leave frozen.
             train_translators: Whether each trial trains its translator with its head, from the fitted weights. Slower,
@@ -153,6 +155,7 @@ class HyperCompressor(kt.HyperModel):
         self.cost = cost
         self.max_cost = max_parameters if max_cost is None else max_cost
         self.budgets = Budgets(budgets or {})
+        self._yardstick = yardstick
         self.translators = translators
         self._weights = weights
         self._input_shape = input_shape
@@ -373,7 +376,7 @@ class HyperCompressor(kt.HyperModel):
         architecture = tuple((layer.name, tuple(weight.shape for weight in layer.weights)) for layer in model.layers)
         if architecture not in self._known_costs:
             names = dict.fromkeys(("parameters", self.cost, *self.budgets.limits))
-            self._known_costs[architecture] = measure_costs(model, names)
+            self._known_costs[architecture] = measure_costs(model, names, self._yardstick)
         return self._known_costs[architecture]
 
     def fit(self, hp: kt.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any) -> keras.callbacks.History:

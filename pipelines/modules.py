@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.examples import count_classes, picture_dataset
+from components.resumable import mark_done, sweep, work_key
 from components.storage import mounted
 from compressor_lib.augmentation import Augmentation
 from compressor_lib.backbones import find_backbone
 from compressor_lib.class_weights import balanced_weights
-from compressor_lib.export import TEACHER_FILE, export_classifier, load_keras
+from compressor_lib.export import TEACHER_FILE, export_saved_model, load_keras
 from compressor_lib.folding import folded
 from compressor_lib.heads import attach_head
 from compressor_lib.own_model import keep_head, load_own_model
@@ -35,7 +35,7 @@ logger = logging.getLogger("pipelines.modules")
 IMAGE = "image"
 LABEL = "label"
 HISTORY_FILE = "history.json"
-CALIBRATION_PICTURES = 100
+CHECKPOINT_FILE = "checkpoint.npz"
 
 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:
@@ -68,7 +68,6 @@ def run_fn(fn_args: FnArgs) -> None:
     user's own. The compressed one is the base model, as the search left it, and the reference that came with it is
     its teacher.
     ``custom_config["class_weights"]`` is ``"balanced"`` where each class counts the same, else ``"none"``.
-    ``custom_config["formats"]`` are the TFLite formats to export; int8 is calibrated on training pictures.
     """
     config = fn_args.custom_config
     keras.utils.set_random_seed(config["seed"])
@@ -95,6 +94,7 @@ def run_fn(fn_args: FnArgs) -> None:
     run_dir = Path(mounted(fn_args.model_run_dir))
     run_dir.mkdir(parents=True, exist_ok=True)
     tensorboard = keras.callbacks.TensorBoard(run_dir, write_graph=False)
+    resumable = _resumable_folder(fn_args)
     history = train(
         model,
         train_dataset,
@@ -103,16 +103,21 @@ def run_fn(fn_args: FnArgs) -> None:
         teacher=teacher,
         callbacks=[tensorboard],
         class_weights=class_weights,
+        checkpoint=resumable / CHECKPOINT_FILE,
     )
-    formats = config["formats"]
-    calibration = _first_pictures(train_dataset, CALIBRATION_PICTURES) if "int8" in formats else None
-    export_classifier(model, classes, mounted(fn_args.serving_model_dir), formats=formats, calibration=calibration)
+    export_saved_model(model, classes, mounted(fn_args.serving_model_dir))
     (run_dir / HISTORY_FILE).write_text(json.dumps(history))
+    mark_done(resumable)
 
 
-def _first_pictures(dataset: tf.data.Dataset, count: int) -> np.ndarray:
-    """The first pictures of a labelled dataset in batches, or all if it has fewer."""
-    return np.stack([picture for picture, _ in dataset.unbatch().take(count).as_numpy_iterator()])
+def _resumable_folder(fn_args: FnArgs) -> Path:
+    """Where this training, if it is cut short, is found by the node's next try: beside the node's outputs."""
+    inputs = (fn_args.train_files, fn_args.eval_files, fn_args.transform_output, fn_args.base_model)
+    node = Path(mounted(fn_args.serving_model_dir)).parents[2]
+    folder = node / ".training" / work_key(fn_args.custom_config, inputs)
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
+    return folder
 
 
 def _reference(backbone: Mapping[str, Any], head: Mapping[str, Any], classes: Sequence[str]) -> keras.Model:

@@ -10,6 +10,7 @@ from typing import Any
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 
+from components.converter import Converter
 from components.deployed_model import DeployedModel
 from components.evaluator import Evaluator
 from components.evaluator.gating import eval_config
@@ -113,7 +114,6 @@ class Nodes:
             "backbone": _backbone(self.config),
             "head": self.config.head.model_dump(),
             "training": self.config.reference.model_dump(),
-            "formats": ["float32"],  # it is measured, not deployed; so other formats do not train it again
         }
         return self._trainer("reference", custom_config, inputs)
 
@@ -122,7 +122,6 @@ class Nodes:
         custom_config = {
             "role": "compressed",
             "training": self.config.retrain.model_dump(),
-            "formats": self.config.export.formats,
         }
         return self._trainer("retrain", custom_config, inputs)
 
@@ -177,7 +176,7 @@ class Nodes:
             feature_memory_mb=search.feature_memory_mb,
             tau=search.tau,
             cost=search.objective.cost,
-            budgets=search.objective.budgets,
+            budgets=search.budgets.limits,
             head_units=search.head_units or [config.head.units],
             tail_units=search.tail_units,
             dropout=config.head.dropout,
@@ -188,6 +187,12 @@ class Nodes:
             seed=config.seed,
             code_version=self.code_version,
             **inputs,
+        )
+
+    def converter(self, **inputs: Any) -> Converter:
+        """What makes the TFLite models, and times them."""
+        return Converter(
+            formats=self.config.export.formats, seed=self.config.seed, code_version=self.code_version, **inputs
         )
 
     def _known(self, previous: PreviousRun | None, what: str) -> Any:

@@ -57,7 +57,8 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
     )
     hyperparameters = pruning_search.outputs["best_hyperparameters"]
     retrain = make.retrain(base_model=pruning_search.outputs["model"], hyperparameters=hyperparameters, **training)
-    model = retrain.outputs["model"]
+    converter = make.converter(base_model=retrain.outputs["model"], reference=base_model, examples=pictures)
+    model = converter.outputs["model"]
     baseline, nodes = make.baseline(candidate=model, reference=base_model)
     evaluator = make.evaluator(examples=pictures, model=model, baseline_model=baseline)
     pusher = make.pusher(
@@ -89,7 +90,7 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
             node.with_beam_pipeline_args(IN_ONE_PROCESS)
     nodes += [
         example_gen, statistics_gen, schema_gen, example_validator, transform, reference,
-        translator_pretrainer, pruning_search, retrain, evaluator, pusher, report,
+        translator_pretrainer, pruning_search, retrain, converter, evaluator, pusher, report,
     ]  # fmt: skip
     if previous_run:
         handover = make.handover(

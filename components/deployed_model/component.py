@@ -36,7 +36,7 @@ class DeployedModel(base_component.BaseComponent):
 
     Example:
         >>> DeployedModel(
-        ...     candidate=retrain.outputs["model"],
+        ...     candidate=converter.outputs["model"],
         ...     reference=reference.outputs["model"],
         ...     push_directory="gs://models/serving",
         ... )  # doctest: +SKIP

@@ -33,7 +33,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
     Example:
         >>> Evaluator(
         ...     examples=transform.outputs["transformed_examples"],
-        ...     model=retrain.outputs["model"],
+        ...     model=converter.outputs["model"],
         ...     baseline_model=reference.outputs["model"],
         ...     eval_config=eval_config(Bounds(min_accuracy=0.9, max_drop=0.02, confidence=0.95)),
         ...     example_splits=["test"],

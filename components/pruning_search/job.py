@@ -15,7 +15,7 @@ import tensorflow as tf
 from components.examples import count_classes, picture_dataset
 from compressor_lib.bank import TranslatorBank
 from compressor_lib.class_weights import balanced_weights
-from compressor_lib.costs import measure_costs
+from compressor_lib.costs import Yardstick, measure_costs
 from compressor_lib.export import load_keras
 from compressor_lib.families import rejoining_connections, searched_connections
 from compressor_lib.hypermodels import TRANSLATOR, HyperCompressor
@@ -93,7 +93,13 @@ class SearchJob:
         else:
             base = network_to_cut_again(keras.models.load_model(self.first_model, compile=False, safe_mode=True))
             translators, trained_layers = None, layers_trained_again(base)
-        cost = exec_properties["cost"]
+        cost, budgets = exec_properties["cost"], json.loads(exec_properties["budgets"])
+        yardstick, max_cost = None, self.max_cost
+        if cost == "latency":
+            yardstick = Yardstick.of(reference, max_cost)
+            max_cost = yardstick.milliseconds
+        elif "latency" in budgets:
+            yardstick = Yardstick.of(reference)
         return HyperCompressor(
             max_parameters=reference.count_params(),
             num_classes=reference.output_shape[-1],
@@ -111,8 +117,9 @@ class SearchJob:
             learning_rates=(exec_properties["min_learning_rate"], exec_properties["max_learning_rate"]),
             loss="sparse_categorical_crossentropy",
             cost=cost,
-            max_cost=self.max_cost or measure_costs(reference, [cost])[cost],
-            budgets=json.loads(exec_properties["budgets"]),
+            max_cost=max_cost or measure_costs(reference, [cost])[cost],
+            budgets=budgets,
+            yardstick=yardstick,
             feature_memory=exec_properties["feature_memory_mb"] * 2**20,
         )
 

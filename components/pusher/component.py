@@ -43,7 +43,7 @@ class Pusher(base_component.BaseComponent):
 
     Example:
         >>> Pusher(
-        ...     model=retrain.outputs["model"],
+        ...     model=converter.outputs["model"],
         ...     model_blessing=evaluator.outputs["blessing"],
         ...     evaluation=evaluator.outputs["evaluation"],
         ...     reference=reference.outputs["model"],

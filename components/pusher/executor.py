@@ -22,12 +22,12 @@ from components.pusher.model_card import Json, model_card, pictures_by_split, wr
 from components.pusher.trial import try_alone, try_model_server
 from components.pusher.versions import prune, publish, staging
 from components.storage import fetched
+from compressor_lib.deployment.model_metrics import EXTRA, FIGURES_FILE
 from compressor_lib.errors import CompressorError
-from compressor_lib.export import EXTRA, FIGURES_FILE, TFLITE_FILE
 
 logger = logging.getLogger(__name__)
 
-_NEEDED = tuple(os.path.join(EXTRA, name) for name in (TFLITE_FILE, FIGURES_FILE))
+_NEEDED = (os.path.join(EXTRA, FIGURES_FILE),)
 """What the card takes of the reference."""
 
 Artifacts = dict[str, list[types.Artifact]]

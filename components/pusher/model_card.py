@@ -17,9 +17,9 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.dsl.io import fileio
 
 from components.example_validator.classes import class_counts
-from compressor_lib.export import EXTRA, read_classes, read_parameters, tflite_path, tflite_paths
+from compressor_lib.deployment.model_metrics import EXTRA, REFERENCE, ModelMetrics, read_figures
+from compressor_lib.export import read_classes, read_parameters, tflite_paths
 from compressor_lib.gate import Figure, Judged, Verdict
-from compressor_lib.measure import latency_ms
 
 CARD_FILE = "model_card"
 """In ``assets.extra``, which TensorFlow Serving leaves alone, as ``.md`` and ``.json``."""
@@ -43,10 +43,10 @@ def write_card(model: str, card: Json) -> None:
 def model_card(
     model: str, *, reference: str, verdict: Verdict, trials: list[Json], data: Json, name: str, backbone: str
 ) -> Json:
-    """Puts a card together from what a run found. Latencies are measured here, on one thread.
+    """Puts a card together from what a run found.
 
     Args:
-        model: The compressed model's folder.
+        model: The compressed model's folder, from :class:`components.converter.Converter`, which timed it.
         reference: The uncompressed one's. Both are on this machine.
         verdict: The gate's.
         trials: The search's report, the winner first.
@@ -54,8 +54,7 @@ def model_card(
         name: The pipeline's.
         backbone: What was compressed.
     """
-    twins = tflite_paths(model)
-    milliseconds = latency_ms({"reference": tflite_path(reference), **twins})
+    metrics = read_figures(model)
     classes = read_classes(model)
     winner = trials[0]
     return {
@@ -66,22 +65,19 @@ def model_card(
         "data": data,
         "accuracy": _dumped(verdict.overall),
         "accuracy_by_class": [_dumped(one) for one in verdict.classes],
-        "parameters": read_parameters(model),
-        "reference": {
-            "parameters": read_parameters(reference),
-            "bytes": os.path.getsize(tflite_path(reference)),
-            "milliseconds": milliseconds["reference"],
-        },
-        "tflite": {
-            precision: {"bytes": os.path.getsize(path), "milliseconds": milliseconds[precision]}
-            for precision, path in twins.items()
-        },
+        "parameters": metrics.parameters,
+        "reference": {"parameters": read_parameters(reference), **_size_and_time(metrics, REFERENCE)},
+        "tflite": {precision: _size_and_time(metrics, precision) for precision in tflite_paths(model)},
         "cut": {"backbone": backbone, "connection": winner["connection"], "hyperparameters": winner["hyperparameters"]},
         "gate": vars(verdict.bounds),
         "limits": list(_limits(verdict)),
         "model_sha256": verdict.model_sha256,
         "tensorflow": tf.__version__,
     }
+
+
+def _size_and_time(metrics: ModelMetrics, name: str) -> Json:
+    return {"bytes": metrics.bytes[name], "milliseconds": metrics.latency[name].median}
 
 
 def pictures_by_split(statistics: str, label: str) -> Json:
@@ -141,7 +137,7 @@ def _lines(card: Json) -> Iterator[str]:
         "Size and time",
         f"{card['parameters']:,} parameters, {1 - card['parameters'] / reference['parameters']:.1%} fewer than the "
         f"{reference['parameters']:,} of the uncompressed reference. Times are medians for a picture, by TFLite on one "
-        "thread of the machine that pushed it.",
+        "thread of the machine that converted it.",
         "",
         *_table(
             ("TFLite", "bytes", "ms a picture"),

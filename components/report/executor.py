@@ -1,10 +1,9 @@
-"""Report's work: measures both models, gathers what the nodes before found, writes the page."""
+"""Report's work: asks both models the test split, gathers what the nodes before found, writes the page."""
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,10 @@ from components.report.trials import read_trials
 from components.report.versions import versions
 from components.storage import mounted_artifacts
 from compressor_lib.bank import TranslatorBank
-from compressor_lib.export import load_keras, read_classes, read_parameters, tflite_path, tflite_paths
+from compressor_lib.deployment.model_metrics import REFERENCE, read_figures
+from compressor_lib.export import load_keras, read_classes, read_parameters, tflite_paths
 from compressor_lib.figures import FormatFigures, ModelFigures
-from compressor_lib.measure import latency_ms, tflite_accuracy
+from compressor_lib.measure import tflite_accuracy
 
 logger = logging.getLogger(__name__)
 
@@ -77,17 +77,15 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
     twins = tflite_paths(directories["compressed"])
     logger.info("judging %s on the test split", ", ".join(twins))
     accuracies = tflite_accuracy(twins, test)
-    logger.info("timing %s", ", ".join(twins))
-    # In alternation, so that what else the machine does hits all alike.
-    milliseconds = latency_ms({"reference": tflite_path(directories["reference"]), **twins})
+    metrics = read_figures(directories["compressed"])
     figures = {
         role: ModelFigures(
             accuracy=accuracy(getattr(answers, role)),
-            parameters=read_parameters(directory),
-            bytes=os.path.getsize(tflite_path(directory)),
-            milliseconds=milliseconds["reference" if role == "reference" else "float32"],
+            parameters=read_parameters(directories[role]),
+            bytes=metrics.bytes[timed],
+            milliseconds=metrics.latency[timed].median,
         )
-        for role, directory in directories.items()
+        for role, timed in (("reference", REFERENCE), ("compressed", "float32"))
     }
     search_report = Path(inputs["tuner_results"].uri, REPORT_FILE)
     bank = TranslatorBank.load(inputs["translators"].uri)
@@ -99,8 +97,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
         reference=figures["reference"],
         compressed=figures["compressed"],
         formats={
-            name: FormatFigures(os.path.getsize(path), milliseconds[name], accuracies[name])
-            for name, path in twins.items()
+            name: FormatFigures(metrics.bytes[name], metrics.latency[name].median, accuracies[name]) for name in twins
         },
         trials=read_trials(search_report, reference, cost=parameters["cost"]),
         translators={name: one.r2 for name, one in bank.translators.items() if one.r2 is not None},

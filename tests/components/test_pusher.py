@@ -11,6 +11,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.extensions.google_cloud_ai_platform import constants
 from tfx.extensions.google_cloud_ai_platform.pusher import executor as vertex
 from tfx.types import standard_artifacts
+from tfx.utils import path_utils
 
 from components.evaluator.executor import MODEL_SHA256, VERDICT_FILE
 from components.model_files import files_sha256, model_files
@@ -20,6 +21,7 @@ from components.pusher.executor import EndpointExecutor, Executor
 from components.pusher.model_card import MOST_CLASSES, markdown
 from components.pusher.trial import try_alone, try_model_server
 from components.pusher.versions import versions
+from compressor_lib.deployment.model_metrics import Latency, ModelMetrics, Speedup, write_figures
 from compressor_lib.errors import CompressorError
 from compressor_lib.export import read_parameters, tflite_path
 from compressor_lib.gate import Bounds, Figure, Judged, judge
@@ -65,6 +67,17 @@ def candidate(reference, tmp_path) -> standard_artifacts.Model:
     model = standard_artifacts.Model()
     model.uri = str(tmp_path / "model")
     shutil.copytree(reference.model.uri, model.uri)
+    folder = Path(path_utils.serving_model_path(model.uri))
+    size = tflite_path(folder).stat().st_size
+    write_figures(
+        folder,
+        ModelMetrics(
+            read_parameters(folder),
+            {"reference": Latency(4.0, 3.5, 4.5), "float32": Latency(2.0, 1.8, 2.5)},
+            {"float32": Speedup(2.0, 1.6, 2.4)},
+            {"reference": 4 * size, "float32": size},
+        ),
+    )
     return model
 
 
@@ -151,7 +164,8 @@ def test_what_was_evaluated_is_pushed_and_old_versions_go(push, candidate, tmp_p
     assert told["data"] == {"train": {"pictures": 3, "classes": {"a": 2, "b": 1}}}
     assert told["parameters"] == told["reference"]["parameters"] == read_parameters(evaluated)
     assert told["tflite"]["float32"]["bytes"] == tflite_path(evaluated).stat().st_size
-    assert told["tflite"]["float32"]["milliseconds"] > 0
+    assert told["tflite"]["float32"]["milliseconds"] == 2.0
+    assert told["reference"]["milliseconds"] == 4.0
     assert told["cut"]["connection"] == "block_2_add->head"
     assert told["gate"] == {"min_accuracy": 0.5, "max_drop": 0.1, "per_class": 0.2, "confidence": 0.9}
     for line in (

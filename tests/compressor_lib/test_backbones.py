@@ -167,3 +167,19 @@ def test_the_catalogue_can_be_listed_without_tensorflow():
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == [str(len(BACKBONES)), "False", "False"]
+
+
+def test_published_accuracies_are_those_of_keras_own_table():
+    for kind in ("Small", "Large"):
+        documented = getattr(keras.applications, f"MobileNetV3{kind}").__doc__
+        row = next(line for line in documented.splitlines() if f"mobilenet_v3_{kind.lower()}_1.0_224 " in line)
+        _, _, macs, _, accuracy, *_ = (cell.strip() for cell in row.split("|"))
+        backbone = BACKBONES[f"MobileNetV3{kind}"]
+        assert backbone.macs == int(macs) * 10**6
+        assert backbone.imagenet_accuracy == pytest.approx(float(accuracy) / 100)
+
+
+def test_larger_efficientnets_are_the_more_accurate():
+    accuracies = [BACKBONES[f"EfficientNetB{number}"].imagenet_accuracy for number in range(8)]
+    assert accuracies == sorted(accuracies)
+    assert all(0.7 < backbone.imagenet_accuracy < 0.9 for backbone in BACKBONES.values() if "V3S" not in backbone.name)

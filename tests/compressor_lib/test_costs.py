@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 import pytest
 
 from compressor_lib import costs
 from compressor_lib.connections import Connection, parse_connection
-from compressor_lib.costs import COSTS, Budgets, counted_costs, measure_costs
+from compressor_lib.costs import COSTS, Budgets, Yardstick, counted_costs, measure_costs
+from compressor_lib.deployment.latency import BLOCKS, ROUNDS, Timings
 from compressor_lib.errors import CompressorError
 from compressor_lib.flops import multiply_adds
 from compressor_lib.heads import attach_head
@@ -35,6 +37,18 @@ def test_a_model_is_converted_once_and_only_where_needed(classifier, monkeypatch
     assert converted == []
     measure_costs(classifier, ["bytes", "latency"])
     assert converted == [classifier]
+
+
+@pytest.mark.parametrize("slowdown", [1.0, 3.0])
+def test_a_slow_hour_of_the_machine_does_not_change_a_latency(classifier, monkeypatch, slowdown):
+    def slow(models, **_):
+        milliseconds = {b"reference": 8.0 * slowdown, b"model": 2.0 * slowdown}
+        return Timings({name: np.full((BLOCKS, ROUNDS), milliseconds[tflite]) for name, tflite in models.items()})
+
+    monkeypatch.setattr(costs, "time_models", slow)
+    monkeypatch.setattr(costs, "to_tflite", lambda _: b"model")
+    assert measure_costs(classifier, ["latency"], Yardstick(b"reference", 8.0)) == {"latency": 2.0}
+    assert measure_costs(classifier, ["latency"]) == {"latency": 2.0 * slowdown}
 
 
 def test_an_unknown_cost_is_refused(classifier):

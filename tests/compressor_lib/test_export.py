@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from compressor_lib import export
+from compressor_lib.deployment import conversion
 from compressor_lib.errors import CompressorError
 from compressor_lib.metrics import AccuracyCompression
 from compressor_lib.pictures import decode_picture
@@ -201,7 +202,7 @@ def test_a_tflite_twin_that_differs_is_refused_and_nothing_written(
     other = keras.models.clone_model(model)
     other.set_weights([-weight if weight.ndim == 2 else weight for weight in model.get_weights()])
     twins = {True: to_tflite(other), False: to_tflite(model)}
-    monkeypatch.setattr(export, "to_tflite", lambda *_, **options: twins[options["precision"] == precision])
+    monkeypatch.setattr(conversion, "to_tflite", lambda *_, **options: twins[options["precision"] == precision])
     with pytest.raises(CompressorError, match=message):
         export.export_classifier(model, NAMES, tmp_path / "out", formats=["float16"], calibration=calibration)
     assert list(tmp_path.iterdir()) == []

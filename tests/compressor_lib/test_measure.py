@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import keras
 import numpy as np
-import pytest
 import tensorflow as tf
 
-from compressor_lib.measure import count_parameters, latency_ms, tflite_accuracy
+from compressor_lib.measure import count_parameters, tflite_accuracy
 from compressor_lib.tflite import to_tflite
 
 
@@ -24,26 +23,6 @@ def test_parameters_are_all_numbers_frozen_or_not():
     assert count_parameters(model) == expected
     model.trainable = False
     assert count_parameters(model) == expected
-
-
-def test_a_far_larger_network_takes_longer(tmp_path):
-    paths = {}
-    for name, width in {"small": 2, "large": 96}.items():
-        paths[name] = tmp_path / f"{name}.tflite"
-        paths[name].write_bytes(to_tflite(network(width)))
-    milliseconds = latency_ms(paths, repeats=10)
-    assert set(milliseconds) == {"small", "large"}
-    assert 0 < milliseconds["small"] < milliseconds["large"] < 1000
-
-
-def test_a_files_content_will_do():
-    content = to_tflite(network(2))
-    assert 0 < latency_ms({"content": content}, repeats=1)["content"] < 1000
-
-
-def test_a_missing_file_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        latency_ms({"none": tmp_path / "none.tflite"})
 
 
 def test_accuracy_is_the_share_of_pictures_named_rightly(tmp_path):

@@ -40,11 +40,12 @@ COLOURS = {"blue": (40, 60, 220), "green": (50, 200, 60), "red": (220, 50, 40)}
 SPLITS = {"train": 14, "eval": 3, "test": 3}
 NODES = {
     "ImageExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform", "reference",
-    "PreviousRun", "TranslatorPretrainer", "PruningSearch", "retrain", "Evaluator", "Pusher", "Report", "Handover",
+    "PreviousRun", "TranslatorPretrainer", "PruningSearch", "retrain", "Converter", "Evaluator", "Pusher", "Report",
+    "Handover",
 }  # fmt: skip
 OWN_CODE = {
     "ImageExampleGen", "ExampleValidator", "Transform", "reference", "PreviousRun", "TranslatorPretrainer",
-    "PruningSearch", "retrain", "Report", "Handover",
+    "PruningSearch", "retrain", "Converter", "Report", "Handover",
 }  # fmt: skip
 
 SERVE = """
@@ -236,7 +237,7 @@ class TestGate:
         assert "with 90% confidence" in result.output
         verdict = read_verdict(str(runs.made("Evaluator", "evaluation")))
         assert verdict.overall.pictures == sum(one.pictures for one in verdict.classes) == 3 * 3 + 2
-        assert verdict.model_sha256 == files_sha256(str(runs.made("retrain", "model") / "Format-Serving"))
+        assert verdict.model_sha256 == files_sha256(str(runs.made("Converter", "model") / "Format-Serving"))
         for one in (verdict.overall, *verdict.classes):
             for figure in (one.accuracy, one.baseline, one.change):
                 assert figure.low <= figure.value <= figure.high
@@ -253,7 +254,7 @@ class TestGate:
 
 def test_other_code_runs_again_and_the_blessed_model_is_its_baseline(first):
     runs, _ = first
-    blessed = runs.nodes()["retrain"].outputs["model"]
+    blessed = runs.nodes()["Converter"].outputs["model"]
     before = runs.pushed
 
     outcomes = runs("gate.baseline=blessed", code_version="second")
@@ -261,7 +262,7 @@ def test_other_code_runs_again_and_the_blessed_model_is_its_baseline(first):
     again = {node for node, outcome in outcomes.items() if outcome == ["done"]}
     assert again >= OWN_CODE | {"Evaluator", "Pusher"}
     nodes = runs.nodes()
-    assert nodes["retrain"].outputs["model"].id != blessed.id
+    assert nodes["Converter"].outputs["model"].id != blessed.id
     assert nodes["Evaluator"].inputs["baseline_model"].id == blessed.id
     assert len(runs.pushed) == len(before) + 1
 

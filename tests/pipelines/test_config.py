@@ -126,9 +126,13 @@ def test_a_window_of_spans(write):
         ("translators.held_out=1", "translators.held_out is 1: it must be below 1."),
         ("search.tau=1.5", "search.tau is 1.5: it must be at most 1."),
         ("search.tau=.nan", "search.tau is nan: it must be a finite number."),
-        ("max_latency_ms=8", "max_latency_ms is no field. Did you mean search.objective.max_latency_ms?"),
+        ("latency_ms=8", "latency_ms is no field. Did you mean search.budgets.latency_ms?"),
         ("search.objective.cost=flop", "Did you mean 'flops'?"),
-        ("search.objective.max_flops=0", "search.objective.max_flops is 0: it must be more than 0."),
+        ("search.budgets.flops=0", "search.budgets.flops is 0: it must be more than 0."),
+        ("search.objective.max_parameters=9", "search.objective.max_parameters is now search.budgets.parameters."),
+        ("search.objective={max_flops: 9}", "search.objective.max_flops is now search.budgets.flops."),
+        ("search.objective.max_bytes=9", "search.objective.max_bytes is now search.budgets.bytes."),
+        ("search.objective.max_latency_ms=9", "search.objective.max_latency_ms is now search.budgets.latency_ms."),
         ("search.parallel_trials=0", "search.parallel_trials is 0: it must be more than 0."),
         ("retrain.strategy=all", "retrain.strategy is 'all': it must be 'none' or 'mirrored'."),
         ("search.tuner=hyperbnd", "Did you mean 'hyperband'?"),
@@ -293,10 +297,10 @@ def test_overrides_are_yaml_and_the_last_one_counts(write):
 
 
 def test_budgets_are_the_limits_that_are_set(write):
-    assert load_config(write(SMALLEST)).search.objective.budgets == {}
-    overrides = [f"search.objective.max_{name}={value}" for name, value in
+    assert load_config(write(SMALLEST)).search.budgets.limits == {}
+    overrides = [f"search.budgets.{name}={value}" for name, value in
                  {"parameters": 500_000, "flops": 10**8, "bytes": 2_000_000, "latency_ms": 8.5}.items()]  # fmt: skip
-    budgets = load_config(write(SMALLEST), overrides).search.objective.budgets
+    budgets = load_config(write(SMALLEST), overrides).search.budgets.limits
     assert budgets == {"parameters": 500_000, "flops": 10**8, "bytes": 2_000_000, "latency": 8.5}
     assert budgets.keys() == COSTS.keys()
 

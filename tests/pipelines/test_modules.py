@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -17,10 +18,10 @@ from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.image_example_gen.encoding import decodable
+from compressor_lib.deployment.model_metrics import read_figures
 from compressor_lib.errors import CompressorError
-from compressor_lib.export import TEACHER_FILE, export_classifier, keras_path, load_keras, read_classes
+from compressor_lib.export import TEACHER_FILE, export_classifier, keras_path, load_keras, read_classes, tflite_paths
 from compressor_lib.pictures import decode_picture
-from pipelines import modules
 from pipelines.config import Head, Retraining, Training
 from pipelines.modules import HISTORY_FILE, preprocessing_fn, run_fn
 
@@ -122,16 +123,14 @@ def make_args(transform, tmp_path_factory):
     def make(custom_config: dict, base_model: Path | None = None) -> FnArgs:
         folder = tmp_path_factory.mktemp("trainer")
         # As TFX does: what is given to the component is turned into JSON and back.
-        custom_config = json.loads(
-            json.dumps({"seed": 3, "code_version": "x", "formats": ["float32"], **custom_config})
-        )
+        custom_config = json.loads(json.dumps({"seed": 3, "code_version": "x", **custom_config}))
         return FnArgs(
             train_files=[f"{data.parent}/*"],
             eval_files=[f"{data.parent}/*"],
             transform_graph_path=output.transform_savedmodel_dir,
             transform_output=str(Path(output.transform_savedmodel_dir).parent),
-            serving_model_dir=str(folder / "model" / "Format-Serving"),
-            model_run_dir=str(folder / "model_run"),
+            serving_model_dir=str(folder / "model" / "1" / "Format-Serving"),
+            model_run_dir=str(folder / "model_run" / "1"),
             base_model=str(base_model) if base_model else None,
             custom_config=custom_config,
         )
@@ -252,16 +251,10 @@ def test_the_compressed_model_is_the_base_model_trained_under_its_teacher(make_a
     assert len(history(taught)["val_accuracy"]) == 1
 
 
-def test_formats_are_exported_and_int8_is_calibrated_on_training_pictures(make_args, found, monkeypatch):
-    given = {}
-    monkeypatch.setattr(modules, "export_classifier", lambda *_, **options: given.update(options))
-    compressed(make_args, found, weight=0.0, formats=["float32", "int8"])
-
-    assert given["formats"] == ["float32", "int8"]
-    calibration = given["calibration"]
-    assert (calibration.shape, calibration.dtype) == ((len(RAW), SIZE, SIZE, 3), np.uint8)
-    pictures = {decode_picture(raw, SIZE).numpy().tobytes() for raw in RAW}
-    assert {picture.tobytes() for picture in calibration} == pictures
+def test_trainers_leave_tflite_to_the_converter(reference, alone):
+    for trained in (reference, alone):
+        assert tflite_paths(trained.serving_model_dir) == {}
+        assert read_figures(trained.serving_model_dir).latency == {}
 
 
 def test_the_seed_decides(make_args, found, alone):
@@ -278,3 +271,30 @@ def test_a_base_model_without_its_teacher_is_told(make_args, tmp_path):
     small_classifier().save(keras_path(tmp_path))
     with pytest.raises(CompressorError, match=r"teacher\.keras is missing"):
         compressed(make_args, tmp_path, weight=0.5)
+
+
+def test_a_training_that_was_cut_short_resumes_in_the_next_try_of_its_node(make_args, monkeypatch, caplog):
+    config = {
+        "role": "reference",
+        "backbone": {"name": "MobileNetV2", "input_size": SIZE, "alpha": 0.35, "weights": "none"},
+        "head": Head(units=4).model_dump(),
+        "training": Training(head_epochs=0, epochs=2, **TRAINING).model_dump(),
+    }
+    first = make_args(config)
+
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pipelines.modules.export_saved_model", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_fn(first)
+    node = Path(first.serving_model_dir).parents[2]
+    assert not list(node.glob(".training/*/done"))
+    next_try = make_args(config)
+    next_try.serving_model_dir = str(node / "model" / "2" / "Format-Serving")
+    with caplog.at_level(logging.INFO):
+        run_fn(next_try)
+    assert "resuming after epoch 2" in caplog.text
+    assert len(history(next_try)["loss"]) == 2
+    assert len(list(node.glob(".training/*/done"))) == 1

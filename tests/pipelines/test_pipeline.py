@@ -16,11 +16,12 @@ from pipelines.pipeline import create_pipeline
 
 FROM_FOLDER = [
     "ImageExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform", "reference",
-    "PreviousRun", "TranslatorPretrainer", "PruningSearch", "retrain", "Evaluator", "Pusher", "Report", "Handover",
+    "PreviousRun", "TranslatorPretrainer", "PruningSearch", "retrain", "Converter", "Evaluator", "Pusher", "Report",
+    "Handover",
 ]  # fmt: skip
 OWN_CODE = [
     "ImageExampleGen", "ExampleValidator", "Transform", "reference", "PreviousRun", "TranslatorPretrainer",
-    "PruningSearch", "retrain", "Evaluator", "Pusher", "Report", "Handover",
+    "PruningSearch", "retrain", "Converter", "Evaluator", "Pusher", "Report", "Handover",
 ]  # fmt: skip
 CONFIG = """
 name: small
@@ -114,13 +115,18 @@ def test_channels(create):
         "base_model": ("PruningSearch", "model"),
         "hyperparameters": ("PruningSearch", "best_hyperparameters"),
     }
+    assert sources(nodes["Converter"]) == {
+        "base_model": ("retrain", "model"),
+        "reference": reference,
+        "examples": examples,
+    }
     assert sources(nodes["Evaluator"]) == {
         "examples": examples,
-        "model": ("retrain", "model"),
+        "model": ("Converter", "model"),
         "baseline_model": reference,
     }
     assert sources(nodes["Pusher"]) == {
-        "model": ("retrain", "model"),
+        "model": ("Converter", "model"),
         "model_blessing": ("Evaluator", "blessing"),
         "evaluation": ("Evaluator", "evaluation"),
         "reference": reference,
@@ -144,7 +150,7 @@ def test_channels(create):
         "reference_run": ("reference", "model_run"),
         "translators": ("TranslatorPretrainer", "translators"),
         "tuner_results": ("PruningSearch", "tuner_results"),
-        "compressed": ("retrain", "model"),
+        "compressed": ("Converter", "model"),
         "compressed_run": ("retrain", "model_run"),
         "evaluation": ("Evaluator", "evaluation"),
         "pushed_model": ("Pusher", "pushed_model"),
@@ -189,7 +195,7 @@ def test_sections_reach_their_nodes(create):
         "search.tuner=grid", "search.connections=['53,151']", "search.head_units=[0, 4]",
         "search.tau=0.6", "search.max_trials=3", "search.max_epochs=2", "search.parallel_trials=2",
         "search.cuts=2", "search.shortlist=9", "search.train_translators=true", "search.feature_memory_mb=100",
-        "search.objective={cost: latency, max_parameters: 500_000, max_latency_ms: 8}",
+        "search.objective.cost=latency", "search.budgets={parameters: 500_000, latency_ms: 8}",
         "search.min_learning_rate=0.01", "search.max_learning_rate=0.02",
         "reference.epochs=3", "retrain.epochs=4", "retrain.batch_size=9", "retrain.strategy=mirrored",
         "export.formats=[int8]", "data.class_weights=balanced",
@@ -206,8 +212,8 @@ def test_sections_reach_their_nodes(create):
     assert (reference["seed"], reference["training"]["epochs"]) == (7, 3)
     retrain = custom_config(nodes["retrain"])
     assert retrain["role"] == "compressed"
-    # The reference is not deployed: other formats of the compressed model do not train it again.
-    assert (reference["formats"], retrain["formats"]) == (["float32"], ["int8"])
+    converter = nodes["Converter"].exec_properties
+    assert (json.loads(converter["formats"]), converter["seed"]) == (["int8"], 7)
     assert (retrain["seed"], retrain["training"]["epochs"]) == (7, 4)
     assert (reference["training"]["strategy"], retrain["training"]["strategy"]) == ("none", "mirrored")
     assert retrain["training"]["distillation"] == {"weight": 0.5, "temperature": 2.0}
@@ -224,6 +230,14 @@ def test_sections_reach_their_nodes(create):
     assert search["cost"] == "latency"
     assert reference["class_weights"] == retrain["class_weights"] == search["class_weights"] == "balanced"
     assert json.loads(search["budgets"]) == {"parameters": 500_000, "latency": 8}
+
+
+def test_another_format_runs_the_converter_anew_and_what_is_behind_it(create):
+    before, after = (create(f"export.formats={formats}") for formats in ("[float32]", "[float32, int8]"))
+    changed = {name for name in before if before[name].exec_properties != after[name].exec_properties}
+    assert changed == {"Converter", "Report"}  # the report has the configuration
+    behind = {name for name, node in after.items() if ("Converter", "model") in sources(node).values()}
+    assert behind == {"Evaluator", "Pusher", "Report"}
 
 
 def test_without_widths_to_search_the_heads_own_is_taken(create):

@@ -163,7 +163,7 @@ def edited(**fields) -> dict:
 
 
 def test_the_golden_package_is_taken():
-    assert len(load(GOLDEN.read_text()).components) == 14
+    assert len(load(GOLDEN.read_text()).components) == 15
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_no_two_kubeflow_containers_are_the_same(specs):
     containers = [
         json.dumps(container(specs["kubeflow"], node), sort_keys=True) for node in specs["kubeflow"]["components"]
     ]
-    assert len(set(containers)) == len(containers) == 14
+    assert len(set(containers)) == len(containers) == 15
     for node in specs["kubeflow"]["components"]:
         command = container(specs["kubeflow"], node)["command"]
         assert command[:5] == ["python", "-m", "pipelines.kubeflow.entrypoint", "--tfx_node_id", node]
@@ -240,7 +240,7 @@ def test_volumes_and_labels_are_in_a_document_of_their_own():
     assert executors.pop("retrain_executor") == {**mount, "nodeSelector": {"labels": {"kind": "gpu"}}}
     assert len(executors) == 13
     assert all(executor == mount for executor in executors.values())
-    assert len(load(package).components) == 14
+    assert len(load(package).components) == 15
 
 
 def test_nodes_that_use_an_object_store_by_themselves_are_told_the_way_to_it():

@@ -1,0 +1,90 @@
+"""Converter's work: the TFLite models of an exported classifier, and its figures."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from typing import Any
+
+import numpy as np
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, path_utils
+
+from components.examples import picture_dataset, split_patterns
+from components.storage import mounted_artifacts
+from compressor_lib.deployment import model_metrics
+from compressor_lib.deployment.latency import time_models
+from compressor_lib.deployment.model_metrics import ModelMetrics, read_figures, write_figures
+from compressor_lib.export import add_tflite, load_keras
+from compressor_lib.tflite import Precision, to_tflite
+
+logger = logging.getLogger(__name__)
+
+BASE_MODEL = "base_model"
+REFERENCE = "reference"
+EXAMPLES = "examples"
+MODEL = "model"
+
+CALIBRATION_IMAGES = 100
+
+
+class Executor(base_executor.BaseExecutor):
+    """Converts a classifier and times what came out."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Reads ``base_model``, ``reference`` and ``examples``, writes ``model``.
+
+        ``model`` is the folder of ``base_model`` with TFLite models in ``assets.extra/``, and latencies and speedups in
+        its ``figures.json``.
+
+        Raises:
+            CompressorError: If a format does not convert, or its predictions differ too much.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        with mounted_artifacts(input_dict, output_dict):
+            base_model, reference = (
+                path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[key]))
+                for key in (BASE_MODEL, REFERENCE)
+            )
+            output = path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict[MODEL]))
+            formats = list(dict.fromkeys(["float32", *json.loads(exec_properties["formats"])]))
+            calibration = None
+            if "int8" in formats:
+                examples = artifact_utils.get_single_instance(input_dict[EXAMPLES])
+                patterns = split_patterns(examples, exec_properties["split"])
+                calibration = _some_images(patterns, base_model, exec_properties["seed"])
+            io_utils.copy_dir(base_model, output)
+            _convert(output, reference, formats, calibration, exec_properties["seed"])
+
+
+def _convert(folder: str, reference: str, formats: list[Precision], calibration: np.ndarray | None, seed: int) -> None:
+    logger.info("converting to %s", ", ".join(formats))
+    files = add_tflite(folder, formats=formats, calibration=calibration)
+    logger.info("timing %s beside the reference model", ", ".join(formats))
+    contents = {name: file.read_bytes() for name, file in files.items()}
+    tflite_models = {model_metrics.REFERENCE: to_tflite(load_keras(reference)), **contents}
+    timings = time_models(tflite_models, seed=seed)
+    write_figures(
+        folder,
+        ModelMetrics(
+            read_figures(folder).parameters,
+            latency={name: timings.latency(name) for name in tflite_models},
+            speedup={name: timings.speedup(name, model_metrics.REFERENCE) for name in files},
+            bytes={name: len(content) for name, content in tflite_models.items()},
+        ),
+    )
+
+
+def _some_images(patterns: str, folder: str, seed: int) -> np.ndarray:
+    """Images of a split drawn by the seed, or all if it has fewer."""
+    size = load_keras(folder).input_shape[1]
+    images = picture_dataset(patterns, size=size, batch_size=1, shuffle_seed=seed, labelled=False)
+    return np.concatenate(list(itertools.islice(images.as_numpy_iterator(), CALIBRATION_IMAGES)))

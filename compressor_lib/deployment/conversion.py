@@ -1,0 +1,93 @@
+"""The TFLite models of a classifier that is served as a SavedModel, each compared with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from compressor_lib.deployment.tflite_metadata import with_metadata
+from compressor_lib.errors import CompressorError
+from compressor_lib.pictures import CHANNELS, encode_picture
+from compressor_lib.tflite import Precision, tflite_predict, to_tflite
+
+TOLERANCE = 1e-3
+"""How far a probability of the float32 TFLite model may be from the SavedModel's."""
+
+LEAST_KEPT = 0.75
+"""What a narrower TFLite model must keep of the SavedModel's highest probabilities.
+
+Rounding moves probabilities, now and then by much, so a narrower model is judged by the classes it
+predicts: their probabilities by the SavedModel, against the highest ones, each summed over the
+images. To predict the other of two classes that are equally likely costs nothing, so an untrained
+model passes; one that does not see its images fails. How good it is, only a test split tells.
+"""
+
+COMPARED = 16
+"""Most calibration images on which TFLite models are compared with the SavedModel."""
+
+
+def convert(
+    model: keras.Model,
+    class_names: Sequence[str],
+    served: Callable[..., dict[str, tf.Tensor]],
+    *,
+    formats: Sequence[Precision],
+    calibration: np.ndarray | None = None,
+) -> dict[Precision, bytes]:
+    """Converts a classifier to TFLite, with metadata.
+
+    Args:
+        model: The classifier, from `float32` images `[N, S, S, 3]`, 0..255, to probabilities `[N, C]`.
+        class_names: The `C` names, in the order of the probabilities.
+        served: The SavedModel's function from `image_bytes`, `string [N]`, to a dictionary with `probabilities`.
+        formats: Precisions of the TFLite models.
+        calibration: `uint8 [K, S, S, 3]`, which int8 needs: some of the training images. The TFLite models are
+            compared with the SavedModel on the first few; without them, on fixed noise.
+
+    Returns:
+        The TFLite files, by precision.
+
+    Raises:
+        CompressorError: If a format is unknown or lacks its calibration, or the predictions of a TFLite model differ:
+            in float32 by more than ``TOLERANCE``, in others so that less than ``LEAST_KEPT`` is kept.
+    """
+    tflite_models = {
+        precision: to_tflite(model, precision=precision, calibration=calibration)
+        for precision in dict.fromkeys(formats)
+    }
+    images = _noise(model.input_shape[1]) if calibration is None else calibration[:COMPARED]
+    encoded = tf.stack([encode_picture(image) for image in images])
+    expected = served(image_bytes=encoded)["probabilities"].numpy()
+    for precision, tflite in tflite_models.items():
+        predictions = tflite_predict(tflite, images)
+        if precision == "float32":
+            _check_probabilities(predictions, expected)
+        else:
+            _check_classes(predictions, expected, precision)
+    return {precision: with_metadata(tflite, class_names) for precision, tflite in tflite_models.items()}
+
+
+def _noise(size: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (4, size, size, CHANNELS), dtype=np.uint8)
+
+
+def _check_probabilities(predictions: np.ndarray, expected: np.ndarray) -> None:
+    difference = float(np.abs(predictions - expected).max())
+    if not difference <= TOLERANCE:
+        raise CompressorError(
+            f"the float32 TFLite model's probabilities are up to {difference:.2g} away from the "
+            f"SavedModel's (allowed: {TOLERANCE:g}): a layer does not convert faithfully."
+        )
+
+
+def _check_classes(predictions: np.ndarray, expected: np.ndarray, precision: Precision) -> None:
+    predicted = np.take_along_axis(expected, predictions.argmax(axis=-1)[:, None], axis=-1)
+    kept = float(predicted.sum() / expected.max(axis=-1).sum())
+    if not kept >= LEAST_KEPT:
+        raise CompressorError(
+            f"the classes that the {precision} TFLite model predicts keep {kept:.0%} of the SavedModel's "
+            f"highest probabilities (at least: {LEAST_KEPT:.0%}): leave out this format."
+        )
