@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from compressor_lib.deployment.conversion import convert
+from compressor_lib.deployment.literal_path import literal_path
 from compressor_lib.deployment.model_metrics import EXTRA, ModelMetrics, read_figures, write_figures
 from compressor_lib.errors import CompressorError
 from compressor_lib.measure import count_parameters
@@ -176,7 +177,8 @@ def add_tflite(
         CompressorError: if the folder holds no exported model, a format is unknown, lacks its calibration or does not
             convert, or a TFLite model's predictions differ too much from the SavedModel's.
     """
-    served = tf.saved_model.load(str(directory)).signatures["serving_default"]
+    with literal_path(directory) as literal:
+        served = tf.saved_model.load(literal).signatures["serving_default"]
     tflite_models = convert(
         load_keras(directory), read_classes(directory), served, formats=formats, calibration=calibration
     )

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from compressor_lib.deployment.literal_path import literal_path
 from compressor_lib.errors import CompressorError, did_you_mean
 from compressor_lib.export import CLASSES_FILE, read_classes
 from compressor_lib.pictures import decode_picture
@@ -89,7 +90,8 @@ def _from_saved_model(path: Path) -> Classifier:
             f"folder {str(path)!r} holds no SavedModel: give one that does, a push directory, or a .tflite file."
         )
     try:
-        loaded = tf.saved_model.load(str(path))
+        with literal_path(path) as literal:
+            loaded = tf.saved_model.load(literal)
     except (OSError, ValueError, tf.errors.OpError) as error:
         raise CompressorError(f"the SavedModel in {str(path)!r} cannot be loaded: push or export it again.") from error
 

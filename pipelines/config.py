@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from compressor_lib.deployment.literal_path import has_pattern
 from compressor_lib.errors import CompressorError
 from pipelines.beam import Beam, beam_flags
 from pipelines.beam_args import BeamArg
@@ -17,7 +18,7 @@ from pipelines.config_errors import explain
 from pipelines.lineage import METADATA_FILE
 from pipelines.overrides import one_line, override, replace
 from pipelines.places import check_output_apart, check_push_apart
-from pipelines.plain_path import has_pattern, plain_path
+from pipelines.plain_path import plain_path
 from pipelines.sections.backbone import BackboneConfig, Head
 from pipelines.sections.base import Section, absolute
 from pipelines.sections.cluster import S3, Resources, Volume

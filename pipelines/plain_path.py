@@ -10,14 +10,8 @@ import hashlib
 import os
 from pathlib import Path
 
+from compressor_lib.deployment.literal_path import has_pattern
 from compressor_lib.errors import CompressorError
-
-_IN_PATTERNS = frozenset("*?[]\\")
-
-
-def has_pattern(path: str) -> bool:
-    """Returns whether a path holds characters that stand for patterns."""
-    return not _IN_PATTERNS.isdisjoint(path)
 
 
 def plain_path(path: str) -> str:
@@ -60,6 +54,6 @@ def link_plain_path(path: str) -> None:
         os.symlink(path, link)
     except OSError as error:
         raise CompressorError(
-            f"output {path!r} holds characters that stand for patterns in TFX ({' '.join(sorted(_IN_PATTERNS))}), and "
+            f"output {path!r} holds characters that stand for patterns in TFX (such as [ and ?), and "
             f"a link to it cannot be made as {link!r} ({error.strerror}): give a folder without them by --output."
         ) from error

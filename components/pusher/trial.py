@@ -19,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 import tensorflow as tf
 
+from compressor_lib.deployment.literal_path import literal_path
 from compressor_lib.errors import CompressorError
 from compressor_lib.export import read_classes
 from compressor_lib.support.proxies import open_here
@@ -42,10 +43,11 @@ def try_alone(model: str) -> None:
     """
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
-        told = subprocess.run(
-            [sys.executable, str(_SMOKE), model],
-            env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False,
-        )  # fmt: skip
+        with literal_path(model) as literal:
+            told = subprocess.run(
+                [sys.executable, str(_SMOKE), literal],
+                env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False,
+            )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise _refused("in a process of its own", f"no answer in {_SECONDS} s") from None
     if told.returncode:
@@ -68,11 +70,11 @@ def try_model_server(model: str) -> bool:
     if program is None:
         return False
     port, rest_port = _free_ports(2)
-    command = [
-        program, f"--port={port}", f"--rest_api_port={rest_port}", "--model_name=model",
-        f"--model_base_path={Path(model).parent}",
-    ]  # fmt: skip
-    with tempfile.TemporaryFile("w+") as log:
+    with tempfile.TemporaryFile("w+") as log, literal_path(Path(model).parent) as base:
+        command = [
+            program, f"--port={port}", f"--rest_api_port={rest_port}", "--model_name=model",
+            f"--model_base_path={base}",
+        ]  # fmt: skip
         server = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             _check_answer(_answer(server, f"http://127.0.0.1:{rest_port}/v1/models/model", log), read_classes(model))

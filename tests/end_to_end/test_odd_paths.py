@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from compressor_lib.export import read_classes
 from compressor_lib.heads import attach_head
+from pipelines.cli import app
 from pipelines.lineage import Lineage
 
 pytestmark = pytest.mark.slow
@@ -45,7 +48,7 @@ def test_paths_are_literal_from_the_data_to_the_pushed_model(make_runs, small_ba
 
     first = runs.command(monkeypatch)
 
-    assert first.exit_code == 0, first.output
+    assert first.exit_code == 0, first.output[-3000:]
     (pushed,) = runs.pushed
     assert read_classes(pushed) == ["blue", "café"]
     assert (runs.output / "report.html").is_file()
@@ -62,3 +65,8 @@ def test_paths_are_literal_from_the_data_to_the_pushed_model(make_runs, small_ba
     assert third.exit_code == 0, third.output
     assert len(runs.pushed) == 2
     assert {node.state for node in Lineage(runs.output / "metadata.sqlite").run().nodes.values()} <= {"done", "cached"}
+
+    predicted = CliRunner().invoke(
+        app, ["predict", str(runs.output / "serving"), str(data / "blue" / "1.png"), "--json"]
+    )
+    assert set(json.loads(predicted.stdout.splitlines()[-1])["probabilities"]) == {"blue", "café"}

@@ -106,7 +106,7 @@ def test_the_driver_runs_inside_the_task_on_kubeflow_alone(specs):
     tasks = specs["kubeflow"]["root"]["dag"]["tasks"]
     assert [node for node, task in tasks.items() if "cachingOptions" not in task] == ["ImageExampleGen"]
     conditions = {node: task["triggerPolicy"]["condition"] for node, task in tasks.items() if "triggerPolicy" in task}
-    readers = ("StatisticsGen", "Transform", "Report", "Handover")
+    readers = ("StatisticsGen", "ExampleValidator", "Transform", "Report", "Handover")
     assert conditions == dict.fromkeys(readers, "inputs.parameter_values['new_data'] == 'yes'")
     there = container(specs["vertex"], "ImageExampleGen")
     driver = there["lifecycle"]["preCacheCheck"]["command"]
