@@ -62,7 +62,7 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
     retrain = make.retrain(base_model=pruning_search.outputs["model"], hyperparameters=hyperparameters, **training)
     model = retrain.outputs["model"]
     baseline, nodes = make.baseline(candidate=model, reference=base_model)
-    evaluator = make.evaluator(examples=pictures, model=model, baseline_model=baseline)
+    evaluator = make.evaluator(examples=pictures, model=model, baseline_model=baseline, reference=base_model)
     pusher = make.pusher(
         model=model,
         blessing=evaluator.outputs["blessing"],

@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from compressor_lib.figures import FormatFigures, ModelFigures
-from compressor_lib.gate import Figure, Verdict
+from compressor_lib.gate import MAX_CONVERSION_LOSS, Figure, Verdict, left_out_sentences
 from pipelines.data_summary import read_summary, render_summary
 from pipelines.lineage import Lineage, Run
 
 if TYPE_CHECKING:
     from pipelines.config import Config
-
-MAX_LOSS = 0.015
-"""The table warns of a format that loses more accuracy than this against float32."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +129,15 @@ def render_results(results: Results) -> Group:
         results: What to show.
 
     Returns:
-        Three tables: a row for each split, for each figure, for each format.
+        Three tables: a row for each split, for each figure, for each format; then why a format is left out.
     """
-    return Group(render_summary(results.data), _models_table(results), _formats_table(results.formats))
+    left_out = [Text(sentence, style="yellow") for sentence in left_out_sentences(results.verdict)]
+    return Group(
+        render_summary(results.data),
+        _models_table(results),
+        _formats_table(results.formats, results.verdict),
+        *left_out,
+    )
 
 
 def _models_table(results: Results) -> Table:
@@ -179,12 +183,12 @@ def _accuracies(before: float, after: float) -> tuple[str, str, str]:
 
 def _interval(figure: Figure | None, form: str, unit: str) -> str:
     """Both ends of an interval; each holds with the gate's confidence."""
-    if figure is None or figure.low is None or figure.high is None:
+    if figure is None:
         return ""
     return f"{100 * figure.low:{form}} to {100 * figure.high:{form}}{unit}"
 
 
-def _formats_table(formats: dict[str, FormatFigures]) -> Table:
+def _formats_table(formats: dict[str, FormatFigures], verdict: Verdict) -> Table:
     table = Table(title="Test split: the compressed model in TFLite")
     table.add_column("")
     for column in ("bytes", "ms a picture", "accuracy", "against float32"):
@@ -192,7 +196,7 @@ def _formats_table(formats: dict[str, FormatFigures]) -> Table:
     lossy = []
     for name, twin in formats.items():
         change = twin.accuracy - formats["float32"].accuracy
-        if change < -MAX_LOSS:
+        if name in verdict.formats and verdict.formats[name].is_lossy:
             lossy.append(name)
         table.add_row(
             name,
@@ -203,5 +207,7 @@ def _formats_table(formats: dict[str, FormatFigures]) -> Table:
             style="yellow" if name in lossy else None,
         )
     if lossy:
-        table.caption = f"{' and '.join(lossy)} lost more than {100 * MAX_LOSS:g} points: deploy another format."
+        table.caption = (
+            f"{' and '.join(lossy)} lost more than {100 * MAX_CONVERSION_LOSS:g} points: deploy another format."
+        )
     return table

@@ -17,6 +17,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.dsl.io import fileio
 
 from components.example_validator.classes import class_counts
+from compressor_lib.deployment.intervals import format_change
 from compressor_lib.export import EXTRA, read_classes, read_parameters, tflite_path, tflite_paths
 from compressor_lib.gate import Figure, Judged, Verdict
 from compressor_lib.measure import latency_ms
@@ -76,6 +77,7 @@ def model_card(
             precision: {"bytes": os.path.getsize(path), "milliseconds": milliseconds[precision]}
             for precision, path in twins.items()
         },
+        "left_out": verdict.left_out,
         "cut": {"backbone": backbone, "connection": winner["connection"], "hyperparameters": winner["hyperparameters"]},
         "gate": vars(verdict.bounds),
         "limits": list(_limits(verdict)),
@@ -122,14 +124,14 @@ def _lines(card: Json) -> Iterator[str]:
     yield from _section(
         "Accuracy",
         f"On {card['accuracy']['pictures']:,} test pictures, which neither training nor the search has seen: "
-        f"**{_percent(card['accuracy']['accuracy'])}**"
+        f"**{_share(card['accuracy'])}**"
         + (f", {_points(change)} against the gate's baseline." if change else "."),
         "",
         *_table(
             ("class", "test pictures", "accuracy", "baseline", "change"),
             (
                 (
-                    one["name"], f"{one['pictures']:,}", _percent(one["accuracy"]), _percent(one["baseline"]),
+                    one["name"], f"{one['pictures']:,}", _share(one), _percent(one["baseline"]),
                     _points(one["change"]),
                 )
                 for one in _least_accurate(card["accuracy_by_class"])
@@ -150,6 +152,8 @@ def _lines(card: Json) -> Iterator[str]:
                 for name, one in [*card["tflite"].items(), ("reference, float32", reference)]
             ),
         ),
+        *([""] if card["left_out"] else []),
+        *(f"- {name} is left out: {'; '.join(reasons)}." for name, reasons in card["left_out"].items()),
     )
     yield from _section(
         "What was cut",
@@ -178,7 +182,7 @@ def _limits(verdict: Verdict) -> Iterator[str]:
     yield (
         "Its accuracy is that on pictures like those it was tested on; other cameras, places or times may give another."
     )
-    yield "The figures are of the SavedModel and of TFLite in float32; other TFLite formats may lose accuracy."
+    yield "The figures are of the SavedModel; each TFLite model here was held to the gate's thresholds by itself."
     few = [one for one in verdict.classes if one.pictures < FEW]
     if few:
         named = ", ".join(f"{one.name} ({one.pictures})" for one in few[:10])
@@ -189,7 +193,7 @@ def _limits(verdict: Verdict) -> Iterator[str]:
 
 
 def _dumped(judged: Judged) -> Json:
-    fields: Json = {"name": judged.name, "pictures": judged.pictures}
+    fields: Json = {"name": judged.name, "pictures": judged.pictures, "right": judged.right}
     for name in ("accuracy", "baseline", "change"):
         figure: Figure | None = getattr(judged, name)
         fields[name] = vars(figure) if figure else None
@@ -235,12 +239,17 @@ def _table(columns: tuple[str, ...], rows: Any) -> Iterator[str]:
 def _percent(figure: Json | None) -> str:
     if figure is None:
         return ""
-    reach = "" if figure["low"] is None else f" ({100 * figure['low']:.1f} to {100 * figure['high']:.1f})"
-    return f"{figure['value']:.2%}{reach}"
+    return f"{100 * figure['value']:.1f} % ({100 * figure['low']:.1f} to {100 * figure['high']:.1f} %)"
+
+
+def _share(judged: Json) -> str:
+    """The model's accuracy, with its count and interval."""
+    figure = judged["accuracy"]
+    return (
+        f"{100 * figure['value']:.1f} % ({judged['right']:,} of {judged['pictures']:,}, "
+        f"{100 * figure['low']:.1f} to {100 * figure['high']:.1f} %)"
+    )
 
 
 def _points(figure: Json | None) -> str:
-    if figure is None:
-        return ""
-    reach = "" if figure["low"] is None else f" ({100 * figure['low']:+.1f} to {100 * figure['high']:+.1f})"
-    return f"{100 * figure['value']:+.2f} points{reach}"
+    return format_change(**figure) if figure else ""

@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 
 import pipelines.results
 import pipelines.runners
+from compressor_lib.deployment.intervals import PairedCounts
 from compressor_lib.errors import CompressorError
-from compressor_lib.gate import Bounds, Figure, Judged, Verdict
+from compressor_lib.gate import Bounds, Judged, Verdict
 from pipelines import cli
 from pipelines.locks import OutputLock
 from pipelines.results import FormatFigures, ModelFigures, Results
@@ -37,7 +38,7 @@ def figures(blessed: bool) -> Results:
         formats={"float32": FormatFigures(1_000_000, 2.0, 0.80)},
         verdict=Verdict(
             Bounds(0.5, 0.02),
-            Judged("", 100, Figure(0.80), Figure(0.95), Figure(-0.15)),
+            Judged.counted("", pictures=100, right=80, pairs=PairedCounts(78, 2, 17, 3)),
             [],
             "0",
             [] if blessed else ["accuracy fell by 15 points, 2 at most"],

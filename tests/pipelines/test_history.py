@@ -9,8 +9,9 @@ from made_up_report import made_up_report
 from metadata_store import EXECUTION, Store
 from typer.testing import CliRunner
 
+from compressor_lib.deployment.intervals import PairedCounts
 from compressor_lib.figures import FormatFigures, ModelFigures
-from compressor_lib.gate import Bounds, Figure, Judged, Verdict
+from compressor_lib.gate import Bounds, Judged, Verdict
 from pipelines import cli
 from pipelines.history import complete_run
 from pipelines.lineage import METADATA_FILE, Lineage
@@ -22,7 +23,7 @@ RESULTS = Results(
     formats={"float32": FormatFigures(1_000_000, 2.0, 0.80)},
     verdict=Verdict(
         Bounds(0.5, 0.02),
-        Judged("", 100, Figure(0.80), Figure(0.95), Figure(-0.15)),
+        Judged.counted("", pictures=100, right=80, pairs=PairedCounts(78, 2, 17, 3)),
         [],
         "0",
         ["accuracy fell by 15 points, 2 at most"],
