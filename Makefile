@@ -32,6 +32,13 @@ help: ## List the targets
 
 .PHONY: setup
 setup: $(ENVIRONMENT) ## Install the locked environment into .venv
+	@echo "The environment is ready. Next: make demo, or for images of your own:"
+	@echo "  source .venv/bin/activate && compressor run --config examples/pictures.yaml --data DIR"
+
+# A new environment needs more than Python: told at once, before anything is downloaded.
+.PHONY: prerequisites
+prerequisites:
+	@build/prerequisites $(PYTHON)
 
 .PHONY: demo
 demo: $(ENVIRONMENT) ## Compress a model of the digits: the whole pipeline, no download, minutes
@@ -64,9 +71,11 @@ image-test: image $(ENVIRONMENT) ## Build the image and run a compiled pipeline'
 	COMPRESSOR_IMAGE=$(IMAGE) COMPRESSOR_ENGINE="$(ENGINE)" $(BIN)/python -m pytest --no-cov tests/image
 
 .PHONY: lint
-lint: $(ENVIRONMENT) ## Check style and formatting
+lint: $(ENVIRONMENT) ## Check style, formatting, and that every import's package is declared
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/deptry compressor_lib components pipelines
+	$(BIN)/deptry compressor_lib --ignore DEP002 --optional-dependencies-dev-groups pipelines,vertex,s3,gpu,dev
 
 .PHONY: format
 format: $(ENVIRONMENT) ## Put style and formatting right, where a tool can
@@ -105,7 +114,7 @@ clean: ## Delete caches and build leftovers; keeps .venv and runs
 	find . -name __pycache__ -type d -not -path './.*' -prune -exec rm -rf {} +
 
 # Compiled at once: where processes may not write bytecode, each would compile all that it imports, for 10 s and more.
-$(ENVIRONMENT): pyproject.toml setup.py uv.lock | $(filter $(PRIVATE_UV),$(UV))
+$(ENVIRONMENT): pyproject.toml setup.py uv.lock | $(if $(wildcard $(BIN)/python),,prerequisites) $(filter $(PRIVATE_UV),$(UV))
 	UV_PROJECT_ENVIRONMENT=.venv $(UV) sync --locked --compile-bytecode --python $(PYTHON) --extra pipelines --extra dev
 	@touch $@
 

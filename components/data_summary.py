@@ -21,6 +21,8 @@ class Summary:
         new_classes: Classes that run did not have.
         missing_classes: Classes that it had, and this one has not.
         anomalies: All that is out of order, a sentence each.
+        left_out: Number of images that were left out, by kind, such as ``".heic"``.
+        others: Number of files that are no images, by suffix.
     """
 
     pictures: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -30,6 +32,8 @@ class Summary:
     new_classes: list[str] = field(default_factory=list)
     missing_classes: list[str] = field(default_factory=list)
     anomalies: list[str] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
+    others: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """All of it, as a JSON object."""

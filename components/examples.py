@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from tfx import types
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
+from components.listing import is_folder, listed
 from compressor_lib.errors import CompressorError
 from compressor_lib.pictures import CHANNELS, decode_picture
 
@@ -154,12 +154,33 @@ def _decoder(size: int) -> Callable[[tf.Tensor], tf.Tensor]:
     return decoded
 
 
+def encoded_images(patterns: Sequence[str] | str) -> Iterator[bytes]:
+    """Reads the encoded images of Examples, none of which is decoded.
+
+    Args:
+        patterns: Patterns of gzipped TFRecord files of Examples with ``image``.
+
+    Raises:
+        CompressorError: No file matches.
+    """
+    for record in _records(patterns).as_numpy_iterator():
+        yield tf.train.Example.FromString(record).features.feature["image"].bytes_list.value[0]
+
+
 def _records(patterns: Sequence[str] | str, num_parallel_reads: int | None = None) -> tf.data.TFRecordDataset:
     patterns = [patterns] if isinstance(patterns, str) else patterns
-    files = sorted(file for pattern in patterns for file in fileio.glob(pattern))
+    files = sorted(file for pattern in patterns for file in _files(pattern))
     if not files:
         raise CompressorError(f"no files match {', '.join(patterns)}. Check the split's name.")
     return tf.data.TFRecordDataset(files, "GZIP", num_parallel_reads=num_parallel_reads)
+
+
+def _files(pattern: str) -> list[str]:
+    """The files of a pattern as :func:`split_patterns` and TFX make it: all of a folder, whose path is literal."""
+    folder = pattern.removesuffix("*")
+    if folder == pattern or not is_folder(folder):
+        return []
+    return [os.path.join(folder, name) for name in listed(folder)]
 
 
 def _checked(label: tf.Tensor, classes: int | None) -> tf.Tensor:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compressor_lib.errors import CompressorError, unknown
+from compressor_lib.support.proxies import via
 
 if TYPE_CHECKING:
     import keras
@@ -37,6 +38,11 @@ class Backbone:
         has_alpha: Whether a width multiplier is taken.
         options: Further arguments of the builder.
         minimum_size: Smallest picture the builder takes.
+        imagenet_accuracy: Top-1 accuracy of the published weights on ImageNet's validation images, 0 to 1, with the
+            published size and ``alpha=1.0``. Sources: https://keras.io/api/applications/, and for MobileNetV3 the
+            documentation of ``keras.applications.MobileNetV3Small`` and ``MobileNetV3Large``.
+        macs: Multiply-adds of that network for one image, top included, where Keras publishes them: in the
+            documentation of ``keras.applications.mobilenet``, ``mobilenet_v2`` and the classes above. None elsewhere.
     """
 
     name: str
@@ -49,6 +55,8 @@ class Backbone:
     has_alpha: bool = False
     options: tuple[tuple[str, object], ...] = ()
     minimum_size: int = 32
+    imagenet_accuracy: float | None = None
+    macs: int | None = None
 
     def build(
         self,
@@ -133,6 +141,7 @@ class Backbone:
         if source is None:
             return CompressorError(f"backbone {network} cannot be built: {cause}")
         if source == "imagenet":
+            cause += via(_PUBLISHED)
             return CompressorError(
                 f"the ImageNet weights of {network} cannot be had: {cause}. Without a network, give a weights "
                 "file instead, or 'none' to train from scratch"
@@ -143,10 +152,11 @@ class Backbone:
         )
 
 
+_PUBLISHED = "https://storage.googleapis.com"  # where Keras fetches weights from
 _MINUS_ONE_TO_ONE = (1 / 127.5, -1.0)
 
 
-def _efficientnet(number: int, size: int, parameters: int) -> Backbone:
+def _efficientnet(number: int, size: int, parameters: int, imagenet_accuracy: float) -> Backbone:
     return Backbone(
         f"EfficientNetB{number}",
         default_size=size,
@@ -154,10 +164,13 @@ def _efficientnet(number: int, size: int, parameters: int) -> Backbone:
         cut_in_front_of=r"block[2-6]a_expand_conv",
         rejoin=("block6a_expand_conv", "block7a_expand_conv"),
         grid=9,
+        imagenet_accuracy=imagenet_accuracy,
     )
 
 
-def _mobilenet_v3(kind: str, parameters: int, last_stage: int, grid: int) -> Backbone:
+def _mobilenet_v3(
+    kind: str, parameters: int, last_stage: int, grid: int, imagenet_accuracy: float, macs: int
+) -> Backbone:
     return Backbone(
         f"MobileNetV3{kind}",
         default_size=224,
@@ -167,6 +180,8 @@ def _mobilenet_v3(kind: str, parameters: int, last_stage: int, grid: int) -> Bac
         grid=grid,
         has_alpha=True,
         options=(("include_preprocessing", True),),
+        imagenet_accuracy=imagenet_accuracy,
+        macs=macs,
     )
 
 
@@ -183,6 +198,8 @@ BACKBONES: dict[str, Backbone] = {
             grid=23,
             rescale=_MINUS_ONE_TO_ONE,
             has_alpha=True,
+            imagenet_accuracy=0.704,
+            macs=529_000_000,
         ),
         Backbone(
             "MobileNetV2",
@@ -193,17 +210,19 @@ BACKBONES: dict[str, Backbone] = {
             grid=31,
             rescale=_MINUS_ONE_TO_ONE,
             has_alpha=True,
+            imagenet_accuracy=0.713,
+            macs=300_000_000,
         ),
-        _mobilenet_v3("Small", 939_120, last_stage=8, grid=17),
-        _mobilenet_v3("Large", 2_996_352, last_stage=12, grid=25),
-        _efficientnet(0, 224, 4_049_571),
-        _efficientnet(1, 240, 6_575_239),
-        _efficientnet(2, 260, 7_768_569),
-        _efficientnet(3, 300, 10_783_535),
-        _efficientnet(4, 380, 17_673_823),
-        _efficientnet(5, 456, 28_513_527),
-        _efficientnet(6, 528, 40_960_143),
-        _efficientnet(7, 600, 64_097_687),
+        _mobilenet_v3("Small", 939_120, last_stage=8, grid=17, imagenet_accuracy=0.681, macs=66_000_000),
+        _mobilenet_v3("Large", 2_996_352, last_stage=12, grid=25, imagenet_accuracy=0.756, macs=217_000_000),
+        _efficientnet(0, 224, 4_049_571, 0.771),
+        _efficientnet(1, 240, 6_575_239, 0.791),
+        _efficientnet(2, 260, 7_768_569, 0.801),
+        _efficientnet(3, 300, 10_783_535, 0.816),
+        _efficientnet(4, 380, 17_673_823, 0.829),
+        _efficientnet(5, 456, 28_513_527, 0.836),
+        _efficientnet(6, 528, 40_960_143, 0.840),
+        _efficientnet(7, 600, 64_097_687, 0.843),
     )
 }
 

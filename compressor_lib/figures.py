@@ -4,34 +4,51 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from compressor_lib.deployment.intervals import CONFIDENCE
+from compressor_lib.deployment.model_metrics import Latency, Speedup
+from compressor_lib.gate import Judged
+
 
 @dataclass(frozen=True)
 class ModelFigures:
     """What is measured of one model.
 
     Attributes:
-        accuracy: Share of the test split's pictures named rightly, 0 to 1.
+        right: How many of the test split's images it names rightly.
+        images: How many the test split has.
         parameters: Number of parameters, the head's included.
-        bytes: Size of the TFLite twin.
-        milliseconds: Median time of the TFLite twin for one picture, on one thread.
+        bytes: Size of its TFLite model in float32.
+        latency: That TFLite model's, for one image on one thread.
     """
 
-    accuracy: float
+    right: int
+    images: int
     parameters: int
     bytes: int
-    milliseconds: float
+    latency: Latency
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the test split's images that it names rightly, 0 to 1."""
+        return self.right / self.images
+
+    def judged(self, confidence: float = CONFIDENCE) -> Judged:
+        """The same with its interval."""
+        return Judged.counted("", pictures=self.images, right=self.right, confidence=confidence)
 
 
 @dataclass(frozen=True)
 class FormatFigures:
-    """What is measured of one TFLite twin.
+    """What is measured of one TFLite model; its accuracy stands in the gate's verdict.
 
     Attributes:
-        bytes: Size of the file.
-        milliseconds: Median time for one picture, on one thread.
-        accuracy: Share of the test split's pictures named rightly, 0 to 1.
+        file: Its file's name.
+        bytes: The file's size.
+        latency: For one image on one thread.
+        speedup: Against the reference model in float32.
     """
 
+    file: str
     bytes: int
-    milliseconds: float
-    accuracy: float
+    latency: Latency
+    speedup: Speedup

@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from compressor_lib.deployment.intervals import (
+    CONFIDENCE,
+    PairedCounts,
+    format_change,
+    format_share,
+    paired_change,
+    share_interval,
+)
+from compressor_lib.errors import CompressorError
+
+MAX_CONVERSION_LOSS = 0.015
+"""A format that surely loses more accuracy than this by its conversion is warned of."""
 
 _ROUNDING = 1e-6
 """Accuracies are float32: a difference this small is none."""
@@ -20,37 +34,68 @@ class Figure:
 
     Attributes:
         value: What was measured.
-        low: What the truth is, with the gate's confidence, not below; None where the gate asks for none.
-        high: Likewise, not above.
+        low: Lower end of its two-sided interval, with :attr:`Verdict.confidence_shown`.
+        high: Upper end.
     """
 
     value: float
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def at_least(self) -> float:
-        """What the gate takes it for."""
-        return self.value if self.low is None else self.low
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
 class Judged:
-    """How a model did on some pictures.
+    """How a model did on some images.
 
     Attributes:
-        name: The class of the pictures; empty: all of them.
+        name: The class of the images; empty: all of them.
         pictures: How many they are.
+        right: How many of them the model predicts right.
         accuracy: Of the model.
-        baseline: Accuracy of the model it is compared with; None where there is none.
-        change: From the baseline's accuracy to the model's, picture by picture; likewise.
+        baseline: Accuracy of the model it is compared with, on the images of the classes that both have; None where
+            there is none.
+        change: From the baseline's accuracy to the model's, image by image; likewise.
+        pairs: The counts behind ``baseline`` and ``change``; likewise.
     """
 
     name: str
     pictures: int
+    right: int
     accuracy: Figure
     baseline: Figure | None = None
     change: Figure | None = None
+    pairs: PairedCounts | None = None
+
+    @classmethod
+    def counted(
+        cls, name: str, *, pictures: int, right: int, pairs: PairedCounts | None = None, confidence: float = CONFIDENCE
+    ) -> Judged:
+        """Turns counts into figures with their intervals.
+
+        Args:
+            name: The class of the images; empty: all of them.
+            pictures: How many they are.
+            right: How many of them the model predicts right.
+            pairs: The model (new) beside the baseline (old) on the images that they are compared on; None, or counts
+                of no image: they are not compared.
+            confidence: Of the intervals.
+
+        Example:
+            >>> Judged.counted("cat", pictures=60, right=59).accuracy.low
+            0.9114487027240993
+        """
+        if pairs is None or not pairs.images:
+            return cls(name, pictures, right, _share(right, pictures, confidence))
+        change = paired_change(pairs.gained, pairs.lost, pairs.images, confidence)
+        return cls(
+            name,
+            pictures,
+            right,
+            _share(right, pictures, confidence),
+            _share(pairs.old_right, pairs.images, confidence),
+            Figure(change.value, change.low, change.high),
+            pairs,
+        )
 
 
 @dataclass(frozen=True)
@@ -61,13 +106,41 @@ class Bounds:
         min_accuracy: Least accuracy.
         max_drop: Most accuracy lost against the baseline.
         per_class: Likewise in any one class; None: any loss.
-        confidence: How sure it must be that a bound is kept; None: what was measured decides.
+        confidence: The lower end of the interval with this confidence must keep each threshold; None: what was
+            measured must.
     """
 
     min_accuracy: float
     max_drop: float
     per_class: float | None = None
     confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class FormatVerdict:
+    """What the gate says of one TFLite model of a compressed model.
+
+    Attributes:
+        overall: The TFLite model on all test images.
+        classes: And on those of each class.
+        reasons: Why it does not pass, a sentence each; empty where it does.
+        conversion: From the SavedModel's accuracy to the TFLite model's, image by image; None where not compared.
+    """
+
+    overall: Judged
+    classes: list[Judged]
+    reasons: list[str]
+    conversion: Figure | None = None
+
+    @property
+    def blessed(self) -> bool:
+        """Whether it passes."""
+        return not self.reasons
+
+    @property
+    def is_lossy(self) -> bool:
+        """Whether the conversion surely lost more than :data:`MAX_CONVERSION_LOSS`."""
+        return self.conversion is not None and self.conversion.high < -MAX_CONVERSION_LOSS
 
 
 @dataclass(frozen=True)
@@ -79,10 +152,12 @@ class Verdict:
 
     Attributes:
         bounds: What was asked for.
-        overall: The model on all test pictures.
+        overall: The model on all test images.
         classes: And on those of each class, in the order of the model's answers.
         model_sha256: Of the model's files, as :func:`components.model_files.files_sha256` tells it.
         reasons: Why it does not pass, a sentence each; empty where it does.
+        formats: What it says of each TFLite model, by precision.
+        notes: What else there is to know, a sentence each, such as classes that the baseline does not have.
     """
 
     bounds: Bounds
@@ -90,6 +165,8 @@ class Verdict:
     classes: list[Judged]
     model_sha256: str
     reasons: list[str]
+    formats: dict[str, FormatVerdict] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def blessed(self) -> bool:
@@ -97,9 +174,19 @@ class Verdict:
         return not self.reasons
 
     @property
+    def confidence_shown(self) -> float:
+        """Of the intervals."""
+        return confidence_shown(self.bounds)
+
+    @property
     def worst_class(self) -> Judged | None:
         """The class that loses most; None without a baseline."""
         return min(_changed(self.classes), key=lambda one: one.change.value, default=None)  # type: ignore[union-attr]
+
+    @property
+    def left_out(self) -> dict[str, list[str]]:
+        """The formats that fail, which are not pushed, with their reasons."""
+        return {name: one.reasons for name, one in self.formats.items() if not one.blessed}
 
     def to_json(self) -> str:
         """All of it, as a JSON object."""
@@ -107,70 +194,159 @@ class Verdict:
 
     @classmethod
     def from_json(cls, text: str) -> Verdict:
-        """Reads what :meth:`to_json` wrote."""
-        fields = json.loads(text)
-        return cls(
-            bounds=Bounds(**fields["bounds"]),
-            overall=_judged(fields["overall"]),
-            classes=[_judged(one) for one in fields["classes"]],
-            model_sha256=fields["model_sha256"],
-            reasons=fields["reasons"],
-        )
+        """Reads what :meth:`to_json` wrote, also before it had counts and formats.
+
+        Raises:
+            CompressorError: If it is no verdict.
+        """
+        try:
+            fields = json.loads(text)
+            bounds = Bounds(**fields["bounds"])
+            return cls(
+                bounds=bounds,
+                overall=_judged(fields["overall"], bounds),
+                classes=[_judged(one, bounds) for one in fields["classes"]],
+                model_sha256=fields["model_sha256"],
+                reasons=fields["reasons"],
+                formats={name: _format_verdict(one, bounds) for name, one in fields.get("formats", {}).items()},
+                notes=fields.get("notes", []),
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise CompressorError("the gate's verdict cannot be read: run the pipeline again.") from error
 
 
-def judge(bounds: Bounds, overall: Judged, classes: Sequence[Judged], model_sha256: str) -> Verdict:
+def confidence_shown(bounds: Bounds) -> float:
+    """Confidence of the intervals that are shown: the gate's, else 95 %."""
+    return CONFIDENCE if bounds.confidence is None else bounds.confidence
+
+
+def judge(
+    bounds: Bounds,
+    overall: Judged,
+    classes: Sequence[Judged],
+    model_sha256: str,
+    *,
+    formats: Mapping[str, FormatVerdict] | None = None,
+    notes: Sequence[str] = (),
+) -> Verdict:
     """Holds what was measured against the bounds.
 
     Args:
         bounds: What is asked for.
-        overall: The model on all test pictures.
+        overall: The model on all test images.
         classes: And on those of each class.
         model_sha256: Of the model's files.
+        formats: What :func:`judge_format` says of each TFLite model, by precision.
+        notes: What else there is to know.
 
     Example:
-        >>> judge(Bounds(min_accuracy=0.9, max_drop=0.02), Judged("", 50, Figure(0.8)), [], "").reasons
-        ['accuracy is 80.00%; gate.min_accuracy asks for 90.00%']
+        >>> judge(Bounds(0.9, 0.02), Judged.counted("", pictures=50, right=40), [], "").reasons
+        ['accuracy is 80.0 % (40 of 50, 67.0 to 88.8 %); gate.min_accuracy asks for 90 %']
     """
-    return Verdict(bounds, overall, list(classes), model_sha256, list(_reasons(bounds, overall, classes)))
+    reasons = list(_reasons(bounds, overall, classes))
+    return Verdict(bounds, overall, list(classes), model_sha256, reasons, dict(formats or {}), list(notes))
+
+
+def judge_format(
+    bounds: Bounds, overall: Judged, classes: Sequence[Judged], conversion: Figure | None = None
+) -> FormatVerdict:
+    """Holds one TFLite model against the same bounds.
+
+    Args:
+        bounds: What is asked for.
+        overall: The TFLite model on all test images.
+        classes: And on those of each class.
+        conversion: From the SavedModel's accuracy to the TFLite model's.
+    """
+    return FormatVerdict(overall, list(classes), list(_reasons(bounds, overall, classes)), conversion)
+
+
+def left_out_sentences(verdict: Verdict) -> list[str]:
+    """Says of each format that fails that it is not pushed, and why."""
+    return [f"{name} is not pushed: {'; '.join(reasons)}" for name, reasons in verdict.left_out.items()]
 
 
 def _reasons(bounds: Bounds, overall: Judged, classes: Sequence[Judged]) -> Iterator[str]:
-    surely = "" if bounds.confidence is None else f", with {100 * bounds.confidence:g}% confidence at least "
-    accuracy = overall.accuracy
-    if _below(accuracy, bounds.min_accuracy):
-        at_least = surely and f"{surely}{accuracy.at_least:.2%}"
-        yield f"accuracy is {accuracy.value:.2%}{at_least}; gate.min_accuracy asks for {bounds.min_accuracy:.2%}"
-    if overall.change and _below(overall.change, -bounds.max_drop):
-        yield f"{_change(overall.change, surely)}; gate.max_drop allows a drop of {100 * bounds.max_drop:.2f}"
+    if _below(overall.accuracy, bounds.min_accuracy, bounds):
+        yield (
+            f"accuracy is {format_share(overall.right, overall.pictures, confidence_shown(bounds))}; "
+            f"gate.min_accuracy asks for {_asked(100 * bounds.min_accuracy, '%', bounds)}"
+        )
+    if overall.change and _below(overall.change, -bounds.max_drop, bounds):
+        yield f"{_change(overall)}; gate.max_drop allows a drop of {_asked(100 * bounds.max_drop, 'points', bounds)}"
     if bounds.per_class is None:
         return
     failing = sorted(
-        (one for one in _changed(classes) if _below(one.change, -bounds.per_class)),
-        key=lambda one: one.change.at_least,  # type: ignore[union-attr]
+        (one for one in _changed(classes) if _below(one.change, -bounds.per_class, bounds)),
+        key=lambda one: one.change.value,  # type: ignore[union-attr]
     )
     for one in failing[:_MOST_CLASSES]:
-        assert one.change is not None
         yield (
-            f"class {one.name} ({one.pictures} test pictures): {_change(one.change, surely)}; "
-            f"gate.per_class allows a drop of {100 * bounds.per_class:.2f}"
+            f"class {one.name} ({one.pictures} test images): {_change(one)}; "
+            f"gate.per_class allows a drop of {_asked(100 * bounds.per_class, 'points', bounds)}"
         )
     if len(failing) > _MOST_CLASSES:
         yield f"and likewise {len(failing) - _MOST_CLASSES} more classes"
 
 
-def _below(figure: Figure | None, bound: float) -> bool:
-    return figure is not None and not figure.at_least >= bound - _ROUNDING
+def _below(figure: Figure | None, threshold: float, bounds: Bounds) -> bool:
+    if figure is None:
+        return False
+    taken = figure.value if bounds.confidence is None else figure.low
+    return not taken >= threshold - _ROUNDING
 
 
-def _change(change: Figure, surely: str) -> str:
-    at_least = surely and f"{surely}{100 * change.at_least:+.2f}"
-    return f"accuracy changes by {100 * change.value:+.2f} points against the baseline{at_least}"
+def _change(judged: Judged) -> str:
+    change = judged.change
+    assert change is not None
+    compared = judged.pairs.images if judged.pairs else judged.pictures
+    on = "" if compared == judged.pictures else f", on {compared:,} images of classes that both have"
+    return f"accuracy changes by {format_change(change.value, change.low, change.high)} against the baseline{on}"
+
+
+def _asked(number: float, unit: str, bounds: Bounds) -> str:
+    surely = "" if bounds.confidence is None else f" with {100 * bounds.confidence:g} % confidence"
+    return f"{number:.4g} {unit}{surely}"
 
 
 def _changed(classes: Sequence[Judged]) -> list[Judged]:
     return [one for one in classes if one.change is not None]
 
 
-def _judged(fields: dict[str, Any]) -> Judged:
+def _share(right: int, total: int, confidence: float) -> Figure:
+    return Figure(right / total if total else math.nan, *share_interval(right, total, confidence))
+
+
+def _format_verdict(fields: dict[str, Any], bounds: Bounds) -> FormatVerdict:
+    return FormatVerdict(
+        overall=_judged(fields["overall"], bounds),
+        classes=[_judged(one, bounds) for one in fields["classes"]],
+        reasons=fields["reasons"],
+        conversion=Figure(**fields["conversion"]) if fields.get("conversion") else None,
+    )
+
+
+def _judged(fields: dict[str, Any], bounds: Bounds) -> Judged:
+    if "right" not in fields:
+        return _judged_without_counts(fields, bounds)
     figures = {name: Figure(**fields[name]) for name in ("accuracy", "baseline", "change") if fields[name] is not None}
-    return Judged(name=fields["name"], pictures=fields["pictures"], **figures)
+    pairs = PairedCounts(**fields["pairs"]) if fields.get("pairs") else None
+    return Judged(fields["name"], fields["pictures"], fields["right"], **figures, pairs=pairs)
+
+
+def _judged_without_counts(fields: dict[str, Any], bounds: Bounds) -> Judged:
+    """What was written before there were counts, with intervals where it had none."""
+    name, pictures, confidence = fields["name"], fields["pictures"], confidence_shown(bounds)
+    right = round(fields["accuracy"]["value"] * pictures)
+    judged = Judged.counted(name, pictures=pictures, right=right, confidence=confidence)
+    if not fields["baseline"] or not fields["change"]:
+        return judged
+    baseline = _share(round(fields["baseline"]["value"] * pictures), pictures, confidence)
+    change = fields["change"]
+    if change["low"] is None:
+        # The images were not counted in pairs: Newcombe's interval for two samples, which is wider (method 10, 1998).
+        accuracy, value = judged.accuracy, change["value"]
+        low = value - math.hypot(accuracy.value - accuracy.low, baseline.high - baseline.value)
+        high = value + math.hypot(accuracy.high - accuracy.value, baseline.value - baseline.low)
+        change = {"value": value, "low": low, "high": high}
+    return Judged(name, pictures, right, judged.accuracy, baseline, Figure(**change))

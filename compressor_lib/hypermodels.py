@@ -29,6 +29,8 @@ from compressor_lib.heads import attach_head
 from compressor_lib.metrics import AccuracyCompression
 from compressor_lib.pretraining import fit_translators
 from compressor_lib.prior import expected_accuracies, linear_probe, most_promising, pooled, some_examples
+from compressor_lib.support.keras_settings import check_keras
+from compressor_lib.support.strategies import scope_of
 from compressor_lib.surgery import create_submodel, extend_shared, give_weights
 from compressor_lib.translators import TAIL_UNITS, TRANSLATOR_LAYERS
 
@@ -133,9 +135,10 @@ class HyperCompressor(kt.HyperModel):
                 for what stands behind B runs at every step; better where a linear map explains little.
 
         Raises:
-            CompressorError: If an argument is out of range.
+            CompressorError: If an argument is out of range, or Keras is set to what nothing here works under.
         """
         super().__init__(name, tunable)
+        check_keras()
         if not 0 <= tau <= 1:
             raise CompressorError(f"tau is a weight between 0 and 1, not {tau}")
         if max_parameters <= 0:
@@ -394,7 +397,8 @@ class HyperCompressor(kt.HyperModel):
             # keras-tuner restores a promoted trial's weights, translator included, before this call.
             if "tuner/trial_id" not in hp.values:
                 assert self.translators is not None
-                self.translators.apply(_subnetwork_in(model, connection), connection)
+                with scope_of(model):
+                    self.translators.apply(_subnetwork_in(model, connection), connection)
         history = self._training.fit(model, connection, arguments) if self._cache_features else None
         if history is None:
             logger.info("training on the pictures themselves, not on cached features")

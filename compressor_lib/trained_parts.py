@@ -87,7 +87,6 @@ class TrainedPart(keras.Model):
     def _over_blocks(
         self, step: Callable[[Any], Any], batch_size: int, order: Callable[[tf.Tensor], tf.Tensor]
     ) -> Callable[[Iterator[Any]], dict[str, tf.Tensor]]:
-        @tf.function(autograph=False)
         def over_block(iterator: Iterator[Any]) -> dict[str, tf.Tensor]:
             block = next(iterator)
             count = tf.shape(block[0])[0]
@@ -101,7 +100,16 @@ class TrainedPart(keras.Model):
             tf.while_loop(lambda start: start < count, one_batch, (tf.constant(0),), parallel_iterations=1)
             return self.get_metrics_result()
 
-        return over_block
+        traced: dict[Any, Any] = {}
+
+        def call(iterator: Any) -> dict[str, tf.Tensor]:
+            # A function of TensorFlow's would warn of retracing: it takes the same code in another part for itself.
+            if iterator.element_spec not in traced:
+                function = tf.function(over_block, autograph=False)
+                traced[iterator.element_spec] = function.get_concrete_function(iterator)
+            return traced[iterator.element_spec](iterator)
+
+        return call
 
 
 class TrainedParts:

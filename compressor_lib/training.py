@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -19,6 +20,7 @@ from compressor_lib.errors import CompressorError, unknown
 from compressor_lib.graph import LayerGraph
 from compressor_lib.heads import last_feature_map
 from compressor_lib.progress import Progress, tell
+from compressor_lib.training_checkpoint import TrainingCheckpoint
 from compressor_lib.translators import TRANSLATOR_PREFIX
 
 logger = logging.getLogger(__name__)
@@ -109,6 +111,7 @@ def train(
     teacher: keras.Model | None = None,
     class_weights: Sequence[float] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    checkpoint: str | Path | None = None,
 ) -> dict[str, list[float]]:
     """Trains in place and leaves the best weights of all epochs in the model.
 
@@ -137,6 +140,10 @@ def train(
             :func:`compressor_lib.class_weights.balanced_weights`. Which epoch is best is told without them.
         callbacks: further Keras callbacks, given to both phases. The model they see has the
             metrics and the optimizer; the network that learns is its `student`.
+        checkpoint: file that keeps the state of the training after each epoch, written at once; its folder exists.
+            If it is there, the training resumes behind its last epoch, and ends as if it had not been stopped. It
+            belongs to one model, data and options: give each training a file of its own. A damaged file is logged,
+            and the training starts again.
 
     Returns:
         `loss`, `accuracy`, `val_loss` and `val_accuracy`, one value an epoch over both phases, and
@@ -156,36 +163,37 @@ def train(
         _check_class_weights(class_weights, classes=model.output_shape[-1])
     new_layers = _new_layers(model) if options.head_epochs else set()
 
-    history: dict[str, list[float]] = {}
-    done = 0
     with _on_devices(options.strategy, model, teacher) as (student, teacher), _batch_norm_for(student, steps):
         trainee = _Trainee(student, teacher, options, distillation, class_weights)
         best = _Best(student, options, steps)
+        checkpoints = [_Checkpoints(Path(checkpoint), best)] if checkpoint else []
+        for _ in range(best.done):
+            next(iter(train_dataset))  # a shuffled dataset orders each pass anew
+        resumed = best.phase
         for phase in _phases(options, steps, new_layers):
-            if not phase.epochs:
+            if not phase.epochs or resumed not in ("", phase.name):
                 continue
             for layer in student.layers:
                 layer.trainable = phase.opens(layer)
             phase.optimizer.build(student.trainable_variables)
             trainee.compile(optimizer=phase.optimizer)
-            best.begin(phase.name, total=done + phase.epochs + phase.to_come)
-            log = trainee.fit(
+            if not resumed:
+                best.begin(phase.name)
+            resumed = ""
+            best.total = best.began + phase.epochs + phase.to_come
+            trainee.fit(
                 train_dataset,
                 validation_data=eval_dataset,
-                initial_epoch=done,
-                epochs=done + phase.epochs,
-                callbacks=[best, *callbacks],
+                initial_epoch=best.done,
+                epochs=best.done if best.stands_still else best.began + phase.epochs,
+                callbacks=[best, *checkpoints, *callbacks],
                 verbose=0,
             )
-            done += len(log.epoch)
-            for name, values in log.history.items():
-                history.setdefault(name, []).extend(float(value) for value in values)
 
     model.set_weights(best.weights)
     # A fresh optimizer: the last one's moments would triple the saved file.
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    history["best_epoch"] = [float(best.epoch)]
-    return history
+    return {**best.history, "best_epoch": [float(best.epoch)]}
 
 
 @dataclass(frozen=True)
@@ -286,52 +294,105 @@ _WORST = (-math.inf, -math.inf)
 
 
 class _Best(keras.callbacks.Callback):
-    """Keeps the best weights over all phases, ends a phase that stands still, and logs."""
+    """Keeps the history and the best weights over all phases, ends a phase that stands still, and logs."""
+
+    total: int
+    """Epochs, at most."""
 
     def __init__(self, student: keras.Model, options: TrainingOptions, steps: int) -> None:
         super().__init__()
+        self.history: dict[str, list[float]] = {}
         self.weights: list[np.ndarray] = []
         self.epoch = 0
+        self.phase, self.began, self.waited = "", 0, 0
+        self.best = self.phase_best = _WORST
         self._student = student
         self._options = options
         self._steps = steps
-        self._best = _WORST
 
-    def begin(self, phase: str, total: int) -> None:
-        self._phase, self._total = phase, total
-        self._phase_best, self._waited = _WORST, 0
+    @property
+    def done(self) -> int:
+        """Epochs behind us."""
+        return len(self.history.get("loss", ()))
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether patience with the phase is at its end."""
+        return self.waited >= self._options.patience
+
+    def begin(self, phase: str) -> None:
+        self.phase, self.began = phase, self.done
+        self.phase_best, self.waited = _WORST, 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         del logs
         self._epoch = epoch
-        tell(logger, Progress("epoch", epoch, self._total))
+        tell(logger, Progress("epoch", epoch, self.total))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         del logs
-        tell(logger, Progress("epoch", self._epoch + (batch + 1) / (self._steps + 1), self._total))
+        tell(logger, Progress("epoch", self._epoch + (batch + 1) / (self._steps + 1), self.total))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = logs or {}
-        where = f"epoch {epoch + 1}/{self._total} ({self._phase})"
+        where = f"epoch {epoch + 1}/{self.total} ({self.phase})"
         if not (math.isfinite(logs["loss"]) and math.isfinite(logs["val_loss"])):
-            rate = "head_learning_rate" if self._phase == "head" else "learning_rate"
+            rate = "head_learning_rate" if self.phase == "head" else "learning_rate"
             raise CompressorError(
                 f"the loss is not a number any more in {where}: lower {rate}, now "
                 f"{getattr(self._options, rate)}, or check the model's weights."
             )
-        detail = f"loss {logs['loss']:.3f}, val_accuracy {logs['val_accuracy']:.3f} ({self._phase})"
-        tell(logger, Progress("epoch", epoch + 1, self._total, detail))
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(float(value))
+        detail = f"loss {logs['loss']:.3f}, val_accuracy {logs['val_accuracy']:.3f} ({self.phase})"
+        tell(logger, Progress("epoch", epoch + 1, self.total, detail))
         score = (logs["val_accuracy"], -logs["val_loss"])
-        if score > self._best:
-            self._best, self.epoch = score, epoch + 1
+        if score > self.best:
+            self.best, self.epoch = score, epoch + 1
             self.weights = self._student.get_weights()
         # Patience looks at its own phase: unfreezing may set back a network that then passes the
         # head's best.
-        if score > self._phase_best:
-            self._phase_best, self._waited = score, 0
+        if score > self.phase_best:
+            self.phase_best, self.waited = score, 0
         else:
-            self._waited += 1
-            self.model.stop_training = self._waited >= self._options.patience
+            self.waited += 1
+            self.model.stop_training = self.stands_still
+
+
+_REMEMBERED = ("phase", "began", "waited", "epoch", "best", "phase_best", "history")
+
+
+class _Checkpoints(keras.callbacks.Callback):
+    """Keeps the state of a training in a file, after each epoch."""
+
+    def __init__(self, path: Path, best: _Best) -> None:
+        super().__init__()
+        self._path, self._best = path, best
+        self._saved = TrainingCheckpoint.read(path)
+        if self._saved:
+            for name in _REMEMBERED:
+                value = self._saved.plain[name]
+                setattr(best, name, tuple(value) if isinstance(value, list) else value)
+            best.weights = list(self._saved.best)
+            logger.info("resuming after epoch %d", best.done)
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        del logs
+        if self._saved:
+            for variable, value in zip(_state_of(self.model), self._saved.trained, strict=True):
+                variable.assign(value)
+        self._saved = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        del epoch, logs
+        trained = [variable.numpy() for variable in _state_of(self.model)]
+        plain = {name: getattr(self._best, name) for name in _REMEMBERED}
+        TrainingCheckpoint(trained, self._best.weights, plain).write(self._path)
+
+
+def _state_of(trainee: keras.Model) -> list[keras.Variable]:
+    """All that training changes: weights, moments, and the state of random generators."""
+    return [*trainee.variables, *trainee.optimizer.variables]
 
 
 @contextmanager

@@ -7,21 +7,19 @@ share the rest, and a checkpoint holds what was trained.
 
 from __future__ import annotations
 
-import hashlib
-import io
 import logging
 import math
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import keras_tuner as kt
-import numpy as np
 import numpy.typing as npt
 
 from compressor_lib.errors import CompressorError
-from compressor_lib.files import replace_file
+from compressor_lib.files import read_arrays, write_arrays
 from compressor_lib.translators import TRANSLATOR_PREFIX
 
 logger = logging.getLogger(__name__)
@@ -69,7 +67,7 @@ class LightTrials(kt.Tuner):
         best = _BestWeights(self.oracle.objective)
         kwargs["callbacks"] = [*kwargs.get("callbacks", ()), best]
         history = self.hypermodel.fit(hp, model, *args, **kwargs)
-        _write(best.weights, self._checkpoint(trial.trial_id))
+        write_arrays(best.weights, self._checkpoint(trial.trial_id))
         return history
 
     def load_model(self, trial: Any) -> keras.Model:
@@ -82,21 +80,21 @@ class LightTrials(kt.Tuner):
     def _checkpoint(self, trial_id: str) -> Path:
         return Path(self.get_trial_dir(trial_id), _CHECKPOINT)
 
-    def _weights(self, trial_id: str) -> bytes:
+    def _weights(self, trial_id: str) -> dict[str, npt.NDArray[Any]]:
         """What a trial trained; it is trained again, to the same, where its checkpoint is damaged or gone."""
         path = self._checkpoint(trial_id)
-        content = _whole(path)
-        if content is None and self._fit_arguments is not None:
+        weights = read_arrays(path)
+        if weights is None and self._fit_arguments is not None:
             logger.warning("%s, the checkpoint of trial %s, is damaged or gone: the trial is run again", path, trial_id)
             args, kwargs = self._fit_arguments
             self.run_trial(self.oracle.get_trial(trial_id), *args, **kwargs)
-            content = _whole(path)
-        if content is None:
+            weights = read_arrays(path)
+        if weights is None:
             raise CompressorError(
                 f"{path}, the checkpoint of trial {trial_id}, is damaged or gone: delete the search's folder to search "
                 "anew"
             )
-        return content
+        return weights
 
 
 class _BestWeights(keras.callbacks.Callback):
@@ -129,28 +127,6 @@ def _trained(model: keras.Model) -> dict[str, keras.Variable]:
     }
 
 
-def _assign(model: keras.Model, content: bytes) -> None:
-    with np.load(io.BytesIO(content), allow_pickle=False) as weights:
-        for name, variable in _trained(model).items():
-            variable.assign(weights[name])
-
-
-def _write(weights: dict[str, npt.NDArray[Any]], path: Path) -> None:
-    content = io.BytesIO()
-    np.savez(content, **weights)
-    # What is killed in between has not ended, and is run again.
-    replace_file(_checksum(path), hashlib.sha256(content.getvalue()).hexdigest())
-    replace_file(path, content.getvalue())
-
-
-def _whole(path: Path) -> bytes | None:
-    """A checkpoint's content, if it is what was written."""
-    try:
-        content, checksum = path.read_bytes(), _checksum(path).read_bytes()
-    except FileNotFoundError:
-        return None
-    return content if hashlib.sha256(content).hexdigest().encode() == checksum else None
-
-
-def _checksum(path: Path) -> Path:
-    return path.with_name(f"{path.name}.sha256")
+def _assign(model: keras.Model, weights: Mapping[str, npt.NDArray[Any]]) -> None:
+    for name, variable in _trained(model).items():
+        variable.assign(weights[name])

@@ -6,21 +6,26 @@ and only once the configuration has been found right.
 
 from __future__ import annotations
 
-import json
 import os
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from compressor_lib.errors import CompressorError
+try:
+    from compressor_lib.errors import CompressorError
+except ValueError as refused:  # Keras is set to what nothing here works under
+    print(f"error: {refused}", file=sys.stderr)
+    sys.exit(2)
 from pipelines import deployed, history
-from pipelines.exit_status import NOT_BLESSED, STOPPED, wrong_input_told
+from pipelines.exit_status import NOT_BLESSED, STOPPED, WRONG_INPUT, wrong_input_told
 from pipelines.remote import commands as remote
 from pipelines.remote.choice import Target
 from pipelines.run_command import new_log, tell, watched_run
 from pipelines.stopping import end_at_last
+from pipelines.surroundings import prepare
 
 app = typer.Typer(
     help="Finds the smallest sub-network of a pretrained CNN that keeps the accuracy.",
@@ -64,6 +69,11 @@ def main() -> None:
     # Processes that Beam starts write past the log file.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
+        prepare()
+    except CompressorError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(WRONG_INPUT)
+    try:
         app()
     except SystemExit as end:
         if end.code == STOPPED:
@@ -89,17 +99,11 @@ def run(
     """
     with wrong_input_told():
         from pipelines.config import load_config
-
-        replaced = [
-            f"{field}={json.dumps(path)}"
-            for field, path in (("data.path", data), ("output", output))
-            if path is not None
-        ]
         from pipelines.locks import OutputLock
         from pipelines.preflight import check_installed
         from pipelines.vertex import check_not_asked_for
 
-        loaded = load_config(config, [*(overrides or ()), *replaced])
+        loaded = load_config(config, overrides or (), paths={"data.path": data, "output": output})
         check_not_asked_for(loaded.vertex)
         check_installed()
         log = new_log(loaded)
@@ -129,7 +133,7 @@ def compile_pipeline(
         from pipelines.kubeflow.package import compile_package
         from pipelines.preflight import check_installed
 
-        loaded = load_config(config, [*(overrides or ()), *([f"output={pipeline_root}"] if pipeline_root else ())])
+        loaded = load_config(config, overrides or (), paths={"output": pipeline_root})
         check_installed()
         with captured(Path(os.devnull)):
             from pipelines.code_version import code_version

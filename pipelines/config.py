@@ -13,8 +13,11 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from compressor_lib.errors import CompressorError
 from pipelines.beam import Beam, beam_flags
 from pipelines.beam_args import BeamArg
-from pipelines.config_errors import explain, shown
+from pipelines.config_errors import explain
 from pipelines.lineage import METADATA_FILE
+from pipelines.overrides import one_line, override, replace
+from pipelines.places import check_output_apart, check_push_apart
+from pipelines.plain_path import has_pattern, plain_path
 from pipelines.sections.backbone import BackboneConfig, Head
 from pipelines.sections.base import Section, absolute
 from pipelines.sections.cluster import S3, Resources, Volume
@@ -23,7 +26,7 @@ from pipelines.sections.delivery import Export, Gate, Push
 from pipelines.sections.search import Search, Translators
 from pipelines.sections.training import Retraining, Training
 from pipelines.vertex import Vertex, VertexEndpoint
-from pipelines.yaml_values import read_yaml
+from pipelines.yaml_values import GivenTwiceError, read_yaml
 
 
 class Config(Section):
@@ -80,12 +83,17 @@ class Config(Section):
     @field_validator("output")
     @classmethod
     def _output_is_absolute(cls, output: str) -> str:
+        if "://" in output and has_pattern(output):
+            raise ValueError(f"is {output!r}, and TFX takes * ? [ ] for patterns: give a folder without them.")
         return absolute(output)
 
     @field_validator("data")
     @classmethod
     def _data_is_there(cls, data: Data, info: ValidationInfo) -> Data:
         path = data.path
+        output = info.data.get("output")
+        if path is not None and output is not None:
+            check_output_apart(path, output)
         volumes = tuple(volume.prefix for volume in info.data.get("volumes", ()))
         if path is None or "://" in path or path.startswith(volumes):
             return data
@@ -93,10 +101,18 @@ class Config(Section):
             raise ValueError(f"path is {path!r}, which is not a folder: correct it (here or by --data).")
         return data
 
+    @field_validator("push")
+    @classmethod
+    def _push_is_apart(cls, push: Push, info: ValidationInfo) -> Push:
+        data = info.data.get("data")
+        if push.directory is not None and data is not None and data.path is not None:
+            check_push_apart(data.path, push.directory)
+        return push
+
     @property
     def pipeline_root(self) -> str:
-        """Folder of the artifacts."""
-        return os.path.join(self.output, "pipeline_root")
+        """Folder of the artifacts, by a path that TFX takes literally."""
+        return plain_path(os.path.join(self.output, "pipeline_root"))
 
     @property
     def metadata_path(self) -> str:
@@ -124,13 +140,16 @@ class Config(Section):
         return self.data.path or os.path.join(self.output, "data")
 
 
-def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
+def load_config(
+    path: str | os.PathLike[str], overrides: Sequence[str] = (), *, paths: Mapping[str, str | None] | None = None
+) -> Config:
     """Reads and checks a configuration.
 
     Args:
         path: YAML file.
-        overrides: Single values that replace the file's, as ``"search.tau=0.9"``; the value is read
-            as YAML, so that lists and numbers can be given.
+        overrides: Single values that replace the file's, as ``"search.tau=0.9"``; see
+            :func:`pipelines.overrides.override`.
+        paths: Further ones, by field, taken to the letter; None replaces nothing.
 
     Returns:
         The configuration, every field filled, paths absolute.
@@ -144,8 +163,11 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         0.9
     """
     values = _read(path)
-    for override in overrides:
-        _override(values, override)
+    for text in overrides:
+        override(values, text, Config)
+    for field, given in (paths or {}).items():
+        if given is not None:
+            replace(values, field.split("."), given)
     try:
         return Config.model_validate(values)
     except ValidationError as invalid:
@@ -164,29 +186,10 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise CompressorError(f"config file '{path}' cannot be read: {error}.") from error
     try:
         values = read_yaml(text)
+    except GivenTwiceError as error:
+        raise CompressorError(f"config file '{path}': {error}.") from error
     except yaml.YAMLError as error:
-        raise CompressorError(f"config file '{path}' is not YAML: {_one_line(error)}.") from error
+        raise CompressorError(f"config file '{path}' is not YAML: {one_line(error)}.") from error
     if not isinstance(values, dict):
         raise CompressorError(f"config file '{path}' holds no fields: begin with 'name: my-pipeline'.")
     return values
-
-
-def _override(values: dict[str, Any], override: str) -> None:
-    """Sets one value of the file's, in place."""
-    dotted, equals, text = override.partition("=")
-    keys = [key.strip() for key in dotted.split(".")]
-    if not equals or not all(keys):
-        raise CompressorError(f"--set {shown(override)} has another form than section.field=value.")
-    try:
-        value = read_yaml(text)
-    except yaml.YAMLError as error:
-        raise CompressorError(f"--set {shown(override)}: the value is not YAML: {_one_line(error)}.") from error
-    for key in keys[:-1]:
-        values = values.setdefault(key, {})
-        if not isinstance(values, dict):
-            raise CompressorError(f"--set {shown(override)}: {key!r} is a value, not a section.")
-    values[keys[-1]] = value
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).replace('"<unicode string>", ', "").split())

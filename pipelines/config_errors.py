@@ -37,6 +37,15 @@ _MUST_BE = {
 """What a value must be, in people's words, by pydantic's type of error."""
 
 
+_RENAMED = {
+    "search.objective.max_parameters": "search.budgets.parameters",
+    "search.objective.max_flops": "search.budgets.flops",
+    "search.objective.max_bytes": "search.budgets.bytes",
+    "search.objective.max_latency_ms": "search.budgets.latency_ms",
+}
+"""Fields that had another name, and the new one."""
+
+
 def explain(error: ErrorDetails, config: type[BaseModel]) -> str:
     """One wrong field in one sentence.
 
@@ -62,6 +71,8 @@ def explain(error: ErrorDetails, config: type[BaseModel]) -> str:
 
 def _unknown_field(location: _Location, config: type[BaseModel]) -> str:
     """Names the field that was meant: one of the same name elsewhere, or the nearest here."""
+    if _dotted(location) in _RENAMED:
+        return f"{_dotted(location)} is now {_RENAMED[_dotted(location)]}."
     *section, name = location
     prefix = _dotted(tuple(section))
     siblings = [f"{prefix}.{field}" if prefix else field for field in _section(section, config).model_fields]

@@ -57,5 +57,17 @@ def render_summary(summary: Mapping[str, Any]) -> Group:
         lines.append(
             f"classes' shares have changed by up to {100 * summary['drift']:.1f} points against the run before"
         )
+    warnings = []
+    if left_out := summary.get("left_out"):
+        warnings.append(Text(f"left out: {_by_kind(left_out, 'image')}; skipped.jsonl names them", style="yellow"))
+    if others := summary.get("others"):
+        lines.append(f"besides: {_by_kind(others, 'file')} that are no images")
     anomalies = [Text(f"anomaly: {sentence}", style="yellow") for sentence in summary.get("anomalies", [])]
-    return Group(*([table] if table.row_count else []), *map(Text, lines), *anomalies)
+    return Group(*([table] if table.row_count else []), *warnings, *map(Text, lines), *anomalies)
+
+
+def _by_kind(counts: Mapping[str, int], noun: str) -> str:
+    """Such as ``"60 images (40 .heic, 20 .jpg in nested folders)"``."""
+    total = sum(counts.values())
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
+    return f"{total:,} {noun}{'' if total == 1 else 's'} ({kinds})"

@@ -147,6 +147,7 @@ def run_shown(run: Run) -> Iterator[RenderableType]:
     if run.results:
         results = Results.from_json(run.results)
         yield from (f"  {reason}" for reason in results.reasons)
+        yield from (f"  what to do: {sentence}" for sentence in results.advice)
         yield render_results(results)
     if run.pushed_path:
         yield f"pushed to {run.pushed_path}"

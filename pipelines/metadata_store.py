@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from compressor_lib.errors import CompressorError
 from pipelines.checksums import changed
+from pipelines.class_order import outdated_lists
 from pipelines.pushed import pushed_version, version_changed
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def _damaged(path: str, why: str) -> CompressorError:
 
 
 def _forget_changed(store: ml_metadata.MetadataStore) -> list[str]:
-    """Marks artifacts that are not as they were written, or not served as they were pushed, as deleted.
+    """Marks artifacts that are not as they were written, not served as they were pushed, or outdated, as deleted.
 
     Neither caches nor resolvers take those.
     """
@@ -217,6 +218,9 @@ def _forget_changed(store: ml_metadata.MetadataStore) -> list[str]:
             lines.append(f"{place} is made anew: {difference}")
             artifact.state = proto.Artifact.DELETED
             forgotten.append(artifact)
+    for artifact in outdated_lists(store):
+        artifact.state = proto.Artifact.DELETED
+        forgotten.append(artifact)
     if forgotten:
         store.put_artifacts(forgotten)
     return lines

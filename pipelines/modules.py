@@ -16,7 +16,9 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
+from components.artifacts.class_list import read_class_list
 from components.examples import count_classes, picture_dataset
+from components.resumable import mark_done, sweep, work_key
 from components.storage import mounted
 from compressor_lib.augmentation import Augmentation
 from compressor_lib.backbones import find_backbone
@@ -34,6 +36,7 @@ logger = logging.getLogger("pipelines.modules")
 IMAGE = "image"
 LABEL = "label"
 HISTORY_FILE = "history.json"
+CHECKPOINT_FILE = "checkpoint.npz"
 
 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:
@@ -41,7 +44,8 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: Mapping[str, Any]) -
 
     Args:
         inputs: The raw features.
-        custom_config: ``size`` (pixels), and the names of the raw ``image`` and ``label`` features.
+        custom_config: ``size`` (pixels), the names of the raw ``image`` and ``label`` features, and the ``classes``, by
+            index.
 
     Returns:
         ``image`` string ``[N]`` (PNG, size x size x 3) and ``label`` int64 ``[N]``.
@@ -55,8 +59,14 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: Mapping[str, Any]) -
     labels = _dense(inputs[custom_config[LABEL]])
     return {
         IMAGE: pictures,
-        LABEL: tft.compute_and_apply_vocabulary(labels, vocab_filename=LABEL),
+        LABEL: tft.make_and_track_object(lambda: _indices(custom_config["classes"]), name="classes").lookup(labels),
     }
+
+
+def _indices(classes: Sequence[str]) -> tf.lookup.StaticHashTable:
+    """A table of class names to their indices; -1 for others."""
+    indices = tf.lookup.KeyValueTensorInitializer(tf.constant(list(classes)), tf.range(len(classes), dtype=tf.int64))
+    return tf.lookup.StaticHashTable(indices, default_value=-1)
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -69,8 +79,7 @@ def run_fn(fn_args: FnArgs) -> None:
     """
     config = fn_args.custom_config
     keras.utils.set_random_seed(config["seed"])
-    transformed = tft.TFTransformOutput(fn_args.transform_output)
-    classes = [name.decode() for name in transformed.vocabulary_by_name(LABEL)]
+    classes = read_class_list(fn_args.transform_output)
     teacher = None
     if config["role"] == "reference":
         model = _reference(config["backbone"], config["head"], classes)
@@ -92,6 +101,7 @@ def run_fn(fn_args: FnArgs) -> None:
     run_dir = Path(mounted(fn_args.model_run_dir))
     run_dir.mkdir(parents=True, exist_ok=True)
     tensorboard = keras.callbacks.TensorBoard(run_dir, write_graph=False)
+    resumable = _resumable_folder(fn_args)
     history = train(
         model,
         train_dataset,
@@ -100,9 +110,21 @@ def run_fn(fn_args: FnArgs) -> None:
         teacher=teacher,
         callbacks=[tensorboard],
         class_weights=class_weights,
+        checkpoint=resumable / CHECKPOINT_FILE,
     )
     export_saved_model(model, classes, mounted(fn_args.serving_model_dir))
     (run_dir / HISTORY_FILE).write_text(json.dumps(history))
+    mark_done(resumable)
+
+
+def _resumable_folder(fn_args: FnArgs) -> Path:
+    """Where this training, if it is cut short, is found by the node's next try: beside the node's outputs."""
+    inputs = (fn_args.train_files, fn_args.eval_files, fn_args.transform_output, fn_args.base_model)
+    node = Path(mounted(fn_args.serving_model_dir)).parents[2]
+    folder = node / ".training" / work_key(fn_args.custom_config, inputs)
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
+    return folder
 
 
 def _reference(backbone: Mapping[str, Any], head: Mapping[str, Any], classes: Sequence[str]) -> keras.Model:

@@ -8,19 +8,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
+from compressor_lib.deployment import phrases
+from compressor_lib.deployment.model_metrics import Latency
+from compressor_lib.errors import CompressorError
 from compressor_lib.figures import FormatFigures, ModelFigures
-from compressor_lib.gate import Figure, Verdict
+from compressor_lib.gate import Figure, Judged, Verdict, left_out_sentences
 from pipelines.data_summary import read_summary, render_summary
 from pipelines.lineage import Lineage, Run
 
 if TYPE_CHECKING:
     from pipelines.config import Config
-
-MAX_LOSS = 0.015
-"""The table warns of a format that loses more accuracy than this against float32."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +32,24 @@ class Results:
     Attributes:
         reference: The uncompressed model.
         compressed: The compressed one.
-        formats: The compressed one's TFLite twins, by precision, ``float32`` among them.
-        verdict: What the gate says of it.
+        change: Of accuracy, from the reference to the compressed one, image by image.
+        formats: The compressed one's TFLite models, by precision, ``float32`` among them.
+        verdict: What the gate says of it, and of each TFLite model.
         has_reference_as_baseline: Whether the gate compared it with the reference.
         pushed_path: Folder it was pushed to, None if it was not.
         data: What the data is like: the fields of a :class:`components.data_summary.Summary`.
+        advice: What to do about the verdict, a sentence each.
     """
 
     reference: ModelFigures
     compressed: ModelFigures
+    change: Figure
     formats: dict[str, FormatFigures]
     verdict: Verdict
     has_reference_as_baseline: bool
     pushed_path: str | None
     data: dict[str, Any] = field(default_factory=dict)
+    advice: list[str] = field(default_factory=list)
 
     @property
     def blessed(self) -> bool:
@@ -61,15 +67,18 @@ class Results:
 
     @classmethod
     def from_json(cls, text: str) -> Results:
-        """Reads what :meth:`to_json` wrote."""
+        """Reads what :meth:`to_json` wrote.
+
+        Raises:
+            CompressorError: If another version of the project wrote it.
+        """
         fields = json.loads(text)
-        return cls(
-            reference=ModelFigures(**fields.pop("reference")),
-            compressed=ModelFigures(**fields.pop("compressed")),
-            formats={name: FormatFigures(**figures) for name, figures in fields.pop("formats").items()},
-            verdict=Verdict.from_json(json.dumps(fields.pop("verdict"))),
-            **fields,
-        )
+        try:
+            return _ADAPTER.validate_python({**fields, "verdict": Verdict.from_json(json.dumps(fields["verdict"]))})
+        except (ValidationError, KeyError) as error:
+            raise CompressorError(
+                "another version of auto-compressor wrote the results of this run: run the pipeline again."
+            ) from error
 
 
 def conclude(config: Config) -> Results:
@@ -103,7 +112,6 @@ def collect(run: Run) -> Results:
     Raises:
         CompressorError: If the run did not come so far.
     """
-    from components.evaluator.executor import read_verdict
     from components.report.data import ReportData
 
     data = ReportData.read(Path(run["Report"].outputs["report"].uri))
@@ -111,11 +119,13 @@ def collect(run: Run) -> Results:
     return Results(
         reference=data.reference,
         compressed=data.compressed,
+        change=data.change,
         formats=data.formats,
-        verdict=read_verdict(evaluator.outputs["evaluation"].uri),
+        verdict=data.verdict,
         has_reference_as_baseline=evaluator.inputs.get("baseline_model") == run["reference"].outputs["model"],
         pushed_path=run.pushed_path if run.pushed_path and _may_be_there(run.pushed_path) else None,
         data=read_summary(run["ExampleValidator"]),
+        advice=data.advice,
     )
 
 
@@ -125,33 +135,36 @@ def _may_be_there(path: str) -> bool:
 
 
 def render_results(results: Results) -> Group:
-    """Sets both models side by side, the compressed one's TFLite twins below, and in front of them the data.
+    """Sets both models side by side, the compressed one's TFLite models below, and in front of them the data.
 
     Args:
         results: What to show.
 
     Returns:
-        Three tables: a row for each split, for each figure, for each format.
+        Three tables: a row for each split, for each figure, for each format; then why a format is left out.
     """
-    return Group(render_summary(results.data), _models_table(results), _formats_table(results.formats))
+    left_out = [Text(sentence, style="yellow") for sentence in left_out_sentences(results.verdict)]
+    return Group(render_summary(results.data), _models_table(results), _formats_table(results), *left_out)
 
 
 def _models_table(results: Results) -> Table:
     before, after = results.reference, results.compressed
-    table = Table(title="Test split: reference and compressed")
+    confidence = results.verdict.confidence_shown
+    table = Table(title="Test split: reference and compressed", caption=f"intervals: {100 * confidence:g} % confidence")
     table.add_column("")
     for column in ("reference", "compressed", "change"):
         table.add_column(column, justify="right")
-    table.add_row("accuracy", *_accuracies(before.accuracy, after.accuracy))
+    table.add_row("accuracy", *(_score(one.judged(confidence)) for one in (before, after)), _change(results.change))
     for row in _gate_rows(results):
         table.add_row(*row)
-    rows = (
-        ("parameters", before.parameters, after.parameters, "{:,}"),
-        ("TFLite bytes", before.bytes, after.bytes, "{:,}"),
-        ("TFLite ms a picture", before.milliseconds, after.milliseconds, "{:.2f}"),
+    for name, old, new in (
+        ("parameters", before.parameters, after.parameters),
+        ("TFLite bytes", before.bytes, after.bytes),
+    ):
+        table.add_row(name, f"{old:,}", f"{new:,}", f"{new / old - 1:+.1%}")
+    table.add_row(
+        "latency an image", _latency(before.latency), _latency(after.latency), _speed(results.formats["float32"])
     )
-    for name, old, new, form in rows:
-        table.add_row(name, form.format(old), form.format(new), f"{new / old - 1:+.1%}")
     compression = 1 - after.parameters / before.parameters
     table.add_row("compression", "", f"{compression:.1%}", "", style="bold")
     return table
@@ -160,48 +173,54 @@ def _models_table(results: Results) -> Table:
 def _gate_rows(results: Results) -> Iterator[tuple[str, ...]]:
     """What the gate knows beyond the accuracy of both models."""
     overall, worst = results.verdict.overall, results.verdict.worst_class
-    if not results.has_reference_as_baseline and overall.baseline:
-        yield "against the gate's baseline", *_accuracies(overall.baseline.value, overall.accuracy.value)
-    if results.verdict.bounds.confidence is not None:
-        yield (
-            f"with {100 * results.verdict.bounds.confidence:g}% confidence",
-            _interval(overall.baseline, ".1f", "%"),
-            _interval(overall.accuracy, ".1f", "%"),
-            _interval(overall.change, "+.1f", " points"),
-        )
-    if worst and worst.baseline and worst.change and worst.change.value < 0:
-        yield f"class {worst.name}", *_accuracies(worst.baseline.value, worst.accuracy.value)
+    confidence = results.verdict.confidence_shown
+    if not results.has_reference_as_baseline and overall.pairs:
+        yield "gate's baseline", *_judged(overall, confidence)
+    if worst and worst.pairs and worst.change and worst.change.value < 0:
+        yield f"class {worst.name}", *_judged(worst, confidence)
 
 
-def _accuracies(before: float, after: float) -> tuple[str, str, str]:
-    return f"{before:.2%}", f"{after:.2%}", f"{100 * (after - before):+.2f} points"
+def _judged(judged: Judged, confidence: float) -> tuple[str, str, str]:
+    """The baseline's accuracy, the model's, and the change."""
+    assert judged.pairs is not None
+    assert judged.change is not None
+    pairs = judged.pairs
+    baseline = Judged.counted("", pictures=pairs.images, right=pairs.old_right, confidence=confidence)
+    return _score(baseline), _score(judged), _change(judged.change)
 
 
-def _interval(figure: Figure | None, form: str, unit: str) -> str:
-    """Both ends of an interval; each holds with the gate's confidence."""
-    if figure is None or figure.low is None or figure.high is None:
-        return ""
-    return f"{100 * figure.low:{form}} to {100 * figure.high:{form}}{unit}"
+def _score(judged: Judged) -> str:
+    return f"{phrases.percent(judged.accuracy.value)}\n{phrases.counted(judged)}".replace(", ", "\n")
 
 
-def _formats_table(formats: dict[str, FormatFigures]) -> Table:
+def _change(change: Figure) -> str:
+    lines = phrases.points(change).replace(" (", "\n").rstrip(")")
+    return lines if phrases.is_difference(change) else f"{lines}\n{phrases.NO_DIFFERENCE}"
+
+
+def _latency(latency: Latency) -> str:
+    return phrases.milliseconds(latency).replace(" (", "\n").rstrip(")")
+
+
+def _speed(figures: FormatFigures) -> str:
+    return phrases.speed(figures.speedup).replace(" (", "\n").rstrip(")")
+
+
+def _formats_table(results: Results) -> Table:
     table = Table(title="Test split: the compressed model in TFLite")
     table.add_column("")
-    for column in ("bytes", "ms a picture", "accuracy", "against float32"):
-        table.add_column(column, justify="right")
-    lossy = []
-    for name, twin in formats.items():
-        change = twin.accuracy - formats["float32"].accuracy
-        if change < -MAX_LOSS:
-            lossy.append(name)
+    for column in ("bytes", "latency", "against reference", "accuracy"):
+        table.add_column(column, justify="right", no_wrap=column != "against reference")
+    table.add_column("gate")
+    for name, figures in results.formats.items():
+        judged = results.verdict.formats.get(name)
+        score = _score(judged.overall) if judged else ""
+        said = "not judged" if judged is None else "passed" if judged.blessed else "failed"
         table.add_row(
-            name,
-            f"{twin.bytes:,}",
-            f"{twin.milliseconds:.2f}",
-            f"{twin.accuracy:.2%}",
-            f"{100 * change:+.2f} points",
-            style="yellow" if name in lossy else None,
-        )
-    if lossy:
-        table.caption = f"{' and '.join(lossy)} lost more than {100 * MAX_LOSS:g} points: deploy another format."
+            name, f"{figures.bytes:,}", _latency(figures.latency), _speed(figures), score, said,
+            style="yellow" if judged and not judged.blessed else None,
+        )  # fmt: skip
     return table
+
+
+_ADAPTER = TypeAdapter(Results)

@@ -14,6 +14,7 @@ import typer
 
 from compressor_lib.errors import CompressorError
 from pipelines.exit_status import FAILED, STOPPED, ended
+from pipelines.plain_path import link_plain_path
 
 if TYPE_CHECKING:
     from pipelines.config import Config
@@ -87,6 +88,7 @@ def _run(config: Config, runner: str, events: Events, lock: OutputLock) -> Resul
 
     if config.data.source == "digits":
         write_digits(config.data_path)
+    link_plain_path(os.path.join(config.output, "pipeline_root"))
     for line in metadata_store.prepare(config.metadata_path, config.pipeline_root):
         events.say(line)
     events.doing("loading TensorFlow and TFX")
@@ -123,11 +125,6 @@ def tell(results: Results, output: str) -> None:
         console.print(Text(f"  {reason}"), soft_wrap=True)
     if results.pushed_path:
         console.print(Text(f"pushed to {results.pushed_path}"), soft_wrap=True)
-    if not results.blessed:
-        pictures = results.verdict.overall.pictures
-        console.print(
-            "what to do: keep more accuracy by a search.tau nearer to 1 or more retrain.epochs, or widen the gate; "
-            f"of {pictures} test pictures each is {100 / pictures:.2g} %",
-            soft_wrap=True,
-        )
+    for sentence in results.advice:
+        console.print(Text(f"what to do: {sentence}"), soft_wrap=True)
     console.print(Text(f"report: {Path(output) / 'report.html'}"), soft_wrap=True)

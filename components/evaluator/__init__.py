@@ -1,4 +1,4 @@
-"""TFX's Evaluator with a gate that is sure of what it says, and that names the model it says it of."""
+"""Evaluates a model and its TFLite files by TFMA, and decides with confidence intervals; records the model's hash."""
 
 from components.evaluator.component import Evaluator
 

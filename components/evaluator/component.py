@@ -17,6 +17,11 @@ from components.evaluator import executor
 class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
     """Inputs, outputs and parameters of :class:`Evaluator`: the stock one's, and a few."""
 
+    INPUTS: ClassVar = {
+        **standard_component_specs.EvaluatorSpec.INPUTS,
+        "reference": component_spec.ChannelParameter(type=standard_artifacts.Model, optional=True),
+    }
+
     PARAMETERS: ClassVar = {
         **standard_component_specs.EvaluatorSpec.PARAMETERS,
         "confidence": component_spec.ExecutionParameter(type=float, optional=True),
@@ -25,10 +30,13 @@ class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
 
 
 class Evaluator(base_beam_component.BaseBeamComponent):
-    """Compares a classifier with a baseline, and blesses it if it keeps the bounds, with some confidence.
+    """Compares a classifier with a baseline, and blesses it if it keeps the thresholds, with some confidence.
 
-    It is the stock Evaluator, whose blessing it decides itself, from what TFMA measured: beside the metrics it leaves
-    :data:`components.evaluator.executor.VERDICT_FILE`, and in the blessing a hash of the model's files.
+    TFMA evaluates, in one pass over the images. What each model predicted in it is kept, and decides, for the model
+    and for each of its TFLite models: beside TFMA's metrics stand
+    :data:`components.evaluator.executor.VERDICT_FILE` and
+    :data:`components.artifacts.predictions.PREDICTIONS_FILE`, and in the blessing a hash of the model's files and the
+    formats that fail. The two models' classes are joined by their names.
 
     Example:
         >>> Evaluator(
@@ -52,6 +60,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         eval_config: tfma.EvalConfig,
         *,
         example_splits: Sequence[str],
+        reference: types.BaseChannel | None = None,
         confidence: float | None = None,
         code_version: str = "",
     ) -> None:
@@ -63,7 +72,10 @@ class Evaluator(base_beam_component.BaseBeamComponent):
             baseline_model: What it is compared with; it may resolve to nothing.
             eval_config: From :func:`components.evaluator.gating.eval_config`.
             example_splits: Names of the splits to judge on.
-            confidence: How sure it must be that a bound is kept, between 0.5 and 1; None: what is measured decides.
+            reference: The run's uncompressed model, whose predictions are kept for others, such as the report; None:
+                they are not.
+            confidence: Of the intervals whose lower ends must keep the thresholds, between 0.5 and 1; None: what is
+                measured decides.
             code_version: Part of the cache key; change it when the code changes.
         """
         super().__init__(
@@ -71,6 +83,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
                 examples=examples,
                 model=model,
                 baseline_model=baseline_model,
+                reference=reference,
                 eval_config=eval_config,
                 example_splits=json.dumps(list(example_splits)),
                 fairness_indicator_thresholds="null",

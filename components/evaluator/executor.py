@@ -1,28 +1,43 @@
-"""What Evaluator does beyond TFX's own."""
+"""What Evaluator does: one pass of TFMA over the test split, and the gate's verdict of what it found."""
 
 from __future__ import annotations
 
+import json
+import logging
 import os
-from typing import Any
+from typing import Any, get_args
 
+import apache_beam as beam
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.extractors.predictions_extractor import PREDICTIONS_EXTRACTOR_STAGE_NAME
 from tfx import types
 from tfx.components.evaluator import constants
-from tfx.components.evaluator import executor as stock
+from tfx.components.util import tfxio_utils
+from tfx.dsl.components.base import base_beam_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils, proto_utils
 
-from components.evaluator.gating import bounds_of, measured
+from components.artifacts.predictions import BASELINE, MODEL, REFERENCE
+from components.evaluator.comparison import verdict_of
+from components.evaluator.gating import bounds_of, with_classes
+from components.evaluator.predicting import AskedModel, keeping_extractor, kept_predictions
 from components.model_files import files_sha256
-from compressor_lib.export import CLASSES_FILE, EXTRA
-from compressor_lib.gate import Verdict, judge
+from compressor_lib.errors import CompressorError
+from compressor_lib.export import CLASSES_FILE, EXTRA, tflite_path
+from compressor_lib.gate import Verdict, left_out_sentences
+from compressor_lib.tflite import Precision
+
+logger = logging.getLogger(__name__)
 
 VERDICT_FILE = "verdict.json"
 """In the evaluation: a :class:`compressor_lib.gate.Verdict`."""
 
 MODEL_SHA256 = "model_sha256"
 """Custom property of the blessing: which files were evaluated."""
+
+LEFT_OUT = "left_out"
+"""Custom property of the blessing: the TFLite formats that failed, which are not pushed, as a JSON list."""
 
 
 def read_verdict(evaluation: str) -> Verdict:
@@ -31,8 +46,8 @@ def read_verdict(evaluation: str) -> Verdict:
         return Verdict.from_json(file.read())
 
 
-class Executor(stock.Executor):
-    """Evaluates, then decides by what TFMA measured and how sure it is of it."""
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Evaluates by TFMA, and decides by the counts and how sure they are."""
 
     def Do(
         self,
@@ -43,31 +58,120 @@ class Executor(stock.Executor):
         """Evaluates a model.
 
         Args:
-            input_dict: The stock Evaluator's.
-            output_dict: Likewise; ``blessing`` with the custom property :data:`MODEL_SHA256`.
+            input_dict: ``examples``, ``model``, and if there is one ``baseline_model`` and ``reference``.
+            output_dict: ``evaluation``, and ``blessing`` with the stock Evaluator's custom properties, and
+                :data:`MODEL_SHA256` and :data:`LEFT_OUT`.
             exec_properties: The component's parameters.
+
+        Raises:
+            CompressorError: If a model does not tell the names of its classes.
         """
-        model = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
-        sha256 = files_sha256(model)
-        super().Do(input_dict, output_dict, exec_properties)
-
-        config = tfma.EvalConfig()
-        proto_utils.json_to_proto(exec_properties["eval_config"], config)
-        confidence = exec_properties.get("confidence")
+        self._log_startup(input_dict, output_dict, exec_properties)
         evaluation = artifact_utils.get_single_uri(output_dict["evaluation"])
-        with fileio.open(os.path.join(model, EXTRA, CLASSES_FILE)) as file:
-            names = file.read().splitlines()
-        overall, classes = measured(tfma.load_metrics(evaluation), names, confidence)
-        verdict = judge(bounds_of(config, confidence), overall, classes, sha256)
+        folders = {
+            name: path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[key]))
+            for name, key in ((MODEL, "model"), (BASELINE, "baseline_model"), (REFERENCE, "reference"))
+            if input_dict.get(key)
+        }
+        sha256 = files_sha256(folders[MODEL])
+        models = _models(folders)
+        classes = models[MODEL].classes
+        given = tfma.EvalConfig()
+        proto_utils.json_to_proto(exec_properties["eval_config"], given)
+        config = with_classes(given, classes, models[BASELINE].classes if BASELINE in models else None)
+
+        self._evaluate(config, folders, models, input_dict["examples"], exec_properties, evaluation)
+        predictions = kept_predictions(models, classes, evaluation)
+        if REFERENCE in folders and REFERENCE not in models:
+            predictions.models[REFERENCE] = predictions.models[BASELINE]  # the same model
+        predictions.write(evaluation)
+        verdict = verdict_of(predictions, bounds_of(given, exec_properties.get("confidence")), sha256)
+        for sentence in (*verdict.notes, *left_out_sentences(verdict)):
+            logger.warning(sentence)
         io_utils.write_string_file(os.path.join(evaluation, VERDICT_FILE), verdict.to_json())
-        _bless(artifact_utils.get_single_instance(output_dict["blessing"]), verdict)
+        _bless(artifact_utils.get_single_instance(output_dict["blessing"]), verdict, input_dict, exec_properties)
+
+    def _evaluate(
+        self,
+        config: tfma.EvalConfig,
+        folders: dict[str, str],
+        models: dict[str, AskedModel],
+        examples: list[types.Artifact],
+        exec_properties: dict[str, Any],
+        evaluation: str,
+    ) -> None:
+        """Lets TFMA predict and measure, and keeps the predictions on the way."""
+        shared = [
+            tfma.default_eval_shared_model(
+                eval_saved_model_path=folders[BASELINE if spec.is_baseline else MODEL],
+                model_name=spec.name,
+                eval_config=config,
+            )
+            for spec in config.model_specs
+        ]
+        shared_model = shared[0] if len(shared) == 1 else shared
+        extractors = tfma.default_extractors(eval_shared_model=shared_model, eval_config=config)
+        (place,) = (
+            number for number, one in enumerate(extractors) if one.stage_name == PREDICTIONS_EXTRACTOR_STAGE_NAME
+        )
+        extractors.insert(place + 1, keeping_extractor(models, models[MODEL].classes, evaluation))
+        source = tfxio_utils.get_tfxio_factory_from_artifact(
+            examples=examples,
+            telemetry_descriptors=["Evaluator"],
+            raw_record_column_name=tfma.ARROW_INPUT_COLUMN,
+        )
+        with self._make_beam_pipeline() as pipeline:
+            splits = [
+                pipeline | f"Read[{split}][{number}]" >> source(io_utils.all_files_pattern(uri)).BeamSource()
+                for split in json.loads(exec_properties["example_splits"])
+                for number, uri in enumerate(artifact_utils.get_split_uris(examples, split))
+            ]
+            _ = (
+                splits
+                | "Flatten" >> beam.Flatten()
+                | "Evaluate"
+                >> tfma.ExtractEvaluateAndWriteResults(
+                    eval_shared_model=shared_model, eval_config=config, extractors=extractors, output_path=evaluation
+                )
+            )
 
 
-def _bless(blessing: types.Artifact, verdict: Verdict) -> None:
-    """Puts our verdict in the place of TFMA's, which knows no confidence."""
-    for name in (constants.BLESSED_FILE_NAME, constants.NOT_BLESSED_FILE_NAME):
-        if fileio.exists(os.path.join(blessing.uri, name)):
-            fileio.remove(os.path.join(blessing.uri, name))
+def _models(folders: dict[str, str]) -> dict[str, AskedModel]:
+    """The models whose predictions are kept; the reference is left out where it is the baseline."""
+    models = {MODEL: AskedModel(_classes(folders[MODEL]))}
+    if BASELINE in folders:
+        models[BASELINE] = AskedModel(_classes(folders[BASELINE]))
+    if REFERENCE in folders and not _are_the_same(folders[REFERENCE], folders.get(BASELINE)):
+        models[REFERENCE] = AskedModel(_classes(folders[REFERENCE]), folders[REFERENCE])
+    for precision in get_args(Precision):
+        path = os.path.join(folders[MODEL], EXTRA, tflite_path("", precision).name)
+        if fileio.exists(path):
+            models[precision] = AskedModel(models[MODEL].classes, path)
+    return models
+
+
+def _are_the_same(one: str, other: str | None) -> bool:
+    return other is not None and (one == other or files_sha256(one) == files_sha256(other))
+
+
+def _classes(folder: str) -> list[str]:
+    path = os.path.join(folder, EXTRA, CLASSES_FILE)
+    if not fileio.exists(path):
+        raise CompressorError(
+            f"the model in {folder!r} does not tell its class names ({EXTRA}/{CLASSES_FILE}): export it again, "
+            "or choose another gate.baseline."
+        )
+    with fileio.open(path) as file:
+        return str(file.read()).splitlines()
+
+
+def _bless(
+    blessing: types.Artifact,
+    verdict: Verdict,
+    input_dict: dict[str, list[types.Artifact]],
+    exec_properties: dict[str, Any],
+) -> None:
+    """Writes the blessing as the stock Evaluator does, by our verdict in place of TFMA's, which knows no confidence."""
     name, value = (
         (constants.BLESSED_FILE_NAME, constants.BLESSED_VALUE)
         if verdict.blessed
@@ -76,3 +180,17 @@ def _bless(blessing: types.Artifact, verdict: Verdict) -> None:
     io_utils.write_string_file(os.path.join(blessing.uri, name), "")
     blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, value)
     blessing.set_string_custom_property(MODEL_SHA256, verdict.model_sha256)
+    blessing.set_string_custom_property(LEFT_OUT, json.dumps(list(verdict.left_out)))
+    for key, uri, number in (
+        ("model", constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY),
+        (
+            "baseline_model",
+            constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY,
+            constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY,
+        ),
+    ):
+        if input_dict.get(key):
+            blessing.set_string_custom_property(uri, input_dict[key][0].uri)
+            blessing.set_int_custom_property(number, input_dict[key][0].id)
+    if "current_component_id" in exec_properties:
+        blessing.set_string_custom_property("component_id", exec_properties["current_component_id"])

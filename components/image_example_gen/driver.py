@@ -1,36 +1,13 @@
-"""The driver of file-based ExampleGens, with a fingerprint that sees names."""
+"""The driver of file-based ExampleGens, with a fingerprint of the images alone."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterable
 
 from tfx.components.example_gen import driver, input_processor
-from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2, range_config_pb2
-from tfx.utils import io_utils
 
-from components import spans
-from compressor_lib.errors import CompressorError
-
-
-class NamesInputProcessor(spans.InputProcessor):
-    """Looks for pictures at both depths, and at their names."""
-
-    def get_input_fingerprint(self, span: int, version: int | None) -> str:
-        """Sizes, times and names of all files of the window."""
-        # A folder that is split already has its pictures one level further down.
-        patterns = [deeper for pattern in self.file_patterns() for deeper in (pattern, os.path.join(pattern, "*"))]
-        names = sorted(name for pattern in patterns for name in fileio.glob(pattern))
-        try:
-            files = [io_utils.generate_fingerprint("pictures", pattern) for pattern in patterns]
-        except fileio.NotFoundError as error:
-            raise CompressorError(
-                f"a file in data folder {self._input_base_uri!r} cannot be found: "
-                f"{error.__cause__}. If it is a link that leads nowhere, delete it."
-            ) from error
-        return "\n".join([*files, f"names:{hashlib.sha256(chr(10).join(names).encode()).hexdigest()}"])
+from components.image_example_gen.folders import NamesInputProcessor
 
 
 class Driver(driver.FileBasedDriver):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 from components.image_example_gen.gif import frame_sizes
 from compressor_lib.pictures import decode_upright
@@ -16,7 +16,7 @@ from compressor_lib.pictures import decode_upright
 MAX_PIXELS = 100_000_000
 
 # Pillow knows dozens of formats, some of which start other programs (EPS): only pictures pass.
-_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", *(("AVIF",) if features.check("avif") else ()))
 _TOO_DEEP = ("I", "F")
 
 # As a graph: op by op, to look for the orientation of a JPEG takes ten times as long.

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -15,12 +16,15 @@ from tfx.components.util import examples_utils
 from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
-from tfx.utils import proto_utils
+from tfx.utils import io_utils, proto_utils
 
 from components.image_example_gen import dealing, encoding, folders
 from components.image_example_gen.duplicates import Copy, FindDuplicates
+from components.image_example_gen.suffixes import suffix_of
+from components.left_out import LEFT_OUT, describe_left_out
 from components.spans import patterns_of
 from compressor_lib.errors import CompressorError
+from compressor_lib.networks.class_label import class_label
 
 logger = logging.getLogger(__name__)
 
@@ -133,30 +137,39 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         self._configure(input_base, exec_properties)
         self._skipped_file = os.path.join(examples.uri, SKIPPED_FILE)
         self._duplicates_file = os.path.join(examples.uri, DUPLICATES_FILE)
-        self._pictures = folders.list_pictures(input_base, self._layouts)
+        listing = folders.list_pictures(input_base, self._layouts)
+        self._pictures = listing.pictures
+        _warn_left_out(listing)
+        self._check_share(input_base, listing.left_out, listing)
         folders.check_counts(self._pictures, self._shares)
 
         self._write(examples, exec_properties)
 
-        skipped = _read_json_lines(self._skipped_file, key="file")
+        unreadable = _read_json_lines(self._skipped_file, key="file")
         duplicates = _read_json_lines(self._duplicates_file, key="files")
-        left_out = [name for one in duplicates for name in one["left_out"]]
-        _tell(duplicates, left_out)
-        for one in skipped[:_SHOWN]:
+        copies = [name for one in duplicates for name in one["left_out"]]
+        _tell(duplicates, copies)
+        for one in unreadable[:_SHOWN]:
             logger.warning("skipped %s: %s", one["file"], one["reason"])
-        if skipped:
-            logger.warning("skipped %d of %d pictures; %s names them", len(skipped), len(self._pictures), SKIPPED_FILE)
+        left_out = sorted([*listing.left_out, *map(_as_left_out, unreadable)])
+        if left_out:
+            total = len(listing.pictures) + len(listing.left_out)
+            logger.warning("skipped %d of %d images; %s names them", len(left_out), total, SKIPPED_FILE)
+        lines = [f"{json.dumps({'file': one.file, 'reason': one.reason})}\n" for one in left_out]
+        io_utils.write_string_file(self._skipped_file, "".join(lines))
         try:
-            self._check(input_base, skipped, left_out)
+            self._check_share(input_base, left_out, listing)
+            self._check_counts([one["file"] for one in unreadable], copies)
         except CompressorError:
             for split in self._shares:
                 fileio.rmtree(artifact_utils.get_split_uri([examples], split))
             raise
-        names = [one["file"] for one in skipped]
+        names = [one.file for one in left_out]
         examples.set_int_custom_property("skipped", len(names))
         examples.set_string_custom_property("skipped_files", json.dumps(names[:_SHOWN]))
+        examples.set_string_custom_property(LEFT_OUT, describe_left_out((one.kind for one in left_out), listing.others))
         examples.set_int_custom_property("duplicates", sum(len(one["files"]) - 1 for one in duplicates))
-        examples.set_int_custom_property("duplicates_left_out", len(left_out))
+        examples.set_int_custom_property("duplicates_left_out", len(copies))
 
     def _write(self, examples: types.Artifact, exec_properties: dict[str, Any]) -> None:
         """As the stock executor does, whose shuffle would hold the pictures themselves in memory."""
@@ -183,23 +196,27 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         patterns = patterns_of(inputs.splits[0].pattern)  # the driver has put the spans in
         self._layouts = [folders.layout(input_base, pattern, self._shares) for pattern in patterns]
 
-    def _check(self, input_base: str, skipped: list[dict[str, str]], left_out: list[str]) -> None:
+    def _check_share(self, input_base: str, left_out: list[folders.LeftOut], listing: folders.Listing) -> None:
+        """Refuses a folder of which too many images are left out."""
         max_bad_share = self._options["max_bad_share"]
-        if len(skipped) > max_bad_share * len(self._pictures):
-            shown = [f"{one['file']} ({one['reason']})" for one in skipped[:_SHOWN_IN_ERROR]]
-            if len(skipped) > len(shown):
+        total = len(listing.pictures) + len(listing.left_out)
+        if len(left_out) > max_bad_share * total:
+            shown = [f"{one.file} ({one.reason})" for one in left_out[:_SHOWN_IN_ERROR]]
+            if len(left_out) > len(shown):
                 shown.append("...")
             raise CompressorError(
-                f"{len(skipped)} of {len(self._pictures)} pictures in data folder {input_base!r} "
-                f"cannot be read, more than max_bad_share {max_bad_share} allows: "
-                f"{', '.join(shown)}. Repair or delete them, or raise max_bad_share."
+                f"{len(left_out)} of {total} images in data folder {input_base!r} cannot be used "
+                f"({folders.by_kind(left_out)}), more than max_bad_share {max_bad_share} allows: "
+                f"{', '.join(shown)}. Repair, convert or delete them, or raise max_bad_share."
             )
-        folders.check_counts(self._pictures, self._shares, [one["file"] for one in skipped])
+
+    def _check_counts(self, unreadable: list[str], copies: list[str]) -> None:
+        folders.check_counts(self._pictures, self._shares, unreadable)
         try:
-            folders.check_counts(self._pictures, self._shares, [*(one["file"] for one in skipped), *left_out])
+            folders.check_counts(self._pictures, self._shares, [*unreadable, *copies])
         except CompressorError as error:
             raise CompressorError(
-                f"{error} {len(left_out)} copies of pictures in other splits were left out; "
+                f"{error} {len(copies)} copies of pictures in other splits were left out; "
                 "data.duplicates: keep takes them."
             ) from error
 
@@ -292,6 +309,23 @@ def _tell(duplicates: list[dict[str, Any]], left_out: list[str]) -> None:
         )  # fmt: skip
     for one in [one for one in duplicates if len(one["labels"]) > 1][:_SHOWN]:
         logger.warning("the same picture is in classes %s: %s", one["labels"], one["files"])
+
+
+def _as_left_out(unreadable: dict[str, str]) -> folders.LeftOut:
+    name, reason = unreadable["file"], unreadable["reason"]
+    return folders.LeftOut(name, reason, f"{suffix_of(name)} unreadable", class_label(name.split("/")[-2]))
+
+
+def _warn_left_out(listing: folders.Listing) -> None:
+    """Logs what a listing leaves out: by class, in counts."""
+    used = Counter(picture.label for picture in listing.pictures)
+    for label in sorted({one.label for one in listing.left_out}):
+        lost = [one for one in listing.left_out if one.label == label]
+        of_class = f"class {label!r}: {len(lost)} of {len(lost) + used[label]}" if label else f"{len(lost)}"
+        logger.warning("%s images are left out (%s)", of_class, folders.by_kind(lost))
+    if listing.others:
+        counts = ", ".join(f"{count} {suffix}" for suffix, count in listing.others.most_common(_SHOWN))
+        logger.info("%d files that are no images are left out (%s)", listing.others.total(), counts)
 
 
 def _read_json_lines(path: str, key: str) -> list[dict[str, Any]]:

@@ -12,16 +12,18 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import tensorflow as tf
-from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 
 from components import spans
 from components.image_example_gen.dealing import counts_of
+from components.image_example_gen.suffixes import READ, is_image, is_read, suffix_of
+from components.listing import files_under, is_folder, is_text, listed, printable
 from compressor_lib.errors import CompressorError
-from compressor_lib.pictures import SUFFIXES
+from compressor_lib.networks.class_label import class_label
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +50,49 @@ class Picture(NamedTuple):
 
     @property
     def class_folder(self) -> str:
-        """Path of the folder that holds it: that of its class, in its span and its split."""
-        return self.name.rpartition("/")[0]
+        """Its class, in its span and its split, as a path; folders of one class share it, however they are written."""
+        return "/".join((*self.name.split("/")[:-2], self.label))
+
+
+class LeftOut(NamedTuple):
+    """An image file that is not used.
+
+    Attributes:
+        file: Path relative to the data folder; bytes that are not UTF-8 are escaped.
+        reason: Why.
+        kind: What it is counted as, such as ``".heic"``.
+        label: Name of its class; empty outside of class folders.
+    """
+
+    file: str
+    reason: str
+    kind: str
+    label: str = ""
+
+
+@dataclass
+class Listing:
+    """What a data folder holds.
+
+    Attributes:
+        pictures: The images that can be read, as far as their names tell, sorted by name.
+        left_out: Images that are not used, whatever they hold.
+        others: How many files are no images, by suffix.
+    """
+
+    pictures: list[Picture] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+
+
+class NamesInputProcessor(spans.InputProcessor):
+    """Finds spans of images; its fingerprint is of images at whatever depth, so that other files may come and go."""
+
+    PATTERN = PICTURES_PATTERN
+
+    def counts(self, name: str) -> bool:
+        """Returns whether a file is an image; those that are left out count too, as a run reports them."""
+        return is_image(name)
 
 
 def pictures_split(span: str | None) -> example_gen_pb2.Input.Split:
@@ -78,7 +121,7 @@ def newest_spans(input_base: str, span: str | None, window: int | None) -> list[
         CompressorError: No folder matches, or a matching one has no number.
     """
     split = pictures_split(span)
-    processor = spans.InputProcessor(input_base, [split], spans.rolling_range(window))
+    processor = NamesInputProcessor(input_base, [split], spans.rolling_range(window))
     number, version = processor.resolve_span_and_version()
     return spans.patterns_of(processor.get_pattern_for_span_version(split.pattern, number, version))
 
@@ -96,10 +139,12 @@ def layout(input_base: str, pattern: str, splits: Iterable[str]) -> dict[str, st
         ``{"train": "train/*/*"}``; for a flat folder the one pattern, under an empty key.
 
     Raises:
-        CompressorError: As in :func:`pre_split_folders`.
+        CompressorError: As in :func:`pre_split_folders`, or a class folder's name cannot name a class.
     """
     folder = pattern.removesuffix(PICTURES_PATTERN)
     by_split = pre_split_folders(os.path.join(input_base, folder).rstrip("/"), splits)
+    for root in by_split.values() or ("",):
+        _classes(os.path.join(input_base, folder, root).rstrip("/"))
     if not by_split:
         return {"": pattern}
     return {split: f"{folder}{name}/{PICTURES_PATTERN}" for split, name in by_split.items()}
@@ -144,39 +189,47 @@ def pre_split_folders(folder: str, splits: Iterable[str]) -> dict[str, str]:
     return {split: folders[0] for split, folders in found.items()}
 
 
-def list_pictures(input_base: str, layouts: Iterable[Mapping[str, str]]) -> list[Picture]:
-    """Lists a data folder's pictures. Nothing is opened.
+def list_pictures(input_base: str, layouts: Iterable[Mapping[str, str]]) -> Listing:
+    """Lists a data folder's images. Nothing is opened.
 
-    Hidden files, nested folders and files without a picture's suffix are left out.
+    Hidden files are left out without a word. Images outside of class folders, in folders inside them, of formats that
+    are not read, or with names that are not UTF-8, are left out and listed; other files are counted.
 
     Args:
         input_base: The data folder, local or remote.
         layouts: What :func:`layout` tells of it, or of each span of a window.
 
     Returns:
-        The pictures, sorted by name.
+        The images, and what is left out.
 
     Raises:
         CompressorError: The folder is missing, has no class folders, a single class, or a class
             without pictures; or the classes differ between the splits.
     """
     real_base = _real(input_base)
-    pictures: list[Picture] = []
+    listing = Listing()
     for patterns in layouts:
         classes: dict[str, set[str]] = {}
         for split, pattern in patterns.items():
             root = pattern.removesuffix(PICTURES_PATTERN).rstrip("/")
-            classes[split] = set(_class_folders(os.path.join(input_base, root)))
-            for label in sorted(classes[split]):
-                pictures += _pictures_of_class(input_base, root, label, split, real_base)
+            folder = os.path.join(input_base, root).rstrip("/")
+            by_label = _classes(folder)
+            classes[split] = set(by_label)
+            for label, names in by_label.items():
+                for name in names:
+                    _list_class(listing, input_base, "/".join(filter(None, (root, name))), label, split, real_base)
+            for name in listed(folder):
+                if not is_folder(os.path.join(folder, name)):
+                    _leave_out(listing, "/".join(filter(None, (root, name))), "outside class folders")
         _check_classes(input_base, classes)
-    labels = {picture.label for picture in pictures}
+    labels = {picture.label for picture in listing.pictures}
     if len(labels) == 1:
         raise CompressorError(
             f"data folder {input_base!r} has a single class, {min(labels)!r}. "
             "A classifier needs at least two class folders."
         )
-    return sorted(pictures)
+    listing.pictures.sort()
+    return listing
 
 
 def check_counts(pictures: Iterable[Picture], shares: Mapping[str, int], skipped: Iterable[str] = ()) -> None:
@@ -213,22 +266,58 @@ def check_counts(pictures: Iterable[Picture], shares: Mapping[str, int], skipped
             )
 
 
-def _pictures_of_class(input_base: str, root: str, label: str, split: str, real_base: str) -> list[Picture]:
-    folder = os.path.join(input_base, root, label)
-    names = _picture_names(folder)
-    if not names:
+def _list_class(listing: Listing, input_base: str, at: str, label: str, split: str, real_base: str) -> None:
+    """Adds what is in one class folder, which is ``at`` in the data folder."""
+    folder = os.path.join(input_base, at)
+    before = len(listing.pictures), len(listing.left_out)
+    for name in listed(folder):
+        path = os.path.join(folder, name)
+        if is_read(name) and is_text(name):
+            leads_out = not _inside(path, real_base)
+            listing.pictures.append(Picture(f"{at}/{name}", label, split, leads_out))
+        elif not is_image(name) and is_folder(path):
+            for nested in files_under(path):
+                _leave_out(listing, f"{at}/{name}/{nested}", "in nested folders", label)
+        else:
+            _leave_out(listing, f"{at}/{name}", "", label)
+    if len(listing.pictures) == before[0]:
+        others = listing.left_out[before[1] :]
+        found = f"; {len(others)} images in it are left out ({by_kind(others)})" if others else ""
         raise CompressorError(
-            f"class folder {folder!r} holds no pictures ({', '.join(SUFFIXES)}). Add pictures or delete the folder."
+            f"class folder {folder!r} holds no images that are read ({', '.join(READ)}){found}. "
+            "Add images or delete the folder."
         )
-    return [
-        Picture(
-            name="/".join(filter(None, (root, label, name))),
-            label=label,
-            split=split,
-            leads_out=not _inside(os.path.join(folder, name), real_base),
-        )
-        for name in names
-    ]
+
+
+def _leave_out(listing: Listing, name: str, where: str, label: str = "") -> None:
+    """Notes a file that is not used, perhaps because of ``where`` it is."""
+    suffix = suffix_of(name)
+    if not is_image(name):
+        listing.others[printable(suffix) or "without suffix"] += 1
+        return
+    if not is_text(name):
+        reason, kind = "its name is not UTF-8: rename it", f"{suffix} with a name that is not UTF-8"
+    elif where:
+        reason, kind = f"{where}: move it into a class folder", f"{suffix} {where}"
+    else:
+        reason, kind = f"{suffix} is not read: convert it to JPEG or PNG", suffix
+    listing.left_out.append(LeftOut(printable(name), reason, kind, label))
+
+
+def by_kind(left_out: Iterable[LeftOut]) -> str:
+    """Counts images that are left out, in words.
+
+    Args:
+        left_out: The images.
+
+    Returns:
+        The counts, the largest first.
+
+    Example:
+        >>> by_kind([LeftOut("1.heic", "", ".heic"), LeftOut("2.heic", "", ".heic"), LeftOut("3.svg", "", ".svg")])
+        '2 .heic, 1 .svg'
+    """
+    return ", ".join(f"{count} {kind}" for kind, count in Counter(one.kind for one in left_out).most_common())
 
 
 def _check_classes(input_base: str, classes: Mapping[str, set[str]]) -> None:
@@ -243,9 +332,24 @@ def _check_classes(input_base: str, classes: Mapping[str, set[str]]) -> None:
                 )
 
 
+def _classes(folder: str) -> dict[str, list[str]]:
+    """The class folders by the class that they name, sorted."""
+    classes: dict[str, list[str]] = {}
+    for name in _class_folders(folder):
+        try:
+            label = class_label(name)
+        except CompressorError as error:
+            raise CompressorError(f"class folder '{printable(os.path.join(folder, name))}': {error}") from error
+        classes.setdefault(label, []).append(name)
+    for label, names in classes.items():
+        if names != [label]:
+            logger.info("%s: class %r is in the folders %s", folder, label, ", ".join(map(ascii, names)))
+    return dict(sorted(classes.items()))
+
+
 def _class_folders(folder: str) -> list[str]:
     try:
-        if not fileio.isdir(folder):
+        if not is_folder(folder):
             raise CompressorError(
                 f"data folder {folder!r} does not exist. "
                 "Give a folder that has one sub-folder of pictures for each class."
@@ -264,22 +368,7 @@ def _class_folders(folder: str) -> list[str]:
 
 
 def _folders(folder: str) -> list[str]:
-    return [name for name in _listed(folder) if fileio.isdir(os.path.join(folder, name))]
-
-
-def _picture_names(folder: str) -> list[str]:
-    names = _listed(folder)
-    pictures = [name for name in names if name.lower().endswith(SUFFIXES)]
-    if len(pictures) < len(names):
-        others = sorted(set(names) - set(pictures))
-        logger.info("%s: left out %d that are no pictures: %s", folder, len(others), others[:5])
-    return pictures
-
-
-def _listed(folder: str) -> list[str]:
-    # Object stores list folders with a slash at the end.
-    names = (name.rstrip("/") for name in fileio.listdir(folder))
-    return sorted(name for name in names if name and not name.startswith("."))
+    return [name for name in listed(folder) if is_folder(os.path.join(folder, name))]
 
 
 def _real(path: str) -> str:

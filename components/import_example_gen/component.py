@@ -1,16 +1,54 @@
-"""TFX's ImportExampleGen, for windows of spans."""
+"""TFX's ImportExampleGen, for windows of spans, and with a stratified split."""
 
 from __future__ import annotations
 
-from tfx.components.example_gen.import_example_gen import component
+from google.protobuf import struct_pb2
+from tfx.components.example_gen import component
 from tfx.dsl.components.base import executor_spec
+from tfx.proto import example_gen_pb2, range_config_pb2
 
 from components.import_example_gen import executor
 from components.spans import Driver
 
 
-class ImportExampleGen(component.ImportExampleGen):
-    """TFX's, which takes a ``range_config`` of several spans too (:func:`components.spans.rolling_range`)."""
+class ImportExampleGen(component.FileBasedExampleGen):
+    """Reads TFRecords of Examples, and gives each class its share of every split.
+
+    Example:
+        >>> ImportExampleGen("records", input_config=..., output_config=..., label="class")  # doctest: +SKIP
+    """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
     DRIVER_CLASS = Driver
+
+    def __init__(
+        self,
+        input_base: str,
+        input_config: example_gen_pb2.Input,
+        output_config: example_gen_pb2.Output,
+        range_config: range_config_pb2.RangeConfig | None = None,
+        label: str = "label",
+        code_version: str = "",
+    ) -> None:
+        """Describes where the records are; nothing is looked at before the component runs.
+
+        Args:
+            input_base: The data folder, local or remote.
+            input_config: One split, whose pattern ends in ``*``: the files of a folder, or of the spans before it.
+            output_config: The splits and their shares, as hash buckets.
+            range_config: How many spans (:func:`components.spans.rolling_range`); None: the newest.
+            label: Name of the feature with the class.
+            code_version: Changes with the code, so that the cache does not outlive it.
+        """
+        options = struct_pb2.Struct()
+        options.update({"label": label, "code_version": code_version})
+        custom_config = example_gen_pb2.CustomConfig()
+        custom_config.custom_config.Pack(options)
+        super().__init__(
+            input_base=input_base,
+            input_config=input_config,
+            output_config=output_config,
+            range_config=range_config,
+            custom_config=custom_config,
+            output_data_format=example_gen_pb2.FORMAT_TF_EXAMPLE,
+        )

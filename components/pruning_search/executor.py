@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
@@ -22,6 +21,7 @@ from components.examples import split_patterns
 from components.pruning_search.job import SearchJob
 from components.pruning_search.parallel import search_in_parallel
 from components.pruning_search.replicas import Replica, start_replicas, take_trials
+from components.resumable import mark_done, sweep, work_key
 from components.storage import mounted_artifacts
 from compressor_lib.bank import fingerprint
 from compressor_lib.export import TEACHER_FILE, keras_path
@@ -36,9 +36,6 @@ SUMMARIES = "tensorboard"
 PREVIOUS = "previous_hyperparameters"
 
 _HYPERPARAMETERS_FILE = "best_hyperparameters.txt"  # the stock Tuner's
-
-_DONE = "done"
-_DELETED = ".deleted-"
 
 
 class Executor(base_executor.BaseExecutor):
@@ -90,15 +87,13 @@ def _search(
         if exec_properties["cuts"] > 1:
             take_trials(replica, second_dir, after=trials_dir)
         return
-    _sweep(trials_dir)
+    sweep(trials_dir)
     rounds = [_Round.searched(job, hypermodel, trials_dir)]
     if exec_properties["cuts"] > 1:
         rounds += _second_round(job, rounds[0], second_dir)
     reports = best_first([report for searched in rounds for report in searched.reports], hypermodel)
     tuner = next((searched for searched in rounds if reports and reports[0] in searched.reports), rounds[0]).tuner
 
-    # Hyperband leaves this open, and the stock writer needs to know how many results there can be.
-    tuner.oracle.max_trials = len(tuner.oracle.trials)
     write_best_hyperparameters(tuner, output_dict)
     write_report(reports, results_dir / REPORT_FILE)
     write_summaries(reports, results_dir / SUMMARIES)
@@ -107,17 +102,7 @@ def _search(
     best_path.parent.mkdir(parents=True, exist_ok=True)
     best.save(best_path)
     shutil.copyfile(keras_path(reference_dir), keras_path(model_dir, TEACHER_FILE))
-    (trials_dir / _DONE).touch()
-
-
-def _sweep(trials_dir: Path) -> None:
-    """Deletes the trials of other searches that are done."""
-    for done in trials_dir.parent.glob(f"*/{_DONE}"):
-        if done.parent != trials_dir and not done.parent.name.startswith(_DELETED):
-            # Under another name first: half of a search would be taken for one that was cut short.
-            done.parent.rename(trials_dir.with_name(f"{_DELETED}{done.parent.name}"))
-    for deleted in trials_dir.parent.glob(f"{_DELETED}*"):
-        shutil.rmtree(deleted)
+    mark_done(trials_dir)
 
 
 @dataclass(frozen=True)
@@ -169,5 +154,4 @@ def _known(given: list[types.Artifact] | None) -> list[dict[str, Any]]:
 
 
 def _key(exec_properties: dict[str, Any], base: keras.Model, *inputs: Any) -> str:
-    described = json.dumps([exec_properties, fingerprint(base), inputs], sort_keys=True, default=str)
-    return hashlib.sha256(described.encode()).hexdigest()[:16]
+    return work_key(exec_properties, fingerprint(base), inputs)

@@ -6,7 +6,6 @@ import dataclasses
 import logging
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent import futures
@@ -25,6 +24,7 @@ from components.pruning_search.worker import STOPPED
 from compressor_lib.errors import CompressorError
 from compressor_lib.hypermodels import HyperCompressor
 from compressor_lib.search import TUNERS, announce
+from compressor_lib.support.processes import module_command
 
 logger = logging.getLogger(__name__)
 
@@ -213,7 +213,7 @@ class _Worker:
 
     @property
     def _command(self) -> list[str]:
-        return [sys.executable, "-m", "components.pruning_search.worker", str(self._job)]
+        return [*module_command("components.pruning_search.worker"), str(self._job)]
 
     @property
     def has_ended(self) -> bool:

@@ -1,7 +1,7 @@
 """A worker of a parallel search: takes trials from the chief until there are no more.
 
 Started by :mod:`components.pruning_search.parallel`, with keras-tuner's environment variables, as
-``python -m components.pruning_search.worker <job.json>``; the trials are kept beside that file.
+``components.pruning_search.worker <job.json>``; the trials are kept beside that file.
 """
 
 from __future__ import annotations

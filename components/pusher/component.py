@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import ClassVar
 
 from tfx import types
@@ -21,6 +23,7 @@ class PusherSpec(component_spec.ComponentSpec):
         "backbone": component_spec.ExecutionParameter(type=str),
         "label": component_spec.ExecutionParameter(type=str),
         "keep": component_spec.ExecutionParameter(type=int),
+        "removed_classes": component_spec.ExecutionParameter(type=str),
         "code_version": component_spec.ExecutionParameter(type=str),
     }
     INPUTS: ClassVar = {
@@ -70,6 +73,7 @@ class Pusher(base_component.BaseComponent):
         backbone: str = "the backbone",
         label: str = "label",
         keep: int = 5,
+        removed_classes: Sequence[str] = (),
         code_version: str = "",
     ) -> None:
         """Wires the component.
@@ -86,6 +90,7 @@ class Pusher(base_component.BaseComponent):
             backbone: What was compressed, likewise.
             label: The raw Examples' feature with a picture's class.
             keep: How many versions are kept there.
+            removed_classes: Classes of the version that is pushed now that the model need not have.
             code_version: Part of the cache key; change it when the code changes.
         """
         super().__init__(
@@ -101,6 +106,7 @@ class Pusher(base_component.BaseComponent):
                 backbone=backbone,
                 label=label,
                 keep=keep,
+                removed_classes=json.dumps(list(removed_classes)),
                 code_version=code_version,
                 pushed_model=types.Channel(type=standard_artifacts.PushedModel),
             )

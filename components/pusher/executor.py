@@ -15,15 +15,17 @@ from tfx.extensions.google_cloud_ai_platform.pusher import executor as vertex
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components.evaluator.executor import MODEL_SHA256, read_verdict
+from components.evaluator.executor import LEFT_OUT, MODEL_SHA256, read_verdict
 from components.model_files import files_sha256
 from components.pruning_search.executor import REPORT_FILE
+from components.pusher.class_order import check_class_order
 from components.pusher.model_card import Json, model_card, pictures_by_split, write_card
 from components.pusher.trial import try_alone, try_model_server
 from components.pusher.versions import prune, publish, staging
 from components.storage import fetched
 from compressor_lib.deployment.model_metrics import EXTRA, FIGURES_FILE
 from compressor_lib.errors import CompressorError
+from compressor_lib.export import tflite_paths
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +47,8 @@ class Executor(stock.Executor):
             exec_properties: The component's parameters.
 
         Raises:
-            CompressorError: If the model is another than the one that was evaluated, or does not answer. What was
-                pushed before serves on.
+            CompressorError: If the model is another than the one that was evaluated, does not answer, or has its
+                classes in another order than the one that was pushed before, which serves on.
         """
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
         if not self.CheckBlessing(input_dict):
@@ -55,6 +57,7 @@ class Executor(stock.Executor):
         directory = exec_properties["push_directory"]
         with staging(directory) as folder:
             prepared = _tried(self.GetModelPath(input_dict), folder, input_dict)
+            check_class_order(prepared, directory, json.loads(exec_properties["removed_classes"]))
             write_card(prepared, _card(prepared, input_dict, exec_properties))
             io_utils.copy_dir(prepared, pushed.uri)
             version = publish(prepared, directory)
@@ -72,17 +75,27 @@ class EndpointExecutor(vertex.Executor):
         Raises:
             CompressorError: If it is another, or does not answer. Nothing is deployed then.
         """
-        if self.CheckBlessing(input_dict):
-            with tempfile.TemporaryDirectory() as folder:
-                _tried(self.GetModelPath(input_dict), folder, input_dict)
-        super().Do(input_dict, output_dict, exec_properties)
+        if not self.CheckBlessing(input_dict):
+            super().Do(input_dict, output_dict, exec_properties)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            self._prepared = _tried(super().GetModelPath(input_dict), folder, input_dict)
+            super().Do(input_dict, output_dict, exec_properties)
+
+    def GetModelPath(self, input_dict: Artifacts) -> str:
+        """The folder of what is deployed: the evaluated model without the formats that failed."""
+        return self._prepared
 
 
 def _tried(model: str, folder: str, input_dict: Artifacts) -> str:
-    """Copies a model into a folder on this machine, where it is seen to be the evaluated one, and to answer."""
+    """Copies a model into a folder on this machine, where it is seen to be the evaluated one, and to answer.
+
+    The formats that the gate does not let pass are left out of the copy.
+    """
     prepared = os.path.join(folder, "1")
     io_utils.copy_dir(model, prepared)
     check_evaluated(prepared, input_dict)
+    leave_out(prepared, input_dict)
     logger.info("trying the model in a process of its own")
     try_alone(prepared)
     if try_model_server(prepared):
@@ -105,6 +118,15 @@ def _card(prepared: str, input_dict: Artifacts, exec_properties: dict[str, Any])
             name=exec_properties["name"],
             backbone=exec_properties["backbone"],
         )
+
+
+def leave_out(directory: str, input_dict: Artifacts) -> None:
+    """Deletes the TFLite models that the Evaluator names in its blessing."""
+    blessing = artifact_utils.get_single_instance(input_dict["model_blessing"])
+    paths = tflite_paths(directory)
+    for precision in json.loads(blessing.get_string_custom_property(LEFT_OUT) or "[]"):
+        logger.warning("the %s TFLite model fails the gate and is left out", precision)
+        paths[precision].unlink()
 
 
 def check_evaluated(directory: str, input_dict: Artifacts) -> None:

@@ -16,13 +16,13 @@ import tensorflow as tf
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.dsl.io import fileio
 
+from components.artifacts.card import CARD_FILE
+from components.artifacts.thresholds import thresholds
 from components.example_validator.classes import class_counts
-from compressor_lib.deployment.model_metrics import EXTRA, REFERENCE, ModelMetrics, read_figures
+from compressor_lib.deployment import phrases
+from compressor_lib.deployment.model_metrics import EXTRA, REFERENCE, Latency, Speedup, read_figures
 from compressor_lib.export import read_classes, read_parameters, tflite_paths
 from compressor_lib.gate import Figure, Judged, Verdict
-
-CARD_FILE = "model_card"
-"""In ``assets.extra``, which TensorFlow Serving leaves alone, as ``.md`` and ``.json``."""
 
 MOST_CLASSES = 24
 """The card for people names no more classes; that for programs names all."""
@@ -43,10 +43,10 @@ def write_card(model: str, card: Json) -> None:
 def model_card(
     model: str, *, reference: str, verdict: Verdict, trials: list[Json], data: Json, name: str, backbone: str
 ) -> Json:
-    """Puts a card together from what a run found.
+    """Puts a card together from what a run found; nothing is measured here.
 
     Args:
-        model: The compressed model's folder, from :class:`components.converter.Converter`, which timed it.
+        model: The compressed model's folder, as the Converter made it, without the formats that are left out.
         reference: The uncompressed one's. Both are on this machine.
         verdict: The gate's.
         trials: The search's report, the winner first.
@@ -60,24 +60,35 @@ def model_card(
     return {
         "name": name,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "task": f"image classification: which of {len(classes)} classes a picture shows",
+        "task": f"image classification: which of {len(classes)} classes an image shows",
         "classes": classes,
         "data": data,
         "accuracy": _dumped(verdict.overall),
         "accuracy_by_class": [_dumped(one) for one in verdict.classes],
         "parameters": metrics.parameters,
-        "reference": {"parameters": read_parameters(reference), **_size_and_time(metrics, REFERENCE)},
-        "tflite": {precision: _size_and_time(metrics, precision) for precision in tflite_paths(model)},
+        "reference": {
+            "parameters": read_parameters(reference),
+            "bytes": metrics.bytes[REFERENCE],
+            "latency": vars(metrics.latency[REFERENCE]),
+        },
+        "tflite": {
+            precision: {
+                "bytes": metrics.bytes[precision],
+                "latency": vars(metrics.latency[precision]),
+                "speedup": vars(metrics.speedup[precision]),
+                "accuracy": _dumped(verdict.formats[precision].overall) if precision in verdict.formats else None,
+            }
+            for precision in tflite_paths(model)
+        },
+        "left_out": verdict.left_out,
         "cut": {"backbone": backbone, "connection": winner["connection"], "hyperparameters": winner["hyperparameters"]},
-        "gate": vars(verdict.bounds),
+        "gate": {**vars(verdict.bounds), "confidence_shown": verdict.confidence_shown},
+        "thresholds": [vars(one) for one in thresholds(verdict)],
+        "notes": verdict.notes,
         "limits": list(_limits(verdict)),
         "model_sha256": verdict.model_sha256,
         "tensorflow": tf.__version__,
     }
-
-
-def _size_and_time(metrics: ModelMetrics, name: str) -> Json:
-    return {"bytes": metrics.bytes[name], "milliseconds": metrics.latency[name].median}
 
 
 def pictures_by_split(statistics: str, label: str) -> Json:
@@ -108,44 +119,40 @@ def markdown(card: Json) -> str:
 
 def _lines(card: Json) -> Iterator[str]:
     reference, gate = card["reference"], card["gate"]
-    change = card["accuracy"]["change"]
     yield f"# {card['name']}"
     yield ""
     yield f"Made {card['created']} by auto-compressor, with TensorFlow {card['tensorflow']}."
     names = card["classes"]
     yield from _section("Task", f"{card['task'].capitalize()}: {', '.join(names[:MOST_CLASSES])}{_more(names)}.")
-    yield from _section("Data", *_table(("split", "pictures"), _data_rows(card["data"])))
+    yield from _section("Data", *_table(("split", "images"), _data_rows(card["data"])))
+    overall = _judged(card["accuracy"])
     yield from _section(
         "Accuracy",
-        f"On {card['accuracy']['pictures']:,} test pictures, which neither training nor the search has seen: "
-        f"**{_percent(card['accuracy']['accuracy'])}**"
-        + (f", {_points(change)} against the gate's baseline." if change else "."),
+        f"On {overall.pictures:,} test images, which neither training nor the search has seen: "
+        f"**{phrases.accuracy(overall)}**"
+        + (f", {phrases.compared(overall.change)} against the gate's baseline." if overall.change else "."),
+        f"Intervals have {100 * gate['confidence_shown']:g} % confidence.",
         "",
-        *_table(
-            ("class", "test pictures", "accuracy", "baseline", "change"),
-            (
-                (
-                    one["name"], f"{one['pictures']:,}", _percent(one["accuracy"]), _percent(one["baseline"]),
-                    _points(one["change"]),
-                )
-                for one in _least_accurate(card["accuracy_by_class"])
-            ),
-        ),
+        *_table(("class", "test images", "accuracy", "change against the baseline"), _class_rows(card)),
         *_all_are_elsewhere(card["accuracy_by_class"]),
-    )  # fmt: skip
+        *(f"- {note}" for note in card["notes"]),
+    )
+    latency = Latency(**reference["latency"])
     yield from _section(
         "Size and time",
         f"{card['parameters']:,} parameters, {1 - card['parameters'] / reference['parameters']:.1%} fewer than the "
-        f"{reference['parameters']:,} of the uncompressed reference. Times are medians for a picture, by TFLite on one "
-        "thread of the machine that converted it.",
+        f"{reference['parameters']:,} of the uncompressed reference model. Latencies are medians for an image with "
+        "their spread, by TFLite on one thread of the machine that converted the model.",
         "",
         *_table(
-            ("TFLite", "bytes", "ms a picture"),
-            (
-                (name, f"{one['bytes']:,}", f"{one['milliseconds']:.2f}")
-                for name, one in [*card["tflite"].items(), ("reference, float32", reference)]
-            ),
+            ("TFLite", "bytes", "latency", "speed", "accuracy"),
+            [
+                *_format_rows(card["tflite"]),
+                ("reference, float32", f"{reference['bytes']:,}", phrases.milliseconds(latency), "", ""),
+            ],
         ),
+        *([""] if card["left_out"] else []),
+        *(f"- {name} is left out: {'; '.join(reasons)}." for name, reasons in card["left_out"].items()),
     )
     yield from _section(
         "What was cut",
@@ -153,43 +160,66 @@ def _lines(card: Json) -> Iterator[str]:
         "",
         *_table(("hyperparameter", "value"), ((name, str(v)) for name, v in card["cut"]["hyperparameters"].items())),
     )
-    yield from _section("How it was gated", *_gate_lines(gate))
+    yield from _section("How it was gated", *_gate_lines(card))
     yield from _section("Limits", *(f"- {limit}" for limit in card["limits"]))
     yield ""
     yield f"SHA-256 of the model's files as evaluated: `{card['model_sha256']}`."
 
 
-def _gate_lines(gate: Json) -> Iterator[str]:
-    sure = f", each with {100 * gate['confidence']:g}% confidence" if gate["confidence"] else ""
-    yield f"It passed these bounds on the test pictures{sure}:"
+def _gate_lines(card: Json) -> Iterator[str]:
+    gate = card["gate"]
+    decides = "the lower end of each interval" if gate["confidence"] else "what was measured"
+    yield f"It passed these thresholds on the test images, by {decides}:"
     yield ""
-    yield f"- accuracy of at least {gate['min_accuracy']:.2%}"
-    yield f"- a drop of at most {100 * gate['max_drop']:g} points against the baseline"
-    if gate["per_class"] is not None:
-        yield f"- a drop of at most {100 * gate['per_class']:g} points in any one class"
+    yield from _table(
+        ("threshold", "asked for", "measured"),
+        ((f"`{one['field']}`", one["asked"], one["measured"]) for one in card["thresholds"]),
+    )
+
+
+def _class_rows(card: Json) -> Iterator[tuple[str, ...]]:
+    for one in map(_judged, _least_accurate(card["accuracy_by_class"])):
+        change = phrases.compared(one.change) if one.change else ""
+        yield one.name, f"{one.pictures:,}", phrases.accuracy(one), change
+
+
+def _format_rows(formats: Json) -> Iterator[tuple[str, ...]]:
+    for name, one in formats.items():
+        accuracy = phrases.accuracy(_judged(one["accuracy"])) if one["accuracy"] else "not judged"
+        latency, speed = phrases.milliseconds(Latency(**one["latency"])), phrases.speed(Speedup(**one["speedup"]))
+        yield name, f"{one['bytes']:,}", latency, speed, accuracy
 
 
 def _limits(verdict: Verdict) -> Iterator[str]:
-    yield "It names one of its classes for every picture, also for one that shows none of them."
+    yield "It names one of its classes for every image, also for one that shows none of them."
     yield (
-        "Its accuracy is that on pictures like those it was tested on; other cameras, places or times may give another."
+        "Its accuracy is that on images like those it was tested on; other cameras, places or times may give another."
     )
-    yield "The figures are of the SavedModel and of TFLite in float32; other TFLite formats may lose accuracy."
+    yield "Accuracies by class are of the SavedModel; each TFLite model was held to the gate's thresholds by itself."
     few = [one for one in verdict.classes if one.pictures < FEW]
     if few:
         named = ", ".join(f"{one.name} ({one.pictures})" for one in few[:10])
         more = f" and {len(few) - 10} more" if len(few) > 10 else ""
-        yield f"Little is known of classes with fewer than {FEW} test pictures: {named}{more}."
+        yield f"Little is known of classes with fewer than {FEW} test images: {named}{more}."
     if verdict.bounds.confidence is None:
-        yield "The gate asked for no confidence: on other pictures the model may fall short of its bounds."
+        yield "The gate asked for no confidence: on other images the model may fall short of its thresholds."
 
 
 def _dumped(judged: Judged) -> Json:
-    fields: Json = {"name": judged.name, "pictures": judged.pictures}
+    fields: Json = {"name": judged.name, "pictures": judged.pictures, "right": judged.right}
     for name in ("accuracy", "baseline", "change"):
         figure: Figure | None = getattr(judged, name)
         fields[name] = vars(figure) if figure else None
     return fields
+
+
+def _judged(fields: Json) -> Judged:
+    """Reads what :func:`_dumped` wrote."""
+    accuracy, baseline, change = (
+        Figure(**fields[name]) if fields[name] else None for name in ("accuracy", "baseline", "change")
+    )
+    assert accuracy is not None
+    return Judged(fields["name"], fields["pictures"], fields["right"], accuracy, baseline, change)
 
 
 def _data_rows(data: Json) -> Iterator[tuple[str, ...]]:
@@ -205,7 +235,7 @@ def _more(classes: Sized) -> str:
 
 
 def _least_accurate(classes: list[Json]) -> list[Json]:
-    """All classes, or, of many, those whose pictures are named rightly least."""
+    """All classes, or, of many, those whose images are named rightly least."""
     if len(classes) <= MOST_CLASSES:
         return classes
     return sorted(classes, key=lambda one: one["accuracy"]["value"])[:MOST_CLASSES]
@@ -226,17 +256,3 @@ def _table(columns: tuple[str, ...], rows: Any) -> Iterator[str]:
     yield f"|{'---|' * len(columns)}"
     for row in rows:
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
-
-
-def _percent(figure: Json | None) -> str:
-    if figure is None:
-        return ""
-    reach = "" if figure["low"] is None else f" ({100 * figure['low']:.1f} to {100 * figure['high']:.1f})"
-    return f"{figure['value']:.2%}{reach}"
-
-
-def _points(figure: Json | None) -> str:
-    if figure is None:
-        return ""
-    reach = "" if figure["low"] is None else f" ({100 * figure['low']:+.1f} to {100 * figure['high']:+.1f})"
-    return f"{100 * figure['value']:+.2f} points{reach}"

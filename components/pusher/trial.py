@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,12 +21,14 @@ import tensorflow as tf
 
 from compressor_lib.errors import CompressorError
 from compressor_lib.export import read_classes
+from compressor_lib.support.proxies import open_here
 
 logger = logging.getLogger(__name__)
 
 MODEL_SERVER = "tensorflow_model_server"
 _SMOKE = Path(__file__).with_name("smoke.py")
 _SECONDS = 600
+_LOOK_SECONDS, _ANSWER_SECONDS = 5, 60
 
 
 def try_alone(model: str) -> None:
@@ -92,10 +93,10 @@ def _answer(server: subprocess.Popen[bytes], url: str, log: IO[str]) -> Any:
         if server.poll() is not None:
             break
         try:
-            with urllib.request.urlopen(url, timeout=10) as status:
+            with open_here(url, timeout=_LOOK_SECONDS) as status:
                 states = [one["state"] for one in json.load(status)["model_version_status"]]
             if "AVAILABLE" in states:
-                with urllib.request.urlopen(f"{url}:predict", question, timeout=60) as answer:
+                with open_here(f"{url}:predict", question, timeout=_ANSWER_SECONDS) as answer:
                     return json.load(answer)["predictions"][0]
         except urllib.error.HTTPError as error:
             if error.code == 400:

@@ -1,97 +1,103 @@
-"""What the reference and the compressed model answer to the same pictures."""
+"""What the reference and the compressed model predict for the same images, as the Evaluator kept it."""
 
 from __future__ import annotations
 
 import base64
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from components.report.data import Answers, ChangedPicture, Confusion
+from components.artifacts.predictions import MODEL, REFERENCE, ModelPredictions, Predictions
+from components.report.confusion import worst_hit
+from components.report.data import Answers, Confusion, ExampleImage
 
-if TYPE_CHECKING:
-    import keras
-
-WORST = 4
-"""Of how many classes changed pictures are kept."""
 CHANGED_A_CLASS = 6
 """How many of each."""
+WRONG = 12
+"""How many images are kept that the compressed model predicts wrong."""
+RIGHT = 6
+"""How many that it predicts right."""
 THUMBNAIL = 112
 """Their longer side in pixels."""
 
+UNKNOWN = "(none of the classes)"
+"""The class of an image whose own was not trained."""
 
-def compare_answers(
-    reference: keras.Model,
-    compressed: keras.Model,
-    batches: Iterable[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]],
-    classes: Sequence[str],
-) -> Answers:
-    """Asks both models the same pictures, and notes what each takes them for.
+
+def compare_answers(predictions: Predictions, read: Callable[[Collection[str]], Mapping[str, bytes]]) -> Answers:
+    """Sums up what both models predict, joined by the names of the classes.
 
     Args:
-        reference: From `float32` pictures `[N, S, S, 3]`, 0..255, to probabilities `[N, C]`.
-        compressed: Likewise.
-        batches: Pictures, `uint8 [N, S, S, 3]`, and their classes, `[N]`; gone through once.
-        classes: The `C` names.
+        predictions: The Evaluator's.
+        read: Gives the encoded files of some images by their keys.
 
     Returns:
-        What both take the pictures of each class for, and some pictures whose answer went wrong.
+        What both take the images of each class for, and some images to look at.
     """
-    reference_counts, compressed_counts = ([Counter[int]() for _ in classes] for _ in range(2))
-    changed: dict[str, list[ChangedPicture]] = {}
-    for pictures, labels in batches:
-        pictures, labels = np.asarray(pictures), np.asarray(labels)
-        probabilities = [model.predict_on_batch(pictures.astype(np.float32)) for model in (reference, compressed)]
-        before, after = (answered.argmax(axis=-1) for answered in probabilities)
-        for counts, answered in ((reference_counts, before), (compressed_counts, after)):
-            for label, answer in zip(labels.tolist(), answered.tolist(), strict=True):
-                counts[label][answer] += 1
-        for place in np.flatnonzero((before == labels) & (after != labels)):
-            kept = changed.setdefault(classes[labels[place]], [])
-            if len(kept) < CHANGED_A_CLASS:
-                kept.append(
-                    ChangedPicture(
-                        answer=classes[after[place]],
-                        confidence=float(probabilities[1][place, after[place]]),
-                        image=_thumbnail(pictures[place]),
-                    )
-                )
-    reference_answers, compressed_answers = (
-        [dict(sorted(row.items())) for row in counts] for counts in (reference_counts, compressed_counts)
-    )
-    worst = [classes[number] for number in worst_hit(reference_answers, compressed_answers)]
-    shown = {name: changed[name] for name in worst if name in changed}
-    return Answers(list(classes), reference_answers, compressed_answers, shown)
-
-
-def worst_hit(before: Confusion, after: Confusion) -> list[int]:
-    """The classes that lost most of their accuracy, at most :data:`WORST`, that which lost most first."""
-    changes = {
-        number: new - old
-        for number, (old, new) in enumerate(zip(recalls(before), recalls(after), strict=True))
-        if old is not None and new is not None and new < old
+    models = [predictions.models[name] for name in (REFERENCE, MODEL)]
+    names = list(dict.fromkeys([*predictions.classes, *(name for one in models for name in one.classes)]))
+    before, after = (_counted(predictions, one, names) for one in models)
+    was_right, is_right = (predictions.right(name) for name in (REFERENCE, MODEL))
+    surest_first = np.argsort(-models[1].probability, kind="stable")
+    wrong = surest_first[~is_right[surest_first]][:WRONG]
+    right = surest_first[is_right[surest_first]][::-1][:RIGHT]
+    changed = {
+        names[number]: _changed(was_right & ~is_right, predictions, number) for number in worst_hit(before, after)
     }
-    return sorted(changes, key=changes.__getitem__)[:WORST]
+    shown = np.concatenate([wrong, right, *changed.values()])
+    files = read({predictions.images[place] for place in shown.tolist()})
+
+    def examples(places: npt.NDArray[np.int64]) -> list[ExampleImage]:
+        found = [place for place in places.tolist() if predictions.images[place] in files]
+        return [_example(predictions, place, bool(was_right[place]), files) for place in found]
+
+    return Answers(
+        classes=names,
+        reference=before,
+        compressed=after,
+        lost=int((was_right & ~is_right).sum()),
+        gained=int((~was_right & is_right).sum()),
+        wrong=examples(wrong),
+        right=examples(right),
+        changed={name: found for name, places in changed.items() if (found := examples(places))},
+    )
 
 
-def accuracy(confusion: Confusion) -> float:
-    """The share of all pictures that are named rightly."""
-    right = sum(row.get(number, 0) for number, row in enumerate(confusion))
-    return right / sum(sum(row.values()) for row in confusion)
+def _counted(predictions: Predictions, model: ModelPredictions, names: Sequence[str]) -> Confusion:
+    """What a model takes the images of each class for, by the place of the classes' names."""
+    place = {name: number for number, name in enumerate(names)}
+    own = [place[name] for name in model.classes]
+    counts = [Counter[int]() for _ in names]
+    for label, predicted in zip(predictions.labels.tolist(), model.predicted.tolist(), strict=True):
+        if label >= 0:
+            counts[place[predictions.classes[label]]][own[predicted]] += 1
+    return [dict(sorted(row.items())) for row in counts]
 
 
-def recalls(confusion: Confusion) -> list[float | None]:
-    """For each class, the share of its pictures that are named rightly; None where there are none."""
-    return [row.get(number, 0) / sum(row.values()) if row else None for number, row in enumerate(confusion)]
+def _changed(lost: npt.NDArray[np.bool_], predictions: Predictions, number: int) -> npt.NDArray[np.int64]:
+    """Some images of a class whose prediction went wrong."""
+    return np.flatnonzero(lost & (predictions.labels == number))[:CHANGED_A_CLASS]
 
 
-def _thumbnail(picture: npt.NDArray[np.uint8]) -> str:
-    image = Image.fromarray(picture)
+def _example(predictions: Predictions, place: int, was_right: bool, files: Mapping[str, bytes]) -> ExampleImage:
+    model, label = predictions.models[MODEL], predictions.labels[place]
+    true_probability = float(model.true_probability[place])
+    return ExampleImage(
+        true=predictions.classes[label] if label >= 0 else UNKNOWN,
+        predicted=model.classes[model.predicted[place]],
+        probability=float(model.probability[place]),
+        true_probability=0.0 if np.isnan(true_probability) else true_probability,
+        image=_thumbnail(files[predictions.images[place]]),
+        reference_is_right=was_right,
+    )
+
+
+def _thumbnail(encoded: bytes) -> str:
+    image = Image.open(io.BytesIO(encoded)).convert("RGB")
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=82)

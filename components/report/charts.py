@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from components.report.answers import recalls
-from components.report.data import ReportData, Trial
+from components.report.confusion import recalls
+from components.report.data import Confusion, ReportData, Trial
+from compressor_lib.deployment import phrases
+from compressor_lib.gate import Judged
 
 Spec = dict[str, Any]
 
@@ -19,14 +21,17 @@ FAMILIES = {"tail": "circle", "rejoined": "square", "truncation": "triangle-up",
 
 COST_TITLES = {
     "parameters": "parameters",
-    "flops": "multiply-adds a picture",
+    "flops": "multiply-adds an image",
     "bytes": "bytes of the TFLite file",
-    "latency": "milliseconds a picture",
+    "latency": "milliseconds an image",
 }
 """What a cost's axis is called."""
 
 MOST_CLASSES = 24
 """Of how many classes charts show each; of more, those that change most."""
+
+VALIDATION = "eval"
+"""The split on which trials are judged."""
 
 _CONFIG: Spec = {
     "background": None,
@@ -59,10 +64,12 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
     trials = [trial for trial in data.trials if cost in trial.costs]
     if not trials or (cost == "flops" and len(trials) < 2):
         return None
+    images = data.data.totals.get(VALIDATION, 0)
     points = [
         {
             "cost": trial.costs[cost], "accuracy": trial.accuracy, "family": trial.family,
             "connection": trial.connection, "what": _widths(trial), "score": round(trial.score, 4),
+            "counted": counted_validation(trial.accuracy, images),
         }
         for trial in trials
     ]  # fmt: skip
@@ -78,7 +85,8 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
     tooltip = [
         {"field": "connection"},
         {"field": "what", "title": "widths"},
-        {"field": "accuracy", "format": ".2%"},
+        {"field": "accuracy", "format": ".1%"},
+        *([{"field": "counted", "title": "validation images"}] if images else []),
         {"field": "cost", "title": COST_TITLES[cost], "format": ",.4~g" if cost == "latency" else ",.0f"},
         {"field": "score"},
     ]
@@ -119,7 +127,7 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
                 },
                 "encoding": {
                     "x": x, "y": y,
-                    "tooltip": [{"field": "label", "title": "network"}, {"field": "connection"}, *tooltip[2:4]],
+                    "tooltip": [{"field": "label", "title": "network"}, {"field": "connection"}, *tooltip[2:-1]],
                 },
             }
         )  # fmt: skip
@@ -141,15 +149,20 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
 
 
 def _milestones(data: ReportData, cost: str) -> list[Spec]:
-    """The reference, the winner as the search left it, and the winner retrained."""
-    attribute = {"bytes": "bytes", "latency": "milliseconds", "parameters": "parameters"}.get(cost)
-    marks = []
+    """The reference, the winner as the search left it, and the winner retrained, which is the same network."""
+    costs = {
+        role: {"bytes": one.bytes, "latency": one.latency.median, "parameters": one.parameters}
+        for role, one in (("reference", data.reference), ("compressed", data.compressed))
+    }
     winner = data.trials[0]
-    if attribute:
+    retrained = costs["compressed"].get(cost, winner.costs.get(cost))
+    images = data.data.totals.get(VALIDATION, 0)
+    marks: list[Spec] = []
+    if cost in costs["reference"]:
         marks.append(
             {
                 "label": "reference", "shape": "diamond", "connection": data.backbone, "align": "center", "dy": 20,
-                "cost": getattr(data.reference, attribute), "accuracy": _best(data.histories["reference"]),
+                "cost": costs["reference"][cost], "accuracy": _best(data.histories["reference"]),
             }
         )  # fmt: skip
     if cost in winner.costs:
@@ -159,14 +172,21 @@ def _milestones(data: ReportData, cost: str) -> list[Spec]:
                 "cost": winner.costs[cost], "accuracy": winner.accuracy,
             }
         )  # fmt: skip
-        now = getattr(data.compressed, attribute) if attribute else winner.costs[cost]
         marks.append(
             {
                 "label": "retrained", "shape": "diamond", "connection": winner.connection, "align": "left", "dy": -17,
-                "cost": now, "accuracy": _best(data.histories["compressed"]),
+                "cost": retrained, "accuracy": _best(data.histories["compressed"]),
             }
         )  # fmt: skip
-    return [{**mark, "order": order} for order, mark in enumerate(marks)]
+    return [
+        {**mark, "counted": counted_validation(mark["accuracy"], images), "order": place}
+        for place, mark in enumerate(marks)
+    ]
+
+
+def counted_validation(accuracy: float, images: int) -> str:
+    """How many validation images an accuracy stands for, with its interval; empty where their number is not known."""
+    return phrases.counted(Judged.counted("", pictures=images, right=round(accuracy * images))) if images else ""
 
 
 def _best(history: dict[str, list[float]]) -> float:
@@ -299,7 +319,7 @@ def confusion(data: ReportData, role: str) -> Spec:
     names = data.answers.classes
     cells = [
         {
-            "class": names[row], "answer": names[column], "pictures": counts[row].get(column, 0),
+            "class": names[row], "answer": names[column], "images": counts[row].get(column, 0),
             "share": counts[row].get(column, 0) / max(1, sum(counts[row].values())),
         }
         for row in shown
@@ -309,10 +329,10 @@ def confusion(data: ReportData, role: str) -> Spec:
     x = {"field": "answer", "type": "nominal", "sort": order, "title": "answer", "axis": {"labelAngle": -60}}
     y = {"field": "class", "type": "nominal", "sort": order, "title": "class"}
     text = {
-        "transform": [{"filter": "datum.pictures > 0"}],
+        "transform": [{"filter": "datum.images > 0"}],
         "mark": {"type": "text", "fontSize": 11},
         "encoding": {
-            "x": x, "y": y, "text": {"field": "pictures"},
+            "x": x, "y": y, "text": {"field": "images"},
             "color": {"condition": {"test": "datum.share > 0.55", "value": "var(--on-strong)"}, "value": "var(--ink)"},
         },
     }  # fmt: skip
@@ -320,7 +340,7 @@ def confusion(data: ReportData, role: str) -> Spec:
         {
             "data": {"values": cells},
             "layer": [
-                _heat(x, y, "share", ["class", "answer", "pictures", {"field": "share", "format": ".1%"}]),
+                _heat(x, y, "share", ["class", "answer", "images", {"field": "share", "format": ".1%"}]),
                 *([text] if len(shown) <= MOST_CLASSES // 2 else []),
             ],
         },
@@ -340,12 +360,12 @@ def shown_classes(data: ReportData) -> list[int]:
 
 
 def by_class(data: ReportData) -> Spec:
-    """How many of each class's pictures each model names rightly."""
+    """How many of each class's images each model names rightly."""
     before, after = recalls(data.answers.reference), recalls(data.answers.compressed)
     rows: list[Spec] = [
         {
             "class": data.answers.classes[n], "reference": before[n], "compressed": after[n],
-            "pictures": sum(data.answers.reference[n].values()),
+            **{f"{role}_counted": _right(getattr(data.answers, role), n) for role in ("reference", "compressed")},
         }
         for n in shown_classes(data)
         if before[n] is not None
@@ -356,9 +376,8 @@ def by_class(data: ReportData) -> Spec:
     axis = {"format": ".0%", "tickCount": 5}
     tooltip = [
         {"field": "class"},
-        {"field": "reference", "format": ".1%"},
-        {"field": "compressed", "format": ".1%"},
-        {"field": "pictures", "title": "test pictures"},
+        {"field": "reference_counted", "title": "reference"},
+        {"field": "compressed_counted", "title": "compressed"},
     ]
     x = {"type": "quantitative", "title": "named rightly, test split", "axis": axis, "scale": {"zero": False}}
     return _chart(
@@ -392,8 +411,14 @@ def by_class(data: ReportData) -> Spec:
             ]
         },
         height=26 * len(rows),
-        description="Share of each class's test pictures that each model names rightly",
+        description="Share of each class's test images that each model names rightly",
     )
+
+
+def _right(confusion: Confusion, number: int) -> str:
+    """How many of a class's test images are named rightly, with the interval."""
+    right, images = confusion[number].get(number, 0), sum(confusion[number].values())
+    return phrases.counted(Judged.counted("", pictures=images, right=right))
 
 
 def _heat(x: Spec, y: Spec, shade: str, tooltip: list[Any]) -> Spec:

@@ -9,25 +9,11 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from compressor_lib.figures import FormatFigures, ModelFigures
+from compressor_lib.gate import Figure, Verdict
 from compressor_lib.redaction import redact_values
 
 DATA_FILE = "report.json"
 PAGE_FILE = "report.html"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the gate said, and what followed.
-
-    Attributes:
-        blessed: Whether the Evaluator let the model pass.
-        reasons: Why it did not, a sentence each.
-        pushed_to: Where it was pushed to, None if it was not.
-    """
-
-    blessed: bool
-    reasons: list[str]
-    pushed_to: str | None
 
 
 @dataclass(frozen=True)
@@ -79,18 +65,24 @@ class Block:
 
 
 @dataclass(frozen=True)
-class ChangedPicture:
-    """A test picture that the reference names rightly, and the compressed model does not.
+class ExampleImage:
+    """A test image with what the compressed model takes it for.
 
     Attributes:
-        answer: The class that the compressed model names.
-        confidence: The probability it gives that class.
+        true: Its class.
+        predicted: The class that the compressed model predicts.
+        probability: The probability it gives that class.
+        true_probability: The probability it gives the image's class.
         image: A small JPEG, as a ``data:`` URI.
+        reference_is_right: Whether the reference model predicts its class.
     """
 
-    answer: str
-    confidence: float
+    true: str
+    predicted: str
+    probability: float
+    true_probability: float
     image: str
+    reference_is_right: bool
 
 
 Confusion = list[dict[int, int]]
@@ -104,15 +96,23 @@ class Answers:
 
     Attributes:
         classes: The classes, by number.
-        reference: What the reference takes the pictures of each class for.
+        reference: What the reference takes the images of each class for.
         compressed: Likewise, the compressed model.
-        changed: Pictures whose answer went wrong, by class: a few of each of those that lost most.
+        lost: How many images the reference names rightly and the compressed model does not.
+        gained: The other way round.
+        wrong: Images that the compressed model names wrongly, that of which it is surest first; a few.
+        right: Images that it names rightly, that of which it is least sure first; a few.
+        changed: Images whose prediction went wrong, by class: a few of each of those that lost most.
     """
 
     classes: list[str]
     reference: Confusion
     compressed: Confusion
-    changed: dict[str, list[ChangedPicture]]
+    lost: int = 0
+    gained: int = 0
+    wrong: list[ExampleImage] = field(default_factory=list)
+    right: list[ExampleImage] = field(default_factory=list)
+    changed: dict[str, list[ExampleImage]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,8 @@ class DataSummary:
         imbalance: How many times as many training pictures the largest class has as the smallest.
         drift: Largest change of a class's share against the run before, 0 to 1; None without one.
         anomalies: What ExampleValidator found, a sentence each.
+        left_out: How many images were left out, by kind, such as ``".heic"``.
+        others: How many files are no images, by suffix.
     """
 
     pictures: dict[str, dict[str, int]]
@@ -140,6 +142,8 @@ class DataSummary:
     imbalance: float
     drift: float | None
     anomalies: list[str]
+    left_out: dict[str, int] = field(default_factory=dict)
+    others: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -173,10 +177,13 @@ class ReportData:
         name: The pipeline's.
         made: When the report was made, in UTC.
         backbone: What was compressed.
-        verdict: What the gate said.
+        verdict: What the gate said, of the model and of each TFLite format.
+        pushed_to: Where the model was pushed to, None if it was not.
+        advice: What to do about the verdict, a sentence each.
         reference: The uncompressed model.
         compressed: The compressed one.
-        formats: The compressed one's TFLite twins, by precision, ``float32`` among them.
+        change: Of accuracy on the test split, from the reference to the compressed model.
+        formats: The compressed one's TFLite models, by precision, ``float32`` among them.
         trials: The search's, the winner first.
         translators: How well each pretrained translator fits (R2), by connection.
         network: The reference's blocks, with what was cut and added.
@@ -194,8 +201,11 @@ class ReportData:
     made: str
     backbone: str
     verdict: Verdict
+    pushed_to: str | None
+    advice: list[str]
     reference: ModelFigures
     compressed: ModelFigures
+    change: Figure
     formats: dict[str, FormatFigures]
     trials: list[Trial]
     translators: dict[str, float]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Collection
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components.artifacts.predictions import MODEL, REFERENCE, Predictions, image_key
 from components.evaluator.executor import read_verdict
-from components.examples import picture_dataset, split_patterns
+from components.examples import encoded_images, split_patterns
 from components.pruning_search.executor import REPORT_FILE
-from components.report.answers import accuracy, compare_answers
-from components.report.data import ReportData, Verdict
+from components.report.advice import advice
+from components.report.answers import compare_answers
+from components.report.data import ReportData
 from components.report.network import network_blocks
 from components.report.page import write_page
 from components.report.pictures import summarise_pictures
@@ -25,15 +28,16 @@ from components.report.trials import read_trials
 from components.report.versions import versions
 from components.storage import mounted_artifacts
 from compressor_lib.bank import TranslatorBank
-from compressor_lib.deployment.model_metrics import REFERENCE, read_figures
-from compressor_lib.export import load_keras, read_classes, read_parameters, tflite_paths
+from compressor_lib.deployment import model_metrics
+from compressor_lib.deployment.intervals import paired_change
+from compressor_lib.deployment.model_metrics import ModelMetrics, read_figures
+from compressor_lib.export import load_keras, read_parameters, tflite_paths
 from compressor_lib.figures import FormatFigures, ModelFigures
-from compressor_lib.measure import tflite_accuracy
+from compressor_lib.gate import Figure, Judged
 
 logger = logging.getLogger(__name__)
 
 HISTORY = "history.json"
-_BATCH = 64
 
 
 class Executor(base_executor.BaseExecutor):
@@ -68,38 +72,47 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
     config = json.loads(parameters["config"])
     directories = {key: path_utils.serving_model_path(inputs[key].uri) for key in ("reference", "compressed")}
     reference, compressed = (load_keras(directory) for directory in directories.values())
-    classes = read_classes(directories["reference"])
-    test = picture_dataset(
-        split_patterns(inputs["transformed_examples"], "test"), size=reference.input_shape[1], batch_size=_BATCH
-    )
-    logger.info("asking both models the test split")
-    answers = compare_answers(reference, compressed, test, classes)
-    twins = tflite_paths(directories["compressed"])
-    logger.info("judging %s on the test split", ", ".join(twins))
-    accuracies = tflite_accuracy(twins, test)
+    predictions = Predictions.read(inputs["evaluation"].uri)
+    test = split_patterns(inputs["transformed_examples"], "test")
+    answers = compare_answers(predictions, lambda keys: _images(test, keys))
     metrics = read_figures(directories["compressed"])
-    figures = {
-        role: ModelFigures(
-            accuracy=accuracy(getattr(answers, role)),
-            parameters=read_parameters(directories[role]),
-            bytes=metrics.bytes[timed],
-            milliseconds=metrics.latency[timed].median,
-        )
-        for role, timed in (("reference", REFERENCE), ("compressed", "float32"))
-    }
-    search_report = Path(inputs["tuner_results"].uri, REPORT_FILE)
+    verdict = read_verdict(inputs["evaluation"].uri)
+    sure = verdict.confidence_shown
+    pairs = predictions.pairs(MODEL, REFERENCE)
+    change = paired_change(pairs.gained, pairs.lost, pairs.images, sure)
+    right = predictions.right(REFERENCE)
+    reference_score = Judged.counted("", pictures=len(right), right=int(right.sum()), confidence=sure)
+    pushed = inputs["pushed_model"].get_int_custom_property("pushed")
     bank = TranslatorBank.load(inputs["translators"].uri)
     return ReportData(
         name=config["name"],
         made=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
         backbone=bank.backbone,
-        verdict=_verdict(inputs["evaluation"], inputs["pushed_model"]),
-        reference=figures["reference"],
-        compressed=figures["compressed"],
+        verdict=verdict,
+        pushed_to=inputs["pushed_model"].get_string_custom_property("pushed_destination") or None if pushed else None,
+        advice=advice(
+            verdict,
+            reference_score,
+            has_reference_as_baseline=config["gate"]["baseline"] == "reference",
+            has_budgets=any(limit for name, limit in config["search"]["objective"].items() if name.startswith("max_")),
+        ),
+        reference=_figures(
+            reference_score, read_parameters(directories["reference"]), metrics, model_metrics.REFERENCE
+        ),
+        compressed=_figures(verdict.overall, metrics.parameters, metrics, "float32"),
+        change=Figure(change.value, change.low, change.high),
         formats={
-            name: FormatFigures(metrics.bytes[name], metrics.latency[name].median, accuracies[name]) for name in twins
+            precision: FormatFigures(
+                file.name, metrics.bytes[precision], metrics.latency[precision], metrics.speedup[precision]
+            )
+            for precision, file in tflite_paths(directories["compressed"]).items()
         },
-        trials=read_trials(search_report, reference, cost=parameters["cost"]),
+        trials=read_trials(
+            Path(inputs["tuner_results"].uri, REPORT_FILE),
+            reference,
+            cost=parameters["cost"],
+            metrics=metrics,
+        ),
         translators={name: one.r2 for name, one in bank.translators.items() if one.r2 is not None},
         network=network_blocks(reference, compressed),
         histories={
@@ -116,9 +129,16 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
     )
 
 
-def _verdict(evaluation: types.Artifact, pushed_model: types.Artifact) -> Verdict:
-    """What the gate said, and where the model went."""
-    said = read_verdict(evaluation.uri)
-    pushed = pushed_model.get_int_custom_property("pushed")
-    destination = pushed_model.get_string_custom_property("pushed_destination") if pushed else None
-    return Verdict(said.blessed, said.reasons, destination or None)
+def _images(patterns: str, keys: Collection[str]) -> dict[str, bytes]:
+    """The files of some images of the test split, by their keys."""
+    return {key: encoded for encoded in encoded_images(patterns) if (key := image_key(encoded)) in keys}
+
+
+def _figures(judged: Judged, parameters: int, metrics: ModelMetrics, timed: str) -> ModelFigures:
+    return ModelFigures(
+        right=judged.right,
+        images=judged.pictures,
+        parameters=parameters,
+        bytes=metrics.bytes[timed],
+        latency=metrics.latency[timed],
+    )

@@ -10,14 +10,23 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 import vl_convert
 import yaml
 
-from components.report.answers import recalls, worst_hit
-from components.report.charts import COST_TITLES, MOST_CLASSES, Spec, charts
-from components.report.data import PAGE_FILE, Block, ChangedPicture, ReportData
+from components.artifacts.card import card_path
+from components.artifacts.thresholds import decides, thresholds
+from components.report.charts import COST_TITLES, MOST_CLASSES, VALIDATION, Spec, charts, counted_validation
+from components.report.confusion import worst_hit
+from components.report.data import PAGE_FILE, Block, ExampleImage, ReportData
+from components.report.usage import Snippet, snippets
+from compressor_lib.deployment import phrases
+from compressor_lib.networks.class_names import natural_order
+
+_SAVED_MODEL = "Format-Serving"
+"""TFX's name of the folder with a model's SavedModel."""
 
 STATIC_WIDTH = 720
 """Width in pixels of the pictures for readers without JavaScript."""
@@ -55,32 +64,48 @@ class HitClass:
 
     Attributes:
         name: The class.
-        before: Share of its test pictures that the reference names rightly.
+        before: How many of its test images the reference names rightly.
         after: Likewise, the compressed model.
-        pictures: Some that it names wrongly now.
+        images: How many there are.
+        examples: Some that it names wrongly now.
     """
 
     name: str
-    before: float
-    after: float
-    pictures: list[ChangedPicture]
+    before: int
+    after: int
+    images: int
+    examples: list[ExampleImage]
+
+
+@dataclass(frozen=True)
+class Card:
+    """Where the model card is.
+
+    Attributes:
+        place: A link from the page, or a path or URI.
+        is_link: Whether it is a link: the card lies in or below the page's folder.
+    """
+
+    place: str
+    is_link: bool
 
 
 def write_page(data: ReportData, folder: Path) -> Path:
     """Writes ``report.html`` into a folder, and returns its path."""
     path = folder / PAGE_FILE
-    path.write_text(render_page(data), encoding="utf-8")
+    path.write_text(render_page(data, folder), encoding="utf-8")
     return path
 
 
-def render_page(data: ReportData) -> str:
+def render_page(data: ReportData, folder: Path | None = None) -> str:
     """Makes the page.
 
     Args:
         data: What it tells.
+        folder: Where the page will be, for links to what lies beside it.
 
     Returns:
-        HTML with styles, scripts, charts and pictures inside.
+        HTML with styles, scripts, charts and images inside.
     """
     specs = dict(charts(data))
     return _TEMPLATES.get_template("report.html.j2").render(
@@ -98,6 +123,20 @@ def render_page(data: ReportData) -> str:
         counted=_counted(data),
         most_classes=MOST_CLASSES,
         config=yaml.safe_dump(data.config, sort_keys=False),
+        phrases=phrases,
+        accuracy_change=_accuracy_change(data),
+        scores={
+            role: phrases.counted(getattr(data, role).judged(data.verdict.confidence_shown))
+            for role in ("reference", "compressed")
+        },
+        thresholds=list(thresholds(data.verdict)),
+        decides=decides(data.verdict),
+        format_verdicts={name: _format_verdict(data, name) for name in data.formats},
+        card=_card(data.pushed_to, folder),
+        snippets=_snippets(data),
+        validation=_validation(data),
+        trial_scores=_trial_scores(data),
+        captions={cost: _caption(data, cost) for cost in COST_TITLES},
     )
 
 
@@ -129,16 +168,87 @@ def _counted(data: ReportData) -> list[str]:
     for counts in data.data.pictures.values():
         totals.update(counts)
     if len(totals) <= MOST_CLASSES:
-        return sorted(totals)
+        return natural_order(totals)
     return sorted(totals, key=lambda name: (totals[name], name))[:MOST_CLASSES]
 
 
 def _worst(data: ReportData) -> Iterator[HitClass]:
-    """The classes that lost most, with what their pictures are taken for now."""
+    """The classes that lost most, with what their images are taken for now."""
     answers = data.answers
-    before, after = recalls(answers.reference), recalls(answers.compressed)
     for number in worst_hit(answers.reference, answers.compressed):
-        name, old, new = answers.classes[number], before[number], after[number]
-        assert old is not None
-        assert new is not None
-        yield HitClass(name, old, new, answers.changed.get(name, []))
+        before, after = answers.reference[number], answers.compressed[number]
+        name = answers.classes[number]
+        yield HitClass(
+            name, before.get(number, 0), after.get(number, 0), sum(before.values()), answers.changed.get(name, [])
+        )
+
+
+def _accuracy_change(data: ReportData) -> str:
+    """The change of accuracy as the headline has it."""
+    if phrases.is_difference(data.change):
+        return f"{100 * data.change.value:+.1f} points of accuracy"
+    return "no difference in accuracy measured"
+
+
+def _format_verdict(data: ReportData, name: str) -> str:
+    """Whether a TFLite model passed, and where it went."""
+    judged = data.verdict.formats.get(name)
+    if judged is None:
+        return "not judged"
+    if not judged.blessed:
+        return "left out"
+    return "passed, pushed" if data.pushed_to and data.verdict.blessed else "passed"
+
+
+def _card(pushed_to: str | None, folder: Path | None) -> Card | None:
+    """Where the card of the pushed model is; None where there is none, as at an endpoint."""
+    if not _is_version(pushed_to):
+        return None
+    assert pushed_to is not None
+    place = card_path(pushed_to)
+    if folder is None or "://" in place or not Path(place).resolve().is_relative_to(folder.resolve()):
+        return Card(place, is_link=False)
+    return Card(quote(Path(place).resolve().relative_to(folder.resolve()).as_posix()), is_link=True)
+
+
+def _is_version(pushed_to: str | None) -> bool:
+    """Whether a model was pushed into a folder, rather than to an endpoint."""
+    return pushed_to is not None and not pushed_to.startswith("projects/")
+
+
+def _snippets(data: ReportData) -> list[Snippet]:
+    """Code that uses the pushed model, or the one that was not pushed."""
+    is_version = _is_version(data.pushed_to)
+    model = data.pushed_to if is_version and data.pushed_to else f"{data.artifacts['compressed']}/{_SAVED_MODEL}"
+    judged = data.verdict.formats
+    passed = {name: one.file for name, one in data.formats.items() if name not in judged or judged[name].blessed}
+    return snippets(model, data.name, passed or {n: one.file for n, one in data.formats.items()}, is_version=is_version)
+
+
+def _validation(data: ReportData) -> str:
+    """The validation split, with its size where that is known."""
+    images = data.data.totals.get(VALIDATION)
+    return f"{images:,} images of the validation split" if images else "validation split"
+
+
+def _trial_scores(data: ReportData) -> list[str]:
+    """The count and interval of each trial's accuracy; empty where the size of the validation split is not known."""
+    images = data.data.totals.get(VALIDATION)
+    return [counted_validation(trial.accuracy, images) for trial in data.trials] if images else []
+
+
+def _caption(data: ReportData, cost: str) -> str:
+    """Of how many trials a cost is known, and how it was measured."""
+    known = sum(cost in trial.costs for trial in data.trials)
+    sentences = []
+    if known < len(data.trials):
+        why = ": each takes a conversion, so those that no smaller one equals" if cost in ("bytes", "latency") else ""
+        sentences.append(f"Known of {known} of {len(data.trials)} trials{why}.")
+    if cost == "latency":
+        was_saved = data.config.get("search", {}).get("objective", {}).get("cost") == "latency"
+        sentences.append(
+            "Trials as the search measured them at the time; the winner and the reference as on the model card."
+            if was_saved
+            else "Trials were timed in turns with the reference; its latency and the winner's are the model card's."
+        )
+    return " ".join(sentences)

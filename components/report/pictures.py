@@ -12,6 +12,7 @@ from tfx.types import artifact_utils
 
 from components.data_summary import SUMMARY_FILE, Summary
 from components.example_validator.classes import class_counts
+from components.left_out import read_left_out
 from components.report.data import DataSummary
 
 
@@ -33,6 +34,7 @@ def summarise_pictures(
         totals[split] = int(found.datasets[0].num_examples)
         pictures[split] = class_counts(found, label)
     summary = Summary(**json.loads(_read(anomalies, SUMMARY_FILE)))
+    left_out = read_left_out(examples)
     looked_for = examples.has_custom_property("duplicates")
     skipped_files = examples.get_string_custom_property("skipped_files")
     return DataSummary(
@@ -45,6 +47,8 @@ def summarise_pictures(
         imbalance=summary.imbalance,
         drift=summary.drift,
         anomalies=summary.anomalies,
+        left_out=left_out.images,
+        others=left_out.others,
     )
 
 

@@ -12,7 +12,8 @@ import keras
 
 from components.report.data import Trial
 from compressor_lib.connections import HEAD, TAIL, parse_connection
-from compressor_lib.costs import counted_costs, measure_costs
+from compressor_lib.costs import Yardstick, counted_costs, measure_costs
+from compressor_lib.deployment.model_metrics import REFERENCE, ModelMetrics
 from compressor_lib.heads import attach_head
 from compressor_lib.hypermodels import HEAD_UNITS, LEARNING_RATE, TAIL_WIDTH
 from compressor_lib.surgery import create_submodel, without_head
@@ -27,16 +28,21 @@ TWO_CUTS = "two cuts"
 _SECOND = " & "
 
 
-def read_trials(path: Path, reference: keras.Model, *, cost: str, measured: int = MEASURED) -> list[Trial]:
+def read_trials(
+    path: Path, reference: keras.Model, *, cost: str, metrics: ModelMetrics, measured: int = MEASURED
+) -> list[Trial]:
     """Reads a search's report, and adds what it does not tell.
 
     Multiply-adds are counted for every network with one cut. Bytes and latency are measured for those that no other
-    trial beats in both accuracy and parameters.
+    trial beats in both accuracy and parameters, latency beside the reference model, whose figure is known: so all
+    figures of a report fit together, however fast the machine is at the time. A latency that the search itself took is
+    left as it is. The winner is the network that was deployed, and has its figures.
 
     Args:
         path: The search's report.
         reference: The classifier that was cut.
         cost: What the search saved.
+        metrics: Of the deployed model.
         measured: How many networks are measured at most.
 
     Returns:
@@ -46,9 +52,12 @@ def read_trials(path: Path, reference: keras.Model, *, cost: str, measured: int 
     classes = int(reference.output_shape[-1])
     base = without_head(reference)
     front = _front(rows)[:measured]
-    logger.info("measuring %d networks of the search", len(front))
+    names = ["bytes"] if cost == "latency" else ["bytes", "latency"]
+    yardstick = None
+    logger.info("measuring %d networks of the search", len(front) - 1)
     trials = []
     for row in rows:
+        is_winner = row is rows[0]
         family = _family(row["connection"])
         tail, head = _widths(row["hyperparameters"])
         costs = {"parameters": float(row["parameters"]), cost: float(row["cost"])}
@@ -60,9 +69,12 @@ def read_trials(path: Path, reference: keras.Model, *, cost: str, measured: int 
                 logger.info("%s has other widths than its hyperparameters say: not measured", row["connection"])
             else:
                 costs |= {"flops": float(counted["flops"])}
-            if row in front and "flops" in costs:
+            if row in front and "flops" in costs and not is_winner:
                 network = attach_head(create_submodel(base, connection, tail_units=tail), classes, units=head)
-                costs |= measure_costs(network, ("bytes", "latency"))
+                yardstick = yardstick or Yardstick.of(reference, metrics.latency[REFERENCE].median)
+                costs |= measure_costs(network, names, yardstick)
+        if is_winner:
+            costs |= {"bytes": float(metrics.bytes["float32"]), "latency": metrics.latency["float32"].median}
         trials.append(
             Trial(
                 connection=row["connection"],

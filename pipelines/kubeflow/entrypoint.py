@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from compressor_lib.support.processes import module_command
 from pipelines.kubeflow.news import NEW_DATA, ONLY_NEW, PUSH_DIRECTORY, YES
 from pipelines.stopping import interrupts
 
@@ -272,7 +273,7 @@ def _what_is_wrong(answer: Json, outputs: Json, executor: str) -> str:
 
 def _run(module: str, arguments: Sequence[str]) -> int:
     """Runs a module. When this task is stopped, it is ended at once, for nothing that it wrote counts yet."""
-    return subprocess.run([sys.executable, "-m", module, *arguments], check=False).returncode
+    return subprocess.run([*module_command(module), *arguments], check=False).returncode
 
 
 if __name__ == "__main__":

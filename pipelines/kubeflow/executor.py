@@ -14,6 +14,7 @@ from absl import app, logging
 
 import components  # noqa: F401  - registers object stores
 from compressor_lib.redaction import RedactedStream
+from compressor_lib.support.proxies import exempt_loopback
 
 
 def redact_output() -> None:
@@ -38,6 +39,7 @@ def parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 
 
 if __name__ == "__main__":
+    exempt_loopback()
     redact_output()  # before TFX comes in, whose imports log to the standard error that they find
     from tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor import main
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compressor_lib.errors import CompressorError
+from compressor_lib.support.proxies import reason, via
 from pipelines.remote.package_file import PackageFile
 from pipelines.remote.platform import Platform
 from pipelines.remote.registry import Image, NotLookedAt, Registry
@@ -19,6 +20,7 @@ _RIGHTS = {"read": ("objects.get", "objects.list"), "write": ("objects.get", "ob
 _USES = {"data_path": "read", "push_directory": "write", "pipeline_root": "write"}
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9.-]*@[a-z0-9.-]+\.gserviceaccount\.com")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]+[a-z0-9]")
+_CLOUD_STORAGE = "https://storage.googleapis.com"
 _TIMEOUT = 30.0
 """Seconds to wait for a bucket's answer."""
 
@@ -153,8 +155,10 @@ def check_bucket(bucket: str, rights: list[str], needs: Needs) -> Check:
     except GoogleAuthError:
         later = "looked at by the nodes" if needs.target == "kubeflow" else "gcloud auth application-default login"
         return Check(name, None, f"not without credentials of Google Cloud: {later}")
-    except requests.RequestException:
-        return Check(name, None, "Cloud Storage cannot be reached from here; the nodes will see")
+    except requests.RequestException as error:
+        through = via(_CLOUD_STORAGE)
+        why = f"{through} ({reason(error)})" if through else " from here"
+        return Check(name, None, f"Cloud Storage cannot be reached{why}; the nodes will see")
     except GoogleAPICallError as error:
         if error.code == 404:
             way_out = f"make it by gcloud storage buckets create gs://{bucket}, or compile with another name"

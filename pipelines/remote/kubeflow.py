@@ -12,6 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from compressor_lib.errors import CompressorError, unknown
+from compressor_lib.support.proxies import (
+    is_proxys,
+    proxies_for,
+    proxy_for,
+    proxy_headers,
+    reason,
+    via,
+    without_proxy,
+)
 from pipelines.remote.cron import Cron
 from pipelines.remote.platform import Progress, RemoteRun, Schedule, State, Values, name_taken
 
@@ -53,14 +62,7 @@ class Kubeflow:
         self._check_host()
         with self._told(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            import kfp
-
-            self._client: Any = kfp.Client(
-                host=self._host,
-                existing_token=os.environ.get(TOKEN),
-                cookies=os.environ.get(COOKIES),
-                **({"namespace": namespace} if namespace else {}),
-            )
+            self._client = _client(self._host, namespace)
 
     def submit(
         self, package: Path, *, name: str, parameters: Values, pipeline_root: str | None, caching: bool = True
@@ -183,7 +185,10 @@ class Kubeflow:
         if COOKIES in os.environ:
             headers["Cookie"] = os.environ[COOKIES]
         try:
-            answer = requests.get(f"{self._host}/apis/v2beta1/healthz", headers=headers, timeout=_PATIENCE)
+            answer = requests.get(
+                f"{self._host}/apis/v2beta1/healthz", headers=headers, timeout=_PATIENCE,
+                proxies=proxies_for(self._host),
+            )  # fmt: skip
         except (MissingSchema, InvalidSchema):
             raise CompressorError(f"host {self._host!r} is no URL: begin with https:// or http://.") from None
         except (InvalidURL, LocationParseError):  # the latter for hosts such as a..b
@@ -191,7 +196,7 @@ class Kubeflow:
         except InvalidHeader:  # which quotes it
             raise CompressorError(f"${TOKEN} or ${COOKIES} holds a line break: give it without.") from None
         except requests.exceptions.RequestException as error:
-            raise CompressorError(self._unreachable()) from error
+            raise CompressorError(self._unreachable(error)) from error
         if not answer.ok:
             raise CompressorError(self._explained(answer.status_code, answer.text))
         if "json" not in answer.headers.get("Content-Type", ""):
@@ -212,11 +217,17 @@ class Kubeflow:
         except kfp_server_api.ApiException as error:
             raise CompressorError(self._explained(error.status, str(error.body or error.reason), what)) from error
         except urllib3.exceptions.HTTPError as error:
-            raise CompressorError(self._unreachable()) from error
+            raise CompressorError(self._unreachable(error)) from error
         except OSError as error:
             raise CompressorError(f"{what or self._host} cannot be read: {error}") from error
 
-    def _unreachable(self) -> str:
+    def _unreachable(self, error: Exception) -> str:
+        through = via(self._host)
+        if through:
+            return (
+                f"{self._host} cannot be reached{through} ({reason(error)}): check the proxy, or "
+                f"{without_proxy(self._host)}."
+            )
         return (
             f"{self._host} cannot be reached: check --host and the network, or forward the port "
             "(kubectl port-forward -n kubeflow svc/ml-pipeline 8888)."
@@ -224,6 +235,11 @@ class Kubeflow:
 
     def _explained(self, status: int, body: str, what: str = "") -> str:
         words = " ".join(body.split())[:300]
+        if is_proxys(self._host, status, body):
+            return (
+                f"{via(self._host).removeprefix(' through ')} answers {status} in place of {self._host}: check the "
+                f"proxy, or {without_proxy(self._host)}. It says: {words}"
+            )
         if status == 401:
             return (
                 f"{self._host} takes no one without a valid token: renew the one in ${TOKEN}, or cookies in ${COOKIES}."
@@ -236,6 +252,25 @@ class Kubeflow:
         if status == 429:
             return f"{self._host} is asked too often, or a quota is used up: try again later; nothing is lost."
         return f"{self._host} answers {status}{f' to {what}' if what else ''}: {words}"
+
+
+def _client(host: str, namespace: str | None) -> Any:
+    """The client of kfp, which looks for a proxy nowhere by itself."""
+    import kfp
+
+    class Client(kfp.Client):
+        def _load_config(self, *given: Any, **named: Any) -> Any:
+            config = super()._load_config(*given, **named)
+            config.proxy_headers = proxy_headers(host) or None
+            return config
+
+    return Client(
+        host=host,
+        existing_token=os.environ.get(TOKEN),
+        cookies=os.environ.get(COOKIES),
+        proxy=proxy_for(host),
+        **({"namespace": namespace} if namespace else {}),
+    )
 
 
 def _schedule(recurring: Any) -> Schedule:

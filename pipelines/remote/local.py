@@ -7,7 +7,6 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,6 +16,7 @@ from types import FrameType
 from typing import IO, Any
 
 from compressor_lib.errors import CompressorError, unknown
+from compressor_lib.support.processes import module_command
 from pipelines.locks import locked
 from pipelines.remote.cron import Cron
 from pipelines.remote.local_plan import Plan, read_plan, write_plan
@@ -25,7 +25,7 @@ from pipelines.remote.platform import Schedule, name_taken
 LOOK = 2.0
 """Seconds between two looks at the files."""
 
-SERVE = (sys.executable, "-m", "pipelines.cli", "schedule", "serve", "--target", "local")
+SERVE = (*module_command("pipelines.cli"), "schedule", "serve", "--target", "local")
 """The command that calls :meth:`LocalSchedules.serve`."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -10,7 +9,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, fiel
 
 from compressor_lib.errors import CompressorError
 from compressor_lib.files import replace_file
+from compressor_lib.support.processes import module_command
 from pipelines.remote.cron import Cron
+from pipelines.yaml_values import GivenTwiceError, check_given_once
 
 
 class Plan(BaseModel):
@@ -57,7 +58,7 @@ class Plan(BaseModel):
     def command(self) -> list[str]:
         """What a run is started with."""
         overrides = [word for override in self.overrides for word in ("--set", override)]
-        return [sys.executable, "-m", "pipelines.cli", "run", "--config", str(self.config), *overrides]
+        return [*module_command("pipelines.cli"), "run", "--config", str(self.config), *overrides]
 
 
 def read_plan(path: Path) -> Plan:
@@ -67,7 +68,11 @@ def read_plan(path: Path) -> Plan:
         CompressorError: If it cannot be read, or holds something else.
     """
     try:
-        return Plan.model_validate_json(path.read_bytes())
+        text = path.read_text(encoding="utf-8", errors="replace")
+        check_given_once(text)
+        return Plan.model_validate_json(text)
+    except GivenTwiceError as error:
+        raise CompressorError(f"schedule file '{path}': {error}.") from error
     except ValidationError as invalid:
         error = invalid.errors(include_url=False)[0]
         what = ": ".join([*map(str, error["loc"]), error["msg"]])

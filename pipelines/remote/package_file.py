@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from compressor_lib.errors import CompressorError, unknown
+from pipelines.yaml_values import GivenTwiceError, read_yaml_documents
 
 _NUMBERS = ("NUMBER_DOUBLE", "NUMBER_INTEGER")
 
@@ -51,7 +52,7 @@ class PackageFile:
                 f"package '{path}' cannot be read: {error}. Make one by compressor compile."
             ) from error
         try:
-            first = next(iter(yaml.safe_load_all(text)))  # JSON is YAML
+            first = next(read_yaml_documents(text))  # JSON is YAML
             spec: Any = first.get("pipelineSpec", first)
             search = spec["root"]["dag"]["tasks"]["PruningSearch"]["inputs"]["parameters"]
             parameters = spec["root"]["inputDefinitions"]["parameters"]
@@ -69,6 +70,8 @@ class PackageFile:
                 tuple(dict.fromkeys(one["container"]["image"] for one in executors if "container" in one)),
                 {name: place for name, place in places.items() if place},
             )
+        except GivenTwiceError as error:
+            raise CompressorError(f"package '{path}': {error}, or make one by compressor compile.") from error
         except (yaml.YAMLError, StopIteration, KeyError, TypeError, AttributeError) as error:
             raise CompressorError(f"'{path}' is no package of this project: make one by compressor compile.") from error
 

@@ -12,6 +12,7 @@ import requests
 from urllib3.exceptions import LocationParseError
 
 from compressor_lib.errors import CompressorError
+from compressor_lib.support.proxies import proxies_for, reason, via
 
 _OCI, _DOCKER = "application/vnd.oci.image", "application/vnd.docker.distribution.manifest"
 _MANIFESTS = ", ".join(
@@ -143,9 +144,13 @@ class Registry:
     def _request(self, method: str, url: str, **given: Any) -> requests.Response:
         given = {"auth": self._auth, "headers": {"Accept": f"{_MANIFESTS}, */*;q=0.1"}, **given}
         try:
-            return requests.request(method, url, timeout=_TIMEOUT, allow_redirects=True, **given)
-        except (requests.RequestException, LocationParseError):  # the latter for hosts such as a..b
-            raise NotLookedAt(f"{urlsplit(url).netloc} cannot be reached from here") from None
+            return requests.request(
+                method, url, timeout=_TIMEOUT, allow_redirects=True, proxies=proxies_for(url), **given
+            )
+        except (requests.RequestException, LocationParseError) as error:  # the latter for hosts such as a..b
+            through = via(url)
+            why = f"{through} ({reason(error)})" if through else " from here"
+            raise NotLookedAt(f"{urlsplit(url).netloc} cannot be reached{why}") from None
 
 
 def _bearer(token: str | None) -> Auth:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from compressor_lib.errors import CompressorError, unknown
+from compressor_lib.support.proxies import via
 from pipelines.remote.cron import Cron
 from pipelines.remote.platform import Progress, RemoteRun, Schedule, State, Values, name_taken
 
@@ -35,6 +36,7 @@ _REGION = re.compile(r"[a-z]+-[a-z]+[0-9]+")
 _REQUEST = re.compile(r"^[A-Z]+ \S+: ")  # what the client puts in front of an answer's words
 _TIMEOUT = 60.0
 """Seconds to wait for an answer."""
+_LOG_IN = "https://oauth2.googleapis.com"
 _BRIDGED = 60.0
 """Seconds without an answer that looking at a run gets over."""
 _DELETED_WITHIN = 30
@@ -257,7 +259,7 @@ class Vertex:
         if isinstance(error, RetryError):
             return self._explained(error.cause, what)
         if isinstance(error, TransportError):
-            return "Google's log-in cannot be reached: check the network."
+            return f"Google's log-in cannot be reached{via(_LOG_IN)}: check the network."
         # What these say is left out: it may quote credentials.
         if isinstance(error, GoogleAuthError) or getattr(error, "code", None) == 401:
             return (
@@ -265,7 +267,7 @@ class Vertex:
                 "or name a key file in $GOOGLE_APPLICATION_CREDENTIALS."
             )
         if not isinstance(error, GoogleAPICallError):
-            return f"{self._host} cannot be reached: check the network and --region {self._region}."
+            return f"{self._host} cannot be reached{via(self._host)}: check the network and --region {self._region}."
         where = self._where()
         words = " ".join(_REQUEST.sub("", error.message).split())[:300]
         if error.code == 404:  # in another region this is a web page

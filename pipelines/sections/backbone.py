@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from compressor_lib.networks.class_label import class_label
 from pipelines.sections.base import Section, absolute, existing_file
 
 
@@ -58,6 +59,11 @@ class BackboneConfig(Section):
     @classmethod
     def _model_exists(cls, model: str | None) -> str | None:
         return None if model is None else existing_file(model, "give a .keras file")
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_are_written_as_in_the_data(cls, classes: list[str] | None) -> list[str] | None:
+        return None if classes is None else [class_label(name) for name in classes]
 
     @field_validator("alpha")
     @classmethod

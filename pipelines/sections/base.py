@@ -17,7 +17,14 @@ class Section(BaseModel):
 
 
 def absolute(path: str) -> str:
-    """Makes a local path absolute, from the current directory; leaves ``gs://...`` alone."""
+    """Makes a local path absolute, from the current directory; leaves ``gs://...`` alone.
+
+    Raises:
+        ValueError: The path is not UTF-8, which TensorFlow and Beam need.
+    """
+    shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+    if shown != path:
+        raise ValueError(f"is '{shown}', which is not UTF-8: rename it.")
     return path if "://" in path else os.path.abspath(os.path.expanduser(path))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -47,10 +48,14 @@ class Data(Section):
         default=None, validate_default=True, description="Folder of the pictures or the TFRecords."
     )
     image_feature: str = Field(default="image", description="tfrecord: feature of the encoded picture.")
-    label_feature: str = Field(default="label", description="tfrecord: feature of the class name.")
+    label_feature: str = Field(
+        default="label", description="tfrecord: feature of the class name; whitespace around it is taken off."
+    )
     splits: Splits = Field(default_factory=Splits, description="Used where the pictures are not split already.")
     max_bad_share: Share = Field(
-        default=0.05, description="The run is refused above this share of unreadable pictures."
+        default=0.05,
+        description="folder: the run is refused above this share of images that are unreadable or left out for their "
+        "format, place or name.",
     )
     max_pixels: int = Field(
         default=100_000_000,
@@ -72,7 +77,7 @@ class Data(Section):
     span: str | None = Field(
         default=None,
         description="Pattern of the span folders under path, such as 'span-{SPAN}': the newest "
-        "span is taken. null: path itself holds the pictures.",
+        "span is taken; other characters stand for themselves. null: path itself holds the pictures.",
     )
     spans: Annotated[Literal["latest"] | Window, BeforeValidator(_spans)] = Field(
         default="latest", description="latest: the newest span; {window: N}: the newest N of them, together."
@@ -84,6 +89,12 @@ class Data(Section):
     )
     on_anomaly: Literal["warn", "stop"] = Field(
         default="warn", description="warn: anomalies of the data are told; stop: they end the run before it trains."
+    )
+    removed_classes: list[str] = Field(
+        default_factory=list,
+        description="Classes of the pushed model that have no images any more, and are taken out of the next model. "
+        "Unless it is named here, such a class keeps its place in the output. Set it once: when that model is "
+        "pushed, the class is no longer known.",
     )
     class_weights: Literal["none", "balanced"] = Field(
         default="none",
@@ -110,6 +121,11 @@ class Data(Section):
                 "store by s3.endpoint on Kubeflow, by AWS_ENDPOINT_URL elsewhere."
             )
         return absolute(path)
+
+    @field_validator("removed_classes")
+    @classmethod
+    def _names_are_composed(cls, names: list[str]) -> list[str]:
+        return [unicodedata.normalize("NFC", name) for name in dict.fromkeys(names)]
 
     @field_validator("span")
     @classmethod

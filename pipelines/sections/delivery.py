@@ -36,8 +36,8 @@ class Gate(Section):
         default=None,
         ge=0.5,
         lt=1,
-        description="How sure it must be that each bound is kept, such as 0.95, by TFMA's jackknife; small test splits "
-        "or classes seldom suffice for tight bounds. null: what was measured decides.",
+        description="The lower end of the interval with this confidence, such as 0.95, must keep each threshold; small "
+        "test splits or classes seldom suffice for tight ones. null: what was measured decides.",
     )
     baseline: Literal["reference", "blessed", "deployed"] = Field(
         default="reference",

@@ -36,28 +36,33 @@ class Translators(Section):
 
 
 class Objective(Section):
-    """What a network's user pays for, to be saved and to be kept within limits."""
+    """Which cost is weighed against accuracy."""
 
     cost: Literal["parameters", "flops", "bytes", "latency"] = Field(
         default="parameters",
         description="What is weighed against accuracy, as a share of the reference's: parameters; flops, the "
         "multiply-adds for a picture; bytes of the TFLite file; or latency, its measured time for a picture.",
     )
-    max_parameters: int | None = Field(default=None, gt=0, description="Most parameters; null: any number.")
-    max_flops: int | None = Field(default=None, gt=0, description="Most multiply-adds for a picture; null: any number.")
-    max_bytes: int | None = Field(default=None, gt=0, description="Largest TFLite file, in float32; null: any size.")
-    max_latency_ms: float | None = Field(
+
+
+class Budgets(Section):
+    """What the winner must not exceed."""
+
+    parameters: int | None = Field(default=None, gt=0, description="Most parameters; null: any number.")
+    flops: int | None = Field(default=None, gt=0, description="Most multiply-adds for a picture; null: any number.")
+    bytes: int | None = Field(default=None, gt=0, description="Largest TFLite file, in float32; null: any size.")
+    latency_ms: float | None = Field(
         default=None, gt=0, description="Longest time for a picture, by TFLite on one thread here; null: any time."
     )
 
     @property
-    def budgets(self) -> dict[str, float]:
-        """The limits that are set, by the name of their cost."""
+    def limits(self) -> dict[str, float]:
+        """The budgets that are set, by the name of their cost."""
         limits = {
-            "parameters": self.max_parameters,
-            "flops": self.max_flops,
-            "bytes": self.max_bytes,
-            "latency": self.max_latency_ms,
+            "parameters": self.parameters,
+            "flops": self.flops,
+            "bytes": self.bytes,
+            "latency": self.latency_ms,
         }
         return {cost: limit for cost, limit in limits.items() if limit is not None}
 
@@ -68,7 +73,11 @@ class Search(Section):
     tuner: Literal["hyperband", "bayesian", "random", "grid"] = Field(
         default="hyperband", description="keras-tuner's oracle."
     )
-    max_trials: int = Field(default=60, gt=0, description="Most sub-networks tried.")
+    max_trials: int = Field(
+        default=60,
+        gt=0,
+        description="Most trials, with every tuner; Hyperband makes its brackets smaller to keep to it.",
+    )
     max_epochs: int = Field(default=30, gt=0, description="Most epochs of one trial.")
     parallel_trials: int = Field(
         default=1,
@@ -97,9 +106,8 @@ class Search(Section):
         description="Memory, in MiB, for what the backbone computed of the pictures; the rest goes to TMPDIR.",
     )
     tau: Share = Field(default=0.8, description="Weight of accuracy; 1 - tau weighs the share of the cost saved.")
-    objective: Objective = Field(
-        default_factory=Objective, description="Which cost is saved, and what no winner may exceed."
-    )
+    objective: Objective = Field(default_factory=Objective, description="Which cost is saved.")
+    budgets: Budgets = Field(default_factory=Budgets, description="What no winner may exceed.")
     min_learning_rate: float = Field(default=1e-3, gt=0, description="Least of the heads' learning rates.")
     max_learning_rate: float = Field(default=1e-2, gt=0, description="Largest of them.")
     connections: Connections = Field(

@@ -5,6 +5,7 @@ import json
 import pathlib
 import types
 import zlib
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -82,9 +83,11 @@ def pictures() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def make_examples(tmp_path_factory):
-    """Makes transformed Examples of every split's shards; labels go round the three classes."""
+    """Makes transformed Examples of every split's shards; unless they are given, labels go round three classes."""
 
-    def make(shards_by_split: dict[str, list[np.ndarray]]) -> standard_artifacts.Examples:
+    def make(
+        shards_by_split: dict[str, list[np.ndarray]], label: Callable[[np.ndarray], int] | None = None
+    ) -> standard_artifacts.Examples:
         examples = standard_artifacts.Examples()
         examples.uri = str(tmp_path_factory.mktemp("examples"))
         examples.split_names = json.dumps(list(shards_by_split))
@@ -95,7 +98,7 @@ def make_examples(tmp_path_factory):
                 path = folder / f"transformed_examples-{number:05}-of-{len(shards):05}.gz"
                 with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
                     for index, picture in enumerate(shard):
-                        writer.write(_transformed(picture, label=index % 3))
+                        writer.write(_transformed(picture, label=label(picture) if label else index % 3))
         return examples
 
     return make

@@ -78,6 +78,13 @@ def test_count(pattern):
     assert count_examples([pattern, pattern]) == 20
 
 
+@pytest.mark.parametrize("name", ["out [v2]", "what?", "all*"])
+def test_paths_are_literal(pattern, tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / "Split-train").rename(tmp_path / name / "Split-train")
+    assert count_examples(split_patterns(str(tmp_path / name), "train")) == 10
+
+
 def test_nothing_to_read(pattern, tmp_path):
     with pytest.raises(CompressorError, match="no files match"):
         picture_dataset(split_patterns(str(tmp_path), "test"), size=SIZE, batch_size=4)

@@ -21,7 +21,8 @@ from tfx.proto import example_gen_pb2
 from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
-from components.image_example_gen import ImageExampleGen, encoding, folders
+from components import listing
+from components.image_example_gen import ImageExampleGen, encoding
 from components.image_example_gen.dealing import deal
 from components.image_example_gen.driver import Driver
 from components.image_example_gen.executor import DUPLICATES_FILE, SKIPPED_FILE, Executor
@@ -137,14 +138,18 @@ class TestFlatFolder:
         (base / ".hidden").mkdir()
         (base / "readme.txt").write_text("x")
 
-        examples = run(ImageExampleGen(str(base)), tmp_path)
+        examples = run(ImageExampleGen(str(base), max_bad_share=0.2), tmp_path)
 
         names = {name for pictures in read(examples).values() for name in pictures}
         assert {name for name in names if name.startswith("cat")} == {
             "cat/000.jpg", "cat/001.jpg", "cat/002.jpg", "cat/LOUD.JPEG"
         }  # fmt: skip
         assert len(names) == 7
-        assert examples.get_int_custom_property("skipped") == 0
+        assert examples.get_string_custom_property("skipped_files") == '["cat/nested/deep.jpg"]'
+        assert json.loads(examples.get_string_custom_property("left_out")) == {
+            "images": {".jpg in nested folders": 1},
+            "others": {".db": 1, ".txt": 1},
+        }
 
     def test_other_splits(self, make_folder, tmp_path):
         base = make_folder({"cat": 4, "dog": 4})
@@ -299,7 +304,7 @@ class TestWindow:
         )
         example_gen = ImageExampleGen(str(base), span="span-{SPAN:2}/v{VERSION}", window=2)
         given = properties(example_gen)
-        assert json.loads(given["input_config"])["splits"][0]["pattern"] == "span-01/v2/*/*|span-02/v1/*/*"
+        assert json.loads(given["input_config"])["splits"][0]["pattern"] == "span-01/v2/*/*//span-02/v1/*/*"
         assert (given["span"], given["version"]) == (2, 1)
 
     def test_a_window_of_nothing_is_refused(self):
@@ -364,7 +369,7 @@ class TestUnreadablePictures:
         assert reasons["dog/text.jpg"] == "not a picture"
         assert "truncated" in reasons["cat/corrupt.jpg"].lower()
         assert all(f"skipped {name}: {reasons[name]}" in caplog.messages for name in bad)
-        assert caplog.messages[-1] == "skipped 5 of 25 pictures; skipped.jsonl names them"
+        assert caplog.messages[-1] == "skipped 5 of 25 images; skipped.jsonl names them"
         assert {record.name.partition(".")[0] for record in caplog.records} == {"components"}  # what the screen shows
         assert {name: len(pictures) for name, pictures in read(examples).items()} == {
             "train": 16, "eval": 2, "test": 2
@@ -386,7 +391,7 @@ class TestUnreadablePictures:
         with pytest.raises(CompressorError) as error:
             run(ImageExampleGen(str(base), max_bad_share=0.2), tmp_path)
         message = str(error.value)
-        assert message.startswith("6 of 26 pictures")
+        assert message.startswith("6 of 26 images")
         assert "max_bad_share 0.2" in message
         assert "cat/corrupt.jpg" in message
         assert "dog/text.jpg" in message
@@ -471,9 +476,9 @@ class TestRefused:
         example_gen = ImageExampleGen(str(make_folder({"cat": 3})))
 
         def refuse(path):
-            raise tf.errors.PermissionDeniedError(None, None, "no permission")
+            raise PermissionError("no permission")
 
-        monkeypatch.setattr(folders.fileio, "listdir", refuse)
+        monkeypatch.setattr(listing.os, "listdir", refuse)
         with pytest.raises(CompressorError, match=r"pictures' cannot be listed: no permission"):
             run(example_gen, tmp_path)
 
@@ -504,12 +509,12 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("layout", "message"),
         [
-            ({"cat": 3, "dog": 0}, r"class folder '.*/pictures/dog' holds no pictures"),
+            ({"cat": 3, "dog": 0}, r"class folder '.*/pictures/dog' holds no images that are read"),
             ({"cat": 5}, "single class, 'cat'"),
             ({"cat": 5, "dog": 2}, r"class 'dog' has 2 picture\(s\), and needs one for each of "),
             ({**PRE_SPLIT, "test/c": 2}, "class 'c' is in split 'test' but not in split 'train'"),
             ({**PRE_SPLIT, "train/c": 2}, "class 'c' is in split 'train' but not in split 'eval'"),
-            ({**PRE_SPLIT, "test/c": 0}, r"class folder '.*/test/c' holds no pictures"),
+            ({**PRE_SPLIT, "test/c": 0}, r"class folder '.*/test/c' holds no images that are read"),
         ],
     )
     def test_pictures(self, layout, message, make_folder, tmp_path):

@@ -4,27 +4,30 @@ import filecmp
 import json
 import shutil
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from proxies import Proxy, Silent, set_proxy
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.extensions.google_cloud_ai_platform import constants
 from tfx.extensions.google_cloud_ai_platform.pusher import executor as vertex
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components.evaluator.executor import MODEL_SHA256, VERDICT_FILE
+from components.evaluator.executor import LEFT_OUT, MODEL_SHA256, VERDICT_FILE
 from components.model_files import files_sha256, model_files
 from components.pruning_search.executor import REPORT_FILE
 from components.pusher import trial
 from components.pusher.executor import EndpointExecutor, Executor
-from components.pusher.model_card import MOST_CLASSES, markdown
 from components.pusher.trial import try_alone, try_model_server
 from components.pusher.versions import versions
+from compressor_lib.deployment.intervals import PairedCounts
 from compressor_lib.deployment.model_metrics import Latency, ModelMetrics, Speedup, write_figures
 from compressor_lib.errors import CompressorError
 from compressor_lib.export import read_parameters, tflite_path
-from compressor_lib.gate import Bounds, Figure, Judged, judge
+from compressor_lib.gate import Bounds, Judged, judge, judge_format
 
 pytestmark = pytest.mark.slow
 
@@ -81,14 +84,22 @@ def candidate(reference, tmp_path) -> standard_artifacts.Model:
     return model
 
 
+BOUNDS = Bounds(min_accuracy=0.5, max_drop=0.3, per_class=0.5, confidence=0.9)
+
+
+def judged(name: str, both: int, lost: int, neither: int) -> Judged:
+    pairs = PairedCounts(both, 0, lost, neither)
+    return Judged.counted(name, pictures=pairs.images, right=both, pairs=pairs, confidence=0.9)
+
+
+OVERALL = judged("", 54, 2, 4)
 VERDICT = judge(
-    Bounds(min_accuracy=0.5, max_drop=0.1, per_class=0.2, confidence=0.9),
-    Judged("", 60, Figure(0.9, 0.85, 0.95), Figure(0.95, 0.9, 1.0), Figure(-0.05, -0.08, -0.02)),
-    [
-        Judged("a", 50, Figure(0.96, 0.9, 1.0), Figure(0.98, 0.9, 1.0), Figure(-0.02, -0.05, 0.01)),
-        Judged("b", 10, Figure(0.6, 0.5, 0.7), Figure(0.7, 0.6, 0.8), Figure(-0.1, -0.15, -0.05)),
-    ],
+    BOUNDS,
+    OVERALL,
+    [judged("a", 48, 1, 1), judged("b", 6, 1, 3)],
     "5ha256",
+    formats={"float32": judge_format(BOUNDS, OVERALL, []), "int8": judge_format(BOUNDS, judged("", 24, 32, 4), [])},
+    notes=["class 'c' came since the baseline."],
 )
 
 
@@ -131,14 +142,15 @@ def push(candidate, told_of, tmp_path):
     """Pushes it; gives what is told of it."""
     sha256 = files_sha256(f"{candidate.uri}/Format-Serving")
 
-    def pushed(*, blessed: bool = True, keep: int = 5) -> standard_artifacts.PushedModel:
+    def pushed(*, blessed: bool = True, keep: int = 5, left_out: Sequence[str] = ()) -> standard_artifacts.PushedModel:
         blessing, told = standard_artifacts.ModelBlessing(), standard_artifacts.PushedModel()
         blessing.uri, told.uri = str(tmp_path / "blessing"), str(tmp_path / "pushed")
         blessing.set_int_custom_property("blessed", int(blessed))
         blessing.set_string_custom_property(MODEL_SHA256, sha256)
+        blessing.set_string_custom_property(LEFT_OUT, json.dumps(left_out))
         given = {
             "push_directory": str(tmp_path / "serving"), "keep": keep, "code_version": "",
-            "name": "pictures", "backbone": "MobileNetV2", "label": "label",
+            "name": "pictures", "backbone": "MobileNetV2", "label": "label", "removed_classes": "[]",
         }  # fmt: skip
         inputs = {"model": [candidate], "model_blessing": [blessing], **told_of}
         Executor().Do(inputs, {"pushed_model": [told]}, given)
@@ -164,46 +176,60 @@ def test_what_was_evaluated_is_pushed_and_old_versions_go(push, candidate, tmp_p
     assert told["data"] == {"train": {"pictures": 3, "classes": {"a": 2, "b": 1}}}
     assert told["parameters"] == told["reference"]["parameters"] == read_parameters(evaluated)
     assert told["tflite"]["float32"]["bytes"] == tflite_path(evaluated).stat().st_size
-    assert told["tflite"]["float32"]["milliseconds"] == 2.0
-    assert told["reference"]["milliseconds"] == 4.0
+    assert told["tflite"]["float32"]["latency"] == {"median": 2.0, "low": 1.8, "high": 2.5}
+    assert told["reference"]["latency"]["median"] == 4.0
+    assert told["tflite"]["float32"]["accuracy"]["right"] == told["accuracy"]["right"] == 54
+    assert list(told["left_out"]) == ["int8"]
     assert told["cut"]["connection"] == "block_2_add->head"
-    assert told["gate"] == {"min_accuracy": 0.5, "max_drop": 0.1, "per_class": 0.2, "confidence": 0.9}
+    assert told["gate"] == {
+        "min_accuracy": 0.5, "max_drop": 0.3, "per_class": 0.5, "confidence": 0.9, "confidence_shown": 0.9,
+    }  # fmt: skip
+    lines = text.read_text().splitlines()
     for line in (
         "# pictures",
         "| train | 3: a 2, b 1 |",
-        "| b | 10 | 60.00% (50.0 to 70.0) | 70.00% (60.0 to 80.0) | -10.00 points (-15.0 to -5.0) |",
         "`block_2_add->head` of MobileNetV2: what lay between is gone.",
-        "It passed these bounds on the test pictures, each with 90% confidence:",
-        "- Little is known of classes with fewer than 30 test pictures: b (10).",
+        "It passed these thresholds on the test images, by the lower end of each interval:",
+        "- Little is known of classes with fewer than 30 test images: b (10).",
     ):
-        assert line in text.read_text().splitlines()
+        assert line in lines
 
 
-def test_a_card_of_thousands_of_classes_names_some():
-    names = [f"class {number:04}" for number in range(2000)]
+class TestLeftOut:
+    """int8 loses too much: it is not pushed, and float32 is."""
 
-    def judged(name: str, accuracy: float) -> dict:
-        figure = {"value": accuracy, "low": None, "high": None}
-        return {"name": name, "pictures": 1, "accuracy": figure, "baseline": None, "change": None}
-
-    text = markdown(
-        {
-            "name": "many", "created": "", "tensorflow": "", "task": "which", "classes": names, "limits": [],
-            "data": {"train": {"pictures": 16_000, "classes": dict.fromkeys(names, 8)}},
-            "accuracy": judged("", 0.75),
-            "accuracy_by_class": [judged(name, 1 - number / 4000) for number, name in enumerate(names)],
-            "parameters": 1, "reference": {"parameters": 2, "bytes": 2, "milliseconds": 2.0}, "tflite": {},
-            "cut": {"connection": "a->head", "backbone": "MobileNetV2", "hyperparameters": {}},
-            "gate": vars(VERDICT.bounds), "model_sha256": "",
+    @pytest.fixture
+    def candidate(self, candidate, told_of):
+        evaluated = f"{candidate.uri}/Format-Serving"
+        shutil.copy(tflite_path(evaluated), tflite_path(evaluated, "int8"))
+        losing = Judged.counted("", pictures=60, right=30, pairs=PairedCounts(30, 0, 30, 0))
+        formats = {
+            "float32": judge_format(VERDICT.bounds, VERDICT.overall, []),
+            "int8": judge_format(VERDICT.bounds, losing, []),
         }
-    )  # fmt: skip
+        verdict = replace(VERDICT, formats=formats)
+        Path(told_of["evaluation"][0].uri, VERDICT_FILE).write_text(verdict.to_json())
+        return candidate
 
-    assert len(text) < 10_000
-    assert [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| class 1")] == [
-        f"| class {number}" for number in range(1999, 1999 - MOST_CLASSES, -1)
-    ]
-    assert f"class 0023 and {2000 - MOST_CLASSES:,} more." in text
-    assert f"These are the {MOST_CLASSES} least accurate of 2,000 classes; `model_card.json` has all." in text
+    def test_a_format_that_fails_is_not_pushed_and_the_others_are(self, push, tmp_path):
+        told = push(left_out=["int8"])
+        pushed = Path(told.get_string_custom_property("pushed_destination"))
+        assert [path.name for path in sorted(pushed.glob("assets.extra/*.tflite"))] == ["model.tflite"]
+        assert sorted(model_files(told.uri)) == sorted(model_files(str(pushed)))  # what rollbacks compare with
+
+    def test_its_card_says_so(self, push):
+        told = push(left_out=["int8"])
+        pushed = Path(told.get_string_custom_property("pushed_destination"))
+        card = json.loads((pushed / "assets.extra/model_card.json").read_text())
+        assert list(card["tflite"]) == ["float32"]
+        assert list(card["left_out"]) == ["int8"]
+        assert "- int8 is left out: accuracy is 50.0 % (30 of 60" in (pushed / "assets.extra/model_card.md").read_text()
+
+    def test_that_it_was_changed_is_found_out_all_the_same(self, push, candidate):
+        with tflite_path(f"{candidate.uri}/Format-Serving", "int8").open("ab") as file:
+            file.write(b"changed")
+        with pytest.raises(CompressorError, match="has changed since it was evaluated"):
+            push(left_out=["int8"])
 
 
 def test_what_is_not_blessed_is_not_pushed(push, tmp_path):
@@ -248,11 +274,14 @@ class TestEndpoint:
         monkeypatch.setattr(vertex.runner, "deploy_model_for_aip_prediction", deploy)
         return deployed
 
-    def push(self, candidate: standard_artifacts.Model, tmp_path: Path) -> standard_artifacts.PushedModel:
+    def push(
+        self, candidate: standard_artifacts.Model, tmp_path: Path, left_out: Sequence[str] = ()
+    ) -> standard_artifacts.PushedModel:
         blessing, told = standard_artifacts.ModelBlessing(), standard_artifacts.PushedModel()
         told.uri = str(tmp_path / "pushed")
         blessing.set_int_custom_property("blessed", 1)
         blessing.set_string_custom_property(MODEL_SHA256, files_sha256(f"{candidate.uri}/Format-Serving"))
+        blessing.set_string_custom_property(LEFT_OUT, json.dumps(left_out))
         arguments = {constants.SERVING_ARGS_KEY: {"project_id": "mine"}, constants.ENABLE_VERTEX_KEY: True}
         EndpointExecutor().Do(
             {"model": [candidate], "model_blessing": [blessing]},
@@ -265,6 +294,13 @@ class TestEndpoint:
         told = self.push(candidate, tmp_path)
         assert deployed == [told.uri]
         assert told.get_string_custom_property("pushed_destination") == "projects/mine/endpoints/1"
+
+    def test_a_format_that_fails_is_not_deployed(self, candidate, deployed, tmp_path):
+        evaluated = Path(candidate.uri, "Format-Serving")
+        shutil.copy(tflite_path(evaluated), tflite_path(evaluated, "int8"))
+        self.push(candidate, tmp_path, left_out=["int8"])
+        (served,) = deployed
+        assert [path.name for path in Path(served).rglob("*.tflite")] == ["model.tflite"]
 
     @pytest.mark.survives("a pushed model does not answer")
     def test_one_that_does_not_answer_is_not(self, candidate, deployed, tmp_path):
@@ -297,6 +333,15 @@ class TestModelServer:
     def test_a_model_answers_through_it(self, model, monkeypatch, tmp_path):
         self.program(tmp_path, SERVER.format(python=sys.executable, name="c.decode()"), monkeypatch)
         assert try_model_server(model)
+
+    @pytest.mark.parametrize("kind", [Silent, lambda: Proxy(status=403)], ids=["hangs", "refuses"])
+    def test_it_is_asked_through_no_proxy(self, model, monkeypatch, tmp_path, kind):
+        proxy = kind()
+        set_proxy(monkeypatch, proxy.url)
+        monkeypatch.setattr(trial, "_SECONDS", 120)
+        self.program(tmp_path, SERVER.format(python=sys.executable, name="c.decode()"), monkeypatch)
+        assert try_model_server(model)
+        proxy.close()
 
     def test_one_that_does_not_start_is_told(self, model, monkeypatch, tmp_path):
         self.program(tmp_path, "#!/bin/sh\necho no such model >&2\nexit 1\n", monkeypatch)

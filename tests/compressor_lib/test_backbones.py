@@ -8,6 +8,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from proxies import Proxy, set_proxy
 
 from compressor_lib.backbones import BACKBONES, find_backbone
 from compressor_lib.connections import check_connection
@@ -167,3 +168,31 @@ def test_the_catalogue_can_be_listed_without_tensorflow():
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == [str(len(BACKBONES)), "False", "False"]
+
+
+def test_a_proxy_that_lets_no_weights_through_is_named(monkeypatch, tmp_path):
+    proxy = Proxy(status=403)
+    set_proxy(monkeypatch, proxy.url)
+    monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path))  # where nothing is kept yet
+    with pytest.raises(
+        CompressorError, match=rf"the ImageNet weights of MobileNet .*403.* through the proxy {proxy.url}"
+    ):
+        BACKBONES["MobileNet"].build(input_size=128, alpha=0.25)
+    proxy.close()
+    assert proxy.asked == ["CONNECT storage.googleapis.com:443"]
+
+
+def test_published_accuracies_are_those_of_keras_own_table():
+    for kind in ("Small", "Large"):
+        documented = getattr(keras.applications, f"MobileNetV3{kind}").__doc__
+        row = next(line for line in documented.splitlines() if f"mobilenet_v3_{kind.lower()}_1.0_224 " in line)
+        _, _, macs, _, accuracy, *_ = (cell.strip() for cell in row.split("|"))
+        backbone = BACKBONES[f"MobileNetV3{kind}"]
+        assert backbone.macs == int(macs) * 10**6
+        assert backbone.imagenet_accuracy == pytest.approx(float(accuracy) / 100)
+
+
+def test_larger_efficientnets_are_the_more_accurate():
+    accuracies = [BACKBONES[f"EfficientNetB{number}"].imagenet_accuracy for number in range(8)]
+    assert accuracies == sorted(accuracies)
+    assert all(0.7 < backbone.imagenet_accuracy < 0.9 for backbone in BACKBONES.values() if "V3S" not in backbone.name)

@@ -1,8 +1,10 @@
 import os
+import random
 
+import numpy as np
 import pytest
 
-from compressor_lib.files import replace_file
+from compressor_lib.files import read_arrays, replace_file, write_arrays
 
 
 def test_a_file_is_written_and_replaced(tmp_path):
@@ -31,3 +33,19 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         replace_file(tmp_path / "file", b"new")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+@pytest.mark.survives("a trial's checkpoint is broken")
+def test_no_change_to_a_checkpoint_goes_unnoticed(tmp_path):
+    path, dice = tmp_path / "trained.npz", random.Random(0)
+    write_arrays({"classifier/0": np.ones((3, 2), np.float32)}, path)
+    whole = path.read_bytes()
+    arrays = read_arrays(path)
+    assert arrays is not None
+    np.testing.assert_array_equal(arrays["classifier/0"], 1)
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << dice.randrange(8)
+        for damaged in (bytes(changed), whole[:place]):
+            path.write_bytes(damaged)
+            assert read_arrays(path) is None

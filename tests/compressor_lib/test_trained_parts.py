@@ -3,6 +3,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from compressor_lib import trained_parts
 from compressor_lib.metrics import AccuracyCompression
@@ -130,3 +131,26 @@ def test_what_keras_cannot_make_again_is_told():
     assert can_be_recompiled(model)
     model.compile("adam", lambda y, p: p[:, 0])
     assert not can_be_recompiled(model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["widths", "data sets"])
+def test_nothing_is_said_of_retracing_where_each_part_is_traced_once(data, traced, monkeypatch, what):
+    said: list[str] = []
+    monkeypatch.setattr(tf.get_logger(), "warning", lambda message, *args: said.append(message % args))
+    parts, (x, y) = TrainedParts(), data
+    for number in range(8):
+        part = twin_of(parts, classifier(width=4 + number if what == "widths" else 4))
+        rows = len(x) - (number if what == "data sets" else 0)
+        blocks = as_blocks(x[:rows], y[:rows], shuffle=True)
+        part.fit(blocks, validation_data=blocks, epochs=1, verbose=0, shuffle=False)
+    assert not said
+
+
+@pytest.mark.slow
+def test_a_part_that_is_traced_learns_on_data_of_any_length(data, traced):
+    x, y = data
+    part = twin_of(TrainedParts(), classifier(rate=0.05))
+    for rows in (20, 20, 17):
+        part.fit(as_blocks(x[:rows], y[:rows], shuffle=True), epochs=15, verbose=0, shuffle=False)
+    assert np.mean(part.predict(x.astype(np.float32), verbose=0).argmax(1) == y) > 0.8

@@ -438,3 +438,77 @@ def test_pictures_count_by_the_weight_of_their_class_in_training_alone():
 def test_weights_that_fit_no_classes_are_refused(weights):
     with pytest.raises(CompressorError, match="give one above 0 for each of the 3 classes"):
         train(network(), data(), data(), options(), class_weights=weights)
+
+
+class _Killed(BaseException):
+    pass
+
+
+class _KillAfter(keras.callbacks.Callback):
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self._epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self._epoch:
+            raise _Killed
+
+
+def _long_training(tmp_path, name: str, *callbacks) -> tuple[list[np.ndarray], dict[str, list[float]]]:
+    """A training with all that is drawn at random: shuffling, augmentation, dropout."""
+    keras.utils.set_random_seed(3)
+    base = network()
+    x = keras.layers.Dropout(0.3)(base.get_layer("top_gap").output)
+    model = keras.Model(base.input, keras.layers.Dense(CLASSES, activation="softmax", name="classifier")(x))
+    shuffled = data().unbatch().shuffle(48, seed=5).batch(8)
+    chosen = options(head_epochs=2, epochs=3, learning_rate=0.01, batch_norm="train", augmentation=Augmentation())
+    history = train(model, shuffled, data(24, seed=1), chosen, callbacks=callbacks, checkpoint=tmp_path / f"{name}.npz")
+    return model.get_weights(), history
+
+
+@pytest.mark.slow
+@pytest.mark.survives("a training is killed between two epochs")
+@pytest.mark.parametrize("epoch", [1, 2, 4])
+def test_a_training_that_was_killed_resumes_at_its_epoch_and_ends_alike(tmp_path, epoch):
+    weights, history = _long_training(tmp_path, "whole")
+    with pytest.raises(_Killed):
+        _long_training(tmp_path, "cut", _KillAfter(epoch))
+
+    class Epochs(keras.callbacks.Callback):
+        seen: list[int] = []  # noqa: RUF012
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.seen.append(epoch)
+
+    Epochs.seen.clear()
+    resumed, told = _long_training(tmp_path, "cut", Epochs())
+    assert Epochs.seen == list(range(epoch, 5))
+    assert told == history
+    assert same(resumed, weights)
+
+    again, told = _long_training(tmp_path, "cut", _KillAfter(0))  # it has ended: nothing is trained
+    assert told == history
+    assert same(again, weights)
+
+
+@pytest.mark.slow
+@pytest.mark.survives("the checkpoint of a training is damaged")
+def test_a_training_with_a_damaged_checkpoint_starts_again(tmp_path, caplog):
+    weights, history = _long_training(tmp_path, "whole")
+    (tmp_path / "whole.npz").write_bytes(b"damaged")
+    again, told = _long_training(tmp_path, "whole")
+    assert told == history
+    assert same(again, weights)
+    assert "whole.npz is damaged: the training starts again" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_phase_that_stood_still_is_not_resumed(tmp_path):
+    checkpoint = tmp_path / "checkpoint.npz"
+    impatient = options(head_epochs=8, epochs=2, head_learning_rate=1e-12, patience=2)
+    keras.utils.set_random_seed(0)
+    with pytest.raises(_Killed):
+        train(network(), data(), data(24, seed=1), impatient, callbacks=[_KillAfter(3)], checkpoint=checkpoint)
+    keras.utils.set_random_seed(0)
+    history = train(network(), data(), data(24, seed=1), impatient, checkpoint=checkpoint)
+    assert len(history["loss"]) == 5  # one that was best, two of patience, two of fine-tuning

@@ -12,15 +12,17 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from typer.testing import CliRunner
 
 from components.evaluator.executor import read_verdict
 from components.examples import count_examples, split_patterns
 from components.model_files import files_sha256
-from components.report.data import ReportData, Verdict
+from components.report.data import ReportData
 from compressor_lib.deployment.model_metrics import read_figures
 from compressor_lib.export import load_keras, read_classes, tflite_paths
 from compressor_lib.heads import attach_head
 from compressor_lib.pictures import decode_picture
+from pipelines import cli
 
 pytestmark = pytest.mark.slow
 
@@ -177,9 +179,33 @@ class TestLocal:
         # Of the two ambiguous pictures each model can name but one.
         assert sum(sum(row.values()) for row in data.answers.compressed) == 11
         assert data.compressed.accuracy <= 10 / 11
-        assert data.verdict == Verdict(True, [], str(pushed))
+        assert data.verdict == read_verdict(str(runs.made("Evaluator", "evaluation")))
+        assert data.pushed_to == str(pushed)
+        assert data.answers.wrong
+        assert {one.true for one in data.answers.wrong} <= set(COLOURS)
         assert data.config["name"] == "noise"
         assert (runs.made("Report", "report") / "report.html").stat().st_size > 1e6
+
+    def test_a_figure_is_the_same_wherever_it_is_told(self, first, pushed, monkeypatch):
+        """In the report, its charts, the card, and on the screen."""
+        runs, _ = first
+        data = ReportData.read(runs.made("Report", "report"))
+        metrics = read_figures(runs.made("Converter", "model") / "Format-Serving")
+        card = json.loads((pushed / "assets.extra" / "model_card.json").read_text())
+        verdict = read_verdict(str(runs.made("Evaluator", "evaluation")))
+
+        assert data.compressed.latency == data.formats["float32"].latency == metrics.latency["float32"]
+        assert data.reference.latency == metrics.latency["reference"]
+        assert card["tflite"]["float32"]["latency"] == vars(metrics.latency["float32"])
+        assert data.trials[0].costs["latency"] == metrics.latency["float32"].median
+        right = sum(row.get(number, 0) for number, row in enumerate(data.answers.compressed))
+        assert (right, data.compressed.right) == (verdict.overall.right, card["accuracy"]["right"])
+        assert right == card["tflite"]["float32"]["accuracy"]["right"]
+        assert data.change == verdict.overall.change
+        shown = CliRunner().invoke(cli.app, ["show", "--in", str(runs.output)], env={"COLUMNS": "100"}).output
+        for words in (f"{right} of 11", f"{metrics.latency['float32'].median:.2f} ms"):
+            assert words in shown
+            assert words in (runs.made("Report", "report") / "report.html").read_text()
 
     def test_tensorboard_finds_the_search_and_the_trainings(self, first):
         runs, _ = first
@@ -233,9 +259,8 @@ class TestGate:
 
         assert result.exit_code == 0, result.output
         assert "not blessed: nothing was pushed" in result.output
-        assert "gate.min_accuracy asks for 100.00%" in (runs.output / "report.html").read_text()
-        assert "gate.min_accuracy asks for 100.00%" in result.output
-        assert "with 90% confidence" in result.output
+        assert "gate.min_accuracy asks for 100 % with 90 % confidence" in (runs.output / "report.html").read_text()
+        assert "gate.min_accuracy asks for 100 % with 90 % confidence" in result.output
         verdict = read_verdict(str(runs.made("Evaluator", "evaluation")))
         assert verdict.overall.pictures == sum(one.pictures for one in verdict.classes) == 3 * 3 + 2
         assert verdict.model_sha256 == files_sha256(str(runs.made("Converter", "model") / "Format-Serving"))

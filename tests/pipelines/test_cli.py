@@ -16,6 +16,8 @@ from typer.testing import CliRunner
 
 import pipelines.results
 import pipelines.runners
+from compressor_lib.deployment.intervals import PairedCounts
+from compressor_lib.deployment.model_metrics import Latency, Speedup
 from compressor_lib.errors import CompressorError
 from compressor_lib.gate import Bounds, Figure, Judged, Verdict
 from pipelines import cli
@@ -32,18 +34,22 @@ backbone: {name: MobileNetV2, weights: none}
 
 def figures(blessed: bool) -> Results:
     return Results(
-        reference=ModelFigures(0.95, 1_000_000, 4_000_000, 8.0),
-        compressed=ModelFigures(0.80, 250_000, 1_000_000, 2.0),
-        formats={"float32": FormatFigures(1_000_000, 2.0, 0.80)},
+        reference=ModelFigures(95, 100, 1_000_000, 4_000_000, Latency(8.0, 7.8, 8.3)),
+        compressed=ModelFigures(80, 100, 250_000, 1_000_000, Latency(2.0, 1.9, 2.1)),
+        change=Figure(-0.15, -0.23, -0.08),
+        formats={
+            "float32": FormatFigures("model.tflite", 1_000_000, Latency(2.0, 1.9, 2.1), Speedup(4.0, 3.8, 4.2)),
+        },
         verdict=Verdict(
             Bounds(0.5, 0.02),
-            Judged("", 100, Figure(0.80), Figure(0.95), Figure(-0.15)),
+            Judged.counted("", pictures=100, right=80, pairs=PairedCounts(80, 0, 15, 5)),
             [],
             "0",
             [] if blessed else ["accuracy fell by 15 points, 2 at most"],
         ),
         has_reference_as_baseline=True,
         pushed_path="/served/7" if blessed else None,
+        advice=[] if blessed else ["Compression costs more than gate.max_drop allows: raise search.tau."],
     )
 
 
@@ -201,8 +207,7 @@ def test_a_model_that_is_not_blessed_is_told(stage, arguments, status):
     result = stage.invoke(*arguments)
     assert result.exit_code == status
     assert "not blessed: nothing was pushed\n  accuracy fell by 15 points" in result.output
-    assert "what to do: keep more accuracy by a search.tau nearer to 1" in result.output
-    assert "of 100 test pictures each is 1 %" in result.output
+    assert "what to do: Compression costs more than gate.max_drop allows: raise search.tau." in result.output
     assert f"report: {stage.output / 'report.html'}" in result.output
 
 

@@ -81,7 +81,7 @@ def test_a_window_of_spans(write):
     ("override", "expected"),
     [
         ("name=Bad Name", "name is 'Bad Name': it must be small letters"),
-        ("name=2024", "name is 2024: it must be text"),
+        ("uncached=[2024]", "uncached[0] is 2024: it must be text"),
         ("seed=-1", "seed is -1: it must be at least 0."),
         ("head=", "head is empty: it must be a section of fields."),
         ("tau=0.5", "tau is no field. Did you mean search.tau?"),
@@ -126,9 +126,13 @@ def test_a_window_of_spans(write):
         ("translators.held_out=1", "translators.held_out is 1: it must be below 1."),
         ("search.tau=1.5", "search.tau is 1.5: it must be at most 1."),
         ("search.tau=.nan", "search.tau is nan: it must be a finite number."),
-        ("max_latency_ms=8", "max_latency_ms is no field. Did you mean search.objective.max_latency_ms?"),
+        ("latency_ms=8", "latency_ms is no field. Did you mean search.budgets.latency_ms?"),
         ("search.objective.cost=flop", "Did you mean 'flops'?"),
-        ("search.objective.max_flops=0", "search.objective.max_flops is 0: it must be more than 0."),
+        ("search.budgets.flops=0", "search.budgets.flops is 0: it must be more than 0."),
+        ("search.objective.max_parameters=9", "search.objective.max_parameters is now search.budgets.parameters."),
+        ("search.objective={max_flops: 9}", "search.objective.max_flops is now search.budgets.flops."),
+        ("search.objective.max_bytes=9", "search.objective.max_bytes is now search.budgets.bytes."),
+        ("search.objective.max_latency_ms=9", "search.objective.max_latency_ms is now search.budgets.latency_ms."),
         ("search.parallel_trials=0", "search.parallel_trials is 0: it must be more than 0."),
         ("retrain.strategy=all", "retrain.strategy is 'all': it must be 'none' or 'mirrored'."),
         ("search.tuner=hyperbnd", "Did you mean 'hyperband'?"),
@@ -293,10 +297,10 @@ def test_overrides_are_yaml_and_the_last_one_counts(write):
 
 
 def test_budgets_are_the_limits_that_are_set(write):
-    assert load_config(write(SMALLEST)).search.objective.budgets == {}
-    overrides = [f"search.objective.max_{name}={value}" for name, value in
+    assert load_config(write(SMALLEST)).search.budgets.limits == {}
+    overrides = [f"search.budgets.{name}={value}" for name, value in
                  {"parameters": 500_000, "flops": 10**8, "bytes": 2_000_000, "latency_ms": 8.5}.items()]  # fmt: skip
-    budgets = load_config(write(SMALLEST), overrides).search.objective.budgets
+    budgets = load_config(write(SMALLEST), overrides).search.budgets.limits
     assert budgets == {"parameters": 500_000, "flops": 10**8, "bytes": 2_000_000, "latency": 8.5}
     assert budgets.keys() == COSTS.keys()
 
@@ -339,6 +343,52 @@ def test_every_field_is_described():
         if not field.description and not isinstance(field.annotation, type(Section))
     ]
     assert undescribed == []
+
+
+@pytest.mark.parametrize("source", ["folder", "tfrecord"])
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ("pics/out", "data path is '.*/pics', and the output '.*/pics/out' lies in it.* another folder by --output"),
+        ("pics", "lies in it"), ("link/out", "lies in it"),
+        (".", "data path is '.*/pics', which lies in the output '.*', .* another folder by --output"),
+    ],
+)  # fmt: skip
+def test_data_and_output_lie_apart(source, output, told, tmp_path):
+    (tmp_path / "pics").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "pics")
+    overrides = [f"data.source={source}", f"data.path={tmp_path}/pics"]
+    with pytest.raises(CompressorError, match=told):
+        load_config(EXAMPLES / "pictures.yaml", [*overrides, f"output={tmp_path}/{output}"])
+    load_config(EXAMPLES / "pictures.yaml", [*overrides, f"output={tmp_path}/pics2"])
+
+
+@pytest.mark.parametrize("directory", ["pics/serving", "pics"])
+def test_data_and_push_directory_lie_apart(directory, tmp_path):
+    (tmp_path / "pics").mkdir()
+    overrides = [f"data.path={tmp_path}/pics", f"output={tmp_path}/out", f"push.directory={tmp_path}/{directory}"]
+    with pytest.raises(CompressorError, match="push directory is '.*', which lies in the data folder '.*/pics'"):
+        load_config(EXAMPLES / "pictures.yaml", overrides)
+
+
+def test_remote_folders_lie_apart_too():
+    overrides = ["data.path=gs://bucket/pics", "output=gs://bucket/pics/out"]
+    with pytest.raises(CompressorError, match="lies in it"):
+        load_config(EXAMPLES / "pictures.yaml", overrides)
+
+
+def test_artifacts_are_reached_by_a_path_that_is_no_pattern(tmp_path):
+    config = load_config(EXAMPLES / "digits.yaml", [f"output={tmp_path}/[v2]"])
+    assert config.pipeline_root.startswith(f"{tmp_path}/.compressor-")
+    with pytest.raises(CompressorError, match=r"output is 'gs://b/\[v2\]', and TFX takes \* \? \[ \] for patterns"):
+        load_config(EXAMPLES / "digits.yaml", ["output=gs://b/[v2]"])
+
+
+def test_a_path_that_is_not_utf_8_is_told(tmp_path):
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(folder)
+    with pytest.raises(CompressorError, match=r"data\.path is '.*caf\\xe9', which is not UTF-8: rename it"):
+        load_config(EXAMPLES / "pictures.yaml", [f"data.path={json.dumps(os.fsdecode(folder))}"])
 
 
 @pytest.mark.parametrize("name", ["digits", "pictures", "tfrecords"])
@@ -391,7 +441,8 @@ def test_an_odd_value_is_refused_in_a_sentence_wherever_it_stands(write, value):
     for field in ("name", "seed", "search", "uncached"):
         named = "" if field == "name" else "name: tiny\n"
         assert len(refusal(write(f"{named}{smallest}{field}: {value}"))) < 2000
-        assert len(refusal(write(SMALLEST), f"{field}={value}")) < 2000
+        if field != "name":  # which is text, whatever it looks like
+            assert len(refusal(write(SMALLEST), f"{field}={value}")) < 2000
 
 
 def test_a_value_that_yaml_cannot_read_is_told_with_its_line(write):

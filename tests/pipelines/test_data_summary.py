@@ -35,6 +35,13 @@ def test_what_has_changed_and_what_is_out_of_order_is_told():
     assert "anomaly: new class 'fox'" in text
 
 
+def test_what_was_left_out_is_counted_by_kind():
+    text = shown(Summary(left_out={".heic": 40, ".jpg in nested folders": 20}, others={".txt": 1}))
+    assert "left out: 60 images (40 .heic, 20 .jpg in nested folders); skipped.jsonl names them" in text
+    assert "besides: 1 file (1 .txt) that are no images" in text
+    assert "left out" not in shown(Summary(pictures=PICTURES))
+
+
 def test_a_run_of_which_nothing_was_noted_shows_nothing():
     console = Console(file=io.StringIO())
     console.print(render_summary({}))

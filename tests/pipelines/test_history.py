@@ -9,6 +9,8 @@ from made_up_report import made_up_report
 from metadata_store import EXECUTION, Store
 from typer.testing import CliRunner
 
+from compressor_lib.deployment.intervals import PairedCounts
+from compressor_lib.deployment.model_metrics import Latency, Speedup
 from compressor_lib.figures import FormatFigures, ModelFigures
 from compressor_lib.gate import Bounds, Figure, Judged, Verdict
 from pipelines import cli
@@ -17,18 +19,22 @@ from pipelines.lineage import METADATA_FILE, Lineage
 from pipelines.results import Results
 
 RESULTS = Results(
-    reference=ModelFigures(0.95, 1_000_000, 4_000_000, 8.0),
-    compressed=ModelFigures(0.80, 250_000, 1_000_000, 2.0),
-    formats={"float32": FormatFigures(1_000_000, 2.0, 0.80)},
+    reference=ModelFigures(95, 100, 1_000_000, 4_000_000, Latency(8.0, 7.8, 8.3)),
+    compressed=ModelFigures(80, 100, 250_000, 1_000_000, Latency(2.0, 1.9, 2.1)),
+    change=Figure(-0.15, -0.23, -0.08),
+    formats={
+        "float32": FormatFigures("model.tflite", 1_000_000, Latency(2.0, 1.9, 2.1), Speedup(4.0, 3.8, 4.2)),
+    },
     verdict=Verdict(
         Bounds(0.5, 0.02),
-        Judged("", 100, Figure(0.80), Figure(0.95), Figure(-0.15)),
+        Judged.counted("", pictures=100, right=80, pairs=PairedCounts(80, 0, 15, 5)),
         [],
         "0",
         ["accuracy fell by 15 points, 2 at most"],
     ),
     has_reference_as_baseline=True,
     pushed_path=None,
+    advice=["Compression costs more than gate.max_drop allows: raise search.tau."],
 )
 
 
@@ -74,6 +80,8 @@ def test_a_run_is_shown_with_its_figures_and_its_lineage(output):
     assert "data of span 7: not blessed, not pushed" in result.output
     assert "accuracy fell by 15 points" in result.output
     assert "-75.0%" in result.output
+    assert "  what to do: Compression costs more than gate.max_drop allows" in result.output
+    assert "71.1 to 86.7 %" in result.output
     lines = result.output.splitlines()
     trainer = next(number for number, line in enumerate(lines) if line.startswith("Trainer"))
     assert lines[trainer + 1 : trainer + 3] == ["  from ExampleGen.examples", f"  made {'model':<8} /made/model"]

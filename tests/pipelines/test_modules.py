@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from PIL import Image
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 from tfx.components.trainer.fn_args_utils import FnArgs
 
+from components.artifacts.class_list import write_class_list
 from components.image_example_gen.encoding import decodable
 from compressor_lib.deployment.model_metrics import read_figures
 from compressor_lib.errors import CompressorError
@@ -28,8 +30,8 @@ pytestmark = pytest.mark.slow
 
 SIZE = 32
 NAMES = ["dog", "dog", "dog", "dog", "cat", "cat", "cat", "Hüte", "Hüte"]
-"""The commonest first: the order that Transform's vocabulary has."""
-CLASSES = ["dog", "cat", "Hüte"]
+CLASSES = ["dog", "gone", "cat", "Hüte"]
+"""An order that neither names nor counts give, with a class that has no images any more."""
 TRAINING = {"batch_size": 4, "batch_norm": "train", "learning_rate": 1e-2}
 
 
@@ -52,7 +54,7 @@ def transform(tmp_path_factory):
     folder = tmp_path_factory.mktemp("transform")
     rows = [{"bytes": raw, "name": name} for raw, name in zip(RAW, NAMES, strict=True)]
     schema = schema_utils.schema_from_feature_spec({name: tf.io.VarLenFeature(tf.string) for name in ("bytes", "name")})
-    config = {"size": SIZE, "image": "bytes", "label": "name", "code_version": "x"}
+    config = {"size": SIZE, "image": "bytes", "label": "name", "code_version": "x", "classes": CLASSES}
     with tft_beam.Context(temp_dir=str(folder / "tmp")):
         data = [{key: [value] for key, value in row.items()} for row in rows]
         (transformed, _), transform_fn = (
@@ -60,6 +62,7 @@ def transform(tmp_path_factory):
             dataset_metadata.DatasetMetadata(schema),
         ) | tft_beam.AnalyzeAndTransformDataset(lambda inputs: preprocessing_fn(inputs, config))
         transform_fn | tft_beam.WriteTransformFn(str(folder / "graph"))
+    write_class_list(str(folder / "graph"), CLASSES)
     return tft.TFTransformOutput(str(folder / "graph")), transformed
 
 
@@ -99,9 +102,8 @@ def test_500_pictures_of_all_kinds_are_served_as_they_are_trained_on(transform, 
     assert trained.std() > 10
 
 
-def test_labels_become_indices_of_a_vocabulary(transform):
-    output, rows = transform
-    assert [name.decode() for name in output.vocabulary_by_name("label")] == CLASSES
+def test_labels_become_indices_of_the_given_classes(transform):
+    _, rows = transform
     assert [row["label"] for row in rows] == [CLASSES.index(name) for name in NAMES]
 
 
@@ -128,8 +130,8 @@ def make_args(transform, tmp_path_factory):
             eval_files=[f"{data.parent}/*"],
             transform_graph_path=output.transform_savedmodel_dir,
             transform_output=str(Path(output.transform_savedmodel_dir).parent),
-            serving_model_dir=str(folder / "model" / "Format-Serving"),
-            model_run_dir=str(folder / "model_run"),
+            serving_model_dir=str(folder / "model" / "1" / "Format-Serving"),
+            model_run_dir=str(folder / "model_run" / "1"),
             base_model=str(base_model) if base_model else None,
             custom_config=custom_config,
         )
@@ -177,7 +179,7 @@ def test_the_reference_is_built_trained_and_exported(reference):
 @pytest.mark.parametrize("keeps_head", [True, False])
 def test_the_reference_starts_from_a_model_of_ones_own(make_args, tmp_path, keeps_head):
     own = small_classifier()
-    own.get_layer("classifier").set_weights([np.zeros((4, 3)), np.array([0.0, 9, 0])])  # always says "Hüte"
+    own.get_layer("classifier").set_weights([np.zeros((4, 4)), np.array([0.0, 9, 0, 0])])  # always says "Hüte"
     own.save(tmp_path / "own.keras")
     # At this rate training changes next to nothing.
     training = Training(head_epochs=1, epochs=0, **{**TRAINING, "head_learning_rate": 1e-9})
@@ -186,7 +188,7 @@ def test_the_reference_starts_from_a_model_of_ones_own(make_args, tmp_path, keep
             "role": "reference",
             "backbone": {
                 "name": None, "model": str(tmp_path / "own.keras"), "rescale": None, "input_size": SIZE,
-                "classes": ["cat", "Hüte", "dog"] if keeps_head else None,
+                "classes": ["cat", "Hüte", "dog", "gone"] if keeps_head else None,
             },
             "head": Head(units=5).model_dump(),
             "training": training.model_dump(),
@@ -218,7 +220,7 @@ def small_classifier() -> keras.Model:
     x = keras.layers.Rescaling(1 / 127.5, -1, name="preprocess")(pictures)
     x = keras.layers.Conv2D(4, 3, strides=4, name="stem")(x)
     x = keras.layers.GlobalAveragePooling2D(name="top_gap")(x)
-    return keras.Model(pictures, keras.layers.Dense(3, activation="softmax", name="classifier")(x))
+    return keras.Model(pictures, keras.layers.Dense(len(CLASSES), activation="softmax", name="classifier")(x))
 
 
 @pytest.fixture(scope="module")
@@ -270,3 +272,30 @@ def test_a_base_model_without_its_teacher_is_told(make_args, tmp_path):
     small_classifier().save(keras_path(tmp_path))
     with pytest.raises(CompressorError, match=r"teacher\.keras is missing"):
         compressed(make_args, tmp_path, weight=0.5)
+
+
+def test_a_training_that_was_cut_short_resumes_in_the_next_try_of_its_node(make_args, monkeypatch, caplog):
+    config = {
+        "role": "reference",
+        "backbone": {"name": "MobileNetV2", "input_size": SIZE, "alpha": 0.35, "weights": "none"},
+        "head": Head(units=4).model_dump(),
+        "training": Training(head_epochs=0, epochs=2, **TRAINING).model_dump(),
+    }
+    first = make_args(config)
+
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pipelines.modules.export_saved_model", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_fn(first)
+    node = Path(first.serving_model_dir).parents[2]
+    assert not list(node.glob(".training/*/done"))
+    next_try = make_args(config)
+    next_try.serving_model_dir = str(node / "model" / "2" / "Format-Serving")
+    with caplog.at_level(logging.INFO):
+        run_fn(next_try)
+    assert "resuming after epoch 2" in caplog.text
+    assert len(history(next_try)["loss"]) == 2
+    assert len(list(node.glob(".training/*/done"))) == 1

@@ -97,6 +97,8 @@ def test_channels(create):
     assert sources(nodes["Transform"]) == {
         "examples": ("ImageExampleGen", "examples"),
         "schema": ("SchemaGen", "schema"),
+        "statistics": ("StatisticsGen", "statistics"),
+        "previous_classes": ("PreviousRun", "classes"),
     }
     assert sources(nodes["reference"]) == training
     assert sources(nodes["TranslatorPretrainer"]) == {
@@ -124,6 +126,7 @@ def test_channels(create):
         "examples": examples,
         "model": ("Converter", "model"),
         "baseline_model": reference,
+        "reference": reference,
     }
     assert sources(nodes["Pusher"]) == {
         "model": ("Converter", "model"),
@@ -158,8 +161,17 @@ def test_channels(create):
     assert sources(nodes["ExampleValidator"]) == {
         "statistics": ("StatisticsGen", "statistics"),
         "schema": ("SchemaGen", "schema"),
+        "examples": ("ImageExampleGen", "examples"),
         "previous_statistics": ("PreviousRun", "statistics"),
+        "previous_classes": ("PreviousRun", "classes"),
     }
+
+
+def test_classes_to_remove_reach_the_nodes_that_know_the_pushed_ones(create):
+    nodes = create('data.removed_classes=["cafe\\u0301", dog, dog]')
+    for node in ("Transform", "ExampleValidator", "Pusher"):
+        assert json.loads(nodes[node].exec_properties["removed_classes"]) == ["café", "dog"]
+    assert nodes["Transform"].exec_properties["label"] == "label"
 
 
 def test_nothing_is_trained_before_the_data_is_looked_at_where_it_may_stop_the_run(create):
@@ -194,7 +206,7 @@ def test_sections_reach_their_nodes(create):
         "search.tuner=grid", "search.connections=['53,151']", "search.head_units=[0, 4]",
         "search.tau=0.6", "search.max_trials=3", "search.max_epochs=2", "search.parallel_trials=2",
         "search.cuts=2", "search.shortlist=9", "search.train_translators=true", "search.feature_memory_mb=100",
-        "search.objective={cost: latency, max_parameters: 500_000, max_latency_ms: 8}",
+        "search.objective.cost=latency", "search.budgets={parameters: 500_000, latency_ms: 8}",
         "search.min_learning_rate=0.01", "search.max_learning_rate=0.02",
         "reference.epochs=3", "retrain.epochs=4", "retrain.batch_size=9", "retrain.strategy=mirrored",
         "export.formats=[int8]", "data.class_weights=balanced",
@@ -259,8 +271,6 @@ def test_gate_by_class_and_with_confidence(create):
     _, by_class = thresholds(nodes)
     assert by_class == {"changeThreshold": {"absolute": -0.2, "direction": "HIGHER_IS_BETTER"}}
     assert nodes["Evaluator"].exec_properties["confidence"] == 0.9
-    config = json_format.Parse(nodes["Evaluator"].exec_properties["eval_config"], EvalConfig())
-    assert config.options.compute_confidence_intervals.value
 
 
 def test_gate_against_the_last_blessed_model(create):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 
 import pytest
 
@@ -48,10 +49,17 @@ def test_every_span_of_a_window_is_looked_at(tmp_path):
         check_pictures(given)
 
 
+def test_a_class_folder_whose_name_is_no_text_is_refused(tmp_path):
+    given = config(tmp_path)
+    os.makedirs(os.fsencode(tmp_path) + b"/pictures/caf\xe9")
+    with pytest.raises(CompressorError, match=r"class folder '.*/pictures/caf\\xe9': .* not UTF-8: rename it"):
+        check_pictures(given)
+
+
 @pytest.mark.parametrize("source", ["digits", "tfrecord"])
 def test_other_sources_have_no_layout_of_their_own(tmp_path, source):
     (tmp_path / "out" / "data" / "0").mkdir(parents=True)
-    path = "null" if source == "digits" else tmp_path
+    path = "null" if source == "digits" else tmp_path / "pictures"
     check_pictures(config(tmp_path, f"data={{source: {source}, path: {path}}}", f"output={tmp_path}/out"))
 
 
@@ -116,6 +124,11 @@ def test_a_network_that_does_not_convert_to_tflite_is_refused_and_one_in_half_pr
     check_network(config(tmp_path, saved("half", keras.ops.tanh, "mixed_float16")))
     with pytest.raises(CompressorError, match=r"does not convert to TFLite in float32: .*Erfinv.* Replace the layer"):
         check_network(config(tmp_path, saved("odd", keras.ops.erfinv, "float32")))
+
+
+def test_class_names_are_written_as_in_the_data(tmp_path, own):
+    given = config(tmp_path, f"backbone={{{own}, classes: ['cafe\u0301', 'dog ']}}")
+    assert given.backbone.classes == ["caf\u00e9", "dog"]
 
 
 def test_imagenet_weights_are_not_fetched_to_look_up_connections(tmp_path, monkeypatch):

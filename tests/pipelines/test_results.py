@@ -1,39 +1,45 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict
+import json
+from dataclasses import asdict, replace
 from datetime import datetime
 
 import pytest
-from made_up_report import made_up_report
+from made_up_report import judged, made_up_report
 from ml_metadata.proto.metadata_store_pb2 import Artifact
 from rich.console import Console
 
 from components.data_summary import SUMMARY_FILE, Summary
-from components.evaluator.executor import VERDICT_FILE
+from compressor_lib.deployment.model_metrics import Latency, Speedup
+from compressor_lib.errors import CompressorError
 from compressor_lib.figures import FormatFigures, ModelFigures
-from compressor_lib.gate import Bounds, Figure, Judged, Verdict
+from compressor_lib.gate import Bounds, Verdict, judge, judge_format
 from pipelines.lineage import NodeRun, Run
 from pipelines.results import Results, collect, render_results
 
 DATA = Summary(pictures={"train": {"cat": 3, "dog": 4}}, anomalies=["new class 'dog', against the run before"])
-VERDICT = Verdict(
-    Bounds(min_accuracy=0.5, max_drop=0.1, confidence=0.95),
-    Judged("", 200, Figure(0.91, 0.87, 0.95), Figure(0.95, 0.92, 0.98), Figure(-0.04, -0.065, -0.015)),
-    [
-        Judged("cat", 120, Figure(0.95, 0.9, 1.0), Figure(0.96, 0.9, 1.0), Figure(-0.01, -0.04, 0.02)),
-        Judged("dog", 80, Figure(0.85, 0.8, 0.9), Figure(0.935, 0.9, 1.0), Figure(-0.085, -0.13, -0.04)),
-    ],
-    "5ha256",
-    [],
-)
+BOUNDS = Bounds(min_accuracy=0.5, max_drop=0.1)
+OVERALL = judged("", 178, 4, 12, 6)
+
+
+def verdict(int8_lost: int = 14) -> Verdict:
+    return judge(
+        BOUNDS,
+        OVERALL,
+        [judged("cat", 110, 3, 4, 3), judged("dog", 68, 1, 8, 3)],
+        "5ha256",
+        formats={
+            "float32": judge_format(BOUNDS, OVERALL, []),
+            "int8": judge_format(BOUNDS, judged("", 190 - int8_lost, 4, int8_lost, 6), []),
+        },
+    )
 
 
 def test_a_run_is_collected(tmp_path):
     data = made_up_report()
     data.write(tmp_path)
     (tmp_path / SUMMARY_FILE).write_text(DATA.to_json())
-    (tmp_path / VERDICT_FILE).write_text(VERDICT.to_json())
     made, reference = Artifact(uri=str(tmp_path)), Artifact(uri="/reference")
     nodes = {
         "reference": NodeRun({}, {"model": reference}),
@@ -45,71 +51,111 @@ def test_a_run_is_collected(tmp_path):
     assert found == Results(
         reference=data.reference,
         compressed=data.compressed,
+        change=data.change,
         formats=data.formats,
-        verdict=VERDICT,
+        verdict=data.verdict,
         has_reference_as_baseline=True,
         pushed_path=None,  # there is no such folder
         data=asdict(DATA),
+        advice=data.advice,
     )
     assert Results.from_json(found.to_json()) == found
 
 
-def shown(int8_accuracy: float = 0.93, *, has_reference_as_baseline: bool = True) -> str:
-    results = Results(
-        reference=ModelFigures(0.95, 1_000_000, 4_000_000, 8.0),
-        compressed=ModelFigures(0.94, 250_000, 1_000_000, 2.0),
-        formats={
-            "float32": FormatFigures(1_000_000, 2.0, 0.94),
-            "float16": FormatFigures(500_000, 1.9, 0.945),
-            "int8": FormatFigures(300_000, 1.2, int8_accuracy),
-        },
-        verdict=VERDICT,
-        has_reference_as_baseline=has_reference_as_baseline,
-        pushed_path="/served/1",
-    )
+RESULTS = Results(
+    reference=ModelFigures(190, 200, 1_000_000, 4_000_000, Latency(8.0, 7.8, 8.3)),
+    compressed=ModelFigures(182, 200, 250_000, 1_000_000, Latency(2.0, 1.9, 2.2)),
+    change=OVERALL.change,
+    formats={
+        "float32": FormatFigures("model.tflite", 1_000_000, Latency(2.0, 1.9, 2.2), Speedup(4.0, 3.7, 4.3)),
+        "int8": FormatFigures("model_int8.tflite", 300_000, Latency(7.9, 6.0, 9.0), Speedup(1.05, 0.9, 1.3)),
+    },
+    verdict=verdict(),
+    has_reference_as_baseline=True,
+    pushed_path="/served/1",
+)
+
+
+def test_results_of_another_version_are_refused_in_a_sentence():
+    fields = json.loads(RESULTS.to_json())
+    fields["reference"] = {"accuracy": 0.95, "parameters": 1, "bytes": 1, "milliseconds": 8.0}
+    with pytest.raises(CompressorError, match="another version of auto-compressor wrote the results of this run"):
+        Results.from_json(json.dumps(fields))
+
+
+def shown(results: Results = RESULTS) -> str:
     stream = io.StringIO()
-    Console(file=stream, width=100).print(render_results(results))
+    Console(file=stream, width=80).print(render_results(results))
     return stream.getvalue()
 
 
 def rows(text: str, columns: int) -> dict[str, list[str]]:
-    """The rows of the table that has so many columns."""
-    return {
-        cells[0]: cells[1:]
-        for line in text.splitlines()
-        if len(cells := [cell.strip() for cell in line.strip("│").split("│")]) == columns
-    }
+    """The rows of the table that has so many columns; what continues a cell on the next line is joined to it."""
+    found: dict[str, list[str]] = {}
+    name = ""
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("│").split("│")]
+        if len(cells) == columns:
+            name = cells[0] or name
+            before = found.get(name, [""] * (columns - 1))
+            found[name] = [f"{old} {new}".strip() for old, new in zip(before, cells[1:], strict=True)]
+    return found
 
 
-def test_table_sets_both_models_side_by_side():
+def test_table_sets_both_models_side_by_side_with_counts_and_intervals():
     models = rows(shown(), 4)
-    assert models["accuracy"] == ["95.00%", "94.00%", "-1.00 points"]
+    assert models["accuracy"] == [
+        "95.0 % 190 of 200 91.0 to 97.3 %",
+        "91.0 % 182 of 200 86.2 to 94.2 %",
+        "-4.0 points -8.5 to -0.1",
+    ]
     assert models["parameters"] == ["1,000,000", "250,000", "-75.0%"]
     assert models["TFLite bytes"] == ["4,000,000", "1,000,000", "-75.0%"]
-    assert models["TFLite ms a picture"] == ["8.00", "2.00", "-75.0%"]
+    assert models["latency an image"] == [
+        "8.00 ms 7.80 to 8.30", "2.00 ms 1.90 to 2.20", "4.0 times as fast 3.7 to 4.3",
+    ]  # fmt: skip
     assert models["compression"] == ["", "75.0%", ""]
 
 
-def test_table_shows_how_sure_the_gate_is_and_the_class_that_loses_most():
+def test_what_chance_explains_is_no_difference():
+    figures = {**RESULTS.formats, "float32": replace(RESULTS.formats["float32"], speedup=Speedup(0.5, 0.4, 1.4))}
+    models = rows(shown(replace(RESULTS, change=judged("", 188, 1, 2, 9).change, formats=figures)), 4)
+    assert models["accuracy"][2].endswith("no difference measured")
+    assert models["latency an image"][2] == "no difference measured"
+
+
+def test_table_shows_the_class_that_loses_most():
     models = rows(shown(), 4)
-    assert models["with 95% confidence"] == ["92.0 to 98.0%", "87.0 to 95.0%", "-6.5 to -1.5 points"]
-    assert models["class dog"] == ["93.50%", "85.00%", "-8.50 points"]
-    assert "against the gate's baseline" not in models
+    assert models["class dog"][0].startswith("95.0 % 76 of 80")
+    assert models["class dog"][1].startswith("86.2 % 69 of 80")
+    assert "gate's baseline" not in models
 
 
 def test_a_baseline_other_than_the_reference_has_its_row():
-    models = rows(shown(has_reference_as_baseline=False), 4)
-    assert models["against the gate's baseline"] == ["95.00%", "91.00%", "-4.00 points"]
+    models = rows(shown(replace(RESULTS, has_reference_as_baseline=False)), 4)
+    assert models["gate's baseline"][0].startswith("95.0 % 190 of 200")
 
 
-def test_every_format_has_its_row():
-    assert rows(shown(), 5) == {
-        "float32": ["1,000,000", "2.00", "94.00%", "+0.00 points"],
-        "float16": ["500,000", "1.90", "94.50%", "+0.50 points"],
-        "int8": ["300,000", "1.20", "93.00%", "-1.00 points"],
-    }
+def test_every_format_has_its_row_with_its_verdict():
+    formats = rows(shown(), 6)
+    assert formats["float32"] == [
+        "1,000,000", "2.00 ms 1.90 to 2.20", "4.0 times as fast 3.7 to 4.3",
+        "91.0 % 182 of 200 86.2 to 94.2 %", "passed",
+    ]  # fmt: skip
+    assert formats["int8"][2] == "no difference measured"
 
 
-@pytest.mark.parametrize(("int8_accuracy", "warns"), [(0.93, False), (0.92, True)])
-def test_a_format_that_lost_much_is_warned_of(int8_accuracy, warns):
-    assert ("int8 lost more than 1.5 points" in shown(int8_accuracy)) == warns
+@pytest.mark.parametrize(("lost", "is_left_out"), [(1, False), (14, False), (40, True)])
+def test_a_format_is_left_out_by_the_gate_alone(lost, is_left_out):
+    """One image of two hundred fewer is no reason to warn of a format."""
+    text = shown(replace(RESULTS, verdict=verdict(lost)))
+    assert (rows(text, 6)["int8"][-1] == "failed") == is_left_out
+    assert ("int8 is not pushed: accuracy changes by -18.0 points" in text) == is_left_out
+    assert "1.5 points" not in text
+
+
+def test_eighty_columns_suffice():
+    """No cell is broken in the middle of a figure."""
+    lines = [cell.strip() for line in shown().splitlines() for cell in line.split("│")]
+    assert "86.2 to 94.2 %" in lines
+    assert "%" not in lines

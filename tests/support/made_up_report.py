@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
-from components.report.data import (
-    Answers,
-    Block,
-    ChangedPicture,
-    DataSummary,
-    NodeStep,
-    ReportData,
-    Trial,
-    Verdict,
-)
+from components.report.advice import advice
+from components.report.data import Answers, Block, DataSummary, ExampleImage, NodeStep, ReportData, Trial
+from compressor_lib.deployment.intervals import PairedCounts
+from compressor_lib.deployment.model_metrics import Latency, Speedup
 from compressor_lib.figures import FormatFigures, ModelFigures
+from compressor_lib.gate import Bounds, Judged, Verdict, judge, judge_format
 
 CLASSES = ["dress", "hat", "shirt & tie"]
 
@@ -50,8 +46,40 @@ def trial(number: int) -> Trial:
     )
 
 
+def judged(name: str, both: int, gained: int, lost: int, neither: int) -> Judged:
+    """How a model did beside its baseline, from the counts of both."""
+    pairs = PairedCounts(both, gained, lost, neither)
+    return Judged.counted(name, pictures=pairs.images, right=pairs.new_right, pairs=pairs)
+
+
+def made_up_verdict() -> Verdict:
+    """The model passes, and so does its float32 file; int8 does not."""
+    bounds = Bounds(min_accuracy=0.8, max_drop=0.05, per_class=0.2)
+    overall = judged("", 32, 2, 3, 3)
+    return judge(
+        bounds,
+        overall,
+        [judged("dress", 12, 0, 0, 1), judged("hat", 9, 1, 3, 1), judged("shirt & tie", 11, 1, 0, 1)],
+        "5ha256",
+        formats={
+            "float32": judge_format(bounds, overall, [], judged("", 34, 0, 0, 6).change),
+            "int8": judge_format(bounds, judged("", 27, 1, 8, 4), [], judged("", 28, 0, 6, 6).change),
+        },
+        notes=["class 'scarf' came since the baseline"],
+    )
+
+
+SPLITS = ("train", "eval", "test")
+
+
+def example(true: str, predicted: str, probability: float, *, reference_is_right: bool = True) -> ExampleImage:
+    colour = (CLASSES.index(true) * 90 + 40, 90, 200 - CLASSES.index(predicted) * 60)
+    return ExampleImage(true, predicted, probability, 0.9 - 0.8 * probability, jpeg(colour), reference_is_right)
+
+
 def made_up_report() -> ReportData:
-    """The report."""
+    """The report of a model that passes."""
+    verdict = made_up_verdict()
     epochs = np.arange(1, 7)
     curve = {
         "loss": (2 / epochs).tolist(), "accuracy": (1 - 0.5 / epochs).tolist(),
@@ -67,12 +95,15 @@ def made_up_report() -> ReportData:
         name="made-up",
         made="2026-01-02 03:04 UTC",
         backbone="MobileNetV2",
-        verdict=Verdict(True, [], "/served/1"),
-        reference=ModelFigures(0.875, 360_000, 1_450_000, 2.0),
-        compressed=ModelFigures(0.85, 36_771, 160_000, 0.5),
+        verdict=verdict,
+        pushed_to="/served/1",
+        advice=advice(verdict, Judged.counted("", pictures=40, right=35), has_reference_as_baseline=True),
+        reference=ModelFigures(35, 40, 360_000, 1_450_000, Latency(2.0, 1.9, 2.2)),
+        compressed=ModelFigures(34, 40, 36_771, 160_000, Latency(0.5, 0.48, 0.55)),
+        change=verdict.overall.change,
         formats={
-            "float32": FormatFigures(160_000, 0.5, 0.85),
-            "int8": FormatFigures(44_000, 0.25, 0.825),
+            "float32": FormatFigures("model.tflite", 160_000, Latency(0.5, 0.48, 0.55), Speedup(4.0, 3.8, 4.3)),
+            "int8": FormatFigures("model_int8.tflite", 44_000, Latency(1.9, 1.7, 2.3), Speedup(1.05, 0.9, 1.2)),
         },
         trials=[trial(number) for number in range(24)],
         translators={f"block_{a}_add->{b}": 0.9 - 0.1 * a for a in range(1, 4) for b in ("block_16_expand", "Conv_1")},
@@ -82,11 +113,19 @@ def made_up_report() -> ReportData:
             classes=CLASSES,
             reference=[{0: 12, 1: 1}, {0: 1, 1: 12, 2: 1}, {1: 2, 2: 11}],
             compressed=[{0: 12, 2: 1}, {0: 3, 1: 10, 2: 1}, {1: 1, 2: 12}],
-            changed={"hat": [ChangedPicture("dress", 0.7, jpeg((200, 40, 40)))]},
+            lost=3,
+            gained=2,
+            wrong=[
+                example("hat", "dress", 0.97),
+                example("shirt & tie", "hat", 0.81, reference_is_right=False),
+                example("hat", "shirt & tie", 0.55),
+            ],
+            right=[example("dress", "dress", 0.41), example("hat", "hat", 0.52)],
+            changed={"hat": [example("hat", "dress", 0.7)]},
         ),
         data=DataSummary(
-            pictures={split: dict.fromkeys(CLASSES, 10 * place) for place, split in enumerate(("train", "test"), 1)},
-            totals={"train": 30, "test": 60},
+            pictures={split: dict.fromkeys(CLASSES, 10 * place) for place, split in enumerate(SPLITS, 1)},
+            totals={"train": 30, "eval": 60, "test": 40},
             skipped=2,
             skipped_files=["train/hat/broken.jpg"],
             duplicates=3,
@@ -99,4 +138,14 @@ def made_up_report() -> ReportData:
         versions={"auto-compressor": "0.1.0"},
         artifacts={"compressed": "/root/retrain/model/7"},
         steps=[NodeStep("retrain", "done", 12.5, {"base_model": "PruningSearch"}, {"model": "/root/retrain/model/7"})],
+    )
+
+
+def made_up_refusal() -> ReportData:
+    """The report of a model that is refused, with classes of long names and paths."""
+    data, bounds = made_up_report(), Bounds(min_accuracy=0.9, max_drop=0.05, confidence=0.95)
+    verdict = judge(bounds, data.verdict.overall, data.verdict.classes, "5ha256", formats=data.verdict.formats)
+    reference = data.reference.judged()
+    return replace(
+        data, verdict=verdict, pushed_to=None, advice=advice(verdict, reference, has_reference_as_baseline=True)
     )

@@ -3,40 +3,95 @@ from __future__ import annotations
 import base64
 import io
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from components.report.answers import CHANGED_A_CLASS, accuracy, compare_answers, recalls, worst_hit
+from components.artifacts.predictions import MODEL, REFERENCE, ModelPredictions, Predictions
+from components.report.answers import CHANGED_A_CLASS, RIGHT, UNKNOWN, WRONG, compare_answers
+from components.report.confusion import recalls, worst_hit
+from components.report.data import Answers
 
 CLASSES = ["dark", "grey", "bright"]
 
 
-def by_brightness(*limits: float) -> keras.Model:
-    """Names a picture by its mean, whose classes end at these limits."""
-    pictures = keras.Input((4, 4, 3))
-    mean = keras.ops.mean(pictures, axis=(1, 2, 3), keepdims=False)[:, None]
-    steps = [keras.ops.cast(mean >= limit, "float32") for limit in limits]
-    scores = keras.ops.concatenate([1 - steps[0], steps[0] - steps[1], steps[1]], axis=-1)
-    return keras.Model(pictures, keras.ops.softmax(5 * scores))
+def predicted(classes: list[str], names: list[str], probabilities: list[float]) -> ModelPredictions:
+    """What a model predicts, by the names of its own classes."""
+    return ModelPredictions(
+        classes,
+        np.array([classes.index(name) for name in names]),
+        np.array(probabilities, np.float32),
+        np.array([1 - one for one in probabilities], np.float32),
+    )
 
 
-@pytest.fixture(scope="module")
-def answers():
-    """Twenty dark pictures and one bright one; the compressed model takes the lighter half of the dark for grey."""
-    values = [*range(0, 80, 4), 250]
-    pictures = np.stack([np.full((4, 4, 3), value, np.uint8) for value in values])
-    labels = np.array([0] * 20 + [2])
-    batches = [(pictures[:15], labels[:15]), (pictures[15:], labels[15:])]
-    return compare_answers(by_brightness(100, 200), by_brightness(40, 200), batches, CLASSES)
+def png(value: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (160, 80), (value, value, value)).save(file, "PNG")
+    return file.getvalue()
 
 
-def test_each_answer_is_counted(answers):
-    assert answers.reference == [{0: 20}, {}, {2: 1}]
-    assert answers.compressed == [{0: 10, 1: 10}, {}, {2: 1}]
-    assert accuracy(answers.compressed) == 11 / 21
-    assert recalls(answers.compressed) == [0.5, None, 1.0]
+def answers(compressed_classes: list[str]) -> Answers:
+    """Twenty dark images and one bright one; the compressed model takes the lighter half of the dark for grey."""
+    names = ["dark"] * 10 + ["grey"] * 10 + ["bright"]
+    sure = [0.5 + place / 100 for place in range(21)]
+    found = Predictions(
+        CLASSES,
+        np.array([0] * 20 + [2]),
+        [f"key {place}" for place in range(21)],
+        {
+            REFERENCE: predicted(CLASSES, ["dark"] * 20 + ["bright"], [0.9] * 21),
+            MODEL: predicted(compressed_classes, names, sure),
+        },
+    )
+    return compare_answers(found, lambda keys: {key: png(4 * int(key.split()[1])) for key in keys})
+
+
+@pytest.mark.parametrize("order", [CLASSES, ["grey", "bright", "dark"]])
+def test_each_prediction_is_counted_by_the_name_of_its_class(order):
+    found = answers(order)
+    assert found.classes == CLASSES
+    assert found.reference == [{0: 20}, {}, {2: 1}]
+    assert found.compressed == [{0: 10, 1: 10}, {}, {2: 1}]
+    assert (found.lost, found.gained) == (10, 0)
+    assert recalls(found.compressed) == [0.5, None, 1.0]
+
+
+@pytest.mark.parametrize("order", [CLASSES, ["grey", "bright", "dark"]])
+def test_the_worst_images_come_first(order):
+    found = answers(order)
+    assert [(one.true, one.predicted) for one in found.wrong] == [("dark", "grey")] * 10
+    assert [one.probability for one in found.wrong] == pytest.approx([0.69 - place / 100 for place in range(10)])
+    assert round(found.wrong[0].true_probability, 2) == 0.31
+    assert all(one.reference_is_right for one in found.wrong)
+    assert [one.probability for one in found.right] == pytest.approx([0.5 + place / 100 for place in range(RIGHT)])
+    assert {one.predicted for one in found.right} == {"dark"}
+
+
+def test_of_many_wrong_images_a_few_are_kept():
+    count = 5 * WRONG
+    probabilities = np.linspace(0.3, 0.9, count).tolist()
+    wrong = predicted(CLASSES, ["grey"] * count, probabilities)
+    found = Predictions(
+        CLASSES, np.zeros(count, int), [str(place) for place in range(count)], {REFERENCE: wrong, MODEL: wrong}
+    )
+    asked: list[str] = []
+
+    def read(keys):
+        asked.extend(keys)
+        return {key: png(1) for key in keys}
+
+    kept = compare_answers(found, read).wrong
+    assert len(kept) == len(asked) == WRONG
+    assert kept[0].probability == pytest.approx(0.9)
+    assert not any(one.reference_is_right for one in kept)
+
+
+def test_an_image_of_a_class_that_was_not_trained_is_wrong_by_that_name():
+    model = predicted(CLASSES, ["grey"], [0.8])
+    found = Predictions(CLASSES, np.array([-1]), ["key"], {REFERENCE: model, MODEL: model})
+    (one,) = compare_answers(found, lambda keys: {key: png(1) for key in keys}).wrong
+    assert (one.true, one.predicted) == (UNKNOWN, "grey")
 
 
 def test_the_classes_that_lost_most_are_told():
@@ -45,13 +100,12 @@ def test_the_classes_that_lost_most_are_told():
     assert worst_hit(before, after) == [2, 5, 0, 7]
 
 
-def test_some_pictures_that_went_wrong_are_kept(answers):
-    assert list(answers.changed) == ["dark"]
-    assert len(answers.changed["dark"]) == CHANGED_A_CLASS
-    picture = answers.changed["dark"][0]
-    assert picture.answer == "grey"
-    assert picture.confidence > 0.9
-    kind, _, content = picture.image.partition(",")
+def test_some_images_that_went_wrong_are_kept_small():
+    found = answers(CLASSES)
+    assert list(found.changed) == ["dark"]
+    assert len(found.changed["dark"]) == CHANGED_A_CLASS
+    kind, _, content = found.changed["dark"][0].image.partition(",")
     assert kind == "data:image/jpeg;base64"
     image = Image.open(io.BytesIO(base64.b64decode(content)))
+    assert image.size == (112, 56)
     assert np.abs(np.asarray(image).astype(int) - 40).max() <= 2

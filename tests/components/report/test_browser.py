@@ -67,7 +67,7 @@ def drawn(page: Page) -> Locator:
     return page.locator(".chart:visible svg")
 
 
-@pytest.mark.parametrize("width", [360, 768, 1280])
+@pytest.mark.parametrize("width", [360, 500, 768, 1100, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_draws_every_chart_and_is_as_wide_as_the_screen(opened, report_data, width, scheme):
     page = opened(viewport={"width": width, "height": 800}, color_scheme=scheme)
@@ -77,7 +77,24 @@ def test_it_draws_every_chart_and_is_as_wide_as_the_screen(opened, report_data, 
     )
     assert page.evaluate("document.documentElement.scrollWidth") == width
     words = page.locator("h1").inner_text().split()
-    assert words == ["Passed", "90", "%", "smaller,", "\N{MINUS SIGN}2.5", "points", "of", "accuracy"]
+    assert words == ["Passed", "90", "%", "smaller,", "no", "difference", "in", "accuracy", "measured"]
+
+
+@pytest.mark.parametrize("width", [500, 768, 1100, 1280])
+def test_no_table_is_cut_off(opened, width):
+    page = opened(viewport={"width": width, "height": 800})
+    cut = page.evaluate(
+        "[...document.querySelectorAll('.table')].filter((one) => one.scrollWidth > one.clientWidth)"
+        ".filter((one) => one.checkVisibility()).map((one) => one.getAttribute('aria-label'))"
+    )
+    assert cut == []
+    shown = page.locator("table.sortable tbody tr").first.locator("td")
+    assert all(box["x"] + box["width"] <= width for box in (cell.bounding_box() for cell in shown.all()) if box)
+
+
+def test_what_a_name_says_is_text(opened):
+    page = opened()
+    assert page.get_by_alt_text("shirt & tie, predicted hat").count() == 1
 
 
 def test_the_switch_shows_another_cost_by_keyboard(opened):
@@ -88,7 +105,7 @@ def test_the_switch_shows_another_cost_by_keyboard(opened):
     page.keyboard.press("ArrowRight")
     second.locator("svg").wait_for()
     assert (first.is_visible(), second.is_visible()) == (False, True)
-    assert "multiply-adds a picture" in (second.locator("svg").text_content() or "")
+    assert "multiply-adds an image" in (second.locator("svg").text_content() or "")
 
 
 def test_a_point_tells_its_connection(opened, report_data):

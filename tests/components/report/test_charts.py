@@ -28,6 +28,20 @@ def test_only_what_was_measured_has_its_point(report_data):
     assert milestones(pareto(report_data, "latency"))["reference"][0] == 2.0
 
 
+def test_the_latencies_of_reference_and_winner_are_the_cards(report_data):
+    found = milestones(pareto(report_data, "latency"))
+    assert found["reference"][0] == report_data.reference.latency.median
+    assert found["retrained"][0] == report_data.compressed.latency.median
+
+
+def test_validation_accuracies_have_their_counts(report_data):
+    spec = pareto(report_data, "parameters")
+    assert points(spec)[0]["counted"] == "54 of 60, 79.9 to 95.3 %"
+    assert {mark["counted"] for mark in spec["layer"][-1]["data"]["values"]} >= {"54 of 60, 79.9 to 95.3 %"}
+    unknown = dataclasses.replace(report_data, data=dataclasses.replace(report_data.data, totals={}))
+    assert points(pareto(unknown, "parameters"))[0]["counted"] == ""
+
+
 def test_a_cost_that_nobody_took_has_no_chart(report_data):
     trials = [dataclasses.replace(trial, costs={"parameters": 1.0}) for trial in report_data.trials]
     names = [name for name, _ in charts(dataclasses.replace(report_data, trials=trials))]
@@ -45,8 +59,11 @@ def test_of_many_classes_those_that_change_most_are_shown(report_data):
     count = 3 * MOST_CLASSES
     before = [{row: 10} for row in range(count)]
     after = [{0: 6, row: 4} if 5 <= row < 5 + MOST_CLASSES else {row: 10} for row in range(count)]
-    answers = Answers([f"class {n}" for n in range(count)], before, after, {})
+    answers = Answers([f"class {n}" for n in range(count)], before, after)
     data = dataclasses.replace(report_data, answers=answers)
     assert shown_classes(data) == list(range(5, 5 + MOST_CLASSES))
     rows = by_class(data)["layer"][0]["data"]["values"]
-    assert {(row["reference"], row["compressed"], row["pictures"]) for row in rows} == {(1.0, 0.4, 10)}
+    assert {(row["reference"], row["compressed"]) for row in rows} == {(1.0, 0.4)}
+    assert {(row["reference_counted"], row["compressed_counted"]) for row in rows} == {
+        ("10 of 10, 72.2 to 100.0 %", "4 of 10, 16.8 to 68.7 %"),
+    }  # fmt: skip

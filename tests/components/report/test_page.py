@@ -3,12 +3,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import subprocess
+import sys
 
+import jinja2
 import pytest
 
 from components.report.charts import MOST_CLASSES
-from components.report.data import Answers, Verdict
-from components.report.page import render_page
+from components.report.data import Answers
+from components.report.page import render_page, write_page
+from compressor_lib.gate import Figure
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +27,13 @@ def test_it_asks_for_nothing(page):
     assert re.findall(r'(?:src|href)="(?!data:|#)[^"]*"|url\(|@import', rest) == []
 
 
+@pytest.mark.slow
+def test_the_page_is_made_without_tensorflow():
+    """So that `compressor report` takes no half minute."""
+    made = "import sys, components.report.page; print('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", made], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
 def test_charts_are_specifications_and_pictures(page):
     specs = json.loads(re.search(r'<script type="application/json" id="charts">(.*?)</script>', page, re.DOTALL)[1])
     shown = re.findall(r'data-chart="([\w-]+)"', page)
@@ -32,8 +43,8 @@ def test_charts_are_specifications_and_pictures(page):
 
 def test_thousands_of_classes_leave_it_small(report_data, page):
     names = [f"class {number:04}" for number in range(2000)]
-    answers = Answers(names, [{n: 1} for n in range(2000)], [{n: 1} if n % 3 else {0: 1} for n in range(2000)], {})
-    pictures = {split: {name: 1 + n for n, name in enumerate(names)} for split in ("train", "test")}
+    answers = Answers(names, [{n: 1} for n in range(2000)], [{n: 1} if n % 3 else {0: 1} for n in range(2000)])
+    pictures = {split: {name: 1 + n for n, name in enumerate(names)} for split in report_data.data.totals}
     data = dataclasses.replace(
         report_data, answers=answers, data=dataclasses.replace(report_data.data, pictures=pictures)
     )
@@ -46,9 +57,19 @@ def test_thousands_of_classes_leave_it_small(report_data, page):
 
 
 def test_it_tells_of_duplicates_where_there_are_any(report_data, page):
-    assert "3 pictures are copies of others, pixel by pixel; 1 left out, being in another split too." in page
+    assert "3 images are copies of others, pixel by pixel; 1 left out, being in another split too." in page
     none = dataclasses.replace(report_data, data=dataclasses.replace(report_data.data, duplicates=None))
     assert "pixel by pixel" not in render_page(none)
+
+
+def test_it_counts_what_was_left_out_by_kind(report_data, page):
+    assert "Images left out" not in page
+    data = dataclasses.replace(
+        report_data.data, left_out={".heic": 40, ".jpg in nested folders": 1200}, others={".txt": 3}
+    )
+    page = render_page(dataclasses.replace(report_data, data=data))
+    assert "Images left out, by kind: 40 .heic, 1,200 .jpg in nested folders." in page
+    assert "Files that are no images: 3 .txt." in page
 
 
 def test_text_is_escaped(page):
@@ -56,12 +77,90 @@ def test_text_is_escaped(page):
     assert "<td>PruningSearch</td>" in page
 
 
-def test_it_says_why_a_model_did_not_pass(report_data):
-    reasons = ["accuracy is 50.00%; gate.min_accuracy asks for 90.00%"]
-    page = render_page(dataclasses.replace(report_data, verdict=Verdict(False, reasons, None)))
-    assert "Not passed" in page
-    assert reasons[0] in page
-    assert "Nothing was pushed." in page
+def words(page: str) -> str:
+    """What is read on a page before its scripts."""
+    return " ".join(
+        re.sub(r"<[^>]*>", " ", page[page.index("<body>") : page.index('<script type="application/json"')]).split()
+    )
+
+
+def test_the_thresholds_stand_beside_what_was_measured(page):
+    text = words(page)
+    assert "Should I deploy it? Yes. The model passes the gate on 40 test images" in text
+    assert "gate.min_accuracy at least 80.0 % 85.0 % (34 of 40, 70.9 to 92.9 %) kept" in text
+    assert (
+        "gate.max_drop a loss of at most 5 points against the baseline -2.5 points (-16.0 to +10.5), no difference"
+        in text
+    )
+    assert "gate.per_class a loss of at most 20 points in any class class hat: -14.3 points" in text
+    assert "class 'scarf' came since the baseline" in text.replace("&#39;", "'")
+
+
+def test_each_format_has_its_accuracy_and_verdict(page):
+    text = words(page)
+    assert "float32 85.0&nbsp;% 34 of 40, 70.9 to 92.9 % by conversion +0.0 points" in text
+    assert "160,000 0.50 ms (0.48 to 0.55) 4.0 times as fast (3.8 to 4.3) passed, pushed" in text
+    assert "44,000 1.90 ms (1.70 to 2.30) no difference measured left out accuracy is 70.0 % (28 of 40" in text
+    assert "deploy float32, or give more training images" in text
+
+
+def test_a_change_that_chance_explains_is_no_difference(report_data, page):
+    assert "90&nbsp;% smaller, no difference in accuracy measured" in words(page)
+    assert "change: -2.5 points (-16.0 to +10.5), no difference measured" in words(page)
+    lost = dataclasses.replace(report_data, change=Figure(-0.1, -0.2, -0.05))
+    assert "smaller, \N{MINUS SIGN}10.0 points of accuracy" in words(render_page(lost))
+    assert "Accuracy kept" not in page
+
+
+def test_it_says_why_a_model_did_not_pass_and_what_to_do(refused):
+    text = words(render_page(refused))
+    assert "Not as it is. The gate refuses it" in text
+    assert all(jinja2.filters.escape(reason) in text for reason in refused.verdict.reasons)
+    assert "What to do The reference model itself reaches 87.5 %" in text
+    assert "gate.min_accuracy at least 90.0 % 85.0 % (34 of 40, 70.9 to 92.9 %) not kept" in text
+    assert "Nothing was pushed" in text
+    assert "tf.saved_model.load(&#39;/root/retrain/model/7/Format-Serving&#39;)" in text
+    assert "tensorflow_model_server" not in text
+
+
+def test_examples_are_named_with_their_probabilities(page):
+    text = words(page)
+    assert "Wrong, the surest first dress 97&nbsp;% truly hat, 12&nbsp;%; the reference is right" in text
+    assert "hat 81&nbsp;% truly shirt &amp; tie, 25&nbsp;%; the reference is wrong too" in text
+    assert "Right, the least sure first dress 41&nbsp;% hat 52&nbsp;%" in text
+    assert page.count('<img src="data:image/jpeg;base64,') == 6
+
+
+def test_the_card_is_linked_where_it_lies_beside(report_data, tmp_path):
+    pushed = tmp_path / "serving #1" / "7"
+    beside = dataclasses.replace(report_data, pushed_to=str(pushed))
+    page = write_page(beside, tmp_path).read_text()
+    assert '<a href="serving%20%231/7/assets.extra/model_card.md">model card</a>' in page
+    (tmp_path / "elsewhere").mkdir()
+    assert f"<code>{pushed}/assets.extra/model_card.md</code>" in write_page(beside, tmp_path / "elsewhere").read_text()
+    far = dataclasses.replace(report_data, pushed_to="gs://bucket/serving/7")
+    assert "<code>gs://bucket/serving/7/assets.extra/model_card.md</code>" in write_page(far, tmp_path).read_text()
+
+
+def test_an_endpoint_has_no_card_and_no_folder(report_data):
+    page = render_page(dataclasses.replace(report_data, pushed_to="projects/mine/endpoints/1"))
+    assert "model_card.md" not in page
+    assert "/root/retrain/model/7/Format-Serving" in page
+
+
+def test_the_accuracies_of_trials_have_their_counts(report_data, page):
+    assert "90.0&nbsp;% 54 of 60, 79.9 to 95.3 % 60,000" in words(page)
+    assert "60 images of the validation split" in words(page)
+    unknown = dataclasses.replace(
+        report_data, data=dataclasses.replace(report_data.data, totals={"test": 40}, pictures={"test": {}})
+    )
+    assert "54 of 60" not in render_page(unknown)
+
+
+def test_what_a_latency_was_measured_with_is_said(report_data, page):
+    assert "Trials were timed in turns with the reference" in page
+    searched = dataclasses.replace(report_data, config={"seed": 3, "search": {"objective": {"cost": "latency"}}})
+    assert "Trials as the search measured them at the time" in render_page(searched)
 
 
 def test_without_steps_there_is_no_table_of_nodes(report_data):

@@ -3,10 +3,14 @@ from __future__ import annotations
 import json
 
 import keras
+import numpy as np
 import pytest
 
 from components.report.data import Trial
 from components.report.trials import read_trials
+from compressor_lib import costs
+from compressor_lib.deployment.latency import Timings
+from compressor_lib.deployment.model_metrics import REFERENCE, Latency, ModelMetrics
 from compressor_lib.heads import attach_head
 from compressor_lib.surgery import create_submodel
 
@@ -19,26 +23,45 @@ ROWS = [  # connection, accuracy, the hyperparameters of widths
 ]
 
 
+SHIPPED_MS, REFERENCE_MS = 7.5, 20.0
+METRICS = ModelMetrics(
+    1,
+    {"float32": Latency(SHIPPED_MS, 7.0, 8.0), REFERENCE: Latency(REFERENCE_MS, 19.0, 21.0)},
+    bytes={"float32": 4321},
+)
+
+
 @pytest.fixture(scope="module")
-def trials(small_backbone, tmp_path_factory) -> list[Trial]:
+def read(small_backbone, tmp_path_factory):
+    """Reads the trials of a search that saved some cost."""
     base = small_backbone()
 
-    def parameters(connection: str, widths: dict[str, int]) -> int:
+    def network(connection: str, widths: dict[str, int]) -> keras.Model:
         first = connection.partition(" & ")[0]
         submodel = create_submodel(base, first, tail_units=widths.get("tail_units", 256))
-        return attach_head(submodel, 3, units=widths.get("top_fc1_units", 0)).count_params()
+        return attach_head(submodel, 3, units=widths.get("top_fc1_units", 0))
 
     rows = [
         {
-            "connection": connection, "parameters": parameters(connection, widths), "cost": 7.0, "accuracy": accuracy,
-            "score": accuracy, "within_budget": True, "seconds": 1.0, "hyperparameters": {**widths, "lr": 0.01},
+            "connection": connection, "parameters": network(connection, widths).count_params(), "cost": 7.0,
+            "accuracy": accuracy, "score": accuracy, "within_budget": True, "seconds": 1.0,
+            "hyperparameters": {**widths, "lr": 0.01},
         }
         for connection, accuracy, widths in ROWS
     ]  # fmt: skip
     path = tmp_path_factory.mktemp("search") / "search_report.json"
     path.write_text(json.dumps(rows))
     reference: keras.Model = attach_head(small_backbone(), 3)
-    return read_trials(path, reference, cost="latency", measured=2)
+
+    def trials(cost: str) -> list[Trial]:
+        return read_trials(path, reference, cost=cost, metrics=METRICS, measured=2)
+
+    return trials
+
+
+@pytest.fixture(scope="module")
+def trials(read) -> list[Trial]:
+    return read("latency")
 
 
 def test_trials_are_in_their_order_with_families_and_widths(trials):
@@ -54,9 +77,20 @@ def test_multiply_adds_are_counted_where_there_is_one_cut(trials):
 def test_bytes_are_measured_of_the_winner_and_of_the_best(trials):
     """Two of them; the third truncation is on the front as well, and the rest are beaten by smaller ones."""
     assert ["bytes" in trial.costs for trial in trials] == [True, True, False, False, False]
-    assert trials[0].costs["bytes"] > 4 * trials[0].costs["parameters"]
+    assert trials[0].costs["bytes"] == METRICS.bytes["float32"]
+    assert trials[1].costs["bytes"] > 4 * trials[1].costs["parameters"]
 
 
-def test_what_the_search_saved_is_known_of_all(trials):
-    assert all("latency" in trial.costs for trial in trials)
-    assert trials[-1].costs["latency"] == 7.0
+def test_what_the_search_measured_is_left_but_of_the_winner_which_is_the_shipped_network(trials):
+    assert [trial.costs["latency"] for trial in trials] == [SHIPPED_MS, 7.0, 7.0, 7.0, 7.0]
+
+
+def test_latencies_that_the_search_did_not_take_are_told_beside_the_references(read, monkeypatch):
+    """The machine is three times as slow now as when the deployed model was timed."""
+
+    def time_models(files, **_):
+        return Timings({name: np.full((15, 7), 3 * REFERENCE_MS / (1 + place)) for place, name in enumerate(files)})
+
+    monkeypatch.setattr(costs, "time_models", time_models)
+    found = read("parameters")
+    assert [trial.costs.get("latency") for trial in found] == [SHIPPED_MS, REFERENCE_MS / 2, None, None, None]

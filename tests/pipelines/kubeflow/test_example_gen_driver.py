@@ -73,7 +73,7 @@ def test_a_window_is_found_too(data, pattern):
     picture.write_bytes(b"picture")
     said = found(data, pattern, range_config=WINDOW)
     rest = pattern.partition("/")[2]
-    assert json.loads(said["input_config"])["splits"][0]["pattern"] == f"span-2/{rest}|span-10/{rest}"
+    assert json.loads(said["input_config"])["splits"][0]["pattern"] == f"span-2/{rest}//span-10/{rest}"
     assert said["span"] == said["examples"]["custom:span"] == 10
 
 

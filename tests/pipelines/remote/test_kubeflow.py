@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from kubeflow_api import KubeflowApi
+from proxies import Proxy, Silent, set_proxy
 
 from compressor_lib.errors import CompressorError
 from pipelines.remote.cron import Cron
@@ -216,3 +217,81 @@ class TestAccess:
         with pytest.raises(CompressorError, match="answers with a web page, perhaps to log in"):
             Kubeflow(f"http://127.0.0.1:{server.server_port}")
         server.server_close()
+
+
+class TestProxies:
+    HOST = "http://kubeflow.example.org/pipeline"
+
+    @pytest.fixture
+    def proxy(self, api, monkeypatch) -> Iterator[Proxy]:
+        """One that takes whatever it is asked for to the API."""
+
+        class Prefixed(Proxy):
+            def relayed(self, method, url, headers, body):
+                return super().relayed(method, url.replace("/pipeline/", "/"), headers, body)
+
+        proxy = Prefixed(behind=api.url)
+        set_proxy(monkeypatch, proxy.url)
+        yield proxy
+        proxy.close()
+
+    def test_all_calls_go_through_it(self, api, proxy, package):
+        submitted(Kubeflow(self.HOST), package)
+        assert len(api.runs) == 1
+        assert len(proxy.asked) > 4
+        assert all(f" {self.HOST}/apis/v2beta1/" in asked for asked in proxy.asked)
+
+    def test_it_may_want_a_password(self, proxy, package, monkeypatch):
+        proxy.wants = "Basic bWU6cGFAc3M="
+        set_proxy(monkeypatch, proxy.url.replace("//", "//me:pa%40ss@"))
+        assert submitted(Kubeflow(self.HOST), package).id == "run-1"
+
+    def test_no_call_to_this_machine_goes_through_one(self, api, package, monkeypatch):
+        silent = Silent()
+        set_proxy(monkeypatch, silent.url)
+        assert submitted(Kubeflow(api.url), package).id == "run-1"
+        silent.close()
+
+    def test_no_proxy_counts_for_all_calls(self, proxy, monkeypatch):
+        monkeypatch.setenv("no_proxy", "kubeflow.example.org")
+        with pytest.raises(CompressorError, match="check --host and the network"):
+            Kubeflow(self.HOST)
+        assert proxy.asked == []
+
+    @pytest.mark.parametrize("status", [403, 502, 407])
+    def test_its_refusal_is_not_taken_for_kubeflow_s(self, proxy, status):
+        proxy.status = status
+        with pytest.raises(CompressorError) as refused:
+            Kubeflow(self.HOST)
+        assert str(refused.value) == (
+            f"the proxy {proxy.url} answers {status} in place of {self.HOST}: check the proxy, or name "
+            "kubeflow.example.org in no_proxy if it can be reached without. It says: <html>Blocked by policy</html>"
+        )
+
+    def test_nor_is_a_later_one(self, proxy):
+        kubeflow = Kubeflow(self.HOST)
+        proxy.status = 403
+        with pytest.raises(CompressorError, match=f"^the proxy {proxy.url} answers 403 in place of"):
+            kubeflow.schedules()
+
+    def test_kubeflow_s_own_refusal_is_not_taken_for_its(self, api, proxy):
+        kubeflow = Kubeflow(self.HOST)
+        api.answers_with = 403
+        with pytest.raises(CompressorError, match=f"^{self.HOST} refuses: you may not do this"):
+            kubeflow.schedules()
+
+    def test_a_tunnel_that_is_refused_is_told(self, proxy):
+        proxy.status = 403
+        with pytest.raises(
+            CompressorError, match=rf"^https://k\.example\.org cannot be reached through the proxy {proxy.url} \(.*403"
+        ):
+            Kubeflow("https://k.example.org")
+
+    @pytest.mark.parametrize("host", ["http://k.example.org", "https://k.example.org"])
+    def test_one_that_hangs_is_named_in_time(self, monkeypatch, host):
+        silent = Silent()
+        set_proxy(monkeypatch, silent.url)
+        monkeypatch.setattr("pipelines.remote.kubeflow._PATIENCE", 0.5)
+        with pytest.raises(CompressorError, match=rf"^{host} cannot be reached through the proxy {silent.url} \("):
+            Kubeflow(host)
+        silent.close()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from compressor_lib.errors import CompressorError
+from compressor_lib.support.processes import module_command
 from pipelines.remote import local
 from pipelines.remote.cron import Cron
 from pipelines.remote.local import LOOK, LocalSchedules
@@ -131,6 +132,13 @@ class TestFiles:
         with pytest.raises(CompressorError, match="does not exist"):
             machine.schedules.create(Path("none.yaml"), name="weekly", cron=MONDAYS)
         assert machine.schedules.schedules() == []
+
+    def test_a_file_that_gives_a_field_twice_is_refused(self, machine, folder):
+        machine.create()
+        file = folder / "weekly.json"
+        file.write_text(file.read_text().replace('"paused": false', '"paused": true,\n  "paused": false'))
+        with pytest.raises(CompressorError, match=r"weekly.json': 'paused' is given twice, in line \d+ and"):
+            machine.schedules.schedules()
 
     @pytest.mark.parametrize(
         ("damage", "message"),
@@ -440,14 +448,13 @@ class TestCommand:
     def test_it_is_the_command_line_of_this_python(self, machine):
         machine.create(overrides=["search.tau=0.9", "output='/a b'"])
         assert machine.schedules.plan("weekly").command() == [
-            *(sys.executable, "-m", "pipelines.cli", "run", "--config", str(CONFIG)),
+            *module_command("pipelines.cli"), "run", "--config", str(CONFIG),
             *("--set", "search.tau=0.9", "--set", "output='/a b'"),
-        ]
+        ]  # fmt: skip
 
     def test_the_module_can_be_run(self):
-        done = subprocess.run(
-            [sys.executable, "-m", "pipelines.cli", "run", "--config", "none.yaml"], capture_output=True, text=True
-        )
+        command = [*module_command("pipelines.cli"), "run", "--config", "none.yaml"]
+        done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 2
         assert "error: config file 'none.yaml' does not exist" in done.stderr
 
@@ -485,7 +492,7 @@ class TestUnits:
         machine.create()
         unit = machine.schedules.print_systemd("weekly").splitlines()
         (command,) = (line for line in unit if line.startswith("ExecStart="))
-        served = f"ExecStart={sys.executable} -m pipelines.cli schedule serve --target local --folder "
+        served = f"ExecStart={shlex.join(module_command('pipelines.cli'))} schedule serve --target local --folder "
         assert command.startswith(served)
         assert "Restart=on-failure" in unit
         assert "KillMode=mixed" in unit

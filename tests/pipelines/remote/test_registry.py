@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import google.auth
 import pytest
 from google.auth.exceptions import DefaultCredentialsError
+from proxies import Proxy, set_proxy
 from registry_api import RegistryApi
 
 from compressor_lib.errors import CompressorError
@@ -123,6 +124,17 @@ class TestRegistry:
         api.close()
         with pytest.raises(NotLookedAt, match=f"{api.host} cannot be reached from here"):
             registry(api).has_image()
+
+    def test_a_proxy_that_lets_nothing_through_is_named(self, monkeypatch):
+        proxy = Proxy(status=403)
+        set_proxy(monkeypatch, proxy.url)
+        with pytest.raises(NotLookedAt, match=rf"quay.io cannot be reached through the proxy {proxy.url} \(.*403 "):
+            Registry(Image.parse("quay.io/a/b:1")).has_image()
+        proxy.close()
+
+    def test_this_machine_s_is_asked_through_none(self, api, monkeypatch):
+        set_proxy(monkeypatch, "http://127.0.0.1:1")
+        assert not registry(api, "team/none:1").has_image()
 
     @pytest.mark.parametrize("host", ["a..b", "localhost:99999"])
     def test_a_host_that_can_be_none(self, host):

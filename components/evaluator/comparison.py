@@ -1,0 +1,111 @@
+"""From predictions to what the gate judges: counts by class, paired with the baseline by the classes' names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from components.artifacts.predictions import BASELINE, MODEL, REFERENCE, Predictions
+from compressor_lib.deployment.intervals import paired_change
+from compressor_lib.gate import Bounds, Figure, Judged, Verdict, confidence_shown, judge, judge_format
+
+_MOST_NAMED = 10
+"""So many classes are named in a note."""
+
+
+def verdict_of(predictions: Predictions, bounds: Bounds, model_sha256: str) -> Verdict:
+    """Judges a model and each of its TFLite models by what they predict.
+
+    Args:
+        predictions: Of the model, its TFLite models, and the baseline if there is one.
+        bounds: What the gate asks for.
+        model_sha256: Of the model's files.
+    """
+    confidence = confidence_shown(bounds)
+    formats = {
+        name: judge_format(bounds, *judged(predictions, name, confidence), _conversion(predictions, name, confidence))
+        for name in predictions.models
+        if name not in (MODEL, BASELINE, REFERENCE)
+    }
+    overall, classes = judged(predictions, MODEL, confidence)
+    return judge(bounds, overall, classes, model_sha256, formats=formats, notes=notes(predictions))
+
+
+def judged(predictions: Predictions, model: str, confidence: float) -> tuple[Judged, list[Judged]]:
+    """How a model did on all images, and on those of each class that has any, beside the baseline.
+
+    All images count for the accuracy; those of classes that the model and the baseline both have are compared.
+
+    Args:
+        predictions: Of the model, and of the baseline if there is one.
+        model: The model's name among them.
+        confidence: Of the intervals.
+    """
+    right, labels = predictions.right(model), predictions.labels
+    common = _common(predictions)
+    overall = Judged.counted(
+        "",
+        pictures=len(labels),
+        right=int(right.sum()),
+        pairs=predictions.pairs(model, BASELINE, np.isin(labels, common)) if common else None,
+        confidence=confidence,
+    )
+    classes = []
+    for label in np.unique(labels[labels >= 0]).tolist():
+        of_class = labels == label
+        classes.append(
+            Judged.counted(
+                predictions.classes[label],
+                pictures=int(of_class.sum()),
+                right=int(right[of_class].sum()),
+                pairs=predictions.pairs(model, BASELINE, of_class) if label in common else None,
+                confidence=confidence,
+            )
+        )
+    return overall, classes
+
+
+def notes(predictions: Predictions) -> list[str]:
+    """Says which classes are not compared, and what the gate does about them; a sentence each."""
+    said = []
+    unknown = int((predictions.labels < 0).sum())
+    if unknown:
+        said.append(f"{unknown:,} test images are of classes that were not trained: each counts as predicted wrong.")
+    if BASELINE not in predictions.models:
+        return [*said, "There is no baseline, so gate.min_accuracy alone decides."]
+    ours, theirs = predictions.classes, predictions.models[BASELINE].classes
+    common = _common(predictions)
+    if not common:
+        named = f"the model has {_listed(ours)}, the baseline {_listed(theirs)}"
+        return [*said, f"No class is common, so nothing is compared and gate.min_accuracy alone decides: {named}."]
+    came = [name for name in ours if name not in set(theirs)]
+    went = [name for name in theirs if name not in set(ours)]
+    if came:
+        said.append(f"The baseline does not have {_listed(came)}: such images count for gate.min_accuracy alone.")
+    if went:
+        said.append(f"The model no longer has {_listed(went)} of the baseline: nothing is compared there.")
+    if not np.isin(predictions.labels, common).any():
+        said.append("No test image is of a class that both have, so gate.min_accuracy alone decides.")
+    return said
+
+
+def _common(predictions: Predictions) -> list[int]:
+    """Labels of the classes that the baseline has, too."""
+    if BASELINE not in predictions.models:
+        return []
+    theirs = set(predictions.models[BASELINE].classes)
+    return [label for label, name in enumerate(predictions.classes) if name in theirs]
+
+
+def _conversion(predictions: Predictions, name: str, confidence: float) -> Figure:
+    """From the SavedModel's accuracy to a TFLite model's."""
+    pairs = predictions.pairs(name, MODEL)
+    change = paired_change(pairs.gained, pairs.lost, pairs.images, confidence)
+    return Figure(change.value, change.low, change.high)
+
+
+def _listed(names: Sequence[str]) -> str:
+    named = ", ".join(names[:_MOST_NAMED])
+    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+    return f"{'class' if len(names) == 1 else 'classes'} {named}{more}"

@@ -1,0 +1,79 @@
+"""Examples in TFRecord files: reading them, and what class each is of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import tensorflow as tf
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.io.tfrecordio import _TFRecordUtil  # its public readers take paths for patterns
+from google.protobuf.message import DecodeError
+
+from compressor_lib.errors import CompressorError
+from compressor_lib.networks.class_label import class_label
+
+
+def read_records(path: str) -> Iterator[bytes]:
+    """Reads the records of one file.
+
+    Args:
+        path: A TFRecord file, local or remote, literally; gzipped if it ends in ``.gz``.
+
+    Yields:
+        The records, in order.
+
+    Raises:
+        CompressorError: The file is damaged, or holds something else.
+    """
+    try:
+        with FileSystems.open(path) as file:
+            while (record := _TFRecordUtil.read_record(file)) is not None:
+                yield record
+    except (ValueError, EOFError) as error:
+        raise CompressorError(
+            f"{path!r} is damaged, or holds no TFRecords ({error}): repair it or take it out of the data folder."
+        ) from error
+
+
+def parse_example(record: bytes, label: str, where: str) -> tuple[tf.train.Example, str]:
+    """Reads one Example and its class.
+
+    Args:
+        record: A serialised Example.
+        label: Name of the feature with the class: one byte string or one integer.
+        where: Where the record is, for messages.
+
+    Returns:
+        The Example, its label in the one form of :func:`class_label`, and the class.
+
+    Raises:
+        CompressorError: It is no Example, has no such feature, or its label cannot name a class.
+    """
+    try:
+        example = tf.train.Example.FromString(record)
+    except DecodeError as error:
+        raise CompressorError(f"{where} is no tf.train.Example: write the records anew.") from error
+    features = example.features.feature
+    values = _values(features[label]) if label in features else []
+    if len(values) != 1:
+        found = f"{len(values)} values in" if label in features else "no"
+        raise CompressorError(
+            f"{where} has {found} feature {label!r}, and needs one class name there; it has "
+            f"{', '.join(sorted(features)) or 'no features'}. Set data.label_feature."
+        )
+    (value,) = values
+    if isinstance(value, int):
+        return example, str(value)
+    name = value.decode("utf-8", "surrogateescape")
+    try:
+        found = class_label(name)
+    except CompressorError as error:
+        raise CompressorError(f"{where}: {error}") from error
+    if found != name:
+        features[label].bytes_list.value[0] = found.encode()
+    return example, found
+
+
+def _values(feature: tf.train.Feature) -> list[bytes] | list[int]:
+    kind = feature.WhichOneof("kind")
+    return list(getattr(feature, kind).value) if kind in ("bytes_list", "int64_list") else []

@@ -1,0 +1,165 @@
+"""What to do about a verdict, only where the data supports it.
+
+Looks at the reference model first: if it does not reach the threshold either, compression is not the cause. If the
+test split is too small to tell, says how many images would do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from compressor_lib.deployment import phrases
+from compressor_lib.gate import Figure, Judged, Verdict
+
+MOST_IMAGES = 100_000
+"""A test split that would have to be larger than this is not asked for."""
+
+_MOST_CLASSES = 3
+
+
+def advice(
+    verdict: Verdict, reference: Judged, *, has_reference_as_baseline: bool, has_budgets: bool = False
+) -> list[str]:
+    """Says what to do about a verdict.
+
+    Args:
+        verdict: The gate's.
+        reference: The run's reference model on the test split.
+        has_reference_as_baseline: Whether the gate compared the model with it.
+        has_budgets: Whether the search had limits on costs.
+
+    Returns:
+        Sentences, the most important first; empty where all passed.
+    """
+    found = [] if verdict.blessed else _refused(verdict, reference, has_reference_as_baseline, has_budgets)
+    return list(dict.fromkeys([*found, *_formats(verdict)]))
+
+
+def images_to_decide(figure: Figure, threshold: float, images: int) -> int | None:
+    """How many test images it would take to tell on which side of a threshold a figure lies.
+
+    An interval's width shrinks with the square root of the number of images.
+
+    Args:
+        figure: What was measured, with its interval.
+        threshold: The threshold.
+        images: How many images the figure was measured on.
+
+    Returns:
+        A number rounded up to two digits; None where it exceeds `MOST_IMAGES`.
+
+    Example:
+        >>> images_to_decide(Figure(0.95, 0.90, 0.98), 0.925, 100)
+        400
+    """
+    distance = abs(figure.value - threshold)
+    reach = figure.value - figure.low if figure.value > threshold else figure.high - figure.value
+    if distance * math.sqrt(MOST_IMAGES / images) < reach:
+        return None
+    needed = max(images + 1.0, images * (reach / distance) ** 2)
+    step = 10 ** max(0, math.floor(math.log10(needed)) - 1)
+    return math.ceil(round(needed / step, 6)) * step
+
+
+def _refused(verdict: Verdict, reference: Judged, has_reference_as_baseline: bool, has_budgets: bool) -> list[str]:
+    bounds, model = verdict.bounds, verdict.overall
+    sure = bounds.confidence is not None
+    if _fails(model.accuracy, bounds.min_accuracy, sure) and reference.accuracy.value < bounds.min_accuracy:
+        return [
+            f"The reference model itself reaches {phrases.accuracy(reference)}, and gate.min_accuracy asks for "
+            f"{phrases.percent(bounds.min_accuracy)}: compression is not the cause. Give more images or better labels, "
+            "more reference.epochs or a larger backbone, or lower gate.min_accuracy."
+        ]
+    return [
+        *_about_accuracy(verdict, sure, has_budgets),
+        *_about_drop(verdict, reference, sure, has_reference_as_baseline, has_budgets),
+        *_about_classes(verdict, sure),
+    ]
+
+
+def _about_accuracy(verdict: Verdict, sure: bool, has_budgets: bool) -> Iterator[str]:
+    figure, threshold = verdict.overall.accuracy, verdict.bounds.min_accuracy
+    if not _fails(figure, threshold, sure):
+        return
+    if _holds(figure, threshold):
+        yield _undecided("the accuracy", "gate.min_accuracy", figure, threshold, verdict.overall.pictures)
+    if figure.value < threshold:
+        yield f"The reference model reaches gate.min_accuracy and the compressed model does not: {_keep(has_budgets)}."
+
+
+def _about_drop(
+    verdict: Verdict, reference: Judged, sure: bool, has_reference_as_baseline: bool, has_budgets: bool
+) -> Iterator[str]:
+    change, baseline, threshold = verdict.overall.change, verdict.overall.baseline, -verdict.bounds.max_drop
+    if change is None or not _fails(change, threshold, sure):
+        return
+    if _holds(change, threshold):
+        yield _undecided("the change", "gate.max_drop", change, threshold, verdict.overall.pictures)
+    if change.value >= threshold:
+        return
+    if not has_reference_as_baseline and baseline and reference.accuracy.value < baseline.value + threshold:
+        yield (
+            f"The reference model itself, {phrases.accuracy(reference)}, is as far below the gate's baseline, "
+            f"{phrases.percent(baseline.value)}: compression is not the cause. Look at the new images and their "
+            "labels, or give more reference.epochs."
+        )
+    else:
+        yield f"Compression costs more than gate.max_drop allows: {_keep(has_budgets)}, or raise gate.max_drop."
+
+
+def _about_classes(verdict: Verdict, sure: bool) -> Iterator[str]:
+    allowed = verdict.bounds.per_class
+    if allowed is None:
+        return
+    failing = [one for one in verdict.classes if one.change and _fails(one.change, -allowed, sure)]
+    for one in sorted(failing, key=lambda one: one.change.value if one.change else 0.0)[:_MOST_CLASSES]:
+        assert one.change is not None
+        if _holds(one.change, -allowed):
+            yield _undecided(f"the change of class {one.name}", "gate.per_class", one.change, -allowed, one.pictures)
+        if one.change.value < -allowed:
+            yield (
+                f"Class {one.name} loses more than gate.per_class allows: give more training images of it, "
+                "or raise search.tau."
+            )
+
+
+def _formats(verdict: Verdict) -> Iterator[str]:
+    """What to do about TFLite models of a model that passes."""
+    if not verdict.blessed:
+        return
+    passed = [name for name, one in verdict.formats.items() if one.blessed and not one.is_lossy]
+    instead = f"deploy {' or '.join(passed)}" if passed else "deploy the SavedModel"
+    for name, one in verdict.formats.items():
+        calibrated = ", or give more training images, on which int8 is calibrated" if name == "int8" else ""
+        if not one.blessed:
+            yield f"The {name} TFLite model does not pass and is left out: {instead}{calibrated}."
+        elif one.is_lossy and one.conversion:
+            yield (
+                f"The {name} TFLite model passes, but its conversion changes accuracy by "
+                f"{phrases.points(one.conversion)}: {instead}{calibrated}."
+            )
+
+
+def _undecided(what: str, field: str, figure: Figure, threshold: float, images: int) -> str:
+    needed = images_to_decide(figure, threshold, images)
+    enough = (
+        f"about {needed:,} would (add images, or raise data.splits.test)"
+        if needed
+        else f"nor would {MOST_IMAGES:,}, so close is it to the threshold"
+    )
+    return f"{images:,} test images cannot tell whether {what} keeps {field}: {enough}."
+
+
+def _keep(has_budgets: bool) -> str:
+    budgets = ", loosen the budgets of search.objective" if has_budgets else ""
+    return f"raise search.tau{budgets} or give more retrain.epochs"
+
+
+def _fails(figure: Figure, threshold: float, sure: bool) -> bool:
+    return (figure.low if sure else figure.value) < threshold - 1e-6
+
+
+def _holds(figure: Figure, threshold: float) -> bool:
+    """Whether the figure may lie on either side of the threshold."""
+    return figure.low < threshold <= figure.high

@@ -1,0 +1,1 @@
+"""What the other rooms need of Python and of the machine."""

@@ -1,0 +1,62 @@
+"""Runs in the cache whose classes are in another order than those of the model that is pushed now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ml_metadata
+    from ml_metadata.proto import metadata_store_pb2
+
+_KNOWN = "previous_classes"
+"""Transform's input: what PreviousRun found."""
+
+
+def outdated_lists(store: ml_metadata.MetadataStore) -> Iterator[metadata_store_pb2.Artifact]:
+    """Finds the lists of pushed classes that led to another order than the pushed model has now.
+
+    PreviousRun is cached for the same data. Where another model was pushed since, with more classes or others, a run on
+    old data would give them other places.
+
+    Args:
+        store: A run's.
+
+    Yields:
+        PreviousRun's artifacts, which must not be taken from the cache.
+    """
+    from ml_metadata.proto import metadata_store_pb2 as proto
+
+    if "TransformGraph" not in {kind.name for kind in store.get_artifact_types()}:
+        return
+    from components.artifacts.class_list import read_class_list
+    from components.handover.pushed_classes import pushed_classes  # takes seconds, because of TFX
+
+    for graph in store.get_artifacts_by_type("TransformGraph"):
+        if graph.state != proto.Artifact.LIVE:
+            continue
+        for known in _inputs(store, _maker(store, graph), _KNOWN):
+            push_directory = _maker(store, known).custom_properties["push_directory"].string_value
+            if "://" in push_directory:
+                continue
+            pushed = pushed_classes(push_directory)
+            if read_class_list(graph.uri)[: len(pushed)] != pushed:
+                yield known
+
+
+def _maker(store: ml_metadata.MetadataStore, artifact: metadata_store_pb2.Artifact) -> metadata_store_pb2.Execution:
+    """The execution that made an artifact."""
+    events = store.get_events_by_artifact_ids([artifact.id])
+    (execution,) = store.get_executions_by_id(
+        [next(event.execution_id for event in events if event.type == event.OUTPUT)]
+    )
+    return execution
+
+
+def _inputs(
+    store: ml_metadata.MetadataStore, execution: metadata_store_pb2.Execution, key: str
+) -> list[metadata_store_pb2.Artifact]:
+    events = store.get_events_by_execution_ids([execution.id])
+    return store.get_artifacts_by_id(
+        [event.artifact_id for event in events if event.type == event.INPUT and event.path.steps[0].key == key]
+    )

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import pytest
+
+from components.report.advice import advice, images_to_decide
+from compressor_lib.deployment.intervals import PairedCounts
+from compressor_lib.gate import Bounds, Figure, Judged, Verdict, judge, judge_format
+
+
+def judged(both: int, gained: int, lost: int, neither: int, name: str = "") -> Judged:
+    pairs = PairedCounts(both, gained, lost, neither)
+    return Judged.counted(name, pictures=pairs.images, right=pairs.new_right, pairs=pairs)
+
+
+def told(verdict: Verdict, reference: tuple[int, int], **options: bool) -> list[str]:
+    right, images = reference
+    options = {"has_reference_as_baseline": True, **options}
+    return advice(verdict, Judged.counted("", pictures=images, right=right), **options)
+
+
+# What was measured (both right, gained, lost, neither), what is asked for, the reference's count; then how many
+# sentences there are, what they say, and what they must not say.
+TABLE = {
+    "all passes": (judged(900, 10, 10, 80), Bounds(0.8, 0.02), (910, 1000), 0, [], []),
+    "the reference is below the threshold": (
+        judged(690, 10, 10, 290), Bounds(0.9, 0.02), (700, 1000), 1,
+        ["The reference model itself reaches 70.0 % (700 of 1,000", "more images or better labels", "reference.epochs",
+         "larger backbone", "lower gate.min_accuracy"],
+        ["tau"],
+    ),
+    "the reference is below the threshold, and compression loses more": (
+        judged(500, 0, 200, 300), Bounds(0.9, 0.02), (700, 1000), 1, ["compression is not the cause"], ["tau"],
+    ),
+    "the reference passes, the compressed model surely does not": (
+        judged(700, 0, 250, 50), Bounds(0.9, 0.5), (950, 1000), 1,
+        ["The reference model reaches gate.min_accuracy and the compressed model does not", "raise search.tau"],
+        ["test images cannot tell", "budgets"],
+    ),
+    "two images of thirty short of the threshold": (
+        judged(25, 0, 3, 2), Bounds(0.9, 0.5), (28, 30), 2,
+        ["30 test images cannot tell whether the accuracy keeps gate.min_accuracy", "about 59 would",
+         "search.tau"],
+        [],
+    ),
+    "only the confidence is missing": (
+        judged(58, 1, 0, 1), Bounds(0.95, 0.5, confidence=0.95), (58, 60), 1,
+        ["60 test images cannot tell whether the accuracy keeps gate.min_accuracy", "about 280 would"], ["tau"],
+    ),
+    "only the drop fails, surely": (
+        judged(800, 0, 100, 100), Bounds(0.5, 0.02), (900, 1000), 1,
+        ["Compression costs more than gate.max_drop allows: raise search.tau", "raise gate.max_drop"],
+        ["test images cannot tell", "budgets", "compression is not the cause"],
+    ),
+    "only the drop fails, by two images": (
+        judged(55, 0, 2, 3), Bounds(0.5, 0.02), (57, 60), 2,
+        ["60 test images cannot tell whether the change keeps gate.max_drop", "search.tau"], [],
+    ),
+    "only the drop's confidence is missing": (
+        judged(57, 0, 0, 3), Bounds(0.5, 0.02, confidence=0.95), (57, 60), 1,
+        ["60 test images cannot tell whether the change keeps gate.max_drop", "about 550 would"], ["tau"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("row", TABLE)
+def test_the_table_of_refusals(row):
+    overall, bounds, reference, sentences, said, unsaid = TABLE[row]
+    found = told(judge(bounds, overall, [], ""), reference)
+    assert len(found) == sentences
+    assert all(words in " ".join(found) for words in said)
+    assert not any(words in " ".join(found) for words in unsaid)
+
+
+def test_budgets_are_named_where_there_are_any():
+    verdict = judge(Bounds(0.5, 0.02), judged(800, 0, 100, 100), [], "")
+    (sentence,) = told(verdict, (900, 1000), has_budgets=True)
+    assert "loosen the budgets of search.objective" in sentence
+
+
+def test_a_reference_below_the_deployed_model_is_to_blame():
+    verdict = judge(Bounds(0.5, 0.02), judged(800, 0, 100, 100), [], "")
+    (sentence,) = told(verdict, (810, 1000), has_reference_as_baseline=False)
+    assert "The reference model itself, 81.0 %" in sentence
+    assert "tau" not in sentence
+    (sentence,) = told(verdict, (900, 1000), has_reference_as_baseline=False)
+    assert "raise search.tau" in sentence
+
+
+def test_a_class_is_named_and_a_small_one_is_not_blamed():
+    classes = [judged(50, 0, 45, 5, "hat"), judged(5, 0, 1, 1, "scarf"), judged(99, 0, 0, 1, "shirt")]
+    verdict = judge(Bounds(0.5, 0.5, per_class=0.1), judged(154, 0, 46, 7), classes, "")
+    found = told(verdict, (200, 207))
+    assert found[0].startswith("Class hat loses more than gate.per_class allows: give more training images of it")
+    assert found[1].startswith(
+        "7 test images cannot tell whether the change of class scarf keeps gate.per_class: about"
+    )
+    assert not any("shirt" in sentence for sentence in found)
+
+
+def test_a_format_that_is_left_out_has_its_way_out():
+    bounds, overall = Bounds(0.8, 0.02), judged(900, 10, 10, 80)
+    formats = {
+        "float32": judge_format(bounds, overall, []),
+        "float16": judge_format(bounds, overall, []),
+        "int8": judge_format(bounds, judged(700, 0, 210, 90), []),
+    }
+    (sentence,) = told(judge(bounds, overall, [], "", formats=formats), (910, 1000))
+    assert sentence.startswith("The int8 TFLite model does not pass and is left out: deploy float32 or float16")
+
+
+@pytest.mark.parametrize(("lost", "warns"), [(1, False), (40, False), (60, True)])
+def test_a_conversion_that_surely_loses_accuracy_is_warned_of(lost, warns):
+    """One image of a thousand says nothing, and 40 may be 1.5 points as well."""
+    bounds, overall = Bounds(0.5, 0.5), judged(900, 0, 0, 100)
+    converted = judged(900 - lost, 20, lost, 80)
+    formats = {
+        "float32": judge_format(bounds, overall, []),
+        "int8": judge_format(bounds, overall, [], conversion=converted.change),
+    }
+    found = told(judge(bounds, overall, [], "", formats=formats), (900, 1000))
+    assert [sentence.startswith("The int8 TFLite model passes, but its conversion changes") for sentence in found] == (
+        [True] if warns else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("figure", "threshold", "images", "needed"),
+    [
+        (Figure(0.95, 0.90, 0.98), 0.925, 100, 400),
+        (Figure(0.90, 0.80, 0.95), 0.91, 100, 2500),
+        (Figure(0.95, 0.90, 0.98), 0.95, 100, None),
+        (Figure(0.95, 0.90, 0.98), 0.9501, 100, None),
+    ],
+)
+def test_how_many_images_would_decide(figure, threshold, images, needed):
+    assert images_to_decide(figure, threshold, images) == needed

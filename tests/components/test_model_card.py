@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from made_up_report import judged
+
+from components.pusher.model_card import MOST_CLASSES, markdown, model_card
+from compressor_lib.deployment.model_metrics import EXTRA, Latency, ModelMetrics, Speedup, write_figures
+from compressor_lib.gate import Bounds, Judged, Verdict, judge, judge_format
+
+BOUNDS = Bounds(min_accuracy=0.8, max_drop=0.05)
+OVERALL = judged("", 57, 2, 1, 0)
+FORMATS = {
+    "float32": judge_format(BOUNDS, OVERALL, []),
+    "float16": judge_format(BOUNDS, judged("", 56, 2, 2, 0), []),
+    "int8": judge_format(BOUNDS, judged("", 30, 0, 28, 2), []),
+}
+
+
+@pytest.fixture
+def folders(tmp_path) -> tuple[str, str]:
+    """An exported model, from which int8 was left out, and the reference."""
+    latency = {
+        "reference": Latency(4.0, 3.5, 4.5),
+        "float32": Latency(2.0, 1.8, 2.5),
+        "float16": Latency(3.9, 3.0, 5.0),
+    }
+    speedup = {"float32": Speedup(2.0, 1.6, 2.4), "float16": Speedup(1.03, 0.8, 1.3)}
+    sizes = {"reference": 4_000, "float32": 1_000, "float16": 500}
+    for name, metrics in (
+        ("model", ModelMetrics(250, latency, speedup, sizes)),
+        ("reference", ModelMetrics(1000)),
+    ):
+        extra = tmp_path / name / EXTRA
+        extra.mkdir(parents=True)
+        write_figures(tmp_path / name, metrics)
+        (extra / "classes.txt").write_text("hat\nshirt\n")
+    for file in ("model.tflite", "model_float16.tflite"):
+        (tmp_path / "model" / EXTRA / file).write_bytes(b"")
+    return str(tmp_path / "model"), str(tmp_path / "reference")
+
+
+def card(folders: tuple[str, str], verdict: Verdict) -> str:
+    model, reference = folders
+    return markdown(
+        model_card(
+            model,
+            reference=reference,
+            verdict=verdict,
+            trials=[{"connection": "a->head", "hyperparameters": {}}],
+            data={},
+            name="made-up",
+            backbone="MobileNetV2",
+        )
+    )
+
+
+@pytest.fixture
+def lines(folders) -> list[str]:
+    classes = [judged("hat", 28, 1, 1, 0), judged("shirt", 29, 1, 0, 0)]
+    return card(folders, judge(BOUNDS, OVERALL, classes, "5ha256", formats=FORMATS, notes=["scarf came."])).splitlines()
+
+
+def test_accuracies_have_counts_and_intervals_and_chance_is_no_difference(lines):
+    text = "\n".join(lines)
+    assert "**98.3 % (59 of 60, 91.1 to 99.7 %)**, +1.7 points" in text
+    assert "no difference measured against the gate's baseline." in text
+    assert "Intervals have 95 % confidence." in text
+    assert "| hat | 30 | 96.7 % (29 of 30, 83.3 to 99.4 %) |" in text
+    assert "- scarf came." in lines
+
+
+def test_latencies_are_the_converters_and_each_format_has_its_accuracy(lines):
+    (float32,) = [line for line in lines if line.startswith("| float32")]
+    assert float32 == (
+        "| float32 | 1,000 | 2.00 ms (1.80 to 2.50) | 2.0 times as fast (1.6 to 2.4) | "
+        "98.3 % (59 of 60, 91.1 to 99.7 %) |"
+    )
+    (float16,) = [line for line in lines if line.startswith("| float16")]
+    assert "| 3.90 ms (3.00 to 5.00) | no difference measured | 96.7 % (58 of 60," in float16
+    assert "| reference, float32 | 4,000 | 4.00 ms (3.50 to 4.50) |  |  |" in lines
+    (left_out,) = [line for line in lines if "int8" in line]
+    assert left_out.startswith("- int8 is left out: accuracy is 50.0 % (30 of 60,")
+
+
+def test_thresholds_stand_beside_what_was_measured(lines):
+    assert "It passed these thresholds on the test images, by what was measured:" in lines
+    assert "| `gate.min_accuracy` | at least 80.0 % | 98.3 % (59 of 60, 91.1 to 99.7 %) |" in lines
+
+
+def test_a_card_without_a_baseline_has_no_change(folders):
+    text = card(folders, judge(BOUNDS, Judged.counted("", pictures=60, right=59), [], ""))
+    assert "**98.3 % (59 of 60, 91.1 to 99.7 %)**." in text
+    assert "gate.max_drop" not in text
+    assert "not judged" in text
+
+
+def test_a_card_of_thousands_of_classes_names_some(folders):
+    names = [f"class {number:04}" for number in range(2000)]
+    Path(folders[0], EXTRA, "classes.txt").write_text("".join(f"{name}\n" for name in names))
+    classes = [Judged.counted(name, pictures=4000, right=4000 - number) for number, name in enumerate(names)]
+    text = card(folders, judge(BOUNDS, OVERALL, classes, ""))
+    assert len(text) < 10_000
+    assert [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| class 1")] == [
+        f"| class {number}" for number in range(1999, 1999 - MOST_CLASSES, -1)
+    ]
+    assert f"class 0023 and {2000 - MOST_CLASSES:,} more." in text
+    assert f"These are the {MOST_CLASSES} least accurate of 2,000 classes; `model_card.json` has all." in text

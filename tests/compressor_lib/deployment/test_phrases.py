@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from compressor_lib.deployment import phrases
+from compressor_lib.deployment.intervals import PairedCounts
+from compressor_lib.deployment.model_metrics import Latency, Speedup
+from compressor_lib.gate import Judged
+
+
+@pytest.mark.parametrize(
+    ("right", "images", "shown"),
+    [
+        (59, 60, "98.3 % (59 of 60, 91.1 to 99.7 %)"),
+        (60, 60, "100.0 % (60 of 60, 94.0 to 100.0 %)"),
+        (1234, 2000, "61.7 % (1,234 of 2,000, 59.5 to 63.8 %)"),
+        (0, 0, "not measured (0 images)"),
+    ],
+)
+def test_an_accuracy_has_its_count_and_interval(right, images, shown):
+    assert phrases.accuracy(Judged.counted("", pictures=images, right=right)) == shown
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "shown"),
+    [
+        (0, 1, "-1.7 points (-8.9 to +4.5), no difference measured"),
+        (4, 3, "+1.7 points (-8.3 to +11.9), no difference measured"),
+        (0, 12, "-20.0 points (-31.8 to -11.8)"),
+    ],
+)
+def test_a_difference_is_told_only_where_one_was_measured(gained, lost, shown):
+    pairs = PairedCounts(both=60 - gained - lost, gained=gained, lost=lost, neither=0)
+    change = Judged.counted("", pictures=60, right=pairs.new_right, pairs=pairs).change
+    assert phrases.compared(change) == shown
+
+
+@pytest.mark.parametrize(
+    ("speedup", "shown"),
+    [
+        (Speedup(1.9, 1.7, 2.1), "1.9 times as fast (1.7 to 2.1)"),
+        (Speedup(0.5, 0.4, 0.8), "takes 2.0 times as long (1.2 to 2.5)"),
+        (Speedup(0.47, 0.4, 1.1), "no difference measured"),
+        (Speedup(1.9, 1.0, 2.5), "no difference measured"),
+    ],
+)
+def test_where_the_spread_holds_1_no_ratio_is_told(speedup, shown):
+    assert phrases.speed(speedup) == shown
+
+
+def test_a_latency_has_its_spread():
+    assert phrases.milliseconds(Latency(2.146, 2.1, 2.244)) == "2.15 ms (2.10 to 2.24)"

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+
+from compressor_lib.errors import CompressorError
+from compressor_lib.networks.class_label import class_label
+
+
+@pytest.mark.parametrize("name", ["cat", "cat\r", " cat\t", "cat\n", "cat\r\n", "\u00a0cat"])
+def test_whitespace_around_a_name_goes(name):
+    assert class_label(name) == "cat"
+
+
+@pytest.mark.parametrize("name", ["café", "Ångström", "감"])
+def test_the_two_ways_to_write_a_name_are_one(name):
+    composed, decomposed = (unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+    assert composed != decomposed
+    assert class_label(composed) == class_label(decomposed) == composed
+
+
+@pytest.mark.parametrize("name", ["T-shirt / top", "写真", "a  b", "x|y,z;*?[1]"])
+def test_what_is_inside_a_name_stays(name):
+    assert class_label(name) == name
+
+
+@pytest.mark.parametrize("name", ["", " ", "\r\n"])
+def test_an_empty_name_is_refused(name):
+    with pytest.raises(CompressorError, match="is empty"):
+        class_label(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("a\rb", r"a\\rb"), ("a\x00b", r"a\\x00b"), ("a\u2028b", r"a\\u2028b"), ("caf\udce9", "caf")]
+)
+def test_what_no_line_can_hold_is_refused_and_shown_escaped(name, shown):
+    with pytest.raises(CompressorError, match=f"{shown}.* rename it"):
+        class_label(name)

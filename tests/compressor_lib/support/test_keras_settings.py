@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import pytest
+
+import compressor_lib
+from compressor_lib.errors import CompressorError
+from compressor_lib.hypermodels import HyperCompressor
+from compressor_lib.support.keras_settings import NEEDED, check_keras
+
+WRONG = [
+    ({"KERAS_BACKEND": "torch"}, {}, "Keras' backend is 'torch' by the environment variable KERAS_BACKEND"),
+    ({"KERAS_BACKEND": "jax"}, {"backend": "tensorflow"}, "Keras' backend is 'jax' by the environment variable"),
+    ({}, {"backend": "jax"}, "Keras' backend is 'jax' by '.*keras.json'"),
+    ({}, {"image_data_format": "channels_first"}, "Keras' image_data_format is 'channels_first' by '.*keras.json'"),
+    ({}, {"floatx": "float64"}, "Keras' floatx is 'float64' by '.*keras.json'"),
+]
+RIGHT = [
+    ({}, {}),
+    ({"KERAS_BACKEND": ""}, {}),
+    ({"KERAS_BACKEND": "tensorflow"}, {"backend": "jax"}),
+    ({}, {**NEEDED, "epsilon": 1e-7}),
+    ({}, ["no", "settings"]),
+]
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    """Sets Keras up, before it is imported."""
+
+    def setting(environment: dict[str, str], content: object) -> None:
+        for name in ("KERAS_BACKEND", "KERAS_HOME"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        (tmp_path / ".keras").mkdir(exist_ok=True)
+        (tmp_path / ".keras" / "keras.json").write_text(json.dumps(content))
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delitem(sys.modules, "keras")
+
+    return setting
+
+
+@pytest.mark.parametrize(("environment", "content", "told"), WRONG)
+def test_what_nothing_works_under_is_refused(settings, environment, content, told):
+    settings(environment, content)
+    with pytest.raises(CompressorError, match=f"^{told}.*, and auto-compressor needs '.*': set it to that or take it"):
+        check_keras()
+
+
+@pytest.mark.parametrize(("environment", "content"), RIGHT)
+def test_what_keras_takes_itself_is_passed(settings, environment, content):
+    settings(environment, content)
+    check_keras()
+
+
+def test_a_damaged_file_is_passed_over_as_keras_does(settings, tmp_path):
+    settings({}, {})
+    (tmp_path / ".keras" / "keras.json").write_text('{"backend": "jax"')
+    check_keras()
+
+
+def test_a_home_for_keras_alone_counts(settings, tmp_path):
+    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
+    settings({"KERAS_HOME": str(tmp_path)}, {})
+    with pytest.raises(CompressorError, match=rf"by '{tmp_path}/keras\.json'"):
+        check_keras()
+
+
+def test_what_a_program_sets_later_counts_when_the_library_is_used(residual):
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(CompressorError, match="image_data_format is 'channels_first' by this program"):
+            HyperCompressor(1000, 3, backbone=residual)
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    HyperCompressor(1000, 3, backbone=residual)
+
+
+@pytest.mark.parametrize(("environment", "content", "told"), WRONG[1:4])
+def test_the_library_and_the_command_say_so_at_once(tmp_path, environment, content, told):
+    (tmp_path / "keras.json").write_text(json.dumps(content))
+    env = {**os.environ, "KERAS_HOME": str(tmp_path), **environment}
+    words = told.partition(" by ")[0]
+    library = subprocess.run(
+        [sys.executable, "-c", "import compressor_lib.hypermodels"], env=env, capture_output=True, text=True
+    )
+    assert library.stderr.splitlines()[-1].startswith(f"compressor_lib.errors.CompressorError: {words}")
+    command = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", "validate", "--config", "x"], env=env, capture_output=True, text=True
+    )
+    assert (command.returncode, command.stdout) == (2, "")
+    assert command.stderr.startswith(f"error: {words}")
+    assert len(command.stderr.splitlines()) == 1
+
+
+def test_the_package_has_its_version_still():
+    assert compressor_lib.__version__
