@@ -1,7 +1,8 @@
-"""Flattening: a model that uses other models as layers, as one flat graph with the same weights.
+"""Flattening: a model that uses other models as layers, as one flat graph with the same weights, in float32.
 
 Transfer learning leaves the pretrained network as a single layer of the classifier. Its own layers must be
-in the graph for it to be cut.
+in the graph for it to be cut. Layers that compute in float16 or bfloat16, as under the policy `mixed_float16`, compute
+in float32 there, which is what TFLite converts.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ def flattened(model: keras.Model, renamed: Mapping[str, str] | None = None) -> k
 
     Returns:
         A new model without nested models, with the same name, outputs and weights. A nested layer whose name
-        is taken is named after its model, too. Layers that do nothing outside of training (``RandomFlip`` and
-        the like) are left out.
+        is taken is named after its model, too. Every layer computes in float32. Layers that do nothing outside
+        of training (``RandomFlip`` and the like) are left out.
 
     Raises:
         CompressorError: If a model cannot be read (see :class:`compressor_lib.graph.LayerGraph`).
@@ -49,6 +50,9 @@ def flattened(model: keras.Model, renamed: Mapping[str, str] | None = None) -> k
     return keras.Model(result.inputs[0], result.outputs[0], name=model.name)
 
 
+_OTHER_FLOATS = ("float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
+
+
 class _Flat:
     """Entries of a functional configuration, gathered from nested ones."""
 
@@ -59,7 +63,7 @@ class _Flat:
 
     def add(self, model: keras.Model, entry: str | None) -> str:
         """Adds a model's layers, its input being the output of layer ``entry``; returns the name of its last."""
-        config = copy.deepcopy(functional_config(model))
+        config = in_float32(copy.deepcopy(functional_config(model)))
         graph = LayerGraph.from_config(config)
         layers = {layer.name: layer for layer in model.layers}
         output: dict[str, str] = {}  # of each layer here, the layer of the flat model that gives it
@@ -88,6 +92,20 @@ class _Flat:
         while name in self.sources:
             name = f"{model}_{name}"
         return name
+
+
+def in_float32(config: Any) -> Any:
+    """A configuration whose layers compute in float32, wherever it says another floating-point dtype."""
+    if isinstance(config, dict):
+        if config.get("class_name") in ("DTypePolicy", "DTypePolicyMap"):
+            return "float32"
+        return {
+            key: "float32" if key == "dtype" and value in _OTHER_FLOATS else in_float32(value)
+            for key, value in config.items()
+        }
+    if isinstance(config, list | tuple):
+        return type(config)(in_float32(value) for value in config)
+    return config
 
 
 def _only_augments(layer: keras.layers.Layer) -> bool:

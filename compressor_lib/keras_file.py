@@ -19,6 +19,12 @@ _RUN_OR_READ_OTHERS = (
     "IntegerLookup", "StringLookup", "TextVectorization",
 )  # fmt: skip
 
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+"""What an HDF5 file begins with."""
+
+_POLICIES = ("DTypePolicy", "DTypePolicyMap")
+"""Dtypes of numbers that are as large as they look, such as mixed_float16; the others are quantised."""
+
 _NO_SUCH_FILE = (
     # No archive, or a damaged one; an encrypted one, and a configuration that is nested too deeply.
     OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError,
@@ -45,12 +51,19 @@ def read_keras_file(path: str | Path) -> KerasFile:
         path: The file, as ``model.save("model.keras")`` writes it.
 
     Raises:
-        CompressorError: If it is no such file, or its model is not functional or Sequential, holds code of its
-            own (subclasses, custom layers, Lambda layers), or takes anything but one square colour picture.
+        CompressorError: If it is no such file or one of Keras 2, or its model is not functional or Sequential, holds
+            code of its own (subclasses, custom layers, Lambda layers), is quantised, or takes anything but one square
+            colour picture.
     """
     try:
+        with open(path, "rb") as file:
+            if file.read(len(_HDF5)) == _HDF5:
+                raise _of_keras_2(path, "is an HDF5 file, the format of Keras 2")
         with zipfile.ZipFile(path) as archive:
             model = json.loads(archive.read("config.json"))
+            version = _keras_version(archive)
+        if version.startswith("2."):
+            raise _of_keras_2(path, f"was saved by Keras {version}")
         return _examined(model, path)
     except CompressorError:
         raise
@@ -59,6 +72,21 @@ def read_keras_file(path: str | Path) -> KerasFile:
             f"{str(path)!r} is not a .keras file ({type(error).__name__}: {error}); write one by "
             "model.save('model.keras')"
         ) from error
+
+
+def _keras_version(archive: zipfile.ZipFile) -> str:
+    """The release that wrote a file; nothing where the file does not say."""
+    if "metadata.json" not in archive.namelist():
+        return ""
+    return str(json.loads(archive.read("metadata.json")).get("keras_version", ""))
+
+
+def _of_keras_2(path: str | Path, what: str) -> CompressorError:
+    return CompressorError(
+        f"{str(path)!r} {what}, which Keras 3 cannot read: build the network anew with Keras 3, give it the weights by "
+        f"network.set_weights(tf_keras.models.load_model({str(path)!r}, compile=False).get_weights()) and save it as "
+        "another .keras file (docs/how-to/own-model.md has the lines)"
+    )
 
 
 def _examined(model: dict[str, Any], path: str | Path) -> KerasFile:
@@ -79,6 +107,14 @@ def _examined(model: dict[str, Any], path: str | Path) -> KerasFile:
                 f"layer {name!r} of the model in {str(path)!r} is a {layer['class_name']}, which is no layer of "
                 "Keras; replace it by Keras' own"
             )
+    for layer in _layers(model):
+        for policy in _objects(layer.get("config", {}).get("dtype")):
+            if policy["module"].startswith("keras") and policy["class_name"] not in _POLICIES:
+                raise CompressorError(
+                    f"layer {layer['config'].get('name')!r} of the model in {str(path)!r} is quantised "
+                    f"({policy['config'].get('name', policy['class_name'])}), and rounded weights cannot be trained; "
+                    "save the model as it was before quantize(), for export.formats makes int8 of what is left"
+                )
     model["compile_config"] = None  # which is not loaded, and may name anything
     for found in _objects(model):
         if found["class_name"] in _RUN_OR_READ_OTHERS or not _is_of_keras(found):

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.lite.python.convert_phase import ConverterError
 
 from compressor_lib.errors import CompressorError
 
@@ -44,7 +45,8 @@ def to_tflite(model: keras.Model, *, precision: Precision = "float32", calibrati
         The TFLite file's bytes.
 
     Raises:
-        CompressorError: if the precision is unknown, or is int8 and there is no calibration.
+        CompressorError: if the precision is unknown, or is int8 and there is no calibration, or a layer has no
+            TFLite form in it.
     """
     if precision not in get_args(Precision):
         raise CompressorError(f"precision {precision!r} is unknown: choose {', '.join(get_args(Precision))}.")
@@ -61,7 +63,14 @@ def to_tflite(model: keras.Model, *, precision: Precision = "float32", calibrati
             converter.target_spec.supported_types = [tf.float16]
         elif precision == "int8":
             _quantise(converter, calibration)
-        return converter.convert()
+        try:
+            return converter.convert()
+        except (ConverterError, RuntimeError) as error:
+            cause = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise CompressorError(
+                f"the network does not convert to TFLite in {precision}: {cause}. Replace the layer that does not, or "
+                "leave out this format."
+            ) from error
 
 
 def _quantise(converter: tf.lite.TFLiteConverter, calibration: np.ndarray | None) -> None:

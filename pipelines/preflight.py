@@ -61,11 +61,13 @@ def _base(backbone: BackboneConfig, download: bool) -> keras.Model:
     from compressor_lib.backbones import find_backbone
     from compressor_lib.own_model import keep_head, load_own_model
     from compressor_lib.surgery import without_head
+    from compressor_lib.tflite import to_tflite
 
     if backbone.model is not None:
         own = load_own_model(backbone.model, input_size=backbone.input_size, rescale=backbone.rescale)
         if backbone.classes is not None:
             keep_head(own, backbone.classes, backbone.classes)
+        to_tflite(own)  # which takes seconds here, and fails after hours in a run
         return without_head(own)
     assert backbone.name is not None
     return find_backbone(backbone.name).build(

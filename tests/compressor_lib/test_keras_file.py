@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 
 from compressor_lib.errors import CompressorError
@@ -185,3 +186,50 @@ def test_a_file_that_is_cut_or_changed_anywhere_is_taken_or_refused(tmp_path):
 def test_neither_keras_nor_tensorflow_is_needed():
     code = "import sys, compressor_lib.keras_file; assert not {'keras', 'tensorflow'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def keras_2_classifier(k: Any) -> Any:
+    """The same network, built by Keras 2 or 3."""
+    base = k.Sequential(
+        [
+            k.Input((8, 8, 3)),
+            k.layers.Conv2D(4, 3, name="conv"),
+            k.layers.BatchNormalization(name="bn"),
+            k.layers.SeparableConv2D(4, 3, name="separable"),
+        ],
+        name="base",
+    )
+    pictures = k.Input((8, 8, 3))
+    x = k.layers.GlobalAveragePooling2D()(base(k.layers.Rescaling(1 / 255)(pictures)))
+    return k.Model(pictures, k.layers.Dense(2, activation="softmax")(x))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("old.keras", r"old\.keras' was saved by Keras 2\.\d+\.\d+, which Keras 3 cannot read: build the network anew"),
+        ("old.h5", r"old\.h5' is an HDF5 file, the format of Keras 2, which Keras 3 cannot read"),
+        ("renamed.keras", r"renamed\.keras' is an HDF5 file"),
+    ],
+)
+def test_a_file_of_keras_2_is_called_so_and_the_way_out_works(tmp_path, file, message):
+    tf_keras = pytest.importorskip("tf_keras")
+    old = keras_2_classifier(tf_keras)
+    random = np.random.default_rng(0)
+    old.set_weights([random.uniform(0.5, 1.5, weight.shape) for weight in old.get_weights()])
+    path = tmp_path / file
+    old.save(path, save_format="h5" if file != "old.keras" else None)
+
+    for read in (read_keras_file, load_own_model):
+        with pytest.raises(CompressorError, match=message):
+            read(path)
+
+    # The lines of docs/how-to/own-model.md.
+    if file != "renamed.keras":
+        new = keras_2_classifier(keras)
+        new.set_weights(tf_keras.models.load_model(str(path), compile=False).get_weights())
+        new.save(tmp_path / "new.keras")
+        images = random.uniform(0, 255, (3, 8, 8, 3)).astype(np.float32)
+        own = load_own_model(tmp_path / "new.keras")
+        np.testing.assert_allclose(own(images), old.predict(images, verbose=0), atol=1e-5)

@@ -8,8 +8,10 @@ import pytest
 from compressor_lib.errors import CompressorError
 from compressor_lib.heads import last_feature_map
 from compressor_lib.hypermodels import HyperCompressor
+from compressor_lib.keras_file import read_keras_file
 from compressor_lib.own_model import keep_head, load_own_model
 from compressor_lib.surgery import create_submodel, without_head
+from compressor_lib.tflite import tflite_predict, to_tflite
 
 layers = keras.layers
 OWN = ["red", "green", "blue"]
@@ -166,3 +168,66 @@ def test_a_model_that_was_trained_is_compressed(save, labelled, eagerly, tmp_pat
     assert best.count_params() < model.count_params()
     submodel = create_submodel(base, hypermodel.connection(trials[0].hyperparameters))
     np.testing.assert_array_equal(best.get_layer("conv").get_weights()[0], submodel.get_layer("conv").get_weights()[0])
+
+
+def classifier_under(policy: str, *, only: tuple[str, ...] = ()) -> keras.Model:
+    """A classifier of which all layers, or some, compute under a dtype policy; a nested model and Rescaling are."""
+    keras.utils.set_random_seed(1)
+
+    def dtype(name: str) -> str:
+        return policy if not only or name in only else "float32"
+
+    base = keras.Sequential(
+        [
+            keras.Input((SIZE, SIZE, 3)),
+            layers.Rescaling(1 / 127.5, -1, dtype=dtype("scale"), name="scale"),
+            layers.Conv2D(8, 3, padding="same", dtype=dtype("conv"), name="conv"),
+            layers.BatchNormalization(dtype=dtype("bn"), name="bn"),
+            layers.ReLU(dtype=dtype("relu"), name="relu"),
+        ],
+        name="base",
+    )
+    pictures = keras.Input((SIZE, SIZE, 3))
+    x = layers.GlobalAveragePooling2D(dtype=dtype("pool"), name="pool")(base(pictures))
+    answers = layers.Dense(3, activation="softmax", dtype=dtype("answers"), name="answers")(x)
+    return keras.Model(pictures, answers, name="mine")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("policy", "only"),
+    [
+        ("mixed_float16", ()), ("mixed_bfloat16", ()), ("float16", ()), ("bfloat16", ()), ("float64", ()),
+        ("mixed_float16", ("conv",)), ("float16", ("scale", "answers")),
+    ],
+)  # fmt: skip
+def test_a_network_of_any_float_is_deployed_in_float32(save, pixels, policy, only):
+    model = classifier_under(policy, only=only)
+    own = load_own_model(save(model))
+
+    assert {layer.compute_dtype for layer in own.layers} == {"float32"}
+    assert {str(keras.backend.standardize_dtype(weight.dtype)) for weight in own.weights} == {"float32"}
+    x = pixels(3, SIZE)
+    found, expected = own(x, training=False).numpy(), keras.ops.convert_to_numpy(model(x, training=False))
+    np.testing.assert_allclose(found, expected.astype(np.float32), atol=0.02)
+    attached = keep_head(own, OWN, WANTED)
+    np.testing.assert_allclose(tflite_predict(to_tflite(attached), x), attached(x).numpy(), atol=1e-4)
+
+
+def test_a_wrapped_layer_computes_in_float32_too(save):
+    pictures = keras.Input((SIZE, SIZE, 3))
+    x = layers.Conv2D(4, 3, dtype="mixed_float16")(pictures)
+    x = layers.TimeDistributed(layers.Dense(5, dtype="mixed_float16"), dtype="mixed_float16")(x)
+    x = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(x))
+    own = load_own_model(save(keras.Model(pictures, x)))
+    (wrapper,) = (layer for layer in own.layers if isinstance(layer, layers.TimeDistributed))
+    assert wrapper.layer.compute_dtype == "float32"
+
+
+def test_a_quantised_network_is_refused_before_it_is_loaded(save):
+    model = own_classifier()
+    model.quantize("int8")
+    with pytest.raises(
+        CompressorError, match=r"layer 'answers' .* is quantised \(Quantized.*save the model as it was before"
+    ):
+        read_keras_file(save(model))

@@ -110,6 +110,22 @@ def test_a_model_of_ones_own_is_looked_at(tmp_path, own):
             check_network(wrong)
 
 
+@pytest.mark.slow
+def test_a_network_that_does_not_convert_to_tflite_is_refused_and_one_in_half_precision_is_taken(tmp_path):
+    import keras
+
+    def saved(name: str, activation, dtype: str) -> str:
+        pictures = keras.Input((32, 32, 3))
+        x = keras.layers.Conv2D(4, 3, strides=4, dtype=dtype)(pictures)
+        x = keras.layers.GlobalAveragePooling2D(dtype=dtype)(activation(x))
+        keras.Model(pictures, keras.layers.Dense(2, activation="softmax")(x)).save(tmp_path / f"{name}.keras")
+        return f"backbone={{model: {tmp_path}/{name}.keras}}"
+
+    check_network(config(tmp_path, saved("half", keras.ops.tanh, "mixed_float16")))
+    with pytest.raises(CompressorError, match=r"does not convert to TFLite in float32: .*Erfinv.* Replace the layer"):
+        check_network(config(tmp_path, saved("odd", keras.ops.erfinv, "float32")))
+
+
 def test_class_names_are_written_as_in_the_data(tmp_path, own):
     given = config(tmp_path, f"backbone={{{own}, classes: ['cafe\u0301', 'dog ']}}")
     assert given.backbone.classes == ["caf\u00e9", "dog"]
