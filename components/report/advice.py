@@ -152,7 +152,7 @@ def _undecided(what: str, field: str, figure: Figure, threshold: float, images: 
 
 
 def _keep(has_budgets: bool) -> str:
-    budgets = ", loosen the budgets of search.objective" if has_budgets else ""
+    budgets = ", loosen search.budgets" if has_budgets else ""
     return f"raise search.tau{budgets} or give more retrain.epochs"
 
 

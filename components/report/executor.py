@@ -94,7 +94,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
             verdict,
             reference_score,
             has_reference_as_baseline=config["gate"]["baseline"] == "reference",
-            has_budgets=any(limit for name, limit in config["search"]["objective"].items() if name.startswith("max_")),
+            has_budgets=any(limit is not None for limit in config["search"]["budgets"].values()),
         ),
         reference=_figures(
             reference_score, read_parameters(directories["reference"]), metrics, model_metrics.REFERENCE

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from components.report import advice as advice_module
 from components.report.advice import advice, images_to_decide
 from compressor_lib.deployment.intervals import PairedCounts
 from compressor_lib.gate import Bounds, Figure, Judged, Verdict, judge, judge_format
+from pipelines.config import Config
+from pipelines.config_errors import all_fields
 
 
 def judged(both: int, gained: int, lost: int, neither: int, name: str = "") -> Judged:
@@ -74,7 +80,15 @@ def test_the_table_of_refusals(row):
 def test_budgets_are_named_where_there_are_any():
     verdict = judge(Bounds(0.5, 0.02), judged(800, 0, 100, 100), [], "")
     (sentence,) = told(verdict, (900, 1000), has_budgets=True)
-    assert "loosen the budgets of search.objective" in sentence
+    assert "loosen search.budgets" in sentence
+
+
+def test_advice_names_fields_that_there_are():
+    """A field that is renamed is renamed in the advice, too."""
+    text = Path(advice_module.__file__).read_text(encoding="utf-8")
+    named = set(re.findall(r"\b(?:gate|search|reference|retrain|data)\.[a-z_]+(?:\.[a-z_]+)?", text))
+    assert "search.budgets" in named
+    assert named - set(all_fields(Config)) == {"reference.accuracy.value"}  # which is code
 
 
 def test_a_reference_below_the_deployed_model_is_to_blame():
