@@ -15,20 +15,19 @@ def balanced_weights(counts: Sequence[int]) -> list[float]:
     average, so learning rates need not change.
 
     Args:
-        counts: Training pictures of each class, by its index.
+        counts: Training images of each class, by its index. A class without images has no part in it.
 
     Returns:
-        The weight of each class.
+        The weight of each class; 1 for one without images.
 
     Raises:
-        CompressorError: If a class has no pictures.
+        CompressorError: If no class has images.
 
     Example:
         >>> balanced_weights([30, 10])
         [0.6666666666666666, 2.0]
     """
-    if not counts or min(counts) < 1:
-        raise CompressorError(
-            f"classes of {list(counts)} training pictures cannot be balanced: each class needs at least one."
-        )
-    return [sum(counts) / (len(counts) * count) for count in counts]
+    present = sum(count > 0 for count in counts)
+    if not present:
+        raise CompressorError("no class has training images, so none can be balanced: check the training split.")
+    return [sum(counts) / (present * count) if count else 1.0 for count in counts]

@@ -16,6 +16,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
+from components.artifacts.class_list import read_class_list
 from components.examples import count_classes, picture_dataset
 from components.resumable import mark_done, sweep, work_key
 from components.storage import mounted
@@ -43,7 +44,8 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: Mapping[str, Any]) -
 
     Args:
         inputs: The raw features.
-        custom_config: ``size`` (pixels), and the names of the raw ``image`` and ``label`` features.
+        custom_config: ``size`` (pixels), the names of the raw ``image`` and ``label`` features, and the ``classes``, by
+            index.
 
     Returns:
         ``image`` string ``[N]`` (PNG, size x size x 3) and ``label`` int64 ``[N]``.
@@ -57,8 +59,14 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: Mapping[str, Any]) -
     labels = _dense(inputs[custom_config[LABEL]])
     return {
         IMAGE: pictures,
-        LABEL: tft.compute_and_apply_vocabulary(labels, vocab_filename=LABEL),
+        LABEL: tft.make_and_track_object(lambda: _indices(custom_config["classes"]), name="classes").lookup(labels),
     }
+
+
+def _indices(classes: Sequence[str]) -> tf.lookup.StaticHashTable:
+    """A table of class names to their indices; -1 for others."""
+    indices = tf.lookup.KeyValueTensorInitializer(tf.constant(list(classes)), tf.range(len(classes), dtype=tf.int64))
+    return tf.lookup.StaticHashTable(indices, default_value=-1)
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -71,8 +79,7 @@ def run_fn(fn_args: FnArgs) -> None:
     """
     config = fn_args.custom_config
     keras.utils.set_random_seed(config["seed"])
-    transformed = tft.TFTransformOutput(fn_args.transform_output)
-    classes = [name.decode() for name in transformed.vocabulary_by_name(LABEL)]
+    classes = read_class_list(fn_args.transform_output)
     teacher = None
     if config["role"] == "reference":
         model = _reference(config["backbone"], config["head"], classes)

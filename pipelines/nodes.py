@@ -23,6 +23,7 @@ from components.pruning_search import PruningSearch
 from components.pusher import EndpointPusher, Pusher
 from components.report.component import Report
 from components.spans import rolling_range
+from components.transform import Transform
 from components.translator_pretrainer import TranslatorPretrainer
 from pipelines.config import Config
 from pipelines.vertex import endpoint_config, search_job, training_config
@@ -89,15 +90,17 @@ class Nodes:
             label=data.label_feature,
             max_drift=data.max_drift,
             on_anomaly=data.on_anomaly,
+            removed_classes=data.removed_classes,
             code_version=self.code_version,
             **inputs,
         )
 
-    def transform(self, **inputs: Any) -> tfx.components.Transform:
+    def transform(self, **inputs: Any) -> Transform:
         """What makes pictures of one size, and indices of class names."""
-        return tfx.components.Transform(
+        return Transform(
             preprocessing_fn=f"{MODULES}.preprocessing_fn",
-            disable_statistics=True,  # nobody reads them
+            label=self.config.data.label_feature,
+            removed_classes=self.config.data.removed_classes,
             custom_config={
                 "size": self.config.backbone.input_size,
                 "image": self.config.data.image_feature,

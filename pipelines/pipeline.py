@@ -37,13 +37,17 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
     schema = schema_gen.outputs["schema"]
     # An endpoint has no folder to leave anything in.
     previous_run = make.previous_run(current=statistics) if config.endpoint is None else None
+    previous_classes = previous_run.outputs["classes"] if previous_run else None
     example_validator = make.example_validator(
         statistics=statistics,
         schema=schema,
         examples=examples,
         previous_statistics=previous_run.outputs["statistics"] if previous_run else None,
+        previous_classes=previous_classes,
     )
-    transform = make.transform(examples=examples, schema=schema)
+    transform = make.transform(
+        examples=examples, schema=schema, statistics=statistics, previous_classes=previous_classes
+    )
     if config.data.on_anomaly == "stop":
         transform.add_upstream_node(example_validator)
     pictures = transform.outputs["transformed_examples"]

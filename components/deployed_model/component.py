@@ -59,7 +59,7 @@ class DeployedModel(base_component.BaseComponent):
             candidate: The Model that is to be compared. It is not looked at: for each new candidate, and for no old
                 one, the destination is read anew. So a run that makes none is taken from the cache as a whole, though
                 its model serves since.
-            reference: The run's own Model, for the first run, and for one whose classes are others.
+            reference: The run's own Model, for the first run, and for one that shares no class with the deployed one.
             push_directory: Where the Pusher puts models, each in a folder that is named by a number.
             code_version: Part of the cache key; change it when the code changes.
         """

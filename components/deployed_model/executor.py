@@ -8,12 +8,12 @@ from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_executor
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from components.artifacts.class_list import read_class_list
 from components.pusher.versions import newest_version
-from compressor_lib.export import CLASSES_FILE, EXTRA
+from compressor_lib.export import EXTRA
 
 logger = logging.getLogger(__name__)
 
@@ -39,19 +39,14 @@ class Executor(base_executor.BaseExecutor):
         version = newest_version(exec_properties["push_directory"])
         if version:
             deployed = os.path.join(exec_properties["push_directory"], version)
-            if _classes(deployed) == _classes(source):
+            theirs, ours = (read_class_list(os.path.join(folder, EXTRA)) for folder in (deployed, source))
+            if set(theirs) & set(ours):
                 source = deployed
             else:
-                logger.warning("%s names other classes than the data: compared with the reference instead", deployed)
+                logger.warning(
+                    "%s has no class of the data's: its classes are %s, the data's %s. The reference is the baseline",
+                    deployed, ", ".join(theirs) or "not named", ", ".join(ours),
+                )  # fmt: skip
                 version = ""
         io_utils.copy_dir(source, path_utils.serving_model_dir(model.uri))
         model.set_string_custom_property("deployed_version", version)
-
-
-def _classes(directory: str) -> str:
-    """Class names; nothing where a model does not tell them."""
-    path = os.path.join(directory, EXTRA, CLASSES_FILE)
-    if not fileio.exists(path):
-        return ""
-    with fileio.open(path) as file:
-        return str(file.read())

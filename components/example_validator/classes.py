@@ -6,6 +6,12 @@ from collections.abc import Mapping
 
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import statistics_pb2
+from tfx import types
+from tfx.components.statistics_gen import stats_artifact_utils
+from tfx.types import artifact_utils
+
+from compressor_lib.errors import CompressorError
+from compressor_lib.networks.class_names import natural_order
 
 NAMED = 10_000
 """Statistics name each class if there are no more; TFDV's default is 1,000."""
@@ -28,8 +34,8 @@ def class_counts(statistics: statistics_pb2.DatasetFeatureStatisticsList, label:
         label: Name of the feature with the class names.
 
     Returns:
-        The number of pictures by class, in the order of their names. Empty where the statistics do not name all
-        classes, see :data:`NAMED`.
+        The number of images by class, in the natural order of their names. Empty where the statistics do not name
+        all classes, see :data:`NAMED`.
     """
     (dataset,) = statistics.datasets
     for feature in dataset.features:
@@ -37,8 +43,33 @@ def class_counts(statistics: statistics_pb2.DatasetFeatureStatisticsList, label:
             found = feature.string_stats
             counts = {bucket.label: round(bucket.sample_count) for bucket in found.rank_histogram.buckets}
             is_complete = sum(counts.values()) == found.common_stats.tot_num_values
-            return dict(sorted(counts.items())) if is_complete else {}
+            return {name: counts[name] for name in natural_order(counts)} if is_complete else {}
     return {}
+
+
+def all_class_counts(statistics: types.Artifact, label: str) -> dict[str, dict[str, int]]:
+    """Counts the images of each split and class.
+
+    Args:
+        statistics: An artifact of StatisticsGen's.
+        label: Name of the feature with the class names.
+
+    Returns:
+        As :func:`class_counts`, by split.
+
+    Raises:
+        CompressorError: If the statistics do not name all classes.
+    """
+    counts = {}
+    for split in artifact_utils.decode_split_names(statistics.split_names):
+        found = stats_artifact_utils.load_statistics(statistics, split).proto()
+        counts[split] = class_counts(found, label)
+        if found.datasets[0].num_examples and not counts[split]:
+            raise CompressorError(
+                f"split {split!r} has images, but no list of their classes: feature {label!r} must hold a class name, "
+                f"and there may be {NAMED:,} classes at most."
+            )
+    return counts
 
 
 def moved_most(before: Mapping[str, int], after: Mapping[str, int]) -> str:
@@ -52,7 +83,8 @@ def moved_most(before: Mapping[str, int], after: Mapping[str, int]) -> str:
     def share(counts: Mapping[str, int], name: str) -> float:
         return counts.get(name, 0) / max(1, sum(counts.values()))
 
-    return max(sorted({*before, *after}), key=lambda name: abs(share(after, name) - share(before, name)), default="")
+    names = natural_order({*before, *after})
+    return max(names, key=lambda name: abs(share(after, name) - share(before, name)), default="")
 
 
 def imbalance(counts: Mapping[str, int]) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import ClassVar
 
 from tfx import types
@@ -18,6 +20,7 @@ class ExampleValidatorSpec(component_spec.ComponentSpec):
         "label": component_spec.ExecutionParameter(type=str),
         "max_drift": component_spec.ExecutionParameter(type=float),
         "on_anomaly": component_spec.ExecutionParameter(type=str),
+        "removed_classes": component_spec.ExecutionParameter(type=str),
         "code_version": component_spec.ExecutionParameter(type=str),
     }
     INPUTS: ClassVar = {
@@ -27,6 +30,7 @@ class ExampleValidatorSpec(component_spec.ComponentSpec):
         "previous_statistics": component_spec.ChannelParameter(
             type=standard_artifacts.ExampleStatistics, optional=True
         ),
+        "previous_classes": component_spec.ChannelParameter(type=standard_artifacts.Schema, optional=True),
     }
     OUTPUTS: ClassVar = {"anomalies": component_spec.ChannelParameter(type=standard_artifacts.ExampleAnomalies)}
 
@@ -57,6 +61,8 @@ class ExampleValidator(base_component.BaseComponent):
         *,
         examples: types.BaseChannel | None = None,
         previous_statistics: types.BaseChannel | None = None,
+        previous_classes: types.BaseChannel | None = None,
+        removed_classes: Sequence[str] = (),
         max_drift: float = 0.1,
         on_anomaly: str = "warn",
         code_version: str = "",
@@ -70,6 +76,9 @@ class ExampleValidator(base_component.BaseComponent):
             examples: This run's data, which says what was left out of it; None where that is not known.
             previous_statistics: Of the data of the run before; of no splits where there was none. None where none can
                 be known.
+            previous_classes: The pushed model's classes; one without images is an anomaly. None where none can be
+                known.
+            removed_classes: Those of them that are taken out, and are no anomaly.
             max_drift: Most that the share of a class among the training pictures may have changed, 0..1 (TFDV's
                 L-infinity comparator).
             on_anomaly: ``"stop"`` to fail where there is one, ``"warn"`` to tell of it alone.
@@ -81,6 +90,8 @@ class ExampleValidator(base_component.BaseComponent):
                 schema=schema,
                 examples=examples,
                 previous_statistics=previous_statistics,
+                previous_classes=previous_classes,
+                removed_classes=json.dumps(list(removed_classes)),
                 anomalies=types.Channel(type=standard_artifacts.ExampleAnomalies),
                 label=label,
                 max_drift=max_drift,

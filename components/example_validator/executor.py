@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow_data_validation as tfdv
@@ -16,10 +17,12 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, writer_utils
 
+from components.artifacts.class_list import gone_classes, how_to_remove, read_class_list
 from components.data_summary import SUMMARY_FILE, Summary
 from components.example_validator.classes import class_counts, imbalance, moved_most
 from components.left_out import read_left_out
 from compressor_lib.errors import CompressorError
+from compressor_lib.networks.class_names import natural_order
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +51,7 @@ class Executor(base_executor.BaseExecutor):
         schema_dir = artifact_utils.get_single_uri(input_dict["schema"])
         schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema_dir))
         label, max_drift = exec_properties["label"], exec_properties["max_drift"]
+        removed = json.loads(exec_properties["removed_classes"])
         tfdv.get_feature(schema, label).drift_comparator.infinity_norm.threshold = max_drift
         before, summary = None, Summary()
         for examples in input_dict.get("examples", []):
@@ -60,12 +64,19 @@ class Executor(base_executor.BaseExecutor):
         splits = artifact_utils.decode_split_names(statistics.split_names)
         anomalies.split_names, anomalies.span = artifact_utils.encode_split_names(splits), statistics.span
         blessed = {}
-        for split in splits:
-            now = stats_artifact_utils.load_statistics(statistics, split).proto()
-            summary.pictures[split] = class_counts(now, label)
-            found = tfdv.validate_statistics(now, schema, previous_statistics=before if split == _COMPARED else None)
-            if split == _COMPARED and before is not None:
-                _compare(summary, found, class_counts(before, label), label)
+        now = {split: stats_artifact_utils.load_statistics(statistics, split).proto() for split in splits}
+        summary.pictures = {split: class_counts(counted, label) for split, counted in now.items()}
+        gone = []
+        for known in input_dict.get("previous_classes", []):
+            if all(summary.pictures.values()):  # else there are too many to name, or none
+                gone = gone_classes(summary.pictures, read_class_list(known.uri), removed)
+        for split, counted in now.items():
+            previous = before if split == _COMPARED else None
+            found = tfdv.validate_statistics(counted, schema, previous_statistics=previous)
+            if previous is not None:
+                _compare(summary, found, class_counts(previous, label), label)
+            if split == _COMPARED:
+                _add_classes(summary, found, label, gone, removed)
             summary.anomalies += _sentences(found, split, summary, max_drift)
             directory = artifact_utils.get_split_uri([anomalies], split)
             writer_utils.write_anomalies(os.path.join(directory, DEFAULT_FILE_NAME), found)
@@ -82,20 +93,41 @@ class Executor(base_executor.BaseExecutor):
 
 
 def _compare(summary: Summary, found: anomalies_pb2.Anomalies, before: Mapping[str, int], label: str) -> None:
-    """Notes what has changed since the run before, and adds classes that came or went to what TFDV found."""
+    """Notes what has changed since the run before."""
     summary.previous_pictures = dict(before)
     for info in found.drift_skew_info:
         if info.path.step[:] == [label]:
             summary.drift = max(measurement.value for measurement in info.drift_measurements)
     now = summary.pictures[_COMPARED]
     if now and before:
-        summary.new_classes = sorted(now.keys() - before.keys())
-        summary.missing_classes = sorted(before.keys() - now.keys())
-    for names, words in ((summary.new_classes, _NEW), (summary.missing_classes, _MISSING)):
-        for name in names:
-            reason = found.anomaly_info[label].reason.add()
-            reason.short_description = words
-            reason.description = f"{words} {name!r}, against the run before"
+        summary.new_classes = natural_order(now.keys() - before.keys())
+        summary.missing_classes = natural_order(before.keys() - now.keys())
+
+
+def _add_classes(
+    summary: Summary, found: anomalies_pb2.Anomalies, label: str, gone: Sequence[str], removed: Sequence[str]
+) -> None:
+    """Adds classes that came or went to what TFDV found."""
+    told = {*gone, *removed}
+    sentences = [(_NEW, f"{_NEW} {name!r}, against the run before") for name in summary.new_classes]
+    sentences += [
+        (_MISSING, f"{_MISSING} {name!r}, against the run before")
+        for name in summary.missing_classes
+        if name not in told
+    ]
+    if gone:
+        names, remove = ", ".join(map(repr, gone)), how_to_remove(gone, removed)
+        sentence = (
+            f"class {names} of the pushed model has no images: it keeps its place in the output, untrained. "
+            f"To remove it: {remove}"
+            if len(gone) == 1
+            else f"classes {names} of the pushed model have no images: they keep their places in the output, "
+            f"untrained. To remove them: {remove}"
+        )
+        sentences.append((_MISSING, sentence))
+    for words, sentence in sentences:
+        reason = found.anomaly_info[label].reason.add()
+        reason.short_description, reason.description = words, sentence
 
 
 def _sentences(found: anomalies_pb2.Anomalies, split: str, summary: Summary, max_drift: float) -> list[str]:

@@ -9,6 +9,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from components.handover.executor import (
+    CLASSES,
     EXAMPLES,
     HYPERPARAMETERS,
     STATISTICS,
@@ -22,6 +23,7 @@ _KEPT = {
     TRANSLATORS: standard_artifacts.Model,
     STATISTICS: standard_artifacts.ExampleStatistics,
 }
+_FOUND = {**_KEPT, CLASSES: standard_artifacts.Schema}
 _PARAMETERS = {
     "push_directory": component_spec.ExecutionParameter(type=str),
     "code_version": component_spec.ExecutionParameter(type=str),
@@ -33,7 +35,7 @@ class PreviousRunSpec(component_spec.ComponentSpec):
 
     PARAMETERS: ClassVar = _PARAMETERS
     INPUTS: ClassVar = {"current": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics)}
-    OUTPUTS: ClassVar = {name: component_spec.ChannelParameter(type=kind) for name, kind in _KEPT.items()}
+    OUTPUTS: ClassVar = {name: component_spec.ChannelParameter(type=kind) for name, kind in _FOUND.items()}
 
 
 class PreviousRun(base_component.BaseComponent):
@@ -41,8 +43,10 @@ class PreviousRun(base_component.BaseComponent):
 
     Outputs: ``hyperparameters``, the best of its search (HyperParameters), ``translators``, its bank (Model), and
     ``statistics`` of its data (ExampleStatistics, with that data's ``span``). They are empty folders, ``statistics`` of
-    no splits, where there was no run, or what it left is damaged. Like DeployedModel it takes no resolver. As what it
-    finds becomes artifacts, the nodes behind it are cached, and go on where they were stopped, as ever.
+    no splits, where there was no run, or what it left is damaged. And ``classes``, those of the pushed model in their
+    order (Schema, with ``classes.txt``; an empty list where no model was pushed). Like DeployedModel it takes no
+    resolver. As what it finds becomes artifacts, the nodes behind it are cached, and go on where they were stopped, as
+    ever.
 
     Example:
         >>> PreviousRun(
@@ -67,7 +71,7 @@ class PreviousRun(base_component.BaseComponent):
                 current=current,
                 push_directory=push_directory,
                 code_version=code_version,
-                **{name: types.Channel(type=kind) for name, kind in _KEPT.items()},
+                **{name: types.Channel(type=kind) for name, kind in _FOUND.items()},
             )
         )
 

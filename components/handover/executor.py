@@ -10,12 +10,15 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
+from components.artifacts.class_list import write_class_list
 from components.handover.archive import read_handover, write_handover
+from components.handover.pushed_classes import pushed_classes
 
 logger = logging.getLogger(__name__)
 
 HYPERPARAMETERS, TRANSLATORS, STATISTICS = "hyperparameters", "translators", "statistics"
 EXAMPLES = "examples"
+CLASSES = "classes"
 _SPLIT = "Split-"
 
 
@@ -30,11 +33,14 @@ class PreviousRunExecutor(base_executor.BaseExecutor):
     ) -> None:
         """See :class:`components.handover.component.PreviousRun`."""
         self._log_startup(input_dict, output_dict, exec_properties)
+        push_directory = exec_properties["push_directory"]
         folders = {name: artifact_utils.get_single_uri(artifacts) for name, artifacts in output_dict.items()}
         for folder in folders.values():
             fileio.makedirs(folder)
-        about = read_handover(exec_properties["push_directory"], folders)
-        logger.info("%s previous run in %s", "found a" if about else "no", exec_properties["push_directory"])
+        # Not what the previous run left: if that was refused, applications never saw its classes.
+        write_class_list(folders.pop(CLASSES), pushed_classes(push_directory))
+        about = read_handover(push_directory, folders)
+        logger.info("%s previous run in %s", "found a" if about else "no", push_directory)
         statistics = artifact_utils.get_single_instance(output_dict[STATISTICS])
         found = [name.rstrip("/") for name in fileio.listdir(statistics.uri)]
         splits = sorted(name.removeprefix(_SPLIT) for name in found if name.startswith(_SPLIT))

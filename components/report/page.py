@@ -18,6 +18,7 @@ import yaml
 from components.report.answers import recalls, worst_hit
 from components.report.charts import COST_TITLES, MOST_CLASSES, Spec, charts
 from components.report.data import PAGE_FILE, Block, ChangedPicture, ReportData
+from compressor_lib.networks.class_names import natural_order
 
 STATIC_WIDTH = 720
 """Width in pixels of the pictures for readers without JavaScript."""
@@ -129,7 +130,7 @@ def _counted(data: ReportData) -> list[str]:
     for counts in data.data.pictures.values():
         totals.update(counts)
     if len(totals) <= MOST_CLASSES:
-        return sorted(totals)
+        return natural_order(totals)
     return sorted(totals, key=lambda name: (totals[name], name))[:MOST_CLASSES]
 
 

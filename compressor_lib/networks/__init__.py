@@ -1,1 +1,1 @@
-"""Keras graphs and the catalogue."""
+"""Keras graphs and the catalogue, and what is known of a classifier's outputs."""

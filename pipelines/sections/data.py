@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from compressor_lib.networks.class_label import class_label
 from pipelines.config_errors import shown
 from pipelines.sections.base import Section, Share, absolute
 
@@ -89,6 +90,12 @@ class Data(Section):
     on_anomaly: Literal["warn", "stop"] = Field(
         default="warn", description="warn: anomalies of the data are told; stop: they end the run before it trains."
     )
+    removed_classes: list[str] = Field(
+        default_factory=list,
+        description="Classes of the pushed model that have no images any more, and are taken out of the next model. "
+        "Unless it is named here, such a class keeps its place in the output. Set it once: when that model is "
+        "pushed, the class is no longer known.",
+    )
     class_weights: Literal["none", "balanced"] = Field(
         default="none",
         description="balanced: in all training each class counts the same, however many pictures it has; none: each "
@@ -114,6 +121,11 @@ class Data(Section):
                 "store by s3.endpoint on Kubeflow, by AWS_ENDPOINT_URL elsewhere."
             )
         return absolute(path)
+
+    @field_validator("removed_classes")
+    @classmethod
+    def _names_are_composed(cls, names: list[str]) -> list[str]:
+        return list(dict.fromkeys(map(class_label, names)))
 
     @field_validator("span")
     @classmethod

@@ -41,7 +41,14 @@ def test_the_newest_deployed_model_is_taken(tmp_path, taken):
     assert taken() == ("version 10", "10")
 
 
-def test_a_deployed_model_of_other_classes_is_not_compared(tmp_path, taken, caplog):
-    model(tmp_path / "serving" / "10", "version 10", classes="cat\nhorse\n")
+@pytest.mark.parametrize("classes", ["dog\ncat\n", "horse\ncat\n", "dog\neel\ncat\n"])
+def test_a_deployed_model_that_shares_a_class_is_compared_whatever_its_order(tmp_path, taken, classes):
+    model(tmp_path / "serving" / "10", "version 10", classes)
+    assert taken() == ("version 10", "10")
+
+
+@pytest.mark.parametrize(("classes", "said"), [("eel\nhorse\n", "eel, horse"), ("", "not named")])
+def test_a_deployed_model_that_shares_no_class_is_not_compared(tmp_path, taken, caplog, classes, said):
+    model(tmp_path / "serving" / "10", "version 10", classes)
     assert taken() == ("reference", "")
-    assert "names other classes than the data" in caplog.text
+    assert f"its classes are {said}, the data's cat, dog. The reference is the baseline" in caplog.text

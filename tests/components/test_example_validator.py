@@ -10,9 +10,17 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
 from tfx.types import artifact_utils, standard_artifacts
 
+from components.artifacts.class_list import write_class_list
 from components.data_summary import SUMMARY_FILE
 from components.example_validator import ExampleValidator
-from components.example_validator.classes import NAMED, class_counts, imbalance, moved_most, statistics_options
+from components.example_validator.classes import (
+    NAMED,
+    all_class_counts,
+    class_counts,
+    imbalance,
+    moved_most,
+    statistics_options,
+)
 from components.example_validator.executor import Executor
 from components.left_out import LEFT_OUT, describe_left_out
 from compressor_lib.errors import CompressorError
@@ -49,7 +57,11 @@ def validate(make, tmp_path):
     """Runs the component on counts by class, before and now; returns its summary and its output."""
 
     def validate(
-        before: dict[str, int] | None, now: dict[str, int], left_out: str = "", **options
+        before: dict[str, int] | None,
+        now: dict[str, int],
+        left_out: str = "",
+        known: list[str] | None = None,
+        **options,
     ) -> tuple[dict, types.Artifact]:
         statistics = make("now", 3, {"train": now, "eval": EVEN})
         previous = make("before", 2, {} if before is None else {"train": before})
@@ -63,6 +75,10 @@ def validate(make, tmp_path):
         channels = {
             "statistics": statistics, "schema": schema, "examples": examples, "previous_statistics": previous,
         }  # fmt: skip
+        if known is not None:
+            channels["previous_classes"] = standard_artifacts.Schema()
+            channels["previous_classes"].uri = str(tmp_path / "classes")
+            write_class_list(channels["previous_classes"].uri, known)
         given = {name: types.Channel(type=type(artifact)) for name, artifact in channels.items()}
         node = ExampleValidator(**given, label="label", **options)
         anomalies = standard_artifacts.ExampleAnomalies()
@@ -141,6 +157,34 @@ def test_classes_that_come_and_go_are_anomalies(validate):
     assert blessed(anomalies)["train"] == 0
 
 
+@pytest.mark.parametrize("before", [None, {"cat": 40, "dog": 40, "eel": 4}, EVEN])
+def test_a_pushed_class_without_images_is_an_anomaly_that_tells_how_to_remove_it(validate, before):
+    summary, anomalies = validate(before, EVEN, known=["dog", "eel", "cat"])
+    (sentence,) = summary["anomalies"]
+    assert sentence == (
+        "class 'eel' of the pushed model has no images: it keeps its place in the output, untrained. "
+        """To remove it: --set 'data.removed_classes=["eel"]'"""
+    )
+    assert blessed(anomalies)["train"] == 0
+
+
+def test_several_pushed_classes_without_images_are_told_at_once(validate):
+    summary, _ = validate(EVEN, EVEN, known=["dog", "eel10", "cat", "eel9"], removed_classes=["eel9"])
+    assert len(summary["anomalies"]) == 1
+    assert """--set 'data.removed_classes=["eel9", "eel10"]'""" in summary["anomalies"][0]
+
+
+def test_a_class_that_is_removed_is_no_anomaly(validate):
+    before = {"cat": 40, "dog": 40, "eel": 4}
+    summary, _ = validate(before, EVEN, known=["dog", "eel", "cat"], removed_classes=["eel"])
+    assert summary["anomalies"] == []
+
+
+def test_a_class_that_was_never_pushed_is_missing_and_keeps_no_place(validate):
+    summary, _ = validate({"cat": 40, "dog": 40, "eel": 4}, EVEN, known=["dog", "cat"])
+    assert summary["anomalies"] == ["missing class 'eel', against the run before"]
+
+
 def test_an_anomaly_stops_the_run_on_request(validate):
     with pytest.raises(CompressorError, match=r"data\.on_anomaly is stop: the share of class 'cat'.*on_anomaly=warn"):
         validate(EVEN, MORE_DOGS, on_anomaly="stop")
@@ -162,8 +206,17 @@ class TestClasses:
         assert class_counts(statistics_of({f"class {number}": 1 for number in range(NAMED + 1)}), "label") == {}
 
     def test_thousands_are_counted(self):
-        counts = {f"class {number:04}": 1 + number % 3 for number in range(2000)}
-        assert class_counts(statistics_of(counts), "label") == counts
+        counts = {f"class {number}": 1 + number % 3 for number in range(2000)}
+        assert list(class_counts(statistics_of(counts), "label").items()) == list(counts.items())
+
+    def test_a_list_of_all_is_refused_where_there_are_too_many(self, make):
+        statistics = make("many", 1, {"train": {f"class {number}": 1 for number in range(NAMED + 1)}})
+        with pytest.raises(CompressorError, match="'train' has images, but no list of their classes: .*10,000 classes"):
+            all_class_counts(statistics, "label")
+
+    def test_a_list_of_all_splits(self, make):
+        splits = {"train": {"b": 2, "a": 1}, "eval": {"a": 1}}
+        assert all_class_counts(make("few", 1, splits), "label") == splits
 
     def test_imbalance_of_nothing_is_none(self):
         assert imbalance({}) == 1

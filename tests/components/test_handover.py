@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from tfx.types import Artifact, standard_artifacts
 
+from components.artifacts.class_list import read_class_list, write_class_list
 from components.handover.archive import HANDOVER, read_handover, write_handover
 from components.handover.executor import HandoverExecutor, PreviousRunExecutor
+from components.pusher.versions import roll_back
 
 FILES = {
     "hyperparameters": "best_hyperparameters.txt",
@@ -18,6 +20,7 @@ KINDS = {
     "hyperparameters": standard_artifacts.HyperParameters,
     "translators": standard_artifacts.Model,
     "statistics": standard_artifacts.ExampleStatistics,
+    "classes": standard_artifacts.Schema,
 }
 
 
@@ -65,6 +68,59 @@ def test_the_first_run_finds_nothing(tmp_path):
     found, statistics = taken(tmp_path)
     assert found == {}
     assert (statistics.splits, statistics.span) == ([], 0)
+
+
+class TestClasses:
+    @pytest.fixture
+    def serving(self, tmp_path):
+        """Pushes a version with classes."""
+
+        def push(version: str, *classes: str) -> None:
+            (tmp_path / "serving" / version).mkdir(parents=True)
+            (tmp_path / "serving" / version / "saved_model.pb").touch()
+            write_class_list(str(tmp_path / "serving" / version / "assets.extra"), classes)
+
+        return push
+
+    @pytest.fixture
+    def known(self, tmp_path):
+        """The classes that a run finds."""
+
+        def known() -> list[str]:
+            outputs = artifacts(tmp_path / f"known-{len(list(tmp_path.iterdir()))}")
+            PreviousRunExecutor().Do({}, outputs, {"push_directory": str(tmp_path / "serving"), "code_version": ""})
+            return read_class_list(outputs["classes"][0].uri)
+
+        return known
+
+    def test_of_the_newest_pushed_model(self, serving, known):
+        assert known() == []
+        serving("9", "cat", "dog")
+        serving("10", "dog", "cat", "aardvark")
+        assert known() == ["dog", "cat", "aardvark"]
+
+    def test_a_run_that_pushed_nothing_does_not_change_them(self, tmp_path, serving, known):
+        serving("9", "dog", "cat")
+        leave(tmp_path, "refused", span=2)
+        assert known() == ["dog", "cat"]
+
+    def test_a_rollback_does_not_change_them(self, tmp_path, serving, known):
+        serving("9", "dog", "cat")
+        serving("10", "dog", "cat", "eel", "aardvark")
+        roll_back(str(tmp_path / "serving"))
+        assert known() == ["dog", "cat", "eel", "aardvark"]
+
+    def test_a_class_that_was_removed_comes_back_with_the_version_that_had_it(self, tmp_path, serving, known):
+        serving("9", "ant", "dog", "cat")
+        serving("10", "ant", "cat")
+        roll_back(str(tmp_path / "serving"))
+        assert known() == ["ant", "dog", "cat"]
+
+    def test_of_a_version_before_the_one_that_does_not_name_them(self, serving, known, caplog):
+        serving("9", "dog", "cat")
+        serving("10")
+        assert known() == ["dog", "cat"]
+        assert "version 10" in caplog.text
 
 
 @pytest.mark.parametrize("harm", ["cut", "changed", "foreign"])

@@ -97,6 +97,8 @@ def test_channels(create):
     assert sources(nodes["Transform"]) == {
         "examples": ("ImageExampleGen", "examples"),
         "schema": ("SchemaGen", "schema"),
+        "statistics": ("StatisticsGen", "statistics"),
+        "previous_classes": ("PreviousRun", "classes"),
     }
     assert sources(nodes["reference"]) == training
     assert sources(nodes["TranslatorPretrainer"]) == {
@@ -160,7 +162,15 @@ def test_channels(create):
         "schema": ("SchemaGen", "schema"),
         "examples": ("ImageExampleGen", "examples"),
         "previous_statistics": ("PreviousRun", "statistics"),
+        "previous_classes": ("PreviousRun", "classes"),
     }
+
+
+def test_classes_to_remove_reach_the_nodes_that_know_the_pushed_ones(create):
+    nodes = create('data.removed_classes=["cafe\\u0301", dog, dog]')
+    for node in ("Transform", "ExampleValidator"):
+        assert json.loads(nodes[node].exec_properties["removed_classes"]) == ["café", "dog"]
+    assert nodes["Transform"].exec_properties["label"] == "label"
 
 
 def test_nothing_is_trained_before_the_data_is_looked_at_where_it_may_stop_the_run(create):

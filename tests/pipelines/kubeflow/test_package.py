@@ -238,7 +238,7 @@ def test_volumes_and_labels_are_in_a_document_of_their_own():
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     mount = {"pvcMount": [{"constant": "work", "mountPath": "/mnt/work"}]}
     assert executors.pop("retrain_executor") == {**mount, "nodeSelector": {"labels": {"kind": "gpu"}}}
-    assert len(executors) == 13
+    assert len(executors) == 14
     assert all(executor == mount for executor in executors.values())
     assert len(load(package).components) == 15
 

@@ -1,0 +1,80 @@
+"""The classes of a model, in the order of its outputs: where the list comes from, and the file that holds it.
+
+The order of known classes never changes. A class of the pushed model without images keeps its place until the user
+removes it, so an application that holds an older list of names still names the right ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+
+from tfx.dsl.io import fileio
+
+from compressor_lib.errors import CompressorError
+from compressor_lib.export import CLASSES_FILE
+from compressor_lib.networks.class_names import with_new_classes
+
+REMOVED = "data.removed_classes"
+"""The field of the configuration that takes classes out of the list."""
+
+
+def class_list(images: Mapping[str, Mapping[str, int]], known: Sequence[str], removed: Sequence[str]) -> list[str]:
+    """The classes of a run's models, in the order of their outputs.
+
+    Args:
+        images: Number of images by split and class.
+        known: Classes of the pushed model, in its order; of none where there is no such model.
+        removed: Classes that the user takes out.
+
+    Returns:
+        The known classes in their order, but for those that are removed, then new ones in natural order.
+
+    Raises:
+        CompressorError: If a removed class has images or is not known, or a name is not one line of text.
+    """
+    counted = {name: count for counts in images.values() for name, count in counts.items() if count}
+    for name in removed:
+        if name in counted:
+            count = sum(counts.get(name, 0) for counts in images.values())
+            raise CompressorError(
+                f"{REMOVED} names {name!r}, which still has {count:,} images: delete them, or take the name out."
+            )
+        if name not in known:
+            classes = f"which has {', '.join(map(repr, known))}" if known else "for there is none"
+            raise CompressorError(
+                f"{REMOVED} names {name!r}, which is not a class of the pushed model, {classes}: take the name out."
+            )
+    for name in counted:
+        if name.splitlines() != [name]:
+            raise CompressorError(f"class name {name!r} is not one line of text: rename the class.")
+    return with_new_classes((name for name in known if name not in removed), counted)
+
+
+def gone_classes(images: Mapping[str, Mapping[str, int]], known: Sequence[str], removed: Sequence[str]) -> list[str]:
+    """The known classes without images that keep their places, in the known order."""
+    return [name for name in known if name not in removed and not any(counts.get(name) for counts in images.values())]
+
+
+def how_to_remove(gone: Sequence[str], removed: Sequence[str] = ()) -> str:
+    """The words of the command line that take classes out, beside those that are taken out already."""
+    names = json.dumps([*removed, *gone], ensure_ascii=False)
+    return f"--set {shlex.quote(f'{REMOVED}={names}')}"
+
+
+def read_class_list(folder: str) -> list[str]:
+    """Reads the list in a folder, in any store; of none where there is no such file."""
+    path = os.path.join(folder, CLASSES_FILE)
+    if not fileio.exists(path):
+        return []
+    with fileio.open(path, "rb") as file:
+        return bytes(file.read()).decode().splitlines()
+
+
+def write_class_list(folder: str, names: Iterable[str]) -> None:
+    """Writes a list into a folder, in any store, as :func:`read_class_list` reads it."""
+    fileio.makedirs(folder)
+    with fileio.open(os.path.join(folder, CLASSES_FILE), "wb") as file:
+        file.write("".join(f"{name}\n" for name in names).encode())

@@ -1,0 +1,113 @@
+"""Span by span: a class keeps its index, and baselines are compared by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.evaluator.executor import read_verdict
+from components.report.data import ReportData
+from compressor_lib.export import read_classes
+from compressor_lib.heads import attach_head
+from compressor_lib.predict import load_classifier
+
+pytestmark = pytest.mark.slow
+
+CONFIG = """
+name: hands
+data: {source: folder, span: "span-{SPAN}", splits: {train: 3, eval: 1, test: 1}}
+head: {dropout: 0.0}
+reference: {head_epochs: 0, epochs: 15, learning_rate: 3.0e-3, batch_norm: train}
+search: {tuner: random, max_trials: 1, max_epochs: 8, connections: ["block_5_add->head"]}
+retrain: {head_epochs: 0, epochs: 15, learning_rate: 3.0e-3, batch_norm: train}
+warm_start: false
+gate: {baseline: deployed, min_accuracy: 0.0, max_drop: 0.01}
+"""
+BADLY = [
+    part
+    for override in (
+        "reference.epochs=1", "reference.learning_rate=1e-6", "search.max_epochs=1", "search.min_learning_rate=1e-6",
+        "search.max_learning_rate=2e-6", "retrain.epochs=1", "retrain.learning_rate=1e-6",
+    )
+    for part in ("--set", override)
+]  # fmt: skip
+COLOURS = {"fist": (40, 60, 220), "finger": (220, 50, 40), "aardvark": (50, 200, 60)}
+
+
+def add_span(folder: Path, number: int, counts: Mapping[str, int]) -> None:
+    """Plain images of a class's colour, with some noise."""
+    random = np.random.default_rng(number)
+    for name, count in counts.items():
+        for image in range(count):
+            path = folder / f"span-{number}" / name / f"{image}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            noise = random.normal(COLOURS[name], 40, (40, 40, 3)).clip(0, 255)
+            Image.fromarray(noise.astype(np.uint8)).save(path)
+
+
+@pytest.fixture
+def images(tmp_path) -> Path:
+    """A first span of two classes, the second of them by name the commoner."""
+    add_span(tmp_path / "images", 1, {"fist": 70, "finger": 60})
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def hands(make_runs, small_backbone, tmp_path, images):
+    """Runs on the spans."""
+    attach_head(small_backbone(), 4).save(tmp_path / "model.keras")
+    return make_runs("hands", CONFIG, f"data.path={images}", f"backbone.model={tmp_path}/model.keras")
+
+
+@pytest.mark.parametrize("baseline", ["deployed", "blessed"])
+def test_a_bad_model_of_a_week_of_other_counts_is_refused(hands, images, monkeypatch, baseline):
+    first = hands.command(monkeypatch)
+    assert first.exit_code == 0, first.output
+    (pushed,) = hands.pushed
+    assert read_classes(pushed) == ["finger", "fist"]
+
+    add_span(images, 2, {"fist": 55, "finger": 65})
+    second = hands.command(monkeypatch, "--set", f"gate.baseline={baseline}", *BADLY)
+    assert second.exit_code == 0, second.output
+    assert hands.pushed == [pushed]
+    verdict = read_verdict(str(hands.made("Evaluator", "evaluation")))
+    assert not verdict.blessed
+    assert verdict.overall.baseline.value > 0.9  # the first model, measured by its own names
+    assert verdict.overall.accuracy.value < 0.8
+    assert read_classes(hands.made("retrain", "model") / "Format-Serving") == ["finger", "fist"]
+
+
+def test_new_classes_are_appended_and_one_that_went_keeps_its_place_until_it_is_removed(hands, images, monkeypatch):
+    assert hands.command(monkeypatch).exit_code == 0
+    add_span(images, 2, {"aardvark": 80, "fist": 60})  # "finger" is gone
+    second = hands.command(monkeypatch, "--set", "data.class_weights=balanced")
+    assert second.exit_code == 0, second.output
+    words = """--set 'data.removed_classes=["finger"]'"""
+    told = " ".join(second.output.split())
+    assert "class 'finger' of the pushed model has no images: it keeps its place in the output" in told
+    assert f"To remove it: {words}" in told
+    assert len(hands.pushed) == 2, second.output
+    names = ["finger", "fist", "aardvark"]
+    assert read_classes(hands.pushed[-1]) == names
+    classifier = load_classifier(hands.pushed[-1])
+    assert classifier.classes == names
+    for name in ("fist", "aardvark"):
+        assert next(iter(classifier.predict(images / "span-2" / name / "0.png"))) == name
+
+    report = ReportData.read(hands.made("Report", "report"))
+    assert report.answers.classes == names
+    assert report.answers.compressed[0] == {}  # no image of "finger", and what they are taken for stands at their own
+    assert report.answers.compressed[2].get(2, 0) > 0.9 * sum(report.answers.compressed[2].values())
+
+    add_span(images, 3, {"aardvark": 60, "fist": 70})
+    refused = hands.command(monkeypatch, "--set", "data.removed_classes=[fist]")
+    assert refused.exit_code != 0
+    assert "data.removed_classes names 'fist', which still has 70 images" in " ".join(refused.output.split())
+    third = hands.command(monkeypatch, "--set", "data.removed_classes=[finger]")
+    assert third.exit_code == 0, third.output
+    assert len(hands.pushed) == 3, third.output
+    assert read_classes(hands.pushed[-1]) == ["fist", "aardvark"]
