@@ -168,8 +168,7 @@ def _examples(path: str, label: str) -> Iterator[tuple[bytes, tf.train.Example, 
 
 
 def _name(example: tf.train.Example, label: str) -> str:
-    feature = example.features.feature[label]
-    return feature.bytes_list.value[0].decode() if feature.bytes_list.value else str(feature.int64_list.value[0])
+    return bytes(example.features.feature[label].bytes_list.value[0]).decode()
 
 
 def _record_files(input_base: str, pattern: str) -> tuple[list[tuple[str, str]], Counter[str]]:

@@ -44,7 +44,7 @@ def parse_example(record: bytes, label: str, where: str) -> tuple[tf.train.Examp
         where: Where the record is, for messages.
 
     Returns:
-        The Example, its label in the one form of :func:`class_label`, and the class.
+        The Example, its label as text in the one form of :func:`class_label`, and the class.
 
     Raises:
         CompressorError: It is no Example, has no such feature, or its label cannot name a class.
@@ -62,15 +62,12 @@ def parse_example(record: bytes, label: str, where: str) -> tuple[tf.train.Examp
             f"{', '.join(sorted(features)) or 'no features'}. Set data.label_feature."
         )
     (value,) = values
-    if isinstance(value, int):
-        return example, str(value)
-    name = value.decode("utf-8", "surrogateescape")
+    name = str(value) if isinstance(value, int) else value.decode("utf-8", "surrogateescape")
     try:
         found = class_label(name)
     except CompressorError as error:
         raise CompressorError(f"{where}: {error}") from error
-    if found != name:
-        features[label].bytes_list.value[0] = found.encode()
+    features[label].CopyFrom(tf.train.Feature(bytes_list=tf.train.BytesList(value=[found.encode()])))
     return example, found
 
 

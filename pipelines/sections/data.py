@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from compressor_lib.networks.class_label import class_label
 from pipelines.config_errors import shown
 from pipelines.sections.base import Section, Share, absolute
 
@@ -125,7 +125,7 @@ class Data(Section):
     @field_validator("removed_classes")
     @classmethod
     def _names_are_composed(cls, names: list[str]) -> list[str]:
-        return [unicodedata.normalize("NFC", name) for name in dict.fromkeys(names)]
+        return list(dict.fromkeys(map(class_label, names)))
 
     @field_validator("span")
     @classmethod

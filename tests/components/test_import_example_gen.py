@@ -85,10 +85,8 @@ def read(examples: standard_artifacts.Examples, feature: str = "label") -> dict[
         of_split = found[split] = {}
         for record in tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator():
             features = tf.train.Example.FromString(record).features.feature
-            label = features[feature].bytes_list.value or features[feature].int64_list.value
-            of_split[features["name"].bytes_list.value[0].decode()] = (
-                label[0].decode() if isinstance(label[0], bytes) else str(label[0])
-            )
+            label, name = (features[key].bytes_list.value[0].decode() for key in (feature, "name"))
+            of_split[name] = label
     return found
 
 
