@@ -254,13 +254,24 @@ def announce(oracle: KnownFirst, trial: kt.engine.trial.Trial | None = None) -> 
         oracle: The search's.
         trial: One that has just ended, to tell what it found; None where the search only begins.
     """
-    done = sum(known.status in ("COMPLETED", "FAILED", "INVALID") for known in oracle.trials.values())
+    done = _ended(oracle)
     detail, level = "", logging.INFO
     if trial is not None and trial.score is None:
         detail, level = f"failed: {failure_of(trial.message)}", logging.WARNING
     elif trial is not None:
         detail = f"{_cuts(trial)} scores {trial.score:.4f}"
     tell(logger, Progress("trial", done, oracle.planned_trials, detail, _best_so_far(oracle)), level=level)
+
+
+def announce_end(oracle: KnownFirst) -> None:
+    """Corrects how many trials there are, where the search has ended with fewer than planned."""
+    done, planned = _ended(oracle), oracle.planned_trials
+    if planned is not None and done < planned:
+        tell(logger, Progress("trial", done, done, "there is nothing else to try", _best_so_far(oracle)))
+
+
+def _ended(oracle: kt.Oracle) -> int:
+    return sum(trial.status in ("COMPLETED", "FAILED", "INVALID") for trial in oracle.trials.values())
 
 
 def _best_so_far(oracle: kt.Oracle) -> BestTrial | None:
@@ -285,6 +296,11 @@ class _Announcing(kt.Tuner):
         super().on_search_begin()
         if not self._is_worker():
             announce(self.oracle)
+
+    def on_search_end(self) -> None:
+        super().on_search_end()
+        if not self._is_worker():
+            announce_end(self.oracle)
 
     def pre_create_trial(self) -> None:
         super().pre_create_trial()

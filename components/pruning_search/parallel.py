@@ -23,7 +23,7 @@ from components.pruning_search.replicas import JOB_FILE
 from components.pruning_search.worker import STOPPED
 from compressor_lib.errors import CompressorError
 from compressor_lib.hypermodels import HyperCompressor
-from compressor_lib.search import TUNERS, announce
+from compressor_lib.search import TUNERS, announce, announce_end
 from compressor_lib.support.processes import module_command
 
 logger = logging.getLogger(__name__)
@@ -75,6 +75,7 @@ def search_in_parallel(
             worker.start()
             stack.callback(worker.stop)
         _watch(chief, crew)
+    announce_end(tuner.oracle)
     return tuner
 
 
