@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from compressor_lib.deployment.model_path import CLASSES_FILE
 from compressor_lib.errors import CompressorError
 from compressor_lib.measure import count_parameters
 from compressor_lib.pictures import CHANNELS, decode_picture, encode_picture
@@ -23,7 +24,6 @@ EXTRA = "assets.extra"
 KERAS_FILE = "model.keras"
 TEACHER_FILE = "teacher.keras"
 TFLITE_FILE = "model.tflite"
-CLASSES_FILE = "classes.txt"
 FIGURES_FILE = "figures.json"
 
 IMAGE_FEATURE = "image"

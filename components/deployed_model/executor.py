@@ -12,7 +12,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components.pusher.versions import newest_version
+from components.artifacts.pushed_versions import newest_version
 from compressor_lib.export import CLASSES_FILE, EXTRA
 
 logger = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ from tfx.proto import example_gen_pb2
 
 from components import spans
 from components.image_example_gen.dealing import counts_of
+from compressor_lib.deployment.image_suffixes import SUFFIXES
 from compressor_lib.errors import CompressorError
-from compressor_lib.pictures import SUFFIXES
 
 logger = logging.getLogger(__name__)
 

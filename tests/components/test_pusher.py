@@ -19,7 +19,7 @@ from components.pusher import trial
 from components.pusher.executor import EndpointExecutor, Executor
 from components.pusher.model_card import MOST_CLASSES, markdown
 from components.pusher.trial import try_alone, try_model_server
-from components.pusher.versions import versions
+from components.artifacts.pushed_versions import versions
 from compressor_lib.errors import CompressorError
 from compressor_lib.export import read_parameters, tflite_path
 from compressor_lib.gate import Bounds, Figure, Judged, judge

@@ -1,0 +1,1 @@
+"""The files that one node writes and another reads."""

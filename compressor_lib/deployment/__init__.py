@@ -1,0 +1,1 @@
+"""What ships, and whether it is good enough."""
