@@ -15,12 +15,12 @@ from tfx.extensions.google_cloud_ai_platform.pusher import executor as vertex
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from components.artifacts.pushed_versions import prune, publish, staging
 from components.evaluator.executor import MODEL_SHA256, read_verdict
 from components.model_files import files_sha256
 from components.pruning_search.executor import REPORT_FILE
 from components.pusher.model_card import Json, model_card, pictures_by_split, write_card
 from components.pusher.trial import try_alone, try_model_server
-from components.artifacts.pushed_versions import prune, publish, staging
 from components.storage import fetched
 from compressor_lib.errors import CompressorError
 from compressor_lib.export import EXTRA, FIGURES_FILE, TFLITE_FILE

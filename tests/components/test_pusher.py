@@ -12,6 +12,7 @@ from tfx.extensions.google_cloud_ai_platform import constants
 from tfx.extensions.google_cloud_ai_platform.pusher import executor as vertex
 from tfx.types import standard_artifacts
 
+from components.artifacts.pushed_versions import versions
 from components.evaluator.executor import MODEL_SHA256, VERDICT_FILE
 from components.model_files import files_sha256, model_files
 from components.pruning_search.executor import REPORT_FILE
@@ -19,7 +20,6 @@ from components.pusher import trial
 from components.pusher.executor import EndpointExecutor, Executor
 from components.pusher.model_card import MOST_CLASSES, markdown
 from components.pusher.trial import try_alone, try_model_server
-from components.artifacts.pushed_versions import versions
 from compressor_lib.errors import CompressorError
 from compressor_lib.export import read_parameters, tflite_path
 from compressor_lib.gate import Bounds, Figure, Judged, judge
