@@ -79,13 +79,15 @@ def run(
 
     dag_runner = {"local": LocalDagRunner, "beam": BeamDagRunner}[runner]
     listener = listener or NodeListener()
-    with _watched(listener, seed, check) as failures, interrupts() as interrupted:
+    begun: list[tuple[Any, int]] = []
+    with _watched(listener, seed, check, begun) as failures, interrupts() as interrupted:
         try:
             dag_runner().run(pipeline)
         except BaseException as error:
             # Beam hands on copies; the first exception is the one that was seen at the node itself.
             node, cause = failures[0] if failures else ("", error)
             if interrupted or isinstance(cause, _Stopped | KeyboardInterrupt):
+                _record_stop(begun)
                 listener.stopped()
                 raise KeyboardInterrupt from None
             if not failures:
@@ -99,8 +101,13 @@ class _Stopped(Exception):
 
 
 @contextmanager
-def _watched(listener: NodeListener, seed: int, check: Callable[[], None]) -> Iterator[list[tuple[str, BaseException]]]:
-    """Wraps the launcher that both runners start nodes with; yields the nodes that failed."""
+def _watched(
+    listener: NodeListener, seed: int, check: Callable[[], None], begun: list[tuple[Any, int]]
+) -> Iterator[list[tuple[str, BaseException]]]:
+    """Wraps the launcher that both runners start nodes with; yields the nodes that failed.
+
+    The connection to ML Metadata and the id of each execution whose executor begins go to ``begun``.
+    """
     from ml_metadata.proto.metadata_store_pb2 import Execution
     from tfx.orchestration.portable import outputs_utils
     from tfx.orchestration.portable.launcher import Launcher
@@ -127,6 +134,7 @@ def _watched(listener: NodeListener, seed: int, check: Callable[[], None]) -> It
         return info
 
     def stoppable_executor(self: Any, info: Any) -> Any:
+        begun.append((self._mlmd_connection, info.execution_id))
         try:
             output = run_executor(self, info)
         except KeyboardInterrupt as stop:
@@ -142,6 +150,18 @@ def _watched(listener: NodeListener, seed: int, check: Callable[[], None]) -> It
         yield failures
     finally:
         Launcher.launch, Launcher._run_executor = launch, run_executor
+
+
+def _record_stop(begun: list[tuple[Any, int]]) -> None:
+    """Records the execution that a stop ended as cancelled, where TFX has recorded a failure."""
+    from ml_metadata.proto.metadata_store_pb2 import Execution
+
+    for connection, id in begun[-1:]:
+        with connection as metadata:
+            (execution,) = metadata.store.get_executions_by_id([id])
+            if execution.last_known_state not in (Execution.COMPLETE, Execution.CACHED):
+                execution.last_known_state = Execution.CANCELED
+                metadata.store.put_executions([execution])
 
 
 def _cause(error: BaseException, check: Callable[[], None]) -> BaseException:

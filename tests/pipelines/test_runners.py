@@ -12,6 +12,7 @@ from tfx.orchestration.portable.launcher import Launcher
 from tfx.types.standard_artifacts import Model
 
 from compressor_lib.errors import CompressorError
+from pipelines.lineage import Lineage
 from pipelines.runners import NodeFailure, NodeListener, explain, run
 
 
@@ -112,6 +113,8 @@ def test_stopping_leaves_nothing_half_written_and_the_next_run_goes_on(run_with,
         run_with(how)
     assert run_with.events[-1] == ("stopped",)
     assert list((tmp_path / "root" / "Second").rglob("half")) == []
+    stopped = Lineage(tmp_path / "metadata.sqlite").run()
+    assert (stopped.state, stopped.nodes["Second"].state) == ("interrupted", "stopped")
     assert run_with() == [("First",), ("First", "cached"), ("Second",), ("Second", "done")]
 
 
