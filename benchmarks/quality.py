@@ -82,7 +82,7 @@ FULL = Effort(
     None,
     96,
     TrainingOptions(head_epochs=2, epochs=6, learning_rate=3e-4),
-    SearchOptions(max_epochs=30),
+    SearchOptions(max_trials=90, max_epochs=30),
     kept=(0.40, 0.25, 0.15),
     seeds=(0, 1, 2),
     ranked=12,

@@ -7,6 +7,7 @@ trial is next is read off the trials that there are, so a search that was cut sh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import keras_tuner as kt
@@ -63,7 +64,13 @@ class KnownFirst(DurableOracle):
     """
 
     first: Sequence[Values] = ()
+    max_trials: int | None
     start_order: list[str]
+
+    @property
+    def planned_trials(self) -> int | None:
+        """How many trials there will be, at most; None for any number."""
+        return self.max_trials
 
     def get_state(self) -> Values:
         """How far the search is, to be saved; keras-tuner's hook."""
@@ -102,9 +109,50 @@ class HyperbandOracle(KnownFirst, kt.oracles.HyperbandOracle):
 
     A bracket gives its first round few epochs, another number in each bracket, and lets only the best go on. What was
     best after many epochs need not be after few; in the last bracket it has all of them.
+
+    keras-tuner's oracle makes as many trials as follow from ``max_epochs``. Here ``max_trials`` bounds them: all rounds
+    of all brackets are made smaller in the same proportion, so that each bracket still ends with trials of the most
+    epochs. Where not even one trial a round is left, the brackets with the most rounds are left out.
+
+    Args:
+        max_trials: The most trials of all brackets together; None for as many as follow from ``max_epochs``.
+        **options: Those of keras-tuner's oracle.
     """
 
+    max_epochs: int
     _next: Sequence[Values] = ()
+
+    def __init__(self, *, max_trials: int | None = None, **options: Any) -> None:
+        self._most_trials = max_trials  # the base class sets max_trials to None, then asks for the first bracket
+        super().__init__(**options)
+        self.max_trials = max_trials
+
+    @property
+    def planned_trials(self) -> int:
+        """How many trials there will be, at most."""
+        return sum(self._sizes.values())
+
+    def set_state(self, state: Values) -> None:
+        """Takes up what was saved; keras-tuner's hook."""
+        super().set_state(state)
+        self.__dict__.pop("_sizes", None)  # the epochs may be others now
+
+    @cached_property
+    def _sizes(self) -> dict[tuple[int, int], int]:
+        """How many trials each bracket has in each round."""
+        brackets = range(super()._get_num_brackets())
+        full = {
+            (bracket, turn): super(HyperbandOracle, self)._get_size(bracket, turn)
+            for bracket in brackets
+            for turn in range(self._get_num_rounds(bracket))
+        }
+        return full if self._most_trials is None else bounded_sizes(full, self._most_trials)
+
+    def _get_num_brackets(self) -> int:
+        return 1 + max(bracket for bracket, _ in self._sizes)
+
+    def _get_size(self, bracket_num: int, round_num: int) -> int:
+        return self._sizes[bracket_num, round_num]
 
     def populate_space(self, trial_id: str) -> Values:
         """The values of the next trial; keras-tuner's hook."""
@@ -121,6 +169,30 @@ class HyperbandOracle(KnownFirst, kt.oracles.HyperbandOracle):
             return dict(self._next[0])
         values: Values | None = super()._random_values()
         return values
+
+
+def bounded_sizes(full: Mapping[tuple[int, int], int], most: int) -> dict[tuple[int, int], int]:
+    """Makes Hyperband's rounds smaller, all in the same proportion.
+
+    Args:
+        full: Trials by bracket and round; bracket n has n + 1 rounds.
+        most: How many trials all rounds may have together, at least 1.
+
+    Returns:
+        The new sizes, at least 1 each, which together are ``most`` or ``full``; without the highest brackets where
+        ``most`` is too small for them.
+
+    Example:
+        >>> bounded_sizes({(1, 0): 6, (1, 1): 2, (0, 0): 4}, 6)
+        {(1, 0): 3, (1, 1): 1, (0, 0): 2}
+        >>> bounded_sizes({(1, 0): 6, (1, 1): 2, (0, 0): 4}, 2)
+        {(0, 0): 2}
+    """
+    kept = [key for key in full if sum(other <= key[0] for other, _ in full) <= most]
+    sizes = dict.fromkeys(kept, 1)
+    while sum(sizes.values()) < min(most, sum(full[key] for key in kept)):
+        sizes[min(kept, key=lambda key: sizes[key] / full[key])] += 1
+    return sizes
 
 
 class GridOracle(KnownFirst, kt.oracles.GridSearchOracle):

@@ -17,7 +17,7 @@ import keras_tuner as kt
 import tensorflow as tf
 
 from compressor_lib.errors import CompressorError, unknown
-from compressor_lib.first_trials import ORACLES, values_in
+from compressor_lib.first_trials import ORACLES, KnownFirst, values_in
 from compressor_lib.hypermodels import TRANSLATOR, HyperCompressor
 from compressor_lib.progress import BestTrial, Progress, tell
 from compressor_lib.second_cut import FIRST_CUT
@@ -39,7 +39,8 @@ class SearchOptions:
 
     Attributes:
         tuner: A name in ``TUNERS``.
-        max_trials: Trials of every tuner but Hyperband, which takes its number from ``max_epochs``.
+        max_trials: The most trials. Hyperband makes its brackets smaller to keep to it, and makes fewer where fewer
+            follow from ``max_epochs``; grid search makes fewer where the grid has fewer points.
         max_epochs: Epochs of a trial; for Hyperband, of the longest.
         seed: Of the tuner, and of every weight and shuffle in the trials.
         fixed: Hyperparameters that have one value in every trial.
@@ -246,7 +247,7 @@ class _Budgeted(kt.Tuner):
         return [self.load_model(trial) for trial in trials_within_budget(self, self.hypermodel)[:num_models]]
 
 
-def announce(oracle: kt.Oracle, trial: kt.engine.trial.Trial | None = None) -> None:
+def announce(oracle: KnownFirst, trial: kt.engine.trial.Trial | None = None) -> None:
     """Tells how far a search is.
 
     Args:
@@ -259,7 +260,7 @@ def announce(oracle: kt.Oracle, trial: kt.engine.trial.Trial | None = None) -> N
         detail, level = f"failed: {failure_of(trial.message)}", logging.WARNING
     elif trial is not None:
         detail = f"{_cuts(trial)} scores {trial.score:.4f}"
-    tell(logger, Progress("trial", done, _planned(oracle), detail, _best_so_far(oracle)), level=level)
+    tell(logger, Progress("trial", done, oracle.planned_trials, detail, _best_so_far(oracle)), level=level)
 
 
 def _best_so_far(oracle: kt.Oracle) -> BestTrial | None:
@@ -269,14 +270,6 @@ def _best_so_far(oracle: kt.Oracle) -> BestTrial | None:
                 _cuts(trial), int(_at_best(trial, "parameters")), _at_best(trial, "val_accuracy"), float(trial.score)
             )
     return None
-
-
-def _planned(oracle: kt.Oracle) -> int | None:
-    """How many trials there will be, at most."""
-    if not isinstance(oracle, kt.oracles.HyperbandOracle):
-        return oracle.max_trials
-    brackets = range(oracle._get_num_brackets())
-    return sum(oracle._get_size(one, turn) for one in brackets for turn in range(oracle._get_num_rounds(one)))
 
 
 def failure_of(message: str | None) -> str:
@@ -311,7 +304,7 @@ class _Tuner(_Announcing, _Budgeted, LightTrials):
     """How every oracle's trials are run, told of and judged."""
 
 
-def _maker(name: str, budget: Callable[[SearchOptions], dict[str, Any]]) -> Callable[..., kt.Tuner]:
+def _maker(name: str) -> Callable[..., kt.Tuner]:
     def make(hypermodel: HyperCompressor, options: SearchOptions, directory: str | Path) -> kt.Tuner:
         fixed = kt.HyperParameters()
         for parameter, value in options.fixed.items():
@@ -321,7 +314,8 @@ def _maker(name: str, budget: Callable[[SearchOptions], dict[str, Any]]) -> Call
             objective=kt.Objective(OBJECTIVE, direction="max"),
             seed=options.seed + 1,  # keras-tuner takes 0 for no seed
             max_consecutive_failed_trials=MOST_FAILURES,
-            **budget(options),
+            max_trials=options.max_trials,
+            **({"max_epochs": options.max_epochs} if name == "hyperband" else {}),
         )
         tuner = _Tuner(oracle, hypermodel, directory=str(directory), project_name="search")
         tuner.seed = options.seed
@@ -345,11 +339,5 @@ def _possible(known: Iterable[Mapping[str, Any]], space: kt.HyperParameters) -> 
     return possible
 
 
-TUNERS: dict[str, Callable[..., kt.Tuner]] = {
-    "hyperband": _maker("hyperband", lambda options: {"max_epochs": options.max_epochs}),
-    **{
-        name: _maker(name, lambda options: {"max_trials": options.max_trials})
-        for name in ("bayesian", "random", "grid")
-    },
-}
+TUNERS: dict[str, Callable[..., kt.Tuner]] = {name: _maker(name) for name in ORACLES}
 """The tuners by their names in the configuration."""

@@ -118,7 +118,7 @@ class PruningSearch(base_component.BaseComponent):
                 the search space.
             connections: a family (see :func:`compressor_lib.families.searched_connections`) or a list.
             tuner: A name in ``compressor_lib.search.TUNERS``.
-            max_trials: Trials of every tuner but Hyperband.
+            max_trials: The most trials.
             max_epochs: Epochs of a trial.
             parallel_trials: Trials at a time. Above 1 each has a process of its own on this machine, and the
                 order of the trials, and with it what later ones try, may vary between runs.

@@ -97,8 +97,6 @@ def _search(
     reports = best_first([report for searched in rounds for report in searched.reports], hypermodel)
     tuner = next((searched for searched in rounds if reports and reports[0] in searched.reports), rounds[0]).tuner
 
-    # Hyperband leaves this open, and the stock writer needs to know how many results there can be.
-    tuner.oracle.max_trials = len(tuner.oracle.trials)
     write_best_hyperparameters(tuner, output_dict)
     write_report(reports, results_dir / REPORT_FILE)
     write_summaries(reports, results_dir / SUMMARIES)

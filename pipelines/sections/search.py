@@ -68,7 +68,7 @@ class Search(Section):
     tuner: Literal["hyperband", "bayesian", "random", "grid"] = Field(
         default="hyperband", description="keras-tuner's oracle."
     )
-    max_trials: int = Field(default=60, gt=0, description="Most sub-networks tried.")
+    max_trials: int = Field(default=60, gt=0, description="Most trials, with every tuner; Hyperband makes its brackets smaller to keep to it.")
     max_epochs: int = Field(default=30, gt=0, description="Most epochs of one trial.")
     parallel_trials: int = Field(
         default=1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import keras_tuner as kt
 import pytest
 
 from compressor_lib.errors import CompressorError
-from compressor_lib.first_trials import ORACLES, values_in
+from compressor_lib.first_trials import ORACLES, bounded_sizes, values_in
 
 pytestmark = pytest.mark.slow
 
@@ -31,9 +32,10 @@ def space() -> kt.HyperParameters:
     return hp
 
 
-def oracle(name: str, folder: Path, first: tuple[dict[str, Any], ...] = (KNOWN,)) -> kt.Oracle:
+def oracle(name: str, folder: Path, first: tuple[dict[str, Any], ...] = (KNOWN,), **budget: int) -> kt.Oracle:
     """A new oracle, or one that goes on where it was."""
-    made = ORACLES[name](objective=kt.Objective("score", "max"), hyperparameters=space(), seed=1, **BUDGETS[name])
+    budget = {**BUDGETS[name], **budget}
+    made = ORACLES[name](objective=kt.Objective("score", "max"), hyperparameters=space(), seed=1, **budget)
     made._set_project_dir(str(folder), "search")
     made.verbose = 0
     if (folder / "search" / "oracle.json").exists():
@@ -88,6 +90,70 @@ class TestEach:
             run(oracle(name, folder), most=place)
             oracle(name, folder).create_trial("tuner0")
             assert run(oracle(name, folder)) == whole
+
+
+@pytest.mark.parametrize("name", ORACLES)
+@pytest.mark.parametrize("most", [1, 5, 7])
+def test_max_trials_bounds_every_tuner(name, most, tmp_path):
+    made = oracle(name, tmp_path, max_trials=most)
+    assert made.planned_trials == most
+    assert len(run(made)) == most
+
+
+class TestHyperbandWithinMaxTrials:
+    @pytest.mark.parametrize(
+        ("most", "expected"),
+        [
+            (200, {(2, 0): 9, (2, 1): 3, (2, 2): 1, (1, 0): 5, (1, 1): 2, (0, 0): 3}),
+            (12, {(2, 0): 4, (2, 1): 2, (2, 2): 1, (1, 0): 2, (1, 1): 1, (0, 0): 2}),
+            (6, {(2, 0): 1, (2, 1): 1, (2, 2): 1, (1, 0): 1, (1, 1): 1, (0, 0): 1}),
+            (4, {(1, 0): 2, (1, 1): 1, (0, 0): 1}),
+            (2, {(0, 0): 2}),
+        ],
+    )
+    def test_every_bracket_is_halved_down_to_trials_of_all_epochs(self, most, expected, tmp_path):
+        trials = run(oracle("hyperband", tmp_path, max_trials=most))
+        rounds = Counter((values["tuner/bracket"], values["tuner/round"]) for values in trials)
+        assert rounds == expected
+        for bracket in {bracket for bracket, _ in rounds}:
+            assert max(v["tuner/epochs"] for v in trials if v["tuner/bracket"] == bracket) == 9
+
+    def test_what_was_cut_short_goes_on_as_it_would_have_gone(self, tmp_path):
+        whole = run(oracle("hyperband", tmp_path / "whole", max_trials=12))
+        for count in (1, 5, 8, 11):
+            run(oracle("hyperband", tmp_path / str(count), max_trials=12), most=count)
+            assert run(oracle("hyperband", tmp_path / str(count), max_trials=12)) == whole
+
+    def test_several_workers_keep_to_it(self, tmp_path):
+        made = oracle("hyperband", tmp_path, max_trials=12)
+        running: list[Any] = []
+        while True:
+            started = [made.create_trial(f"tuner{worker}") for worker in range(3)]
+            running = [trial for trial in started if trial.status == "RUNNING"]
+            if not running:
+                break
+            for trial in running:
+                made.update_trial(trial.trial_id, {"score": trial.hyperparameters.values["lr"]})
+                trial.status = "COMPLETED"
+                made.end_trial(trial)
+        assert len(made.trials) == 12
+
+    @pytest.mark.parametrize("most", range(1, 91))
+    def test_rounds_never_grow(self, most, tmp_path):
+        sizes = oracle("hyperband", tmp_path, max_epochs=30, max_trials=most)._sizes
+        assert sum(sizes.values()) == most
+        for (bracket, turn), size in sizes.items():
+            assert 1 <= size <= sizes.get((bracket, turn - 1), size)
+
+    def test_the_default_search_tries_60_and_all_would_be_90(self, tmp_path):
+        assert oracle("hyperband", tmp_path / "a", max_epochs=30, max_trials=60).planned_trials == 60
+        assert oracle("hyperband", tmp_path / "b", max_epochs=30).planned_trials == 90
+
+
+def test_bounded_sizes_are_in_proportion():
+    full = {(1, 0): 60, (1, 1): 20, (0, 0): 40}
+    assert bounded_sizes(full, 60) == {(1, 0): 30, (1, 1): 10, (0, 0): 20}
+    assert bounded_sizes(full, 120) == bounded_sizes(full, 121) == full
 
 
 def test_two_known_trials_are_tried_in_their_order(tmp_path):

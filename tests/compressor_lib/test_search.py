@@ -76,12 +76,11 @@ def trials_of(tuner: kt.Tuner) -> dict[str, dict]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TUNERS)
 def test_every_tuner_searches_and_goes_on_where_it_was(residual, data, tmp_path, name):
-    # Hyperband takes its two trials from the epochs.
     options = SearchOptions(name, max_trials=1, max_epochs=2)
     tuner = run_search(hypermodel(residual), *data, options, tmp_path)
     assert isinstance(tuner.oracle, ORACLES[name])
     trials = trials_of(tuner)
-    assert len(trials) == (2 if name == "hyperband" else 1)
+    assert len(trials) == 1
     again = run_search(hypermodel(residual), *data, options, tmp_path)
     assert trials_of(again) == trials
 
@@ -336,11 +335,12 @@ def test_the_search_says_what_it_finds(residual, data, tmp_path, caplog):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("max_epochs", [1, 5])
-def test_hyperbands_trials_are_counted_beforehand(residual, data, tmp_path, caplog, max_epochs):
+@pytest.mark.parametrize(("max_epochs", "max_trials", "expected"), [(1, 60, 1), (5, 60, 10), (5, 4, 4)])
+def test_hyperbands_trials_are_counted_beforehand(residual, data, tmp_path, caplog, max_epochs, max_trials, expected):
+    options = SearchOptions("hyperband", max_trials, max_epochs)
     with caplog.at_level(logging.INFO, "compressor_lib.search"):
-        tuner = run_search(hypermodel(residual), *data, SearchOptions("hyperband", max_epochs=max_epochs), tmp_path)
-    assert progress_in(caplog.records[-1]).total == len(tuner.oracle.trials)
+        tuner = run_search(hypermodel(residual), *data, options, tmp_path)
+    assert {progress_in(record).total for record in caplog.records} == {len(tuner.oracle.trials)} == {expected}
 
 
 @pytest.mark.survives("a trial fails, by luck or for lack of memory")
