@@ -14,6 +14,7 @@ from compressor_lib.redaction import redact
 from pipelines.console import people_console
 from pipelines.exit_status import WRONG_INPUT
 from pipelines.lineage import LATEST, METADATA_FILE, Lineage, Run, resolve_id
+from pipelines.options import AsJson
 from pipelines.run_json import run_details, run_summary, verdict
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ def complete_run(incomplete: str) -> list[str]:
 
 Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help="An output folder, or one of output folders.")]
 FolderOption = Annotated[Path, typer.Option("--in", metavar="DIR", help="An output folder, or one of output folders.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 RunId = Annotated[
     str, typer.Argument(metavar="[RUN]", help="Its id or the end of it, or 'latest'.", autocompletion=complete_run)
 ]
@@ -167,7 +167,8 @@ def run_shown(run: Run) -> Iterator[RenderableType]:
         yield from (f"  {reason}" for reason in results.reasons)
         yield render_results(results)
     if run.pushed_path and run.pushed_at:
-        yield f"{'pushed' if run.is_new else 'nothing new: pushed'} to {run.pushed_path}, {run.pushed_at:%Y-%m-%d %H:%M}"
+        when = f"{run.pushed_at:%Y-%m-%d %H:%M}"
+        yield f"{'pushed' if run.is_new else 'nothing new: pushed'} to {run.pushed_path}, {when}"
     yield ""
     makers = {
         artifact.id: f"{name}.{key}" for name, node in run.nodes.items() for key, artifact in node.outputs.items()
@@ -178,12 +179,15 @@ def run_shown(run: Run) -> Iterator[RenderableType]:
 def _nodes_shown(run: Run, makers: dict[int, str]) -> Iterator[RenderableType]:
     from rich.text import Text
 
+    from pipelines.node_results import result_of
     from pipelines.screen import NODE_STYLES, spent
 
     width = max((len(key) for node in run.nodes.values() for key in node.outputs), default=0)
     for name, node in run.nodes.items():
         seconds = spent(node.seconds) if node.state == "done" else ""
-        yield Text(f"{name:<22} {node.state:<8} {seconds}".rstrip(), NODE_STYLES[node.state])
+        result = result_of(node.outputs, cached=node.state == "cached") if node.ended_well else ""
+        words = f"{name:<22} {node.state:<8} {'  '.join(filter(None, [seconds, result]))}"
+        yield Text(words.rstrip(), NODE_STYLES[node.state])
         taken = dict.fromkeys(makers.get(artifact.id, artifact.uri) for artifact in node.inputs.values())
         if taken:
             yield f"  from {', '.join(taken)}"

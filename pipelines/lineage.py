@@ -110,7 +110,7 @@ class Run:
     def span(self) -> int | None:
         """The span of its data; None where there are no spans."""
         for node in self.nodes.values():
-            span = _number(node.outputs.get("examples"), "span")
+            span = number_of(node.outputs.get("examples"), "span")
             if span is not None:
                 return span or None  # TFX counts data without spans as span 0
         return None
@@ -119,19 +119,19 @@ class Run:
     def blessed(self) -> bool | None:
         """Whether the Evaluator let its model pass; None where that was not reached."""
         evaluator = self.nodes.get("Evaluator")
-        blessed = _number(evaluator.outputs.get("blessing"), "blessed") if evaluator else None
+        blessed = number_of(evaluator.outputs.get("blessing"), "blessed") if evaluator else None
         return None if blessed is None else bool(blessed)
 
     @property
     def pushed_at(self) -> datetime | None:
         """When the model at :attr:`pushed_path` was pushed: by this run, or by an earlier one whose Pusher it took."""
-        return _time(self.nodes["Pusher"].outputs["pushed_model"].create_time_since_epoch) if self.pushed_path else None
+        return time_of(self.nodes["Pusher"].outputs["pushed_model"]) if self.pushed_path else None
 
     @property
     def pushed_path(self) -> str | None:
         """Folder its model was pushed to, if it was."""
         model = self.nodes["Pusher"].outputs.get("pushed_model") if "Pusher" in self.nodes else None
-        if model is None or not _number(model, "pushed"):
+        if model is None or not number_of(model, "pushed"):
             return None
         return model.custom_properties["pushed_destination"].string_value or None
 
@@ -200,7 +200,7 @@ class Lineage:
     def _read(self, context: metadata_store_pb2.Context) -> Run:
         alive = self._is_alive(context)
         executions = sorted(self._store.get_executions_by_context(context.id), key=lambda execution: execution.id)
-        artifacts = self._artifacts([execution.id for execution in executions])
+        artifacts = artifacts_of(self._store, [execution.id for execution in executions])
         pipeline, nodes = "", {}
         for execution in executions:
             names = {around.type: around.name for around in self._store.get_contexts_by_execution(execution.id)}
@@ -217,19 +217,20 @@ class Lineage:
             alive=alive,
         )
 
-    def _artifacts(self, executions: list[int]) -> dict[int, tuple[Artifacts, Artifacts]]:
-        """The first artifact of each key that executions took, and that they gave, by the execution's id."""
-        from ml_metadata.proto import metadata_store_pb2 as proto
 
-        events = self._store.get_events_by_execution_ids(executions) if executions else []
-        known = {one.id: one for one in self._store.get_artifacts_by_id([event.artifact_id for event in events])}
-        found: dict[int, tuple[Artifacts, Artifacts]] = {}
-        for event in events:
-            inputs, outputs = found.setdefault(event.execution_id, ({}, {}))
-            sides = {proto.Event.INPUT: inputs, proto.Event.OUTPUT: outputs}
-            if event.type in sides and event.path.steps:
-                sides[event.type].setdefault(event.path.steps[0].key, known[event.artifact_id])
-        return found
+def artifacts_of(store: ml_metadata.MetadataStore, executions: list[int]) -> dict[int, tuple[Artifacts, Artifacts]]:
+    """The first artifact of each key that executions took, and that they gave, by the execution's id."""
+    from ml_metadata.proto import metadata_store_pb2 as proto
+
+    events = store.get_events_by_execution_ids(executions) if executions else []
+    known = {one.id: one for one in store.get_artifacts_by_id([event.artifact_id for event in events])}
+    found: dict[int, tuple[Artifacts, Artifacts]] = {}
+    for event in events:
+        inputs, outputs = found.setdefault(event.execution_id, ({}, {}))
+        sides = {proto.Event.INPUT: inputs, proto.Event.OUTPUT: outputs}
+        if event.type in sides and event.path.steps:
+            sides[event.type].setdefault(event.path.steps[0].key, known[event.artifact_id])
+    return found
 
 
 def resolve_id(id: str, known: Collection[str]) -> str:
@@ -291,7 +292,8 @@ def _values(properties: Mapping[str, metadata_store_pb2.Value]) -> dict[str, Any
     return {name: getattr(value, str(value.WhichOneof("value"))) for name, value in properties.items()}
 
 
-def _number(artifact: metadata_store_pb2.Artifact | None, name: str) -> int | None:
+def number_of(artifact: metadata_store_pb2.Artifact | None, name: str) -> int | None:
+    """A property of an artifact that is a number, also where it is kept as text; None where there is none."""
     if artifact is None:
         return None
     for properties in (artifact.custom_properties, artifact.properties):
@@ -299,6 +301,11 @@ def _number(artifact: metadata_store_pb2.Artifact | None, name: str) -> int | No
             value = properties[name]
             return int(value.string_value or value.int_value)
     return None
+
+
+def time_of(artifact: metadata_store_pb2.Artifact) -> datetime:
+    """When an artifact was made."""
+    return _time(artifact.create_time_since_epoch)
 
 
 def _time(milliseconds: int) -> datetime:

@@ -35,6 +35,7 @@ class Results:
         has_reference_as_baseline: Whether the gate compared it with the reference.
         pushed_path: Folder it was pushed to, None if it was not.
         data: What the data is like: the fields of a :class:`components.data_summary.Summary`.
+        pushed_before: When an earlier run has pushed it, if this one had nothing new to push; else empty.
     """
 
     reference: ModelFigures
@@ -44,6 +45,7 @@ class Results:
     has_reference_as_baseline: bool
     pushed_path: str | None
     data: dict[str, Any] = field(default_factory=dict)
+    pushed_before: str = ""
 
     @property
     def blessed(self) -> bool:
@@ -116,6 +118,7 @@ def collect(run: Run) -> Results:
         has_reference_as_baseline=evaluator.inputs.get("baseline_model") == run["reference"].outputs["model"],
         pushed_path=run.pushed_path if run.pushed_path and _may_be_there(run.pushed_path) else None,
         data=read_summary(run["ExampleValidator"]),
+        pushed_before=f"{run.pushed_at:%Y-%m-%d %H:%M}" if run.pushed_at and run["Pusher"].state == "cached" else "",
     )
 
 

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from compressor_lib.errors import CompressorError, unknown
 from pipelines import checksums
+from pipelines.lineage import artifacts_of
+from pipelines.node_results import result_of
 from pipelines.stopping import interrupts
 
 if TYPE_CHECKING:
     from tfx import v1 as tfx
+
+    from pipelines.lineage import Artifacts
 
 RUNNERS = ("local", "beam")
 
@@ -27,6 +31,9 @@ class NodeListener:
 
     def started(self, node: str) -> None:
         """``node`` begins."""
+
+    def made(self, node: str, result: str) -> None:
+        """``node`` is about to end well; ``result`` says in words what it has made, if there is anything to say."""
 
     def finished(self, node: str, outcome: str) -> None:
         """``node`` ended well; ``outcome`` is ``"done"``, ``"cached"`` or ``"skipped"``."""
@@ -130,6 +137,9 @@ def _watched(
             failures.append((node, _cause(error, check)))
             raise
         outcomes = {Execution.COMPLETE: "done", Execution.CACHED: "cached"}
+        if state in outcomes:
+            outputs = _outputs(self._mlmd_connection, info.execution_id)
+            listener.made(node, result_of(outputs, cached=state == Execution.CACHED))
         listener.finished(node, outcomes.get(state, "skipped"))
         return info
 
@@ -182,6 +192,13 @@ def _state(connection: Any, info: Any) -> int | None:
     with connection as metadata:
         (execution,) = metadata.store.get_executions_by_id([info.execution_id])
     return execution.last_known_state
+
+
+def _outputs(connection: Any, execution: int) -> Artifacts:
+    """The artifacts that an execution gave, by the output's key."""
+    with connection as metadata:
+        _, outputs = artifacts_of(metadata.store, [execution]).get(execution, ({}, {}))
+    return outputs
 
 
 def explain(error: BaseException) -> str:

@@ -135,6 +135,8 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         self._duplicates_file = os.path.join(examples.uri, DUPLICATES_FILE)
         self._pictures = folders.list_pictures(input_base, self._layouts)
         folders.check_counts(self._pictures, self._shares)
+        examples.set_int_custom_property("images", len(self._pictures))
+        examples.set_int_custom_property("classes", len({picture.label for picture in self._pictures}))
 
         self._write(examples, exec_properties)
 

@@ -150,7 +150,13 @@ def test_what_came_of_a_run(output, nodes, verdict):
 
 
 def test_a_run_whose_process_holds_the_lock_is_running_and_killed_it_is_interrupted(output):
-    script = "import sys,time; from pipelines.locks import OutputLock\nwith OutputLock(sys.argv[1]).held(): print('held', flush=True); time.sleep(600)"
+    script = (
+        "import sys, time\n"
+        "from pipelines.locks import OutputLock\n"
+        "with OutputLock(sys.argv[1]).held():\n"
+        "    print('held', flush=True)\n"
+        "    time.sleep(600)\n"
+    )
     holder = subprocess.Popen([sys.executable, "-c", script, str(output)], stdout=subprocess.PIPE)
     assert holder.stdout.readline() == b"held\n"
     Store(output / METADATA_FILE).run("2026-11-26T11:00:00.400004", ("A", EXECUTION.RUNNING, {}, {}, {}))

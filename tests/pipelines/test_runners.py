@@ -118,6 +118,17 @@ def test_stopping_leaves_nothing_half_written_and_the_next_run_goes_on(run_with,
     assert run_with() == [("First",), ("First", "cached"), ("Second",), ("Second", "done")]
 
 
+def test_what_a_node_has_made_is_read_from_what_it_recorded(run_with, monkeypatch):
+    made: list[tuple[str, str]] = []
+    monkeypatch.setattr(Record, "made", lambda self, node, result: made.append((node, result)))
+    told = lambda outputs, cached: f"{sorted(outputs)} {cached}"  # noqa: E731
+    monkeypatch.setattr("pipelines.runners.result_of", told)
+    run_with()
+    run_with()
+    assert made == [("First", "['model'] False"), ("Second", "['out'] False"),
+                    ("First", "['model'] True"), ("Second", "['out'] True")]  # fmt: skip
+
+
 def test_a_node_is_checked_before_it_starts_and_after_it_failed(run_with):
     def gone():
         raise CompressorError("the output is gone")

@@ -1,0 +1,1 @@
+"""Keras graphs, and what is known of a classifier's outputs."""
