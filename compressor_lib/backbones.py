@@ -22,6 +22,10 @@ PREPROCESS = "preprocess"
 """Name of the layer that turns pixels in 0..255 into what the backbone was trained on."""
 
 
+class WeightsNotDownloaded(CompressorError):
+    """ImageNet weights are not in Keras' cache, and could not be downloaded."""
+
+
 @dataclass(frozen=True)
 class Backbone:
     """One entry of the catalogue.
@@ -142,9 +146,9 @@ class Backbone:
             return CompressorError(f"backbone {network} cannot be built: {cause}")
         if source == "imagenet":
             cause += via(_PUBLISHED)
-            return CompressorError(
-                f"the ImageNet weights of {network} cannot be had: {cause}. Without a network, give a weights "
-                "file instead, or 'none' to train from scratch"
+            return WeightsNotDownloaded(
+                f"the ImageNet weights of {network} could not be downloaded: {cause}. Where they cannot be "
+                "downloaded, give a weights file"
             )
         return CompressorError(
             f"weights file {source!r} does not belong to {network} without top: {cause}. "

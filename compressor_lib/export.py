@@ -16,6 +16,7 @@ import tensorflow as tf
 from compressor_lib.deployment.conversion import convert
 from compressor_lib.deployment.literal_path import literal_path
 from compressor_lib.deployment.model_metrics import EXTRA, ModelMetrics, read_figures, write_figures
+from compressor_lib.deployment.model_path import CLASSES_FILE
 from compressor_lib.errors import CompressorError
 from compressor_lib.measure import count_parameters
 from compressor_lib.pictures import CHANNELS, decode_picture
@@ -24,7 +25,6 @@ from compressor_lib.tflite import Precision
 KERAS_FILE = "model.keras"
 TEACHER_FILE = "teacher.keras"
 TFLITE_FILE = "model.tflite"
-CLASSES_FILE = "classes.txt"
 
 IMAGE_FEATURE = "image"
 """The feature of a `tf.train.Example` that holds the encoded picture."""

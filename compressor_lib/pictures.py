@@ -8,9 +8,6 @@ from compressor_lib.orientation import orientation, upright
 
 CHANNELS = 3
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
-"""Ends of the names of files that are taken for pictures, in small letters."""
-
 
 def decode_picture(encoded: tf.Tensor, size: int) -> tf.Tensor:
     """Decodes one picture and resizes it to a square.

@@ -11,12 +11,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from compressor_lib.deployment.literal_path import literal_path
+from compressor_lib.deployment.model_path import CLASSES_FILE, find_model
 from compressor_lib.errors import CompressorError, did_you_mean
-from compressor_lib.export import CLASSES_FILE, read_classes
+from compressor_lib.export import read_classes
 from compressor_lib.pictures import decode_picture
 from compressor_lib.tflite import tflite_interpreter, tflite_predict
-
-_SAVED_MODEL = "saved_model.pb"
 
 
 @dataclass(frozen=True)
@@ -73,22 +72,11 @@ def load_classifier(path: str | Path) -> Classifier:
     Raises:
         CompressorError: If there is no such model.
     """
-    path = Path(path)
-    if not path.exists():
-        raise CompressorError(f"model {str(path)!r} does not exist.{did_you_mean(path)}")
-    if path.is_file():
-        return _from_tflite(path)
-    versions = [folder for folder in path.glob("[0-9]*") if folder.name.isdigit() and (folder / _SAVED_MODEL).is_file()]
-    if not (path / _SAVED_MODEL).is_file() and versions:
-        path = max(versions, key=lambda folder: int(folder.name))
-    return _from_saved_model(path)
+    found = find_model(path)
+    return _from_tflite(found) if found.is_file() else _from_saved_model(found)
 
 
 def _from_saved_model(path: Path) -> Classifier:
-    if not (path / _SAVED_MODEL).is_file():
-        raise CompressorError(
-            f"folder {str(path)!r} holds no SavedModel: give one that does, a push directory, or a .tflite file."
-        )
     try:
         with literal_path(path) as literal:
             loaded = tf.saved_model.load(literal)
@@ -103,9 +91,6 @@ def _from_saved_model(path: Path) -> Classifier:
 
 
 def _from_tflite(path: Path) -> Classifier:
-    classes = path.with_name(CLASSES_FILE)
-    if not classes.is_file():
-        raise CompressorError(f"{str(classes)!r}, which names the classes of {path.name}, is missing: put it there.")
     content = path.read_bytes()
     try:
         size = int(tflite_interpreter(content).get_input_details()[0]["shape"][1])
@@ -115,6 +100,6 @@ def _from_tflite(path: Path) -> Classifier:
         ) from error
     return Classifier(
         path,
-        classes.read_text(encoding="utf-8").splitlines(),
+        path.with_name(CLASSES_FILE).read_text(encoding="utf-8").splitlines(),
         lambda encoded: tflite_predict(content, decode_picture(encoded, size).numpy()[None])[0],
     )

@@ -6,9 +6,11 @@ and only once the configuration has been found right.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from enum import Enum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -19,8 +21,9 @@ try:
 except ValueError as refused:  # Keras is set to what nothing here works under
     print(f"error: {refused}", file=sys.stderr)
     sys.exit(2)
-from pipelines import deployed, history
+from pipelines import deployed, history, validate
 from pipelines.exit_status import NOT_BLESSED, STOPPED, WRONG_INPUT, wrong_input_told
+from pipelines.options import AsJson, ConfigFile, DataFolder, OutputFolder, Overrides
 from pipelines.remote import commands as remote
 from pipelines.remote.choice import Target
 from pipelines.run_command import new_log, tell, watched_run
@@ -34,24 +37,19 @@ app = typer.Typer(
 )
 
 
-def complete_field(incomplete: str) -> list[str]:
-    """The fields of a configuration that begin so, for the shell."""
-    from pipelines.config import Config
-    from pipelines.config_errors import all_fields
-
-    return [f"{field}=" for field in all_fields(Config) if field.startswith(incomplete)]
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"auto-compressor {version('auto-compressor')}")
+        raise typer.Exit
 
 
-ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The run's YAML file.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Replaces one value, as in search.tau=0.9.",
-        autocompletion=complete_field,
-    ),
-]
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Finds the smallest sub-network of a pretrained CNN that keeps the accuracy."""
 
 
 class Runner(str, Enum):
@@ -85,8 +83,8 @@ def main() -> None:
 def run(
     config: ConfigFile,
     runner: Annotated[Runner, typer.Option(help="What runs the nodes.")] = Runner.local,
-    data: Annotated[str | None, typer.Option(metavar="DIR", help="Replaces data.path.")] = None,
-    output: Annotated[str | None, typer.Option(metavar="DIR", help="Replaces output.")] = None,
+    data: DataFolder = None,
+    output: OutputFolder = None,
     overrides: Overrides = None,
     fail_on_gate: Annotated[
         bool, typer.Option("--fail-on-gate", help="Exit with 3 if the model is not blessed.")
@@ -146,6 +144,7 @@ def compile_pipeline(
     typer.echo(f"{output}: pipeline {loaded.name} for {target.value}, in {image}")
 
 
+app.command()(validate.validate)
 app.command()(history.runs)
 app.command()(history.show)
 app.command()(history.report)
@@ -157,35 +156,35 @@ app.add_typer(remote.schedules, name="schedule")
 
 
 @app.command()
-def validate(config: ConfigFile, overrides: Overrides = None) -> None:
-    """Checks a configuration, its network and connections, and runs nothing.
-
-    Example: compressor validate --config examples/digits.yaml --set search.tau=0.9
-    """
-    with wrong_input_told():
-        from pipelines.config import load_config
-        from pipelines.console import captured
-        from pipelines.preflight import check_network
-
-        loaded = load_config(config, overrides or ())
-        with captured(Path(os.devnull)):  # TensorFlow's warnings are of no use here
-            check_network(loaded, download=False)
-    typer.echo(f"{config} is right.")
-
-
-@app.command()
-def backbones() -> None:
+def backbones(as_json: AsJson = False) -> None:
     """Lists the networks that can be compressed.
 
     Example: compressor backbones
     """
-    from rich.console import Console
     from rich.table import Table
 
     from compressor_lib.backbones import BACKBONES
+    from pipelines.console import people_console
 
-    table = Table("backbone", title="Without top; connections as published")
-    for column in ("pixels", "parameters", "connections"):
+    if as_json:
+        listed = [
+            {
+                "name": one.name,
+                "pixels": one.default_size,
+                "parameters": one.parameters,
+                "connections": one.grid,
+                "imagenet_accuracy": one.imagenet_accuracy,
+                "macs": one.macs,
+            }
+            for one in BACKBONES.values()
+        ]
+        typer.echo(json.dumps(listed, indent=2))
+        return
+    table = Table(
+        "backbone",
+        title="Parameters without top; connections as published; accuracy on ImageNet and MACs as Keras publishes them",
+    )
+    for column in ("pixels", "parameters", "connections", "ImageNet top-1", "MACs"):
         table.add_column(column, justify="right")
     for backbone in BACKBONES.values():
         table.add_row(
@@ -193,8 +192,10 @@ def backbones() -> None:
             str(backbone.default_size),
             f"{backbone.parameters:,}",
             str(backbone.grid),
+            "" if backbone.imagenet_accuracy is None else f"{backbone.imagenet_accuracy:.1%}",
+            "" if backbone.macs is None else f"{backbone.macs / 1e6:,.0f}M",
         )
-    Console().print(table)
+    people_console().print(table)
 
 
 @app.command()

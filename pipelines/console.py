@@ -14,6 +14,14 @@ from rich.console import Console
 
 from compressor_lib.redaction import RedactedStream, RedactingFormatter
 
+_UNBOUNDED = 10_000
+
+
+def people_console() -> Console:
+    """The standard output for people: as wide as the terminal, and in a file or a pipe as wide as it takes."""
+    console = Console(highlight=False)
+    return console if console.file.isatty() else Console(highlight=False, width=_UNBOUNDED)
+
 
 @contextlib.contextmanager
 def captured(log_file: Path, *, verbose: bool = False) -> Iterator[Console]:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from compressor_lib.errors import CompressorError
+from compressor_lib.errors import CompressorError, did_you_mean
 from pipelines.exit_status import WRONG_INPUT, wrong_input_told
 
 
@@ -31,14 +31,24 @@ def predict(
     Example: compressor predict runs/digits/serving cat.jpg more-pictures --json
     """
     with wrong_input_told():
+        from compressor_lib.deployment.model_path import find_model
+
+        found = find_model(model)  # these paths are checked before TensorFlow is loaded, which takes a while
+        there, missing = [], []
+        for picture in _files(pictures):
+            (there if picture.exists() else missing).append(picture)
+        for picture in missing:
+            typer.echo(f"error: picture {str(picture)!r} does not exist.{did_you_mean(picture)}", err=True)
+        if not there:
+            raise typer.Exit(WRONG_INPUT)
         from pipelines.console import captured
 
         with captured(Path(os.devnull)):  # TensorFlow's greeting
             from compressor_lib.predict import load_classifier
 
-            classifier = load_classifier(model)
-        failed = 0
-        for picture in _files(pictures):
+            classifier = load_classifier(found)
+        failed = len(missing)
+        for picture in there:
             try:
                 answer = classifier.predict(picture)
             except CompressorError as error:
@@ -57,7 +67,7 @@ def predict(
 
 def _files(pictures: list[Path]) -> Iterator[Path]:
     """Files as they are given; of a folder, the pictures in it at any depth, but for hidden ones."""
-    from compressor_lib.pictures import SUFFIXES
+    from compressor_lib.deployment.image_suffixes import SUFFIXES
 
     for path in pictures:
         if not path.is_dir():
@@ -90,7 +100,7 @@ def rollback(
 
         check_installed()
         with captured(Path(os.devnull)):
-            from components.pusher.versions import roll_back
+            from components.artifacts.pushed_versions import roll_back
 
             withdrawn, now = roll_back(directory)
     typer.echo(f"version {withdrawn} is withdrawn; {now} serves again")

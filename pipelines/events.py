@@ -30,7 +30,7 @@ class Event:
             ``"end"`` (its message is empty, or tells why it ended early). Of a node: ``"started"``, ``"progress"``,
             ``"message"``, or its end: ``"done"``, ``"cached"``, ``"skipped"``, ``"failed"``, ``"stopped"``.
         node: Its id; empty outside of nodes.
-        message: In words, without the credentials in them.
+        message: In words, such as what a node has made, without the credentials in them.
         seconds: How long the node took, at its end.
         progress: How far it is.
         nodes: Of a run, all of them.
@@ -80,7 +80,7 @@ class Events(NodeListener):
     def __init__(self, *consumers: Consumer, ticks: bool = False) -> None:
         self.worked = False
         self._consumers = consumers
-        self._node = ""
+        self._node, self._result = "", ""
         self._since = 0.0
         self._handler = _Handler(self._logged, logging.DEBUG if ticks else logging.INFO)
         self._open = ExitStack()
@@ -113,13 +113,17 @@ class Events(NodeListener):
 
     def started(self, node: str) -> None:
         """Tells that a node is at work."""
-        self._node, self._since = node, time.monotonic()
+        self._node, self._result, self._since = node, "", time.monotonic()
         self._tell(Event("started", node))
 
+    def made(self, node: str, result: str) -> None:
+        """Keeps what it has made, for its end."""
+        self._result = result
+
     def finished(self, node: str, outcome: str) -> None:
-        """Tells that it ended well."""
+        """Tells that it ended well, and what it has made."""
         self.worked = self.worked or outcome == "done"
-        self._end(node, outcome)
+        self._end(node, outcome, self._result)
 
     def failed(self, node: str, reason: str) -> None:
         """Tells that it failed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,13 +11,19 @@ import typer
 
 from compressor_lib.errors import CompressorError
 from compressor_lib.redaction import redact
+from pipelines.console import people_console
 from pipelines.exit_status import WRONG_INPUT
 from pipelines.lineage import LATEST, METADATA_FILE, Lineage, Run, resolve_id
+from pipelines.options import AsJson
+from pipelines.run_json import run_details, run_summary, verdict
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 ID_LENGTH = 6
 """Letters at the end of a run's id that tell it from others."""
+
+_WIDE = 110
+"""Columns of a terminal from which on a run's details have room."""
 
 
 def complete_run(incomplete: str) -> list[str]:
@@ -35,31 +42,36 @@ RunId = Annotated[
 ]
 
 
-def runs(folder: Folder = Path("runs")) -> None:
+def runs(folder: Folder = Path("runs"), as_json: AsJson = False) -> None:
     """Lists past runs: when, on which data, what came of them.
 
     Example: compressor runs runs/digits
     """
-    from rich.console import Console
-
-    console = Console(highlight=False)
     try:
-        for output, lineage in stores_in(folder):
-            console.print(runs_table(str(output), lineage.runs()))
+        found = [(output, lineage.runs()) for output, lineage in stores_in(folder)]
     except CompressorError as error:
         raise _wrong_input(error) from error
+    if as_json:
+        typer.echo(json.dumps([run_summary(output, run) for output, known in found for run in known], indent=2))
+        return
+    console = people_console()
+    for number, (output, known) in enumerate(found):
+        if number:
+            console.print()
+        console.print(runs_table(str(output), known, console.width if console.file.isatty() else None))
 
 
-def show(id: RunId = LATEST, folder: FolderOption = Path("runs")) -> None:
+def show(id: RunId = LATEST, folder: FolderOption = Path("runs"), as_json: AsJson = False) -> None:
     """Shows one run: its figures and verdict, and what each node made of what.
 
     Example: compressor show latest --in runs/digits
     """
-    from rich.console import Console
-
-    console = Console(highlight=False)
+    console = people_console()
     try:
-        _, run = find_run(folder, id)
+        output, run = find_run(folder, id)
+        if as_json:
+            typer.echo(json.dumps(run_details(output, run), indent=2))
+            return
         for part in run_shown(run):
             console.print(part, soft_wrap=isinstance(part, str))
     except CompressorError as error:
@@ -104,37 +116,43 @@ def find_run(folder: Path, id: str) -> tuple[Path, Run]:
     return known[resolve_id(id, known)]
 
 
-def runs_table(output: str, runs: list[Run]) -> RenderableType:
-    """A row for each run, the newest last."""
+def runs_table(output: str, runs: list[Run], width: int | None = None) -> RenderableType:
+    """A row for each run, the newest last.
+
+    Args:
+        output: The output folder, the table's title.
+        runs: Its runs.
+        width: Columns of the terminal: where they are few, details give way to the verdict and ids are short. None
+            where no line is too long, as in a file.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     from pipelines.results import Results
 
-    table = Table(title=output, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("when", "run", "span"):
-        table.add_column(column, no_wrap=True)
-    for column in ("accuracy", "parameters", "saved"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("verdict")
+    wide = width is None or width >= _WIDE
+    look = {"box": box.SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "padding": (0, 1, 0, 0)}
+    table = Table(title=output, title_justify="left", **look)  # type: ignore[arg-type]
+    columns = {"when": "left", "run": "left", "span": "left", "accuracy": "right", "parameters": "right"}
+    columns["saved"] = "right"
+    left_out = {"span"} if not wide and all(run.span is None for run in runs) else set()
+    left_out |= set() if wide else {"parameters"}
+    for column, side in columns.items():
+        if column not in left_out:
+            table.add_column(column, justify=side, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column("verdict", overflow="fold")
     for run in runs:
-        figures = ["", "", ""]
+        row = {"when": f"{run.started:%Y-%m-%d %H:%M}", "run": run.id if width is None else run.id[-ID_LENGTH:]}
+        row["span"] = "" if run.span is None else str(run.span)
         if run.results:
             results = Results.from_json(run.results)
             before, after = results.reference, results.compressed
-            figures = [
-                f"{before.accuracy:.2%} -> {after.accuracy:.2%}",
-                f"{before.parameters:,} -> {after.parameters:,}",
-                f"{1 - after.parameters / before.parameters:.1%}",
-            ]
-        table.add_row(
-            f"{run.started:%Y-%m-%d %H:%M}",
-            run.id[-ID_LENGTH:],
-            "" if run.span is None else str(run.span),
-            *figures,
-            Text(_verdict(run), "green" if run.blessed else "red" if run.state == "failed" else "yellow"),
-        )
+            row["accuracy"] = f"{before.accuracy:.2%} -> {after.accuracy:.2%}"
+            row["parameters"] = f"{before.parameters:,} -> {after.parameters:,}"
+            row["saved"] = f"{1 - after.parameters / before.parameters:.1%}"
+        style = "green" if run.blessed else "red" if run.state == "failed" else "yellow"
+        table.add_row(*(row.get(name, "") for name in columns if name not in left_out), Text(verdict(run), style))
     return table
 
 
@@ -143,14 +161,15 @@ def run_shown(run: Run) -> Iterator[RenderableType]:
     from pipelines.results import Results, render_results
 
     span = "" if run.span is None else f", data of span {run.span}"
-    yield f"run {run.id} of {run.pipeline}, {run.started:%a %Y-%m-%d %H:%M %Z}{span}: {_verdict(run)}"
+    yield f"run {run.id} of {run.pipeline}, {run.started:%a %Y-%m-%d %H:%M %Z}{span}: {verdict(run)}"
     if run.results:
         results = Results.from_json(run.results)
         yield from (f"  {reason}" for reason in results.reasons)
         yield from (f"  what to do: {sentence}" for sentence in results.advice)
         yield render_results(results)
-    if run.pushed_path:
-        yield f"pushed to {run.pushed_path}"
+    if run.pushed_path and run.pushed_at:
+        when = f"{run.pushed_at:%Y-%m-%d %H:%M}"
+        yield f"{'pushed' if run.is_new else 'nothing new: pushed'} to {run.pushed_path}, {when}"
     yield ""
     makers = {
         artifact.id: f"{name}.{key}" for name, node in run.nodes.items() for key, artifact in node.outputs.items()
@@ -161,24 +180,19 @@ def run_shown(run: Run) -> Iterator[RenderableType]:
 def _nodes_shown(run: Run, makers: dict[int, str]) -> Iterator[RenderableType]:
     from rich.text import Text
 
+    from pipelines.node_results import result_of
     from pipelines.screen import NODE_STYLES, spent
 
     width = max((len(key) for node in run.nodes.values() for key in node.outputs), default=0)
     for name, node in run.nodes.items():
         seconds = spent(node.seconds) if node.state == "done" else ""
-        yield Text(f"{name:<22} {node.state:<8} {seconds}".rstrip(), NODE_STYLES[node.state])
+        result = result_of(node.outputs, cached=node.state == "cached") if node.ended_well else ""
+        words = f"{name:<22} {node.state:<8} {'  '.join(filter(None, [seconds, result]))}"
+        yield Text(words.rstrip(), NODE_STYLES[node.state])
         taken = dict.fromkeys(makers.get(artifact.id, artifact.uri) for artifact in node.inputs.values())
         if taken:
             yield f"  from {', '.join(taken)}"
         yield from (f"  made {key:<{width}} {artifact.uri}" for key, artifact in node.outputs.items())
-
-
-def _verdict(run: Run) -> str:
-    if run.state != "done":
-        return f"{run.state} in {next(name for name, node in run.nodes.items() if node.state == run.state)}"
-    if run.blessed is None:
-        return "not judged"
-    return f"{'blessed' if run.blessed else 'not blessed'}, {'pushed' if run.pushed_path else 'not pushed'}"
 
 
 def _wrong_input(error: CompressorError) -> typer.Exit:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from compressor_lib.errors import CompressorError, unknown
+from pipelines.locks import LOCK_FILE, held_since
 
 if TYPE_CHECKING:
     import ml_metadata
@@ -25,6 +26,9 @@ LATEST = "latest"
 METADATA_FILE = "metadata.sqlite"
 """The store, in the output folder of a run."""
 
+LAST_NODE = "Report"
+"""A run that has not come to its end has no output of this node."""
+
 ENDED_WELL = ("done", "cached")
 
 
@@ -35,7 +39,7 @@ class NodeRun:
     Attributes:
         inputs: The first artifact of each input, by the input's key.
         outputs: Likewise for the outputs; of a cached node, those it had before.
-        state: ``"done"``, ``"cached"``, ``"failed"`` (or stopped), or ``"running"`` where no end was recorded.
+        state: ``"done"``, ``"cached"``, ``"failed"``, ``"stopped"`` (interrupted or killed) or ``"running"``.
         started: When it began.
         seconds: How long it took; None where it has not ended.
         parameters: Its execution parameters, as ML Metadata holds them: numbers and text.
@@ -64,6 +68,7 @@ class Run:
         started: When it began.
         nodes: Every node that began, by id, in the order in which they did.
         results: What it came to, as JSON; empty for a run that did not come so far.
+        alive: Whether its process still runs.
     """
 
     id: str
@@ -71,6 +76,7 @@ class Run:
     started: datetime
     nodes: dict[str, NodeRun]
     results: str = ""
+    alive: bool = False
 
     def __getitem__(self, node: str) -> NodeRun:
         """A node that ended well.
@@ -86,15 +92,25 @@ class Run:
 
     @property
     def state(self) -> str:
-        """``"done"``, or that of the node where it ended: ``"failed"`` or ``"running"``."""
+        """``"done"``, ``"failed"``, ``"interrupted"`` (stopped or killed) or ``"running"``."""
         states = [node.state for node in self.nodes.values()]
-        return next((state for state in ("failed", "running") if state in states), "done")
+        if "failed" in states:
+            return "failed"
+        report = self.nodes.get(LAST_NODE)
+        if "stopped" not in states and (self.results or (report and report.ended_well)):
+            return "done"
+        return "running" if self.alive else "interrupted"
+
+    @property
+    def is_new(self) -> bool:
+        """Whether a node did something, rather than take it from an earlier run."""
+        return any(node.state != "cached" for node in self.nodes.values())
 
     @property
     def span(self) -> int | None:
         """The span of its data; None where there are no spans."""
         for node in self.nodes.values():
-            span = _number(node.outputs.get("examples"), "span")
+            span = number_of(node.outputs.get("examples"), "span")
             if span is not None:
                 return span or None  # TFX counts data without spans as span 0
         return None
@@ -103,14 +119,19 @@ class Run:
     def blessed(self) -> bool | None:
         """Whether the Evaluator let its model pass; None where that was not reached."""
         evaluator = self.nodes.get("Evaluator")
-        blessed = _number(evaluator.outputs.get("blessing"), "blessed") if evaluator else None
+        blessed = number_of(evaluator.outputs.get("blessing"), "blessed") if evaluator else None
         return None if blessed is None else bool(blessed)
+
+    @property
+    def pushed_at(self) -> datetime | None:
+        """When the model at :attr:`pushed_path` was pushed: by this run, or by an earlier one whose Pusher it took."""
+        return time_of(self.nodes["Pusher"].outputs["pushed_model"]) if self.pushed_path else None
 
     @property
     def pushed_path(self) -> str | None:
         """Folder its model was pushed to, if it was."""
         model = self.nodes["Pusher"].outputs.get("pushed_model") if "Pusher" in self.nodes else None
-        if model is None or not _number(model, "pushed"):
+        if model is None or not number_of(model, "pushed"):
             return None
         return model.custom_properties["pushed_destination"].string_value or None
 
@@ -171,37 +192,45 @@ class Lineage:
         context.custom_properties[RESULTS].string_value = results
         self._store.put_contexts([context])
 
+    def _is_alive(self, context: metadata_store_pb2.Context) -> bool:
+        """Whether the process that holds the output's lock has begun this run."""
+        since = held_since(self._path.with_name(LOCK_FILE))
+        return since is not None and since <= _time(context.create_time_since_epoch)
+
     def _read(self, context: metadata_store_pb2.Context) -> Run:
+        alive = self._is_alive(context)
         executions = sorted(self._store.get_executions_by_context(context.id), key=lambda execution: execution.id)
-        artifacts = self._artifacts([execution.id for execution in executions])
+        artifacts = artifacts_of(self._store, [execution.id for execution in executions])
         pipeline, nodes = "", {}
         for execution in executions:
             names = {around.type: around.name for around in self._store.get_contexts_by_execution(execution.id)}
             pipeline = names.get("pipeline", pipeline)
             if "node" in names:
                 node = names["node"].removeprefix(f"{pipeline}.")
-                nodes[node] = _node_run(execution, *artifacts.get(execution.id, ({}, {})))
+                nodes[node] = _node_run(execution, *artifacts.get(execution.id, ({}, {})), alive=alive)
         return Run(
             id=context.name,
             pipeline=pipeline,
             started=_time(context.create_time_since_epoch),
             nodes=nodes,
             results=str(_values(context.custom_properties).get(RESULTS, "")),
+            alive=alive,
         )
 
-    def _artifacts(self, executions: list[int]) -> dict[int, tuple[Artifacts, Artifacts]]:
-        """The first artifact of each key that executions took, and that they gave, by the execution's id."""
-        from ml_metadata.proto import metadata_store_pb2 as proto
 
-        events = self._store.get_events_by_execution_ids(executions) if executions else []
-        known = {one.id: one for one in self._store.get_artifacts_by_id([event.artifact_id for event in events])}
-        found: dict[int, tuple[Artifacts, Artifacts]] = {}
-        for event in events:
-            inputs, outputs = found.setdefault(event.execution_id, ({}, {}))
-            sides = {proto.Event.INPUT: inputs, proto.Event.OUTPUT: outputs}
-            if event.type in sides and event.path.steps:
-                sides[event.type].setdefault(event.path.steps[0].key, known[event.artifact_id])
-        return found
+def artifacts_of(store: ml_metadata.MetadataStore, executions: list[int]) -> dict[int, tuple[Artifacts, Artifacts]]:
+    """The first artifact of each key that executions took, and that they gave, by the execution's id."""
+    from ml_metadata.proto import metadata_store_pb2 as proto
+
+    events = store.get_events_by_execution_ids(executions) if executions else []
+    known = {one.id: one for one in store.get_artifacts_by_id([event.artifact_id for event in events])}
+    found: dict[int, tuple[Artifacts, Artifacts]] = {}
+    for event in events:
+        inputs, outputs = found.setdefault(event.execution_id, ({}, {}))
+        sides = {proto.Event.INPUT: inputs, proto.Event.OUTPUT: outputs}
+        if event.type in sides and event.path.steps:
+            sides[event.type].setdefault(event.path.steps[0].key, known[event.artifact_id])
+    return found
 
 
 def resolve_id(id: str, known: Collection[str]) -> str:
@@ -226,20 +255,22 @@ def resolve_id(id: str, known: Collection[str]) -> str:
     return alike[0]
 
 
-_STATES = {"COMPLETE": "done", "CACHED": "cached", "FAILED": "failed"}
+_STATES = {"COMPLETE": "done", "CACHED": "cached", "FAILED": "failed", "CANCELED": "stopped"}
 
 
-def _node_run(execution: metadata_store_pb2.Execution, inputs: Artifacts, outputs: Artifacts) -> NodeRun:
+def _node_run(
+    execution: metadata_store_pb2.Execution, inputs: Artifacts, outputs: Artifacts, *, alive: bool
+) -> NodeRun:
     from ml_metadata.proto import metadata_store_pb2 as proto
 
-    state = _STATES.get(proto.Execution.State.Name(execution.last_known_state), "running")
+    state = _STATES.get(proto.Execution.State.Name(execution.last_known_state), "running" if alive else "stopped")
     milliseconds = execution.last_update_time_since_epoch - execution.create_time_since_epoch
     return NodeRun(
         inputs,
         outputs,
         state=state,
         started=_time(execution.create_time_since_epoch),
-        seconds=None if state == "running" else milliseconds / 1000,
+        seconds=None if state in ("running", "stopped") else milliseconds / 1000,
         parameters=_values(execution.custom_properties),
     )
 
@@ -261,7 +292,8 @@ def _values(properties: Mapping[str, metadata_store_pb2.Value]) -> dict[str, Any
     return {name: getattr(value, str(value.WhichOneof("value"))) for name, value in properties.items()}
 
 
-def _number(artifact: metadata_store_pb2.Artifact | None, name: str) -> int | None:
+def number_of(artifact: metadata_store_pb2.Artifact | None, name: str) -> int | None:
+    """A property of an artifact that is a number, also where it is kept as text; None where there is none."""
     if artifact is None:
         return None
     for properties in (artifact.custom_properties, artifact.properties):
@@ -269,6 +301,11 @@ def _number(artifact: metadata_store_pb2.Artifact | None, name: str) -> int | No
             value = properties[name]
             return int(value.string_value or value.int_value)
     return None
+
+
+def time_of(artifact: metadata_store_pb2.Artifact) -> datetime:
+    """When an artifact was made."""
+    return _time(artifact.create_time_since_epoch)
 
 
 def _time(milliseconds: int) -> datetime:

@@ -6,8 +6,9 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO
@@ -15,6 +16,7 @@ from typing import IO
 from compressor_lib.errors import CompressorError
 
 LOCK_FILE = "run.lock"
+_SINCE = "%Y-%m-%d %H:%M:%S"
 
 
 @contextmanager
@@ -34,16 +36,43 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[IO[str]]:
     """
     with path.open("a+", encoding="utf-8") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            _taken(file, wait=wait)
         except BlockingIOError:
             file.seek(0)
             raise BlockingIOError(_told(file.read())) from None
         file.truncate(0)
-        json.dump(
-            {"pid": os.getpid(), "host": socket.gethostname(), "since": f"{datetime.now():%Y-%m-%d %H:%M:%S}"}, file
-        )
+        json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": f"{datetime.now():{_SINCE}}"}, file)
         file.flush()
         yield file
+
+
+def held_since(path: Path) -> datetime | None:
+    """Says since when a process holds a lock.
+
+    Args:
+        path: The lock's file.
+
+    Returns:
+        The local time, in whole seconds, at which it was taken; None where no process holds it.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return datetime.strptime(json.load(file)["since"], _SINCE).astimezone()
+    except (OSError, ValueError, KeyError, TypeError):  # there is no such file, or its owner is about to write to it
+        pass
+    return None
+
+
+def _taken(file: IO[str], *, wait: bool) -> None:
+    """Takes a lock; one that is only looked at (:func:`held_since`) is free a moment later."""
+    for pause in () if wait else (0.05, 0.05):
+        with suppress(BlockingIOError):
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(pause)
+    return fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
 def _told(owner: str) -> str:

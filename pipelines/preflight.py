@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from compressor_lib.errors import CompressorError
 from pipelines.config import BackboneConfig, Config
 
 if TYPE_CHECKING:
     import keras
+
+    from components.image_example_gen import folders
+
+Counts = dict[str, dict[str, int]]
+"""Numbers of images, by split and class."""
+
+_MOST_FILES = 20
+"""Of so many files of TFRecords the first record is read."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network as it is built.
+
+    Attributes:
+        parameters: Of the reference model; None where the number of classes is not known.
+        macs: Multiply-adds of the reference model for an image; None where they cannot be counted.
+        connections: How many connections the search may cut.
+        weights: Where the weights come from, in words.
+    """
+
+    parameters: int | None
+    macs: int | None
+    connections: int
+    weights: str
 
 
 def check_installed() -> None:
@@ -24,55 +56,214 @@ def check_installed() -> None:
         )
 
 
-def check_pictures(config: Config) -> None:
-    """Looks at the layout of a folder of pictures. The pictures themselves are looked at by the first node.
+def check_output(output: str) -> None:
+    """Looks whether a run could write into its output folder. Nothing is written.
+
+    Args:
+        output: The folder, which need not exist. One in a store is not looked at.
+
+    Raises:
+        CompressorError: If it could not.
+    """
+    if "://" in output:
+        return
+    there = Path(output)
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise output_error(output, f"{str(there)!r} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise output_error(output, "Permission denied")
+
+
+def output_error(output: str, why: str | None) -> CompressorError:
+    """The error of an output folder that takes no files."""
+    return CompressorError(
+        f"output {output!r} cannot be written to ({why}): give another folder by --output, or the right to write there."
+    )
+
+
+def check_pictures(config: Config) -> Counts | None:
+    """Looks at a folder of images, or at the first records of TFRecords. No image is opened: the first node does that.
 
     Args:
         config: The run's.
 
+    Returns:
+        The images by split and class; None for TFRecords, and for data that cannot be looked at from here.
+
     Raises:
-        CompressorError: If the folder is missing or has no layout that is known, or there is no span.
+        CompressorError: If the folder is missing, has no layout that is known or too few images of a class, there is
+            no span, or TFRecords lack a feature.
     """
     from components.image_example_gen import folders
 
-    if config.data.source == "tfrecord":
+    data, path = config.data, config.data_path
+    if data.source == "digits" and not os.path.isdir(path):
+        return _digits(data.splits.model_dump())
+    if data.source == "tfrecord":
+        for file in _record_files(config):
+            _check_record(file, [data.image_feature, data.label_feature])
+        return None
+    shares = data.splits.model_dump()
+    patterns = folders.newest_spans(path, data.span, data.window)
+    images = folders.list_pictures(path, [folders.layout(path, pattern, shares) for pattern in patterns])
+    folders.check_counts(images, shares)
+    return _counted(images, shares)
+
+
+def _counted(images: Sequence[folders.Picture], shares: Mapping[str, int]) -> Counts:
+    """Counts images as the first node deals them to the splits: each class folder by itself."""
+    from components.image_example_gen.dealing import counts_of
+
+    counts: Counts = {split: {} for split in shares}
+    in_folder = Counter((image.class_folder, image.label, image.split) for image in images)
+    for (_, label, split), count in in_folder.items():
+        for name, part in ({split: count} if split else counts_of(count, shares)).items():
+            counts[name][label] = counts[name].get(label, 0) + part
+    return counts
+
+
+def _digits(shares: Mapping[str, int]) -> Counts:
+    from sklearn.datasets import load_digits
+
+    from components.image_example_gen.dealing import counts_of
+
+    by_class = {str(label): counts_of(count, shares) for label, count in Counter(load_digits().target.tolist()).items()}
+    return {split: {label: by_class[label][split] for label in sorted(by_class)} for split in shares}
+
+
+def _record_files(config: Config) -> Iterator[str]:
+    """Files of TFRecords, as ImportExampleGen takes them."""
+    from tfx.dsl.io import fileio
+    from tfx.proto import example_gen_pb2
+
+    from components import spans
+
+    data = config.data
+    split = example_gen_pb2.Input.Split(name="examples", pattern=f"{data.span}/*" if data.span else "*")
+    processor = spans.InputProcessor(config.data_path, [split], spans.rolling_range(data.window))
+    number, version = processor.resolve_span_and_version()
+    for pattern in spans.patterns_of(processor.get_pattern_for_span_version(split.pattern, number, version)):
+        folder = os.path.join(config.data_path, pattern.removesuffix("*"))
+        names = sorted(name for name in fileio.listdir(folder) if not name.startswith((".", "_")))
+        files = [path for path in (os.path.join(folder, name) for name in names) if not fileio.isdir(path)]
+        if not files:
+            raise CompressorError(f"data folder {folder!r} holds no TFRecords: give another by --data.")
+        yield from files[:_MOST_FILES]
+
+
+def _check_record(file: str, features: Sequence[str]) -> None:
+    """Looks for features in a file's first record."""
+    import tensorflow as tf
+
+    records = tf.data.TFRecordDataset(file, compression_type="GZIP" if file.endswith(".gz") else "")
+    try:
+        first = next(records.take(1).as_numpy_iterator(), None)
+        example = tf.train.Example.FromString(first) if first is not None else None
+    except (tf.errors.OpError, ValueError) as error:
+        raise CompressorError(f"data file {file!r} holds no TFRecords of tf.Examples: take it out.") from error
+    except Exception as error:  # protobuf's own, which has another name in each release
+        raise CompressorError(f"data file {file!r} holds no tf.Examples: take it out.") from error
+    if example is None:
         return
-    for pattern in folders.newest_spans(config.data_path, config.data.span, config.data.window):
-        folders.layout(config.data_path, pattern, config.data.splits.model_dump())
+    there = sorted(example.features.feature)
+    for field, name in zip(("image_feature", "label_feature"), features, strict=True):
+        if name not in there:
+            raise CompressorError(
+                f"data file {file!r} has no feature {name!r}, but {', '.join(there) or 'none'}: name it by "
+                f"--set data.{field}=NAME."
+            )
 
 
-def check_network(config: Config, *, download: bool = True) -> None:
-    """Builds the backbone and looks up every connection, so that no training is lost to a typing error.
+def check_network(config: Config, classes: Sequence[str] | None = None, *, download: bool = True) -> Network:
+    """Builds the network and looks up every connection, so that no training is lost to a typing error.
 
     Args:
         config: The run's.
-        download: Whether ImageNet weights may be fetched; otherwise they are taken to be there.
+        classes: The data's classes; None where they are not known.
+        download: Whether ImageNet weights may be downloaded; otherwise it is enough that their server answers.
+
+    Returns:
+        What was built.
 
     Raises:
-        CompressorError: If the weights cannot be had or belong to another network, the pictures are too
-            small for it, a model of one's own cannot be compressed, or a connection is unknown or cannot be made.
+        CompressorError: If the weights cannot be downloaded or belong to another network, the images are too
+            small for it, a model of one's own cannot be compressed or names other classes than the data, or a
+            connection is unknown or cannot be made.
     """
     from compressor_lib.families import searched_connections
-
-    searched_connections(_base(config.backbone, download), config.backbone.name, config.search.connections)
-
-
-def _base(backbone: BackboneConfig, download: bool) -> keras.Model:
-    from compressor_lib.backbones import find_backbone
+    from compressor_lib.flops import multiply_adds
+    from compressor_lib.heads import attach_head
     from compressor_lib.own_model import keep_head, load_own_model
     from compressor_lib.surgery import without_head
     from compressor_lib.tflite import to_tflite
 
+    backbone, reference = config.backbone, None
     if backbone.model is not None:
-        own = load_own_model(backbone.model, input_size=backbone.input_size, rescale=backbone.rescale)
+        own, weights = load_own_model(backbone.model, input_size=backbone.input_size, rescale=backbone.rescale), "own"
         if backbone.classes is not None:
-            keep_head(own, backbone.classes, backbone.classes)
+            reference = keep_head(own, backbone.classes, classes or backbone.classes)
         to_tflite(own)  # which takes seconds here, and fails after hours in a run
-        return without_head(own)
+        base = without_head(own)
+    else:
+        base, weights = catalogued(backbone, download)
+    connections = searched_connections(base, backbone.name, config.search.connections)
+    if reference is None and classes:
+        reference = attach_head(base, len(classes), name="reference", **config.head.model_dump())
+    macs = None
+    if reference is not None:
+        with suppress(CompressorError):
+            macs = multiply_adds(reference)
+    return Network(None if reference is None else int(reference.count_params()), macs, len(connections), weights)
+
+
+def catalogued(backbone: BackboneConfig, download: bool) -> tuple[keras.Model, str]:
+    """Builds a network of the catalogue.
+
+    Args:
+        backbone: Which one.
+        download: Whether ImageNet weights may be downloaded; otherwise it is enough that their server answers.
+
+    Returns:
+        The network, and where its weights come from, in words.
+
+    Raises:
+        CompressorError: If the weights cannot be downloaded, or belong to another network.
+    """
+    from compressor_lib.backbones import WeightsNotDownloaded, find_backbone
+    from compressor_lib.networks.weights_download import WouldDownload, without_downloads
+
     assert backbone.name is not None
-    return find_backbone(backbone.name).build(
-        input_size=backbone.input_size,
-        weights="none" if backbone.weights == "imagenet" and not download else backbone.weights,
-        alpha=backbone.alpha,
-        preprocess=True,
-    )
+    entry = find_backbone(backbone.name)
+
+    def built(weights: str) -> keras.Model:
+        return entry.build(input_size=backbone.input_size, weights=weights, alpha=backbone.alpha, preprocess=True)
+
+    try:
+        if backbone.weights != "imagenet":
+            return built(backbone.weights), {"none": "random"}.get(backbone.weights, f"of {backbone.weights}")
+        if download:
+            return built("imagenet"), "ImageNet's"
+        try:
+            with without_downloads():
+                return built("imagenet"), "ImageNet's, downloaded already"
+        except WouldDownload as would:
+            return built("none"), f"ImageNet's, which the run will download from {urlsplit(would.url).hostname}"
+    except WeightsNotDownloaded as error:
+        raise CompressorError(
+            f"{error}: --set backbone.weights=FILE, or --set backbone.weights=none to train from scratch."
+        ) from error
+
+
+def planned_trials(config: Config) -> int | None:
+    """How many trials the search will have, at most; None for any number."""
+    import keras_tuner as kt
+
+    from compressor_lib.first_trials import ORACLES
+
+    search = config.search
+    epochs = {"max_epochs": search.max_epochs} if search.tuner == "hyperband" else {}
+    objective = kt.Objective("score", direction="max")
+    planned = ORACLES[search.tuner](objective=objective, max_trials=search.max_trials, **epochs).planned_trials
+    return None if planned is None else planned * search.cuts

@@ -35,6 +35,6 @@ def version_changed(version: str, uri: str) -> str | None:
     """
     if os.path.exists(version):
         return copy_changed(uri, version)
-    from components.pusher.versions import was_put_away  # takes seconds, because of TFX
+    from components.artifacts.pushed_versions import was_put_away  # which brings a part of TFX
 
     return None if was_put_away(version) else "it was deleted"

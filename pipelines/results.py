@@ -39,6 +39,7 @@ class Results:
         pushed_path: Folder it was pushed to, None if it was not.
         data: What the data is like: the fields of a :class:`components.data_summary.Summary`.
         advice: What to do about the verdict, a sentence each.
+        pushed_before: When an earlier run has pushed it, if this one had nothing new to push; else empty.
     """
 
     reference: ModelFigures
@@ -50,6 +51,7 @@ class Results:
     pushed_path: str | None
     data: dict[str, Any] = field(default_factory=dict)
     advice: list[str] = field(default_factory=list)
+    pushed_before: str = ""
 
     @property
     def blessed(self) -> bool:
@@ -126,6 +128,7 @@ def collect(run: Run) -> Results:
         pushed_path=run.pushed_path if run.pushed_path and _may_be_there(run.pushed_path) else None,
         data=read_summary(run["ExampleValidator"]),
         advice=data.advice,
+        pushed_before=f"{run.pushed_at:%Y-%m-%d %H:%M}" if run.pushed_at and run["Pusher"].state == "cached" else "",
     )
 
 

@@ -35,10 +35,9 @@ def new_log(config: Config) -> Path:
         for folder in (config.output, logs):
             tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise CompressorError(
-            f"output {config.output!r} cannot be written to ({error.strerror}): "
-            "give another folder by --output, or the right to write there."
-        ) from error
+        from pipelines.preflight import output_error
+
+        raise output_error(config.output, error.strerror) from error
     return logs / f"{datetime.now():%Y%m%d-%H%M%S}.log"
 
 
@@ -96,8 +95,8 @@ def _run(config: Config, runner: str, events: Events, lock: OutputLock) -> Resul
     from pipelines.pipeline import create_pipeline
     from pipelines.preflight import check_network, check_pictures
 
-    check_pictures(config)
-    check_network(config)
+    counts = check_pictures(config)
+    check_network(config, counts and sorted(counts["train"]))
     pipeline = create_pipeline(config, code_version=code_version())
     events.begin([component.id for component in pipeline.components])
     runners.run(pipeline, runner, events, seed=config.seed, check=lock.check)
@@ -108,23 +107,32 @@ def _run(config: Config, runner: str, events: Events, lock: OutputLock) -> Resul
     return results.conclude(config)
 
 
+def verdict_told(results: Results) -> str:
+    """What the gate's verdict means for the model, in a sentence."""
+    if not results.blessed:
+        return "not blessed: it failed the gate and was not pushed; models that were pushed before stay in place"
+    if results.pushed_path is None:
+        return "blessed: it passed the gate and may be deployed; it is in no folder on this machine"
+    version = Path(results.pushed_path).name
+    if results.pushed_before:
+        return (
+            f"blessed: nothing new to push; version {version} is in {results.pushed_path} since {results.pushed_before}"
+        )
+    return f"blessed: it passed the gate and may be deployed; pushed as version {version} to {results.pushed_path}"
+
+
 def tell(results: Results, output: str) -> None:
     """Prints the table, the verdict, and where the rest is told."""
-    from rich.console import Console
     from rich.text import Text
 
+    from pipelines.console import people_console
     from pipelines.results import render_results
 
-    console = Console(highlight=False)
+    console = people_console()
     console.print(render_results(results))
-    if results.blessed:
-        console.print(Text("blessed", style="bold green"))
-    else:
-        console.print(Text("not blessed: nothing was pushed", style="bold red"))
+    console.print(Text(verdict_told(results), "bold green" if results.blessed else "bold red"), soft_wrap=True)
     for reason in results.reasons:
         console.print(Text(f"  {reason}"), soft_wrap=True)
-    if results.pushed_path:
-        console.print(Text(f"pushed to {results.pushed_path}"), soft_wrap=True)
     for sentence in results.advice:
         console.print(Text(f"what to do: {sentence}"), soft_wrap=True)
     console.print(Text(f"report: {Path(output) / 'report.html'}"), soft_wrap=True)

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from compressor_lib.errors import CompressorError, unknown
 from pipelines import checksums
+from pipelines.lineage import artifacts_of
+from pipelines.node_results import result_of
 from pipelines.stopping import interrupts
 
 if TYPE_CHECKING:
     from tfx import v1 as tfx
+
+    from pipelines.lineage import Artifacts
 
 RUNNERS = ("local", "beam")
 
@@ -27,6 +31,9 @@ class NodeListener:
 
     def started(self, node: str) -> None:
         """``node`` begins."""
+
+    def made(self, node: str, result: str) -> None:
+        """``node`` is about to end well; ``result`` says in words what it has made, if there is anything to say."""
 
     def finished(self, node: str, outcome: str) -> None:
         """``node`` ended well; ``outcome`` is ``"done"``, ``"cached"`` or ``"skipped"``."""
@@ -79,13 +86,15 @@ def run(
 
     dag_runner = {"local": LocalDagRunner, "beam": BeamDagRunner}[runner]
     listener = listener or NodeListener()
-    with _watched(listener, seed, check) as failures, interrupts() as interrupted:
+    begun: list[tuple[Any, int]] = []
+    with _watched(listener, seed, check, begun) as failures, interrupts() as interrupted:
         try:
             dag_runner().run(pipeline)
         except BaseException as error:
             # Beam hands on copies; the first exception is the one that was seen at the node itself.
             node, cause = failures[0] if failures else ("", error)
             if interrupted or isinstance(cause, _Stopped | KeyboardInterrupt):
+                _record_stop(begun)
                 listener.stopped()
                 raise KeyboardInterrupt from None
             if not failures:
@@ -99,8 +108,13 @@ class _Stopped(Exception):
 
 
 @contextmanager
-def _watched(listener: NodeListener, seed: int, check: Callable[[], None]) -> Iterator[list[tuple[str, BaseException]]]:
-    """Wraps the launcher that both runners start nodes with; yields the nodes that failed."""
+def _watched(
+    listener: NodeListener, seed: int, check: Callable[[], None], begun: list[tuple[Any, int]]
+) -> Iterator[list[tuple[str, BaseException]]]:
+    """Wraps the launcher that both runners start nodes with; yields the nodes that failed.
+
+    The connection to ML Metadata and the id of each execution whose executor begins go to ``begun``.
+    """
     from ml_metadata.proto.metadata_store_pb2 import Execution
     from tfx.orchestration.portable import outputs_utils
     from tfx.orchestration.portable.launcher import Launcher
@@ -123,10 +137,14 @@ def _watched(listener: NodeListener, seed: int, check: Callable[[], None]) -> It
             failures.append((node, _cause(error, check)))
             raise
         outcomes = {Execution.COMPLETE: "done", Execution.CACHED: "cached"}
+        if state in outcomes:
+            outputs = _outputs(self._mlmd_connection, info.execution_id)
+            listener.made(node, result_of(outputs, cached=state == Execution.CACHED))
         listener.finished(node, outcomes.get(state, "skipped"))
         return info
 
     def stoppable_executor(self: Any, info: Any) -> Any:
+        begun.append((self._mlmd_connection, info.execution_id))
         try:
             output = run_executor(self, info)
         except KeyboardInterrupt as stop:
@@ -142,6 +160,18 @@ def _watched(listener: NodeListener, seed: int, check: Callable[[], None]) -> It
         yield failures
     finally:
         Launcher.launch, Launcher._run_executor = launch, run_executor
+
+
+def _record_stop(begun: list[tuple[Any, int]]) -> None:
+    """Records the execution that a stop ended as cancelled, where TFX has recorded a failure."""
+    from ml_metadata.proto.metadata_store_pb2 import Execution
+
+    for connection, id in begun[-1:]:
+        with connection as metadata:
+            (execution,) = metadata.store.get_executions_by_id([id])
+            if execution.last_known_state not in (Execution.COMPLETE, Execution.CACHED):
+                execution.last_known_state = Execution.CANCELED
+                metadata.store.put_executions([execution])
 
 
 def _cause(error: BaseException, check: Callable[[], None]) -> BaseException:
@@ -162,6 +192,13 @@ def _state(connection: Any, info: Any) -> int | None:
     with connection as metadata:
         (execution,) = metadata.store.get_executions_by_id([info.execution_id])
     return execution.last_known_state
+
+
+def _outputs(connection: Any, execution: int) -> Artifacts:
+    """The artifacts that an execution gave, by the output's key."""
+    with connection as metadata:
+        _, outputs = artifacts_of(metadata.store, [execution]).get(execution, ({}, {}))
+    return outputs
 
 
 def explain(error: BaseException) -> str:

@@ -62,7 +62,8 @@ class PlainLines:
             self._count += 1
             self._print(f"{self._number} {event.node} ...")
         elif event.kind in ENDS:
-            words = event.message or (spent(event.seconds) if event.kind == "done" else "")
+            time_spent = spent(event.seconds) if event.kind == "done" else ""
+            words = "  ".join(filter(None, [time_spent, event.message]))
             self._print(f"{self._number} {event.node:<22} {event.kind:<7} {words}".rstrip())
         elif event.kind != "end" and not event.is_tick:
             self._print(f"    {event.message}" if event.node else event.message)

@@ -12,7 +12,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from components.artifacts.class_list import read_class_list
-from components.pusher.versions import newest_version
+from components.artifacts.pushed_versions import newest_version
 from compressor_lib.export import EXTRA
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import unicodedata
 from tfx.dsl.io import fileio
 
 from components.artifacts.class_list import read_class_list
-from components.pusher.versions import WITHDRAWN, versions
+from components.artifacts.pushed_versions import WITHDRAWN, versions
 from compressor_lib.export import EXTRA
 
 logger = logging.getLogger(__name__)

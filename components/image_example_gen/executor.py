@@ -142,6 +142,8 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         _warn_left_out(listing)
         self._check_share(input_base, listing.left_out, listing)
         folders.check_counts(self._pictures, self._shares)
+        examples.set_int_custom_property("images", len(self._pictures))
+        examples.set_int_custom_property("classes", len({picture.label for picture in self._pictures}))
 
         self._write(examples, exec_properties)
 

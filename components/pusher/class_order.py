@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from components.artifacts.class_list import read_class_list
-from components.pusher.versions import newest_version
+from components.artifacts.pushed_versions import newest_version
 from compressor_lib.errors import CompressorError
 from compressor_lib.export import EXTRA
 

@@ -15,13 +15,13 @@ from tfx.extensions.google_cloud_ai_platform.pusher import executor as vertex
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from components.artifacts.pushed_versions import prune, publish, staging
 from components.evaluator.executor import LEFT_OUT, MODEL_SHA256, read_verdict
 from components.model_files import files_sha256
 from components.pruning_search.executor import REPORT_FILE
 from components.pusher.class_order import check_class_order
 from components.pusher.model_card import Json, model_card, pictures_by_split, write_card
 from components.pusher.trial import try_alone, try_model_server
-from components.pusher.versions import prune, publish, staging
 from components.storage import fetched
 from compressor_lib.deployment.model_metrics import EXTRA, FIGURES_FILE
 from compressor_lib.errors import CompressorError

@@ -54,7 +54,7 @@ _FOLDER = Annotated[Path | None, typer.Option(metavar="DIR", envvar=SCHEDULES, h
 class Choice:
     """The options that choose a platform, or this machine."""
 
-    target: Target | Place
+    target: Target | Place | None
     host: str | None
     namespace: str | None
     project: str | None
@@ -86,7 +86,7 @@ class Choice:
         Raises:
             CompressorError: If an option is missing, or the platform cannot be reached.
         """
-        if self.target == Target.kubeflow.value:
+        if self.target is not None and self.target.value == Target.kubeflow.value:
             if self.host is None:
                 raise CompressorError("--target kubeflow needs --host, the URL of its API.")
             from pipelines.remote.kubeflow import Kubeflow
@@ -103,19 +103,24 @@ class Choice:
         from pipelines.code_version import code_version
 
         package = PackageFile.read(path)
+        assert self.target is not None
         package.check(self.target.value, None if any_version else code_version())
         return package, package.values(given or ())
 
 
-def chosen_from(targets: type[Enum]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+_REQUIRED = inspect.Parameter.empty
+
+
+def chosen_from(targets: type[Enum], default: Any = _REQUIRED) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Gives a command, in place of its first parameter ``choice``, the options that choose a platform.
 
     What a platform refuses ends the command with one message.
 
     Args:
         targets: What can be chosen.
+        default: What is chosen where nothing is said; by default something must be said.
     """
-    target: Any = Annotated[targets, typer.Option(help="The platform.")]
+    target: Any = Annotated[targets | None if default is None else targets, typer.Option(help="The platform.")]
     options = {"target": target, **_OPTIONS, **({"folder": _FOLDER} if targets is Place else {})}
 
     def with_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -131,8 +136,8 @@ def chosen_from(targets: type[Enum]) -> Callable[[Callable[..., None]], Callable
         _, *others = inspect.signature(command, eval_str=True).parameters.values()
         parameters = [other.replace(kind=inspect.Parameter.KEYWORD_ONLY) for other in others]
         for name, kind in options.items():
-            default = inspect.Parameter.empty if name == "target" else None
-            parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default))
+            given = default if name == "target" else None
+            parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=given))
         chosen.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         chosen.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return chosen

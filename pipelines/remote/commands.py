@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import time
 import warnings
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,9 +16,13 @@ from compressor_lib.errors import CompressorError, unknown
 from compressor_lib.redaction import redact
 from pipelines.exit_status import FAILED, NOT_FOLLOWED, STOPPED, WRONG_INPUT
 from pipelines.kubeflow.news import ONLY_NEW
+from pipelines.options import OutputFolder, Overrides
 from pipelines.remote.choice import Choice, Place, Target, chosen_from
 from pipelines.remote.cron import Cron
 from pipelines.remote.platform import Platform, Progress, RemoteRun, Schedule, State
+
+if TYPE_CHECKING:
+    from pipelines.remote.local import LocalSchedules
 
 POLL = 10.0
 """Seconds between two looks at a run."""
@@ -58,12 +64,29 @@ def submit(
         _follow(platform, run)
 
 
-@chosen_from(Target)
-def doctor(choice: Choice, package: PackageArgument, any_version: AnyVersion = False) -> None:
-    """Tells what a package needs and whether it is there; ends with 2 if something is missing.
+@chosen_from(Target, default=None)
+def doctor(
+    choice: Choice,
+    package: Annotated[
+        Path | None,
+        typer.Argument(metavar="[PACKAGE]", help="What compressor compile has written; without it this machine."),
+    ] = None,
+    any_version: AnyVersion = False,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="This machine: a run's YAML file; by default MobileNetV2's.")
+    ] = None,
+    output: OutputFolder = None,
+    overrides: Overrides = None,
+) -> None:
+    """Checks this machine, or what a package needs and whether it is there; ends with 2 if something is missing.
 
     Example: compressor doctor pictures.yaml --target kubeflow --host http://localhost:8888
     """
+    if package is None:
+        _examine_machine(config, output, overrides)
+        return
+    if choice.target is None:
+        raise CompressorError("a package needs --target, the platform that it is for: kubeflow or vertex.")
     from pipelines.code_version import code_version
     from pipelines.remote.doctor import Needs, examine
 
@@ -81,11 +104,35 @@ def doctor(choice: Choice, package: PackageArgument, any_version: AnyVersion = F
         raise typer.Exit(WRONG_INPUT)
 
 
+def _examine_machine(config: Path | None, output: str | None, overrides: list[str] | None) -> None:
+    """Prints a line for each thing that a run needs of this machine."""
+    from pipelines.config import BackboneConfig, load_config
+    from pipelines.console import captured
+    from pipelines.machine import PROBLEM, examine
+
+    if config is None and overrides:
+        raise CompressorError("--set replaces values of a configuration: give it by --config.")
+    loaded = load_config(config, overrides or (), paths={"output": output}) if config else None
+    backbone = loaded.backbone if loaded else BackboneConfig(name="MobileNetV2")
+    folder = loaded.output if loaded else (output or "runs")
+    findings = examine(folder, backbone)
+    problems = False
+    while True:
+        with captured(Path(os.devnull)):  # TensorFlow's warnings are of no use here
+            finding = next(findings, None)
+        if finding is None:
+            break
+        typer.echo(redact(str(finding)))
+        problems = problems or finding.grade == PROBLEM
+    if problems:
+        raise typer.Exit(WRONG_INPUT)
+
+
 schedules = typer.Typer(no_args_is_help=True, help="Repeats runs on a platform, or on this machine.")
 
 
 @schedules.command()
-@chosen_from(Place)
+@chosen_from(Place, default=Place.local)
 def create(
     choice: Choice,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A package; for --target local a run's YAML file.")],
@@ -101,6 +148,8 @@ def create(
 ) -> None:
     """Repeats runs of a package, or of a configuration on this machine, at most one at a time.
 
+    On this machine, which is the default, runs start only while something serves the schedule: the command tells how.
+
     Example: compressor schedule create pictures.yaml --target kubeflow --host http://localhost:8888 --cron "0 3 * * 1"
     """
     when = Cron.parse(cron, time_zone)
@@ -108,7 +157,9 @@ def create(
         from pipelines.config import load_config
 
         name = name or load_config(file, overrides or ()).name
-        _tell_schedule(choice.local.create(file, name=name, cron=when, overrides=overrides or ()))
+        local = choice.local
+        _tell_schedule(local.create(file, name=name, cron=when, overrides=overrides or ()))
+        typer.echo(_who_starts(local, name, choice.folder))
         return
     package, values = choice.package(file, param, any_version=any_version)
     if ONLY_NEW in package.kinds:
@@ -121,7 +172,7 @@ def create(
 
 
 @schedules.command("list")
-@chosen_from(Place)
+@chosen_from(Place, default=Place.local)
 def list_schedules(choice: Choice) -> None:
     """Lists the schedules of a platform.
 
@@ -133,7 +184,7 @@ def list_schedules(choice: Choice) -> None:
 
 
 @schedules.command()
-@chosen_from(Place)
+@chosen_from(Place, default=Place.local)
 def show(
     choice: Choice,
     name: Name,
@@ -157,7 +208,7 @@ def show(
 
 
 @schedules.command()
-@chosen_from(Place)
+@chosen_from(Place, default=Place.local)
 def pause(choice: Choice, name: Name) -> None:
     """Lets a schedule start no more runs.
 
@@ -168,7 +219,7 @@ def pause(choice: Choice, name: Name) -> None:
 
 
 @schedules.command()
-@chosen_from(Place)
+@chosen_from(Place, default=Place.local)
 def resume(choice: Choice, name: Name) -> None:
     """Lets a paused schedule start runs again; missed ones are not made up for.
 
@@ -179,7 +230,7 @@ def resume(choice: Choice, name: Name) -> None:
 
 
 @schedules.command()
-@chosen_from(Place)
+@chosen_from(Place, default=Place.local)
 def delete(choice: Choice, name: Name) -> None:
     """Ends a schedule; its runs stay.
 
@@ -190,7 +241,7 @@ def delete(choice: Choice, name: Name) -> None:
 
 
 @schedules.command("run-now")
-@chosen_from(Place)
+@chosen_from(Place, default=Place.local)
 def run_now(choice: Choice, name: Name) -> None:
     """Starts a run of a schedule out of turn; on this machine it waits for its end.
 
@@ -202,7 +253,7 @@ def run_now(choice: Choice, name: Name) -> None:
 
 
 @schedules.command()
-@chosen_from(Place)
+@chosen_from(Place, default=Place.local)
 def serve(choice: Choice) -> None:
     """Starts the runs of this machine's schedules when they are due, until Ctrl-C.
 
@@ -222,6 +273,23 @@ def _tell_schedule(schedule: Schedule) -> None:
         return
     for time_of_run in schedule.cron.next_runs(3):
         typer.echo(f"next  {_shown(time_of_run)}")
+
+
+def _who_starts(local: LocalSchedules, name: str, folder: Path | None) -> str:
+    """What starts the runs of this machine's schedules: a process that serves them, or how one is started."""
+    if since := local.served_since():
+        return f"its runs are started by 'compressor schedule serve', which runs since {since:%Y-%m-%d %H:%M}"
+    options = shlex.join(["--folder", str(folder.absolute())]) if folder else ""
+    show = " ".join(filter(None, ["compressor schedule show", name, options]))
+    serve = " ".join(filter(None, ["compressor schedule serve", options]))
+    service = "~/.config/systemd/user/compressor-schedules.service"
+    return (
+        "nothing starts its runs yet; one of these does:\n"
+        f"  now, until Ctrl-C  {serve}\n"
+        f"  cron               (crontab -l; {show} --print-cron) | crontab -\n"
+        f"  systemd            mkdir -p ~/.config/systemd/user && {show} --print-systemd > {service} && "
+        "systemctl --user daemon-reload && systemctl --user enable --now compressor-schedules"
+    )
 
 
 def _shown(when: datetime | None) -> str:

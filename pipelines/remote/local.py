@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from compressor_lib.errors import CompressorError, unknown
 from compressor_lib.support.processes import module_command
-from pipelines.locks import locked
+from pipelines.locks import held_since, locked
 from pipelines.remote.cron import Cron
 from pipelines.remote.local_plan import Plan, read_plan, write_plan
 from pipelines.remote.platform import Schedule, name_taken
@@ -188,6 +188,10 @@ class LocalSchedules:
                 if not self._run_due(lock, told):
                     self._wait(LOOK)
             self._note("ended")
+
+    def served_since(self) -> datetime | None:
+        """Since when a process serves the schedules of this folder; None where none does."""
+        return held_since(self._folder / "runs.lock")
 
     def print_systemd(self, name: str) -> str:
         """The unit of a user service that serves a schedule, and all others of its folder."""

@@ -7,9 +7,9 @@ import pytest
 from tfx.types import Artifact, standard_artifacts
 
 from components.artifacts.class_list import read_class_list, write_class_list
+from components.artifacts.pushed_versions import roll_back
 from components.handover.archive import HANDOVER, read_handover, write_handover
 from components.handover.executor import HandoverExecutor, PreviousRunExecutor
-from components.pusher.versions import roll_back
 
 FILES = {
     "hyperparameters": "best_hyperparameters.txt",

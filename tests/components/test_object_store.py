@@ -17,10 +17,10 @@ from tfx.proto import example_gen_pb2
 from tfx.types import standard_artifacts
 
 from components import object_store
+from components.artifacts.pushed_versions import newest_version, prune, publish, roll_back
 from components.image_example_gen.component import ImageExampleGen
 from components.image_example_gen.driver import NamesInputProcessor
 from components.image_example_gen.executor import Executor
-from components.pusher.versions import newest_version, prune, publish, roll_back
 from compressor_lib.errors import CompressorError
 
 

@@ -16,13 +16,13 @@ from tfx.extensions.google_cloud_ai_platform.pusher import executor as vertex
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
+from components.artifacts.pushed_versions import versions
 from components.evaluator.executor import LEFT_OUT, MODEL_SHA256, VERDICT_FILE
 from components.model_files import files_sha256, model_files
 from components.pruning_search.executor import REPORT_FILE
 from components.pusher import trial
 from components.pusher.executor import EndpointExecutor, Executor
 from components.pusher.trial import try_alone, try_model_server
-from components.pusher.versions import versions
 from compressor_lib.deployment.intervals import PairedCounts
 from compressor_lib.deployment.model_metrics import Latency, ModelMetrics, Speedup, write_figures
 from compressor_lib.errors import CompressorError

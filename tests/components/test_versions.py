@@ -18,9 +18,9 @@ from tfx.dsl.io import fileio, filesystem_registry
 from tfx.dsl.io.plugins.local import LocalFilesystem
 from tfx.dsl.io.plugins.tensorflow_gfile import TensorflowFilesystem
 
+from components.artifacts import pushed_versions as pusher_versions
+from components.artifacts.pushed_versions import newest_version, prune, publish, roll_back, staging, versions
 from components.model_files import files_sha256, model_files
-from components.pusher import versions as pusher_versions
-from components.pusher.versions import newest_version, prune, publish, roll_back, staging, versions
 from compressor_lib.errors import CompressorError
 
 

@@ -11,6 +11,7 @@ import shlex
 import subprocess
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 from pages import PAGES, ROOT, blocks
@@ -43,6 +44,12 @@ def run(arguments: list[str]) -> None:
     """Runs the command itself, in this process."""
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
+
+
+def validated(arguments: list[str]) -> None:
+    """Validates, as if the server of ImageNet weights answered."""
+    with mock.patch("compressor_lib.networks.weights_download.ask"):
+        run(arguments)
 
 
 def parsed(arguments: list[str]) -> None:
@@ -98,7 +105,7 @@ def created(arguments: list[str]) -> None:
 WAYS: dict[str, Callable[[list[str]], None]] = {
     "compressor --help": run,
     "compressor backbones": run,
-    "compressor validate": run,
+    "compressor validate": validated,
     # Whole pipelines, whose real run is `make demo` in .ci/run and tests/end_to_end; platforms that are not here.
     "compressor": parsed,
     "make": dry_run,
@@ -120,7 +127,8 @@ def folder(tmp_path_factory) -> pathlib.Path:
     tmp_path = tmp_path_factory.mktemp("documentation")
     for name in ("cat", "dog"):
         (tmp_path / "pictures" / name).mkdir(parents=True)
-        Image.new("RGB", (32, 32)).save(tmp_path / "pictures" / name / "1.png")
+        for number in range(3):
+            Image.new("RGB", (32, 32)).save(tmp_path / "pictures" / name / f"{number}.png")
     (tmp_path / "path/to").mkdir(parents=True)
     for link in ("path/to/pictures", "path/to/tfrecords"):
         (tmp_path / link).symlink_to(tmp_path / "pictures")

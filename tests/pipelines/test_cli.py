@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -23,6 +24,7 @@ from compressor_lib.gate import Bounds, Figure, Judged, Verdict
 from pipelines import cli
 from pipelines.locks import OutputLock
 from pipelines.results import FormatFigures, ModelFigures, Results
+from pipelines.run_command import verdict_told
 from pipelines.runners import NodeFailure
 
 CONFIG = """
@@ -53,6 +55,14 @@ def figures(blessed: bool) -> Results:
     )
 
 
+def make_images(folder):
+    """Class folders with files named as images; nothing before the first node opens them."""
+    for name in ("cat", "dog"):
+        (folder / name).mkdir(parents=True)
+        for number in range(5):
+            (folder / name / f"{number}.jpg").touch()
+
+
 class Stage:
     """Stands in for what the command line calls: the pipeline, its run and its results."""
 
@@ -63,7 +73,7 @@ class Stage:
         self.created: dict[str, object] = {}
         self.blessed = True
         self.failure: BaseException | None = None
-        (folder / "pictures" / "cat").mkdir(parents=True)
+        make_images(folder / "pictures")
         self.config.write_text(CONFIG % (folder / "pictures"))
         module = types.ModuleType("pipelines.pipeline")
         module.create_pipeline = self._create  # type: ignore[attr-defined]
@@ -101,7 +111,16 @@ def test_run_shows_nodes_table_verdict_and_where_it_was_pushed(stage):
     assert "[1/2] Transform" in result.output
     assert "shard 1 of 2" in result.output
     assert "-75.0%" in result.output
-    assert result.output.rstrip().endswith(f"blessed\npushed to /served/7\nreport: {stage.output}/report.html")
+    told = "blessed: it passed the gate and may be deployed; pushed as version 7 to /served/7"
+    assert result.output.rstrip().endswith(f"{told}\nreport: {stage.output}/report.html")
+
+
+def test_a_run_with_nothing_new_does_not_say_that_it_pushed():
+    before = dataclasses.replace(figures(blessed=True), pushed_before="2026-11-24 03:07")
+    told = "blessed: nothing new to push; version 7 is in /served/7 since 2026-11-24 03:07"
+    assert verdict_told(before) == told
+    nowhere = dataclasses.replace(figures(blessed=True), pushed_path=None)
+    assert "pushed" not in verdict_told(nowhere)
 
 
 def test_run_sends_noise_to_the_log(stage):
@@ -175,7 +194,7 @@ def test_the_shell_can_complete(typed, completed):
 
 def test_run_hands_the_pipeline_what_was_typed(stage):
     other = stage.folder / "12"  # a name that YAML alone would read as a number
-    (other / "cat").mkdir(parents=True)
+    make_images(other)
     result = stage.invoke("--data", str(other), "--runner", "beam", "--set", "search.tau=0.3")
     assert result.exit_code == 0, result.output
     created = stage.created
@@ -206,7 +225,8 @@ def test_a_model_that_is_not_blessed_is_told(stage, arguments, status):
     stage.blessed = False
     result = stage.invoke(*arguments)
     assert result.exit_code == status
-    assert "not blessed: nothing was pushed\n  accuracy fell by 15 points" in result.output
+    told = "not blessed: it failed the gate and was not pushed; models that were pushed before stay in place"
+    assert f"{told}\n  accuracy fell by 15 points" in result.output
     assert "what to do: Compression costs more than gate.max_drop allows: raise search.tau." in result.output
     assert f"report: {stage.output / 'report.html'}" in result.output
 
@@ -320,7 +340,8 @@ def test_remote_output_is_refused(stage):
 def test_validate(stage):
     arguments = ["validate", "--config", str(stage.config)]
     right = CliRunner().invoke(cli.app, arguments)
-    assert (right.exit_code, right.output) == (0, f"{stage.config} is right.\n")
+    assert right.exit_code == 0, right.output
+    assert right.output.startswith(f"{stage.config} is valid.\n")
     wrong = CliRunner().invoke(cli.app, [*arguments, "--set", "backbone.name=MobilNet"])
     assert wrong.exit_code == 2
     assert "Did you mean 'MobileNet'?" in wrong.stderr
@@ -347,7 +368,13 @@ def test_backbones_lists_sizes_parameters_and_connections(monkeypatch):
     assert ["│", "MobileNetV2", "│", "224", "│", "2,257,984", "│", "31", "│"] in rows
 
 
-@pytest.mark.parametrize("command", [["--help"], ["backbones"]])
+def test_backbones_for_programs():
+    listed = json.loads(CliRunner().invoke(cli.app, ["backbones", "--json"]).stdout)
+    (one,) = (one for one in listed if one["name"] == "MobileNetV2")
+    assert one == {"name": "MobileNetV2", "pixels": 224, "parameters": 2_257_984, "connections": 31}
+
+
+@pytest.mark.parametrize("command", [["--help"], ["--version"], ["backbones"], ["backbones", "--json"]])
 def test_light_commands_import_nothing_heavy(command):
     script = (
         "import sys\n"

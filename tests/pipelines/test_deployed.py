@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -73,3 +75,38 @@ def test_rolling_back(place, tmp_path):
     result = command("rollback", tmp_path)
     assert result.exit_code == 2
     assert "version 7 is the only one" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["predict", "nowhere", "cat.jpg"], "model 'nowhere' does not exist"),
+        (["predict", "empty", "cat.jpg"], "folder 'empty' holds no SavedModel"),
+        (["predict", "alone.tflite", "cat.jpg"], "'classes.txt', which names the classes of alone.tflite, is missing"),
+        (["predict", "serving", "cat.jpg", "dog.jpg"], "picture 'dog.jpg' does not exist"),
+        (["predict", "serving", "empty"], "folder 'empty' holds no pictures"),
+        (["rollback", "nowhere"], "there is no model in 'nowhere'"),
+        (["rollback", "empty"], "there is no model in 'empty'"),
+        (["rollback", "serving"], "version 7 is the only one in 'serving'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_paths_are_reported_before_tensorflow_is_loaded(tmp_path, arguments, told):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "alone.tflite").touch()
+    (tmp_path / "serving" / "7").mkdir(parents=True)
+    (tmp_path / "serving" / "7" / "saved_model.pb").touch()
+    script = (
+        "import sys\n"
+        "from pipelines.cli import app\n"
+        "try:\n"
+        "    app(sys.argv[1:])\n"
+        "except SystemExit as end:\n"
+        "    heavy = {'tensorflow', 'keras', 'apache_beam', 'tfx.types', 'tfx.dsl.io.fileio'} & set(sys.modules)\n"
+        "    print('status', end.code, sorted(heavy))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert told in done.stderr
+    assert done.stdout == "status 2 []\n"

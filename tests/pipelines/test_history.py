@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import io
+import json
 import re
 import subprocess
 import sys
+from datetime import datetime
 
 import pytest
 from made_up_report import made_up_report
 from metadata_store import EXECUTION, Store
+from rich.console import Console
 from typer.testing import CliRunner
 
 from compressor_lib.deployment.intervals import PairedCounts
@@ -14,9 +18,11 @@ from compressor_lib.deployment.model_metrics import Latency, Speedup
 from compressor_lib.figures import FormatFigures, ModelFigures
 from compressor_lib.gate import Bounds, Figure, Judged, Verdict
 from pipelines import cli
-from pipelines.history import complete_run
+from pipelines.history import complete_run, runs_table
 from pipelines.lineage import METADATA_FILE, Lineage
 from pipelines.results import Results
+
+RUN = "2026-11-26T09:00:00.200002"
 
 RESULTS = Results(
     reference=ModelFigures(95, 100, 1_000_000, 4_000_000, Latency(8.0, 7.8, 8.3)),
@@ -69,9 +75,102 @@ def test_runs_are_listed_with_their_figures_and_verdict(output, up):
     assert result.exit_code == 0, result.output
     rows = [line.split() for line in result.output.splitlines() if line.strip().startswith("2026")]
     assert [" ".join(row[2:]) for row in rows] == [
-        "200002 7 95.00% -> 80.00% 1,000,000 -> 250,000 75.0% not blessed, not pushed",
-        "300003 failed in ExampleGen",
+        f"{RUN} 7 95.00% -> 80.00% 1,000,000 -> 250,000 75.0% not blessed, not pushed",
+        "2026-11-26T10:00:00.300003 failed in ExampleGen",
     ]
+
+
+@pytest.mark.parametrize("width", [80, 100, 130])
+def test_the_table_of_runs_fits_a_terminal_with_the_whole_verdict(output, width):
+    store = Store(output / METADATA_FILE)
+    store.run("2026-11-26T11:00:00.400004", ("TranslatorPretrainer", EXECUTION.CANCELED, {}, {}, {}))
+    console = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width)
+    console.print(runs_table("runs/p", Lineage(output / METADATA_FILE).runs(), width))
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    rows = [line.split("  ") for line in lines if line.strip().startswith("2026")]
+    assert [cells[1].strip() for cells in rows] == ["200002", "300003", "400004"]
+    assert "not blessed, not pushed" in lines[3]
+    assert "95.00% -> 80.00%" in lines[3]
+    assert "TranslatorPretrainer" in re.sub(r"\s+", " ", " ".join(lines))
+    assert "…" not in console.file.getvalue()
+
+
+def test_a_piped_table_of_runs_is_whole_however_narrow_the_terminal_is(output):
+    result = CliRunner().invoke(cli.app, ["runs", str(output)], env={"COLUMNS": "40", "FORCE_COLOR": "1"})
+    assert RUN in result.output
+    assert "not blessed, not pushed" in result.output
+    assert "1,000,000 -> 250,000" in result.output
+
+
+def test_runs_for_programs(output):
+    first, second = json.loads(shown("runs", output, "--json").stdout)
+    assert datetime.fromisoformat(first["started"]).tzinfo
+    assert {key: first[key] for key in ("id", "pipeline", "output", "state", "verdict", "new", "span")} == {
+        "id": RUN,
+        "pipeline": "p",
+        "output": str(output),
+        "state": "done",
+        "verdict": "not blessed, not pushed",
+        "new": True,
+        "span": 7,
+    }
+    assert (first["blessed"], first["pushed_to"], first["pushed_at"]) == (False, None, None)
+    assert first["accuracy"] == {"reference": 0.95, "compressed": 0.80}
+    assert first["parameters"] == {"reference": 1_000_000, "compressed": 250_000}
+    assert (second["state"], second["verdict"], second["accuracy"]) == ("failed", "failed in ExampleGen", {})
+    assert list(first) == list(second)
+
+
+def test_a_run_for_programs(output):
+    (summary, _) = json.loads(shown("runs", output, "--json").stdout)
+    run = json.loads(shown("show", "200002", "--in", output, "--json").stdout)
+    assert {key: run[key] for key in summary} == summary
+    assert run["reasons"] == ["accuracy fell by 15 points, 2 at most"]
+    assert run["results"]["compressed"]["bytes"] == 1_000_000
+    trainer = run["nodes"][1]
+    assert (trainer["name"], trainer["state"]) == ("Trainer", "done")
+    assert (trainer["inputs"], trainer["outputs"]) == ({"examples": "/made/examples"}, {"model": "/made/model"})
+
+
+@pytest.mark.parametrize("arguments", [["runs"], ["show", "--in"]])
+def test_programs_get_a_status_and_nothing_on_stdout_where_there_are_no_runs(tmp_path, arguments):
+    result = shown(*arguments, tmp_path, "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "verdict"),
+    [
+        ([("A", EXECUTION.COMPLETE), ("B", EXECUTION.CANCELED)], "interrupted in B"),  # Ctrl-C
+        ([("A", EXECUTION.COMPLETE), ("B", EXECUTION.RUNNING)], "interrupted in B"),  # kill -9
+        ([("A", EXECUTION.COMPLETE), ("B", EXECUTION.COMPLETE)], "interrupted after B"),  # between two nodes
+        ([("A", EXECUTION.CACHED), ("Report", EXECUTION.CACHED)], "nothing new"),
+    ],
+)
+def test_what_came_of_a_run(output, nodes, verdict):
+    store = Store(output / METADATA_FILE)
+    store.run("2026-11-26T11:00:00.400004", *((name, state, {}, {}, {}) for name, state in nodes))
+    assert f" {verdict}" in shown("runs", output).output.splitlines()[-1]
+    assert shown("show", "--in", output).output.splitlines()[0].endswith(f": {verdict}")
+
+
+def test_a_run_whose_process_holds_the_lock_is_running_and_killed_it_is_interrupted(output):
+    script = (
+        "import sys, time\n"
+        "from pipelines.locks import OutputLock\n"
+        "with OutputLock(sys.argv[1]).held():\n"
+        "    print('held', flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", script, str(output)], stdout=subprocess.PIPE)
+    assert holder.stdout.readline() == b"held\n"
+    Store(output / METADATA_FILE).run("2026-11-26T11:00:00.400004", ("A", EXECUTION.RUNNING, {}, {}, {}))
+    verdicts = [one["verdict"] for one in json.loads(shown("runs", output, "--json").stdout)]
+    assert verdicts == ["not blessed, not pushed", "failed in ExampleGen", "running in A"]
+    holder.kill()
+    holder.wait()
+    assert json.loads(shown("runs", output, "--json").stdout)[-1]["verdict"] == "interrupted in A"
 
 
 def test_a_run_is_shown_with_its_figures_and_its_lineage(output):

@@ -22,6 +22,7 @@ def store(tmp_path):
         ("Trainer", EXECUTION.COMPLETE, {"examples": examples}, {"model": model}, {}),
         ("Evaluator", EXECUTION.COMPLETE, {"model": model}, {"blessing": store.artifact("/b", blessed=1)}, {}),
         ("Pusher", EXECUTION.CACHED, {}, {"pushed_model": store.artifact("/p", pushed=1, pushed_destination="/1")}, {}),
+        ("Report", EXECUTION.COMPLETE, {}, {}, {}),
     )
     store.run(
         "2026-11-26T10:00:00.300003",
@@ -42,7 +43,7 @@ def test_runs_are_listed_with_what_became_of_them(store):
 
 def test_a_run_tells_what_its_nodes_took_and_gave(store):
     run = Lineage(store.path).run("2026-11-26T09:00:00.200002")
-    assert list(run.nodes) == ["ExampleGen", "Trainer", "Evaluator", "Pusher"]
+    assert list(run.nodes) == ["ExampleGen", "Trainer", "Evaluator", "Pusher", "Report"]
     assert run["Trainer"].inputs["examples"].id == run["ExampleGen"].outputs["examples"].id
     assert run["Trainer"].outputs["model"].uri == "/model"
     assert run["ExampleGen"].parameters == {"splits": "train"}

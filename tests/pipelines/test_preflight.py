@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from urllib.error import URLError
 
 import pytest
 
 from compressor_lib.errors import CompressorError
+from compressor_lib.networks import weights_download
 from pipelines.config import load_config
-from pipelines.preflight import check_installed, check_network, check_pictures
+from pipelines.preflight import check_installed, check_network, check_output, check_pictures, planned_trials
 
 
 def config(tmp_path, *overrides):
@@ -21,13 +23,128 @@ def config(tmp_path, *overrides):
 
 
 def test_a_network_and_connections_that_are_right_pass(tmp_path):
-    check_network(config(tmp_path, "search.connections=['53,151', 'block_5_add->tail']"))
+    given = config(tmp_path, "search.connections=['53,151', 'block_5_add->tail']")
+    network = check_network(given, ["a", "b", "c"])
+    assert (network.connections, network.weights) == (2, "random")
+    assert network.parameters == 410_208 + 3 * 1281
+    assert network.macs > 1_000_000
 
 
 def test_a_folder_of_no_known_layout_is_refused(tmp_path):
     given = config(tmp_path)
     with pytest.raises(CompressorError, match=f"'{tmp_path}/pictures' has no class folders"):
         check_pictures(given)
+
+
+def images(folder, *names):
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for number in range(5):
+            (folder / name / f"{number}.jpg").touch()
+
+
+def test_images_are_counted_as_they_are_dealt(tmp_path):
+    images(tmp_path / "pictures", "cat", "dog")
+    shares = {"train": {"cat": 3, "dog": 3}, "eval": {"cat": 1, "dog": 1}, "test": {"cat": 1, "dog": 1}}
+    assert check_pictures(config(tmp_path)) == shares
+
+
+def test_images_that_are_split_already_are_counted_where_they_are(tmp_path):
+    images(tmp_path / "pictures", *(f"{split}/{name}" for split in ("train", "val", "test") for name in ("a", "b")))
+    counts = check_pictures(config(tmp_path))
+    assert counts == {split: {"a": 5, "b": 5} for split in ("train", "eval", "test")}
+
+
+def test_the_digits_are_counted_before_they_are_written(tmp_path):
+    counts = check_pictures(config(tmp_path, "data={source: digits, path: null}", f"output={tmp_path}/out"))
+    assert {split: sum(by_class.values()) for split, by_class in counts.items()} == {
+        "train": 1438,
+        "eval": 180,
+        "test": 179,
+    }
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [(["cat"], "has a single class, 'cat'"), ([], "has no class folders")],
+)
+def test_too_few_classes_are_refused(tmp_path, folders, message):
+    images(tmp_path / "pictures", *folders)
+    with pytest.raises(CompressorError, match=message):
+        check_pictures(config(tmp_path))
+
+
+def test_too_few_images_are_refused(tmp_path):
+    images(tmp_path / "pictures", "cat", "dog")
+    for number in range(3):
+        (tmp_path / "pictures" / "dog" / f"{number}.jpg").unlink()
+    with pytest.raises(CompressorError, match="class 'dog' has 2 picture"):
+        check_pictures(config(tmp_path))
+
+
+def records(folder, **features):
+    import tensorflow as tf
+
+    folder.mkdir(parents=True, exist_ok=True)
+    feature = {
+        name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()]))
+        for name, value in features.items()
+    }
+    with tf.io.TFRecordWriter(str(folder / "data.tfrecord")) as writer:
+        writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ({"img": "", "label": "a"}, "has no feature 'image', but img, label: name it by --set data.image_feature=NAME"),
+        ({"image": "", "class": "a"}, "has no feature 'label', but class, image: name it by --set data.label_feature"),
+        ({}, "has no feature 'image', but none"),
+    ],
+)
+def test_tfrecords_without_a_feature_are_refused(tmp_path, features, message):
+    records(tmp_path / "records", **features)
+    given = config(tmp_path, f"data={{source: tfrecord, path: {tmp_path}/records}}")
+    with pytest.raises(CompressorError, match=message):
+        check_pictures(given)
+
+
+def test_tfrecords_with_their_features_pass_also_in_spans(tmp_path):
+    records(tmp_path / "records" / "span-1", image="", label="a")
+    check_pictures(config(tmp_path, f"data={{source: tfrecord, path: {tmp_path}/records, span: 'span-{{SPAN}}'}}"))
+
+
+def test_a_file_of_no_records_and_a_folder_without_files_are_refused(tmp_path):
+    (tmp_path / "records").mkdir()
+    given = config(tmp_path, f"data={{source: tfrecord, path: {tmp_path}/records}}")
+    with pytest.raises(CompressorError, match="holds no TFRecords"):
+        check_pictures(given)
+    (tmp_path / "records" / "data").write_text("no records" * 10)
+    with pytest.raises(CompressorError, match="holds no TFRecords of tf.Examples"):
+        check_pictures(given)
+
+
+@pytest.mark.parametrize(("place", "why"), [("file", "is a file"), ("file/deeper/still", "is a file")])
+def test_an_output_that_takes_no_files_is_refused_and_nothing_is_written(tmp_path, place, why):
+    (tmp_path / "file").touch()
+    with pytest.raises(CompressorError, match=why):
+        check_output(str(tmp_path / place))
+    check_output(str(tmp_path / "new" / "deeper"))
+    check_output("gs://bucket/run")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "planned"),
+    [
+        (["search.tuner=bayesian", "search.max_trials=7"], 7),
+        (["search.tuner=random", "search.max_trials=7", "search.cuts=2"], 14),
+        (["search.tuner=hyperband", "search.max_trials=20"], 20),
+    ],
+)
+def test_trials_to_come(tmp_path, overrides, planned):
+    assert planned_trials(config(tmp_path, *overrides)) == planned
 
 
 def test_the_newest_span_is_looked_at(tmp_path):
@@ -100,6 +217,8 @@ def own(tmp_path):
 def test_a_model_of_ones_own_is_looked_at(tmp_path, own):
     check_network(config(tmp_path, f"backbone={{{own}, classes: [a, b]}}"))
     check_network(config(tmp_path, f"backbone={{{own}}}", "search.connections=['stem->last']"))
+    with pytest.raises(CompressorError, match=r"backbone.classes \(a, b\) are not the data's classes \(cat, dog\)"):
+        check_network(config(tmp_path, f"backbone={{{own}, classes: [a, b]}}"), ["cat", "dog"])
     for override, message in (
         (f"backbone={{{own}, classes: [a, b, c]}}", "has 3 names, but the model's output"),
         ("search.connections=published", "no published connections"),
@@ -131,14 +250,40 @@ def test_class_names_are_written_as_in_the_data(tmp_path, own):
     assert given.backbone.classes == ["caf\u00e9", "dog"]
 
 
-def test_imagenet_weights_are_not_fetched_to_look_up_connections(tmp_path, monkeypatch):
-    import keras
+@pytest.fixture
+def empty_cache(tmp_path, monkeypatch):
+    """Keras' cache of weights, without any."""
+    from keras.src.utils import file_utils
 
-    def fetched(*args, **kwargs):
-        raise AssertionError("it fetched")
+    monkeypatch.setattr(file_utils.config, "keras_home", lambda: str(tmp_path))
 
-    monkeypatch.setattr(keras.utils, "get_file", fetched)
-    check_network(config(tmp_path, "backbone.weights=imagenet"), download=False)
+
+@pytest.mark.parametrize("name", ["MobileNetV2", "MobileNetV3Small", "EfficientNetB0"])
+def test_imagenet_weights_are_asked_for_and_not_downloaded(tmp_path, monkeypatch, empty_cache, name):
+    asked: list[str] = []
+    monkeypatch.setattr(weights_download, "ask", asked.append)
+    given = config(tmp_path, f"backbone.name={name}", "backbone.weights=imagenet", "backbone.alpha=1.0")
+    network = check_network(given, download=False)
+    (url,) = asked
+    assert url.startswith("https://")
+    assert url.endswith(".h5")
+    assert network.weights.startswith("ImageNet's, which the run will download from ")
+    assert not list(tmp_path.rglob("*.h5"))
+
+
+@pytest.mark.parametrize("download", [True, False])
+def test_weights_that_cannot_be_downloaded_are_told_with_the_way_out(tmp_path, monkeypatch, empty_cache, download):
+    from keras.src.utils import file_utils
+
+    def unreachable(url, *_):
+        raise URLError("Name or service not known")
+
+    monkeypatch.setattr(weights_download, "ask", unreachable)
+    monkeypatch.setattr(file_utils, "urlretrieve", unreachable)
+    given = config(tmp_path, "backbone.weights=imagenet")
+    with pytest.raises(CompressorError, match=r"not be downloaded: .*Name or serv.*--set backbone.weights=FILE"):
+        check_network(given, download=download)
+    assert file_utils.urlretrieve is unreachable
 
 
 def test_an_install_without_tfx_is_told(monkeypatch):

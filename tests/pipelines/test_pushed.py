@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as proto
 
-from components.pusher.versions import prune, publish, roll_back, staging
+from components.artifacts.pushed_versions import prune, publish, roll_back, staging
 from pipelines import checksums
 from pipelines.metadata_store import open_store, prepare
 

@@ -12,6 +12,7 @@ from tfx.orchestration.portable.launcher import Launcher
 from tfx.types.standard_artifacts import Model
 
 from compressor_lib.errors import CompressorError
+from pipelines.lineage import Lineage
 from pipelines.runners import NodeFailure, NodeListener, explain, run
 
 
@@ -112,7 +113,20 @@ def test_stopping_leaves_nothing_half_written_and_the_next_run_goes_on(run_with,
         run_with(how)
     assert run_with.events[-1] == ("stopped",)
     assert list((tmp_path / "root" / "Second").rglob("half")) == []
+    stopped = Lineage(tmp_path / "metadata.sqlite").run()
+    assert (stopped.state, stopped.nodes["Second"].state) == ("interrupted", "stopped")
     assert run_with() == [("First",), ("First", "cached"), ("Second",), ("Second", "done")]
+
+
+def test_what_a_node_has_made_is_read_from_what_it_recorded(run_with, monkeypatch):
+    made: list[tuple[str, str]] = []
+    monkeypatch.setattr(Record, "made", lambda self, node, result: made.append((node, result)))
+    told = lambda outputs, cached: f"{sorted(outputs)} {cached}"  # noqa: E731
+    monkeypatch.setattr("pipelines.runners.result_of", told)
+    run_with()
+    run_with()
+    assert made == [("First", "['model'] False"), ("Second", "['out'] False"),
+                    ("First", "['model'] True"), ("Second", "['out'] True")]  # fmt: skip
 
 
 def test_a_node_is_checked_before_it_starts_and_after_it_failed(run_with):

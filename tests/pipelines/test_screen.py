@@ -123,6 +123,22 @@ def test_what_came_of_a_node_stays_beside_it(terminal):
     assert lines[6:] == ["nothing is new"]
 
 
+def test_a_finished_row_shows_its_result(terminal):
+    stream = io.StringIO()
+    with Events(terminal.view, PlainLines(Console(file=stream))) as events:
+        events.begin(["Evaluator", "Pusher"])
+        for node, outcome, result in (("Evaluator", "done", "blessed"), ("Pusher", "cached", "version 7, pushed then")):
+            events.started(node)
+            LOGGER.info("at work")
+            events.made(node, result)
+            events.finished(node, outcome)
+        lines = terminal.lines
+    assert lines[0].split("  ")[-1] == "blessed"
+    assert lines[1].endswith("cached  version 7, pushed then")
+    assert "[1/2] Evaluator              done    0.0 s  blessed\n" in stream.getvalue()
+    assert "[2/2] Pusher                 cached  version 7, pushed then\n" in stream.getvalue()
+
+
 @pytest.mark.parametrize(("width", "height"), [(60, 10), (100, 6)])
 def test_a_small_terminal_shows_the_node_at_work(width, height):
     terminal = Terminal(width, height)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from kubeflow_api import KubeflowApi
 from typer.testing import CliRunner, Result
 
 from pipelines import cli
+from pipelines.locks import locked
 from pipelines.remote import commands
 
 GOLDEN = Path(__file__).parents[1] / "kubeflow" / "golden"
@@ -192,3 +194,49 @@ class TestSchedulesOfThisMachine:
         result = compressor("schedule", "serve", api=api)
         assert result.exit_code == 2
         assert "this is for --target local" in result.stderr
+
+
+class TestThisMachine:
+    """Schedules of this machine, which is what is meant where no platform is named."""
+
+    @pytest.fixture
+    def create(self, tmp_path, monkeypatch):
+        monkeypatch.delenv("COMPRESSOR_SCHEDULES", raising=False)
+        config = tmp_path / "config.yaml"
+        config.write_text("{name: digits, data: {source: digits}, backbone: {name: MobileNetV2, weights: none}}")
+        folder = tmp_path / "my schedules"
+        return lambda *more: compressor(
+            "schedule", "create", config, "--cron", "0 3 * * 1", "--folder", folder, *more
+        )  # fmt: skip
+
+    def test_creating_one_says_how_its_runs_are_started(self, create, tmp_path):
+        result = create()
+        assert result.exit_code == 0, result.output
+        ways = result.stdout.partition("nothing starts its runs yet; one of these does:\n")[2].splitlines()
+        folder = f"--folder '{tmp_path}/my schedules'"
+        assert ways[0].endswith(f"compressor schedule serve {folder}")
+        assert ways[1].endswith(f"(crontab -l; compressor schedule show digits {folder} --print-cron) | crontab -")
+        assert f"compressor schedule show digits {folder} --print-systemd > " in ways[2]
+        for way in ways[1:]:  # what is written there is understood
+            words = shlex.split(way.partition("compressor ")[2].partition(")")[0].partition(">")[0])
+            assert CliRunner().invoke(cli.app, words).exit_code == 0
+
+    def test_creating_one_says_who_serves_it(self, create, tmp_path):
+        folder = tmp_path / "my schedules"
+        folder.mkdir()
+        with locked(folder / "runs.lock"):
+            result = create()
+        assert "its runs are started by 'compressor schedule serve', which runs since 2" in result.stdout
+        assert "nothing starts" not in result.stdout
+
+    @pytest.mark.parametrize("command", ["list", "show digits", "pause digits", "resume digits", "delete digits"])
+    def test_other_commands_mean_this_machine_too(self, create, tmp_path, command):
+        create()
+        result = compressor("schedule", *command.split(), "--folder", tmp_path / "my schedules")
+        assert result.exit_code == 0, result.output
+        assert "digits" in result.stdout
+
+    def test_another_place_is_named(self, create):
+        result = create("--target", "kubeflow")
+        assert result.exit_code == 2
+        assert "digits" not in result.stdout

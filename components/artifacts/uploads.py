@@ -13,8 +13,8 @@ from contextlib import suppress
 from tfx.dsl.io import fileio, filesystem
 
 from components.model_files import model_files
+from compressor_lib.deployment.model_path import SAVED_MODEL
 
-MODEL_FILE = "saved_model.pb"
 ABANDONED_AFTER = 24 * 3600.0
 """Seconds without a change, after which a push is taken to have been killed."""
 
@@ -23,7 +23,7 @@ _CLAIM = ".pushing-"
 
 def is_complete(version: str) -> bool:
     """Whether a version, in any store, is all there."""
-    return bool(fileio.exists(os.path.join(version, MODEL_FILE)))
+    return bool(fileio.exists(os.path.join(version, SAVED_MODEL)))
 
 
 def upload(source: str, version: str) -> bool:
@@ -40,7 +40,7 @@ def upload(source: str, version: str) -> bool:
     if not _claimed(version, claim):
         return False
     try:
-        *others, last = sorted(model_files(source), key=lambda path: path == MODEL_FILE)
+        *others, last = sorted(model_files(source), key=lambda path: path == SAVED_MODEL)
         for path in others:
             _copy(source, version, path)
         fileio.remove(os.path.join(version, claim))  # from here on the other files hold the number
@@ -54,7 +54,7 @@ def upload(source: str, version: str) -> bool:
 
 def move(source: str, target: str) -> None:
     """Moves a version to another folder of its store."""
-    for path in sorted(model_files(source), key=lambda path: path != MODEL_FILE):
+    for path in sorted(model_files(source), key=lambda path: path != SAVED_MODEL):
         fileio.makedirs(os.path.dirname(os.path.join(target, path)))
         fileio.rename(os.path.join(source, path), os.path.join(target, path), overwrite=True)
     with suppress(Exception):  # an object store has no empty folders
@@ -63,7 +63,7 @@ def move(source: str, target: str) -> None:
 
 def delete(version: str) -> None:
     """Deletes a version, in any store."""
-    model = os.path.join(version, MODEL_FILE)
+    model = os.path.join(version, SAVED_MODEL)
     if fileio.exists(model):
         fileio.remove(model)
     fileio.rmtree(version)

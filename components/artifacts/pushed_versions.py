@@ -1,7 +1,8 @@
 """The versions of a model in a push directory: folders named by numbers, of which serving takes the highest.
 
 A version is complete, or it is not there. On this machine's file systems a folder is renamed when all is in it; object
-stores cannot do that, see :mod:`components.pusher.uploads`.
+stores cannot do that, see :mod:`components.artifacts.uploads`, which is imported where it is needed: it brings
+TensorFlow, and folders on this machine are looked at without.
 """
 
 from __future__ import annotations
@@ -16,9 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tfx.dsl.io import fileio
-
-from components.pusher import uploads
+from compressor_lib.deployment.model_path import SAVED_MODEL
 from compressor_lib.errors import CompressorError
 
 WITHDRAWN = ".withdrawn-"
@@ -30,7 +29,7 @@ _STAGING = ".staging-"
 def versions(directory: str) -> list[int]:
     """The complete versions in a push directory, which may be in any store, the newest last."""
     numbers = [int(name) for name in _names(directory) if name.isdigit()]
-    return sorted(number for number in numbers if uploads.is_complete(os.path.join(directory, str(number))))
+    return sorted(number for number in numbers if _is_complete(os.path.join(directory, str(number))))
 
 
 def newest_version(directory: str) -> str:
@@ -74,10 +73,12 @@ def publish(prepared: str, directory: str) -> int:
     Returns:
         The version: the time in seconds, and higher than any there was.
     """
+    from components.artifacts.uploads import upload
+
     while True:
         number = max(int(time.time()), 1 + max(_used_numbers(directory), default=0))
         target = os.path.join(directory, str(number))
-        if (uploads.upload if _is_remote(directory) else _rename)(prepared, target):
+        if (upload if _is_remote(directory) else _rename)(prepared, target):
             return number
         time.sleep(random.random())  # another pusher took the number just now; the two should not meet again
 
@@ -92,6 +93,8 @@ def prune(directory: str, keep: int) -> list[int]:
     Returns:
         The versions that were deleted.
     """
+    from components.artifacts import uploads
+
     kept = versions(directory)[-keep:]
     oldest = kept[0] if kept else 0
     deleted = []
@@ -131,7 +134,9 @@ def roll_back(directory: str) -> tuple[int, int]:
     previous, newest = there[-2:]
     source, target = (os.path.join(directory, name) for name in (str(newest), f"{WITHDRAWN}{newest}"))
     if _is_remote(directory):
-        uploads.move(source, target)
+        from components.artifacts.uploads import move
+
+        move(source, target)
     else:
         os.rename(source, target)
     return newest, previous
@@ -152,9 +157,22 @@ def _is_remote(directory: str) -> bool:
 
 
 def _names(directory: str) -> list[str]:
+    if not _is_remote(directory):
+        return os.listdir(directory) if os.path.isdir(directory) else []
+    from tfx.dsl.io import fileio
+
     if not fileio.isdir(directory):
         return []
     return [name.rstrip("/") for name in fileio.listdir(directory)]  # object stores list folders with a slash behind
+
+
+def _is_complete(version: str) -> bool:
+    """Whether a version, in any store, is all there."""
+    if not _is_remote(version):
+        return os.path.exists(os.path.join(version, SAVED_MODEL))
+    from components.artifacts.uploads import is_complete
+
+    return is_complete(version)
 
 
 def _number(name: str) -> int | None:
@@ -179,4 +197,4 @@ def _rename(prepared: str, target: str) -> bool:
 
 def _is_unfinished(folder: str) -> bool:
     """Whether a number's folder may be one that another pusher works on."""
-    return _is_remote(folder) and os.path.basename(folder).isdigit() and not uploads.is_complete(folder)
+    return _is_remote(folder) and os.path.basename(folder).isdigit() and not _is_complete(folder)

@@ -1,0 +1,6 @@
+"""By which names files are taken for images. TensorFlow is not imported."""
+
+from __future__ import annotations
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+"""Ends of the names of files that are taken for pictures, in small letters."""

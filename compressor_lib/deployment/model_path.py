@@ -1,0 +1,46 @@
+"""Where a deployed model is. TensorFlow is not imported, so that a wrong path is reported at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from compressor_lib.errors import CompressorError, did_you_mean
+
+SAVED_MODEL = "saved_model.pb"
+"""The file without which a folder is no SavedModel."""
+
+CLASSES_FILE = "classes.txt"
+"""The file that names a model's classes, one a line."""
+
+
+def find_model(path: str | Path) -> Path:
+    """Finds the model that a path stands for.
+
+    Args:
+        path: A SavedModel's folder; a push directory, whose newest version is taken; or a `.tflite` file, with
+            `classes.txt` beside it.
+
+    Returns:
+        The SavedModel's folder, or the `.tflite` file.
+
+    Raises:
+        CompressorError: If there is no such model.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise CompressorError(f"model {str(path)!r} does not exist.{did_you_mean(path)}")
+    if path.is_file():
+        classes = path.with_name(CLASSES_FILE)
+        if not classes.is_file():
+            raise CompressorError(
+                f"{str(classes)!r}, which names the classes of {path.name}, is missing: put it there."
+            )
+        return path
+    versions = [folder for folder in path.glob("[0-9]*") if folder.name.isdigit() and (folder / SAVED_MODEL).is_file()]
+    if not (path / SAVED_MODEL).is_file() and versions:
+        path = max(versions, key=lambda folder: int(folder.name))
+    if not (path / SAVED_MODEL).is_file():
+        raise CompressorError(
+            f"folder {str(path)!r} holds no SavedModel: give one that does, a push directory, or a .tflite file."
+        )
+    return path

@@ -1,0 +1,98 @@
+"""What a node has made, in a few words, read from its artifacts."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compressor_lib.progress import BestTrial
+from pipelines.lineage import number_of, time_of
+
+if TYPE_CHECKING:
+    from ml_metadata.proto.metadata_store_pb2 import Artifact
+
+    from pipelines.lineage import Artifacts
+
+
+def result_of(outputs: Artifacts, *, cached: bool = False) -> str:
+    """Says what a node has made.
+
+    Args:
+        outputs: Its artifacts, by the output's key.
+        cached: Whether an earlier run has made them.
+
+    Returns:
+        A few words; empty where there is nothing to say, or the files cannot be read.
+    """
+    for key, describe in _RESULTS.items():
+        if key in outputs:
+            try:
+                return describe(outputs[key], cached)
+            except (OSError, ValueError, LookupError, TypeError):  # of another version, or deleted meanwhile
+                return ""
+    return ""
+
+
+def _examples(artifact: Artifact, cached: bool) -> str:
+    images, classes, skipped = (number_of(artifact, name) for name in ("images", "classes", "skipped"))
+    if images is None or classes is None:
+        return ""
+    return f"{images:,} images, {classes} classes" + (f", {skipped:,} skipped" if skipped else "")
+
+
+def _anomalies(artifact: Artifact, cached: bool) -> str:
+    summary = _read(artifact, "data.json")
+    count = len(summary["anomalies"])
+    images = sum(sum(by_class.values()) for by_class in summary["pictures"].values())
+    classes = len({name for by_class in summary["pictures"].values() for name in by_class})
+    found = f"{count or 'no'} {'anomaly' if count == 1 else 'anomalies'}"
+    return f"{images:,} images, {classes} classes, {found}" if classes else found
+
+
+def _model_run(artifact: Artifact, cached: bool) -> str:
+    history = _read(artifact, "history.json")
+    kept = int(history["best_epoch"][0]) - 1
+    return f"accuracy {history['val_accuracy'][kept]:.2%} on the eval split"
+
+
+def _translators(artifact: Artifact, cached: bool) -> str:
+    r2 = _read(artifact, "manifest.json")["r2"]
+    return f"{len(r2)} translators, R2 up to {max(r2.values()):.2f}" if r2 else "no translators"
+
+
+def _tuner_results(artifact: Artifact, cached: bool) -> str:
+    best = _read(artifact, "search_report.json")[0]
+    return str(BestTrial(best["connection"], best["parameters"], best["accuracy"], best["score"]))
+
+
+def _evaluation(artifact: Artifact, cached: bool) -> str:
+    verdict = _read(artifact, "verdict.json")
+    said = "blessed" if verdict["blessed"] else "not blessed"
+    return f"{said}, accuracy {verdict['overall']['accuracy']['value']:.2%} on the test split"
+
+
+def _pushed_model(artifact: Artifact, cached: bool) -> str:
+    if not number_of(artifact, "pushed"):
+        return "nothing pushed"
+    version = os.path.basename(artifact.custom_properties["pushed_destination"].string_value)
+    since = f", pushed {time_of(artifact):%Y-%m-%d %H:%M}" if cached else ""
+    return f"version {version}{since}" if version else ""
+
+
+_RESULTS: dict[str, Callable[[Artifact, bool], str]] = {
+    "examples": _examples,
+    "anomalies": _anomalies,
+    "model_run": _model_run,
+    "translators": _translators,
+    "tuner_results": _tuner_results,
+    "evaluation": _evaluation,
+    "pushed_model": _pushed_model,
+}
+"""By the key of the output that tells it."""
+
+
+def _read(artifact: Artifact, name: str) -> Any:
+    return json.loads(Path(artifact.uri, name).read_text(encoding="utf-8"))

@@ -1,0 +1,74 @@
+"""A past run for programs: the keys of ``--json``, which docs/tutorial.md lists; keys may be added, none goes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.lineage import Run
+
+if TYPE_CHECKING:
+    from pipelines.lineage import Artifacts
+
+
+def verdict(run: Run) -> str:
+    """What came of a run, in a few words."""
+    if run.state == "done":
+        if not run.is_new:
+            return "nothing new"
+        if run.blessed is None:
+            return "not judged"
+        return f"{'blessed' if run.blessed else 'not blessed'}, {'pushed' if run.pushed_path else 'not pushed'}"
+    states = {"failed": ("failed",), "interrupted": ("stopped",), "running": ("running",)}[run.state]
+    where = next((name for name, node in run.nodes.items() if node.state in states), None)
+    return f"{run.state} in {where}" if where else f"{run.state} after {list(run.nodes)[-1]}"
+
+
+def run_summary(output: Path, run: Run) -> dict[str, Any]:
+    """What ``runs --json`` tells of a run."""
+    from pipelines.results import Results
+
+    results = Results.from_json(run.results) if run.results else None
+    both = {"reference": results.reference, "compressed": results.compressed} if results else {}
+    return {
+        "id": run.id,
+        "pipeline": run.pipeline,
+        "output": str(output),
+        "started": run.started.isoformat(),
+        "state": run.state,
+        "verdict": verdict(run),
+        "new": run.is_new,
+        "span": run.span,
+        "blessed": run.blessed,
+        "pushed_to": run.pushed_path,
+        "pushed_at": run.pushed_at.isoformat() if run.pushed_at else None,
+        "accuracy": {name: figures.accuracy for name, figures in both.items()},
+        "parameters": {name: figures.parameters for name, figures in both.items()},
+    }
+
+
+def run_details(output: Path, run: Run) -> dict[str, Any]:
+    """What ``show --json`` tells of a run: its summary, all its figures, and its nodes."""
+    results = json.loads(run.results) if run.results else None
+    nodes = [
+        {
+            "name": name,
+            "state": node.state,
+            "started": node.started.isoformat() if node.started else None,
+            "seconds": node.seconds,
+            "inputs": _uris(node.inputs),
+            "outputs": _uris(node.outputs),
+        }
+        for name, node in run.nodes.items()
+    ]
+    return {
+        **run_summary(output, run),
+        "reasons": results["verdict"]["reasons"] if results else [],
+        "results": results,
+        "nodes": nodes,
+    }
+
+
+def _uris(artifacts: Artifacts) -> dict[str, str]:
+    return {key: artifact.uri for key, artifact in artifacts.items()}

@@ -1,0 +1,131 @@
+"""``compressor validate``: a run's own checks, without the run, and a summary of what it would do."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from pipelines.console import captured, people_console
+from pipelines.exit_status import wrong_input_told
+from pipelines.options import AsJson, ConfigFile, DataFolder, OutputFolder, Overrides
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from pipelines.config import Config
+    from pipelines.preflight import Counts, Network
+
+_MOST_CLASSES = 20
+"""So many classes are listed, each on a line."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run would begin with.
+
+    Attributes:
+        counts: Images by split and class; None where they are counted by the run.
+        network: The network.
+        tuner: The search's.
+        trials: The most trials; None for any number.
+    """
+
+    counts: Counts | None
+    network: Network
+    tuner: str
+    trials: int | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The keys of ``--json``, which docs/tutorial.md lists."""
+        return {
+            "valid": True,
+            "images": self.counts,
+            "reference": {"parameters": self.network.parameters, "macs": self.network.macs},
+            "weights": self.network.weights,
+            "connections": self.network.connections,
+            "trials": self.trials,
+        }
+
+
+def examine(config: Config) -> Summary:
+    """Checks all that a run would refuse before it trains.
+
+    Args:
+        config: The run's. Data and output that are not on this machine are left to the run.
+
+    Raises:
+        CompressorError: As the run would.
+    """
+    from pipelines.preflight import check_network, check_output, check_pictures, planned_trials
+
+    check_output(config.output)
+    is_here = config.data.source == "digits" or os.path.isdir(config.data_path)
+    counts = check_pictures(config) if is_here else None
+    classes = sorted(counts["train"]) if counts else None
+    network = check_network(config, classes, download=False)
+    return Summary(counts, network, config.search.tuner, planned_trials(config))
+
+
+def rendered(summary: Summary) -> list[RenderableType]:
+    """The summary for people: a table of images, and a line for each other thing."""
+    parts: list[RenderableType] = []
+    if summary.counts:
+        parts.append(_images_table(summary.counts))
+    else:
+        parts.append("images       not counted: they are not on this machine, or in TFRecords, which the run reads")
+    network = summary.network
+    if network.parameters is not None:
+        macs = "" if network.macs is None else f", {network.macs / 1e6:,.1f} million MACs for an image"
+        parts.append(f"reference    {network.parameters:,} parameters{macs}")
+    parts.append(f"weights      {network.weights}")
+    most = "any number" if summary.trials is None else f"{summary.trials} at most"
+    parts.append(f"trials       {most}, by {summary.tuner}, of {network.connections} connections")
+    return parts
+
+
+def _images_table(counts: Counts) -> RenderableType:
+    from rich import box
+    from rich.table import Table
+
+    table = Table("images", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for split in counts:
+        table.add_column(split, justify="right")
+    classes = list(dict.fromkeys(name for by_class in counts.values() for name in by_class))
+    for name in classes[:_MOST_CLASSES]:
+        table.add_row(name, *(f"{by_class.get(name, 0):,}" for by_class in counts.values()))
+    if len(classes) > _MOST_CLASSES:
+        table.add_row(f"... and {len(classes) - _MOST_CLASSES} more")
+    total = f"{len(classes)} classes"
+    table.add_row(total, *(f"{sum(by_class.values()):,}" for by_class in counts.values()), style="bold")
+    return table
+
+
+def validate(
+    config: ConfigFile,
+    data: DataFolder = None,
+    output: OutputFolder = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Checks a configuration, its data and its network, as a run does before it trains, and runs nothing.
+
+    Example: compressor validate --config examples/pictures.yaml --data pictures --set search.tau=0.9
+    """
+    with wrong_input_told():
+        from pipelines.config import load_config
+
+        loaded = load_config(config, overrides or (), paths={"data.path": data, "output": output})
+        with captured(Path(os.devnull)):  # TensorFlow's warnings are of no use here
+            summary = examine(loaded)
+    if as_json:
+        typer.echo(json.dumps({"config": str(config), **summary.as_json()}, indent=2))
+        return
+    typer.echo(f"{config} is valid.")
+    console = people_console()
+    for part in rendered(summary):
+        console.print(part, soft_wrap=isinstance(part, str))

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from ml_metadata.proto.metadata_store_pb2 import Artifact
+
+from pipelines.node_results import result_of
+
+TRIAL = {"connection": "block_5_add->head", "parameters": 112_554, "accuracy": 0.98, "score": 0.91}
+ACCURACY = {"overall": {"accuracy": {"value": 0.9832}}}
+
+
+def artifact(uri="", **properties) -> Artifact:
+    made = Artifact(uri=str(uri), create_time_since_epoch=1_796_021_995_000)
+    for name, value in properties.items():
+        field = "string_value" if isinstance(value, str) else "int_value"
+        setattr(made.custom_properties[name], field, value)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("key", "file", "content", "words"),
+    [
+        ("tuner_results", "search_report.json", [TRIAL, {}],
+         "block_5_add->head (112,554 parameters, accuracy 98.00%, score 0.9100)"),
+        ("model_run", "history.json", {"val_accuracy": [0.5, 0.9, 0.7], "best_epoch": [2.0]},
+         "accuracy 90.00% on the eval split"),
+        ("evaluation", "verdict.json", {"blessed": True, **ACCURACY}, "blessed, accuracy 98.32% on the test split"),
+        ("evaluation", "verdict.json", {"blessed": False, **ACCURACY},
+         "not blessed, accuracy 98.32% on the test split"),
+        ("anomalies", "data.json", {"pictures": {"train": {"a": 8, "b": 7}, "test": {"a": 1}}, "anomalies": ["x"]},
+         "16 images, 2 classes, 1 anomaly"),
+        ("anomalies", "data.json", {"pictures": {"train": {}}, "anomalies": []}, "no anomalies"),
+        ("translators", "manifest.json", {"r2": {"a->b": 0.25, "a->c": 0.5}}, "2 translators, R2 up to 0.50"),
+        ("translators", "manifest.json", {"r2": {}}, "no translators"),
+    ],
+)  # fmt: skip
+def test_what_a_node_has_made_is_read_from_its_files(tmp_path, key, file, content, words):
+    (tmp_path / file).write_text(json.dumps(content))
+    assert result_of({"model": artifact(), key: artifact(tmp_path)}) == words
+
+
+def test_what_is_in_an_artifacts_properties():
+    assert result_of({"examples": artifact(images=1797, classes=10, skipped=0)}) == "1,797 images, 10 classes"
+    assert result_of({"examples": artifact(images=20, classes=2, skipped=3)}) == "20 images, 2 classes, 3 skipped"
+    pushed = {"pushed_model": artifact(pushed=1, pushed_destination="/serving/1796021995")}
+    assert result_of(pushed) == "version 1796021995"
+    assert result_of(pushed, cached=True).startswith("version 1796021995, pushed 2026-11-30 ")
+    assert result_of({"pushed_model": artifact(pushed=0)}) == "nothing pushed"
+
+
+@pytest.mark.parametrize("content", [None, "no JSON", "{}", "[]", "[3]"])
+@pytest.mark.parametrize("key", ["tuner_results", "model_run", "evaluation", "anomalies", "translators"])
+def test_files_of_another_version_end_no_run(tmp_path, key, content):
+    for name in ("search_report.json", "history.json", "verdict.json", "data.json", "manifest.json"):
+        if content is not None:
+            (tmp_path / name).write_text(content)
+    assert result_of({key: artifact(tmp_path)}) == ""
+
+
+@pytest.mark.parametrize("outputs", [{}, {"schema": artifact()}, {"examples": artifact()}])
+def test_there_may_be_nothing_to_say(outputs):
+    assert result_of(outputs) == ""
