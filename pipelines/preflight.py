@@ -107,7 +107,7 @@ def check_pictures(config: Config) -> Counts | None:
         return None
     shares = data.splits.model_dump()
     patterns = folders.newest_spans(path, data.span, data.window)
-    images = folders.list_pictures(path, [folders.layout(path, pattern, shares) for pattern in patterns])
+    images = folders.list_pictures(path, [folders.layout(path, pattern, shares) for pattern in patterns]).pictures
     folders.check_counts(images, shares)
     return _counted(images, shares)
 
@@ -135,19 +135,18 @@ def _digits(shares: Mapping[str, int]) -> Counts:
 
 def _record_files(config: Config) -> Iterator[str]:
     """Files of TFRecords, as ImportExampleGen takes them."""
-    from tfx.dsl.io import fileio
     from tfx.proto import example_gen_pb2
 
     from components import spans
+    from components.listing import is_folder, listed
 
     data = config.data
     split = example_gen_pb2.Input.Split(name="examples", pattern=f"{data.span}/*" if data.span else "*")
     processor = spans.InputProcessor(config.data_path, [split], spans.rolling_range(data.window))
-    number, version = processor.resolve_span_and_version()
-    for pattern in spans.patterns_of(processor.get_pattern_for_span_version(split.pattern, number, version)):
-        folder = os.path.join(config.data_path, pattern.removesuffix("*"))
-        names = sorted(name for name in fileio.listdir(folder) if not name.startswith((".", "_")))
-        files = [path for path in (os.path.join(folder, name) for name in names) if not fileio.isdir(path)]
+    processor.resolve_span_and_version()
+    for folder in (os.path.join(config.data_path, name) for name in processor.folders()):
+        paths = [os.path.join(folder, name) for name in listed(folder) if processor.counts(name)]
+        files = [path for path in paths if not is_folder(path)]
         if not files:
             raise CompressorError(f"data folder {folder!r} holds no TFRecords: give another by --data.")
         yield from files[:_MOST_FILES]

@@ -91,12 +91,13 @@ def _run(config: Config, runner: str, events: Events, lock: OutputLock) -> Resul
     for line in metadata_store.prepare(config.metadata_path, config.pipeline_root):
         events.say(line)
     events.doing("loading TensorFlow and TFX")
+    from compressor_lib.networks.class_names import natural_order
     from pipelines import results
     from pipelines.pipeline import create_pipeline
     from pipelines.preflight import check_network, check_pictures
 
     counts = check_pictures(config)
-    check_network(config, counts and sorted(counts["train"]))
+    check_network(config, natural_order(counts["train"]) if counts else None)
     pipeline = create_pipeline(config, code_version=code_version())
     events.begin([component.id for component in pipeline.components])
     runners.run(pipeline, runner, events, seed=config.seed, check=lock.check)

@@ -61,12 +61,13 @@ def examine(config: Config) -> Summary:
     Raises:
         CompressorError: As the run would.
     """
+    from compressor_lib.networks.class_names import natural_order
     from pipelines.preflight import check_network, check_output, check_pictures, planned_trials
 
     check_output(config.output)
     is_here = config.data.source == "digits" or os.path.isdir(config.data_path)
     counts = check_pictures(config) if is_here else None
-    classes = sorted(counts["train"]) if counts else None
+    classes = natural_order(counts["train"]) if counts else None
     network = check_network(config, classes, download=False)
     return Summary(counts, network, config.search.tuner, planned_trials(config))
 

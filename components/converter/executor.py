@@ -69,7 +69,7 @@ def _convert(folder: str, reference: str, formats: list[Precision], calibration:
     logger.info("converting to %s", ", ".join(formats))
     files = add_tflite(folder, formats=formats, calibration=calibration)
     logger.info("timing %s beside the reference model", ", ".join(formats))
-    contents = {name: file.read_bytes() for name, file in files.items()}
+    contents: dict[str, bytes] = {name: file.read_bytes() for name, file in files.items()}
     tflite_models = {model_metrics.REFERENCE: to_tflite(load_keras(reference)), **contents}
     timings = time_models(tflite_models, seed=seed)
     write_figures(

@@ -141,7 +141,7 @@ def _stored(builder: flatbuffers.Builder, value: Any) -> int:
         for table in reversed(value):
             builder.PrependUOffsetTRelative(table)
         return int(builder.EndVector())
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _floats(builder: flatbuffers.Builder, first: list[float], second: list[float]) -> int:

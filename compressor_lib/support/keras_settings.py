@@ -32,7 +32,7 @@ def check_keras() -> None:
 def _settings() -> dict[str, tuple[object, str]]:
     """The settings that are not Keras' own, and where each comes from."""
     keras = sys.modules.get("keras")
-    if hasattr(keras, "config"):  # it is imported: what counts is what it took, or was told since
+    if keras is not None and hasattr(keras, "config"):  # it is imported: what counts is what it took, or was told since
         return {name: (getattr(keras.config, name)(), "this program") for name in NEEDED}
     file = _folder() / "keras.json"
     found = {name: (value, f"'{file}'") for name, value in _content(file).items() if name in NEEDED}

@@ -14,4 +14,4 @@ def scope_of(model: keras.Model) -> AbstractContextManager[Any]:
     strategy = model.distribute_strategy
     if strategy is tf.distribute.get_strategy():
         return nullcontext()
-    return strategy.scope()  # type: ignore[no-any-return]
+    return strategy.scope()

@@ -74,8 +74,8 @@ def read_plan(path: Path) -> Plan:
     except GivenTwiceError as error:
         raise CompressorError(f"schedule file '{path}': {error}.") from error
     except ValidationError as invalid:
-        error = invalid.errors(include_url=False)[0]
-        what = ": ".join([*map(str, error["loc"]), error["msg"]])
+        first = invalid.errors(include_url=False)[0]
+        what = ": ".join([*map(str, first["loc"]), first["msg"]])
         raise CompressorError(f"schedule file '{path}' is damaged ({what}): correct it, or delete it.") from invalid
     except OSError as error:
         raise CompressorError(f"schedule file '{path}' cannot be read: {error.strerror}.") from error
