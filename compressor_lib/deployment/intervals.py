@@ -82,8 +82,9 @@ def share_interval(right: int, total: int, confidence: float = CONFIDENCE) -> tu
         ValueError: If the counts are not those of a share.
 
     Example:
-        >>> [round(end, 3) for end in share_interval(59, 60)]
-        [0.911, 0.997]
+        >>> low, high = share_interval(59, 60)
+        >>> f"{low:.3f} to {high:.3f}"
+        '0.911 to 0.997'
     """
     if not 0 <= right <= total:
         raise ValueError(f"{right} of {total} is not a share: give 0 <= right <= total.")
