@@ -132,7 +132,7 @@ def _table(builder: flatbuffers.Builder, fields: dict[int, Any]) -> int:
     return int(builder.EndObject())
 
 
-def _stored(builder: flatbuffers.Builder, value: Any) -> int:
+def _stored(builder: flatbuffers.Builder, value: Any) -> Any:
     """Writes what a table refers to, which must be there before it."""
     if isinstance(value, str):
         return int(builder.CreateString(value))
@@ -141,7 +141,7 @@ def _stored(builder: flatbuffers.Builder, value: Any) -> int:
         for table in reversed(value):
             builder.PrependUOffsetTRelative(table)
         return int(builder.EndVector())
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _floats(builder: flatbuffers.Builder, first: list[float], second: list[float]) -> int:
