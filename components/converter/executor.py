@@ -69,15 +69,15 @@ def _convert(folder: str, reference: str, formats: list[Precision], calibration:
     logger.info("converting to %s", ", ".join(formats))
     files = add_tflite(folder, formats=formats, calibration=calibration)
     logger.info("timing %s beside the reference model", ", ".join(formats))
-    contents: dict[str, bytes] = {name: file.read_bytes() for name, file in files.items()}
-    tflite_models = {model_metrics.REFERENCE: to_tflite(load_keras(reference)), **contents}
+    tflite_models: dict[str, bytes] = {model_metrics.REFERENCE: to_tflite(load_keras(reference))}
+    tflite_models |= {str(precision): file.read_bytes() for precision, file in files.items()}
     timings = time_models(tflite_models, seed=seed)
     write_figures(
         folder,
         ModelMetrics(
             read_figures(folder).parameters,
             latency={name: timings.latency(name) for name in tflite_models},
-            speedup={name: timings.speedup(name, model_metrics.REFERENCE) for name in files},
+            speedup={str(name): timings.speedup(name, model_metrics.REFERENCE) for name in files},
             bytes={name: len(content) for name, content in tflite_models.items()},
         ),
     )

@@ -65,7 +65,7 @@ def time_models(tflite_models: Mapping[str, bytes | str | Path], *, seed: int = 
     models = list(dict.fromkeys(contents.values()))
     random = np.random.default_rng(seed)
     rounds = ROUNDS
-    blocks: list[np.ndarray] = []
+    blocks: list[npt.NDArray[np.float64]] = []
     for _ in range(BLOCKS):
         interpreters = [_ready(model) for model in models]
         warm = sum(_milliseconds(interpreter) for interpreter in interpreters for _ in range(WARM_UP))

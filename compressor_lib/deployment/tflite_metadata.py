@@ -132,7 +132,7 @@ def _table(builder: flatbuffers.Builder, fields: dict[int, Any]) -> int:
     return int(builder.EndObject())
 
 
-def _stored(builder: flatbuffers.Builder, value: Any) -> int:
+def _stored(builder: flatbuffers.Builder, value: Any) -> Any:
     """Writes what a table refers to, which must be there before it."""
     if isinstance(value, str):
         return int(builder.CreateString(value))
