@@ -34,7 +34,8 @@ def predict(
         from compressor_lib.deployment.model_path import find_model
 
         found = find_model(model)  # these paths are checked before TensorFlow is loaded, which takes a while
-        there, missing = [], []
+        there: list[Path] = []
+        missing: list[Path] = []
         for picture in _files(pictures):
             (there if picture.exists() else missing).append(picture)
         for picture in missing:

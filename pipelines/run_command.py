@@ -94,7 +94,7 @@ def _run(config: Config, runner: str, events: Events, lock: OutputLock) -> Resul
     from pipelines.preflight import check_network, check_pictures
 
     counts = check_pictures(config)
-    check_network(config, counts and sorted(counts["train"]))
+    check_network(config, sorted(counts["train"]) if counts else None)
     pipeline = create_pipeline(config, code_version=code_version())
     events.begin([component.id for component in pipeline.components])
     runners.run(pipeline, runner, events, seed=config.seed, check=lock.check)
