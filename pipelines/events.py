@@ -17,6 +17,9 @@ from compressor_lib.progress import Progress, progress_in
 from compressor_lib.redaction import redact
 from pipelines.runners import NodeFailure, NodeListener, explain
 
+ENDS = ("done", "cached", "skipped", "failed", "stopped")
+"""The kinds of event that end a node."""
+
 OWN_LOGGERS = ("compressor_lib", "components", "pipelines")
 """The loggers whose messages tell how far a node is."""
 

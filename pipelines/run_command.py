@@ -46,6 +46,7 @@ def watched_run(config: Config, runner: str, log: Path, verbose: bool, lock: Out
     from pipelines.advice import advice
     from pipelines.console import captured
     from pipelines.events import Events, EventsFile
+    from pipelines.run_estimate import REFERENCE, RETRAIN, RunEstimate, earlier_seconds
     from pipelines.runners import NodeFailure, explain
     from pipelines.screen import LiveView, PlainLines, can_be_live
     from pipelines.stopping import ended_in_time
@@ -55,9 +56,14 @@ def watched_run(config: Config, runner: str, log: Path, verbose: bool, lock: Out
         with ended_in_time(_stop_at_once()), captured(log, verbose=verbose) as console, ExitStack() as stack:
             # Other output would tear a live view.
             live = can_be_live(console) and not verbose
-            view = stack.enter_context(LiveView(console)) if live else PlainLines(console)
-            events_file = EventsFile(Path(config.output) / "events.jsonl")
-            return _run(config, runner, stack.enter_context(Events(view, events_file, ticks=live)), lock)
+            events_file = Path(config.output) / "events.jsonl"
+            epochs = {
+                REFERENCE: config.reference.head_epochs + config.reference.epochs,
+                RETRAIN: config.retrain.head_epochs + config.retrain.epochs,
+            }
+            estimate = RunEstimate(earlier_seconds(events_file), epochs)
+            view = stack.enter_context(LiveView(console, estimate)) if live else PlainLines(console)
+            return _run(config, runner, stack.enter_context(Events(view, EventsFile(events_file), ticks=live)), lock)
     except KeyboardInterrupt:
         raise ended(STOPPED, _STOPPED) from None
     except NodeFailure as failure:

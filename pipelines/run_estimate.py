@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from compressor_lib.progress import Progress
-from pipelines.events import Event
-from pipelines.screen import ENDS
+from pipelines.events import ENDS, Event
 
 SEARCH, REFERENCE, RETRAIN = "PruningSearch", "reference", "retrain"
 _LONG = (SEARCH, REFERENCE, RETRAIN)

@@ -15,10 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from compressor_lib.progress import BestTrial
-from pipelines.events import Event
-
-ENDS = ("done", "cached", "skipped", "failed", "stopped")
-"""The kinds of event that end a node."""
+from pipelines.events import ENDS, Event
+from pipelines.run_estimate import RunEstimate
 
 NODE_STYLES = {
     "waiting": "dim",
@@ -92,10 +90,12 @@ class LiveView:
 
     Args:
         console: A terminal.
+        estimate: Of the rest of the run; without one none is shown.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, estimate: RunEstimate | None = None) -> None:
         self._console = console
+        self._estimate = estimate
         self._rows: dict[str, _Row] = {}
         self._doing = ""
         self._doing_since = 0.0
@@ -121,6 +121,8 @@ class LiveView:
 
     def __call__(self, event: Event) -> None:
         """Takes one event in; it is shown at the next refresh."""
+        if self._estimate:
+            self._estimate(event)
         if event.kind == "run":
             self._rows, self._doing = {node: _Row() for node in event.nodes}, ""
         elif event.kind == "doing":
@@ -179,6 +181,8 @@ class LiveView:
         lines: list[RenderableType] = [self._bar] if self._tasks else []
         if row.note:
             lines.append(Text(row.note, "dim", no_wrap=True, overflow="ellipsis"))
+        if self._estimate and (left := self._estimate.seconds_left()) is not None:
+            lines.append(Text(f"the whole run: about {in_words(left)} left", "dim"))
         if row.best:
             lines.append(Text("best so far  ", "dim").append(str(row.best), "not dim bold"))
         yield Padding(Group(*lines), (0, 0, 0, 3))
@@ -188,7 +192,7 @@ class LiveView:
         names = list(self._rows)
         if not self._live.is_started:
             return names
-        room = max(1, options.size.height - 2 - len(self._said) - (5 if is_at_work else 0))
+        room = max(1, options.size.height - 2 - len(self._said) - (6 if is_at_work else 0))
         ended = [name for name in names if self._rows[name].state in ENDS]
         hidden = set(ended[: max(0, len(names) - room)])
         return [name for name in names if name not in hidden][:room]
@@ -202,6 +206,14 @@ def spent(seconds: float | None) -> str:
         return f"{seconds} s" if isinstance(seconds, int) else f"{seconds:.1f} s"
     minutes = int(seconds // 60)
     return f"{minutes} min {int(seconds % 60):02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def in_words(seconds: float) -> str:
+    """A duration that is not known to the second: ``a minute``, ``25 minutes`` or ``3.5 hours``."""
+    minutes = max(1, round(seconds / 60))
+    if minutes < 90:
+        return "a minute" if minutes == 1 else f"{minutes} minutes"
+    return f"{seconds / 3600:.1f} hours"
 
 
 def _time_of(row: _Row) -> str:

@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from compressor_lib.progress import BestTrial, Progress, tell
-from pipelines.events import Events
-from pipelines.screen import LiveView, PlainLines, can_be_live, spent
+from pipelines.events import Event, Events
+from pipelines.run_estimate import RunEstimate
+from pipelines.screen import LiveView, PlainLines, can_be_live, in_words, spent
 
 NODES = ["ImageExampleGen", "SchemaGen", "PruningSearch", "retrain", "Pusher"]
 LOGGER = logging.getLogger("compressor_lib.any")
@@ -182,3 +183,19 @@ def test_a_terminal_that_knows_ascii_alone_is_spared():
 )
 def test_durations(seconds, words):
     assert spent(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(5, "a minute"), (100, "2 minutes"), (5000, "83 minutes"), (9000, "2.5 hours")]
+)
+def test_a_rough_duration_is_in_words(seconds, words):
+    assert in_words(seconds) == words
+
+
+def test_the_rest_of_the_run_is_estimated_beside_the_trials():
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, height=40, color_system=None)
+    view = LiveView(console, RunEstimate({"PruningSearch": 600, "retrain": 900}, {}))
+    for event in (Event("run", nodes=("PruningSearch", "retrain")), Event("started", "PruningSearch")):
+        view(event)
+    console.print(view)
+    assert "the whole run: about 25 minutes left" in console.file.getvalue()
