@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -11,8 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from typer.testing import CliRunner
 
 from components.evaluator.executor import read_verdict
 from components.examples import count_examples, split_patterns
@@ -22,7 +23,8 @@ from compressor_lib.deployment.model_metrics import read_figures
 from compressor_lib.export import load_keras, read_classes, tflite_paths
 from compressor_lib.heads import attach_head
 from compressor_lib.pictures import decode_picture
-from pipelines import cli
+from pipelines.lineage import METADATA_FILE, Lineage
+from pipelines.results import collect, render_results
 
 pytestmark = pytest.mark.slow
 
@@ -186,7 +188,7 @@ class TestLocal:
         assert data.config["name"] == "noise"
         assert (runs.made("Report", "report") / "report.html").stat().st_size > 1e6
 
-    def test_a_figure_is_the_same_wherever_it_is_told(self, first, pushed, monkeypatch):
+    def test_a_figure_is_the_same_wherever_it_is_told(self, first, pushed):
         """In the report, its charts, the card, and on the screen."""
         runs, _ = first
         data = ReportData.read(runs.made("Report", "report"))
@@ -202,9 +204,10 @@ class TestLocal:
         assert (right, data.compressed.right) == (verdict.overall.right, card["accuracy"]["right"])
         assert right == card["tflite"]["float32"]["accuracy"]["right"]
         assert data.change == verdict.overall.change
-        shown = CliRunner().invoke(cli.app, ["show", "--in", str(runs.output)], env={"COLUMNS": "100"}).output
+        screen = io.StringIO()
+        Console(file=screen, width=80).print(render_results(collect(Lineage(runs.output / METADATA_FILE).run())))
         for words in (f"{right} of 11", f"{metrics.latency['float32'].median:.2f} ms"):
-            assert words in shown
+            assert words in screen.getvalue()
             assert words in (runs.made("Report", "report") / "report.html").read_text()
 
     def test_tensorboard_finds_the_search_and_the_trainings(self, first):
