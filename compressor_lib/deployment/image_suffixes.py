@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+SUFFIXES = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png")
 """Ends of the names of files that are taken for pictures, in small letters."""
