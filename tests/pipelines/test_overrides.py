@@ -131,8 +131,8 @@ class TestOptions:
         monkeypatch.setattr("pipelines.cli.new_log", lambda loaded: taken.append(loaded) or 1 / 0)
         monkeypatch.chdir(tmp_path)
         Path(name).mkdir()
-        CliRunner().invoke(app, ["run", "-c", str(config), "--data", name, "--output", f"{name}/out", *FOLDER])
-        assert [taken[0].data.path, taken[0].output] == [str(tmp_path / name), str(tmp_path / name / "out")]
+        CliRunner().invoke(app, ["run", "-c", str(config), "--data", name, "--output", f"out {name}", *FOLDER])
+        assert [taken[0].data.path, taken[0].output] == [str(tmp_path / name), str(tmp_path / f"out {name}")]
 
     @pytest.mark.parametrize("root", ["gs://bucket/run #1", "gs://bucket/a: b", "gs://bucket/{a}"])
     def test_compile_takes_the_pipeline_root_to_the_letter(self, config, tmp_path, monkeypatch, root):
