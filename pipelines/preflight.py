@@ -99,7 +99,7 @@ def check_pictures(config: Config) -> Counts | None:
     from components.image_example_gen import folders
 
     data, path = config.data, config.data_path
-    if data.source == "digits" and not os.path.isdir(path):
+    if data.source == "digits":
         return _digits(data.splits.model_dump())
     if data.source == "tfrecord":
         for file in _record_files(config):

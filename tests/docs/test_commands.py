@@ -115,6 +115,7 @@ WAYS: dict[str, Callable[[list[str]], None]] = {
     "kubectl": files_there,
     "source": created,
     "python3.10 -m venv": created,
+    "python examples/tflite_without_tensorflow.py": files_there,  # tests/end_to_end/test_mobile.py runs it
 }
 
 

@@ -364,14 +364,16 @@ def test_backbones_lists_sizes_parameters_and_connections(monkeypatch):
     result = CliRunner().invoke(cli.app, ["backbones"])
     assert result.exit_code == 0, result.output
     rows = [line.split() for line in result.output.splitlines()]
-    assert ["│", "MobileNet", "│", "224", "│", "3,228,864", "│", "23", "│"] in rows
-    assert ["│", "MobileNetV2", "│", "224", "│", "2,257,984", "│", "31", "│"] in rows
+    assert ["│", "MobileNet", "│", "224", "│", "3,228,864", "│", "23", "│", "70.4%", "│", "529M", "│"] in rows
+    assert ["│", "MobileNetV2", "│", "224", "│", "2,257,984", "│", "31", "│", "71.3%", "│", "300M", "│"] in rows
+    assert max(map(len, result.output.splitlines())) <= 80
 
 
 def test_backbones_for_programs():
     listed = json.loads(CliRunner().invoke(cli.app, ["backbones", "--json"]).stdout)
     (one,) = (one for one in listed if one["name"] == "MobileNetV2")
-    assert one == {"name": "MobileNetV2", "pixels": 224, "parameters": 2_257_984, "connections": 31}
+    published = {"imagenet_accuracy": 0.713, "macs": 300_000_000}
+    assert one == {"name": "MobileNetV2", "pixels": 224, "parameters": 2_257_984, "connections": 31, **published}
 
 
 @pytest.mark.parametrize("command", [["--help"], ["--version"], ["backbones"], ["backbones", "--json"]])
