@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compressor_lib.progress import BestTrial
 from pipelines.lineage import number_of, time_of
 
 if TYPE_CHECKING:
@@ -65,7 +64,8 @@ def _translators(artifact: Artifact, cached: bool) -> str:
 
 def _tuner_results(artifact: Artifact, cached: bool) -> str:
     best = _read(artifact, "search_report.json")[0]
-    return str(BestTrial(best["connection"], best["parameters"], best["accuracy"], best["score"]))
+    # The connection comes last: on a narrow terminal its end is cut off.
+    return f"accuracy {best['accuracy']:.2%}, {best['parameters']:,} parameters: {best['connection']}"
 
 
 def _evaluation(artifact: Artifact, cached: bool) -> str:

@@ -23,7 +23,7 @@ def artifact(uri="", **properties) -> Artifact:
     ("key", "file", "content", "words"),
     [
         ("tuner_results", "search_report.json", [TRIAL, {}],
-         "block_5_add->head (112,554 parameters, accuracy 98.00%, score 0.9100)"),
+         "accuracy 98.00%, 112,554 parameters: block_5_add->head"),
         ("model_run", "history.json", {"val_accuracy": [0.5, 0.9, 0.7], "best_epoch": [2.0]},
          "accuracy 90.00% on the eval split"),
         ("evaluation", "verdict.json", {"blessed": True, **ACCURACY}, "blessed, accuracy 98.32% on the test split"),
