@@ -45,8 +45,8 @@ def cut(digests: Iterable[bytes], shares: Mapping[str, int]) -> Cuts:
 
     Example:
         >>> cuts = cut([b"a", b"b", b"c", b"c"], {"train": 8, "eval": 1, "test": 1})
-        >>> [cuts.split_of(digest) for digest in (b"a", b"b", b"c")]
-        ['train', 'eval', 'test']
+        >>> cuts.split_of(b"a"), cuts.split_of(b"b"), cuts.split_of(b"c")
+        ('train', 'eval', 'test')
     """
     ordered = sorted(set(digests))
     counts = {split: count for split, count in counts_of(len(ordered), shares).items() if count}
