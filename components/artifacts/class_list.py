@@ -7,15 +7,18 @@ removes it, so an application that holds an older list of names still names the 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from tfx.dsl.io import fileio
 
-from compressor_lib.errors import CompressorError
+from compressor_lib.errors import CompressorError, nearest
 from compressor_lib.export import CLASSES_FILE
 from compressor_lib.networks.class_names import with_new_classes
+
+logger = logging.getLogger(__name__)
 
 REMOVED = "data.removed_classes"
 """The field of the configuration that takes classes out of the list."""
@@ -33,7 +36,8 @@ def class_list(images: Mapping[str, Mapping[str, int]], known: Sequence[str], re
         The known classes in their order, but for those that are removed, then new ones in natural order.
 
     Raises:
-        CompressorError: If a removed class has images or is not known, or a name is not one line of text.
+        CompressorError: If a removed class has images, or is written like one that has none, or a name is not one line
+            of text. One that is removed already is logged.
     """
     counted = {name: count for counts in images.values() for name, count in counts.items() if count}
     for name in removed:
@@ -43,10 +47,11 @@ def class_list(images: Mapping[str, Mapping[str, int]], known: Sequence[str], re
                 f"{REMOVED} names {name!r}, which still has {count:,} images: delete them, or take the name out."
             )
         if name not in known:
-            classes = f"which has {', '.join(map(repr, known))}" if known else "for there is none"
-            raise CompressorError(
-                f"{REMOVED} names {name!r}, which is not a class of the pushed model, {classes}: take the name out."
-            )
+            if meant := nearest(name, gone_classes(images, known, removed)):
+                raise CompressorError(
+                    f"{REMOVED} names {name!r}, which is not a class of the pushed model. Did you mean {meant!r}?"
+                )
+            logger.warning("%s names %r, which is not a class of the pushed model: nothing to remove", REMOVED, name)
     for name in counted:
         if name.splitlines() != [name]:
             raise CompressorError(f"class name {name!r} is not one line of text: rename the class.")

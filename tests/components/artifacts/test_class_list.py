@@ -43,13 +43,19 @@ def test_a_removed_class_leaves_its_place():
     ("known", "removed", "message"),
     [
         (["cat", "dog"], "dog", r"data\.removed_classes names 'dog', which still has 7 images"),
-        (["cat", "dog"], "dgo", "names 'dgo', which is not a class of the pushed model, which has 'cat', 'dog'"),
-        ([], "eel", "names 'eel', which is not a class of the pushed model, for there is none"),
+        (["cat", "dog", "eel"], "eeel", "'eeel', which is not a class of the pushed model. Did you mean 'eel'?"),
     ],
 )
 def test_what_cannot_be_removed_is_refused_by_name(known, removed, message):
     with pytest.raises(CompressorError, match=message):
         class_list({"train": {"cat": 3, "dog": 5}, "test": {"dog": 2}}, known, [removed])
+
+
+@pytest.mark.parametrize("known", [[], ["cat", "dog"], ["cat", "dog", "worm"]])
+def test_a_class_that_is_removed_already_may_stay_in_the_configuration(known, caplog):
+    names = class_list({"train": {"cat": 3, "dog": 5}}, known, ["eel"])
+    assert names == (known or ["cat", "dog"])
+    assert "'eel', which is not a class of the pushed model: nothing to remove" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["cat\r", "a\nb", ""])
