@@ -25,7 +25,7 @@ reference: {head_epochs: 0, epochs: 15, learning_rate: 3.0e-3, batch_norm: train
 search: {tuner: random, max_trials: 1, max_epochs: 8, connections: ["block_5_add->head"]}
 retrain: {head_epochs: 0, epochs: 15, learning_rate: 3.0e-3, batch_norm: train}
 warm_start: false
-gate: {baseline: deployed, min_accuracy: 0.0, max_drop: 0.01}
+gate: {baseline: deployed, min_accuracy: 0.0, max_drop: 0.3}
 """
 BADLY = [
     part
@@ -35,7 +35,12 @@ BADLY = [
     )
     for part in ("--set", override)
 ]  # fmt: skip
-COLOURS = {"fist": (40, 60, 220), "finger": (220, 50, 40), "aardvark": (50, 200, 60)}
+COLOURS = {
+    "fist": (40, 60, 220), "finger": (220, 50, 40), "aardvark": (50, 200, 60),
+    "palm": (225, 215, 40), "thumb": (30, 30, 30), "wave": (225, 225, 225),
+}  # fmt: skip
+OTHERS = {"palm": 30, "thumb": 30, "wave": 30}
+"""Two classes alone may be told apart by an untrained model, by chance."""
 
 
 def add_span(folder: Path, number: int, counts: Mapping[str, int]) -> None:
@@ -45,14 +50,13 @@ def add_span(folder: Path, number: int, counts: Mapping[str, int]) -> None:
         for image in range(count):
             path = folder / f"span-{number}" / name / f"{image}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            noise = random.normal(COLOURS[name], 40, (40, 40, 3)).clip(0, 255)
+            noise = random.normal(COLOURS[name], 25, (40, 40, 3)).clip(0, 255)
             Image.fromarray(noise.astype(np.uint8)).save(path)
 
 
 @pytest.fixture
 def images(tmp_path) -> Path:
-    """A first span of two classes, the second of them by name the commoner."""
-    add_span(tmp_path / "images", 1, {"fist": 70, "finger": 60})
+    """Folder of the spans."""
     return tmp_path / "images"
 
 
@@ -63,25 +67,33 @@ def hands(make_runs, small_backbone, tmp_path, images):
     return make_runs("hands", CONFIG, f"data.path={images}", f"backbone.model={tmp_path}/model.keras")
 
 
+def judged_classes(hands) -> list[str]:
+    """The classes of the model that the gate judged last."""
+    return read_classes(Path(hands.nodes()["Evaluator"].inputs["model"].uri) / "Format-Serving")
+
+
 @pytest.mark.parametrize("baseline", ["deployed", "blessed"])
 def test_a_bad_model_of_a_week_of_other_counts_is_refused(hands, images, monkeypatch, baseline):
+    names = ["finger", "fist", *OTHERS]
+    add_span(images, 1, {"fist": 70, "finger": 60, **OTHERS})
     first = hands.command(monkeypatch)
     assert first.exit_code == 0, first.output
     (pushed,) = hands.pushed
-    assert read_classes(pushed) == ["finger", "fist"]
+    assert read_classes(pushed) == names
 
-    add_span(images, 2, {"fist": 55, "finger": 65})
-    second = hands.command(monkeypatch, "--set", f"gate.baseline={baseline}", *BADLY)
+    add_span(images, 2, {"fist": 55, "finger": 65, **OTHERS})
+    second = hands.command(monkeypatch, "--set", f"gate.baseline={baseline}", "--set", "gate.max_drop=0.01", *BADLY)
     assert second.exit_code == 0, second.output
     assert hands.pushed == [pushed]
     verdict = read_verdict(str(hands.made("Evaluator", "evaluation")))
     assert not verdict.blessed
     assert verdict.overall.baseline.value > 0.9  # the first model, measured by its own names
     assert verdict.overall.accuracy.value < 0.8
-    assert read_classes(hands.made("retrain", "model") / "Format-Serving") == ["finger", "fist"]
+    assert judged_classes(hands) == names
 
 
 def test_new_classes_are_appended_and_one_that_went_keeps_its_place_until_it_is_removed(hands, images, monkeypatch):
+    add_span(images, 1, {"fist": 70, "finger": 60})
     assert hands.command(monkeypatch).exit_code == 0
     add_span(images, 2, {"aardvark": 80, "fist": 60})  # "finger" is gone
     second = hands.command(monkeypatch, "--set", "data.class_weights=balanced")
