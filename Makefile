@@ -54,7 +54,7 @@ test-fast: $(ENVIRONMENT) | $(filter $(PRIVATE_UV),$(UV)) ## Run the unit tests 
 	$(PYTEST) -m "not slow and not real_data and not faults" --cov=compressor_lib --cov=components --cov=pipelines --cov-report=term --cov-fail-under=80
 
 .PHONY: faults
-faults: $(ENVIRONMENT) ## Do harm, and print what was survived: half an hour; KILLS=28: two in each node
+faults: $(ENVIRONMENT) ## Do harm, and print what was survived: half an hour; KILLS=30: two in each node
 	$(BIN)/python -m pytest -m "faults or survives" tests
 
 .PHONY: goldens

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 _DONE = "done"
 _DELETED = ".deleted-"
+_WEEK = 7 * 24 * 3600
 
 
 def work_key(*described: Any) -> str:
@@ -18,11 +20,14 @@ def work_key(*described: Any) -> str:
 
 
 def sweep(folder: Path) -> None:
-    """Deletes the folders of other work beside a folder, if that work is done."""
+    """Deletes the folders of other work beside a folder, if that work is done, or was cut short a week ago."""
     for done in folder.parent.glob(f"*/{_DONE}"):
         if done.parent != folder and not done.parent.name.startswith(_DELETED):
             # Under another name first: half of a folder would be taken for work that was cut short.
             done.parent.rename(folder.with_name(f"{_DELETED}{done.parent.name}"))
+    for other in folder.parent.glob("[!.]*"):
+        if other != folder and time.time() - max(part.stat().st_mtime for part in (other, *other.iterdir())) > _WEEK:
+            other.rename(folder.with_name(f"{_DELETED}{other.name}"))
     for deleted in folder.parent.glob(f"{_DELETED}*"):
         shutil.rmtree(deleted)
 

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+_DIGEST_SIZE = hashlib.sha256().digest_size
+
 
 def replace_file(path: str | Path, content: bytes | str) -> None:
     """Writes a file, or puts it in the place of the one that is there.
@@ -40,7 +42,9 @@ def replace_file(path: str | Path, content: bytes | str) -> None:
 
 
 def write_arrays(arrays: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
-    """Writes arrays into an ``.npz`` file, with its SHA-256 in a file beside it.
+    """Writes arrays into an ``.npz`` file that ends in the SHA-256 of what is before, which NumPy passes over.
+
+    The file takes the place of an older one as :func:`replace_file` does.
 
     Args:
         arrays: By name.
@@ -51,22 +55,17 @@ def write_arrays(arrays: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
     """
     content = io.BytesIO()
     np.savez(content, **arrays)
-    # A process that is killed between the two leaves a checksum that does not match, and the file counts as damaged.
-    replace_file(_checksum(path), hashlib.sha256(content.getvalue()).hexdigest())
-    replace_file(path, content.getvalue())
+    replace_file(path, content.getvalue() + hashlib.sha256(content.getvalue()).digest())
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]] | None:
     """Reads what :func:`write_arrays` wrote; None if the file is missing or damaged."""
     try:
-        content, checksum = path.read_bytes(), _checksum(path).read_bytes()
+        whole = path.read_bytes()
     except FileNotFoundError:
         return None
-    if hashlib.sha256(content).hexdigest().encode() != checksum:
+    content, digest = whole[:-_DIGEST_SIZE], whole[-_DIGEST_SIZE:]
+    if hashlib.sha256(content).digest() != digest:
         return None
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return dict(arrays)
-
-
-def _checksum(path: Path) -> Path:
-    return path.with_name(f"{path.name}.sha256")

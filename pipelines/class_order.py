@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
 _KNOWN = "previous_classes"
 """Transform's input: what PreviousRun found."""
+_REMOVED = "removed_classes"
+"""Its parameter: classes that the user takes out."""
 
 
 def outdated_lists(store: ml_metadata.MetadataStore) -> Iterator[metadata_store_pb2.Artifact]:
@@ -35,22 +38,27 @@ def outdated_lists(store: ml_metadata.MetadataStore) -> Iterator[metadata_store_
     for graph in store.get_artifacts_by_type("TransformGraph"):
         if graph.state != proto.Artifact.LIVE:
             continue
-        for known in _inputs(store, _maker(store, graph), _KNOWN):
-            push_directory = _maker(store, known).custom_properties["push_directory"].string_value
+        transform = _maker(store, graph)
+        if transform is None:
+            continue
+        removed = json.loads(transform.custom_properties[_REMOVED].string_value or "[]")
+        for known in _inputs(store, transform, _KNOWN):
+            previous_run = _maker(store, known)
+            push_directory = previous_run.custom_properties["push_directory"].string_value if previous_run else "://"
             if "://" in push_directory:
                 continue
-            pushed = pushed_classes(push_directory)
+            pushed = [name for name in pushed_classes(push_directory) if name not in removed]
             if read_class_list(graph.uri)[: len(pushed)] != pushed:
                 yield known
 
 
-def _maker(store: ml_metadata.MetadataStore, artifact: metadata_store_pb2.Artifact) -> metadata_store_pb2.Execution:
-    """The execution that made an artifact."""
+def _maker(
+    store: ml_metadata.MetadataStore, artifact: metadata_store_pb2.Artifact
+) -> metadata_store_pb2.Execution | None:
+    """The execution that made an artifact, if the store knows of one."""
     events = store.get_events_by_artifact_ids([artifact.id])
-    (execution,) = store.get_executions_by_id(
-        [next(event.execution_id for event in events if event.type == event.OUTPUT)]
-    )
-    return execution
+    made_by = [event.execution_id for event in events if event.type == event.OUTPUT][:1]
+    return next(iter(store.get_executions_by_id(made_by)), None) if made_by else None
 
 
 def _inputs(

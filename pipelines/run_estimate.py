@@ -70,20 +70,24 @@ class RunEstimate:
         self._took: dict[str, float] = {}
         self._node, self._since = "", 0.0
         self._share = 0.0
+        self._first: tuple[float, float] | None = None
 
     def __call__(self, event: Event) -> None:
         """Takes one event in."""
         if event.kind == "run":
             self._to_come = list(event.nodes)
         elif event.kind == "started":
-            self._node, self._since, self._share = event.node, self._clock(), 0.0
+            self._node, self._since, self._share, self._first = event.node, self._clock(), 0.0, None
             self._to_come = [node for node in self._to_come if node != event.node]
         elif event.kind in ENDS:
             if event.kind == "done" and event.seconds is not None:
                 self._took[event.node] = event.seconds
             self._node = ""
         elif event.progress is not None and event.node == self._node:
-            self._share = _share(self._node, event.progress, self._share)
+            share = _share(self._node, event.progress)
+            if share is not None:
+                self._share = share
+                self._first = self._first or (share, self._clock())
 
     def seconds_left(self) -> float | None:
         """Seconds until the end of the run; None where nobody knows."""
@@ -94,11 +98,13 @@ class RunEstimate:
     def _left_of_running(self) -> float | None:
         if not self._node:
             return 0.0
-        elapsed = self._clock() - self._since
-        if self._share >= _LEAST_SHARE:
-            return elapsed * (1 - self._share) / self._share
+        now = self._clock()
+        if self._first:  # what was done before it, by an earlier try, took none of this run's time
+            share, since = self._first
+            if self._share - share >= _LEAST_SHARE:
+                return (now - since) * (1 - self._share) / (self._share - share)
         expected = self._expected(self._node)
-        return None if expected is None else max(0.0, expected - elapsed)
+        return None if expected is None else max(0.0, expected - (now - self._since))
 
     def _expected(self, node: str) -> float | None:
         if node in self._earlier:
@@ -110,8 +116,8 @@ class RunEstimate:
         return statistics.median(short) if short and node not in _LONG else None
 
 
-def _share(node: str, progress: Progress, before: float) -> float:
-    """How much of a node is done, by the unit that it ends with."""
+def _share(node: str, progress: Progress) -> float | None:
+    """How much of a node is done, by the unit that it ends with; None where this is of another."""
     if not progress.total or (node == SEARCH and progress.unit != "trial"):
-        return before
+        return None
     return min(1.0, progress.step / progress.total)

@@ -5,6 +5,8 @@ Intervals are always shown; a difference whose interval holds "none" is said to 
 
 from __future__ import annotations
 
+import math
+
 from compressor_lib.deployment.intervals import format_change
 from compressor_lib.deployment.model_metrics import Latency, Speedup
 from compressor_lib.gate import Figure, Judged
@@ -48,8 +50,9 @@ def compared(change: Figure) -> str:
 
 
 def milliseconds(latency: Latency) -> str:
-    """A median latency with its spread, such as ``2.15 ms (2.10 to 2.24)``."""
-    return f"{latency.median:.2f} ms ({latency.low:.2f} to {latency.high:.2f})"
+    """A median latency with its spread, such as ``2.15 ms (2.10 to 2.24)`` or ``0.0704 ms (0.0698 to 0.0711)``."""
+    digits = 2 if latency.median >= 1 else 2 - math.floor(math.log10(max(latency.median, 1e-4)))
+    return f"{latency.median:.{digits}f} ms ({latency.low:.{digits}f} to {latency.high:.{digits}f})"
 
 
 def speed(speedup: Speedup) -> str:

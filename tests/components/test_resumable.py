@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 from components.resumable import mark_done, sweep, work_key
 
 
@@ -8,6 +10,8 @@ def test_the_folders_of_other_work_are_deleted_once_it_is_done(tmp_path):
         (tmp_path / name / "search").mkdir(parents=True)
     for name in ("mine", "other"):
         mark_done(tmp_path / name)
+    (tmp_path / "forgotten").mkdir()
+    os.utime(tmp_path / "forgotten", (0, 0))
     (tmp_path / ".deleted-earlier").mkdir()
     sweep(tmp_path / "mine")
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "cut short"}

@@ -49,3 +49,25 @@ def test_no_change_to_a_checkpoint_goes_unnoticed(tmp_path):
         for damaged in (bytes(changed), whole[:place]):
             path.write_bytes(damaged)
             assert read_arrays(path) is None
+
+
+def test_arrays_that_are_there_stay_whole_while_new_ones_are_written(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.npz"
+    write_arrays({"a": np.zeros(3)}, path)
+    replaced = os.replace
+
+    for call in ("fsync", "replace"):
+        with monkeypatch.context() as killing:
+
+            def killed(*args):
+                raise KeyboardInterrupt
+
+            killing.setattr(os, call, killed)
+            killing.setattr("pathlib.Path.replace", killed if call == "replace" else replaced)
+            with pytest.raises(KeyboardInterrupt):
+                write_arrays({"a": np.ones(3)}, path)
+        kept = read_arrays(path)
+        assert kept is not None
+        np.testing.assert_array_equal(kept["a"], 0)
+    with np.load(path) as arrays:  # it is an ordinary file of NumPy's, too
+        np.testing.assert_array_equal(arrays["a"], 0)

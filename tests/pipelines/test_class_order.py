@@ -19,14 +19,14 @@ class Output:
         self.store = str(folder / "metadata.sqlite")
         self.runs = 0
 
-    def run(self, known: list[str], made: list[str], *, push: bool = True) -> int:
+    def run(self, known: list[str], made: list[str], *, removed: str = "[]", push: bool = True) -> int:
         """A run that found some classes pushed, and trained with some; returns the id of what it found."""
         self.runs += 1
         store = open_store(self.store)
         found = self._artifact(store, "Schema", known)
         graph = self._artifact(store, "TransformGraph", made)
         self._execution(store, "PreviousRun", [], found, push_directory=str(self.folder / "serving"))
-        self._execution(store, "Transform", [("previous_classes", found)], graph)
+        self._execution(store, "Transform", [("previous_classes", found)], graph, removed_classes=removed)
         if push:
             version = self.folder / "serving" / str(self.runs)
             write_class_list(str(version / "assets.extra"), made)
@@ -66,6 +66,12 @@ def test_a_run_again_is_cached_whether_it_was_pushed_or_refused(output):
     output.run([], ["cat", "dog"])
     output.run(["cat", "dog"], ["cat", "dog"])
     output.run(["cat", "dog"], ["cat", "dog", "eel"], push=False)
+    assert output.forgotten() == []
+
+
+def test_a_refused_run_without_a_removed_class_is_cached(output):
+    output.run([], ["cat", "dog", "eel"])
+    output.run(["cat", "dog", "eel"], ["cat", "eel"], removed='["dog"]', push=False)
     assert output.forgotten() == []
 
 

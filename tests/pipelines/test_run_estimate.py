@@ -52,6 +52,7 @@ def test_a_first_run_is_estimated_once_its_search_is_under_way(clock):
     done(estimate, "Transform", 10)
     done(estimate, "reference", 50)
     estimate(Event("started", "PruningSearch"))
+    estimate(Event("progress", "PruningSearch", progress=Progress("trial", 0, 40)))
     assert estimate.seconds_left() is None
     clock.now += 30
     estimate(Event("progress", "PruningSearch", progress=Progress("picture", 900, 1000)))  # not what a search ends with
@@ -79,3 +80,16 @@ def test_the_last_run_is_read_from_its_events(tmp_path):
     with path.open("a") as file:
         file.write(json.dumps({"event": "done", "node": "Pusher"}) + '\n[1]\n{"event": "do')
     assert earlier_seconds(path) == {"Transform": 12}
+
+
+def test_a_node_that_resumes_is_not_taken_for_faster_than_it_is(clock):
+    estimate = begun(clock, Transform=10, reference=60, PruningSearch=120, retrain=400, Pusher=5)
+    for node in NODES[:3]:
+        estimate(Event("started", node))
+        estimate(Event("cached", node, seconds=0.1))
+    estimate(Event("started", "retrain"))
+    clock.now += 10
+    estimate(Event("progress", "retrain", progress=Progress("epoch", 10, 20)))  # an earlier try came so far
+    clock.now += 20
+    estimate(Event("progress", "retrain", progress=Progress("epoch", 12, 20)))
+    assert estimate.seconds_left() == pytest.approx(80 + 5)

@@ -50,3 +50,5 @@ def test_where_the_spread_holds_1_no_ratio_is_told(speedup, shown):
 
 def test_a_latency_has_its_spread():
     assert phrases.milliseconds(Latency(2.146, 2.1, 2.244)) == "2.15 ms (2.10 to 2.24)"
+    assert phrases.milliseconds(Latency(0.07041, 0.0698, 0.07114)) == "0.0704 ms (0.0698 to 0.0711)"
+    assert phrases.milliseconds(Latency(0.421, 0.4, 0.45)) == "0.421 ms (0.400 to 0.450)"
