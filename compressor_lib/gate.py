@@ -115,6 +115,14 @@ class Bounds:
     per_class: float | None = None
     confidence: float | None = None
 
+    def decisive(self, figure: Figure) -> float:
+        """What the gate holds against a threshold: what was measured, or the lower end of its interval."""
+        return figure.value if self.confidence is None else figure.low
+
+    def keeps(self, figure: Figure, threshold: float) -> bool:
+        """Whether a figure is as high as a threshold asks for; what is no number is not."""
+        return self.decisive(figure) >= threshold - _ROUNDING
+
 
 @dataclass(frozen=True)
 class FormatVerdict:
@@ -267,17 +275,17 @@ def left_out_sentences(verdict: Verdict) -> list[str]:
 
 
 def _reasons(bounds: Bounds, overall: Judged, classes: Sequence[Judged]) -> Iterator[str]:
-    if _below(overall.accuracy, bounds.min_accuracy, bounds):
+    if not bounds.keeps(overall.accuracy, bounds.min_accuracy):
         yield (
             f"accuracy is {format_share(overall.right, overall.pictures, confidence_shown(bounds))}; "
             f"gate.min_accuracy asks for {_asked(100 * bounds.min_accuracy, '%', bounds)}"
         )
-    if overall.change and _below(overall.change, -bounds.max_drop, bounds):
+    if overall.change and not bounds.keeps(overall.change, -bounds.max_drop):
         yield f"{_change(overall)}; gate.max_drop allows a drop of {_asked(100 * bounds.max_drop, 'points', bounds)}"
     if bounds.per_class is None:
         return
     failing = sorted(
-        (one for one in _changed(classes) if _below(one.change, -bounds.per_class, bounds)),
+        (one for one in _changed(classes) if one.change and not bounds.keeps(one.change, -bounds.per_class)),
         key=lambda one: one.change.value,  # type: ignore[union-attr]
     )
     for one in failing[:_MOST_CLASSES]:
@@ -287,13 +295,6 @@ def _reasons(bounds: Bounds, overall: Judged, classes: Sequence[Judged]) -> Iter
         )
     if len(failing) > _MOST_CLASSES:
         yield f"and likewise {len(failing) - _MOST_CLASSES} more classes"
-
-
-def _below(figure: Figure | None, threshold: float, bounds: Bounds) -> bool:
-    if figure is None:
-        return False
-    taken = figure.value if bounds.confidence is None else figure.low
-    return not taken >= threshold - _ROUNDING
 
 
 def _change(judged: Judged) -> str:

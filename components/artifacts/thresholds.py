@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from compressor_lib.deployment import phrases
-from compressor_lib.gate import Figure, Judged, Verdict
-
-_ROUNDING = 1e-6
+from compressor_lib.gate import Judged, Verdict
 
 
 @dataclass(frozen=True)
@@ -35,21 +33,21 @@ def thresholds(verdict: Verdict) -> Iterator[Threshold]:
         "gate.min_accuracy",
         f"at least {phrases.percent(bounds.min_accuracy)}",
         phrases.accuracy(overall),
-        _decisive(verdict, overall.accuracy) >= bounds.min_accuracy - _ROUNDING,
+        bounds.keeps(overall.accuracy, bounds.min_accuracy),
     )
     if overall.change is not None:
         yield Threshold(
             "gate.max_drop",
             f"a loss of at most {100 * bounds.max_drop:g} points against the baseline",
             phrases.compared(overall.change),
-            _decisive(verdict, overall.change) >= -bounds.max_drop - _ROUNDING,
+            bounds.keeps(overall.change, -bounds.max_drop),
         )
     if bounds.per_class is not None and (worst := _worst(verdict)) and worst.change:
         yield Threshold(
             "gate.per_class",
             f"a loss of at most {100 * bounds.per_class:g} points in any class",
             f"class {worst.name}: {phrases.compared(worst.change)}; {phrases.accuracy(worst)}",
-            _decisive(verdict, worst.change) >= -bounds.per_class - _ROUNDING,
+            bounds.keeps(worst.change, -bounds.per_class),
         )
 
 
@@ -64,9 +62,4 @@ def decides(verdict: Verdict) -> str:
 def _worst(verdict: Verdict) -> Judged | None:
     """The class that the gate looks at most closely."""
     changed = [one for one in verdict.classes if one.change is not None]
-    return min(changed, key=lambda one: _decisive(verdict, one.change), default=None)  # type: ignore[arg-type]
-
-
-def _decisive(verdict: Verdict, figure: Figure) -> float:
-    """What the gate takes a figure for."""
-    return figure.value if verdict.bounds.confidence is None else figure.low
+    return min(changed, key=lambda one: verdict.bounds.decisive(one.change), default=None)  # type: ignore[arg-type]

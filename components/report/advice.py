@@ -64,23 +64,22 @@ def images_to_decide(figure: Figure, threshold: float, images: int) -> int | Non
 
 def _refused(verdict: Verdict, reference: Judged, has_reference_as_baseline: bool, has_budgets: bool) -> list[str]:
     bounds, model = verdict.bounds, verdict.overall
-    sure = bounds.confidence is not None
-    if _fails(model.accuracy, bounds.min_accuracy, sure) and reference.accuracy.value < bounds.min_accuracy:
+    if not bounds.keeps(model.accuracy, bounds.min_accuracy) and reference.accuracy.value < bounds.min_accuracy:
         return [
             f"The reference model itself reaches {phrases.accuracy(reference)}, and gate.min_accuracy asks for "
             f"{phrases.percent(bounds.min_accuracy)}: compression is not the cause. Give more images or better labels, "
             "more reference.epochs or a larger backbone, or lower gate.min_accuracy."
         ]
     return [
-        *_about_accuracy(verdict, sure, has_budgets),
-        *_about_drop(verdict, reference, sure, has_reference_as_baseline, has_budgets),
-        *_about_classes(verdict, sure),
+        *_about_accuracy(verdict, has_budgets),
+        *_about_drop(verdict, reference, has_reference_as_baseline, has_budgets),
+        *_about_classes(verdict),
     ]
 
 
-def _about_accuracy(verdict: Verdict, sure: bool, has_budgets: bool) -> Iterator[str]:
+def _about_accuracy(verdict: Verdict, has_budgets: bool) -> Iterator[str]:
     figure, threshold = verdict.overall.accuracy, verdict.bounds.min_accuracy
-    if not _fails(figure, threshold, sure):
+    if verdict.bounds.keeps(figure, threshold):
         return
     if _holds(figure, threshold):
         yield _undecided("the accuracy", "gate.min_accuracy", figure, threshold, verdict.overall.pictures)
@@ -89,10 +88,10 @@ def _about_accuracy(verdict: Verdict, sure: bool, has_budgets: bool) -> Iterator
 
 
 def _about_drop(
-    verdict: Verdict, reference: Judged, sure: bool, has_reference_as_baseline: bool, has_budgets: bool
+    verdict: Verdict, reference: Judged, has_reference_as_baseline: bool, has_budgets: bool
 ) -> Iterator[str]:
     change, baseline, threshold = verdict.overall.change, verdict.overall.baseline, -verdict.bounds.max_drop
-    if change is None or not _fails(change, threshold, sure):
+    if change is None or verdict.bounds.keeps(change, threshold):
         return
     if _holds(change, threshold):
         yield _undecided("the change", "gate.max_drop", change, threshold, verdict.overall.pictures)
@@ -108,11 +107,11 @@ def _about_drop(
         yield f"Compression costs more than gate.max_drop allows: {_keep(has_budgets)}, or raise gate.max_drop."
 
 
-def _about_classes(verdict: Verdict, sure: bool) -> Iterator[str]:
+def _about_classes(verdict: Verdict) -> Iterator[str]:
     allowed = verdict.bounds.per_class
     if allowed is None:
         return
-    failing = [one for one in verdict.classes if one.change and _fails(one.change, -allowed, sure)]
+    failing = [one for one in verdict.classes if one.change and not verdict.bounds.keeps(one.change, -allowed)]
     for one in sorted(failing, key=lambda one: one.change.value if one.change else 0.0)[:_MOST_CLASSES]:
         assert one.change is not None
         if _holds(one.change, -allowed):
@@ -154,10 +153,6 @@ def _undecided(what: str, field: str, figure: Figure, threshold: float, images: 
 def _keep(has_budgets: bool) -> str:
     budgets = ", loosen search.budgets" if has_budgets else ""
     return f"raise search.tau{budgets} or give more retrain.epochs"
-
-
-def _fails(figure: Figure, threshold: float, sure: bool) -> bool:
-    return (figure.low if sure else figure.value) < threshold - 1e-6
 
 
 def _holds(figure: Figure, threshold: float) -> bool:

@@ -99,7 +99,7 @@ def test_the_thresholds_stand_beside_what_was_measured(page):
 def test_each_format_has_its_accuracy_and_verdict(page):
     text = words(page)
     assert "float32 85.0&nbsp;% 34 of 40, 70.9 to 92.9 % by conversion +0.0 points" in text
-    assert "160,000 0.50 ms (0.48 to 0.55) 4.0 times as fast (3.8 to 4.3) passed, pushed" in text
+    assert "160,000 0.500 ms (0.480 to 0.550) 4.0 times as fast (3.8 to 4.3) passed, pushed" in text
     assert "44,000 1.90 ms (1.70 to 2.30) no difference measured left out accuracy is 70.0 % (28 of 40" in text
     assert "deploy float32, or give more training images" in text
 
