@@ -175,12 +175,18 @@ def add_tflite(
 
     Raises:
         CompressorError: if the folder holds no exported model, a format is unknown, lacks its calibration or does not
-            convert, or a TFLite model's predictions differ too much from the SavedModel's.
+            convert, or the predictions in float32 differ from the SavedModel's. What is narrower is not refused for
+            what it predicts: that is for the gate to judge.
     """
     with literal_path(directory) as literal:
         served = tf.saved_model.load(literal).signatures["serving_default"]
     tflite_models = convert(
-        load_keras(directory), read_classes(directory), served, formats=formats, calibration=calibration
+        load_keras(directory),
+        read_classes(directory),
+        served,
+        formats=formats,
+        calibration=calibration,
+        are_judged=True,
     )
     return _write_tflite(tflite_models, directory)
 

@@ -138,7 +138,7 @@ def _record_files(config: Config) -> Iterator[str]:
     from tfx.proto import example_gen_pb2
 
     from components import spans
-    from components.listing import is_folder, listed
+    from components.listing import is_folder, is_text, listed, printable
 
     data = config.data
     split = example_gen_pb2.Input.Split(name="examples", pattern=f"{data.span}/*" if data.span else "*")
@@ -147,6 +147,9 @@ def _record_files(config: Config) -> Iterator[str]:
     for folder in (os.path.join(config.data_path, name) for name in processor.folders()):
         paths = [os.path.join(folder, name) for name in listed(folder) if processor.counts(name)]
         files = [path for path in paths if not is_folder(path)]
+        for file in files:
+            if not is_text(file):
+                raise CompressorError(f"data file '{printable(file)}' has a name that is not UTF-8: rename it.")
         if not files:
             raise CompressorError(f"data folder {folder!r} holds no TFRecords: give another by --data.")
         yield from files[:_MOST_FILES]

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import shlex
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 from tfx.dsl.io import fileio
@@ -70,12 +71,15 @@ def how_to_remove(gone: Sequence[str], removed: Sequence[str] = ()) -> str:
 
 
 def read_class_list(folder: str) -> list[str]:
-    """Reads the list in a folder, in any store; of none where there is no such file."""
+    """Reads the list in a folder, in any store, as Unicode NFC; of none where there is no such file.
+
+    A model from before names were normalised may have two outputs of one name.
+    """
     path = os.path.join(folder, CLASSES_FILE)
     if not fileio.exists(path):
         return []
     with fileio.open(path, "rb") as file:
-        return bytes(file.read()).decode().splitlines()
+        return [unicodedata.normalize("NFC", name) for name in bytes(file.read()).decode().splitlines()]
 
 
 def write_class_list(folder: str, names: Iterable[str]) -> None:

@@ -72,6 +72,10 @@ def notes(predictions: Predictions) -> list[str]:
     unknown = int((predictions.labels < 0).sum())
     if unknown:
         said.append(f"{unknown:,} test images are of classes that were not trained: each counts as predicted wrong.")
+    tested = set(predictions.labels.tolist())
+    untested = [name for label, name in enumerate(predictions.classes) if label not in tested]
+    if untested:
+        said.append(f"There are no test images of {_listed(untested)}: nothing is known of such images.")
     if BASELINE not in predictions.models:
         return [*said, "There is no baseline, so gate.min_accuracy alone decides."]
     ours, theirs = predictions.classes, predictions.models[BASELINE].classes

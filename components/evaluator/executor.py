@@ -18,6 +18,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils, proto_utils
 
+from components.artifacts.class_list import read_class_list
 from components.artifacts.predictions import BASELINE, MODEL, REFERENCE
 from components.evaluator.comparison import verdict_of
 from components.evaluator.gating import bounds_of, with_classes
@@ -155,14 +156,13 @@ def _are_the_same(one: str, other: str | None) -> bool:
 
 
 def _classes(folder: str) -> list[str]:
-    path = os.path.join(folder, EXTRA, CLASSES_FILE)
-    if not fileio.exists(path):
+    names = read_class_list(os.path.join(folder, EXTRA))
+    if not names:
         raise CompressorError(
             f"the model in {folder!r} does not tell its class names ({EXTRA}/{CLASSES_FILE}): export it again, "
             "or choose another gate.baseline."
         )
-    with fileio.open(path) as file:
-        return str(file.read()).splitlines()
+    return names
 
 
 def _bless(

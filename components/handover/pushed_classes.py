@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import unicodedata
 
 from tfx.dsl.io import fileio
 
@@ -25,7 +24,7 @@ def pushed_classes(push_directory: str) -> list[str]:
         push_directory: The push destination, in any store.
 
     Returns:
-        The names, as Unicode NFC; none where no model was pushed.
+        The names, as Unicode NFC, each once; none where no model was pushed.
     """
     serving = versions(push_directory)
     newest = 0
@@ -38,7 +37,7 @@ def pushed_classes(push_directory: str) -> list[str]:
         if number > newest:
             withdrawn = read_class_list(os.path.join(push_directory, f"{WITHDRAWN}{number}", EXTRA))
             names += [name for name in withdrawn if name not in names]
-    return [unicodedata.normalize("NFC", name) for name in names]
+    return list(dict.fromkeys(names))
 
 
 def _withdrawn(push_directory: str) -> list[int]:

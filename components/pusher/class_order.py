@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Sequence
 
 from components.artifacts.class_list import read_class_list
@@ -27,7 +26,7 @@ def check_class_order(model: str, push_directory: str, removed: Sequence[str]) -
     """
     version = newest_version(push_directory)
     pushed = read_class_list(os.path.join(push_directory, version, EXTRA)) if version else []
-    expected = [name for name in (unicodedata.normalize("NFC", name) for name in pushed) if name not in removed]
+    expected = [name for name in dict.fromkeys(pushed) if name not in removed]
     classes = read_class_list(os.path.join(model, EXTRA))
     if classes[: len(expected)] != expected:
         raise CompressorError(

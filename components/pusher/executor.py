@@ -23,7 +23,7 @@ from components.pusher.class_order import check_class_order
 from components.pusher.model_card import Json, model_card, pictures_by_split, write_card
 from components.pusher.trial import try_alone, try_model_server
 from components.storage import fetched
-from compressor_lib.deployment.model_metrics import EXTRA, FIGURES_FILE
+from compressor_lib.deployment.model_metrics import EXTRA, FIGURES_FILE, read_figures, write_figures
 from compressor_lib.errors import CompressorError
 from compressor_lib.export import tflite_paths
 
@@ -124,9 +124,12 @@ def leave_out(directory: str, input_dict: Artifacts) -> None:
     """Deletes the TFLite models that the Evaluator names in its blessing."""
     blessing = artifact_utils.get_single_instance(input_dict["model_blessing"])
     paths = tflite_paths(directory)
-    for precision in json.loads(blessing.get_string_custom_property(LEFT_OUT) or "[]"):
+    left_out = json.loads(blessing.get_string_custom_property(LEFT_OUT) or "[]")
+    for precision in left_out:
         logger.warning("the %s TFLite model fails the gate and is left out", precision)
         paths[precision].unlink()
+    if left_out:
+        write_figures(directory, read_figures(directory).without(left_out))
 
 
 def check_evaluated(directory: str, input_dict: Artifacts) -> None:

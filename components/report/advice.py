@@ -94,7 +94,8 @@ def _about_drop(
     if change is None or verdict.bounds.keeps(change, threshold):
         return
     if _holds(change, threshold):
-        yield _undecided("the change", "gate.max_drop", change, threshold, verdict.overall.pictures)
+        compared = verdict.overall.pairs.images if verdict.overall.pairs else verdict.overall.pictures
+        yield _undecided("the change", "gate.max_drop", change, threshold, compared)
     if change.value >= threshold:
         return
     if not has_reference_as_baseline and baseline and reference.accuracy.value < baseline.value + threshold:

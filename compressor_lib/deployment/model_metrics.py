@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,15 @@ class ModelMetrics:
     latency: dict[str, Latency] = field(default_factory=dict)
     speedup: dict[str, Speedup] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
+
+    def without(self, names: Iterable[str]) -> ModelMetrics:
+        """The same without the figures of some precisions."""
+        gone = set(names)
+        latency, speedup, size = (
+            {name: value for name, value in figures.items() if name not in gone}
+            for figures in (self.latency, self.speedup, self.bytes)
+        )
+        return ModelMetrics(self.parameters, latency, speedup, size)  # type: ignore[arg-type]
 
 
 def figures_path(folder: str | Path) -> Path:

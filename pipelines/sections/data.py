@@ -93,8 +93,8 @@ class Data(Section):
     removed_classes: list[str] = Field(
         default_factory=list,
         description="Classes of the pushed model that have no images any more, and are taken out of the next model. "
-        "Unless it is named here, such a class keeps its place in the output. Set it once: when that model is "
-        "pushed, the class is no longer known.",
+        "Unless it is named here, such a class keeps its place in the output. It may stay set: a name that is "
+        "removed already is logged.",
     )
     class_weights: Literal["none", "balanced"] = Field(
         default="none",

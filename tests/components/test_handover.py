@@ -10,6 +10,8 @@ from components.artifacts.class_list import read_class_list, write_class_list
 from components.artifacts.pushed_versions import roll_back
 from components.handover.archive import HANDOVER, read_handover, write_handover
 from components.handover.executor import HandoverExecutor, PreviousRunExecutor
+from components.handover.pushed_classes import pushed_classes
+from components.pusher.class_order import check_class_order
 
 FILES = {
     "hyperparameters": "best_hyperparameters.txt",
@@ -180,3 +182,17 @@ def test_a_file_that_unfolds_to_more_is_refused(tmp_path, caplog):
         archive.writestr("statistics/bomb", bytes(2**20))
     assert read_handover(str(folder), {"statistics": str(tmp_path / "statistics")}) is None
     assert "more than its size" in caplog.text
+
+
+def test_a_model_that_has_a_name_in_two_forms_gives_it_one_place(tmp_path):
+    for version, names in (("1", ["cafe\u0301", "tea", "caf\u00e9"]),):
+        folder = tmp_path / version / "assets.extra"
+        folder.mkdir(parents=True)
+        (folder / "classes.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        (tmp_path / version / "saved_model.pb").touch()
+    assert pushed_classes(str(tmp_path)) == ["caf\u00e9", "tea"]
+    check_class_order(str(tmp_path / "1"), str(tmp_path / "none"), [])
+    new = tmp_path / "new" / "assets.extra"
+    new.mkdir(parents=True)
+    (new / "classes.txt").write_text("caf\u00e9\ntea\n", encoding="utf-8")
+    check_class_order(str(tmp_path / "new"), str(tmp_path), [])  # it is pushed: the name has its first place

@@ -24,7 +24,7 @@ from components.pusher import trial
 from components.pusher.executor import EndpointExecutor, Executor
 from components.pusher.trial import try_alone, try_model_server
 from compressor_lib.deployment.intervals import PairedCounts
-from compressor_lib.deployment.model_metrics import Latency, ModelMetrics, Speedup, write_figures
+from compressor_lib.deployment.model_metrics import Latency, ModelMetrics, Speedup, read_figures, write_figures
 from compressor_lib.errors import CompressorError
 from compressor_lib.export import read_parameters, tflite_path
 from compressor_lib.gate import Bounds, Judged, judge, judge_format
@@ -223,6 +223,7 @@ class TestLeftOut:
         card = json.loads((pushed / "assets.extra/model_card.json").read_text())
         assert list(card["tflite"]) == ["float32"]
         assert list(card["left_out"]) == ["int8"]
+        assert "int8" not in {*read_figures(pushed).latency, *read_figures(pushed).speedup, *read_figures(pushed).bytes}
         assert "- int8 is left out: accuracy is 50.0 % (30 of 60" in (pushed / "assets.extra/model_card.md").read_text()
 
     def test_that_it_was_changed_is_found_out_all_the_same(self, push, candidate):
