@@ -68,9 +68,9 @@ def check_output(output: str) -> None:
     if "://" in output:
         return
     there = Path(output)
-    while not there.exists() and there != there.parent:
+    while not os.path.exists(there) and there != there.parent:  # Path.exists raises below a folder not to be entered
         there = there.parent
-    if not there.is_dir():
+    if not os.path.isdir(there):
         raise output_error(output, f"{str(there)!r} is a file")
     if not os.access(there, os.W_OK | os.X_OK):
         raise output_error(output, "Permission denied")
