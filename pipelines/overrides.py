@@ -55,7 +55,9 @@ def replace(values: dict[str, Any], keys: Sequence[str], value: Any) -> None:
         CompressorError: If one of the sections is a value.
     """
     for key in keys[:-1]:
-        values = values.setdefault(key, {})
+        if values.get(key) is None:  # "gate:" in a file, with nothing below
+            values[key] = {}
+        values = values[key]
         if not isinstance(values, dict):
             raise CompressorError(f"{key!r} is a value, not a section")
     values[keys[-1]] = value

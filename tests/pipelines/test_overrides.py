@@ -94,6 +94,13 @@ def test_other_fields_are_yaml(text, value):
     assert found == value
 
 
+@pytest.mark.parametrize("section", ["", " ~", " null", " {}"])
+def test_an_empty_section_of_the_file_is_a_section(config, section):
+    config.write_text(f"{config.read_text()}gate:{section}\nsearch:\n  budgets:{section}\n")
+    loaded = load_config(config, ["gate.max_drop=0.1", "search.budgets.parameters=9"])
+    assert (loaded.gate.max_drop, loaded.search.budgets.parameters) == (0.1, 9)
+
+
 @pytest.mark.parametrize("text", ["gate.min_accuracy=0.9 #2", "uncached=[a] # b", "backbone={name: x} #"])
 def test_what_would_be_lost_as_a_comment_is_refused(text):
     with pytest.raises(CompressorError, match="'#.*' would be a comment, and lost"):
