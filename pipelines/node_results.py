@@ -35,7 +35,13 @@ def result_of(outputs: Artifacts, *, cached: bool = False) -> str:
         if key in outputs:
             try:
                 return describe(outputs[key], cached)
-            except (OSError, ValueError, LookupError, TypeError, CompressorError):  # of another version, or deleted meanwhile
+            except (
+                OSError,
+                ValueError,
+                LookupError,
+                TypeError,
+                CompressorError,
+            ):  # of another version, or deleted meanwhile
                 return ""
     return ""
 
