@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _SAVED_MODEL = "Format-Serving"
 """Where TFX keeps an exported model in its artifact."""
+_UNREADABLE = (OSError, ValueError, LookupError, TypeError, CompressorError)
+"""What files of another version raise, or those that were deleted meanwhile."""
 
 
 def result_of(outputs: Artifacts, *, cached: bool = False) -> str:
@@ -35,13 +37,7 @@ def result_of(outputs: Artifacts, *, cached: bool = False) -> str:
         if key in outputs:
             try:
                 return describe(outputs[key], cached)
-            except (
-                OSError,
-                ValueError,
-                LookupError,
-                TypeError,
-                CompressorError,
-            ):  # of another version, or deleted meanwhile
+            except _UNREADABLE:
                 return ""
     return ""
 

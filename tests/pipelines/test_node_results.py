@@ -81,14 +81,8 @@ def test_what_is_in_an_artifacts_properties():
 @pytest.mark.parametrize("key", ["tuner_results", "model_run", "evaluation", "anomalies", "translators", "model"])
 def test_files_of_another_version_end_no_run(tmp_path, key, content):
     (tmp_path / "Format-Serving" / "assets.extra").mkdir(parents=True)
-    for name in (
-        "Format-Serving/assets.extra/figures.json",
-        "search_report.json",
-        "history.json",
-        "verdict.json",
-        "data.json",
-        "manifest.json",
-    ):
+    figures = "Format-Serving/assets.extra/figures.json"
+    for name in (figures, "search_report.json", "history.json", "verdict.json", "data.json", "manifest.json"):
         if content is not None:
             (tmp_path / name).write_text(content)
     assert result_of({key: artifact(tmp_path)}) == ""
