@@ -16,7 +16,7 @@ from pipelines.beam import Beam, beam_flags
 from pipelines.beam_args import BeamArg
 from pipelines.config_errors import explain
 from pipelines.lineage import METADATA_FILE
-from pipelines.overrides import one_line, override, replace
+from pipelines.overrides import one_line, override
 from pipelines.places import check_output_apart, check_push_apart
 from pipelines.plain_path import plain_path
 from pipelines.sections.backbone import BackboneConfig, Head
@@ -149,7 +149,7 @@ def load_config(
     Args:
         path: YAML file.
         overrides: Single values that replace the file's, as ``"search.tau=0.9"``; see
-            :func:`pipelines.overrides.override`.
+            :func:`pipelines.overrides.parsed`.
         paths: Further ones, by field, taken to the letter; None replaces nothing.
 
     Returns:
@@ -164,11 +164,7 @@ def load_config(
         0.9
     """
     values = _read(path)
-    for text in overrides:
-        override(values, text, Config)
-    for field, given in (paths or {}).items():
-        if given is not None:
-            replace(values, field.split("."), given)
+    override(values, overrides, Config, paths)
     try:
         return Config.model_validate(values)
     except ValidationError as invalid:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compressor_lib.errors import CompressorError
-from compressor_lib.redaction import redact
 from pipelines.console import people_console
-from pipelines.exit_status import WRONG_INPUT
+from pipelines.exit_status import wrong_input_told
 from pipelines.lineage import LATEST, METADATA_FILE, Lineage, Run, resolve_id
 from pipelines.options import AsJson
 from pipelines.run_json import run_details, run_summary, verdict
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
 ID_LENGTH = 6
 """Letters at the end of a run's id that tell it from others."""
 
-_WIDE = 110
-"""Columns of a terminal from which on a run's details have room."""
+_WIDE_FOR_IDS, _WIDE = 110, 130
+"""Columns of a terminal from which on whole ids have room, and from which on a run's details do as well."""
 
 
 def complete_run(incomplete: str) -> list[str]:
@@ -47,10 +46,8 @@ def runs(folder: Folder = Path("runs"), as_json: AsJson = False) -> None:
 
     Example: compressor runs runs/digits
     """
-    try:
+    with wrong_input_told():
         found = [(output, lineage.runs()) for output, lineage in stores_in(folder)]
-    except CompressorError as error:
-        raise _wrong_input(error) from error
     if as_json:
         typer.echo(json.dumps([run_summary(output, run) for output, known in found for run in known], indent=2))
         return
@@ -67,15 +64,13 @@ def show(id: RunId = LATEST, folder: FolderOption = Path("runs"), as_json: AsJso
     Example: compressor show latest --in runs/digits
     """
     console = people_console()
-    try:
+    with wrong_input_told():
         output, run = find_run(folder, id)
         if as_json:
             typer.echo(json.dumps(run_details(output, run), indent=2))
             return
         for part in run_shown(run):
             console.print(part, soft_wrap=isinstance(part, str))
-    except CompressorError as error:
-        raise _wrong_input(error) from error
 
 
 def report(id: RunId = LATEST, folder: FolderOption = Path("runs")) -> None:
@@ -85,11 +80,9 @@ def report(id: RunId = LATEST, folder: FolderOption = Path("runs")) -> None:
     """
     from pipelines.report import write_report
 
-    try:
+    with wrong_input_told():
         output, run = find_run(folder, id)
         page = write_report(run, output)
-    except CompressorError as error:
-        raise _wrong_input(error) from error
     typer.echo(str(page))
 
 
@@ -129,9 +122,9 @@ def runs_table(output: str, runs: list[Run], width: int | None = None) -> Render
     from rich.table import Table
     from rich.text import Text
 
-    from pipelines.results import Results
+    from pipelines.results import kept_results
 
-    wide = width is None or width >= _WIDE
+    whole_ids, wide = (width is None or width >= least for least in (_WIDE_FOR_IDS, _WIDE))
     look = {"box": box.SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "padding": (0, 1, 0, 0)}
     table = Table(title=output, title_justify="left", **look)  # type: ignore[arg-type]
     columns = {"when": "left", "run": "left", "span": "left", "accuracy": "right", "parameters": "right"}
@@ -143,27 +136,32 @@ def runs_table(output: str, runs: list[Run], width: int | None = None) -> Render
             table.add_column(column, justify=side, no_wrap=True)  # type: ignore[arg-type]
     table.add_column("verdict", overflow="fold")
     for run in runs:
-        row = {"when": f"{run.started:%Y-%m-%d %H:%M}", "run": run.id if width is None else run.id[-ID_LENGTH:]}
+        row = {"when": f"{run.started:%Y-%m-%d %H:%M}", "run": run.id if whole_ids else run.id[-ID_LENGTH:]}
         row["span"] = "" if run.span is None else str(run.span)
-        if run.results:
-            results = Results.from_json(run.results)
+        results, note = kept_results(run)
+        if results:
             before, after = results.reference, results.compressed
             row["accuracy"] = f"{before.accuracy:.2%} -> {after.accuracy:.2%}"
             row["parameters"] = f"{before.parameters:,} -> {after.parameters:,}"
             row["saved"] = f"{1 - after.parameters / before.parameters:.1%}"
         style = "green" if run.blessed else "red" if run.state == "failed" else "yellow"
-        table.add_row(*(row.get(name, "") for name in columns if name not in left_out), Text(verdict(run), style))
+        table.add_row(
+            *(row.get(name, "") for name in columns if name not in left_out),
+            Text("; ".join(filter(None, [verdict(run), note])), style),
+        )
     return table
 
 
 def run_shown(run: Run) -> Iterator[RenderableType]:
     """What there is to tell of a run, part by part."""
-    from pipelines.results import Results, render_results
+    from pipelines.results import kept_results, render_results
 
     span = "" if run.span is None else f", data of span {run.span}"
     yield f"run {run.id} of {run.pipeline}, {run.started:%a %Y-%m-%d %H:%M %Z}{span}: {verdict(run)}"
-    if run.results:
-        results = Results.from_json(run.results)
+    results, note = kept_results(run)
+    if note:
+        yield f"  {note}"
+    if results:
         yield from (f"  {reason}" for reason in results.reasons)
         yield from (f"  what to do: {sentence}" for sentence in results.advice)
         yield render_results(results)
@@ -193,8 +191,3 @@ def _nodes_shown(run: Run, makers: dict[int, str]) -> Iterator[RenderableType]:
         if taken:
             yield f"  from {', '.join(taken)}"
         yield from (f"  made {key:<{width}} {artifact.uri}" for key, artifact in node.outputs.items())
-
-
-def _wrong_input(error: CompressorError) -> typer.Exit:
-    typer.echo(redact(f"error: {error}"), err=True)
-    return typer.Exit(WRONG_INPUT)

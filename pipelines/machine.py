@@ -113,7 +113,7 @@ def check_disk(name: str, folder: str) -> Finding:
     if "://" in folder:
         return Finding(name, OK, f"{folder} is not on this machine, and is not looked at")
     there = Path(folder).absolute()
-    while not there.is_dir():
+    while not os.path.isdir(there):  # Path.is_dir raises below a folder not to be entered
         there = there.parent
     free = shutil.disk_usage(there).free
     detail = f"{free / _GIB:.1f} GiB free at {there}"

@@ -8,12 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compressor_lib.deployment.model_metrics import REFERENCE, read_figures
+from compressor_lib.errors import CompressorError
 from pipelines.lineage import number_of, time_of
 
 if TYPE_CHECKING:
     from ml_metadata.proto.metadata_store_pb2 import Artifact
 
     from pipelines.lineage import Artifacts
+
+_SAVED_MODEL = "Format-Serving"
+"""Where TFX keeps an exported model in its artifact."""
+_UNREADABLE = (OSError, ValueError, LookupError, TypeError, CompressorError)
+"""What files of another version raise, or those that were deleted meanwhile."""
 
 
 def result_of(outputs: Artifacts, *, cached: bool = False) -> str:
@@ -30,7 +37,7 @@ def result_of(outputs: Artifacts, *, cached: bool = False) -> str:
         if key in outputs:
             try:
                 return describe(outputs[key], cached)
-            except (OSError, ValueError, LookupError, TypeError):  # of another version, or deleted meanwhile
+            except _UNREADABLE:
                 return ""
     return ""
 
@@ -82,6 +89,12 @@ def _pushed_model(artifact: Artifact, cached: bool) -> str:
     return f"version {version}{since}" if version else ""
 
 
+def _model(artifact: Artifact, cached: bool) -> str:
+    """The Converter's: other nodes that make a model say more by another key, or have timed nothing."""
+    metrics = read_figures(Path(artifact.uri, _SAVED_MODEL))
+    return ", ".join(f"{name} {size:,} bytes" for name, size in metrics.bytes.items() if name != REFERENCE)
+
+
 _RESULTS: dict[str, Callable[[Artifact, bool], str]] = {
     "examples": _examples,
     "anomalies": _anomalies,
@@ -90,6 +103,7 @@ _RESULTS: dict[str, Callable[[Artifact, bool], str]] = {
     "tuner_results": _tuner_results,
     "evaluation": _evaluation,
     "pushed_model": _pushed_model,
+    "model": _model,
 }
 """By the key of the output that tells it."""
 

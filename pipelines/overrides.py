@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin
 
@@ -16,15 +16,54 @@ from pipelines.yaml_values import read_yaml, root_of
 _NULL = ("", "~", "null", "Null", "NULL")
 
 
-def override(values: dict[str, Any], text: str, config: type[BaseModel]) -> None:
-    """Sets one value of the file's, in place.
+def override(
+    values: dict[str, Any],
+    texts: Sequence[str],
+    config: type[BaseModel],
+    paths: Mapping[str, str | None] | None = None,
+) -> None:
+    """Sets values of the file's, in place.
 
     Args:
         values: The file's.
+        texts: What stands behind each ``--set``.
+        config: The model that the values are of.
+        paths: Values that have an option of their own, by field, taken to the letter; None replaces nothing.
+
+    Raises:
+        CompressorError: As :func:`parsed` and :func:`replace`, or if a field is given twice.
+    """
+    given: dict[str, Any] = {}
+    for text in texts:
+        keys, value = parsed(text, config)
+        if _is_in(given, keys):
+            raise CompressorError(f"--set {shown('.'.join(keys))} is given twice: keep one of them.")
+        try:
+            replace(values, keys, value)
+        except CompressorError as error:
+            raise CompressorError(f"--set {shown(text)}: {error}.") from None
+        replace(given, keys, value)
+    for field, path in (paths or {}).items():
+        if path is None:
+            continue
+        if _is_in(given, field.split(".")):
+            raise CompressorError(
+                f"{field} is given twice, by --set and by the option that replaces it: keep one of them."
+            )
+        replace(values, field.split("."), path)
+
+
+def parsed(text: str, config: type[BaseModel]) -> tuple[list[str], Any]:
+    """Reads what stands behind ``--set``.
+
+    Args:
         text: As ``"search.tau=0.9"``. Where the field takes text, what stands behind the ``=`` is that text, whatever
             it looks like: ``"data.path=run #1"``. Only ``null`` is none where the field may be null, and quotes around
             it are YAML's. Other fields are read as YAML, so that numbers, lists and sections can be given.
         config: The model that the values are of.
+
+    Returns:
+        Names of the sections and of the field, and its value.
 
     Raises:
         CompressorError: If the text has another form, is no YAML, or would lose its end as a comment of YAML's.
@@ -34,13 +73,9 @@ def override(values: dict[str, Any], text: str, config: type[BaseModel]) -> None
     if not equals or not all(keys):
         raise CompressorError(f"--set {shown(text)} has another form than section.field=value.")
     try:
-        parsed = _value(value.strip(), _kinds(config, keys))
+        return keys, _value(value.strip(), _kinds(config, keys))
     except yaml.YAMLError as error:
         raise CompressorError(f"--set {shown(text)}: the value is not YAML: {one_line(error)}.") from error
-    try:
-        replace(values, keys, parsed)
-    except CompressorError as error:
-        raise CompressorError(f"--set {shown(text)}: {error}.") from None
 
 
 def replace(values: dict[str, Any], keys: Sequence[str], value: Any) -> None:
@@ -55,10 +90,21 @@ def replace(values: dict[str, Any], keys: Sequence[str], value: Any) -> None:
         CompressorError: If one of the sections is a value.
     """
     for key in keys[:-1]:
-        values = values.setdefault(key, {})
+        if values.get(key) is None:  # "gate:" in a file, with nothing below
+            values[key] = {}
+        values = values[key]
         if not isinstance(values, dict):
             raise CompressorError(f"{key!r} is a value, not a section")
     values[keys[-1]] = value
+
+
+def _is_in(values: Any, keys: Sequence[str]) -> bool:
+    """Whether values hold a field, or something inside a section."""
+    for key in keys:
+        if not isinstance(values, dict) or key not in values:
+            return False
+        values = values[key]
+    return True
 
 
 def one_line(error: Exception) -> str:

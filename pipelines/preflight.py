@@ -28,6 +28,19 @@ _MOST_FILES = 20
 
 
 @dataclass(frozen=True)
+class Images:
+    """The images of a data folder.
+
+    Attributes:
+        counts: Those that are used, by split and class.
+        left_out: How many are not, by kind, such as ``".heic"``, the largest number first.
+    """
+
+    counts: Counts
+    left_out: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Network:
     """The network as it is built.
 
@@ -68,9 +81,9 @@ def check_output(output: str) -> None:
     if "://" in output:
         return
     there = Path(output)
-    while not there.exists() and there != there.parent:
+    while not os.path.exists(there) and there != there.parent:  # Path.exists raises below a folder not to be entered
         there = there.parent
-    if not there.is_dir():
+    if not os.path.isdir(there):
         raise output_error(output, f"{str(there)!r} is a file")
     if not os.access(there, os.W_OK | os.X_OK):
         raise output_error(output, "Permission denied")
@@ -83,33 +96,34 @@ def output_error(output: str, why: str | None) -> CompressorError:
     )
 
 
-def check_pictures(config: Config) -> Counts | None:
+def check_pictures(config: Config) -> Images | None:
     """Looks at a folder of images, or at the first records of TFRecords. No image is opened: the first node does that.
 
     Args:
         config: The run's.
 
     Returns:
-        The images by split and class; None for TFRecords, and for data that cannot be looked at from here.
+        The images; None for TFRecords, and for data that cannot be looked at from here.
 
     Raises:
-        CompressorError: If the folder is missing, has no layout that is known or too few images of a class, there is
-            no span, or TFRecords lack a feature.
+        CompressorError: If the folder is missing, has no layout that is known, too few images of a class or too many
+            that are left out, there is no span, or TFRecords lack a feature.
     """
     from components.image_example_gen import folders
 
     data, path = config.data, config.data_path
     if data.source == "digits":
-        return _digits(data.splits.model_dump())
+        return Images(_digits(data.splits.model_dump()), {})
     if data.source == "tfrecord":
         for file in _record_files(config):
             _check_record(file, [data.image_feature, data.label_feature])
         return None
     shares = data.splits.model_dump()
     patterns = folders.newest_spans(path, data.span, data.window)
-    images = folders.list_pictures(path, [folders.layout(path, pattern, shares) for pattern in patterns]).pictures
-    folders.check_counts(images, shares)
-    return _counted(images, shares)
+    listing = folders.list_pictures(path, [folders.layout(path, pattern, shares) for pattern in patterns])
+    folders.check_left_out(path, listing.left_out, listing.total, data.max_bad_share)
+    folders.check_counts(listing.pictures, shares)
+    return Images(_counted(listing.pictures, shares), dict(Counter(one.kind for one in listing.left_out).most_common()))
 
 
 def _counted(images: Sequence[folders.Picture], shares: Mapping[str, int]) -> Counts:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -23,6 +23,9 @@ from pipelines.lineage import Lineage, Run
 
 if TYPE_CHECKING:
     from pipelines.config import Config
+
+OTHER_VERSION = "results of another version"
+"""What is told in place of figures that this version cannot read."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +77,28 @@ class Results:
         Raises:
             CompressorError: If another version of the project wrote it.
         """
-        fields = json.loads(text)
         try:
+            fields = json.loads(text)
             return _ADAPTER.validate_python({**fields, "verdict": Verdict.from_json(json.dumps(fields["verdict"]))})
-        except (ValidationError, KeyError) as error:
+        except (CompressorError, ValueError, TypeError, KeyError) as error:
             raise CompressorError(
                 "another version of auto-compressor wrote the results of this run: run the pipeline again."
             ) from error
+
+
+def kept_results(run: Run) -> tuple[Results | None, str]:
+    """Reads what was kept of a run that may be of another version.
+
+    Args:
+        run: The run.
+
+    Returns:
+        What it came to, None where it did not come so far or cannot be read; and in the latter case a note of it.
+    """
+    try:
+        return (Results.from_json(run.results) if run.results else None), ""
+    except CompressorError:
+        return None, OTHER_VERSION
 
 
 def conclude(config: Config) -> Results:

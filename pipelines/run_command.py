@@ -102,8 +102,8 @@ def _run(config: Config, runner: str, events: Events, lock: OutputLock) -> Resul
     from pipelines.pipeline import create_pipeline
     from pipelines.preflight import check_network, check_pictures
 
-    counts = check_pictures(config)
-    check_network(config, natural_order(counts["train"]) if counts else None)
+    images = check_pictures(config)
+    check_network(config, natural_order(images.counts["train"]) if images else None)
     pipeline = create_pipeline(config, code_version=code_version())
     events.begin([component.id for component in pipeline.components])
     runners.run(pipeline, runner, events, seed=config.seed, check=lock.check)

@@ -27,9 +27,9 @@ def verdict(run: Run) -> str:
 
 def run_summary(output: Path, run: Run) -> dict[str, Any]:
     """What ``runs --json`` tells of a run."""
-    from pipelines.results import Results
+    from pipelines.results import kept_results
 
-    results = Results.from_json(run.results) if run.results else None
+    results, note = kept_results(run)
     both = {"reference": results.reference, "compressed": results.compressed} if results else {}
     return {
         "id": run.id,
@@ -38,6 +38,7 @@ def run_summary(output: Path, run: Run) -> dict[str, Any]:
         "started": run.started.isoformat(),
         "state": run.state,
         "verdict": verdict(run),
+        "note": note,
         "new": run.is_new,
         "span": run.span,
         "blessed": run.blessed,
@@ -50,7 +51,10 @@ def run_summary(output: Path, run: Run) -> dict[str, Any]:
 
 def run_details(output: Path, run: Run) -> dict[str, Any]:
     """What ``show --json`` tells of a run: its summary, all its figures, and its nodes."""
-    results = json.loads(run.results) if run.results else None
+    from pipelines.results import kept_results
+
+    readable, _ = kept_results(run)
+    results = json.loads(run.results) if readable else None
     nodes = [
         {
             "name": name,

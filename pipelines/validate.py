@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from pipelines.config import Config
-    from pipelines.preflight import Counts, Network
+    from pipelines.preflight import Counts, Images, Network
 
 _MOST_CLASSES = 20
 """So many classes are listed, each on a line."""
@@ -29,13 +29,13 @@ class Summary:
     """What a run would begin with.
 
     Attributes:
-        counts: Images by split and class; None where they are counted by the run.
+        images: The data's; None where they are counted by the run.
         network: The network.
         tuner: The search's.
         trials: The most trials; None for any number.
     """
 
-    counts: Counts | None
+    images: Images | None
     network: Network
     tuner: str
     trials: int | None
@@ -44,7 +44,8 @@ class Summary:
         """The keys of ``--json``, which docs/tutorial.md lists."""
         return {
             "valid": True,
-            "images": self.counts,
+            "images": self.images and self.images.counts,
+            "left_out": self.images and self.images.left_out,
             "reference": {"parameters": self.network.parameters, "macs": self.network.macs},
             "weights": self.network.weights,
             "connections": self.network.connections,
@@ -66,17 +67,20 @@ def examine(config: Config) -> Summary:
 
     check_output(config.output)
     is_here = config.data.source == "digits" or os.path.isdir(config.data_path)
-    counts = check_pictures(config) if is_here else None
-    classes = natural_order(counts["train"]) if counts else None
+    images = check_pictures(config) if is_here else None
+    classes = natural_order(images.counts["train"]) if images else None
     network = check_network(config, classes, download=False)
-    return Summary(counts, network, config.search.tuner, planned_trials(config))
+    return Summary(images, network, config.search.tuner, planned_trials(config))
 
 
 def rendered(summary: Summary) -> list[RenderableType]:
     """The summary for people: a table of images, and a line for each other thing."""
     parts: list[RenderableType] = []
-    if summary.counts:
-        parts.append(_images_table(summary.counts))
+    if summary.images:
+        parts.append(_images_table(summary.images.counts))
+        if summary.images.left_out:
+            kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary.images.left_out.items())
+            parts.append(f"left out     {sum(summary.images.left_out.values()):,} images ({kinds})")
     else:
         parts.append("images       not counted: they are not on this machine, or in TFRecords, which the run reads")
     network = summary.network

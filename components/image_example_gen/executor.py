@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 SKIPPED_FILE = "skipped.jsonl"
 DUPLICATES_FILE = "duplicates.jsonl"
 _RECORDS = "data_tfrecord"
-_SHOWN_IN_ERROR = 5
 _SHOWN = 20
 
 
@@ -140,7 +139,8 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         listing = folders.list_pictures(input_base, self._layouts)
         self._pictures = listing.pictures
         _warn_left_out(listing)
-        self._check_share(input_base, listing.left_out, listing)
+        max_bad_share = self._options["max_bad_share"]
+        folders.check_left_out(input_base, listing.left_out, listing.total, max_bad_share)
         folders.check_counts(self._pictures, self._shares)
         examples.set_int_custom_property("images", len(self._pictures))
         examples.set_int_custom_property("classes", len({picture.label for picture in self._pictures}))
@@ -155,12 +155,11 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             logger.warning("skipped %s: %s", one["file"], one["reason"])
         left_out = sorted([*listing.left_out, *map(_as_left_out, unreadable)])
         if left_out:
-            total = len(listing.pictures) + len(listing.left_out)
-            logger.warning("skipped %d of %d images; %s names them", len(left_out), total, SKIPPED_FILE)
+            logger.warning("skipped %d of %d images; %s names them", len(left_out), listing.total, SKIPPED_FILE)
         lines = [f"{json.dumps({'file': one.file, 'reason': one.reason})}\n" for one in left_out]
         io_utils.write_string_file(self._skipped_file, "".join(lines))
         try:
-            self._check_share(input_base, left_out, listing)
+            folders.check_left_out(input_base, left_out, listing.total, max_bad_share)
             self._check_counts([one["file"] for one in unreadable], copies)
         except CompressorError:
             for split in self._shares:
@@ -197,20 +196,6 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         self._options = _options(exec_properties)
         patterns = patterns_of(inputs.splits[0].pattern)  # the driver has put the spans in
         self._layouts = [folders.layout(input_base, pattern, self._shares) for pattern in patterns]
-
-    def _check_share(self, input_base: str, left_out: list[folders.LeftOut], listing: folders.Listing) -> None:
-        """Refuses a folder of which too many images are left out."""
-        max_bad_share = self._options["max_bad_share"]
-        total = len(listing.pictures) + len(listing.left_out)
-        if len(left_out) > max_bad_share * total:
-            shown = [f"{one.file} ({one.reason})" for one in left_out[:_SHOWN_IN_ERROR]]
-            if len(left_out) > len(shown):
-                shown.append("...")
-            raise CompressorError(
-                f"{len(left_out)} of {total} images in data folder {input_base!r} cannot be used "
-                f"({folders.by_kind(left_out)}), more than max_bad_share {max_bad_share} allows: "
-                f"{', '.join(shown)}. Repair, convert or delete them, or raise max_bad_share."
-            )
 
     def _check_counts(self, unreadable: list[str], copies: list[str]) -> None:
         folders.check_counts(self._pictures, self._shares, unreadable)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ from compressor_lib.networks.class_label import class_label
 logger = logging.getLogger(__name__)
 
 PICTURES_PATTERN = "*/*"
+_SHOWN_IN_ERROR = 5
 _OTHER_NAMES = {"eval": ("validation", "val")}
 
 
@@ -83,6 +84,11 @@ class Listing:
     pictures: list[Picture] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def total(self) -> int:
+        """How many images there are, used or not."""
+        return len(self.pictures) + len(self.left_out)
 
 
 class NamesInputProcessor(spans.InputProcessor):
@@ -230,6 +236,29 @@ def list_pictures(input_base: str, layouts: Iterable[Mapping[str, str]]) -> List
         )
     listing.pictures.sort()
     return listing
+
+
+def check_left_out(input_base: str, left_out: Sequence[LeftOut], total: int, max_bad_share: float) -> None:
+    """Refuses a folder of which too many images are left out.
+
+    Args:
+        input_base: The data folder.
+        left_out: Its images that are not used.
+        total: How many images it has, used or not.
+        max_bad_share: The largest share that may be left out.
+
+    Raises:
+        CompressorError: If more are.
+    """
+    if len(left_out) > max_bad_share * total:
+        shown = [f"{one.file} ({one.reason})" for one in left_out[:_SHOWN_IN_ERROR]]
+        if len(left_out) > len(shown):
+            shown.append("...")
+        raise CompressorError(
+            f"{len(left_out)} of {total} images in data folder {input_base!r} cannot be used "
+            f"({by_kind(left_out)}), more than max_bad_share {max_bad_share} allows: "
+            f"{', '.join(shown)}. Repair, convert or delete them, or raise max_bad_share."
+        )
 
 
 def check_counts(pictures: Iterable[Picture], shares: Mapping[str, int], skipped: Iterable[str] = ()) -> None:

@@ -49,7 +49,7 @@ def without_downloads() -> Iterator[None]:
 
 
 def ask(url: str) -> None:
-    """Asks a server for a file's header.
+    """Asks a server for a file's header, by the way that Keras downloads: through urllib's proxies.
 
     Raises:
         urllib.error.URLError: If it does not answer, or does not have the file.

@@ -150,7 +150,9 @@ def create(
 
     On this machine, which is the default, runs start only while something serves the schedule: the command tells how.
 
-    Example: compressor schedule create pictures.yaml --target kubeflow --host http://localhost:8888 --cron "0 3 * * 1"
+    Example: compressor schedule create examples/pictures.yaml --cron "0 3 * * 1" --set data.path=/data/pictures
+
+    Elsewhere: compressor schedule create package.yaml --target kubeflow --host http://localhost:8888 --cron "0 3 * * 1"
     """
     when = Cron.parse(cron, time_zone)
     if choice.target is Place.local:
@@ -176,7 +178,7 @@ def create(
 def list_schedules(choice: Choice) -> None:
     """Lists the schedules of a platform.
 
-    Example: compressor schedule list --target kubeflow --host http://localhost:8888
+    Example: compressor schedule list
     """
     for schedule in choice.schedules.schedules():
         state = "paused" if schedule.paused else _shown(schedule.next_run)
@@ -193,7 +195,7 @@ def show(
 ) -> None:
     """Shows a schedule and its next three times.
 
-    Example: compressor schedule show pictures --target kubeflow --host http://localhost:8888
+    Example: compressor schedule show pictures
     """
     if as_systemd:
         typer.echo(choice.local.print_systemd(name), nl=False)
@@ -212,7 +214,7 @@ def show(
 def pause(choice: Choice, name: Name) -> None:
     """Lets a schedule start no more runs.
 
-    Example: compressor schedule pause pictures --target kubeflow --host http://localhost:8888
+    Example: compressor schedule pause pictures
     """
     choice.schedules.pause(name)
     typer.echo(f"{name} is paused")
@@ -223,7 +225,7 @@ def pause(choice: Choice, name: Name) -> None:
 def resume(choice: Choice, name: Name) -> None:
     """Lets a paused schedule start runs again; missed ones are not made up for.
 
-    Example: compressor schedule resume pictures --target kubeflow --host http://localhost:8888
+    Example: compressor schedule resume pictures
     """
     choice.schedules.resume(name)
     typer.echo(f"{name} goes on")
@@ -234,7 +236,7 @@ def resume(choice: Choice, name: Name) -> None:
 def delete(choice: Choice, name: Name) -> None:
     """Ends a schedule; its runs stay.
 
-    Example: compressor schedule delete pictures --target kubeflow --host http://localhost:8888
+    Example: compressor schedule delete pictures
     """
     choice.schedules.delete(name)
     typer.echo(f"{name} is deleted")
@@ -245,7 +247,7 @@ def delete(choice: Choice, name: Name) -> None:
 def run_now(choice: Choice, name: Name) -> None:
     """Starts a run of a schedule out of turn; on this machine it waits for its end.
 
-    Example: compressor schedule run-now pictures --target kubeflow --host http://localhost:8888
+    Example: compressor schedule run-now pictures
     """
     if choice.target is Place.local:
         raise typer.Exit(choice.local.run_now(name))
@@ -257,7 +259,7 @@ def run_now(choice: Choice, name: Name) -> None:
 def serve(choice: Choice) -> None:
     """Starts the runs of this machine's schedules when they are due, until Ctrl-C.
 
-    Example: compressor schedule serve --target local
+    Example: compressor schedule serve
     """
     choice.local.serve()
 

@@ -163,6 +163,13 @@ def test_every_command_shows_an_example_that_it_understands(command):
     group.commands[command[-1]].make_context("compressor", example[1 + len(command) :])
 
 
+@pytest.mark.parametrize("command", list(commands_in(cli.app, "schedule")), ids=" ".join)
+def test_the_example_of_a_schedule_is_for_this_machine_as_is_the_default(command):
+    shown = CliRunner().invoke(cli.app, [*command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+    (example,) = (line for line in shown.output.splitlines() if "Example: " in line)
+    assert "--target" not in example
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [(["rnu"], "Did you mean 'run'?"), (["run", "--confg", "x"], "--config"), (["schedule", "lst"], "'list'")],

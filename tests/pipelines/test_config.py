@@ -278,15 +278,13 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     assert "cannot be read" in refusal(tmp_path / "picture.yaml")
 
 
-def test_overrides_are_yaml_and_the_last_one_counts(write):
+def test_overrides_are_yaml(write):
     config = load_config(
         write(SMALLEST),
         [
             "search.connections=53,151",
             "search.head_units=[0, 64]",
-            "search.tau=0.1",
-            "search.tau=1e-1",
-            "search.tau=0.3",
+            "search.tau=3e-1",
             "reference.learning_rate=1e-3",
         ],
     )

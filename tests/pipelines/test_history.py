@@ -22,7 +22,7 @@ from pipelines.history import complete_run, runs_table
 from pipelines.lineage import METADATA_FILE, Lineage
 from pipelines.results import Results
 
-RUN = "2026-11-26T09:00:00.200002"
+RUN, RUN_2 = "2026-11-26T09:00:00.200002", "2026-11-26T10:00:00.300003"
 
 RESULTS = Results(
     reference=ModelFigures(95, 100, 1_000_000, 4_000_000, Latency(8.0, 7.8, 8.3)),
@@ -80,7 +80,7 @@ def test_runs_are_listed_with_their_figures_and_verdict(output, up):
     ]
 
 
-@pytest.mark.parametrize("width", [80, 100, 130])
+@pytest.mark.parametrize("width", [80, 109, 110, 120, 130])
 def test_the_table_of_runs_fits_a_terminal_with_the_whole_verdict(output, width):
     store = Store(output / METADATA_FILE)
     store.run("2026-11-26T11:00:00.400004", ("TranslatorPretrainer", EXECUTION.CANCELED, {}, {}, {}))
@@ -89,7 +89,10 @@ def test_the_table_of_runs_fits_a_terminal_with_the_whole_verdict(output, width)
     lines = console.file.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     rows = [line.split("  ") for line in lines if line.strip().startswith("2026")]
-    assert [cells[1].strip() for cells in rows] == ["200002", "300003", "400004"]
+    ids = [cells[1].strip() for cells in rows]
+    whole = [RUN, RUN_2, "2026-11-26T11:00:00.400004"]
+    assert ids == (whole if width >= 110 else [id[-6:] for id in whole])
+    assert ("1,000,000 -> 250,000" in lines[3]) is (width >= 130)
     assert "not blessed, not pushed" in lines[3]
     assert "95.00% -> 80.00%" in lines[3]
     assert "TranslatorPretrainer" in re.sub(r"\s+", " ", " ".join(lines))
@@ -184,6 +187,32 @@ def test_a_run_is_shown_with_its_figures_and_its_lineage(output):
     lines = result.output.splitlines()
     trainer = next(number for number, line in enumerate(lines) if line.startswith("Trainer"))
     assert lines[trainer + 1 : trainer + 3] == ["  from ExampleGen.examples", f"  made {'model':<8} /made/model"]
+
+
+OLD_RESULTS = [
+    json.dumps({**json.loads(RESULTS.to_json()), "reference": {"accuracy": 0.95}}),
+    json.dumps({**json.loads(RESULTS.to_json()), "verdict": {}}),
+    "[]",
+    "no JSON",
+]
+
+
+@pytest.mark.parametrize("results", OLD_RESULTS)
+def test_results_of_another_version_hide_no_run(output, results):
+    lineage = Lineage(output / METADATA_FILE)
+    lineage.keep_results(lineage.run("200002"), results)
+    listed = shown("runs", output)
+    assert listed.exit_code == 0, listed.output
+    assert f"{RUN} 7 not blessed, not pushed; results of another version" in " ".join(listed.output.split())
+    assert "failed in ExampleGen" in listed.output
+    first, second = json.loads(shown("runs", output, "--json").stdout)
+    assert (first["note"], first["accuracy"], first["parameters"]) == ("results of another version", {}, {})
+    assert (second["note"], second["verdict"]) == ("", "failed in ExampleGen")
+    one = shown("show", "200002", "--in", output)
+    assert (one.exit_code, "results of another version" in one.output) == (0, True), one.output
+    assert "made model" in " ".join(one.output.split())
+    details = json.loads(shown("show", "200002", "--in", output, "--json").stdout)
+    assert (details["results"], details["reasons"], details["note"]) == (None, [], "results of another version")
 
 
 @pytest.mark.slow

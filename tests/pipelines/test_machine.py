@@ -85,6 +85,13 @@ def test_disk(tmp_path, monkeypatch, free, grade):
     assert str(tmp_path) in finding.detail
 
 
+def test_a_disk_below_a_folder_not_to_be_entered_is_a_problem(closed):
+    finding = machine.check_disk("disk of the output", str(closed / "deeper"))
+    assert (finding.grade, finding.detail) == (
+        "problem", f"{closed} may not be written to: give another folder by --output"
+    )  # fmt: skip
+
+
 def test_limits_of_control_groups_count(tmp_path):
     groups = tmp_path / "sys/fs/cgroup"
     (groups / "mine/deeper").mkdir(parents=True)

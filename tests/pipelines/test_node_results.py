@@ -5,6 +5,7 @@ import json
 import pytest
 from ml_metadata.proto.metadata_store_pb2 import Artifact
 
+from compressor_lib.deployment.model_metrics import ModelMetrics, write_figures
 from pipelines.node_results import result_of
 
 TRIAL = {"connection": "block_5_add->head", "parameters": 112_554, "accuracy": 0.98, "score": 0.91}
@@ -41,6 +42,32 @@ def test_what_a_node_has_made_is_read_from_its_files(tmp_path, key, file, conten
     assert result_of({"model": artifact(), key: artifact(tmp_path)}) == words
 
 
+def converted(folder) -> None:
+    exported = folder / "Format-Serving"
+    (exported / "assets.extra").mkdir(parents=True)
+    sizes = {"reference": 9_000_000, "float32": 1_650_012, "float16": 830_100, "int8": 520_448}
+    write_figures(exported, ModelMetrics(412_770, bytes=sizes))
+
+
+def test_the_converter_tells_its_formats_and_their_bytes(tmp_path):
+    converted(tmp_path)
+    told = "float32 1,650,012 bytes, float16 830,100 bytes, int8 520,448 bytes"
+    assert result_of({"model": artifact(tmp_path)}) == told
+
+
+def test_a_model_of_which_nothing_is_converted_yet_tells_nothing_of_formats(tmp_path):
+    (tmp_path / "Format-Serving" / "assets.extra").mkdir(parents=True)
+    write_figures(tmp_path / "Format-Serving", ModelMetrics(412_770))
+    assert result_of({"model": artifact(tmp_path)}) == ""
+
+
+def test_a_node_that_trains_tells_of_its_training_though_it_makes_a_model(tmp_path):
+    converted(tmp_path)
+    (tmp_path / "history.json").write_text(json.dumps({"val_accuracy": [0.9], "best_epoch": [1.0]}))
+    outputs = {"model": artifact(tmp_path), "model_run": artifact(tmp_path)}
+    assert result_of(outputs) == "accuracy 90.00% on the eval split"
+
+
 def test_what_is_in_an_artifacts_properties():
     assert result_of({"examples": artifact(images=1797, classes=10, skipped=0)}) == "1,797 images, 10 classes"
     assert result_of({"examples": artifact(images=20, classes=2, skipped=3)}) == "20 images, 2 classes, 3 skipped"
@@ -51,9 +78,11 @@ def test_what_is_in_an_artifacts_properties():
 
 
 @pytest.mark.parametrize("content", [None, "no JSON", "{}", "[]", "[3]"])
-@pytest.mark.parametrize("key", ["tuner_results", "model_run", "evaluation", "anomalies", "translators"])
+@pytest.mark.parametrize("key", ["tuner_results", "model_run", "evaluation", "anomalies", "translators", "model"])
 def test_files_of_another_version_end_no_run(tmp_path, key, content):
-    for name in ("search_report.json", "history.json", "verdict.json", "data.json", "manifest.json"):
+    (tmp_path / "Format-Serving" / "assets.extra").mkdir(parents=True)
+    figures = "Format-Serving/assets.extra/figures.json"
+    for name in (figures, "search_report.json", "history.json", "verdict.json", "data.json", "manifest.json"):
         if content is not None:
             (tmp_path / name).write_text(content)
     assert result_of({key: artifact(tmp_path)}) == ""

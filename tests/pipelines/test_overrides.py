@@ -28,8 +28,7 @@ ODD_TEXTS = [
 
 def overridden(*texts: str) -> dict:
     values = {}
-    for text in texts:
-        override(values, text, Config)
+    override(values, texts, Config)
     return values
 
 
@@ -94,6 +93,13 @@ def test_other_fields_are_yaml(text, value):
     assert found == value
 
 
+@pytest.mark.parametrize("section", ["", " ~", " null", " {}"])
+def test_an_empty_section_of_the_file_is_a_section(config, section):
+    config.write_text(f"{config.read_text()}gate:{section}\nsearch:\n  budgets:{section}\n")
+    loaded = load_config(config, ["gate.max_drop=0.1", "search.budgets.parameters=9"])
+    assert (loaded.gate.max_drop, loaded.search.budgets.parameters) == (0.1, 9)
+
+
 @pytest.mark.parametrize("text", ["gate.min_accuracy=0.9 #2", "uncached=[a] # b", "backbone={name: x} #"])
 def test_what_would_be_lost_as_a_comment_is_refused(text):
     with pytest.raises(CompressorError, match="'#.*' would be a comment, and lost"):
@@ -104,6 +110,34 @@ def test_what_would_be_lost_as_a_comment_is_refused(text):
 def test_what_is_given_twice_is_refused(text):
     with pytest.raises(CompressorError, match=r"--set '.*': .*'(name|max_drop)' is given twice, both in line 1"):
         overridden(text)
+
+
+@pytest.mark.parametrize(
+    ("texts", "field"),
+    [
+        (["gate.max_drop=0.1", "gate.max_drop=0.2"], "gate.max_drop"),
+        (["seed=1", "gate.max_drop=0.1", " seed =1"], "seed"),
+        (["gate={max_drop: 0.1}", "gate.max_drop=0.2"], "gate.max_drop"),
+        (["gate.max_drop=0.2", "gate={per_class: 0.1}"], "gate"),
+    ],
+)
+def test_a_field_that_two_options_give_is_refused(texts, field):
+    with pytest.raises(CompressorError, match=rf"--set '{field}' is given twice: keep one of them\.$"):
+        overridden(*texts)
+
+
+def test_sections_and_fields_beside_one_another_are_taken():
+    texts = ["gate={max_drop: 0.1}", "gate.per_class=0.2", "search.tau=1", "search.budgets.parameters=9"]
+    assert overridden(*texts)["gate"] == {"max_drop": 0.1, "per_class": 0.2}
+
+
+@pytest.mark.parametrize(("option", "field"), [("--data", "data.path"), ("--output", "output"), ("--data", "data")])
+def test_an_option_and_a_set_of_its_field_are_refused(config, tmp_path, option, field):
+    value = f"{{source: folder, path: {tmp_path}}}" if field == "data" else tmp_path
+    done = CliRunner().invoke(app, ["validate", "-c", str(config), option, str(tmp_path), "--set", f"{field}={value}"])
+    assert done.exit_code == 2
+    told = f"error: {'data.path' if option == '--data' else field} is given twice, by --set and by the option that"
+    assert done.stderr.startswith(told)
 
 
 @pytest.mark.parametrize(

@@ -46,17 +46,17 @@ def images(folder, *names):
 def test_images_are_counted_as_they_are_dealt(tmp_path):
     images(tmp_path / "pictures", "cat", "dog")
     shares = {"train": {"cat": 3, "dog": 3}, "eval": {"cat": 1, "dog": 1}, "test": {"cat": 1, "dog": 1}}
-    assert check_pictures(config(tmp_path)) == shares
+    assert check_pictures(config(tmp_path)).counts == shares
 
 
 def test_images_that_are_split_already_are_counted_where_they_are(tmp_path):
     images(tmp_path / "pictures", *(f"{split}/{name}" for split in ("train", "val", "test") for name in ("a", "b")))
-    counts = check_pictures(config(tmp_path))
+    counts = check_pictures(config(tmp_path)).counts
     assert counts == {split: {"a": 5, "b": 5} for split in ("train", "eval", "test")}
 
 
 def test_the_digits_are_counted_before_they_are_written(tmp_path):
-    counts = check_pictures(config(tmp_path, "data={source: digits, path: null}", f"output={tmp_path}/out"))
+    counts = check_pictures(config(tmp_path, "data={source: digits, path: null}", f"output={tmp_path}/out")).counts
     assert {split: sum(by_class.values()) for split, by_class in counts.items()} == {
         "train": 1438,
         "eval": 180,
@@ -81,6 +81,19 @@ def test_too_few_images_are_refused(tmp_path):
         (tmp_path / "pictures" / "dog" / f"{number}.jpg").unlink()
     with pytest.raises(CompressorError, match="class 'dog' has 2 picture"):
         check_pictures(config(tmp_path))
+
+
+def test_more_images_left_out_than_allowed_are_refused_as_the_first_node_does(tmp_path):
+    images(tmp_path / "pictures", "cat", "dog")
+    for number in range(2):
+        (tmp_path / "pictures" / "cat" / f"{number}.heic").touch()
+    (tmp_path / "pictures" / "dog.svg").touch()
+    told = r"3 of 13 images in data folder '.*' cannot be used \(2 \.heic, 1 .*\), more than max_bad_share 0\.2 allows"
+    with pytest.raises(CompressorError, match=told):
+        check_pictures(config(tmp_path, "data.max_bad_share=0.2"))
+    found = check_pictures(config(tmp_path, "data.max_bad_share=0.25"))
+    assert found.left_out == {".heic": 2, ".svg outside class folders": 1}
+    assert sum(found.counts["train"].values()) == 6
 
 
 def records(folder, **features):
@@ -135,6 +148,12 @@ def test_an_output_that_takes_no_files_is_refused_and_nothing_is_written(tmp_pat
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("deeper", ["", "deeper", "deeper/still"])
+def test_an_output_below_a_folder_not_to_be_entered_is_refused(tmp_path, closed, deeper):
+    with pytest.raises(CompressorError, match=r"cannot be written to \(Permission denied\): give another folder by"):
+        check_output(str(closed / deeper))
+
+
 @pytest.mark.parametrize(
     ("overrides", "planned"),
     [
@@ -175,7 +194,7 @@ def test_a_class_folder_whose_name_is_no_text_is_refused(tmp_path):
 
 def test_the_digits_are_known_whatever_is_left_of_them(tmp_path):
     (tmp_path / "out" / "data" / "0").mkdir(parents=True)
-    counts = check_pictures(config(tmp_path, "data={source: digits, path: null}", f"output={tmp_path}/out"))
+    counts = check_pictures(config(tmp_path, "data={source: digits, path: null}", f"output={tmp_path}/out")).counts
     assert counts
     assert sum(sum(by_class.values()) for by_class in counts.values()) == 1797
 
@@ -219,12 +238,12 @@ def test_a_model_of_ones_own_is_looked_at(tmp_path, own):
     check_network(config(tmp_path, f"backbone={{{own}}}", "search.connections=['stem->last']"))
     with pytest.raises(CompressorError, match=r"backbone.classes \(a, b\) are not the data's classes \(cat, dog\)"):
         check_network(config(tmp_path, f"backbone={{{own}, classes: [a, b]}}"), ["cat", "dog"])
-    for override, message in (
-        (f"backbone={{{own}, classes: [a, b, c]}}", "has 3 names, but the model's output"),
-        ("search.connections=published", "no published connections"),
-        ("search.connections=['stem->lats']", "Did you mean 'last'"),
+    for overrides, message in (
+        ([f"backbone={{{own}, classes: [a, b, c]}}"], "has 3 names, but the model's output"),
+        ([f"backbone={{{own}}}", "search.connections=published"], "no published connections"),
+        ([f"backbone={{{own}}}", "search.connections=['stem->lats']"], "Did you mean 'last'"),
     ):
-        wrong = config(tmp_path, f"backbone={{{own}}}", override)
+        wrong = config(tmp_path, *overrides)
         with pytest.raises(CompressorError, match=message):
             check_network(wrong)
 

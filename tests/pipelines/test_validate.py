@@ -51,8 +51,18 @@ def test_a_summary_for_programs(folder):
     assert (summary["valid"], summary["trials"], summary["images"]) == (True, 9, counts)
     assert summary["reference"]["parameters"] == 412_770
     assert set(summary) == {
-        "config", "valid", "images", "reference", "weights", "connections", "trials",
+        "config", "valid", "images", "left_out", "reference", "weights", "connections", "trials",
     }  # fmt: skip
+
+
+def test_images_that_are_left_out_are_counted(folder):
+    for name in ("cat/a.heic", "dog/b.heic", "dog/c.svg"):
+        (folder / "images" / name).touch()
+    arguments = ["--data", folder / "images", "--set", "data.max_bad_share=0.2"]
+    assert "left out     3 images (2 .heic, 1 .svg)" in validate(folder, *arguments).output.splitlines()
+    assert json.loads(validate(folder, *arguments, "--json").stdout)["left_out"] == {".heic": 2, ".svg": 1}
+    refused = validate(folder, "--data", folder / "images", "--set", "data.max_bad_share=0.1")
+    assert (refused.exit_code, "3 of 23 images" in refused.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

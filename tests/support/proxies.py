@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import urllib.request
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
 
@@ -53,6 +54,7 @@ def set_proxy(monkeypatch, url: str, **others: str) -> None:
         for spelled in (name, name.upper()):
             monkeypatch.setenv(spelled, "")  # so that it is put back, whatever sets it meanwhile
             monkeypatch.delenv(spelled)
+    monkeypatch.setattr(urllib.request, "_opener", None)  # which remembers the proxies of its first use
     for name, value in {"http_proxy": url, "https_proxy": url, **others}.items():
         monkeypatch.setenv(name, value)
 
