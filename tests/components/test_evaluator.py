@@ -16,7 +16,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
 from components.artifacts.predictions import ModelPredictions, Predictions
-from components.evaluator.comparison import judged, verdict_of
+from components.evaluator.comparison import judged, notes, verdict_of
 from components.evaluator.executor import LEFT_OUT, MODEL_SHA256, Executor, read_verdict
 from components.evaluator.gating import bounds_of, eval_config, with_classes
 from components.model_files import files_sha256
@@ -123,6 +123,7 @@ class TestClassesAreJoinedByName:
         overall, found = judged(given, "model", 0.95)
         assert overall.pictures == 60
         assert [one.name for one in found] == ["cat", "dog"]
+        assert notes(given) == ["There are no test images of classes ant, emu: nothing is known of such images."]
 
     def test_an_image_of_an_unknown_class_counts_as_wrong(self):
         images = [*IMAGES, *["emu"] * 5]
