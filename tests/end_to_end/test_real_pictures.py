@@ -74,4 +74,4 @@ def test_photographs_give_a_smaller_model_and_a_verdict_on_it(make_runs, photogr
     passes = compressed.accuracy >= 0.5 and compressed.accuracy >= reference.accuracy - 0.25
     assert figures.blessed == passes
     assert len(runs.pushed) == passes
-    assert (f"pushed to {figures.pushed_path}" in result.output) == passes
+    assert (f" to {figures.pushed_path}" in result.output) == passes

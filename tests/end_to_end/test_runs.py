@@ -248,7 +248,7 @@ class TestLocal:
         assert states == {node: "done" if node in ("Pusher", "Report") else "cached" for node in NODES}
         assert len(runs.pushed) == len(before) + 1
         assert (runs.pushed[-1] / "saved_model.pb").read_bytes() != b"edited"
-        assert f"pushed to {runs.pushed[-1]}" in result.output
+        assert f"pushed as version {runs.pushed[-1].name} to {runs.pushed[-1]}" in result.output
 
 
 class TestGate:
@@ -261,7 +261,7 @@ class TestGate:
         result = runs.command(monkeypatch, *self.WRONG)
 
         assert result.exit_code == 0, result.output
-        assert "not blessed: nothing was pushed" in result.output
+        assert "not blessed: it failed the gate and was not pushed" in result.output
         assert "gate.min_accuracy asks for 100 % with 90 % confidence" in (runs.output / "report.html").read_text()
         assert "gate.min_accuracy asks for 100 % with 90 % confidence" in result.output
         verdict = read_verdict(str(runs.made("Evaluator", "evaluation")))
