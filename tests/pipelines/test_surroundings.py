@@ -57,7 +57,8 @@ class TestHome:
         if user and not (shutil.which(user[0]) and subprocess.run([*user, "true"], check=False).returncode == 0):
             pytest.skip("no other user can be had here")
         config = tmp_path / "config.yaml"
-        config.write_text("name: x\ndata: {source: digits}\nbackbone: {name: MobileNetV2, input_size: 32, weights: none}\n")
+        backbone = "{name: MobileNetV2, input_size: 32, weights: none}"
+        config.write_text(f"name: x\ndata: {{source: digits}}\nbackbone: {backbone}\n")
         done = subprocess.run(
             [*user, sys.executable, "-c", START, "validate", "--config", str(config)],
             env=environment, cwd=tmp_path, capture_output=True, text=True,
