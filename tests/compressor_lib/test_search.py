@@ -155,11 +155,10 @@ def test_a_model_that_is_loaded_is_its_own(searched, residual):
 
 
 @pytest.mark.survives("a trial's checkpoint is broken")
-@pytest.mark.parametrize("name", ["trained.npz", "trained.npz.sha256"])
-def test_a_trial_whose_checkpoint_is_broken_is_run_again(residual, data, tmp_path, caplog, name):
+def test_a_trial_whose_checkpoint_is_broken_is_run_again(residual, data, tmp_path, caplog):
     options = SearchOptions("random", 1, 1)
     tuner = run_search(hypermodel(residual), *data, options, tmp_path)
-    (path,) = tmp_path.glob(f"search/*/{name}")
+    (path,) = tmp_path.glob("search/*/trained.npz")
     whole, weights = path.read_bytes(), tuner.get_best_models()[0].get_weights()
     dice = random.Random(0)
     changed = bytearray(whole)
