@@ -3,8 +3,7 @@
 Counts of images are small, so the intervals are those that hold for small counts: Wilson's score interval for a share
 (Wilson, J. Am. Stat. Assoc. 22, 1927; recommended by Brown, Cai and DasGupta, Statist. Sci. 16, 2001), Tango's score
 interval for the difference of two models on the same images (Tango, Statist. Med. 17, 1998; recommended by Fagerland,
-Lydersen and Laake, Statist. Med. 33, 2014), and McNemar's mid-p test of that difference (Fagerland, Lydersen and Laake,
-BMC Med. Res. Methodol. 13:91, 2013).
+Lydersen and Laake, Statist. Med. 33, 2014).
 """
 
 from __future__ import annotations
@@ -129,27 +128,6 @@ def paired_change(gained: int, lost: int, total: int, confidence: float = CONFID
         low=-_upper_end(lost, gained, total, z),
         high=_upper_end(gained, lost, total, z),
     )
-
-
-def mcnemar_mid_p(gained: int, lost: int) -> float:
-    """McNemar's exact test with mid-p of whether two models differ on the same images.
-
-    Args:
-        gained: Images that the new model alone predicts right.
-        lost: Images that the old model alone predicts right.
-
-    Returns:
-        The two-sided p-value, 0 to 1.
-
-    Example:
-        >>> round(mcnemar_mid_p(1, 7), 3)
-        0.039
-    """
-    differing, fewer = gained + lost, min(gained, lost)
-    if gained == lost:
-        return 1.0 - (math.comb(differing, fewer) / 2**differing) / 2 if differing else 1.0
-    tail = sum(math.comb(differing, count) for count in range(fewer + 1)) / 2**differing
-    return 2 * tail - math.comb(differing, fewer) / 2**differing
 
 
 def format_share(right: int, total: int, confidence: float = CONFIDENCE) -> str:
