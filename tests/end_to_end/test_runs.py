@@ -19,6 +19,7 @@ from components.evaluator.executor import read_verdict
 from components.examples import count_examples, split_patterns
 from components.model_files import files_sha256
 from components.report.data import ReportData
+from compressor_lib.deployment import phrases
 from compressor_lib.deployment.model_metrics import read_figures
 from compressor_lib.export import load_keras, read_classes, tflite_paths
 from compressor_lib.heads import attach_head
@@ -206,7 +207,8 @@ class TestLocal:
         assert data.change == verdict.overall.change
         screen = io.StringIO()
         Console(file=screen, width=80).print(render_results(collect(Lineage(runs.output / METADATA_FILE).run())))
-        for words in (f"{right} of 11", f"{metrics.latency['float32'].median:.2f} ms"):
+        milliseconds, _, _ = phrases.milliseconds(metrics.latency["float32"]).partition(" (")
+        for words in (f"{right} of 11", milliseconds):
             assert words in screen.getvalue()
             assert words in (runs.made("Report", "report") / "report.html").read_text()
 
