@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from google.protobuf import struct_pb2
 from tfx.components.example_gen import component
 from tfx.dsl.components.base import executor_spec
 from tfx.proto import example_gen_pb2
 
+from components.custom_options import packed_options
 from components.image_example_gen import driver, executor
 from components.image_example_gen.duplicates import POLICIES
 from components.image_example_gen.encoding import MAX_PIXELS
@@ -89,7 +89,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
                 )
             ),
             range_config=rolling_range(window),
-            custom_config=_custom_config(
+            custom_config=packed_options(
                 max_bad_share=max_bad_share,
                 max_pixels=max_pixels,
                 max_file_mb=max_file_mb,
@@ -98,11 +98,3 @@ class ImageExampleGen(component.FileBasedExampleGen):
                 code_version=code_version,
             ),
         )
-
-
-def _custom_config(**options: float | str) -> example_gen_pb2.CustomConfig:
-    struct = struct_pb2.Struct()
-    struct.update(options)
-    config = example_gen_pb2.CustomConfig()
-    config.custom_config.Pack(struct)
-    return config

@@ -9,7 +9,6 @@ from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
-from google.protobuf import struct_pb2
 from tfx import types
 from tfx.components.example_gen import base_example_gen_executor
 from tfx.components.util import examples_utils
@@ -18,6 +17,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, proto_utils
 
+from components.custom_options import unpacked_options
 from components.image_example_gen import dealing, encoding, folders
 from components.image_example_gen.duplicates import Copy, FindDuplicates
 from components.image_example_gen.suffixes import suffix_of
@@ -193,7 +193,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         proto_utils.json_to_proto(exec_properties[standard_component_specs.INPUT_CONFIG_KEY], inputs)
         proto_utils.json_to_proto(exec_properties[standard_component_specs.OUTPUT_CONFIG_KEY], outputs)
         self._shares = {one.name: one.hash_buckets for one in outputs.split_config.splits}
-        self._options = _options(exec_properties)
+        self._options = unpacked_options(exec_properties)
         patterns = patterns_of(inputs.splits[0].pattern)  # the driver has put the spans in
         self._layouts = [folders.layout(input_base, pattern, self._shares) for pattern in patterns]
 
@@ -279,13 +279,6 @@ class _ToExample(_Reader):
 def _deal_folder(names_in_folder: tuple[str, Iterable[str]], shares: Mapping[str, int]) -> Iterable[tuple[str, str]]:
     _, names = names_in_folder
     return dealing.deal(names, shares).items()
-
-
-def _options(exec_properties: dict[str, Any]) -> dict[str, Any]:
-    config, options = example_gen_pb2.CustomConfig(), struct_pb2.Struct()
-    proto_utils.json_to_proto(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY], config)
-    config.custom_config.Unpack(options)
-    return dict(options)
 
 
 def _tell(duplicates: list[dict[str, Any]], left_out: list[str]) -> None:

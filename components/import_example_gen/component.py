@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from google.protobuf import struct_pb2
 from tfx.components.example_gen import component
 from tfx.dsl.components.base import executor_spec
 from tfx.proto import example_gen_pb2, range_config_pb2
 
+from components.custom_options import packed_options
 from components.import_example_gen import executor
 from components.spans import Driver
 
@@ -40,15 +40,11 @@ class ImportExampleGen(component.FileBasedExampleGen):
             label: Name of the feature with the class.
             code_version: Changes with the code, so that the cache does not outlive it.
         """
-        options = struct_pb2.Struct()
-        options.update({"label": label, "code_version": code_version})
-        custom_config = example_gen_pb2.CustomConfig()
-        custom_config.custom_config.Pack(options)
         super().__init__(
             input_base=input_base,
             input_config=input_config,
             output_config=output_config,
             range_config=range_config,
-            custom_config=custom_config,
+            custom_config=packed_options(label=label, code_version=code_version),
             output_data_format=example_gen_pb2.FORMAT_TF_EXAMPLE,
         )

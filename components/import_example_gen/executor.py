@@ -11,7 +11,6 @@ from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
-from google.protobuf import struct_pb2
 from tfx import types
 from tfx.components.example_gen import base_example_gen_executor
 from tfx.dsl.io import fileio
@@ -19,6 +18,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
+from components.custom_options import unpacked_options
 from components.image_example_gen.suffixes import suffix_of
 from components.import_example_gen.records import parse_example, read_records
 from components.import_example_gen.stratified import Cuts, cut, digest_of
@@ -109,7 +109,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         proto_utils.json_to_proto(exec_properties[standard_component_specs.INPUT_CONFIG_KEY], inputs)
         proto_utils.json_to_proto(exec_properties[standard_component_specs.OUTPUT_CONFIG_KEY], outputs)
         self._shares = {one.name: one.hash_buckets for one in outputs.split_config.splits}
-        self._label = _options(exec_properties)["label"]
+        self._label = unpacked_options(exec_properties)["label"]
         self._classes_file = os.path.join(examples.uri, CLASSES_FILE)
         input_base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
         self._files, others = _record_files(input_base, inputs.splits[0].pattern)
@@ -216,10 +216,3 @@ def _check_classes(input_base: str, by_class: Mapping[str, Counter[str]], shares
             f"class {', '.join(shown)}{more}. Each needs one for each of the splits {', '.join(shares)}: add images or "
             "take the class out."
         )
-
-
-def _options(exec_properties: dict[str, Any]) -> dict[str, Any]:
-    config, options = example_gen_pb2.CustomConfig(), struct_pb2.Struct()
-    proto_utils.json_to_proto(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY], config)
-    config.custom_config.Unpack(options)
-    return dict(options)
