@@ -61,7 +61,8 @@ def environment(request, wheel, tmp_path_factory) -> Iterator[Path]:
 
 
 def run(environment: Path, command: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "KERAS"))}
+    # Not what this process has: an import of TFX sets TF_USE_LEGACY_KERAS for all that it starts.
+    clean = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     return subprocess.run(
         [environment / "bin" / command, *arguments], cwd=folder, env=clean, capture_output=True, text=True, timeout=600
     )
@@ -94,7 +95,7 @@ def test_readmes_snippet_runs(environment, tmp_path):
 
 def test_the_command_says_what_to_install(environment, tmp_path):
     done = run(environment, "compressor", "--help", folder=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: the command compressor needs the extra [pipelines]")
     assert "make setup" in line
