@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from compressor_lib.deployment.intervals import CONFIDENCE
+from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import Latency, Speedup
-from compressor_lib.gate import Judged
 
 
 @dataclass(frozen=True)

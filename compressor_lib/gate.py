@@ -8,14 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from compressor_lib.deployment.intervals import (
-    CONFIDENCE,
-    PairedCounts,
-    format_change,
-    format_share,
-    paired_change,
-    share_interval,
-)
+from compressor_lib.deployment import phrases
+from compressor_lib.deployment.intervals import CONFIDENCE, Interval, PairedCounts, share_interval
+from compressor_lib.deployment.judged import Judged
 from compressor_lib.errors import CompressorError
 
 MAX_CONVERSION_LOSS = 0.015
@@ -26,76 +21,6 @@ _ROUNDING = 1e-6
 
 _MOST_CLASSES = 5
 """So many of the classes that fail are named."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """An accuracy, or a change of one, as shares of 1.
-
-    Attributes:
-        value: What was measured.
-        low: Lower end of its two-sided interval, with :attr:`Verdict.confidence_shown`.
-        high: Upper end.
-    """
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Judged:
-    """How a model did on some images.
-
-    Attributes:
-        name: The class of the images; empty: all of them.
-        pictures: How many they are.
-        right: How many of them the model predicts right.
-        accuracy: Of the model.
-        baseline: Accuracy of the model it is compared with, on the images of the classes that both have; None where
-            there is none.
-        change: From the baseline's accuracy to the model's, image by image; likewise.
-        pairs: The counts behind ``baseline`` and ``change``; likewise.
-    """
-
-    name: str
-    pictures: int
-    right: int
-    accuracy: Figure
-    baseline: Figure | None = None
-    change: Figure | None = None
-    pairs: PairedCounts | None = None
-
-    @classmethod
-    def counted(
-        cls, name: str, *, pictures: int, right: int, pairs: PairedCounts | None = None, confidence: float = CONFIDENCE
-    ) -> Judged:
-        """Turns counts into figures with their intervals.
-
-        Args:
-            name: The class of the images; empty: all of them.
-            pictures: How many they are.
-            right: How many of them the model predicts right.
-            pairs: The model (new) beside the baseline (old) on the images that they are compared on; None, or counts
-                of no image: they are not compared.
-            confidence: Of the intervals.
-
-        Example:
-            >>> Judged.counted("cat", pictures=60, right=59).accuracy.low
-            0.9114487027240993
-        """
-        if pairs is None or not pairs.images:
-            return cls(name, pictures, right, _share(right, pictures, confidence))
-        change = paired_change(pairs.gained, pairs.lost, pairs.images, confidence)
-        return cls(
-            name,
-            pictures,
-            right,
-            _share(right, pictures, confidence),
-            _share(pairs.old_right, pairs.images, confidence),
-            Figure(change.value, change.low, change.high),
-            pairs,
-        )
 
 
 @dataclass(frozen=True)
@@ -115,11 +40,11 @@ class Bounds:
     per_class: float | None = None
     confidence: float | None = None
 
-    def decisive(self, figure: Figure) -> float:
+    def decisive(self, figure: Interval) -> float:
         """What the gate holds against a threshold: what was measured, or the lower end of its interval."""
         return figure.value if self.confidence is None else figure.low
 
-    def keeps(self, figure: Figure, threshold: float) -> bool:
+    def keeps(self, figure: Interval, threshold: float) -> bool:
         """Whether a figure is as high as a threshold asks for; what is no number is not."""
         return self.decisive(figure) >= threshold - _ROUNDING
 
@@ -138,7 +63,7 @@ class FormatVerdict:
     overall: Judged
     classes: list[Judged]
     reasons: list[str]
-    conversion: Figure | None = None
+    conversion: Interval | None = None
 
     @property
     def blessed(self) -> bool:
@@ -256,7 +181,7 @@ def judge(
 
 
 def judge_format(
-    bounds: Bounds, overall: Judged, classes: Sequence[Judged], conversion: Figure | None = None
+    bounds: Bounds, overall: Judged, classes: Sequence[Judged], conversion: Interval | None = None
 ) -> FormatVerdict:
     """Holds one TFLite model against the same bounds.
 
@@ -277,7 +202,7 @@ def left_out_sentences(verdict: Verdict) -> list[str]:
 def _reasons(bounds: Bounds, overall: Judged, classes: Sequence[Judged]) -> Iterator[str]:
     if not bounds.keeps(overall.accuracy, bounds.min_accuracy):
         yield (
-            f"accuracy is {format_share(overall.right, overall.pictures, confidence_shown(bounds))}; "
+            f"accuracy is {phrases.accuracy(overall)}; "
             f"gate.min_accuracy asks for {_asked(100 * bounds.min_accuracy, '%', bounds)}"
         )
     if overall.change and not bounds.keeps(overall.change, -bounds.max_drop):
@@ -302,7 +227,7 @@ def _change(judged: Judged) -> str:
     assert change is not None
     compared = judged.pairs.images if judged.pairs else judged.pictures
     on = "" if compared == judged.pictures else f", on {compared:,} images of classes that both have"
-    return f"accuracy changes by {format_change(change.value, change.low, change.high)} against the baseline{on}"
+    return f"accuracy changes by {phrases.points(change)} against the baseline{on}"
 
 
 def _asked(number: float, unit: str, bounds: Bounds) -> str:
@@ -314,23 +239,21 @@ def _changed(classes: Sequence[Judged]) -> list[Judged]:
     return [one for one in classes if one.change is not None]
 
 
-def _share(right: int, total: int, confidence: float) -> Figure:
-    return Figure(right / total if total else math.nan, *share_interval(right, total, confidence))
-
-
 def _format_verdict(fields: dict[str, Any], bounds: Bounds) -> FormatVerdict:
     return FormatVerdict(
         overall=_judged(fields["overall"], bounds),
         classes=[_judged(one, bounds) for one in fields["classes"]],
         reasons=fields["reasons"],
-        conversion=Figure(**fields["conversion"]) if fields.get("conversion") else None,
+        conversion=Interval(**fields["conversion"]) if fields.get("conversion") else None,
     )
 
 
 def _judged(fields: dict[str, Any], bounds: Bounds) -> Judged:
     if "right" not in fields:
         return _judged_without_counts(fields, bounds)
-    figures = {name: Figure(**fields[name]) for name in ("accuracy", "baseline", "change") if fields[name] is not None}
+    figures = {
+        name: Interval(**fields[name]) for name in ("accuracy", "baseline", "change") if fields[name] is not None
+    }
     pairs = PairedCounts(**fields["pairs"]) if fields.get("pairs") else None
     return Judged(fields["name"], fields["pictures"], fields["right"], **figures, pairs=pairs)
 
@@ -342,7 +265,7 @@ def _judged_without_counts(fields: dict[str, Any], bounds: Bounds) -> Judged:
     judged = Judged.counted(name, pictures=pictures, right=right, confidence=confidence)
     if not fields["baseline"] or not fields["change"]:
         return judged
-    baseline = _share(round(fields["baseline"]["value"] * pictures), pictures, confidence)
+    baseline = share_interval(round(fields["baseline"]["value"] * pictures), pictures, confidence)
     change = fields["change"]
     if change["low"] is None:
         # The images were not counted in pairs: Newcombe's interval for two samples, which is wider (method 10, 1998).
@@ -350,4 +273,4 @@ def _judged_without_counts(fields: dict[str, Any], bounds: Bounds) -> Judged:
         low = value - math.hypot(accuracy.value - accuracy.low, baseline.high - baseline.value)
         high = value + math.hypot(accuracy.high - accuracy.value, baseline.value - baseline.low)
         change = {"value": value, "low": low, "high": high}
-    return Judged(name, pictures, right, judged.accuracy, baseline, Figure(**change))
+    return Judged(name, pictures, right, judged.accuracy, baseline, Interval(**change))

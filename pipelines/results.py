@@ -14,10 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from compressor_lib.deployment import phrases
+from compressor_lib.deployment.intervals import Interval
+from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import Latency
 from compressor_lib.errors import CompressorError
 from compressor_lib.figures import FormatFigures, ModelFigures
-from compressor_lib.gate import Figure, Judged, Verdict, left_out_sentences
+from compressor_lib.gate import Verdict, left_out_sentences
 from pipelines.data_summary import read_summary, render_summary
 from pipelines.lineage import Lineage, Run
 
@@ -47,7 +49,7 @@ class Results:
 
     reference: ModelFigures
     compressed: ModelFigures
-    change: Figure
+    change: Interval
     formats: dict[str, FormatFigures]
     verdict: Verdict
     has_reference_as_baseline: bool
@@ -203,28 +205,26 @@ def _gate_rows(results: Results) -> Iterator[tuple[str, ...]]:
 
 def _judged(judged: Judged, confidence: float) -> tuple[str, str, str]:
     """The baseline's accuracy, the model's, and the change."""
-    assert judged.pairs is not None
+    both = judged.compared(confidence)
+    assert both is not None
     assert judged.change is not None
-    pairs = judged.pairs
-    baseline = Judged.counted("", pictures=pairs.images, right=pairs.old_right, confidence=confidence)
-    return _score(baseline), _score(judged), _change(judged.change)
+    return _score(both[0]), _score(both[1]), _change(judged.change)
 
 
 def _score(judged: Judged) -> str:
-    return f"{phrases.percent(judged.accuracy.value)}\n{phrases.counted(judged)}".replace(", ", "\n")
+    return "\n".join(phrases.accuracy_parts(judged))
 
 
-def _change(change: Figure) -> str:
-    lines = phrases.points(change).replace(" (", "\n").rstrip(")")
-    return lines if phrases.is_difference(change) else f"{lines}\n{phrases.NO_DIFFERENCE}"
+def _change(change: Interval) -> str:
+    return "\n".join(phrases.compared_parts(change))
 
 
 def _latency(latency: Latency) -> str:
-    return phrases.milliseconds(latency).replace(" (", "\n").rstrip(")")
+    return "\n".join(phrases.milliseconds_parts(latency))
 
 
 def _speed(figures: FormatFigures) -> str:
-    return phrases.speed(figures.speedup).replace(" (", "\n").rstrip(")")
+    return "\n".join(phrases.speed_parts(figures.speedup))
 
 
 def _formats_table(results: Results) -> Table:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.artifacts.predictions import BASELINE, MODEL, REFERENCE, Predictions
-from compressor_lib.deployment.intervals import paired_change
-from compressor_lib.gate import Bounds, Figure, Judged, Verdict, confidence_shown, judge, judge_format
+from compressor_lib.deployment.intervals import Interval, paired_change
+from compressor_lib.deployment.judged import Judged
+from compressor_lib.gate import Bounds, Verdict, confidence_shown, judge, judge_format
 
 _MOST_NAMED = 10
 """So many classes are named in a note."""
@@ -102,11 +103,10 @@ def _common(predictions: Predictions) -> list[int]:
     return [label for label, name in enumerate(predictions.classes) if name in theirs]
 
 
-def _conversion(predictions: Predictions, name: str, confidence: float) -> Figure:
+def _conversion(predictions: Predictions, name: str, confidence: float) -> Interval:
     """From the SavedModel's accuracy to a TFLite model's."""
     pairs = predictions.pairs(name, MODEL)
-    change = paired_change(pairs.gained, pairs.lost, pairs.images, confidence)
-    return Figure(change.value, change.low, change.high)
+    return paired_change(pairs.gained, pairs.lost, pairs.images, confidence)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -20,9 +20,11 @@ from components.artifacts.card import CARD_FILE
 from components.artifacts.thresholds import thresholds
 from components.example_validator.classes import class_counts
 from compressor_lib.deployment import phrases
+from compressor_lib.deployment.intervals import Interval
+from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import EXTRA, REFERENCE, Latency, Speedup, read_figures
 from compressor_lib.export import read_classes, read_parameters, tflite_paths
-from compressor_lib.gate import Figure, Judged, Verdict
+from compressor_lib.gate import Verdict
 
 MOST_CLASSES = 24
 """The card for people names no more classes; that for programs names all."""
@@ -208,7 +210,7 @@ def _limits(verdict: Verdict) -> Iterator[str]:
 def _dumped(judged: Judged) -> Json:
     fields: Json = {"name": judged.name, "pictures": judged.pictures, "right": judged.right}
     for name in ("accuracy", "baseline", "change"):
-        figure: Figure | None = getattr(judged, name)
+        figure: Interval | None = getattr(judged, name)
         fields[name] = vars(figure) if figure else None
     return fields
 
@@ -216,7 +218,7 @@ def _dumped(judged: Judged) -> Json:
 def _judged(fields: Json) -> Judged:
     """Reads what :func:`_dumped` wrote."""
     accuracy, baseline, change = (
-        Figure(**fields[name]) if fields[name] else None for name in ("accuracy", "baseline", "change")
+        Interval(**fields[name]) if fields[name] else None for name in ("accuracy", "baseline", "change")
     )
     assert accuracy is not None
     return Judged(fields["name"], fields["pictures"], fields["right"], accuracy, baseline, change)

@@ -10,7 +10,9 @@ import math
 from collections.abc import Iterator
 
 from compressor_lib.deployment import phrases
-from compressor_lib.gate import Figure, Judged, Verdict
+from compressor_lib.deployment.intervals import Interval
+from compressor_lib.deployment.judged import Judged
+from compressor_lib.gate import Verdict
 
 MOST_IMAGES = 100_000
 """A test split that would have to be larger than this is not asked for."""
@@ -36,7 +38,7 @@ def advice(
     return list(dict.fromkeys([*found, *_formats(verdict)]))
 
 
-def images_to_decide(figure: Figure, threshold: float, images: int) -> int | None:
+def images_to_decide(figure: Interval, threshold: float, images: int) -> int | None:
     """How many test images it would take to tell on which side of a threshold a figure lies.
 
     An interval's width shrinks with the square root of the number of images.
@@ -50,7 +52,7 @@ def images_to_decide(figure: Figure, threshold: float, images: int) -> int | Non
         A number rounded up to two digits; None where it exceeds `MOST_IMAGES`.
 
     Example:
-        >>> images_to_decide(Figure(0.95, 0.90, 0.98), 0.925, 100)
+        >>> images_to_decide(Interval(0.95, 0.90, 0.98), 0.925, 100)
         400
     """
     distance = abs(figure.value - threshold)
@@ -141,7 +143,7 @@ def _formats(verdict: Verdict) -> Iterator[str]:
             )
 
 
-def _undecided(what: str, field: str, figure: Figure, threshold: float, images: int) -> str:
+def _undecided(what: str, field: str, figure: Interval, threshold: float, images: int) -> str:
     needed = images_to_decide(figure, threshold, images)
     enough = (
         f"about {needed:,} would (add images, or raise data.splits.test)"
@@ -156,6 +158,6 @@ def _keep(has_budgets: bool) -> str:
     return f"raise search.tau{budgets} or give more retrain.epochs"
 
 
-def _holds(figure: Figure, threshold: float) -> bool:
+def _holds(figure: Interval, threshold: float) -> bool:
     """Whether the figure may lie on either side of the threshold."""
     return figure.low < threshold <= figure.high

@@ -12,7 +12,7 @@ from typing import Any
 from components.report.confusion import recalls
 from components.report.data import Confusion, ReportData, Trial
 from compressor_lib.deployment import phrases
-from compressor_lib.gate import Judged
+from compressor_lib.deployment.judged import Judged
 
 Spec = dict[str, Any]
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from compressor_lib.deployment.intervals import Interval
 from compressor_lib.figures import FormatFigures, ModelFigures
-from compressor_lib.gate import Figure, Verdict
+from compressor_lib.gate import Verdict
 from compressor_lib.redaction import redact_values
 
 DATA_FILE = "report.json"
@@ -205,7 +206,7 @@ class ReportData:
     advice: list[str]
     reference: ModelFigures
     compressed: ModelFigures
-    change: Figure
+    change: Interval
     formats: dict[str, FormatFigures]
     trials: list[Trial]
     translators: dict[str, float]

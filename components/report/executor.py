@@ -30,10 +30,10 @@ from components.storage import mounted_artifacts
 from compressor_lib.bank import TranslatorBank
 from compressor_lib.deployment import model_metrics
 from compressor_lib.deployment.intervals import paired_change
+from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import ModelMetrics, read_figures
 from compressor_lib.export import load_keras, read_parameters, tflite_paths
 from compressor_lib.figures import FormatFigures, ModelFigures
-from compressor_lib.gate import Figure, Judged
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,6 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
     verdict = read_verdict(inputs["evaluation"].uri)
     sure = verdict.confidence_shown
     pairs = predictions.pairs(MODEL, REFERENCE)
-    change = paired_change(pairs.gained, pairs.lost, pairs.images, sure)
     right = predictions.right(REFERENCE)
     reference_score = Judged.counted("", pictures=len(right), right=int(right.sum()), confidence=sure)
     pushed = inputs["pushed_model"].get_int_custom_property("pushed")
@@ -100,7 +99,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
             reference_score, read_parameters(directories["reference"]), metrics, model_metrics.REFERENCE
         ),
         compressed=_figures(verdict.overall, metrics.parameters, metrics, "float32"),
-        change=Figure(change.value, change.low, change.high),
+        change=paired_change(pairs.gained, pairs.lost, pairs.images, sure),
         formats={
             precision: FormatFigures(
                 file.name, metrics.bytes[precision], metrics.latency[precision], metrics.speedup[precision]

@@ -66,8 +66,8 @@ class PairedCounts:
         return self.both + self.lost
 
 
-def share_interval(right: int, total: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Wilson's score interval for a share.
+def share_interval(right: int, total: int, confidence: float = CONFIDENCE) -> Interval:
+    """A measured share, with Wilson's score interval.
 
     Args:
         right: Images that count.
@@ -75,26 +75,26 @@ def share_interval(right: int, total: int, confidence: float = CONFIDENCE) -> tu
         confidence: Of the two-sided interval, between 0 and 1.
 
     Returns:
-        Its lower and upper end; 0 and 1 where there are no images.
+        The share, 0 to 1; NaN, from 0 to 1, where there are no images.
 
     Raises:
         ValueError: If the counts are not those of a share.
 
     Example:
-        >>> low, high = share_interval(59, 60)
-        >>> f"{low:.3f} to {high:.3f}"
+        >>> share = share_interval(59, 60)
+        >>> f"{share.low:.3f} to {share.high:.3f}"
         '0.911 to 0.997'
     """
     if not 0 <= right <= total:
         raise ValueError(f"{right} of {total} is not a share: give 0 <= right <= total.")
     if not total:
-        return 0.0, 1.0
+        return Interval(math.nan, 0.0, 1.0)
     z = _quantile(confidence)
     share, z_squared = right / total, z * z / total
     centre = share + z_squared / 2
     reach = math.sqrt(z_squared * (share * (1 - share) + z_squared / 4))
     low, high = (centre - reach) / (1 + z_squared), (centre + reach) / (1 + z_squared)
-    return (0.0 if not right else low), (1.0 if right == total else high)
+    return Interval(share, low if right else 0.0, 1.0 if right == total else high)
 
 
 def paired_change(gained: int, lost: int, total: int, confidence: float = CONFIDENCE) -> Interval:
@@ -128,35 +128,6 @@ def paired_change(gained: int, lost: int, total: int, confidence: float = CONFID
         low=-_upper_end(lost, gained, total, z),
         high=_upper_end(gained, lost, total, z),
     )
-
-
-def format_share(right: int, total: int, confidence: float = CONFIDENCE) -> str:
-    """An accuracy with its count and interval, for people.
-
-    Example:
-        >>> format_share(59, 60)
-        '98.3 % (59 of 60, 91.1 to 99.7 %)'
-        >>> format_share(0, 0)
-        'not measured (0 images)'
-    """
-    if not total:
-        return "not measured (0 images)"
-    low, high = share_interval(right, total, confidence)
-    return f"{100 * right / total:.1f} % ({right:,} of {total:,}, {100 * low:.1f} to {100 * high:.1f} %)"
-
-
-def format_change(value: float, low: float, high: float) -> str:
-    """A difference of accuracies with its interval, for people.
-
-    Example:
-        >>> format_change(-1 / 60, -0.0886, 0.0441)
-        '-1.7 points (-8.9 to +4.4)'
-    """
-    return f"{_points(value)} points ({_points(low)} to {_points(high)})"
-
-
-def _points(share: float) -> str:
-    return f"{round(100 * share, 1) + 0.0:+.1f}"  # adding 0 makes -0.0 positive
 
 
 def _quantile(confidence: float) -> float:

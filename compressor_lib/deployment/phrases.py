@@ -1,17 +1,21 @@
 """Measured figures in words, the same on every page, card and screen.
 
-Intervals are always shown; a difference whose interval holds "none" is said to be none.
+Intervals are always shown; a difference whose interval holds "none" is said to be none. Each figure is had as one
+phrase, ``98.3 % (59 of 60, 91.1 to 99.7 %)``, or in its parts, for the lines of a narrow cell.
 """
 
 from __future__ import annotations
 
 import math
 
-from compressor_lib.deployment.intervals import format_change
+from compressor_lib.deployment.intervals import Interval
+from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import Latency, Speedup
-from compressor_lib.gate import Figure, Judged
 
 NO_DIFFERENCE = "no difference measured"
+
+Parts = tuple[str, ...]
+"""A figure, then what it was measured on and its interval."""
 
 
 def percent(share: float) -> str:
@@ -19,46 +23,86 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def interval(figure: Figure) -> str:
+def interval(figure: Interval) -> str:
     """Both ends of an accuracy, such as ``91.1 to 99.7 %``."""
     return f"{100 * figure.low:.1f} to {100 * figure.high:.1f} %"
 
 
 def counted(judged: Judged) -> str:
     """What an accuracy was measured on, and its interval, such as ``59 of 60, 91.1 to 99.7 %``."""
-    return f"{judged.right:,} of {judged.pictures:,}, {interval(judged.accuracy)}"
+    return ", ".join(accuracy_parts(judged)[1:])
 
 
 def accuracy(judged: Judged) -> str:
     """An accuracy with its count and interval, such as ``98.3 % (59 of 60, 91.1 to 99.7 %)``."""
-    return f"{percent(judged.accuracy.value)} ({counted(judged)})" if judged.pictures else "not measured (0 images)"
+    return _phrase(accuracy_parts(judged))
 
 
-def is_difference(change: Figure) -> bool:
+def accuracy_parts(judged: Judged) -> Parts:
+    """The same as ``98.3 %``, ``59 of 60`` and ``91.1 to 99.7 %``; of no images, one part that says so."""
+    if not judged.pictures:
+        return ("not measured (0 images)",)
+    return (
+        percent(judged.accuracy.value),
+        f"{judged.right:,} of {judged.pictures:,}",
+        interval(judged.accuracy),
+    )
+
+
+def is_difference(change: Interval) -> bool:
     """Whether a change of accuracy was measured: its interval lies on one side of 0."""
     return not change.low <= 0 <= change.high
 
 
-def points(change: Figure) -> str:
+def points(change: Interval) -> str:
     """A change of accuracy with its interval, such as ``-1.7 points (-8.9 to +4.5)``."""
-    return format_change(change.value, change.low, change.high)
+    return _phrase(points_parts(change))
 
 
-def compared(change: Figure) -> str:
+def points_parts(change: Interval) -> Parts:
+    """The same as ``-1.7 points`` and ``-8.9 to +4.5``."""
+    return f"{_points(change.value)} points", f"{_points(change.low)} to {_points(change.high)}"
+
+
+def compared(change: Interval) -> str:
     """Likewise, and whether that is a difference at all."""
     return points(change) if is_difference(change) else f"{points(change)}, {NO_DIFFERENCE}"
 
 
+def compared_parts(change: Interval) -> Parts:
+    """The same in parts."""
+    return points_parts(change) if is_difference(change) else (*points_parts(change), NO_DIFFERENCE)
+
+
 def milliseconds(latency: Latency) -> str:
     """A median latency with its spread, such as ``2.15 ms (2.10 to 2.24)`` or ``0.0704 ms (0.0698 to 0.0711)``."""
+    return _phrase(milliseconds_parts(latency))
+
+
+def milliseconds_parts(latency: Latency) -> Parts:
+    """The same as ``2.15 ms`` and ``2.10 to 2.24``."""
     digits = 2 if latency.median >= 1 else 2 - math.floor(math.log10(max(latency.median, 1e-4)))
-    return f"{latency.median:.{digits}f} ms ({latency.low:.{digits}f} to {latency.high:.{digits}f})"
+    return f"{latency.median:.{digits}f} ms", f"{latency.low:.{digits}f} to {latency.high:.{digits}f}"
 
 
 def speed(speedup: Speedup) -> str:
     """How fast a model is against the reference model, such as ``1.9 times as fast (1.7 to 2.1)``."""
+    return _phrase(speed_parts(speedup))
+
+
+def speed_parts(speedup: Speedup) -> Parts:
+    """The same as ``1.9 times as fast`` and ``1.7 to 2.1``; one part where no difference was measured."""
     if not speedup.is_measurable:
-        return NO_DIFFERENCE
+        return (NO_DIFFERENCE,)
     if speedup.ratio >= 1:
-        return f"{speedup.ratio:.1f} times as fast ({speedup.low:.1f} to {speedup.high:.1f})"
-    return f"takes {1 / speedup.ratio:.1f} times as long ({1 / speedup.high:.1f} to {1 / speedup.low:.1f})"
+        return f"{speedup.ratio:.1f} times as fast", f"{speedup.low:.1f} to {speedup.high:.1f}"
+    return f"takes {1 / speedup.ratio:.1f} times as long", f"{1 / speedup.high:.1f} to {1 / speedup.low:.1f}"
+
+
+def _phrase(parts: Parts) -> str:
+    figure, *behind = parts
+    return f"{figure} ({', '.join(behind)})" if behind else figure
+
+
+def _points(share: float) -> str:
+    return f"{round(100 * share, 1) + 0.0:+.1f}"  # adding 0 makes -0.0 positive

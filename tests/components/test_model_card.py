@@ -6,8 +6,9 @@ import pytest
 from made_up_report import judged
 
 from components.pusher.model_card import MOST_CLASSES, markdown, model_card
+from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import EXTRA, Latency, ModelMetrics, Speedup, write_figures
-from compressor_lib.gate import Bounds, Judged, Verdict, judge, judge_format
+from compressor_lib.gate import Bounds, Verdict, judge, judge_format
 
 BOUNDS = Bounds(min_accuracy=0.8, max_drop=0.05)
 OVERALL = judged("", 57, 2, 1, 0)

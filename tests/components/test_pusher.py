@@ -24,10 +24,11 @@ from components.pusher import trial
 from components.pusher.executor import EndpointExecutor, Executor
 from components.pusher.trial import try_alone, try_model_server
 from compressor_lib.deployment.intervals import PairedCounts
+from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import Latency, ModelMetrics, Speedup, read_figures, write_figures
 from compressor_lib.errors import CompressorError
 from compressor_lib.export import read_parameters, tflite_path
-from compressor_lib.gate import Bounds, Judged, judge, judge_format
+from compressor_lib.gate import Bounds, judge, judge_format
 
 pytestmark = pytest.mark.slow
 

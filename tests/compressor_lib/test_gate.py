@@ -4,26 +4,19 @@ import json
 
 import pytest
 
-from compressor_lib.deployment.intervals import PairedCounts
+from compressor_lib.deployment.intervals import Interval, PairedCounts
+from compressor_lib.deployment.judged import Judged
 from compressor_lib.errors import CompressorError
-from compressor_lib.gate import (
-    Bounds,
-    Figure,
-    Judged,
-    Verdict,
-    judge,
-    judge_format,
-    left_out_sentences,
-)
+from compressor_lib.gate import Bounds, Verdict, judge, judge_format, left_out_sentences
 
 SURE = Bounds(min_accuracy=0.9, max_drop=0.02, confidence=0.95)
 
 
-def figure(value: float, low: float | None = None, high: float | None = None) -> Figure:
-    return Figure(value, value if low is None else low, value if high is None else high)
+def figure(value: float, low: float | None = None, high: float | None = None) -> Interval:
+    return Interval(value, value if low is None else low, value if high is None else high)
 
 
-def overall(accuracy: Figure, change: Figure | None = None) -> Judged:
+def overall(accuracy: Interval, change: Interval | None = None) -> Judged:
     return Judged("", 200, 190, accuracy, figure(0.95), change)
 
 
@@ -58,9 +51,9 @@ def test_without_a_confidence_what_was_measured_decides(accuracy, change, passes
 @pytest.mark.parametrize(
     ("accuracy", "change", "passes"),
     [
-        (Figure(0.95, 0.91, 0.99), Figure(0.01, -0.015, 0.03), True),
-        (Figure(0.95, 0.89, 0.99), Figure(0.01, -0.015, 0.03), False),
-        (Figure(0.95, 0.91, 0.99), Figure(0.01, -0.03, 0.05), False),
+        (Interval(0.95, 0.91, 0.99), Interval(0.01, -0.015, 0.03), True),
+        (Interval(0.95, 0.89, 0.99), Interval(0.01, -0.015, 0.03), False),
+        (Interval(0.95, 0.91, 0.99), Interval(0.01, -0.03, 0.05), False),
     ],
 )
 def test_with_a_confidence_the_lower_end_decides(accuracy, change, passes):

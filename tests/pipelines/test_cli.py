@@ -17,10 +17,11 @@ from typer.testing import CliRunner
 
 import pipelines.results
 import pipelines.runners
-from compressor_lib.deployment.intervals import PairedCounts
+from compressor_lib.deployment.intervals import Interval, PairedCounts
+from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import Latency, Speedup
 from compressor_lib.errors import CompressorError
-from compressor_lib.gate import Bounds, Figure, Judged, Verdict
+from compressor_lib.gate import Bounds, Verdict
 from pipelines import cli
 from pipelines.locks import OutputLock
 from pipelines.results import FormatFigures, ModelFigures, Results
@@ -38,7 +39,7 @@ def figures(blessed: bool) -> Results:
     return Results(
         reference=ModelFigures(95, 100, 1_000_000, 4_000_000, Latency(8.0, 7.8, 8.3)),
         compressed=ModelFigures(80, 100, 250_000, 1_000_000, Latency(2.0, 1.9, 2.1)),
-        change=Figure(-0.15, -0.23, -0.08),
+        change=Interval(-0.15, -0.23, -0.08),
         formats={
             "float32": FormatFigures("model.tflite", 1_000_000, Latency(2.0, 1.9, 2.1), Speedup(4.0, 3.8, 4.2)),
         },

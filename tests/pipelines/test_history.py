@@ -13,10 +13,11 @@ from metadata_store import EXECUTION, Store
 from rich.console import Console
 from typer.testing import CliRunner
 
-from compressor_lib.deployment.intervals import PairedCounts
+from compressor_lib.deployment.intervals import Interval, PairedCounts
+from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import Latency, Speedup
 from compressor_lib.figures import FormatFigures, ModelFigures
-from compressor_lib.gate import Bounds, Figure, Judged, Verdict
+from compressor_lib.gate import Bounds, Verdict
 from pipelines import cli
 from pipelines.history import complete_run, runs_table
 from pipelines.lineage import METADATA_FILE, Lineage
@@ -27,7 +28,7 @@ RUN, RUN_2 = "2026-11-26T09:00:00.200002", "2026-11-26T10:00:00.300003"
 RESULTS = Results(
     reference=ModelFigures(95, 100, 1_000_000, 4_000_000, Latency(8.0, 7.8, 8.3)),
     compressed=ModelFigures(80, 100, 250_000, 1_000_000, Latency(2.0, 1.9, 2.1)),
-    change=Figure(-0.15, -0.23, -0.08),
+    change=Interval(-0.15, -0.23, -0.08),
     formats={
         "float32": FormatFigures("model.tflite", 1_000_000, Latency(2.0, 1.9, 2.1), Speedup(4.0, 3.8, 4.2)),
     },

@@ -7,8 +7,9 @@ import pytest
 
 from components.report import advice as advice_module
 from components.report.advice import advice, images_to_decide
-from compressor_lib.deployment.intervals import PairedCounts
-from compressor_lib.gate import Bounds, Figure, Judged, Verdict, judge, judge_format
+from compressor_lib.deployment.intervals import Interval, PairedCounts
+from compressor_lib.deployment.judged import Judged
+from compressor_lib.gate import Bounds, Verdict, judge, judge_format
 from pipelines.config import Config
 from pipelines.config_errors import all_fields
 
@@ -140,10 +141,10 @@ def test_a_conversion_that_surely_loses_accuracy_is_warned_of(lost, warns):
 @pytest.mark.parametrize(
     ("figure", "threshold", "images", "needed"),
     [
-        (Figure(0.95, 0.90, 0.98), 0.925, 100, 400),
-        (Figure(0.90, 0.80, 0.95), 0.91, 100, 2500),
-        (Figure(0.95, 0.90, 0.98), 0.95, 100, None),
-        (Figure(0.95, 0.90, 0.98), 0.9501, 100, None),
+        (Interval(0.95, 0.90, 0.98), 0.925, 100, 400),
+        (Interval(0.90, 0.80, 0.95), 0.91, 100, 2500),
+        (Interval(0.95, 0.90, 0.98), 0.95, 100, None),
+        (Interval(0.95, 0.90, 0.98), 0.9501, 100, None),
     ],
 )
 def test_how_many_images_would_decide(figure, threshold, images, needed):

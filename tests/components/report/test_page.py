@@ -12,7 +12,7 @@ import pytest
 from components.report.charts import MOST_CLASSES
 from components.report.data import Answers
 from components.report.page import render_page, write_page
-from compressor_lib.gate import Figure
+from compressor_lib.deployment.intervals import Interval
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_each_format_has_its_accuracy_and_verdict(page):
 def test_a_change_that_chance_explains_is_no_difference(report_data, page):
     assert "90&nbsp;% smaller, no difference in accuracy measured" in words(page)
     assert "change: -2.5 points (-16.0 to +10.5), no difference measured" in words(page)
-    lost = dataclasses.replace(report_data, change=Figure(-0.1, -0.2, -0.05))
+    lost = dataclasses.replace(report_data, change=Interval(-0.1, -0.2, -0.05))
     assert "smaller, \N{MINUS SIGN}10.0 points of accuracy" in words(render_page(lost))
     assert "Accuracy kept" not in page
 

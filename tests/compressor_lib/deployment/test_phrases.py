@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from compressor_lib.deployment import phrases
-from compressor_lib.deployment.intervals import PairedCounts
+from compressor_lib.deployment.intervals import Interval, PairedCounts
+from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import Latency, Speedup
-from compressor_lib.gate import Judged
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,30 @@ from compressor_lib.gate import Judged
 )
 def test_an_accuracy_has_its_count_and_interval(right, images, shown):
     assert phrases.accuracy(Judged.counted("", pictures=images, right=right)) == shown
+
+
+def test_an_interval_is_of_the_confidence_that_is_asked_for():
+    judged = Judged.counted("", pictures=1200, right=1150, confidence=0.8)
+    assert phrases.accuracy(judged) == "95.8 % (1,150 of 1,200, 95.0 to 96.5 %)"
+
+
+def test_a_change_that_rounds_to_none_has_no_minus():
+    assert phrases.points(Interval(-0.0204, -0.05, 0.0002)) == "-2.0 points (-5.0 to +0.0)"
+    assert phrases.points(Interval(-0.0001, -0.05, 0.02)) == "+0.0 points (-5.0 to +2.0)"
+
+
+def test_figures_come_in_parts_for_the_lines_of_a_cell():
+    assert phrases.accuracy_parts(Judged.counted("", pictures=60, right=59)) == (
+        "98.3 %", "59 of 60", "91.1 to 99.7 %",
+    )  # fmt: skip
+    assert phrases.accuracy_parts(Judged.counted("", pictures=0, right=0)) == ("not measured (0 images)",)
+    assert phrases.compared_parts(Interval(-0.2, -0.318, -0.118)) == ("-20.0 points", "-31.8 to -11.8")
+    assert phrases.compared_parts(Interval(0.0, -0.06, 0.06)) == (
+        "+0.0 points", "-6.0 to +6.0", "no difference measured",
+    )  # fmt: skip
+    assert phrases.milliseconds_parts(Latency(2.146, 2.1, 2.244)) == ("2.15 ms", "2.10 to 2.24")
+    assert phrases.speed_parts(Speedup(1.9, 1.7, 2.1)) == ("1.9 times as fast", "1.7 to 2.1")
+    assert phrases.speed_parts(Speedup(1.9, 1.0, 2.5)) == ("no difference measured",)
 
 
 @pytest.mark.parametrize(
