@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from compressor_lib.deployment import phrases
 from compressor_lib.errors import CompressorError
 from pipelines.console import people_console
 from pipelines.exit_status import wrong_input_told
@@ -22,7 +23,7 @@ ID_LENGTH = 6
 """Letters at the end of a run's id that tell it from others."""
 
 _WIDE_FOR_IDS, _WIDE = 110, 130
-"""Columns of a terminal from which on whole ids have room, and from which on a run's details do as well."""
+"""Columns of a terminal from which on whole ids have room, and from which on the parameters do as well."""
 
 
 def complete_run(incomplete: str) -> list[str]:
@@ -115,8 +116,8 @@ def runs_table(output: str, runs: list[Run], width: int | None = None) -> Render
     Args:
         output: The output folder, the table's title.
         runs: Its runs.
-        width: Columns of the terminal: where they are few, details give way to the verdict and ids are short. None
-            where no line is too long, as in a file.
+        width: Columns of the terminal, on which a run takes several lines: where they are few, the parameters give way
+            to the verdict and ids are short. None where no line is too long, as in a file: each run takes one line.
     """
     from rich import box
     from rich.table import Table
@@ -124,29 +125,34 @@ def runs_table(output: str, runs: list[Run], width: int | None = None) -> Render
 
     from pipelines.results import kept_results
 
+    new_line = " " if width is None else "\n"
     whole_ids, wide = (width is None or width >= least for least in (_WIDE_FOR_IDS, _WIDE))
     look = {"box": box.SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "padding": (0, 1, 0, 0)}
     table = Table(title=output, title_justify="left", **look)  # type: ignore[arg-type]
-    columns = {"when": "left", "run": "left", "span": "left", "accuracy": "right", "parameters": "right"}
+    columns = {"when": "left", "run": "left", "reference accuracy": "right", "compressed accuracy": "right"}
+    columns |= {"parameters": "right"} if wide else {}
     columns["saved"] = "right"
-    left_out = {"span"} if not wide and all(run.span is None for run in runs) else set()
-    left_out |= set() if wide else {"parameters"}
     for column, side in columns.items():
-        if column not in left_out:
-            table.add_column(column, justify=side, no_wrap=True)  # type: ignore[arg-type]
+        table.add_column(column.replace(" ", new_line), justify=side, no_wrap=True)  # type: ignore[arg-type]
     table.add_column("verdict", overflow="fold")
     for run in runs:
-        row = {"when": f"{run.started:%Y-%m-%d %H:%M}", "run": run.id if whole_ids else run.id[-ID_LENGTH:]}
-        row["span"] = "" if run.span is None else str(run.span)
+        span = "" if run.span is None else f"{new_line}span {run.span}"
+        row = {
+            "when": f"{run.started:%Y-%m-%d}{' ' if whole_ids else new_line}{run.started:%H:%M}{span}",
+            "run": run.id if whole_ids else run.id[-ID_LENGTH:],
+        }
         results, note = kept_results(run)
         if results:
             before, after = results.reference, results.compressed
-            row["accuracy"] = f"{before.accuracy:.2%} -> {after.accuracy:.2%}"
+            for role, figures in (("reference", before), ("compressed", after)):
+                judged = figures.judged(results.verdict.confidence_shown)
+                one_line, parts = phrases.accuracy(judged), phrases.accuracy_parts(judged)
+                row[f"{role} accuracy"] = one_line if width is None else "\n".join(parts)
             row["parameters"] = f"{before.parameters:,} -> {after.parameters:,}"
             row["saved"] = f"{1 - after.parameters / before.parameters:.1%}"
         style = "green" if run.blessed else "red" if run.state == "failed" else "yellow"
         table.add_row(
-            *(row.get(name, "") for name in columns if name not in left_out),
+            *(row.get(name, "") for name in columns),
             Text("; ".join(filter(None, [verdict(run), note])), style),
         )
     return table

@@ -17,7 +17,7 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.artifacts.class_list import read_class_list
-from components.examples import count_classes, picture_dataset
+from components.examples import count_classes, count_examples, picture_dataset
 from components.resumable import mark_done, sweep, work_key
 from components.storage import mounted
 from compressor_lib.augmentation import Augmentation
@@ -113,7 +113,8 @@ def run_fn(fn_args: FnArgs) -> None:
         checkpoint=resumable / CHECKPOINT_FILE,
     )
     export_saved_model(model, classes, mounted(fn_args.serving_model_dir))
-    (run_dir / HISTORY_FILE).write_text(json.dumps(history))
+    images = {"eval_images": [float(count_examples(fn_args.eval_files))]}  # of which val_accuracy is a share
+    (run_dir / HISTORY_FILE).write_text(json.dumps(history | images))
     mark_done(resumable)
 
 

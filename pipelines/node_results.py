@@ -8,8 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compressor_lib.deployment import phrases
+from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import REFERENCE, read_figures
 from compressor_lib.errors import CompressorError
+from compressor_lib.gate import Verdict
 from pipelines.lineage import number_of, time_of
 
 if TYPE_CHECKING:
@@ -61,7 +64,8 @@ def _anomalies(artifact: Artifact, cached: bool) -> str:
 def _model_run(artifact: Artifact, cached: bool) -> str:
     history = _read(artifact, "history.json")
     kept = int(history["best_epoch"][0]) - 1
-    return f"accuracy {history['val_accuracy'][kept]:.2%} on the eval split"
+    (images,) = history.get("eval_images", [0])
+    return f"accuracy {_accuracy(history['val_accuracy'][kept], int(images))} on the eval split"
 
 
 def _translators(artifact: Artifact, cached: bool) -> str:
@@ -72,13 +76,14 @@ def _translators(artifact: Artifact, cached: bool) -> str:
 def _tuner_results(artifact: Artifact, cached: bool) -> str:
     best = _read(artifact, "search_report.json")[0]
     # The connection comes last: on a narrow terminal its end is cut off.
-    return f"accuracy {best['accuracy']:.2%}, {best['parameters']:,} parameters: {best['connection']}"
+    accuracy = _accuracy(best["accuracy"], best.get("examples", 0))
+    return f"accuracy {accuracy}, {best['parameters']:,} parameters: {best['connection']}"
 
 
 def _evaluation(artifact: Artifact, cached: bool) -> str:
-    verdict = _read(artifact, "verdict.json")
-    said = "blessed" if verdict["blessed"] else "not blessed"
-    return f"{said}, accuracy {verdict['overall']['accuracy']['value']:.2%} on the test split"
+    verdict = Verdict.from_json(Path(artifact.uri, "verdict.json").read_text(encoding="utf-8"))
+    said = "blessed" if verdict.blessed else "not blessed"
+    return f"{said}, accuracy {phrases.accuracy(verdict.overall)} on the test split"
 
 
 def _pushed_model(artifact: Artifact, cached: bool) -> str:
@@ -106,6 +111,13 @@ _RESULTS: dict[str, Callable[[Artifact, bool], str]] = {
     "model": _model,
 }
 """By the key of the output that tells it."""
+
+
+def _accuracy(share: float, images: int) -> str:
+    """An accuracy with its count and interval, or alone where the number of images was not written."""
+    if not images:
+        return phrases.percent(share)
+    return phrases.accuracy(Judged.counted("", pictures=images, right=round(share * images)))
 
 
 def _read(artifact: Artifact, name: str) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.lineage import Run
 
 if TYPE_CHECKING:
+    from compressor_lib.figures import ModelFigures
     from pipelines.lineage import Artifacts
 
 
@@ -45,7 +46,22 @@ def run_summary(output: Path, run: Run) -> dict[str, Any]:
         "pushed_to": run.pushed_path,
         "pushed_at": run.pushed_at.isoformat() if run.pushed_at else None,
         "accuracy": {name: figures.accuracy for name, figures in both.items()},
+        "accuracy_interval": {
+            name: _interval(figures, results.verdict.confidence_shown) for name, figures in both.items() if results
+        },
         "parameters": {name: figures.parameters for name, figures in both.items()},
+    }
+
+
+def _interval(figures: ModelFigures, confidence: float) -> dict[str, Any]:
+    """What an accuracy was measured on, and both ends of its interval."""
+    accuracy = figures.judged(confidence).accuracy
+    return {
+        "right": figures.right,
+        "images": figures.images,
+        "low": accuracy.low,
+        "high": accuracy.high,
+        "confidence": confidence,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import statistics_pb2
@@ -11,7 +11,7 @@ from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.types import artifact_utils
 
 from compressor_lib.errors import CompressorError
-from compressor_lib.networks.class_names import natural_order
+from compressor_lib.networks.class_names import natural_order, with_new_classes
 
 NAMED = 10_000
 """Statistics name each class if there are no more; TFDV's default is 1,000."""
@@ -26,16 +26,19 @@ def statistics_options() -> tfdv.StatsOptions:
     return tfdv.StatsOptions(num_rank_histogram_buckets=NAMED, use_sketch_based_topk_uniques=True)
 
 
-def class_counts(statistics: statistics_pb2.DatasetFeatureStatisticsList, label: str) -> dict[str, int]:
+def class_counts(
+    statistics: statistics_pb2.DatasetFeatureStatisticsList, label: str, known: Sequence[str] = ()
+) -> dict[str, int]:
     """Counts the pictures of each class.
 
     Args:
         statistics: Of one split, by TFDV.
         label: Name of the feature with the class names.
+        known: Classes whose order is fixed, such as a model's.
 
     Returns:
-        The number of images by class, in the natural order of their names. Empty where the statistics do not name
-        all classes, see :data:`NAMED`.
+        The number of images by class, the known ones in their order, then the others in the natural order of their
+        names. Empty where the statistics do not name all classes, see :data:`NAMED`.
     """
     (dataset,) = statistics.datasets
     for feature in dataset.features:
@@ -43,7 +46,8 @@ def class_counts(statistics: statistics_pb2.DatasetFeatureStatisticsList, label:
             found = feature.string_stats
             counts = {bucket.label: round(bucket.sample_count) for bucket in found.rank_histogram.buckets}
             is_complete = sum(counts.values()) == found.common_stats.tot_num_values
-            return {name: counts[name] for name in natural_order(counts)} if is_complete else {}
+            ordered = [name for name in with_new_classes(known, counts) if name in counts]
+            return {name: counts[name] for name in ordered} if is_complete else {}
     return {}
 
 

@@ -25,7 +25,7 @@ from components.pusher.trial import try_alone, try_model_server
 from components.storage import fetched
 from compressor_lib.deployment.model_metrics import EXTRA, FIGURES_FILE, read_figures, write_figures
 from compressor_lib.errors import CompressorError
-from compressor_lib.export import tflite_paths
+from compressor_lib.export import read_classes, tflite_paths
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ def _card(prepared: str, input_dict: Artifacts, exec_properties: dict[str, Any])
             reference=reference,
             verdict=read_verdict(uris["evaluation"]),
             trials=trials,
-            data=pictures_by_split(uris["statistics"], exec_properties["label"]),
+            data=pictures_by_split(uris["statistics"], exec_properties["label"], read_classes(prepared)),
             name=exec_properties["name"],
             backbone=exec_properties["backbone"],
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Sequence, Sized
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,9 @@ MOST_CLASSES = 24
 
 FEW = 30
 """Classes with fewer test pictures than this are named among the limits."""
+
+_MOST_NAMED = 10
+"""A limit names no more classes."""
 
 Json = dict[str, Any]
 
@@ -87,18 +90,19 @@ def model_card(
         "gate": {**vars(verdict.bounds), "confidence_shown": verdict.confidence_shown},
         "thresholds": [vars(one) for one in thresholds(verdict)],
         "notes": verdict.notes,
-        "limits": list(_limits(verdict)),
+        "limits": list(_limits(verdict, classes)),
         "model_sha256": verdict.model_sha256,
         "tensorflow": tf.__version__,
     }
 
 
-def pictures_by_split(statistics: str, label: str) -> Json:
+def pictures_by_split(statistics: str, label: str, classes: Sequence[str]) -> Json:
     """Counts the pictures of each split, and of each class in it.
 
     Args:
         statistics: URI of what StatisticsGen made.
         label: The feature with a picture's class.
+        classes: The model's, in the order of its outputs, which is that of the counts.
     """
     found = {}
     for folder in sorted(name.rstrip("/") for name in fileio.listdir(statistics)):
@@ -109,7 +113,7 @@ def pictures_by_split(statistics: str, label: str) -> Json:
             counted = statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read())
         found[folder.removeprefix("Split-")] = {
             "pictures": counted.datasets[0].num_examples,
-            "classes": class_counts(counted, label),
+            "classes": class_counts(counted, label, classes),
         }
     return found
 
@@ -192,19 +196,24 @@ def _format_rows(formats: Json) -> Iterator[tuple[str, ...]]:
         yield name, f"{one['bytes']:,}", latency, speed, accuracy
 
 
-def _limits(verdict: Verdict) -> Iterator[str]:
+def _limits(verdict: Verdict, classes: Sequence[str]) -> Iterator[str]:
     yield "It names one of its classes for every image, also for one that shows none of them."
     yield (
         "Its accuracy is that on images like those it was tested on; other cameras, places or times may give another."
     )
     yield "Accuracies by class are of the SavedModel; each TFLite model was held to the gate's thresholds by itself."
-    few = [one for one in verdict.classes if one.pictures < FEW]
-    if few:
-        named = ", ".join(f"{one.name} ({one.pictures})" for one in few[:10])
-        more = f" and {len(few) - 10} more" if len(few) > 10 else ""
-        yield f"Little is known of classes with fewer than {FEW} test images: {named}{more}."
+    tested = {one.name for one in verdict.classes}
+    if untested := [name for name in classes if name not in tested]:
+        yield f"Nothing is known of classes without test images: {_some(untested)}."
+    if few := [f"{one.name} ({one.pictures})" for one in verdict.classes if one.pictures < FEW]:
+        yield f"Little is known of classes with fewer than {FEW} test images: {_some(few)}."
     if verdict.bounds.confidence is None:
         yield "The gate asked for no confidence: on other images the model may fall short of its thresholds."
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 def _dumped(judged: Judged) -> Json:

@@ -20,21 +20,18 @@ MOST_IMAGES = 100_000
 _MOST_CLASSES = 3
 
 
-def advice(
-    verdict: Verdict, reference: Judged, *, has_reference_as_baseline: bool, has_budgets: bool = False
-) -> list[str]:
+def advice(verdict: Verdict, reference: Judged, *, has_budgets: bool = False) -> list[str]:
     """Says what to do about a verdict.
 
     Args:
         verdict: The gate's.
-        reference: The run's reference model on the test split.
-        has_reference_as_baseline: Whether the gate compared the model with it.
+        reference: The run's reference model on the test split, compared with the gate's baseline as the model is.
         has_budgets: Whether the search had limits on costs.
 
     Returns:
         Sentences, the most important first; empty where all passed.
     """
-    found = [] if verdict.blessed else _refused(verdict, reference, has_reference_as_baseline, has_budgets)
+    found = [] if verdict.blessed else _refused(verdict, reference, has_budgets)
     return list(dict.fromkeys([*found, *_formats(verdict)]))
 
 
@@ -64,7 +61,7 @@ def images_to_decide(figure: Interval, threshold: float, images: int) -> int | N
     return math.ceil(round(needed / step, 6)) * step
 
 
-def _refused(verdict: Verdict, reference: Judged, has_reference_as_baseline: bool, has_budgets: bool) -> list[str]:
+def _refused(verdict: Verdict, reference: Judged, has_budgets: bool) -> list[str]:
     bounds, model = verdict.bounds, verdict.overall
     if not bounds.keeps(model.accuracy, bounds.min_accuracy) and reference.accuracy.value < bounds.min_accuracy:
         return [
@@ -74,7 +71,7 @@ def _refused(verdict: Verdict, reference: Judged, has_reference_as_baseline: boo
         ]
     return [
         *_about_accuracy(verdict, has_budgets),
-        *_about_drop(verdict, reference, has_reference_as_baseline, has_budgets),
+        *_about_drop(verdict, reference, has_budgets),
         *_about_classes(verdict),
     ]
 
@@ -89,10 +86,8 @@ def _about_accuracy(verdict: Verdict, has_budgets: bool) -> Iterator[str]:
         yield f"The reference model reaches gate.min_accuracy and the compressed model does not: {_keep(has_budgets)}."
 
 
-def _about_drop(
-    verdict: Verdict, reference: Judged, has_reference_as_baseline: bool, has_budgets: bool
-) -> Iterator[str]:
-    change, baseline, threshold = verdict.overall.change, verdict.overall.baseline, -verdict.bounds.max_drop
+def _about_drop(verdict: Verdict, reference: Judged, has_budgets: bool) -> Iterator[str]:
+    change, threshold = verdict.overall.change, -verdict.bounds.max_drop
     if change is None or verdict.bounds.keeps(change, threshold):
         return
     if _holds(change, threshold):
@@ -100,11 +95,13 @@ def _about_drop(
         yield _undecided("the change", "gate.max_drop", change, threshold, compared)
     if change.value >= threshold:
         return
-    if not has_reference_as_baseline and baseline and reference.accuracy.value < baseline.value + threshold:
+    both = reference.compared(verdict.confidence_shown)
+    if both and reference.change and reference.change.value < threshold:
+        theirs, ours = map(phrases.accuracy, both)
+        on = "" if both[0].pictures == reference.pictures else ", on the images of classes that both have"
         yield (
-            f"The reference model itself, {phrases.accuracy(reference)}, is as far below the gate's baseline, "
-            f"{phrases.percent(baseline.value)}: compression is not the cause. Look at the new images and their "
-            "labels, or give more reference.epochs."
+            f"The reference model itself, {ours}, is as far below the gate's baseline, {theirs}{on}: compression is "
+            "not the cause. Look at the new images and their labels, or give more reference.epochs."
         )
     else:
         yield f"Compression costs more than gate.max_drop allows: {_keep(has_budgets)}, or raise gate.max_drop."

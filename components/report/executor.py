@@ -15,6 +15,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.artifacts.predictions import MODEL, REFERENCE, Predictions, image_key
+from components.evaluator.comparison import judged
 from components.evaluator.executor import read_verdict
 from components.examples import encoded_images, split_patterns
 from components.pruning_search.executor import REPORT_FILE
@@ -79,8 +80,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
     verdict = read_verdict(inputs["evaluation"].uri)
     sure = verdict.confidence_shown
     pairs = predictions.pairs(MODEL, REFERENCE)
-    right = predictions.right(REFERENCE)
-    reference_score = Judged.counted("", pictures=len(right), right=int(right.sum()), confidence=sure)
+    reference_score, _ = judged(predictions, REFERENCE, sure)
     pushed = inputs["pushed_model"].get_int_custom_property("pushed")
     bank = TranslatorBank.load(inputs["translators"].uri)
     return ReportData(
@@ -92,7 +92,6 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
         advice=advice(
             verdict,
             reference_score,
-            has_reference_as_baseline=config["gate"]["baseline"] == "reference",
             has_budgets=any(limit is not None for limit in config["search"]["budgets"].values()),
         ),
         reference=_figures(
@@ -120,7 +119,11 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
         },
         answers=answers,
         data=summarise_pictures(
-            inputs["examples"], inputs["statistics"], inputs["anomalies"], parameters["label_feature"]
+            inputs["examples"],
+            inputs["statistics"],
+            inputs["anomalies"],
+            parameters["label_feature"],
+            predictions.classes,
         ),
         config=config,
         versions=versions(),

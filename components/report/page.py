@@ -23,7 +23,7 @@ from components.report.confusion import worst_hit
 from components.report.data import PAGE_FILE, Block, ExampleImage, ReportData
 from components.report.usage import Snippet, snippets
 from compressor_lib.deployment import phrases
-from compressor_lib.networks.class_names import natural_order
+from compressor_lib.networks.class_names import with_new_classes
 
 _SAVED_MODEL = "Format-Serving"
 """TFX's name of the folder with a model's SavedModel."""
@@ -163,13 +163,14 @@ def _segments(network: list[Block]) -> list[Segment]:
 
 
 def _counted(data: ReportData) -> list[str]:
-    """The classes whose pictures are told: all, or, of many, those with the fewest."""
+    """The classes whose images are counted: all, in the order of the model's outputs, or, of many, the smallest."""
     totals = Counter[str]()
     for counts in data.data.pictures.values():
         totals.update(counts)
-    if len(totals) <= MOST_CLASSES:
-        return natural_order(totals)
-    return sorted(totals, key=lambda name: (totals[name], name))[:MOST_CLASSES]
+    if not totals:
+        return []
+    names = with_new_classes(data.answers.classes, totals)
+    return names if len(names) <= MOST_CLASSES else sorted(names, key=totals.__getitem__)[:MOST_CLASSES]
 
 
 def _worst(data: ReportData) -> Iterator[HitClass]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx import types
@@ -17,7 +18,11 @@ from components.report.data import DataSummary
 
 
 def summarise_pictures(
-    examples: types.Artifact, statistics: types.Artifact, anomalies: types.Artifact, label: str
+    examples: types.Artifact,
+    statistics: types.Artifact,
+    anomalies: types.Artifact,
+    label: str,
+    classes: Sequence[str],
 ) -> DataSummary:
     """Sums up what earlier nodes found in the data.
 
@@ -26,13 +31,14 @@ def summarise_pictures(
         statistics: StatisticsGen's.
         anomalies: ExampleValidator's.
         label: The feature with the class.
+        classes: The model's, in the order of its outputs, which is that of the summary.
     """
     pictures, totals = {}, {}
     for split in artifact_utils.decode_split_names(statistics.split_names):
         found = statistics_pb2.DatasetFeatureStatisticsList()
         found.ParseFromString(_read(statistics, f"Split-{split}", "FeatureStats.pb"))
         totals[split] = int(found.datasets[0].num_examples)
-        pictures[split] = class_counts(found, label)
+        pictures[split] = class_counts(found, label, classes)
     summary = Summary(**json.loads(_read(anomalies, SUMMARY_FILE)))
     left_out = read_left_out(examples)
     looked_for = examples.has_custom_property("duplicates")

@@ -209,6 +209,10 @@ class TestClasses:
         counts = {f"class {number}": 1 + number % 3 for number in range(2000)}
         assert list(class_counts(statistics_of(counts), "label").items()) == list(counts.items())
 
+    def test_known_ones_keep_their_order_and_others_follow(self):
+        counted = class_counts(statistics_of({"a": 1, "c10": 2, "c9": 3, "z": 4}), "label", ["z", "gone", "a"])
+        assert list(counted.items()) == [("z", 4), ("a", 1), ("c9", 3), ("c10", 2)]
+
     def test_a_list_of_all_is_refused_where_there_are_too_many(self, make):
         statistics = make("many", 1, {"train": {f"class {number}": 1 for number in range(NAMED + 1)}})
         with pytest.raises(CompressorError, match="'train' has images, but no list of their classes: .*10,000 classes"):

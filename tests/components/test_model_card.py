@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 from made_up_report import judged
+from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components.pusher.model_card import MOST_CLASSES, markdown, model_card
+from components.pusher.model_card import MOST_CLASSES, markdown, model_card, pictures_by_split
 from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import EXTRA, Latency, ModelMetrics, Speedup, write_figures
 from compressor_lib.gate import Bounds, Verdict, judge, judge_format
@@ -108,3 +109,30 @@ def test_a_card_of_thousands_of_classes_names_some(folders):
     ]
     assert f"class 0023 and {2000 - MOST_CLASSES:,} more." in text
     assert f"These are the {MOST_CLASSES} least accurate of 2,000 classes; `model_card.json` has all." in text
+
+
+def test_classes_without_test_images_are_among_the_limits(folders):
+    text = card(folders, judge(BOUNDS, OVERALL, [judged("hat", 28, 1, 1, 0)], ""))
+    assert "- Nothing is known of classes without test images: shirt." in text.splitlines()
+    text = card(folders, judge(BOUNDS, OVERALL, [judged("hat", 28, 1, 1, 0), judged("shirt", 28, 1, 1, 0)], ""))
+    assert "without test images" not in text
+
+
+def test_of_many_classes_without_test_images_some_are_named(folders):
+    names = [f"class {number:02}" for number in range(40)]
+    Path(folders[0], EXTRA, "classes.txt").write_text("".join(f"{name}\n" for name in names))
+    text = card(folders, judge(BOUNDS, OVERALL, [judged("class 00", 28, 1, 1, 0)], ""))
+    assert "class 09, class 10 and 29 more." in text
+
+
+def test_images_are_counted_in_the_order_of_the_models_outputs(tmp_path):
+    """A class that was added later is the last output, whatever its name."""
+    (tmp_path / "Split-train").mkdir()
+    found = statistics_pb2.DatasetFeatureStatisticsList()
+    counted = found.datasets.add(num_examples=6)
+    label = counted.features.add(path={"step": ["label"]}, string_stats={"common_stats": {"tot_num_values": 6}})
+    for name, count in (("apron", 1), ("hat", 2), ("shirt", 3)):
+        label.string_stats.rank_histogram.buckets.add(label=name, sample_count=count)
+    (tmp_path / "Split-train" / "FeatureStats.pb").write_bytes(found.SerializeToString())
+    (split,) = pictures_by_split(str(tmp_path), "label", ["hat", "shirt", "apron"]).values()
+    assert list(split["classes"].items()) == [("hat", 2), ("shirt", 3), ("apron", 1)]

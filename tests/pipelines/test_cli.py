@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import os
@@ -25,7 +24,6 @@ from compressor_lib.gate import Bounds, Verdict
 from pipelines import cli
 from pipelines.locks import OutputLock
 from pipelines.results import FormatFigures, ModelFigures, Results
-from pipelines.run_command import verdict_told
 from pipelines.runners import NodeFailure
 
 CONFIG = """
@@ -114,14 +112,6 @@ def test_run_shows_nodes_table_verdict_and_where_it_was_pushed(stage):
     assert "-75.0%" in result.output
     told = "blessed: it passed the gate and may be deployed; pushed as version 7 to /served/7"
     assert result.output.rstrip().endswith(f"{told}\nreport: {stage.output}/report.html")
-
-
-def test_a_run_with_nothing_new_does_not_say_that_it_pushed():
-    before = dataclasses.replace(figures(blessed=True), pushed_before="2026-11-24 03:07")
-    told = "blessed: nothing new to push; version 7 is in /served/7 since 2026-11-24 03:07"
-    assert verdict_told(before) == told
-    nowhere = dataclasses.replace(figures(blessed=True), pushed_path=None)
-    assert "pushed" not in verdict_told(nowhere)
 
 
 def test_run_sends_noise_to_the_log(stage):

@@ -76,7 +76,8 @@ def test_runs_are_listed_with_their_figures_and_verdict(output, up):
     assert result.exit_code == 0, result.output
     rows = [line.split() for line in result.output.splitlines() if line.strip().startswith("2026")]
     assert [" ".join(row[2:]) for row in rows] == [
-        f"{RUN} 7 95.00% -> 80.00% 1,000,000 -> 250,000 75.0% not blessed, not pushed",
+        f"span 7 {RUN} 95.0 % (95 of 100, 88.8 to 97.8 %) 80.0 % (80 of 100, 71.1 to 86.7 %) "
+        "1,000,000 -> 250,000 75.0% not blessed, not pushed",
         "2026-11-26T10:00:00.300003 failed in ExampleGen",
     ]
 
@@ -89,15 +90,36 @@ def test_the_table_of_runs_fits_a_terminal_with_the_whole_verdict(output, width)
     console.print(runs_table("runs/p", Lineage(output / METADATA_FILE).runs(), width))
     lines = console.file.getvalue().splitlines()
     assert max(map(len, lines)) <= width
-    rows = [line.split("  ") for line in lines if line.strip().startswith("2026")]
-    ids = [cells[1].strip() for cells in rows]
+    runs = cells_by_run(lines)
     whole = [RUN, RUN_2, "2026-11-26T11:00:00.400004"]
-    assert ids == (whole if width >= 110 else [id[-6:] for id in whole])
-    assert ("1,000,000 -> 250,000" in lines[3]) is (width >= 130)
-    assert "not blessed, not pushed" in lines[3]
-    assert "95.00% -> 80.00%" in lines[3]
-    assert "TranslatorPretrainer" in re.sub(r"\s+", " ", " ".join(lines))
+    assert list(runs) == (whole if width >= 110 else [id[-6:] for id in whole])
+    blessed, failed, interrupted = runs.values()
+    assert blessed["reference accuracy"] == "95.0 % 95 of 100 88.8 to 97.8 %"
+    assert blessed["compressed accuracy"] == "80.0 % 80 of 100 71.1 to 86.7 %"
+    assert blessed["when"].endswith("span 7")
+    assert blessed.get("parameters") == ("1,000,000 -> 250,000" if width >= 130 else None)
+    assert (blessed["saved"], blessed["verdict"]) == ("75.0%", "not blessed, not pushed")
+    assert (failed["verdict"], failed["reference accuracy"]) == ("failed in ExampleGen", "")
+    assert interrupted["verdict"] == "interrupted in TranslatorPretrainer"
     assert "…" not in console.file.getvalue()
+
+
+COLUMNS = ("when", "run", "reference accuracy", "compressed accuracy", "parameters", "saved", "verdict")
+
+
+def cells_by_run(lines: list[str]) -> dict[str, dict[str, str]]:
+    """The cells of each run by their column, the lines of each joined; a table of runs has two lines of headings."""
+    _, upper, lower, _, *rest = lines
+    columns = [column for column in COLUMNS if column.split()[0] in f"{upper} {lower}"]
+    used = "".join("x" if set(letters) - {" "} else " " for letters in zip(upper, lower, *rest, strict=True))
+    found: list[list[str]] = []
+    for line in rest:
+        cells = [line[slice(*column.span())].strip() for column in re.finditer("x+(?: x+)*", used)]
+        if line.startswith("2026"):
+            found.append(cells)
+        else:
+            found[-1] = [f"{old} {new}".strip() for old, new in zip(found[-1], cells, strict=True)]
+    return {cells[1]: dict(zip(columns, cells, strict=True)) for cells in found}
 
 
 def test_a_piped_table_of_runs_is_whole_however_narrow_the_terminal_is(output):
@@ -121,8 +143,13 @@ def test_runs_for_programs(output):
     }
     assert (first["blessed"], first["pushed_to"], first["pushed_at"]) == (False, None, None)
     assert first["accuracy"] == {"reference": 0.95, "compressed": 0.80}
+    interval = first["accuracy_interval"]["compressed"]
+    assert (interval["right"], interval["images"], interval["confidence"]) == (80, 100, 0.95)
+    assert (interval["low"], interval["high"]) == pytest.approx((0.7112, 0.8666), abs=5e-5)
+    assert list(first["accuracy_interval"]) == ["reference", "compressed"]
     assert first["parameters"] == {"reference": 1_000_000, "compressed": 250_000}
     assert (second["state"], second["verdict"], second["accuracy"]) == ("failed", "failed in ExampleGen", {})
+    assert second["accuracy_interval"] == {}
     assert list(first) == list(second)
 
 
@@ -204,7 +231,7 @@ def test_results_of_another_version_hide_no_run(output, results):
     lineage.keep_results(lineage.run("200002"), results)
     listed = shown("runs", output)
     assert listed.exit_code == 0, listed.output
-    assert f"{RUN} 7 not blessed, not pushed; results of another version" in " ".join(listed.output.split())
+    assert f"span 7 {RUN} not blessed, not pushed; results of another version" in " ".join(listed.output.split())
     assert "failed in ExampleGen" in listed.output
     first, second = json.loads(shown("runs", output, "--json").stdout)
     assert (first["note"], first["accuracy"], first["parameters"]) == ("results of another version", {}, {})

@@ -170,6 +170,7 @@ def test_the_reference_is_built_trained_and_exported(reference):
     assert model.get_layer("top_fc1").units == 4
     assert read_classes(reference.serving_model_dir) == CLASSES
     assert len(history(reference)["val_accuracy"]) == 1
+    assert history(reference)["eval_images"] == [len(NAMES)]
     served = tf.saved_model.load(reference.serving_model_dir).signatures["serving_default"]
     expected = model(tf.stack([tf.cast(decode_picture(RAW[0], SIZE), tf.float32)]), training=False)
     found = served(image_bytes=tf.constant(RAW[:1]))

@@ -1,15 +1,32 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from ml_metadata.proto.metadata_store_pb2 import Artifact
 
+from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import ModelMetrics, write_figures
+from compressor_lib.gate import Bounds, confidence_shown, judge
 from pipelines.node_results import result_of
 
-TRIAL = {"connection": "block_5_add->head", "parameters": 112_554, "accuracy": 0.98, "score": 0.91}
-ACCURACY = {"overall": {"accuracy": {"value": 0.9832}}}
+TRIAL = {"connection": "block_5_add->head", "parameters": 112_554, "accuracy": 59 / 60, "score": 0.91}
+HISTORY = {"val_accuracy": [0.5, 0.9, 0.7], "best_epoch": [2.0]}
+
+
+def verdict(**bounds: float) -> dict[str, Any]:
+    """Of 60 images, one of which is predicted wrong."""
+    asked = Bounds(**{"max_drop": 0.02, **bounds})
+    overall = Judged.counted("", pictures=60, right=59, confidence=confidence_shown(asked))
+    return json.loads(judge(asked, overall, [], "").to_json())
+
+
+OLD_VERDICT = verdict(min_accuracy=0.5) | {
+    "overall": {"name": "", "pictures": 60, "accuracy": {"value": 59 / 60, "low": None, "high": None},
+                "baseline": None, "change": None},
+}  # fmt: skip
+"""From before there were counts."""
 
 
 def artifact(uri="", **properties) -> Artifact:
@@ -23,13 +40,22 @@ def artifact(uri="", **properties) -> Artifact:
 @pytest.mark.parametrize(
     ("key", "file", "content", "words"),
     [
-        ("tuner_results", "search_report.json", [TRIAL, {}],
-         "accuracy 98.00%, 112,554 parameters: block_5_add->head"),
-        ("model_run", "history.json", {"val_accuracy": [0.5, 0.9, 0.7], "best_epoch": [2.0]},
-         "accuracy 90.00% on the eval split"),
-        ("evaluation", "verdict.json", {"blessed": True, **ACCURACY}, "blessed, accuracy 98.32% on the test split"),
-        ("evaluation", "verdict.json", {"blessed": False, **ACCURACY},
-         "not blessed, accuracy 98.32% on the test split"),
+        ("tuner_results", "search_report.json", [TRIAL | {"examples": 60}, {}],
+         "accuracy 98.3 % (59 of 60, 91.1 to 99.7 %), 112,554 parameters: block_5_add->head"),
+        ("tuner_results", "search_report.json", [TRIAL | {"examples": 0}, {}],
+         "accuracy 98.3 %, 112,554 parameters: block_5_add->head"),
+        ("tuner_results", "search_report.json", [TRIAL, {}], "accuracy 98.3 %, 112,554 parameters: block_5_add->head"),
+        ("model_run", "history.json", HISTORY | {"eval_images": [60.0]},
+         "accuracy 90.0 % (54 of 60, 79.9 to 95.3 %) on the eval split"),
+        ("model_run", "history.json", HISTORY, "accuracy 90.0 % on the eval split"),
+        ("evaluation", "verdict.json", verdict(min_accuracy=0.5),
+         "blessed, accuracy 98.3 % (59 of 60, 91.1 to 99.7 %) on the test split"),
+        ("evaluation", "verdict.json", verdict(min_accuracy=0.99),
+         "not blessed, accuracy 98.3 % (59 of 60, 91.1 to 99.7 %) on the test split"),
+        ("evaluation", "verdict.json", verdict(min_accuracy=0.5, confidence=0.8),
+         "blessed, accuracy 98.3 % (59 of 60, 94.6 to 99.5 %) on the test split"),
+        ("evaluation", "verdict.json", OLD_VERDICT,
+         "blessed, accuracy 98.3 % (59 of 60, 91.1 to 99.7 %) on the test split"),
         ("anomalies", "data.json", {"pictures": {"train": {"a": 8, "b": 7}, "test": {"a": 1}}, "anomalies": ["x"]},
          "16 images, 2 classes, 1 anomaly"),
         ("anomalies", "data.json", {"pictures": {"train": {}}, "anomalies": []}, "no anomalies"),
@@ -63,9 +89,9 @@ def test_a_model_of_which_nothing_is_converted_yet_tells_nothing_of_formats(tmp_
 
 def test_a_node_that_trains_tells_of_its_training_though_it_makes_a_model(tmp_path):
     converted(tmp_path)
-    (tmp_path / "history.json").write_text(json.dumps({"val_accuracy": [0.9], "best_epoch": [1.0]}))
+    (tmp_path / "history.json").write_text(json.dumps(HISTORY))
     outputs = {"model": artifact(tmp_path), "model_run": artifact(tmp_path)}
-    assert result_of(outputs) == "accuracy 90.00% on the eval split"
+    assert result_of(outputs) == "accuracy 90.0 % on the eval split"
 
 
 def test_what_is_in_an_artifacts_properties():

@@ -98,7 +98,7 @@ def made_up_report() -> ReportData:
         backbone="MobileNetV2",
         verdict=verdict,
         pushed_to="/served/1",
-        advice=advice(verdict, Judged.counted("", pictures=40, right=35), has_reference_as_baseline=True),
+        advice=advice(verdict, Judged.counted("", pictures=40, right=35)),
         reference=ModelFigures(35, 40, 360_000, 1_450_000, Latency(2.0, 1.9, 2.2)),
         compressed=ModelFigures(34, 40, 36_771, 160_000, Latency(0.5, 0.48, 0.55)),
         change=verdict.overall.change,
@@ -147,6 +147,4 @@ def made_up_refusal() -> ReportData:
     data, bounds = made_up_report(), Bounds(min_accuracy=0.9, max_drop=0.05, confidence=0.95)
     verdict = judge(bounds, data.verdict.overall, data.verdict.classes, "5ha256", formats=data.verdict.formats)
     reference = data.reference.judged()
-    return replace(
-        data, verdict=verdict, pushed_to=None, advice=advice(verdict, reference, has_reference_as_baseline=True)
-    )
+    return replace(data, verdict=verdict, pushed_to=None, advice=advice(verdict, reference))

@@ -10,7 +10,7 @@ import jinja2
 import pytest
 
 from components.report.charts import MOST_CLASSES
-from components.report.data import Answers
+from components.report.data import Answers, ReportData
 from components.report.page import render_page, write_page
 from compressor_lib.deployment.intervals import Interval
 
@@ -54,6 +54,21 @@ def test_thousands_of_classes_leave_it_small(report_data, page):
     assert len(found) < len(page) + 600_000
     assert re.findall(r'<th scope="row">(class \d+)</th>', found) == names[:MOST_CLASSES]
     assert f"Of 2,000 classes, the {MOST_CLASSES} whose accuracy changes most; report.json has all." in found
+
+
+def table_of_images(data: ReportData) -> list[str]:
+    """The classes in the first column."""
+    (table,) = re.findall(r'aria-label="Images by class and split".*?</table>', render_page(data), re.DOTALL)
+    return re.findall(r'<th scope="row">(.*?)</th>', table)[:-1]
+
+
+def test_images_are_counted_in_the_order_of_the_models_outputs(report_data):
+    """A class that was added later is the last one; one that the model does not have follows."""
+    answers = Answers(["hat", "shirt", "apron", "gone"], [{}] * 4, [{}] * 4)
+    pictures = {"train": {"apron": 3, "hat": 5, "shirt": 4}, "eval": {}, "test": {"zebra": 1, "hat": 2}}
+    data = dataclasses.replace(report_data.data, pictures=pictures)
+    shown = table_of_images(dataclasses.replace(report_data, answers=answers, data=data))
+    assert shown == ["hat", "shirt", "apron", "gone", "zebra"]
 
 
 def test_it_tells_of_duplicates_where_there_are_any(report_data, page):
