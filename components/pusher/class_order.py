@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from components.artifacts.class_list import read_class_list
-from components.artifacts.pushed_versions import newest_version
+from components.artifacts.pushed_versions import versions
 from components.artifacts.served_classes import Endpoint, served_models
 from compressor_lib.errors import CompressorError
 from compressor_lib.export import EXTRA
@@ -25,9 +25,10 @@ def check_class_order(model: str, push_directory: str, removed: Sequence[str]) -
     Raises:
         CompressorError: If it would.
     """
-    if version := newest_version(push_directory):
-        pushed = read_class_list(os.path.join(push_directory, version, EXTRA))
-        _check(model, pushed, removed, f"version {version}")
+    for version in reversed(versions(push_directory)):  # the newest that names its classes, as a run looks for it
+        if pushed := read_class_list(os.path.join(push_directory, str(version), EXTRA)):
+            _check(model, pushed, removed, f"version {version}")
+            return
 
 
 def check_endpoint_order(model: str, endpoint: Endpoint, removed: Sequence[str]) -> None:
