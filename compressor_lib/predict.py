@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from compressor_lib.deployment.literal_path import literal_path
 from compressor_lib.deployment.model_path import CLASSES_FILE, find_model
+from compressor_lib.deployment.tflite_metadata import labels
 from compressor_lib.errors import CompressorError, did_you_mean
 from compressor_lib.export import read_classes
 from compressor_lib.pictures import decode_picture
@@ -70,7 +71,7 @@ def load_classifier(path: str | Path) -> Classifier:
             precision, with `classes.txt` beside it.
 
     Raises:
-        CompressorError: If there is no such model.
+        CompressorError: If there is no such model, or `classes.txt` names other classes than it has.
     """
     found = find_model(path)
     return _from_tflite(found) if found.is_file() else _from_saved_model(found)
@@ -87,19 +88,38 @@ def _from_saved_model(path: Path) -> Classifier:
         answer = loaded.signatures["serving_default"](image_bytes=tf.constant([encoded]))
         return np.asarray(answer["probabilities"][0])
 
-    return Classifier(path, read_classes(path), probabilities)
+    (count,) = loaded.signatures["serving_default"].structured_outputs["probabilities"].shape[1:]
+    return Classifier(path, _checked(read_classes(path), path, count), probabilities)
 
 
 def _from_tflite(path: Path) -> Classifier:
     content = path.read_bytes()
     try:
-        size = int(tflite_interpreter(content).get_input_details()[0]["shape"][1])
+        interpreter = tflite_interpreter(content)
+        size = int(interpreter.get_input_details()[0]["shape"][1])
+        count = int(interpreter.get_output_details()[0]["shape"][1])
     except (ValueError, RuntimeError, IndexError) as error:
         raise CompressorError(
             f"{str(path)!r} is no TFLite model: give a .tflite file or a SavedModel's folder."
         ) from error
     return Classifier(
         path,
-        path.with_name(CLASSES_FILE).read_text(encoding="utf-8").splitlines(),
+        _checked(path.with_name(CLASSES_FILE).read_text(encoding="utf-8").splitlines(), path, count, labels(content)),
         lambda encoded: tflite_predict(content, decode_picture(encoded, size).numpy()[None])[0],
     )
+
+
+def _checked(classes: list[str], path: Path, count: int, own: list[str] | None = None) -> list[str]:
+    """Holds the names in `classes.txt` against the model: their number, and its own names where it has any.
+
+    Raises:
+        CompressorError: If they are not the model's.
+    """
+    if own not in (None, classes) or len(classes) != count:
+        said = f"{len(classes)} classes, but the model has {count}"
+        if own is not None and len(own) == len(classes):
+            said = f"the classes {', '.join(classes)}, but the model has {', '.join(own)}, in this order"
+        raise CompressorError(
+            f"{CLASSES_FILE} of {str(path)!r} names {said}: put back the {CLASSES_FILE} that came with the model."
+        )
+    return classes

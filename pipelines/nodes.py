@@ -22,6 +22,7 @@ from components.import_example_gen import ImportExampleGen
 from components.pruning_search import PruningSearch
 from components.pusher import EndpointPusher, Pusher
 from components.report.component import Report
+from components.served_classes import ServedClasses
 from components.spans import rolling_range
 from components.transform import Transform
 from components.translator_pretrainer import TranslatorPretrainer
@@ -237,7 +238,12 @@ class Nodes:
         config = self.config
         if config.vertex and config.endpoint:
             custom_config = endpoint_config(config.vertex, config.endpoint)
-            pusher = EndpointPusher(model=model, model_blessing=blessing, custom_config=custom_config)
+            pusher = EndpointPusher(
+                model=model,
+                model_blessing=blessing,
+                custom_config=custom_config,
+                removed_classes=config.data.removed_classes,
+            )
             return pusher.with_id("Pusher")
         return Pusher(
             model=model,
@@ -258,6 +264,19 @@ class Nodes:
             config=self.config.model_dump_json(),
             cost=self.config.search.objective.cost,
             label_feature=self.config.data.label_feature,
+            code_version=self.code_version,
+            **inputs,
+        )
+
+    def served_classes(self, **inputs: Any) -> ServedClasses:
+        """What finds the classes that an endpoint on Vertex AI serves."""
+        vertex, endpoint = self.config.vertex, self.config.endpoint
+        assert vertex
+        assert endpoint
+        return ServedClasses(
+            project=vertex.project,
+            region=vertex.region,
+            endpoint=endpoint.display_name,
             code_version=self.code_version,
             **inputs,
         )

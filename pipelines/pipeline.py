@@ -35,9 +35,10 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
     statistics = statistics_gen.outputs["statistics"]
     schema_gen = tfx.components.SchemaGen(statistics=statistics)
     schema = schema_gen.outputs["schema"]
-    # An endpoint has no folder to leave anything in.
+    # An endpoint has no folder to leave anything in, but its models have classes that keep their places.
     previous_run = make.previous_run(current=statistics) if config.endpoint is None else None
-    previous_classes = previous_run.outputs["classes"] if previous_run else None
+    known_classes = previous_run or make.served_classes(current=statistics)
+    previous_classes = known_classes.outputs["classes"]
     example_validator = make.example_validator(
         statistics=statistics,
         schema=schema,
@@ -94,14 +95,14 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
             node.with_beam_pipeline_args(IN_ONE_PROCESS)
     nodes += [
         example_gen, statistics_gen, schema_gen, example_validator, transform, reference,
-        translator_pretrainer, pruning_search, retrain, converter, evaluator, pusher, report,
+        known_classes, translator_pretrainer, pruning_search, retrain, converter, evaluator, pusher, report,
     ]  # fmt: skip
     if previous_run:
         handover = make.handover(
             examples=examples, hyperparameters=hyperparameters, translators=translators, statistics=statistics
         )
         handover.add_upstream_node(pusher)
-        nodes += [previous_run, handover]
+        nodes.append(handover)
     return tfx.dsl.Pipeline(
         pipeline_name=config.name,
         pipeline_root=config.pipeline_root,

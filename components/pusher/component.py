@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
@@ -114,6 +114,41 @@ class Pusher(base_component.BaseComponent):
 
 
 class EndpointPusher(vertex.Pusher):
-    """TFX's Pusher to an endpoint on Vertex AI, for the model that was evaluated alone, and answers."""
+    """TFX's Pusher to an endpoint on Vertex AI, for the model that was evaluated alone, and answers.
+
+    Known classes must have the places that they have in the model that the endpoint serves.
+
+    Example:
+        >>> EndpointPusher(
+        ...     model=converter.outputs["model"],
+        ...     model_blessing=evaluator.outputs["blessing"],
+        ...     custom_config={
+        ...         "ai_platform_enable_vertex": True,
+        ...         "ai_platform_vertex_region": "europe-west1",
+        ...         "ai_platform_vertex_container_image_uri": "registry/serving",
+        ...         "ai_platform_serving_args": {"project": "my-project", "endpoint_name": "cats"},
+        ...     },
+        ... )  # doctest: +SKIP
+    """
 
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.EndpointExecutor)
+
+    def __init__(
+        self,
+        model: types.BaseChannel,
+        model_blessing: types.BaseChannel,
+        custom_config: Mapping[str, Any],
+        *,
+        removed_classes: Sequence[str] = (),
+    ) -> None:
+        """Wires the component.
+
+        Args:
+            model: The model.
+            model_blessing: From :class:`components.evaluator.Evaluator`, which notes what it evaluated.
+            custom_config: The extension's, for Vertex AI: region, serving image, and ``ai_platform_serving_args``
+                with ``project`` and ``endpoint_name``.
+            removed_classes: Classes of the model that is served now that the model need not have.
+        """
+        custom_config = {**custom_config, executor.REMOVED_CLASSES: list(removed_classes)}
+        super().__init__(model=model, model_blessing=model_blessing, custom_config=custom_config)

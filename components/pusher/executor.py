@@ -16,10 +16,11 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from components.artifacts.pushed_versions import prune, publish, staging
+from components.artifacts.served_classes import endpoint_of
 from components.evaluator.executor import LEFT_OUT, MODEL_SHA256, read_verdict
 from components.model_files import files_sha256
 from components.pruning_search.executor import REPORT_FILE
-from components.pusher.class_order import check_class_order
+from components.pusher.class_order import check_class_order, check_endpoint_order
 from components.pusher.model_card import Json, model_card, pictures_by_split, write_card
 from components.pusher.trial import try_alone, try_model_server
 from components.storage import fetched
@@ -31,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 _NEEDED = (os.path.join(EXTRA, FIGURES_FILE),)
 """What the card takes of the reference."""
+
+REMOVED_CLASSES = "removed_classes"
+"""In the ``custom_config`` of :class:`EndpointExecutor`, whose parameters are the extension's."""
 
 Artifacts = dict[str, list[types.Artifact]]
 
@@ -72,14 +76,23 @@ class EndpointExecutor(vertex.Executor):
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """As the extension does, for the model that was evaluated alone, once it has answered here.
 
+        Args:
+            input_dict: The component's inputs.
+            output_dict: ``pushed_model``, which gets the stock Pusher's custom properties.
+            exec_properties: The component's parameters.
+
         Raises:
-            CompressorError: If it is another, or does not answer. Nothing is deployed then.
+            CompressorError: If it is another, does not answer, or has its classes in another order than the model that
+                the endpoint serves. Nothing is deployed then.
         """
         if not self.CheckBlessing(input_dict):
             super().Do(input_dict, output_dict, exec_properties)
             return
         with tempfile.TemporaryDirectory() as folder:
             self._prepared = _tried(super().GetModelPath(input_dict), folder, input_dict)
+            custom_config = exec_properties["custom_config"]
+            removed = json.loads(custom_config)[REMOVED_CLASSES]
+            check_endpoint_order(self._prepared, endpoint_of(custom_config), removed)
             super().Do(input_dict, output_dict, exec_properties)
 
     def GetModelPath(self, input_dict: Artifacts) -> str:

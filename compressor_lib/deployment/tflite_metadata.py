@@ -63,6 +63,15 @@ def with_metadata(tflite: bytes, class_names: Sequence[str]) -> bytes:
     return file.getvalue()
 
 
+def labels(tflite: bytes) -> list[str] | None:
+    """The class names in a TFLite file's metadata, in the order of the probabilities; None where it has none."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(tflite)) as archive:
+            return archive.read(LABELS_FILE).decode().splitlines()
+    except (zipfile.BadZipFile, KeyError):
+        return None
+
+
 def _metadata(is_quantised: bool) -> bytes:
     builder = flatbuffers.Builder()
     highest_score = 255.0 if is_quantised else 1.0

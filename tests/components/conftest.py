@@ -5,7 +5,8 @@ import json
 import pathlib
 import types
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -15,10 +16,31 @@ from PIL import Image
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
+from components.artifacts import served_classes
 from compressor_lib.export import export_classifier
 from compressor_lib.heads import attach_head
 from compressor_lib.pictures import encode_picture
 from compressor_lib.surgery import without_head
+
+if TYPE_CHECKING:
+    from vertex_api import VertexApi
+
+
+@pytest.fixture
+def vertex_api(monkeypatch) -> Iterator["VertexApi"]:
+    """Stands for Vertex AI, project "mine" in region "here"."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import aiplatform_v1  # takes seconds
+    from vertex_api import VertexApi
+
+    api = VertexApi("mine", "here")
+    given = {
+        "transport": "rest", "credentials": AnonymousCredentials(), "client_options": {"api_endpoint": api.url},
+    }  # fmt: skip
+    clients = aiplatform_v1.EndpointServiceClient(**given), aiplatform_v1.ModelServiceClient(**given)
+    monkeypatch.setattr(served_classes, "_clients", lambda endpoint: clients)
+    yield api
+    api.close()
 
 
 def picture_bytes(kind: str = "JPEG", mode: str = "RGB", seed: int = 0) -> bytes:

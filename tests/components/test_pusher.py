@@ -4,7 +4,7 @@ import filecmp
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +14,15 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.extensions.google_cloud_ai_platform import constants
 from tfx.extensions.google_cloud_ai_platform.pusher import executor as vertex
 from tfx.types import standard_artifacts
+from tfx.types.channel_utils import as_channel
 from tfx.utils import path_utils
 
+from components.artifacts.class_list import write_class_list
 from components.artifacts.pushed_versions import versions
 from components.evaluator.executor import LEFT_OUT, MODEL_SHA256, VERDICT_FILE
 from components.model_files import files_sha256, model_files
 from components.pruning_search.executor import REPORT_FILE
-from components.pusher import trial
+from components.pusher import EndpointPusher, trial
 from components.pusher.executor import EndpointExecutor, Executor
 from components.pusher.trial import try_alone, try_model_server
 from compressor_lib.deployment.intervals import PairedCounts
@@ -265,31 +267,52 @@ def test_a_model_that_does_not_answer_is_found_out(candidate, path, content, mes
 
 class TestEndpoint:
     @pytest.fixture
-    def deployed(self, monkeypatch) -> list[str]:
+    def deployed(self, monkeypatch, vertex_api) -> list[str]:
         """What Vertex AI, for which this stands, was asked to deploy."""
         deployed: list[str] = []
 
-        def deploy(*, serving_path: str, **_: object) -> str:
+        def deploy(*, serving_path: str, ai_platform_serving_args: dict[str, str], **_: object) -> str:
             deployed.append(serving_path)
+            vertex_api.deploy(ai_platform_serving_args["endpoint_name"], serving_path)
             return "projects/mine/endpoints/1"
 
         monkeypatch.setattr(vertex.runner, "deploy_model_for_aip_prediction", deploy)
         return deployed
 
+    @pytest.fixture
+    def serve(self, vertex_api, tmp_path) -> Callable[..., None]:
+        """Lets the endpoint serve a model of some classes."""
+
+        def serve(*classes: str) -> None:
+            write_class_list(str(tmp_path / "served" / "assets.extra"), classes)
+            vertex_api.deploy("cats", str(tmp_path / "served"))
+
+        return serve
+
     def push(
-        self, candidate: standard_artifacts.Model, tmp_path: Path, left_out: Sequence[str] = ()
+        self,
+        candidate: standard_artifacts.Model,
+        tmp_path: Path,
+        left_out: Sequence[str] = (),
+        removed: Sequence[str] = (),
     ) -> standard_artifacts.PushedModel:
         blessing, told = standard_artifacts.ModelBlessing(), standard_artifacts.PushedModel()
         told.uri = str(tmp_path / "pushed")
         blessing.set_int_custom_property("blessed", 1)
         blessing.set_string_custom_property(MODEL_SHA256, files_sha256(f"{candidate.uri}/Format-Serving"))
         blessing.set_string_custom_property(LEFT_OUT, json.dumps(left_out))
-        arguments = {constants.SERVING_ARGS_KEY: {"project_id": "mine"}, constants.ENABLE_VERTEX_KEY: True}
-        EndpointExecutor().Do(
-            {"model": [candidate], "model_blessing": [blessing]},
-            {"pushed_model": [told]},
-            {"custom_config": json.dumps(arguments)},
+        pusher = EndpointPusher(
+            model=as_channel([candidate]),
+            model_blessing=as_channel([blessing]),
+            custom_config={
+                constants.SERVING_ARGS_KEY: {"project": "mine", "endpoint_name": "cats"},
+                constants.VERTEX_REGION_KEY: "here",
+                constants.ENABLE_VERTEX_KEY: True,
+            },
+            removed_classes=removed,
         )
+        inputs = {"model": [candidate], "model_blessing": [blessing]}
+        EndpointExecutor().Do(inputs, {"pushed_model": [told]}, pusher.exec_properties)
         return told
 
     def test_a_model_that_answers_is_deployed(self, candidate, deployed, tmp_path):
@@ -303,6 +326,24 @@ class TestEndpoint:
         self.push(candidate, tmp_path, left_out=["int8"])
         (served,) = deployed
         assert [path.name for path in Path(served).rglob("*.tflite")] == ["model.tflite"]
+
+    def test_one_with_a_new_class_takes_the_place_of_the_last_one(self, candidate, deployed, serve, tmp_path):
+        serve("a", "b")
+        told = self.push(candidate, tmp_path)
+        assert deployed == [told.uri]
+        self.push(candidate, tmp_path / "again")  # what serves now is what was deployed
+
+    def test_one_without_a_removed_class_does_so_too(self, candidate, deployed, serve, tmp_path):
+        serve("a", "eel", "b")
+        self.push(candidate, tmp_path, removed=["eel"])
+        assert len(deployed) == 1
+
+    @pytest.mark.parametrize("served", [("b", "a"), ("a", "eel", "b"), ("a", "b", "c", "d")])
+    def test_one_whose_classes_have_other_places_is_not_deployed(self, candidate, deployed, serve, tmp_path, served):
+        serve(*served)
+        with pytest.raises(CompressorError, match=r"model 'v1', which endpoint 'cats' serves, \(.*so it is not pushed"):
+            self.push(candidate, tmp_path)
+        assert deployed == []
 
     @pytest.mark.survives("a pushed model does not answer")
     def test_one_that_does_not_answer_is_not(self, candidate, deployed, tmp_path):

@@ -59,6 +59,28 @@ def test_a_folder_without_a_model_is_told(tmp_path):
         load_classifier(tmp_path)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["SavedModel", "float32", "float16", "int8"])
+@pytest.mark.parametrize("names", ["red\ngreen\n", "red\ngreen\nblue\ngrey\n", ""])
+def test_names_of_another_number_of_classes_are_refused(exported, tmp_path, form, names):
+    model = shutil.copytree(exported / "10", tmp_path / "10")
+    (model / "assets.extra" / CLASSES_FILE).write_text(names)
+    number = len(names.splitlines())
+    with pytest.raises(
+        CompressorError, match=rf"names {number} classes, but the model has 3: put back the classes\.txt"
+    ):
+        load_classifier(model if form == "SavedModel" else tflite_path(model, form))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["float32", "float16", "int8"])
+def test_names_in_another_order_than_a_tflite_models_own_are_refused(exported, tmp_path, form):
+    model = shutil.copytree(exported / "10", tmp_path / "10")
+    (model / "assets.extra" / CLASSES_FILE).write_text("green\nred\nblue\n")
+    with pytest.raises(CompressorError, match="names the classes green, red, blue, but the model has red, green, blue"):
+        load_classifier(tflite_path(model, form))
+
+
 def test_a_broken_model_is_told(exported, tmp_path):
     with pytest.raises(CompressorError, match="cannot be loaded"):
         load_classifier(exported / "9")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pathlib
+import re
 from types import SimpleNamespace
 
 import pytest
 
 from docs.hooks.messages import PAGE, errors, explained, on_page_markdown, texts
+from pipelines import exit_status
 
 ROOT = pathlib.Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / PAGE).read_text(encoding="utf-8")
@@ -37,3 +39,9 @@ def test_every_message_of_the_source_is_on_the_page():
 
 def test_each_explained_message_has_a_way_out():
     assert len(explained(TEXT)) == TEXT.count("\n:   ")
+
+
+def test_the_page_lists_every_exit_status():
+    (listed,) = re.findall(r"Exit statuses of `compressor`: (.*?)\n\n", TEXT, re.DOTALL)
+    statuses = {value for name, value in vars(exit_status).items() if name.isupper()}
+    assert sorted(map(int, re.findall(r"\b\d+\b", listed))) == sorted({0, *statuses})

@@ -16,6 +16,9 @@ from tfx.scripts import run_executor
 from tfx.types import standard_artifacts
 from tfx.utils import import_utils
 
+from components.artifacts.class_list import read_class_list
+from components.artifacts.served_classes import Endpoint, endpoint_of
+from components.served_classes import executor as served_classes
 from compressor_lib.errors import CompressorError
 from pipelines.config import load_config
 from pipelines.kubeflow.package import compile_package
@@ -99,6 +102,7 @@ def test_an_endpoint_takes_the_place_of_the_directory(spec):
     assert "push_directory" not in spec["root"]["inputDefinitions"]["parameters"]
     assert not {"PreviousRun", "Handover"} & set(spec["root"]["dag"]["tasks"])
     assert json.loads(given["custom_config"]) == {
+        "removed_classes": [],
         "ai_platform_enable_vertex": True,
         "ai_platform_vertex_region": "europe-west1",
         "ai_platform_vertex_container_image_uri": "registry/serving",
@@ -107,6 +111,30 @@ def test_an_endpoint_takes_the_place_of_the_directory(spec):
             "min_replica_count": 1, "max_replica_count": 3, "service_account": "trainer@mine",
         },
     }  # fmt: skip
+
+
+def test_classes_keep_the_places_that_the_endpoint_serves(monkeypatch, spec, tmp_path):
+    tasks = spec["root"]["dag"]["tasks"]
+    for node in ("Transform", "ExampleValidator"):
+        known = tasks[node]["inputs"]["artifacts"]["previous_classes"]["taskOutputArtifact"]
+        assert known == {"producerTask": "ServedClasses", "outputArtifactKey": "classes"}
+    asked = []
+    monkeypatch.setattr(served_classes, "served_classes", lambda endpoint: asked.append(endpoint) or ["dog", "cat"])
+    classes = standard_artifacts.Schema()
+    classes.uri = str(tmp_path)
+    node = import_utils.import_class_by_path(executor_of(spec, "ServedClasses"))()
+    node.Do({}, {"classes": [classes]}, parameters(spec, "ServedClasses"))
+    assert asked == [Endpoint("mine", "europe-west1", "cats")]
+    assert asked == [endpoint_of(parameters(spec, "Pusher")["custom_config"])]
+    assert read_class_list(classes.uri) == ["dog", "cat"]
+
+
+def test_classes_are_removed_there_too():
+    given = load_config(EXAMPLE, [*REMOTE, f"vertex={{{PROJECT}, {ENDPOINT}}}", "data.removed_classes=[eel]"])
+    spec = json.loads(compile_package(given, "vertex", image=IMAGE, code_version="0"))["pipelineSpec"]
+    assert json.loads(parameters(spec, "Pusher")["custom_config"])["removed_classes"] == ["eel"]
+    for node in ("Transform", "ExampleValidator"):
+        assert json.loads(parameters(spec, node)["removed_classes"]) == ["eel"]
 
 
 def test_it_needs_a_packages_image():

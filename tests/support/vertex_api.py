@@ -1,4 +1,4 @@
-"""A stand-in for the REST API of Vertex AI (v1), as far as pipeline jobs and schedules go.
+"""A stand-in for the REST API of Vertex AI (v1), as far as pipeline jobs, schedules and deployed models go.
 
 Bodies are read by the API's own messages, in which an unknown field is an error, and answers are written by them.
 """
@@ -6,6 +6,7 @@ Bodies are read by the API's own messages, in which an unknown field is an error
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -32,6 +33,8 @@ class VertexApi(Served):
     Attributes:
         jobs: Pipeline jobs, by resource name.
         schedules: Schedules, by resource name.
+        endpoints: Endpoints, by display name.
+        models: Models, by resource name with version.
         answers_with: Statuses of the next answers, to see errors.
         page: Body of such answers in place of the API's own, as HTML.
         deleted_after: How often a deleted schedule is still listed.
@@ -41,6 +44,8 @@ class VertexApi(Served):
         self.parent = f"projects/{project}/locations/{region}"
         self.jobs: dict[str, Any] = {}
         self.schedules: dict[str, Any] = {}
+        self.endpoints: dict[str, Any] = {}
+        self.models: dict[str, Any] = {}
         self.answers_with: list[int] = []
         self.page: str | None = None
         self.deleted_after = 0
@@ -56,6 +61,31 @@ class VertexApi(Served):
         schedule.create_time, schedule.next_run_time = self._created, NEXT_RUN
         self.schedules[schedule.name] = schedule
         return schedule
+
+    def deploy(self, endpoint: str, artifact_uri: str, *, traffic: int = 100) -> str:
+        """Deploys a new model to an endpoint, which is made if there is none; the display name of the model."""
+        self._created += timedelta(seconds=1)
+        number = len(self.models) + 1
+        name = f"{self.parent}/models/{number}"
+        there = self.endpoints.setdefault(endpoint, api.Endpoint(display_name=endpoint))
+        # The newest is not the last in the API's list.
+        there.deployed_models.insert(
+            0,
+            api.DeployedModel(
+                id=str(1000 - number), model=name, model_version_id="1", display_name=f"v{number}",
+                create_time=self._created,
+            ),
+        )  # fmt: skip
+        if traffic:
+            self.move_traffic(endpoint, **{f"v{number}": traffic})
+        self.models[f"{name}@1"] = api.Model(name=name, artifact_uri=artifact_uri)
+        return f"v{number}"
+
+    def move_traffic(self, endpoint: str, **shares: int) -> None:
+        """Gives models of an endpoint, by their display names, shares of its traffic, and none to the others."""
+        there = self.endpoints[endpoint]
+        ids = {model.display_name: model.id for model in there.deployed_models}
+        there.traffic_split = {ids[name]: share for name, share in shares.items()}
 
     def answer(self, method: str, path: str, query: Json, body: str) -> Any:
         """What the API says; a KeyError is a 404, a Refused a 400."""
@@ -73,6 +103,14 @@ class VertexApi(Served):
                 return job
             case "GET", "pipelineJobs", "":
                 return self.jobs[name]
+            case "GET", "endpoints", "" if name == f"{self.parent}/endpoints":
+                wanted = re.fullmatch(r'display_name="([^"]*)"', query["filter"])
+                if wanted is None:
+                    raise Refused(f"filter {query['filter']!r} is not understood")
+                found = [one for one in self.endpoints.values() if one.display_name == wanted[1]]
+                return api.ListEndpointsResponse(endpoints=found)
+            case "GET", "models", "":
+                return self.models[name]
             case "POST", "schedules", "":
                 schedule = api.Schedule.from_json(body)
                 request = schedule.create_pipeline_job_request

@@ -1,0 +1,40 @@
+"""What the changelog names is there."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pathlib
+import re
+
+import pytest
+
+from compressor_lib import hypermodels
+
+ROOT = pathlib.Path(__file__).parents[2]
+TEXT = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+NAMES = sorted({name.split(".", 1)[1] for name in re.findall(r"(?<!_)\bcompressor_lib(?:\.\w+)+", TEXT)})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_of_the_library_can_be_imported(name):
+    module, _, attribute = name.rpartition(".")
+    if module:
+        assert hasattr(importlib.import_module(f"compressor_lib.{module}"), attribute)
+    else:
+        importlib.import_module(f"compressor_lib.{attribute}")
+
+
+def test_what_published_hypermodels_take_now_is_there():
+    table = dict(re.findall(r"^\| ([^|]+) \| [^|]+ \| ([^|]+) \|$", TEXT, re.MULTILINE))
+    arguments = set(inspect.signature(hypermodels.HyperCompressor.__init__).parameters)
+    named = re.findall(r"`(\w+)=", TEXT) + re.findall(r"`(\w+)`", table["further attributes"])
+    assert {"translators", "connections", "backbone", "input_shape", "cache_features", "cost", "budgets"} <= {*named}
+    assert set(named) <= arguments
+
+    compressor = hypermodels.HyperCompressedEfficientNetB5
+    assert table["argument of `HyperCompressedEfficientNetB5`"] == "`max_parameters`"
+    assert "max_parameters" in inspect.signature(compressor).parameters
+    given = hypermodels.HyperCompressedMobileNetV2(2.3e6, 5, 0.4, weights=None, input_shape=32)
+    for attribute in re.findall(r"`(\w+)`", table["attributes, for subclasses"]):
+        assert getattr(given, attribute) == {"num_classes": 5, "max_parameters": 2.3e6, "tau": 0.4}[attribute]
