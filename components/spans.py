@@ -141,13 +141,18 @@ class InputProcessor(input_processor.FileBasedInputProcessor):
         filled = self.get_pattern_for_span_version(self._split.pattern, *self._window[-1])
         return [folder_of(pattern, self.PATTERN) for pattern in patterns_of(filled)]
 
-    def counts(self, name: str) -> bool:
-        """Returns whether a file in a span's folder, by its path there, is data."""
+    def counts(self, folder: str, name: str) -> bool:
+        """Returns whether a file is data.
+
+        Args:
+            folder: Its span's folder, relative to the data folder.
+            name: Its path there.
+        """
         return is_record_file(name)
 
     def _files(self, folder: str) -> Iterator[str]:
         for name in files_under(os.path.join(self._input_base_uri, folder)):
-            if self.counts(name):
+            if self.counts(folder, name):
                 yield os.path.join(folder, name)
 
     def _all_spans(self) -> dict[int, int | None]:

@@ -152,7 +152,8 @@ def train(
 
     Raises:
         CompressorError: if a dataset is empty or endless, the teacher is missing or does not fit,
-            the model has no feature map for a head to stand on, a class has no weight, or the loss is not finite.
+            the model has no feature map for a head to stand on, a class has no weight, the loss is not finite, or
+            the checkpoint is of another network.
     """
     steps = _count_batches(train_dataset, "training")
     _count_batches(eval_dataset, "validation")
@@ -379,7 +380,13 @@ class _Checkpoints(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         del logs
         if self._saved:
-            for variable, value in zip(_state_of(self.model), self._saved.trained, strict=True):
+            state, trained = _state_of(self.model), self._saved.trained
+            if [tuple(variable.shape) for variable in state] != [value.shape for value in trained]:
+                raise CompressorError(
+                    f"checkpoint '{self._path}' is of the training of another network: delete it, or give each "
+                    "training a file of its own."
+                )
+            for variable, value in zip(state, trained, strict=True):
                 variable.assign(value)
         self._saved = None
 

@@ -14,9 +14,11 @@ _KNOWN = "previous_classes"
 """Transform's input: what PreviousRun found."""
 _REMOVED = "removed_classes"
 """Its parameter: classes that the user takes out."""
+_DIRECTORY = "push_directory"
+"""PreviousRun's parameter: where it looked."""
 
 
-def outdated_lists(store: ml_metadata.MetadataStore) -> Iterator[metadata_store_pb2.Artifact]:
+def outdated_lists(store: ml_metadata.MetadataStore, push_directory: str) -> Iterator[metadata_store_pb2.Artifact]:
     """Finds the lists of pushed classes that led to another order than the pushed model has now.
 
     PreviousRun is cached for the same data. Where another model was pushed since, with more classes or others, a run on
@@ -24,9 +26,13 @@ def outdated_lists(store: ml_metadata.MetadataStore) -> Iterator[metadata_store_
 
     Args:
         store: A run's.
+        push_directory: The run's push destination, in any store. What was found in others is not in its cache.
 
     Yields:
         PreviousRun's artifacts, which must not be taken from the cache.
+
+    Raises:
+        CompressorError: If the push destination cannot be read.
     """
     from ml_metadata.proto import metadata_store_pb2 as proto
 
@@ -35,6 +41,7 @@ def outdated_lists(store: ml_metadata.MetadataStore) -> Iterator[metadata_store_
     from components.artifacts.class_list import read_class_list
     from components.handover.pushed_classes import pushed_classes  # takes seconds, because of TFX
 
+    pushed: list[str] | None = None
     for graph in store.get_artifacts_by_type("TransformGraph"):
         if graph.state != proto.Artifact.LIVE:
             continue
@@ -44,11 +51,12 @@ def outdated_lists(store: ml_metadata.MetadataStore) -> Iterator[metadata_store_
         removed = json.loads(transform.custom_properties[_REMOVED].string_value or "[]")
         for known in _inputs(store, transform, _KNOWN):
             previous_run = _maker(store, known)
-            push_directory = previous_run.custom_properties["push_directory"].string_value if previous_run else "://"
-            if "://" in push_directory:
+            if previous_run is None or previous_run.custom_properties[_DIRECTORY].string_value != push_directory:
                 continue
-            pushed = [name for name in pushed_classes(push_directory) if name not in removed]
-            if read_class_list(graph.uri)[: len(pushed)] != pushed:
+            if pushed is None:
+                pushed = pushed_classes(push_directory)
+            expected = [name for name in pushed if name not in removed]
+            if read_class_list(graph.uri)[: len(expected)] != expected:
                 yield known
 
 

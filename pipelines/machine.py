@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compressor_lib.errors import CompressorError
+from compressor_lib.support.control_groups import usable_cores, usable_memory
 
 if TYPE_CHECKING:
     from pipelines.config import BackboneConfig
@@ -57,7 +58,7 @@ def examine(output: str, backbone: BackboneConfig) -> Iterator[Finding]:
     for package in PACKAGES:
         yield check_package(package)
     yield check_cores()
-    yield check_memory(memory_limit())
+    yield check_memory(usable_memory())
     yield check_disk("disk of the output", output)
     yield check_disk("disk of TMPDIR", tempfile.gettempdir())
     yield check_gpu()
@@ -83,10 +84,7 @@ def check_package(name: str) -> Finding:
 
 def check_cores() -> Finding:
     """How many cores this process may use."""
-    cores = float(len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else float(os.cpu_count() or 1)
-    limit = cpu_limit()
-    if limit is not None and limit < cores:
-        cores = limit
+    cores = usable_cores()
     shown = f"{cores:g} of {os.cpu_count()}"
     if cores < 2:
         return Finding("cores", WARNING, f"{shown}: a run takes about twice as long as on two, give it more")
@@ -154,38 +152,3 @@ def check_weights(backbone: BackboneConfig) -> Finding:
     except CompressorError as error:
         return Finding("weights", PROBLEM, str(error))
     return Finding("weights", OK, f"{weights} ({backbone.name})")
-
-
-def memory_limit(root: Path = Path("/")) -> int:
-    """The memory that this process may use, in bytes: the machine's, or less where a control group says so."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for file in _control_files(root, "memory.max", "memory/memory.limit_in_bytes"):
-        text = file.read_text().strip()
-        if text.isdigit():
-            limits.append(int(text))
-    return min(limits)
-
-
-def cpu_limit(root: Path = Path("/")) -> float | None:
-    """The share of time on cores that a control group allows, in cores; None where there is no limit."""
-    limits = []
-    for file in _control_files(root, "cpu.max"):
-        quota, _, period = file.read_text().partition(" ")
-        if quota.isdigit():
-            limits.append(int(quota) / int(period))
-    return min(limits, default=None)
-
-
-def _control_files(root: Path, *names: str) -> Iterator[Path]:
-    """The control group's files of these names: in a container at the top, else in each group around the process."""
-    groups = root / "sys/fs/cgroup"
-    folders = [groups]
-    try:
-        own = (root / "proc/self/cgroup").read_text().rpartition("::")[2].strip()
-        folders += [groups / own.lstrip("/"), *(groups / own.lstrip("/")).parents]
-    except OSError:
-        pass
-    for folder in dict.fromkeys(folder for folder in folders if folder.is_relative_to(groups)):
-        for name in names:
-            if (folder / name).is_file():
-                yield folder / name

@@ -26,7 +26,7 @@ _FULL = "database or disk is full"
 """How SQLite says so."""
 
 
-def prepare(path: str, pipeline_root: str) -> list[str]:
+def prepare(path: str, pipeline_root: str, push_directory: str) -> list[str]:
     """Makes the store fit for a run: whole, copied, and telling of no artifact that is not as its node left it.
 
     TFX names outputs after its executions' numbers. Numbers that folders have already are not given again, so that a
@@ -35,18 +35,20 @@ def prepare(path: str, pipeline_root: str) -> list[str]:
     Args:
         path: The SQLite file; it is made if it is not there.
         pipeline_root: Folder of the artifacts.
+        push_directory: Where the run pushes its model, in any store.
 
     Returns:
         A line for each artifact, and for each version that was pushed to a folder, that was deleted or changed since
         its node wrote it; none of them will be used.
 
     Raises:
-        CompressorError: If the store is locked, damaged, poorer than its copy, or of another version.
+        CompressorError: If the store is locked, damaged, poorer than its copy, or of another version; or the push
+            directory, which an earlier run looked into, cannot be read.
     """
     _check(path)
     _check_history(path)
     store = open_store(path)
-    lines = _forget_changed(store)
+    lines = _forget_changed(store, push_directory)
     del store
     taken = [int(folder.name) for folder in Path(pipeline_root).glob("*/*/*") if folder.name.isdigit()]
     with _sqlite(path) as database:
@@ -200,7 +202,7 @@ def _damaged(path: str, why: str) -> CompressorError:
     )
 
 
-def _forget_changed(store: ml_metadata.MetadataStore) -> list[str]:
+def _forget_changed(store: ml_metadata.MetadataStore, push_directory: str) -> list[str]:
     """Marks artifacts that are not as they were written, not served as they were pushed, or outdated, as deleted.
 
     Neither caches nor resolvers take those.
@@ -218,7 +220,7 @@ def _forget_changed(store: ml_metadata.MetadataStore) -> list[str]:
             lines.append(f"{place} is made anew: {difference}")
             artifact.state = proto.Artifact.DELETED
             forgotten.append(artifact)
-    for artifact in outdated_lists(store):
+    for artifact in outdated_lists(store, push_directory):
         artifact.state = proto.Artifact.DELETED
         forgotten.append(artifact)
     if forgotten:

@@ -21,14 +21,11 @@ from components.examples import count_classes, count_examples, picture_dataset
 from components.resumable import mark_done, sweep, work_key
 from components.storage import mounted
 from compressor_lib.augmentation import Augmentation
-from compressor_lib.backbones import find_backbone
 from compressor_lib.class_weights import balanced_weights
 from compressor_lib.export import TEACHER_FILE, export_saved_model, load_keras
 from compressor_lib.folding import folded
-from compressor_lib.heads import attach_head
-from compressor_lib.own_model import keep_head, load_own_model
 from compressor_lib.pictures import decode_picture, encode_picture
-from compressor_lib.surgery import without_head
+from compressor_lib.reference import load_network, reference_model
 from compressor_lib.training import Distillation, TrainingOptions, train
 
 logger = logging.getLogger("pipelines.modules")
@@ -82,7 +79,8 @@ def run_fn(fn_args: FnArgs) -> None:
     classes = read_class_list(fn_args.transform_output)
     teacher = None
     if config["role"] == "reference":
-        model = _reference(config["backbone"], config["head"], classes)
+        backbone = config["backbone"]
+        model = reference_model(load_network(backbone), backbone, config["head"], classes)
     else:
         found = mounted(fn_args.base_model)
         model = load_keras(found)
@@ -126,23 +124,6 @@ def _resumable_folder(fn_args: FnArgs) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     sweep(folder)
     return folder
-
-
-def _reference(backbone: Mapping[str, Any], head: Mapping[str, Any], classes: Sequence[str]) -> keras.Model:
-    """The uncompressed classifier, before it is trained."""
-    if backbone.get("model"):
-        own = load_own_model(backbone["model"], input_size=backbone["input_size"], rescale=backbone["rescale"])
-        if backbone["classes"]:
-            return keep_head(own, backbone["classes"], classes)
-        base = without_head(own)
-    else:
-        base = find_backbone(backbone["name"]).build(
-            input_size=backbone["input_size"],
-            weights=backbone["weights"],
-            alpha=backbone["alpha"],
-            preprocess=True,
-        )
-    return attach_head(base, len(classes), name="reference", **head)
 
 
 def _training_options(values: Mapping[str, Any]) -> TrainingOptions:

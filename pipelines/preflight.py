@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -24,7 +26,7 @@ Counts = dict[str, dict[str, int]]
 """Numbers of images, by split and class."""
 
 _MOST_FILES = 20
-"""Of so many files of TFRecords the first record is read."""
+"""Of so many files of TFRecords in each span the first record is read."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,23 @@ class Images:
 
     counts: Counts
     left_out: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of the run's models.
+
+    Attributes:
+        names: In the order of the outputs.
+        gone: Those of the pushed model that have no images, and keep their places.
+        removed: Those that the user takes out.
+        are_all: False where the push directory was not looked at: what was pushed there may add to them.
+    """
+
+    names: list[str]
+    gone: list[str]
+    removed: list[str]
+    are_all: bool = True
 
 
 @dataclass(frozen=True)
@@ -97,7 +116,7 @@ def output_error(output: str, why: str | None) -> CompressorError:
 
 
 def check_pictures(config: Config) -> Images | None:
-    """Looks at a folder of images, or at the first records of TFRecords. No image is opened: the first node does that.
+    """Looks at a folder of images, or at the first records of TFRecords. No image is decoded: the first node does that.
 
     Args:
         config: The run's.
@@ -126,6 +145,36 @@ def check_pictures(config: Config) -> Images | None:
     return Images(_counted(listing.pictures, shares), dict(Counter(one.kind for one in listing.left_out).most_common()))
 
 
+def check_classes(config: Config, images: Images, *, stores: bool = True) -> Classes:
+    """Decides on the classes as Transform does: those of the pushed model, then new ones.
+
+    Args:
+        config: The run's.
+        images: The data's.
+        stores: Whether a push directory in a store, or on a volume of Kubeflow's, is looked at.
+
+    Returns:
+        The classes. Where the push directory is not looked at, ``backbone.classes`` stand in for what was pushed.
+
+    Raises:
+        CompressorError: If the push directory cannot be read, or a class cannot be removed.
+    """
+    from components.artifacts.class_list import class_list, gone_classes
+    from components.handover.pushed_classes import pushed_classes
+
+    directory, removed = config.serving_directory, config.data.removed_classes
+    elsewhere = "://" in directory or directory.startswith(tuple(volume.prefix for volume in config.volumes))
+    are_all = stores or not elsewhere or config.endpoint is not None
+    if config.endpoint is not None:  # no run finds there what an earlier one has left
+        known = []
+    elif are_all:
+        known = pushed_classes(directory)
+    else:
+        known = config.backbone.classes or []
+    gone = gone_classes(images.counts, known, removed) if are_all else []
+    return Classes(class_list(images.counts, known, removed), gone, removed, are_all)
+
+
 def _counted(images: Sequence[folders.Picture], shares: Mapping[str, int]) -> Counts:
     """Counts images as the first node deals them to the splits: each class folder by itself."""
     from components.image_example_gen.dealing import counts_of
@@ -148,25 +197,19 @@ def _digits(shares: Mapping[str, int]) -> Counts:
 
 
 def _record_files(config: Config) -> Iterator[str]:
-    """Files of TFRecords, as ImportExampleGen takes them."""
+    """Some files of TFRecords of each span that ImportExampleGen takes."""
     from tfx.proto import example_gen_pb2
 
     from components import spans
-    from components.listing import is_folder, is_text, listed, printable
+    from components.import_example_gen.record_files import record_files
 
     data = config.data
     split = example_gen_pb2.Input.Split(name="examples", pattern=f"{data.span}/*" if data.span else "*")
     processor = spans.InputProcessor(config.data_path, [split], spans.rolling_range(data.window))
-    processor.resolve_span_and_version()
-    for folder in (os.path.join(config.data_path, name) for name in processor.folders()):
-        paths = [os.path.join(folder, name) for name in listed(folder) if processor.counts(name)]
-        files = [path for path in paths if not is_folder(path)]
-        for file in files:
-            if not is_text(file):
-                raise CompressorError(f"data file '{printable(file)}' has a name that is not UTF-8: rename it.")
-        if not files:
-            raise CompressorError(f"data folder {folder!r} holds no TFRecords: give another by --data.")
-        yield from files[:_MOST_FILES]
+    span = processor.resolve_span_and_version()
+    files, _ = record_files(config.data_path, processor.get_pattern_for_span_version(split.pattern, *span))
+    for _, of_span in groupby(files, key=itemgetter(0)):
+        yield from (path for _, path in islice(of_span, _MOST_FILES))
 
 
 def _check_record(file: str, features: Sequence[str]) -> None:
@@ -197,7 +240,7 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
 
     Args:
         config: The run's.
-        classes: The data's classes; None where they are not known.
+        classes: The classes of the run's models, in their order; None where they are not known.
         download: Whether ImageNet weights may be downloaded; otherwise it is enough that their server answers.
 
     Returns:
@@ -210,23 +253,23 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
     """
     from compressor_lib.families import searched_connections
     from compressor_lib.flops import multiply_adds
-    from compressor_lib.heads import attach_head
-    from compressor_lib.own_model import keep_head, load_own_model
+    from compressor_lib.reference import load_network, reference_model
     from compressor_lib.surgery import without_head
     from compressor_lib.tflite import to_tflite
 
-    backbone, reference = config.backbone, None
-    if backbone.model is not None:
-        own, weights = load_own_model(backbone.model, input_size=backbone.input_size, rescale=backbone.rescale), "own"
-        if backbone.classes is not None:
-            reference = keep_head(own, backbone.classes, classes or backbone.classes)
-        to_tflite(own)  # which takes seconds here, and fails after hours in a run
-        base = without_head(own)
+    backbone, head, reference = config.backbone.model_dump(), config.head.model_dump(), None
+    if config.backbone.model is not None:
+        network, weights = load_network(backbone), "own"
+        if names := config.backbone.classes:
+            reference = reference_model(network, backbone, head, classes or names)
+        to_tflite(network)  # which takes seconds here, and fails after hours in a run
+        base = without_head(network)
     else:
-        base, weights = catalogued(backbone, download)
-    connections = searched_connections(base, backbone.name, config.search.connections)
+        network, weights = catalogued(config.backbone, download)
+        base = network
+    connections = searched_connections(base, config.backbone.name, config.search.connections)
     if reference is None and classes:
-        reference = attach_head(base, len(classes), name="reference", **config.head.model_dump())
+        reference = reference_model(network, backbone, head, classes)
     macs = None
     if reference is not None:
         with suppress(CompressorError):
@@ -247,14 +290,12 @@ def catalogued(backbone: BackboneConfig, download: bool) -> tuple[keras.Model, s
     Raises:
         CompressorError: If the weights cannot be downloaded, or belong to another network.
     """
-    from compressor_lib.backbones import WeightsNotDownloaded, find_backbone
+    from compressor_lib.backbones import WeightsNotDownloaded
     from compressor_lib.networks.weights_download import WouldDownload, without_downloads
-
-    assert backbone.name is not None
-    entry = find_backbone(backbone.name)
+    from compressor_lib.reference import load_network
 
     def built(weights: str) -> keras.Model:
-        return entry.build(input_size=backbone.input_size, weights=weights, alpha=backbone.alpha, preprocess=True)
+        return load_network({**backbone.model_dump(), "weights": weights})
 
     try:
         if backbone.weights != "imagenet":

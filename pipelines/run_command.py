@@ -94,16 +94,15 @@ def _run(config: Config, runner: str, events: Events, lock: OutputLock) -> Resul
     if config.data.source == "digits":
         write_digits(config.data_path)
     link_plain_path(os.path.join(config.output, "pipeline_root"))
-    for line in metadata_store.prepare(config.metadata_path, config.pipeline_root):
+    for line in metadata_store.prepare(config.metadata_path, config.pipeline_root, config.serving_directory):
         events.say(line)
     events.doing("loading TensorFlow and TFX")
-    from compressor_lib.networks.class_names import natural_order
     from pipelines import results
     from pipelines.pipeline import create_pipeline
-    from pipelines.preflight import check_network, check_pictures
+    from pipelines.preflight import check_classes, check_network, check_pictures
 
     images = check_pictures(config)
-    check_network(config, natural_order(images.counts["train"]) if images else None)
+    check_network(config, check_classes(config, images).names if images else None)
     pipeline = create_pipeline(config, code_version=code_version())
     events.begin([component.id for component in pipeline.components])
     runners.run(pipeline, runner, events, seed=config.seed, check=lock.check)

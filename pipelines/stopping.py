@@ -44,6 +44,27 @@ def interrupts() -> Iterator[list[int]]:
 
 
 @contextmanager
+def held_back() -> Iterator[None]:
+    """Keeps both signals back until the block is left.
+
+    For starting a process: one that comes between the process' start and the moment at which its starter knows of it
+    would leave it running.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handlers = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for one in came:
+            signal.raise_signal(one)
+
+
+@contextmanager
 def ended_in_time(end: Callable[[], None], patience: float = PATIENCE) -> Iterator[None]:
     """Makes KeyboardInterrupts likewise, and calls ``end`` where one does not leave the block in time.
 

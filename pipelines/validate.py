@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from pipelines.config import Config
-    from pipelines.preflight import Counts, Images, Network
+    from pipelines.preflight import Classes, Counts, Images, Network
 
 _MOST_CLASSES = 20
 """So many classes are listed, each on a line."""
@@ -30,12 +30,14 @@ class Summary:
 
     Attributes:
         images: The data's; None where they are counted by the run.
+        classes: Those of its models; None likewise.
         network: The network.
         tuner: The search's.
         trials: The most trials; None for any number.
     """
 
     images: Images | None
+    classes: Classes | None
     network: Network
     tuner: str
     trials: int | None
@@ -46,6 +48,7 @@ class Summary:
             "valid": True,
             "images": self.images and self.images.counts,
             "left_out": self.images and self.images.left_out,
+            "classes": self.classes and (self.classes.names if self.classes.are_all else None),
             "reference": {"parameters": self.network.parameters, "macs": self.network.macs},
             "weights": self.network.weights,
             "connections": self.network.connections,
@@ -57,20 +60,19 @@ def examine(config: Config) -> Summary:
     """Checks all that a run would refuse before it trains.
 
     Args:
-        config: The run's. Data and output that are not on this machine are left to the run.
+        config: The run's. Data, output and pushed models that are not on this machine are left to the run.
 
     Raises:
         CompressorError: As the run would.
     """
-    from compressor_lib.networks.class_names import natural_order
-    from pipelines.preflight import check_network, check_output, check_pictures, planned_trials
+    from pipelines.preflight import check_classes, check_network, check_output, check_pictures, planned_trials
 
     check_output(config.output)
     is_here = config.data.source == "digits" or os.path.isdir(config.data_path)
     images = check_pictures(config) if is_here else None
-    classes = natural_order(images.counts["train"]) if images else None
-    network = check_network(config, classes, download=False)
-    return Summary(images, network, config.search.tuner, planned_trials(config))
+    classes = check_classes(config, images, stores=False) if images else None
+    network = check_network(config, classes.names if classes else None, download=False)
+    return Summary(images, classes, network, config.search.tuner, planned_trials(config))
 
 
 def rendered(summary: Summary) -> list[RenderableType]:
@@ -83,6 +85,10 @@ def rendered(summary: Summary) -> list[RenderableType]:
             parts.append(f"left out     {sum(summary.images.left_out.values()):,} images ({kinds})")
     else:
         parts.append("images       not counted: they are not on this machine, or in TFRecords, which the run reads")
+    if summary.classes and summary.classes.gone:
+        parts.append(_kept_classes(summary.classes))
+    if summary.classes and not summary.classes.are_all:
+        parts.append("classes      of pushed models are not counted: push.directory is not on this machine")
     network = summary.network
     if network.parameters is not None:
         macs = "" if network.macs is None else f", {network.macs / 1e6:,.1f} million MACs for an image"
@@ -91,6 +97,16 @@ def rendered(summary: Summary) -> list[RenderableType]:
     most = "any number" if summary.trials is None else f"{summary.trials} at most"
     parts.append(f"trials       {most}, by {summary.tuner}, of {network.connections} connections")
     return parts
+
+
+def _kept_classes(classes: Classes) -> str:
+    from components.artifacts.class_list import how_to_remove
+
+    names = ", ".join(classes.gone[:_MOST_CLASSES]) + (", ..." if len(classes.gone) > _MOST_CLASSES else "")
+    return (
+        f"classes      {len(classes.names)}: {names} of the pushed model keep their places without images; "
+        f"to take them out: {how_to_remove(classes.gone, classes.removed)}"
+    )
 
 
 def _images_table(counts: Counts) -> RenderableType:

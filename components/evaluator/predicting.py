@@ -20,6 +20,7 @@ from components.artifacts.predictions import BASELINE, MODEL, ModelPredictions, 
 from components.evaluator.gating import LABEL, PROBABILITIES, SIGNATURE
 from components.examples import decode_pictures
 from compressor_lib.export import IMAGE_FEATURE
+from compressor_lib.support.control_groups import usable_threads
 from compressor_lib.tflite import tflite_interpreter, tflite_predict
 
 _ROWS = "rows"
@@ -152,7 +153,7 @@ def _asked(path: str) -> Callable[[Sequence[bytes]], Probabilities]:
         content = file.read()
     size = int(tflite_interpreter(content).get_input_details()[0]["shape"][1])
     return _in_parts(
-        lambda records: tflite_predict(content, decode_pictures(records, size), num_threads=os.cpu_count() or 1)
+        lambda records: tflite_predict(content, decode_pictures(records, size), num_threads=usable_threads())
     )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 
+import tensorflow as tf
 from tfx.dsl.io import fileio
 
 from components.artifacts.class_list import read_class_list
 from components.artifacts.pushed_versions import WITHDRAWN, versions
+from compressor_lib.errors import CompressorError
 from compressor_lib.export import EXTRA
 
 logger = logging.getLogger(__name__)
@@ -25,7 +27,21 @@ def pushed_classes(push_directory: str) -> list[str]:
 
     Returns:
         The names, as Unicode NFC, each once; none where no model was pushed.
+
+    Raises:
+        CompressorError: If the push destination cannot be read.
     """
+    try:
+        return _pushed_classes(push_directory)
+    except (OSError, tf.errors.OpError) as error:
+        cause = str(error).strip().partition("\n")[0]
+        raise CompressorError(
+            f"push directory {push_directory!r} cannot be read ({cause}): check push.directory, and the right to read "
+            "there."
+        ) from error
+
+
+def _pushed_classes(push_directory: str) -> list[str]:
     serving = versions(push_directory)
     newest = 0
     names: list[str] = []

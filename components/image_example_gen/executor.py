@@ -20,7 +20,7 @@ from tfx.utils import io_utils, proto_utils
 from components.custom_options import unpacked_options
 from components.image_example_gen import dealing, encoding, folders
 from components.image_example_gen.duplicates import Copy, FindDuplicates
-from components.image_example_gen.suffixes import suffix_of
+from components.image_example_gen.suffixes import kind_of
 from components.left_out import LEFT_OUT, describe_left_out
 from components.spans import patterns_of
 from compressor_lib.errors import CompressorError
@@ -293,7 +293,7 @@ def _tell(duplicates: list[dict[str, Any]], left_out: list[str]) -> None:
 
 def _as_left_out(unreadable: dict[str, str]) -> folders.LeftOut:
     name, reason = unreadable["file"], unreadable["reason"]
-    return folders.LeftOut(name, reason, f"{suffix_of(name)} unreadable", class_label(name.split("/")[-2]))
+    return folders.LeftOut(name, reason, f"{kind_of(name)} unreadable", class_label(name.split("/")[-2]))
 
 
 def _warn_left_out(listing: folders.Listing) -> None:

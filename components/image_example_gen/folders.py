@@ -19,8 +19,9 @@ import tensorflow as tf
 from tfx.proto import example_gen_pb2
 
 from components import spans
+from components.image_example_gen.content import is_image_without_suffix
 from components.image_example_gen.dealing import counts_of
-from components.image_example_gen.suffixes import READ, is_image, is_read, suffix_of
+from components.image_example_gen.suffixes import READ, is_image, is_read, kind_of
 from components.listing import files_under, is_folder, is_text, listed, printable
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.class_label import class_label
@@ -76,7 +77,7 @@ class Listing:
     """What a data folder holds.
 
     Attributes:
-        pictures: The images that can be read, as far as their names tell, sorted by name.
+        pictures: The images that can be read, as far as their names or first bytes tell, sorted by name.
         left_out: Images that are not used, whatever they hold.
         others: How many files are no images, by suffix.
     """
@@ -96,9 +97,9 @@ class NamesInputProcessor(spans.InputProcessor):
 
     PATTERN = PICTURES_PATTERN
 
-    def counts(self, name: str) -> bool:
+    def counts(self, folder: str, name: str) -> bool:
         """Returns whether a file is an image; those that are left out count too, as a run reports them."""
-        return is_image(name)
+        return is_image(name) or is_image_without_suffix(os.path.join(self._input_base_uri, folder, name))
 
 
 def pictures_split(span: str | None) -> example_gen_pb2.Input.Split:
@@ -196,7 +197,7 @@ def pre_split_folders(folder: str, splits: Iterable[str]) -> dict[str, str]:
 
 
 def list_pictures(input_base: str, layouts: Iterable[Mapping[str, str]]) -> Listing:
-    """Lists a data folder's images. Nothing is opened.
+    """Lists a data folder's images. Files without a suffix are opened, for their first bytes; no others are.
 
     Hidden files are left out without a word. Images outside of class folders, in folders inside them, of formats that
     are not read, or with names that are not UTF-8, are left out and listed; other files are counted.
@@ -226,7 +227,7 @@ def list_pictures(input_base: str, layouts: Iterable[Mapping[str, str]]) -> List
                     _list_class(listing, input_base, "/".join(filter(None, (root, name))), label, split, real_base)
             for name in listed(folder):
                 if not is_folder(os.path.join(folder, name)):
-                    _leave_out(listing, "/".join(filter(None, (root, name))), "outside class folders")
+                    _leave_out(listing, input_base, "/".join(filter(None, (root, name))), "outside class folders")
         _check_classes(input_base, classes)
     labels = {picture.label for picture in listing.pictures}
     if len(labels) == 1:
@@ -301,14 +302,14 @@ def _list_class(listing: Listing, input_base: str, at: str, label: str, split: s
     before = len(listing.pictures), len(listing.left_out)
     for name in listed(folder):
         path = os.path.join(folder, name)
-        if is_read(name) and is_text(name):
+        if not is_image(name) and is_folder(path):
+            for nested in files_under(path):
+                _leave_out(listing, input_base, f"{at}/{name}/{nested}", "in nested folders", label)
+        elif is_text(name) and (is_read(name) or is_image_without_suffix(path)):
             leads_out = not _inside(path, real_base)
             listing.pictures.append(Picture(f"{at}/{name}", label, split, leads_out))
-        elif not is_image(name) and is_folder(path):
-            for nested in files_under(path):
-                _leave_out(listing, f"{at}/{name}/{nested}", "in nested folders", label)
         else:
-            _leave_out(listing, f"{at}/{name}", "", label)
+            _leave_out(listing, input_base, f"{at}/{name}", "", label)
     if len(listing.pictures) == before[0]:
         others = listing.left_out[before[1] :]
         found = f"; {len(others)} images in it are left out ({by_kind(others)})" if others else ""
@@ -318,11 +319,11 @@ def _list_class(listing: Listing, input_base: str, at: str, label: str, split: s
         )
 
 
-def _leave_out(listing: Listing, name: str, where: str, label: str = "") -> None:
+def _leave_out(listing: Listing, input_base: str, name: str, where: str, label: str = "") -> None:
     """Notes a file that is not used, perhaps because of ``where`` it is."""
-    suffix = suffix_of(name)
-    if not is_image(name):
-        listing.others[printable(suffix) or "without suffix"] += 1
+    suffix = kind_of(name)
+    if not is_image(name) and not is_image_without_suffix(os.path.join(input_base, name)):
+        listing.others[printable(suffix)] += 1
         return
     if not is_text(name):
         reason, kind = "its name is not UTF-8: rename it", f"{suffix} with a name that is not UTF-8"

@@ -1,4 +1,4 @@
-"""Which files count as images, by the end of their names."""
+"""Which files count as images, by the end of their names; of those without, :mod:`.content` tells."""
 
 from __future__ import annotations
 
@@ -20,10 +20,18 @@ NOT_READ = (
 )
 """Images that are not read."""
 
+WITHOUT = "without suffix"
+"""What a file whose name has none is counted as. Whether it is an image, its content tells."""
+
 
 def suffix_of(name: str) -> str:
     """Returns the end of a file's name in small letters, such as ``".jpg"``; empty if it has none."""
     return os.path.splitext(name)[1].lower()
+
+
+def kind_of(name: str) -> str:
+    """Returns what a file is counted as: its :func:`suffix_of`, or ``"without suffix"``."""
+    return suffix_of(name) or WITHOUT
 
 
 def is_read(name: str) -> bool:

@@ -19,12 +19,10 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
 from components.custom_options import unpacked_options
-from components.image_example_gen.suffixes import suffix_of
+from components.import_example_gen.record_files import record_files
 from components.import_example_gen.records import parse_example, read_records
 from components.import_example_gen.stratified import Cuts, cut, digest_of
 from components.left_out import LEFT_OUT, describe_left_out
-from components.listing import is_folder, is_text, listed, printable
-from components.spans import folder_of, is_record_file, patterns_of
 from compressor_lib.errors import CompressorError
 
 logger = logging.getLogger(__name__)
@@ -112,7 +110,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         self._label = unpacked_options(exec_properties)["label"]
         self._classes_file = os.path.join(examples.uri, CLASSES_FILE)
         input_base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
-        self._files, others = _record_files(input_base, inputs.splits[0].pattern)
+        self._files, others = record_files(input_base, inputs.splits[0].pattern)
 
         super().Do(input_dict, output_dict, exec_properties)
 
@@ -169,32 +167,6 @@ def _examples(path: str, label: str) -> Iterator[tuple[bytes, tf.train.Example, 
 
 def _name(example: tf.train.Example, label: str) -> str:
     return bytes(example.features.feature[label].bytes_list.value[0]).decode()
-
-
-def _record_files(input_base: str, pattern: str) -> tuple[list[tuple[str, str]], Counter[str]]:
-    """The files of records, each with its span's folder, and how many others there are, by suffix."""
-    files: list[tuple[str, str]] = []
-    others: Counter[str] = Counter()
-    for folder in map(folder_of, patterns_of(pattern)):
-        at = os.path.join(input_base, folder).rstrip("/")
-        try:
-            names = [name for name in listed(at) if not is_folder(os.path.join(at, name))]
-        except (OSError, tf.errors.OpError) as error:
-            raise CompressorError(
-                f"data folder {at!r} cannot be listed: {error}. Check the path and the permission."
-            ) from error
-        for name in names:
-            if not is_record_file(name):
-                others[printable(suffix_of(name)) or "without suffix"] += 1
-            elif is_text(name):
-                files.append((folder, os.path.join(at, name)))
-            else:
-                raise CompressorError(
-                    f"file '{printable(os.path.join(at, name))}' has a name that is not UTF-8: rename it."
-                )
-    if not files:
-        raise CompressorError(f"data folder {input_base!r} holds no TFRecord files: check data.path and data.span.")
-    return files, others
 
 
 def _check_classes(input_base: str, by_class: Mapping[str, Counter[str]], shares: Mapping[str, int]) -> None:

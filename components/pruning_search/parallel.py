@@ -24,6 +24,7 @@ from components.pruning_search.worker import STOPPED
 from compressor_lib.errors import CompressorError
 from compressor_lib.hypermodels import HyperCompressor
 from compressor_lib.search import TUNERS, announce, announce_end
+from compressor_lib.support.control_groups import usable_threads
 from compressor_lib.support.processes import module_command
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def search_in_parallel(
         chief = _Chief(tuner.oracle) if port is None else _Chief(tuner.oracle, _EVERYWHERE, port)
         stack.callback(chief.stop)
         crew = [
-            _Worker(f"worker-{number}", directory, chief.port, threads=max(1, _cores() // workers))
+            _Worker(f"worker-{number}", directory, chief.port, threads=max(1, usable_threads() // workers))
             for number in range(workers)
         ]
         for worker in crew:
@@ -231,8 +232,3 @@ class _Worker:
     def last_words(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()[-_TOLD_LINES:]
         return "\n".join([f"{self._log} ends with:", *lines])
-
-
-def _cores() -> int:
-    # Fewer than os.cpu_count() where a process is held to some of them.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

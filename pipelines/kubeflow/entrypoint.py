@@ -24,7 +24,7 @@ from typing import Any
 
 from compressor_lib.support.processes import module_command
 from pipelines.kubeflow.news import NEW_DATA, ONLY_NEW, PUSH_DIRECTORY, YES
-from pipelines.stopping import interrupts
+from pipelines.stopping import held_back, interrupts
 
 MOUNTS = {"gs://": "gcs", "minio://": "minio", "s3://": "s3"}
 """Where the launcher puts the files of each store, below :data:`ROOT`."""
@@ -273,7 +273,15 @@ def _what_is_wrong(answer: Json, outputs: Json, executor: str) -> str:
 
 def _run(module: str, arguments: Sequence[str]) -> int:
     """Runs a module. When this task is stopped, it is ended at once, for nothing that it wrote counts yet."""
-    return subprocess.run([*module_command(module), *arguments], check=False).returncode
+    process = None
+    try:
+        with held_back():
+            process = subprocess.Popen([*module_command(module), *arguments])
+        return process.wait()
+    finally:
+        if process is not None and process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 if __name__ == "__main__":

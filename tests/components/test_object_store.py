@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import apache_beam as beam
 import numpy as np
 import pytest
-import s3fs
 import tensorflow as tf
 from apache_beam.testing.util import assert_that, equal_to
 from PIL import Image
@@ -32,16 +31,11 @@ def server() -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def store(server, monkeypatch) -> Iterator[S3Server]:
+def store(server) -> Iterator[S3Server]:
     """The server, empty, named by the environment."""
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()  # which remember the environment
-    yield server
-    server.clear("data")
-    s3fs.S3FileSystem.clear_instance_cache()
+    with server.named():
+        yield server
+        server.clear("data")
 
 
 @pytest.mark.parametrize("scheme", ["s3", "minio"])

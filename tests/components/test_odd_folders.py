@@ -92,6 +92,14 @@ class TestWhatIsNoImage:
         (base / name).write_text("not an image")
         assert fingerprint(base) == before
 
+    @pytest.mark.parametrize("name", ["README", "cat/Makefile"])
+    def test_is_not_in_the_fingerprint_without_a_suffix_either(self, name, make_folder):
+        base = make_folder({"cat": 4, "dog": 4})
+        before = fingerprint(base)
+        (base / name).write_text("BMW, not an image")
+        os.mkfifo(base / "cat" / "pipe")
+        assert fingerprint(base) == before
+
     @pytest.mark.parametrize("name", ["cat/new.jpg", "cat/new.heic", "cat/new/1.jpg", "new.JPG"])
     def test_but_images_are_also_those_that_are_left_out(self, name, make_folder):
         base = make_folder({"cat": 4, "dog": 4})
@@ -193,6 +201,38 @@ class TestSuffixes:
         counts = read_left_out(examples)
         assert counts.images == {".heic": 40, ".jpg in nested folders": 20}
         assert counts.others == {".txt": 1}
+
+    @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF"])
+    def test_images_without_suffix_are_read(self, kind, make_folder, tmp_path):
+        base = make_folder({"cat": 3, "dog": 4})
+        before = fingerprint(base)
+        Image.effect_noise((9, 7), 50).convert("RGB").save(base / "cat" / "0a1b2c", kind)
+        (base / "cat" / "README").write_text("Photographs of cats.")
+        examples = run(base, tmp_path)
+        assert "cat/0a1b2c" in labels(examples)
+        assert examples.get_int_custom_property("skipped") == 0
+        assert read_left_out(examples).others == {"without suffix": 1}
+        assert fingerprint(base) != before
+
+    def test_a_class_may_be_of_images_without_suffix_alone(self, make_folder, tmp_path):
+        base = make_folder({"cat": 4, "dog": 4})
+        for file in (base / "cat").iterdir():
+            file.rename(file.with_suffix(""))
+        assert set(labels(run(base, tmp_path)).values()) == {"cat", "dog"}
+
+    def test_images_without_suffix_that_are_left_out_are_counted(self, make_folder, picture_bytes, tmp_path):
+        base = make_folder({"cat": 8, "dog": 8, "cat/deeper": 0})
+        for name in ("stray", "cat/deeper/1", os.fsdecode(b"cat/caf\xe9")):
+            (base / name).write_bytes(picture_bytes(seed=7))
+        (base / "dog" / "damaged").write_bytes(picture_bytes(seed=8)[:40])
+        (base / "dog" / "telephone").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
+        counts = read_left_out(run(base, tmp_path, max_bad_share=0.3))
+        assert counts.images == {
+            "without suffix unreadable": 2, "without suffix outside class folders": 1,
+            "without suffix in nested folders": 1, "without suffix with a name that is not UTF-8": 1,
+        }  # fmt: skip
+        with pytest.raises(CompressorError, match="5 of 21 images"):
+            run(base, tmp_path, max_bad_share=0.2)
 
     def test_unreadable_images_and_those_beside_the_folders_are_counted_too(self, make_folder, tmp_path):
         base = make_folder({"cat": 4, "dog": 4})

@@ -503,6 +503,22 @@ def test_a_training_with_a_damaged_checkpoint_starts_again(tmp_path, caplog):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_checkpoint_of_another_network_is_refused_and_changes_nothing(tmp_path, epoch):
+    checkpoint, two_phases = tmp_path / "checkpoint.npz", options()
+    if epoch == 1:
+        with pytest.raises(_Killed):
+            train(network(), data(), data(24, seed=1), two_phases, callbacks=[_KillAfter(1)], checkpoint=checkpoint)
+    else:
+        train(network(), data(), data(24, seed=1), two_phases, checkpoint=checkpoint)
+    other = network(CLASSES + 1)
+    before = other.get_weights()
+    with pytest.raises(CompressorError, match=r"checkpoint '.*checkpoint\.npz' is of the training of another network"):
+        train(other, data(), data(24, seed=1), two_phases, checkpoint=checkpoint)
+    assert same(other.get_weights(), before)
+
+
+@pytest.mark.slow
 def test_a_phase_that_stood_still_is_not_resumed(tmp_path):
     checkpoint = tmp_path / "checkpoint.npz"
     impatient = options(head_epochs=8, epochs=2, head_learning_rate=1e-12, patience=2)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as proto
+from s3_server import S3Server
+from tfx.dsl.io import fileio
 
 from components.artifacts.class_list import write_class_list
+from compressor_lib.errors import CompressorError
 from pipelines.metadata_store import open_store, prepare
 
 
 class Output:
     """An output folder of runs that PreviousRun and Transform had a part in."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, serving: str) -> None:
         self.folder = folder
+        self.serving = serving
         self.store = str(folder / "metadata.sqlite")
         self.runs = 0
 
@@ -25,17 +30,18 @@ class Output:
         store = open_store(self.store)
         found = self._artifact(store, "Schema", known)
         graph = self._artifact(store, "TransformGraph", made)
-        self._execution(store, "PreviousRun", [], found, push_directory=str(self.folder / "serving"))
+        self._execution(store, "PreviousRun", [], found, push_directory=self.serving)
         self._execution(store, "Transform", [("previous_classes", found)], graph, removed_classes=removed)
         if push:
-            version = self.folder / "serving" / str(self.runs)
-            write_class_list(str(version / "assets.extra"), made)
-            (version / "saved_model.pb").touch()
+            version = f"{self.serving}/{self.runs}"
+            write_class_list(f"{version}/assets.extra", made)
+            with fileio.open(f"{version}/saved_model.pb", "w") as file:
+                file.write("a model")
         return found
 
     def forgotten(self) -> list[int]:
         """What is not taken from the cache in the next run."""
-        assert prepare(self.store, str(self.folder / "pipeline_root")) == []
+        assert prepare(self.store, str(self.folder / "pipeline_root"), self.serving) == []
         return [one.id for one in open_store(self.store).get_artifacts() if one.state == proto.Artifact.DELETED]
 
     def _artifact(self, store, kind: str, names: list[str]) -> int:
@@ -57,9 +63,23 @@ class Output:
         store.put_execution(execution, [(None, event) for event in events], [])
 
 
-@pytest.fixture
-def output(tmp_path) -> Output:
-    return Output(tmp_path)
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    server = S3Server("models")
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["local", "s3"])
+def output(request, tmp_path) -> Iterator[Output]:
+    """One whose models go to a folder, and one whose models go to a store."""
+    if request.param == "local":
+        yield Output(tmp_path, str(tmp_path / "serving"))
+        return
+    server = request.getfixturevalue("server")
+    with server.named():
+        yield Output(tmp_path, "s3://models/serving")
+        server.clear("models")
 
 
 def test_a_run_again_is_cached_whether_it_was_pushed_or_refused(output):
@@ -87,3 +107,23 @@ def test_a_refused_run_whose_new_class_has_another_place_by_now_is_not_taken_up(
     first = 1
     output.run(["cat", "dog"], ["cat", "dog", "aardvark"])
     assert output.forgotten() == [first, refused]
+
+
+def test_a_store_that_cannot_be_reached_is_told_before_the_run(server, tmp_path, monkeypatch):
+    with server.named():
+        output = Output(tmp_path, "s3://models/serving")
+        output.run([], ["cat", "dog"])
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setitem(server.environment, "AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # where nothing listens
+    with (
+        server.named(),
+        pytest.raises(CompressorError, match="store of 's3://models/serving.*' cannot be reached"),
+    ):
+        output.forgotten()
+
+
+def test_a_store_that_the_run_does_not_push_to_is_not_asked(tmp_path):
+    output = Output(tmp_path, "s3://models/serving")
+    output.run([], ["cat", "dog"], push=False)
+    output.serving = str(tmp_path / "serving")
+    assert output.forgotten() == []

@@ -24,7 +24,7 @@ def doctor(tmp_path, *arguments):
 
 
 def test_without_a_package_each_thing_of_this_machine_is_a_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(machine, "memory_limit", lambda: 2**34)
+    monkeypatch.setattr(machine, "usable_memory", lambda: 2**34)
     monkeypatch.setattr(machine, "_GOOD_DISK", 0)
     result = doctor(tmp_path)
     assert result.exit_code == 0, result.output
@@ -90,20 +90,6 @@ def test_a_disk_below_a_folder_not_to_be_entered_is_a_problem(closed):
     assert (finding.grade, finding.detail) == (
         "problem", f"{closed} may not be written to: give another folder by --output"
     )  # fmt: skip
-
-
-def test_limits_of_control_groups_count(tmp_path):
-    groups = tmp_path / "sys/fs/cgroup"
-    (groups / "mine/deeper").mkdir(parents=True)
-    (tmp_path / "proc/self").mkdir(parents=True)
-    (tmp_path / "proc/self/cgroup").write_text("0::/mine/deeper\n")
-    assert machine.cpu_limit(tmp_path) is None
-    everything = machine.memory_limit(tmp_path)
-    (groups / "mine" / "memory.max").write_text("1073741824\n")
-    (groups / "mine/deeper" / "memory.max").write_text("max\n")
-    (groups / "mine" / "cpu.max").write_text("150000 100000\n")
-    assert machine.memory_limit(tmp_path) == 2**30 < everything
-    assert machine.cpu_limit(tmp_path) == 1.5
 
 
 def test_a_tensorflow_that_cannot_be_imported(monkeypatch):

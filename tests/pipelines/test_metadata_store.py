@@ -37,7 +37,7 @@ def output(tmp_path) -> Path:
 
 
 def prepared(output: Path) -> list[str]:
-    return prepare(str(output / "metadata.sqlite"), str(output / "pipeline_root"))
+    return prepare(str(output / "metadata.sqlite"), str(output / "pipeline_root"), str(output / "serving"))
 
 
 def states(output: Path) -> list[int]:

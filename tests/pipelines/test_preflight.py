@@ -5,11 +5,20 @@ import os
 from urllib.error import URLError
 
 import pytest
+from s3_server import S3Server
 
+from components.artifacts.class_list import write_class_list
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks import weights_download
 from pipelines.config import load_config
-from pipelines.preflight import check_installed, check_network, check_output, check_pictures, planned_trials
+from pipelines.preflight import (
+    check_classes,
+    check_installed,
+    check_network,
+    check_output,
+    check_pictures,
+    planned_trials,
+)
 
 
 def config(tmp_path, *overrides):
@@ -96,6 +105,16 @@ def test_more_images_left_out_than_allowed_are_refused_as_the_first_node_does(tm
     assert sum(found.counts["train"].values()) == 6
 
 
+def test_images_without_suffix_are_counted(tmp_path):
+    images(tmp_path / "pictures", "cat", "dog")
+    for number in range(5):
+        (tmp_path / "pictures" / "cat" / f"{number}.jpg").unlink()
+        (tmp_path / "pictures" / "cat" / f"{number}").write_bytes(b"\xff\xd8\xff\xe0")
+    (tmp_path / "pictures" / "cat" / "LICENSE").write_text("Do as you like.")
+    found = check_pictures(config(tmp_path))
+    assert (found.counts["train"], found.left_out) == ({"cat": 3, "dog": 3}, {})
+
+
 def records(folder, **features):
     import tensorflow as tf
 
@@ -131,7 +150,7 @@ def test_tfrecords_with_their_features_pass_also_in_spans(tmp_path):
 def test_a_file_of_no_records_and_a_folder_without_files_are_refused(tmp_path):
     (tmp_path / "records").mkdir()
     given = config(tmp_path, f"data={{source: tfrecord, path: {tmp_path}/records}}")
-    with pytest.raises(CompressorError, match="holds no TFRecords"):
+    with pytest.raises(CompressorError, match="holds no TFRecord files"):
         check_pictures(given)
     (tmp_path / "records" / "data").write_text("no records" * 10)
     with pytest.raises(CompressorError, match="holds no TFRecords of tf.Examples"):
@@ -214,9 +233,8 @@ def test_what_is_wrong_is_told(tmp_path, overrides, message):
         check_network(wrong)
 
 
-@pytest.fixture
-def own(tmp_path):
-    """A classifier of two classes, in a file."""
+def classifier(folder, classes: int) -> str:
+    """A model of one's own, in a file, as the configuration names it."""
     import keras
 
     model = keras.Sequential(
@@ -226,11 +244,26 @@ def own(tmp_path):
             keras.layers.Conv2D(8, 3, name="middle"),
             keras.layers.Conv2D(8, 3, name="last"),
             keras.layers.GlobalAveragePooling2D(),
-            keras.layers.Dense(2, activation="softmax"),
+            keras.layers.Dense(classes, activation="softmax"),
         ]
     )
-    model.save(tmp_path / "own.keras")
-    return f"model: {tmp_path}/own.keras"
+    model.save(folder / "own.keras")
+    return f"model: {folder}/own.keras"
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A classifier of two classes."""
+    return classifier(tmp_path, 2)
+
+
+@pytest.fixture
+def s3():
+    """A store with a bucket for models."""
+    server = S3Server("models")
+    with server.named():
+        yield server
+    server.close()
 
 
 def test_a_model_of_ones_own_is_looked_at(tmp_path, own):
@@ -263,6 +296,66 @@ def test_a_network_that_does_not_convert_to_tflite_is_refused_and_one_in_half_pr
     check_network(config(tmp_path, saved("half", keras.ops.tanh, "mixed_float16")))
     with pytest.raises(CompressorError, match=r"does not convert to TFLite in float32: .+ Replace the layer"):
         check_network(config(tmp_path, saved("odd", keras.ops.erfinv, "float32")))
+
+
+def push(directory, version, *names):
+    """A pushed model, as far as its classes go."""
+    write_class_list(str(directory / str(version) / "assets.extra"), names)
+    (directory / str(version) / "saved_model.pb").touch()
+
+
+class TestClasses:
+    """Of the pushed model and of the data, as Transform takes them."""
+
+    @pytest.fixture
+    def given(self, tmp_path):
+        """A configuration of images of cats and dogs, whose models go to a folder."""
+        images(tmp_path / "pictures", "cat", "dog")
+        return lambda *overrides: config(tmp_path, f"output={tmp_path}/out", *overrides)
+
+    @staticmethod
+    def names(config, **options) -> list[str]:
+        return check_classes(config, check_pictures(config), **options).names
+
+    def test_without_a_pushed_model_they_are_the_datas(self, given):
+        assert self.names(given()) == ["cat", "dog"]
+
+    def test_pushed_classes_keep_their_places_and_new_ones_follow(self, given, tmp_path):
+        push(tmp_path / "out" / "serving", 7, "eel", "dog")
+        assert self.names(given()) == ["eel", "dog", "cat"]
+        assert self.names(given("data.removed_classes=[eel]")) == ["dog", "cat"]
+        found = check_classes(given(), check_pictures(given()))
+        assert (found.gone, found.are_all) == (["eel"], True)
+
+    def test_a_removed_class_with_images_is_refused_as_by_transform(self, given):
+        with pytest.raises(CompressorError, match="data.removed_classes names 'cat', which still has 5 images"):
+            self.names(given("data.removed_classes=[cat]"))
+
+    @pytest.mark.parametrize("named", ["cat, dog, eel", "eel, dog, cat"])
+    def test_a_model_of_ones_own_keeps_its_head_in_a_week_without_one_of_its_classes(self, given, tmp_path, named):
+        week = given(f"backbone={{{classifier(tmp_path, 3)}, classes: [{named}]}}")
+        with pytest.raises(CompressorError, match=r"are not the data's classes \(cat, dog\)"):
+            check_network(week, self.names(week))
+        push(tmp_path / "out" / "serving", 1, *named.split(", "))
+        parameters = check_network(week, self.names(week)).parameters
+        images(tmp_path / "pictures", "eel")
+        assert check_network(week, self.names(week)).parameters == parameters
+
+    def test_a_push_directory_in_a_store_is_looked_at_for_a_run_alone(self, given, tmp_path, s3):
+        own = classifier(tmp_path, 3)
+        remote = given("push.directory=s3://models/serving", f"backbone={{{own}, classes: [cat, dog, eel]}}")
+        found = check_classes(remote, check_pictures(remote), stores=False)
+        assert (found.names, found.are_all) == (["cat", "dog", "eel"], False)
+        check_network(remote, found.names)
+        assert self.names(remote) == ["cat", "dog"]
+        for name, body in (("saved_model.pb", b""), ("assets.extra/classes.txt", b"eel\ncat\n")):
+            s3.client.put_object(Bucket="models", Key=f"serving/3/{name}", Body=body)
+        assert self.names(remote) == ["eel", "cat", "dog"]
+
+    def test_an_endpoint_keeps_no_classes(self, given, tmp_path):
+        push(tmp_path / "out" / "serving", 7, "eel", "dog")
+        endpoint = "vertex={project: p, region: europe-west1, endpoint: {display_name: e, image: i, machine_type: m}}"
+        assert self.names(given(endpoint)) == ["cat", "dog"]
 
 
 def test_class_names_are_written_as_in_the_data(tmp_path, own):

@@ -37,7 +37,7 @@ class Output:
         return version
 
     def prepared(self) -> list[str]:
-        return prepare(self.store, str(self.folder / "pipeline_root"))
+        return prepare(self.store, str(self.folder / "pipeline_root"), str(self.folder / "serving"))
 
     def states(self) -> list[int]:
         return [artifact.state for artifact in open_store(self.store).get_artifacts()]

@@ -5,6 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from components.artifacts.class_list import write_class_list
 from pipelines import cli
 
 CONFIG = """
@@ -50,9 +51,28 @@ def test_a_summary_for_programs(folder):
     counts = {"train": {"cat": 8, "dog": 8}, "eval": {"cat": 1, "dog": 1}, "test": {"cat": 1, "dog": 1}}
     assert (summary["valid"], summary["trials"], summary["images"]) == (True, 9, counts)
     assert summary["reference"]["parameters"] == 412_770
+    assert summary["classes"] == ["cat", "dog"]
     assert set(summary) == {
-        "config", "valid", "images", "left_out", "reference", "weights", "connections", "trials",
+        "config", "valid", "images", "left_out", "classes", "reference", "weights", "connections", "trials",
     }  # fmt: skip
+
+
+def test_classes_of_the_pushed_model_count(folder):
+    write_class_list(str(folder / "out" / "serving" / "7" / "assets.extra"), ["fist", "dog", "ant"])
+    (folder / "out" / "serving" / "7" / "saved_model.pb").touch()
+    arguments = ["--data", folder / "images", "--set", "data.removed_classes=[ant]"]
+    summary = json.loads(validate(folder, *arguments, "--json").stdout)
+    assert summary["classes"] == ["fist", "dog", "cat"]
+    assert summary["reference"]["parameters"] == 412_770 + 1281
+    told = "classes      3: fist of the pushed model keep their places without images; to take them out: "
+    assert told + """--set 'data.removed_classes=["ant", "fist"]'""" in validate(folder, *arguments).output.splitlines()
+
+
+def test_a_push_directory_in_a_store_is_told_to_be_left_to_the_run(folder):
+    arguments = ["--data", folder / "images", "--set", "push.directory=s3://nowhere/serving"]
+    told = "classes      of pushed models are not counted: push.directory is not on this machine"
+    assert told in validate(folder, *arguments).output.splitlines()
+    assert json.loads(validate(folder, *arguments, "--json").stdout)["classes"] is None
 
 
 def test_images_that_are_left_out_are_counted(folder):

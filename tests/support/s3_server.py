@@ -10,6 +10,7 @@ from unittest import mock
 
 import boto3
 import requests
+import s3fs
 from moto.server import ThreadedMotoServer
 
 
@@ -37,6 +38,17 @@ class S3Server:
             self.client: Any = boto3.client("s3")
         for bucket in buckets:
             self.client.create_bucket(Bucket=bucket)
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Lets this process' environment name the server, and no other, meanwhile."""
+        others = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3")
+        with mock.patch.dict(os.environ, self.environment):
+            for name in others:
+                os.environ.pop(name, None)
+            s3fs.S3FileSystem.clear_instance_cache()  # which remember the environment
+            yield
+        s3fs.S3FileSystem.clear_instance_cache()
 
     @contextmanager
     def refusing(self) -> Iterator[None]:

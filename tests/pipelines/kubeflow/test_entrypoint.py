@@ -13,6 +13,7 @@ import pytest
 
 from pipelines.kubeflow import entrypoint
 from pipelines.kubeflow.entrypoint import Locations, finished, prepared
+from pipelines.stopping import interrupts
 
 MODEL = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
 INPUTS_SPEC = {"artifacts": {"model": {"artifactType": MODEL}}, "parameters": {"tau": {"parameterType": "STRING"}}}
@@ -238,34 +239,68 @@ class TestMain:
         assert status == 0
 
 
-def is_alive(process: str) -> bool:
+def is_alive(process: int) -> bool:
     try:
-        return Path("/proc", process, "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
 
+ENDLESS = """
+import os, pathlib, signal
+draft = pathlib.Path(os.environ["STARTED"] + ".draft")
+draft.write_text(str(os.getpid()))
+draft.rename(os.environ["STARTED"])
+while True:
+    signal.pause()
+"""
+"""An executor that says that it runs, and does not end by itself."""
+
+
 @pytest.mark.survives("an eviction's SIGTERM to a task of a Kubeflow package")
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="only Linux tells of a process' children there")
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="only Linux tells of processes there")
 def test_an_evicted_task_ends_with_its_executor_and_a_word(tmp_path):
     arguments = [
         "--tfx_node_id", "Evaluator", "--executor_class_path", "components.evaluator.executor.Executor",
         "--json_serialized_invocation_args", json.dumps(task(tmp_path)),
         "--json_serialized_inputs_spec_args", json.dumps(INPUTS_SPEC),
     ]  # fmt: skip
+    (tmp_path / "endless.py").write_text(ENDLESS)
+    main = "import sys; from pipelines.kubeflow import entrypoint as e; e._EXECUTOR = 'endless'; sys.exit(e.main())"
+    started = tmp_path / "started"
+    environment = {entrypoint.ROOT: str(tmp_path), "PYTHONPATH": str(tmp_path), "STARTED": str(started)}
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.kubeflow.entrypoint", *arguments],
-        stderr=subprocess.PIPE, text=True, env={**os.environ, entrypoint.ROOT: str(tmp_path)},
-    )  # fmt: skip
-    while not (children := Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()):
+        [sys.executable, "-c", main, *arguments], stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
+    )
+    while not started.exists():
+        assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
     assert "stopped: node Evaluator did not finish, and nothing of it is used" in said
     assert "Traceback" not in said
-    give_up = time.monotonic() + 60  # a process that was killed is not gone at that instant
-    while any(is_alive(child) for child in children):
-        assert time.monotonic() < give_up, f"{children} outlive the task"
-        time.sleep(0.01)
+    assert not is_alive(int(started.read_text()))  # it was waited for
     assert not (tmp_path / "task" / "output_metadata.json").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_executor_is_started_ends_it_too(monkeypatch, number):
+    started = []
+
+    class Interrupted(subprocess.Popen):
+        """A process at whose start the signal comes, before the starter knows of it."""
+
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            started.append(self)
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    monkeypatch.setattr(
+        entrypoint, "module_command", lambda module: [sys.executable, "-c", "import signal; signal.pause()"]
+    )
+    with interrupts() as signals, pytest.raises(KeyboardInterrupt):
+        entrypoint._run("endless", [])
+    assert signals == [number]
+    assert [process.returncode for process in started] == [-signal.SIGKILL]
