@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.parse import urlsplit
 
-from compressor_lib.errors import CompressorError, unknown
+from compressor_lib.errors import CompressorError, first_line, unknown
 from compressor_lib.support.proxies import reason, via
 
 if TYPE_CHECKING:
@@ -143,14 +143,14 @@ class Backbone:
         self, error: Exception, source: str | None, shape: tuple[int, int, int], alpha: float
     ) -> CompressorError:
         network = f"{self.name} (alpha {alpha}, {shape[0]} x {shape[1]} pixels)" if self.has_alpha else self.name
-        cause = _first_line(error)
+        cause = first_line(error)
         if source is None:
             return CompressorError(f"backbone {network} cannot be built: {cause}")
         if source == "imagenet":
             refusal = error.__context__ or error  # Keras wraps it in words of its own
             if isinstance(refusal, (URLError, ConnectionError, TimeoutError)):
                 asked = f"{urlsplit(_PUBLISHED).hostname}{via(_PUBLISHED)}"
-                cause = f"{reason(refusal) or _first_line(refusal)}, asking {asked}"
+                cause = f"{reason(refusal) or first_line(refusal)}, asking {asked}"
             return WeightsNotDownloaded(
                 f"the ImageNet weights of {network} could not be downloaded: {cause}. Where they cannot be "
                 "downloaded, give a weights file"
@@ -159,10 +159,6 @@ class Backbone:
             f"weights file {source!r} does not belong to {network} without top: {cause}. "
             "Check the backbone's name and alpha"
         )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 _PUBLISHED = "https://storage.googleapis.com"  # where Keras fetches weights from

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -12,6 +12,7 @@ import keras
 from compressor_lib.connections import Connection
 from compressor_lib.deployment.latency import time_models
 from compressor_lib.deployment.model_metrics import REFERENCE
+from compressor_lib.deployment.tflite_metadata import with_metadata
 from compressor_lib.errors import CompressorError, unknown
 from compressor_lib.flops import layer_multiply_adds, multiply_adds
 from compressor_lib.graph import LayerGraph
@@ -51,13 +52,18 @@ class Yardstick:
 class _Classifier:
     """A classifier with its TFLite model, which several costs are taken from."""
 
-    def __init__(self, model: keras.Model, yardstick: Yardstick | None) -> None:
+    def __init__(self, model: keras.Model, yardstick: Yardstick | None, class_names: Sequence[str] | None) -> None:
         self.model = model
         self.yardstick = yardstick
+        self.class_names = class_names
 
     @functools.cached_property
     def tflite(self) -> bytes:
         return to_tflite(self.model)
+
+    @property
+    def bytes(self) -> int:
+        return len(self.tflite if self.class_names is None else with_metadata(self.tflite, self.class_names))
 
     @property
     def latency(self) -> float:
@@ -84,33 +90,39 @@ class Cost:
 COSTS: dict[str, Cost] = {
     "parameters": Cost("parameters", lambda classifier: count_parameters(classifier.model)),
     "flops": Cost("multiply-adds", lambda classifier: multiply_adds(classifier.model)),
-    "bytes": Cost("bytes", lambda classifier: len(classifier.tflite)),
+    "bytes": Cost("bytes", lambda classifier: classifier.bytes),
     "latency": Cost("ms", lambda classifier: classifier.latency),
 }
 """The costs by their names in the configuration.
 
 ``parameters`` and ``flops`` (multiply-adds for one picture, see :mod:`compressor_lib.flops`) are counted;
-``bytes`` (of the float32 TFLite file) and ``latency`` (median milliseconds of that file for one picture on one
-thread) are measured, which takes a conversion. The latency is the search's own: the one of the finished model is
-measured by ``components.converter``.
+``bytes`` (of the float32 TFLite file, as it is deployed where the classes' names are known) and ``latency`` (median
+milliseconds of that file for one picture on one thread) are measured, which takes a conversion. The latency is the
+search's own: the one of the finished model is measured by ``components.converter``.
 """
 
 _SECONDS = 10.0
 """About how long one network is timed at most."""
 
 
-def measure_costs(model: keras.Model, names: Iterable[str], yardstick: Yardstick | None = None) -> dict[str, float]:
+def measure_costs(
+    model: keras.Model,
+    names: Iterable[str],
+    yardstick: Yardstick | None = None,
+    class_names: Sequence[str] | None = None,
+) -> dict[str, float]:
     """Takes the named costs of a classifier.
 
     Args:
         model: Functional, float32 ``[N, size, size, 3]`` to probabilities.
         names: Names in ``COSTS``.
         yardstick: What a latency is measured beside; None to time the classifier alone.
+        class_names: The classes, which the deployed file's metadata names: ``bytes`` counts them; None: it does not.
 
     Raises:
-        CompressorError: If there is no cost of a name.
+        CompressorError: If there is no cost of a name, or the classifier does not convert to TFLite where one takes it.
     """
-    classifier = _Classifier(model, yardstick)
+    classifier = _Classifier(model, yardstick, class_names)
     return {name: find_cost(name).of(classifier) for name in names}
 
 

@@ -48,6 +48,11 @@ def nearest(value: str, known: Iterable[str]) -> str | None:
     return by_small_letters[found[0]] if found else None
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, without its full stop; its type's name where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
 def did_you_mean(path: Path) -> str:
     """The name beside a missing path that is most like it, as a question; empty where there is none."""
     meant = nearest(path.name, [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else [])

@@ -13,10 +13,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from compressor_lib.deployment.conversion import convert
+from compressor_lib.deployment.classes_file import CLASSES_FILE, format_classes, read_classes_file
+from compressor_lib.deployment.conversion import Conversions, convert
 from compressor_lib.deployment.literal_path import literal_path
 from compressor_lib.deployment.model_metrics import EXTRA, ModelMetrics, read_figures, write_figures
-from compressor_lib.deployment.model_path import CLASSES_FILE
 from compressor_lib.errors import CompressorError
 from compressor_lib.measure import count_parameters
 from compressor_lib.pictures import CHANNELS, decode_picture
@@ -35,7 +35,7 @@ def keras_path(directory: str | Path, name: str = KERAS_FILE) -> Path:
     return Path(directory) / EXTRA / name
 
 
-def tflite_path(directory: str | Path, precision: Precision = "float32") -> Path:
+def tflite_path(directory: str | Path, precision: str = "float32") -> Path:
     """Returns where an exported folder keeps its TFLite model of a precision."""
     file = TFLITE_FILE if precision == "float32" else f"model_{precision}.tflite"
     return Path(directory) / EXTRA / file
@@ -56,10 +56,9 @@ def read_classes(directory: str | Path) -> list[str]:
     """Reads the class names of an exported folder, in the order of the probabilities.
 
     Raises:
-        CompressorError: if the folder has none.
+        CompressorError: if the folder has none, or the file is not UTF-8.
     """
-    path = _existing(classes_path(directory))
-    return path.read_text(encoding="utf-8").splitlines()
+    return read_classes_file(classes_path(directory))
 
 
 def read_parameters(directory: str | Path) -> int:
@@ -128,8 +127,8 @@ def export_classifier(
     with _draft(directory) as draft:
         _write(served, model, class_names, draft)
         precisions = list(dict.fromkeys(("float32", *formats)))
-        tflite_models = convert(model, class_names, served.from_bytes, formats=precisions, calibration=calibration)
-        _write_tflite(tflite_models, draft)
+        conversions = convert(model, class_names, served.from_bytes, formats=precisions, calibration=calibration)
+        _write_tflite(conversions.files, draft)
 
 
 def export_saved_model(model: keras.Model, class_names: Sequence[str], directory: str | Path) -> None:
@@ -161,8 +160,8 @@ def export_saved_model(model: keras.Model, class_names: Sequence[str], directory
 
 def add_tflite(
     directory: str | Path, *, formats: Sequence[Precision], calibration: np.ndarray | None = None
-) -> dict[Precision, Path]:
-    """Adds TFLite models, with their metadata, to an exported folder.
+) -> Conversions:
+    """Adds TFLite models, with their metadata, to an exported folder; a precision that fails is left out.
 
     Args:
         directory: as :func:`export_saved_model` wrote it.
@@ -171,24 +170,24 @@ def add_tflite(
             compared with the SavedModel on the first few; without them, on fixed noise.
 
     Returns:
-        The files, by precision.
+        The files' contents, and why a precision has none: it does not convert, or the predictions in float32 differ
+        from the SavedModel's. What is narrower is not refused for what it predicts: that is for the gate to judge.
 
     Raises:
-        CompressorError: if the folder holds no exported model, a format is unknown, lacks its calibration or does not
-            convert, or the predictions in float32 differ from the SavedModel's. What is narrower is not refused for
-            what it predicts: that is for the gate to judge.
+        CompressorError: if the folder holds no exported model, a format is unknown or lacks its calibration.
     """
     with literal_path(directory) as literal:
         served = tf.saved_model.load(literal).signatures["serving_default"]
-    tflite_models = convert(
+    conversions = convert(
         load_keras(directory),
         read_classes(directory),
         served,
         formats=formats,
         calibration=calibration,
-        are_judged=True,
+        is_gated=True,
     )
-    return _write_tflite(tflite_models, directory)
+    _write_tflite(conversions.files, directory)
+    return conversions
 
 
 @contextmanager
@@ -217,14 +216,13 @@ def _write(served: tf.Module, model: keras.Model, class_names: Sequence[str], dr
     )
     (draft / EXTRA).mkdir()
     model.save(keras_path(draft))
-    classes_path(draft).write_text("".join(f"{n}\n" for n in class_names), encoding="utf-8")
+    classes_path(draft).write_bytes(format_classes(class_names))
     write_figures(draft, ModelMetrics(count_parameters(model)))
 
 
-def _write_tflite(tflite_models: Mapping[Precision, bytes], directory: str | Path) -> dict[Precision, Path]:
-    for precision, content in tflite_models.items():
+def _write_tflite(files: Mapping[str, bytes], directory: str | Path) -> None:
+    for precision, content in files.items():
         tflite_path(directory, precision).write_bytes(content)
-    return {precision: tflite_path(directory, precision) for precision in tflite_models}
 
 
 def _serving(model: keras.Model, class_names: Sequence[str]) -> tf.Module:

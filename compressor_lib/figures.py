@@ -17,15 +17,15 @@ class ModelFigures:
         right: How many of the test split's images it names rightly.
         images: How many the test split has.
         parameters: Number of parameters, the head's included.
-        bytes: Size of its TFLite model in float32.
-        latency: That TFLite model's, for one image on one thread.
+        bytes: Size of its TFLite model in float32, with metadata; None where it does not convert.
+        latency: That TFLite model's, for one image on one thread; likewise.
     """
 
     right: int
     images: int
     parameters: int
-    bytes: int
-    latency: Latency
+    bytes: int | None
+    latency: Latency | None
 
     @property
     def accuracy(self) -> float:
@@ -45,10 +45,10 @@ class FormatFigures:
         file: Its file's name.
         bytes: The file's size.
         latency: For one image on one thread.
-        speedup: Against the reference model in float32.
+        speedup: Against the reference model in float32; None where that does not convert.
     """
 
     file: str
     bytes: int
     latency: Latency
-    speedup: Speedup
+    speedup: Speedup | None

@@ -91,6 +91,7 @@ class Verdict:
         reasons: Why it does not pass, a sentence each; empty where it does.
         formats: What it says of each TFLite model, by precision.
         notes: What else there is to know, a sentence each, such as classes that the baseline does not have.
+        not_converted: Why there is no TFLite model to judge, by precision: those that were asked for and have none.
     """
 
     bounds: Bounds
@@ -100,6 +101,7 @@ class Verdict:
     reasons: list[str]
     formats: dict[str, FormatVerdict] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    not_converted: dict[str, str] = field(default_factory=dict)
 
     @property
     def blessed(self) -> bool:
@@ -117,9 +119,14 @@ class Verdict:
         return min(_changed(self.classes), key=lambda one: one.change.value, default=None)  # type: ignore[union-attr]
 
     @property
-    def left_out(self) -> dict[str, list[str]]:
-        """The formats that fail, which are not pushed, with their reasons."""
+    def failed(self) -> dict[str, list[str]]:
+        """The formats that fail the gate, with their reasons."""
         return {name: one.reasons for name, one in self.formats.items() if not one.blessed}
+
+    @property
+    def left_out(self) -> dict[str, list[str]]:
+        """The formats that are not pushed, with their reasons: they fail the gate, or do not convert."""
+        return self.failed | {name: [reason] for name, reason in self.not_converted.items()}
 
     def to_json(self) -> str:
         """All of it, as a JSON object."""
@@ -143,6 +150,7 @@ class Verdict:
                 reasons=fields["reasons"],
                 formats={name: _format_verdict(one, bounds) for name, one in fields.get("formats", {}).items()},
                 notes=fields.get("notes", []),
+                not_converted=fields.get("not_converted", {}),
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise CompressorError("the gate's verdict cannot be read: run the pipeline again.") from error
@@ -161,6 +169,7 @@ def judge(
     *,
     formats: Mapping[str, FormatVerdict] | None = None,
     notes: Sequence[str] = (),
+    not_converted: Mapping[str, str] | None = None,
 ) -> Verdict:
     """Holds what was measured against the bounds.
 
@@ -171,13 +180,23 @@ def judge(
         model_sha256: Of the model's files.
         formats: What :func:`judge_format` says of each TFLite model, by precision.
         notes: What else there is to know.
+        not_converted: Why there is no TFLite model, by precision: those that have none.
 
     Example:
         >>> judge(Bounds(0.9, 0.02), Judged.counted("", pictures=50, right=40), [], "").reasons
         ['accuracy is 80.0 % (40 of 50, 67.0 to 88.8 %); gate.min_accuracy asks for 90 %']
     """
     reasons = list(_reasons(bounds, overall, classes))
-    return Verdict(bounds, overall, list(classes), model_sha256, reasons, dict(formats or {}), list(notes))
+    return Verdict(
+        bounds,
+        overall,
+        list(classes),
+        model_sha256,
+        reasons,
+        dict(formats or {}),
+        list(notes),
+        dict(not_converted or {}),
+    )
 
 
 def judge_format(
@@ -195,7 +214,7 @@ def judge_format(
 
 
 def left_out_sentences(verdict: Verdict) -> list[str]:
-    """Says of each format that fails that it is not pushed, and why."""
+    """Says of each format that fails or does not convert that it is not pushed, and why."""
     return [f"{name} is not pushed: {'; '.join(reasons)}" for name, reasons in verdict.left_out.items()]
 
 

@@ -92,6 +92,7 @@ class HyperCompressor(kt.HyperModel):
         max_cost: float | None = None,
         budgets: Mapping[str, float] | None = None,
         yardstick: Yardstick | None = None,
+        class_names: Sequence[str] | None = None,
         trained_layers: Collection[str] = (),
         train_translators: bool = False,
     ) -> None:
@@ -129,6 +130,7 @@ class HyperCompressor(kt.HyperModel):
             budgets: The most a network may have of any costs, by name. Connections that exceed one in their
                 narrowest form, as far as it can be counted without building, are not searched.
             yardstick: The uncompressed classifier that a latency is measured beside; None to time networks alone.
+            class_names: The classes, whose names take some ``bytes`` of the TFLite file that is deployed.
             trained_layers: Names of layers of the backbone that each trial trains with its head, from the weights they
                 have, rather than leave frozen.
             train_translators: Whether each trial trains its translator with its head, from the fitted weights. Slower,
@@ -159,6 +161,7 @@ class HyperCompressor(kt.HyperModel):
         self.max_cost = max_parameters if max_cost is None else max_cost
         self.budgets = Budgets(budgets or {})
         self._yardstick = yardstick
+        self._class_names = class_names
         self.translators = translators
         self._weights = weights
         self._input_shape = input_shape
@@ -379,7 +382,7 @@ class HyperCompressor(kt.HyperModel):
         architecture = tuple((layer.name, tuple(weight.shape for weight in layer.weights)) for layer in model.layers)
         if architecture not in self._known_costs:
             names = dict.fromkeys(("parameters", self.cost, *self.budgets.limits))
-            self._known_costs[architecture] = measure_costs(model, names, self._yardstick)
+            self._known_costs[architecture] = measure_costs(model, names, self._yardstick, self._class_names)
         return self._known_costs[architecture]
 
     def fit(self, hp: kt.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any) -> keras.callbacks.History:

@@ -10,7 +10,7 @@ import numpy as np
 
 from compressor_lib.backbones import PREPROCESS
 from compressor_lib.connections import HEAD, TAIL
-from compressor_lib.errors import CompressorError
+from compressor_lib.errors import CompressorError, first_line
 from compressor_lib.flattening import flattened
 from compressor_lib.graph import LayerGraph
 from compressor_lib.heads import CLASSIFIER, DROPOUT, HIDDEN, POOLING, last_feature_map
@@ -54,7 +54,7 @@ def load_own_model(
             x = keras.layers.Rescaling(*rescale, name=PREPROCESS)(x)
         answers = model(x)
     except Exception as error:
-        cause = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        cause = first_line(error)
         raise CompressorError(
             f"the model in {str(path)!r} cannot be loaded and run: {cause}. Save it again with the Keras that is "
             f"installed here ({keras.__version__})"

@@ -14,14 +14,31 @@ from typing import Any, Literal, get_args
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.lite.python.convert_phase import ConverterError
 
-from compressor_lib.errors import CompressorError
+from compressor_lib.errors import CompressorError, first_line
 
 Precision = Literal["float32", "float16", "int8"]
 """What a twin's numbers are: float32; weights in float16; weights and activations in int8."""
 
 logger = logging.getLogger(__name__)
+
+_OF_THE_MACHINE = (MemoryError, OSError, tf.errors.ResourceExhaustedError)
+"""What no format is to blame for, such as a full disk."""
+
+
+class ConversionError(CompressorError):
+    """A model that has no TFLite form of one precision, or no faithful one; those of others may be sound.
+
+    Attributes:
+        reason: Why, to be read behind the precision's name and a colon.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[ConversionError], tuple[str, str]]:
+        return ConversionError, (str(self), self.reason)
 
 
 def to_tflite(model: keras.Model, *, precision: Precision = "float32", calibration: np.ndarray | None = None) -> bytes:
@@ -45,8 +62,8 @@ def to_tflite(model: keras.Model, *, precision: Precision = "float32", calibrati
         The TFLite file's bytes.
 
     Raises:
-        CompressorError: if the precision is unknown, or is int8 and there is no calibration, or a layer has no
-            TFLite form in it.
+        ConversionError: if TensorFlow's converter fails, as where a layer has no TFLite form in this precision.
+        CompressorError: if the precision is unknown, or is int8 and there is no calibration.
     """
     if precision not in get_args(Precision):
         raise CompressorError(f"precision {precision!r} is unknown: choose {', '.join(get_args(Precision))}.")
@@ -65,12 +82,19 @@ def to_tflite(model: keras.Model, *, precision: Precision = "float32", calibrati
             _quantise(converter, calibration)
         try:
             return converter.convert()
-        except (ConverterError, RuntimeError) as error:
-            cause = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-            raise CompressorError(
-                f"the network does not convert to TFLite in {precision}: {cause}. Replace the layer that does not, or "
-                "leave out this format."
-            ) from error
+        except _OF_THE_MACHINE:
+            raise
+        except Exception as error:  # the converter fails in many ways, TypeError and KeyError among them
+            raise _not_converted(error, precision) from error
+
+
+def _not_converted(error: Exception, precision: str) -> ConversionError:
+    cause = first_line(error)
+    return ConversionError(
+        f"the network does not convert to TFLite in {precision}: {cause}. Replace the layer that does not, or "
+        "leave out this format.",
+        f"it does not convert to TFLite ({cause})",
+    )
 
 
 def _quantise(converter: tf.lite.TFLiteConverter, calibration: np.ndarray | None) -> None:

@@ -97,7 +97,8 @@ def _pushed_model(artifact: Artifact, cached: bool) -> str:
 def _model(artifact: Artifact, cached: bool) -> str:
     """The Converter's: other nodes that make a model say more by another key, or have timed nothing."""
     metrics = read_figures(Path(artifact.uri, _SAVED_MODEL))
-    return ", ".join(f"{name} {size:,} bytes" for name, size in metrics.bytes.items() if name != REFERENCE)
+    made = [f"{name} {size:,} bytes" for name, size in metrics.bytes.items() if name != REFERENCE]
+    return ", ".join([*made, *(f"{name} not converted" for name in metrics.not_converted if name != REFERENCE)])
 
 
 _RESULTS: dict[str, Callable[[Artifact, bool], str]] = {

@@ -16,7 +16,7 @@ from rich.text import Text
 from compressor_lib.deployment import phrases
 from compressor_lib.deployment.intervals import Interval
 from compressor_lib.deployment.judged import Judged
-from compressor_lib.deployment.model_metrics import Latency
+from compressor_lib.deployment.model_metrics import Latency, Speedup
 from compressor_lib.errors import CompressorError
 from compressor_lib.figures import FormatFigures, ModelFigures
 from compressor_lib.gate import Verdict, left_out_sentences
@@ -38,7 +38,7 @@ class Results:
         reference: The uncompressed model.
         compressed: The compressed one.
         change: Of accuracy, from the reference to the compressed one, image by image.
-        formats: The compressed one's TFLite models, by precision, ``float32`` among them.
+        formats: The compressed one's TFLite models, by precision; the verdict says of others why they do not convert.
         verdict: What the gate says of it, and of each TFLite model.
         has_reference_as_baseline: Whether the gate compared it with the reference.
         pushed_path: Folder it was pushed to, None if it was not.
@@ -164,7 +164,7 @@ def render_results(results: Results) -> Group:
         results: What to show.
 
     Returns:
-        Three tables: a row for each split, for each figure, for each format; then why a format is left out.
+        Three tables: a row for each split, for each figure, for each format; then why formats are left out.
     """
     left_out = [Text(sentence, style="yellow") for sentence in left_out_sentences(results.verdict)]
     return Group(render_summary(results.data), _models_table(results), _formats_table(results), *left_out)
@@ -184,9 +184,13 @@ def _models_table(results: Results) -> Table:
         ("parameters", before.parameters, after.parameters),
         ("TFLite bytes", before.bytes, after.bytes),
     ):
-        table.add_row(name, f"{old:,}", f"{new:,}", f"{new / old - 1:+.1%}")
+        table.add_row(name, phrases.size(old), phrases.size(new), f"{new / old - 1:+.1%}" if old and new else "")
+    float32 = results.formats.get("float32")
     table.add_row(
-        "latency an image", _latency(before.latency), _latency(after.latency), _speed(results.formats["float32"])
+        "latency an image",
+        _latency(before.latency),
+        _latency(after.latency),
+        _speed(None if float32 is None else float32.speedup),
     )
     compression = 1 - after.parameters / before.parameters
     table.add_row("compression", "", f"{compression:.1%}", "", style="bold")
@@ -219,12 +223,12 @@ def _change(change: Interval) -> str:
     return "\n".join(phrases.compared_parts(change))
 
 
-def _latency(latency: Latency) -> str:
+def _latency(latency: Latency | None) -> str:
     return "\n".join(phrases.milliseconds_parts(latency))
 
 
-def _speed(figures: FormatFigures) -> str:
-    return "\n".join(phrases.speed_parts(figures.speedup))
+def _speed(speedup: Speedup | None) -> str:
+    return "\n".join(phrases.speed_parts(speedup))
 
 
 def _formats_table(results: Results) -> Table:
@@ -238,9 +242,11 @@ def _formats_table(results: Results) -> Table:
         score = _score(judged.overall) if judged else ""
         said = "not judged" if judged is None else "passed" if judged.blessed else "failed"
         table.add_row(
-            name, f"{figures.bytes:,}", _latency(figures.latency), _speed(figures), score, said,
+            name, f"{figures.bytes:,}", _latency(figures.latency), _speed(figures.speedup), score, said,
             style="yellow" if judged and not judged.blessed else None,
         )  # fmt: skip
+    for name in results.verdict.not_converted:
+        table.add_row(name, "", "", "", "", phrases.NOT_CONVERTED, style="yellow")
     return table
 
 

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tfx.dsl.io import fileio
 
+from compressor_lib.deployment.classes_file import CLASSES_FILE, format_classes, parse_classes
 from compressor_lib.errors import CompressorError, nearest
-from compressor_lib.export import CLASSES_FILE
 from compressor_lib.networks.class_names import with_new_classes
 
 logger = logging.getLogger(__name__)
@@ -74,16 +74,19 @@ def read_class_list(folder: str) -> list[str]:
     """Reads the list in a folder, in any store, as Unicode NFC; of none where there is no such file.
 
     A model from before names were normalised may have two outputs of one name.
+
+    Raises:
+        CompressorError: If the file is not UTF-8.
     """
     path = os.path.join(folder, CLASSES_FILE)
     if not fileio.exists(path):
         return []
     with fileio.open(path, "rb") as file:
-        return [unicodedata.normalize("NFC", name) for name in bytes(file.read()).decode().splitlines()]
+        return [unicodedata.normalize("NFC", name) for name in parse_classes(file.read(), path)]
 
 
 def write_class_list(folder: str, names: Iterable[str]) -> None:
     """Writes a list into a folder, in any store, as :func:`read_class_list` reads it."""
     fileio.makedirs(folder)
     with fileio.open(os.path.join(folder, CLASSES_FILE), "wb") as file:
-        file.write("".join(f"{name}\n" for name in names).encode())
+        file.write(format_classes(names))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,12 @@ from tfx.utils import io_utils, path_utils
 
 from components.examples import picture_dataset, split_patterns
 from components.storage import mounted_artifacts
-from compressor_lib.deployment import model_metrics
 from compressor_lib.deployment.latency import time_models
+from compressor_lib.deployment.model_metrics import REFERENCE as REFERENCE_FIGURES
 from compressor_lib.deployment.model_metrics import ModelMetrics, read_figures, write_figures
-from compressor_lib.export import add_tflite, load_keras
-from compressor_lib.tflite import Precision, to_tflite
+from compressor_lib.deployment.tflite_metadata import with_metadata
+from compressor_lib.export import add_tflite, load_keras, read_classes
+from compressor_lib.tflite import ConversionError, Precision, to_tflite
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +45,11 @@ class Executor(base_executor.BaseExecutor):
         """Reads ``base_model``, ``reference`` and ``examples``, writes ``model``.
 
         ``model`` is the folder of ``base_model`` with TFLite models in ``assets.extra/``, and latencies and speedups in
-        its ``figures.json``.
+        its ``figures.json``. A format that does not convert, float32 too, is left out: ``figures.json`` says why. So it
+        says of the reference model, which then is not timed.
 
         Raises:
-            CompressorError: If a format does not convert, or its predictions differ too much.
+            CompressorError: If a model or the examples cannot be read.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         with mounted_artifacts(input_dict, output_dict):
@@ -67,20 +70,31 @@ class Executor(base_executor.BaseExecutor):
 
 def _convert(folder: str, reference: str, formats: list[Precision], calibration: np.ndarray | None, seed: int) -> None:
     logger.info("converting to %s", ", ".join(formats))
-    files = add_tflite(folder, formats=formats, calibration=calibration)
-    logger.info("timing %s beside the reference model", ", ".join(formats))
-    tflite_models: dict[str, bytes] = {model_metrics.REFERENCE: to_tflite(load_keras(reference))}
-    tflite_models |= {str(precision): file.read_bytes() for precision, file in files.items()}
-    timings = time_models(tflite_models, seed=seed)
-    write_figures(
-        folder,
-        ModelMetrics(
-            read_figures(folder).parameters,
-            latency={name: timings.latency(name) for name in tflite_models},
-            speedup={str(name): timings.speedup(name, model_metrics.REFERENCE) for name in files},
-            bytes={name: len(content) for name, content in tflite_models.items()},
-        ),
+    conversions = add_tflite(folder, formats=formats, calibration=calibration)
+    tflite_models, not_converted = conversions.files, dict(conversions.not_converted)
+    try:
+        # With its metadata, as if it were deployed: its size is compared with that of what is.
+        whole = with_metadata(to_tflite(load_keras(reference)), read_classes(reference))
+        tflite_models = {REFERENCE_FIGURES: whole, **tflite_models}
+    except ConversionError as error:
+        not_converted[REFERENCE_FIGURES] = error.reason
+    for name, reason in not_converted.items():
+        logger.warning("%s has no TFLite model: %s", name, reason)
+    metrics = ModelMetrics(
+        read_figures(folder).parameters,
+        bytes={name: len(content) for name, content in tflite_models.items()},
+        not_converted=not_converted,
     )
+    if tflite_models:
+        logger.info("timing %s", ", ".join(tflite_models))
+        timings = time_models(tflite_models, seed=seed)
+        compared = conversions.files if REFERENCE_FIGURES in tflite_models else ()
+        metrics = replace(
+            metrics,
+            latency={name: timings.latency(name) for name in tflite_models},
+            speedup={name: timings.speedup(name, REFERENCE_FIGURES) for name in compared},
+        )
+    write_figures(folder, metrics)
 
 
 def _some_images(patterns: str, folder: str, seed: int) -> np.ndarray:

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from components.artifacts.predictions import BASELINE, MODEL, REFERENCE, Predictions
 from compressor_lib.deployment.intervals import Interval, paired_change
 from compressor_lib.deployment.judged import Judged
+from compressor_lib.deployment.model_metrics import REFERENCE as REFERENCE_FIGURES
 from compressor_lib.gate import Bounds, Verdict, confidence_shown, judge, judge_format
 
 _MOST_NAMED = 10
 """So many classes are named in a note."""
 
 
-def verdict_of(predictions: Predictions, bounds: Bounds, model_sha256: str) -> Verdict:
+def verdict_of(
+    predictions: Predictions, bounds: Bounds, model_sha256: str, not_converted: Mapping[str, str] | None = None
+) -> Verdict:
     """Judges a model and each of its TFLite models by what they predict.
 
     Args:
         predictions: Of the model, its TFLite models, and the baseline if there is one.
         bounds: What the gate asks for.
         model_sha256: Of the model's files.
+        not_converted: Why there is no TFLite model, by precision, and by ``REFERENCE`` of the uncompressed one.
     """
+    missing = dict(not_converted or {})
+    reference = missing.pop(REFERENCE_FIGURES, None)
+    said = [f"The uncompressed model is not compared in size and speed: {reference}."] if reference else []
     confidence = confidence_shown(bounds)
     formats = {
         name: judge_format(bounds, *judged(predictions, name, confidence), _conversion(predictions, name, confidence))
@@ -30,7 +37,15 @@ def verdict_of(predictions: Predictions, bounds: Bounds, model_sha256: str) -> V
         if name not in (MODEL, BASELINE, REFERENCE)
     }
     overall, classes = judged(predictions, MODEL, confidence)
-    return judge(bounds, overall, classes, model_sha256, formats=formats, notes=notes(predictions))
+    return judge(
+        bounds,
+        overall,
+        classes,
+        model_sha256,
+        formats=formats,
+        notes=[*notes(predictions), *said],
+        not_converted=missing,
+    )
 
 
 def judged(predictions: Predictions, model: str, confidence: float) -> tuple[Judged, list[Judged]]:

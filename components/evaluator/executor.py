@@ -24,8 +24,10 @@ from components.evaluator.comparison import verdict_of
 from components.evaluator.gating import bounds_of, with_classes
 from components.evaluator.predicting import AskedModel, keeping_extractor, kept_predictions
 from components.model_files import files_sha256
+from compressor_lib.deployment.classes_file import CLASSES_FILE
+from compressor_lib.deployment.model_metrics import EXTRA, FIGURES_FILE, parse_figures
 from compressor_lib.errors import CompressorError
-from compressor_lib.export import CLASSES_FILE, EXTRA, tflite_path
+from compressor_lib.export import tflite_path
 from compressor_lib.gate import Verdict, left_out_sentences
 from compressor_lib.tflite import Precision
 
@@ -65,7 +67,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             exec_properties: The component's parameters.
 
         Raises:
-            CompressorError: If a model does not tell the names of its classes.
+            CompressorError: If a model does not tell the names of its classes, or its figures cannot be read.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         evaluation = artifact_utils.get_single_uri(output_dict["evaluation"])
@@ -86,7 +88,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if REFERENCE in folders and REFERENCE not in models:
             predictions.models[REFERENCE] = predictions.models[BASELINE]  # the same model
         predictions.write(evaluation)
-        verdict = verdict_of(predictions, bounds_of(given, exec_properties.get("confidence")), sha256)
+        bounds = bounds_of(given, exec_properties.get("confidence"))
+        verdict = verdict_of(predictions, bounds, sha256, _not_converted(folders[MODEL]))
         for sentence in (*verdict.notes, *left_out_sentences(verdict)):
             logger.warning(sentence)
         io_utils.write_string_file(os.path.join(evaluation, VERDICT_FILE), verdict.to_json())
@@ -165,6 +168,13 @@ def _classes(folder: str) -> list[str]:
     return names
 
 
+def _not_converted(folder: str) -> dict[str, str]:
+    """Why a model has no TFLite model, by precision, as the Converter left it."""
+    path = os.path.join(folder, EXTRA, FIGURES_FILE)
+    with fileio.open(path, "rb") as file:
+        return parse_figures(file.read(), path).not_converted
+
+
 def _bless(
     blessing: types.Artifact,
     verdict: Verdict,
@@ -180,7 +190,7 @@ def _bless(
     io_utils.write_string_file(os.path.join(blessing.uri, name), "")
     blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, value)
     blessing.set_string_custom_property(MODEL_SHA256, verdict.model_sha256)
-    blessing.set_string_custom_property(LEFT_OUT, json.dumps(list(verdict.left_out)))
+    blessing.set_string_custom_property(LEFT_OUT, json.dumps(list(verdict.failed)))
     for key, uri, number in (
         ("model", constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY),
         (

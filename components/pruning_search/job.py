@@ -16,7 +16,7 @@ from components.examples import count_classes, picture_dataset
 from compressor_lib.bank import TranslatorBank
 from compressor_lib.class_weights import balanced_weights
 from compressor_lib.costs import Yardstick, measure_costs
-from compressor_lib.export import load_keras
+from compressor_lib.export import load_keras, read_classes
 from compressor_lib.families import rejoining_connections, searched_connections
 from compressor_lib.hypermodels import TRANSLATOR, HyperCompressor
 from compressor_lib.search import SearchOptions, run_search
@@ -86,7 +86,7 @@ class SearchJob:
         """
         exec_properties = self.parameters
         keras.utils.set_random_seed(exec_properties["seed"])
-        reference = load_keras(self.reference_dir)
+        reference, class_names = load_keras(self.reference_dir), read_classes(self.reference_dir)
         if self.first_model is None:
             base = without_head(reference, name=exec_properties["backbone"])
             translators, trained_layers = TranslatorBank.load(self.bank_dir, base), []
@@ -117,9 +117,10 @@ class SearchJob:
             learning_rates=(exec_properties["min_learning_rate"], exec_properties["max_learning_rate"]),
             loss="sparse_categorical_crossentropy",
             cost=cost,
-            max_cost=max_cost or measure_costs(reference, [cost])[cost],
+            max_cost=max_cost or measure_costs(reference, [cost], class_names=class_names)[cost],
             budgets=budgets,
             yardstick=yardstick,
+            class_names=class_names,
             feature_memory=exec_properties["feature_memory_mb"] * 2**20,
         )
 

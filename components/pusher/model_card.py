@@ -73,14 +73,14 @@ def model_card(
         "parameters": metrics.parameters,
         "reference": {
             "parameters": read_parameters(reference),
-            "bytes": metrics.bytes[REFERENCE],
-            "latency": vars(metrics.latency[REFERENCE]),
+            "bytes": metrics.bytes.get(REFERENCE),
+            "latency": _fields(metrics.latency.get(REFERENCE)),
         },
         "tflite": {
             precision: {
                 "bytes": metrics.bytes[precision],
                 "latency": vars(metrics.latency[precision]),
-                "speedup": vars(metrics.speedup[precision]),
+                "speedup": _fields(metrics.speedup.get(precision)),
                 "accuracy": _dumped(verdict.formats[precision].overall) if precision in verdict.formats else None,
             }
             for precision in tflite_paths(model)
@@ -143,7 +143,7 @@ def _lines(card: Json) -> Iterator[str]:
         *_all_are_elsewhere(card["accuracy_by_class"]),
         *(f"- {note}" for note in card["notes"]),
     )
-    latency = Latency(**reference["latency"])
+    latency = Latency(**reference["latency"]) if reference["latency"] else None
     yield from _section(
         "Size and time",
         f"{card['parameters']:,} parameters, {1 - card['parameters'] / reference['parameters']:.1%} fewer than the "
@@ -154,7 +154,7 @@ def _lines(card: Json) -> Iterator[str]:
             ("TFLite", "bytes", "latency", "speed", "accuracy"),
             [
                 *_format_rows(card["tflite"]),
-                ("reference, float32", f"{reference['bytes']:,}", phrases.milliseconds(latency), "", ""),
+                ("reference, float32", phrases.size(reference["bytes"]), phrases.milliseconds(latency), "", ""),
             ],
         ),
         *([""] if card["left_out"] else []),
@@ -192,8 +192,9 @@ def _class_rows(card: Json) -> Iterator[tuple[str, ...]]:
 def _format_rows(formats: Json) -> Iterator[tuple[str, ...]]:
     for name, one in formats.items():
         accuracy = phrases.accuracy(_judged(one["accuracy"])) if one["accuracy"] else "not judged"
-        latency, speed = phrases.milliseconds(Latency(**one["latency"])), phrases.speed(Speedup(**one["speedup"]))
-        yield name, f"{one['bytes']:,}", latency, speed, accuracy
+        speedup = Speedup(**one["speedup"]) if one["speedup"] else None
+        latency = phrases.milliseconds(Latency(**one["latency"]))
+        yield name, phrases.size(one["bytes"]), latency, phrases.speed(speedup), accuracy
 
 
 def _limits(verdict: Verdict, classes: Sequence[str]) -> Iterator[str]:
@@ -222,6 +223,10 @@ def _dumped(judged: Judged) -> Json:
         figure: Interval | None = getattr(judged, name)
         fields[name] = vars(figure) if figure else None
     return fields
+
+
+def _fields(measured: Latency | Speedup | None) -> Json | None:
+    return vars(measured) if measured else None
 
 
 def _judged(fields: Json) -> Judged:

@@ -129,6 +129,8 @@ def _formats(verdict: Verdict) -> Iterator[str]:
         return
     passed = [name for name, one in verdict.formats.items() if one.blessed and not one.is_lossy]
     instead = f"deploy {' or '.join(passed)}" if passed else "deploy the SavedModel"
+    for name in verdict.not_converted:
+        yield f"The {name} TFLite model could not be made and is left out: {instead}."
     for name, one in verdict.formats.items():
         calibrated = ", or give more training images, on which int8 is calibrated" if name == "int8" else ""
         if not one.blessed:

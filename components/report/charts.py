@@ -13,6 +13,7 @@ from components.report.confusion import recalls
 from components.report.data import Confusion, ReportData, Trial
 from compressor_lib.deployment import phrases
 from compressor_lib.deployment.judged import Judged
+from compressor_lib.figures import ModelFigures
 
 Spec = dict[str, Any]
 
@@ -150,10 +151,7 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
 
 def _milestones(data: ReportData, cost: str) -> list[Spec]:
     """The reference, the winner as the search left it, and the winner retrained, which is the same network."""
-    costs = {
-        role: {"bytes": one.bytes, "latency": one.latency.median, "parameters": one.parameters}
-        for role, one in (("reference", data.reference), ("compressed", data.compressed))
-    }
+    costs = {role: _figures(one) for role, one in (("reference", data.reference), ("compressed", data.compressed))}
     winner = data.trials[0]
     retrained = costs["compressed"].get(cost, winner.costs.get(cost))
     images = data.data.totals.get(VALIDATION, 0)
@@ -182,6 +180,13 @@ def _milestones(data: ReportData, cost: str) -> list[Spec]:
         {**mark, "counted": counted_validation(mark["accuracy"], images), "order": place}
         for place, mark in enumerate(marks)
     ]
+
+
+def _figures(model: ModelFigures) -> dict[str, float]:
+    """What is known of a model, by the name of the cost."""
+    latency = None if model.latency is None else model.latency.median
+    known = {"bytes": model.bytes, "latency": latency, "parameters": model.parameters}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def counted_validation(accuracy: float, images: int) -> str:

@@ -184,7 +184,7 @@ class ReportData:
         reference: The uncompressed model.
         compressed: The compressed one.
         change: Of accuracy on the test split, from the reference to the compressed model.
-        formats: The compressed one's TFLite models, by precision, ``float32`` among them.
+        formats: The compressed one's TFLite models, by precision; the verdict says of others why they do not convert.
         trials: The search's, the winner first.
         translators: How well each pretrained translator fits (R2), by connection.
         network: The reference's blocks, with what was cut and added.

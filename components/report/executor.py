@@ -101,7 +101,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
         change=paired_change(pairs.gained, pairs.lost, pairs.images, sure),
         formats={
             precision: FormatFigures(
-                file.name, metrics.bytes[precision], metrics.latency[precision], metrics.speedup[precision]
+                file.name, metrics.bytes[precision], metrics.latency[precision], metrics.speedup.get(precision)
             )
             for precision, file in tflite_paths(directories["compressed"]).items()
         },
@@ -110,6 +110,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
             reference,
             cost=parameters["cost"],
             metrics=metrics,
+            class_names=predictions.models[REFERENCE].classes,
         ),
         translators={name: one.r2 for name, one in bank.translators.items() if one.r2 is not None},
         network=network_blocks(reference, compressed),
@@ -141,6 +142,6 @@ def _figures(judged: Judged, parameters: int, metrics: ModelMetrics, timed: str)
         right=judged.right,
         images=judged.pictures,
         parameters=parameters,
-        bytes=metrics.bytes[timed],
-        latency=metrics.latency[timed],
+        bytes=metrics.bytes.get(timed),
+        latency=metrics.latency.get(timed),
     )

@@ -222,8 +222,13 @@ def _snippets(data: ReportData) -> list[Snippet]:
     is_version = _is_version(data.pushed_to)
     model = data.pushed_to if is_version and data.pushed_to else f"{data.artifacts['compressed']}/{_SAVED_MODEL}"
     judged = data.verdict.formats
-    passed = {name: one.file for name, one in data.formats.items() if name not in judged or judged[name].blessed}
-    return snippets(model, data.name, passed or {n: one.file for n, one in data.formats.items()}, is_version=is_version)
+    there = {
+        name: one.file
+        for name, one in data.formats.items()
+        if name not in judged or judged[name].blessed or not is_version  # a pushed version lacks what failed
+    }
+    first = sorted(there, key=lambda name: name in judged and not judged[name].blessed)
+    return snippets(model, data.name, {name: there[name] for name in first}, is_version=is_version)
 
 
 def _validation(data: ReportData) -> str:

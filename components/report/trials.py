@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from compressor_lib.deployment.model_metrics import REFERENCE, ModelMetrics
 from compressor_lib.heads import attach_head
 from compressor_lib.hypermodels import HEAD_UNITS, LEARNING_RATE, TAIL_WIDTH
 from compressor_lib.surgery import create_submodel, without_head
+from compressor_lib.tflite import ConversionError
 from compressor_lib.translators import TAIL_UNITS
 
 logger = logging.getLogger(__name__)
@@ -29,20 +30,28 @@ _SECOND = " & "
 
 
 def read_trials(
-    path: Path, reference: keras.Model, *, cost: str, metrics: ModelMetrics, measured: int = MEASURED
+    path: Path,
+    reference: keras.Model,
+    *,
+    cost: str,
+    metrics: ModelMetrics,
+    class_names: Sequence[str],
+    measured: int = MEASURED,
 ) -> list[Trial]:
     """Reads a search's report, and adds what it does not tell.
 
     Multiply-adds are counted for every network with one cut. Bytes and latency are measured for those that no other
     trial beats in both accuracy and parameters, latency beside the reference model, whose figure is known: so all
     figures of a report fit together, however fast the machine is at the time. A latency that the search itself took is
-    left as it is. The winner is the network that was deployed, and has its figures.
+    left as it is. The winner is the network that was deployed, and has its figures. What does not convert to TFLite has
+    no bytes and no latency; nor has any trial a latency where the reference model does not.
 
     Args:
         path: The search's report.
         reference: The classifier that was cut.
         cost: What the search saved.
         metrics: Of the deployed model.
+        class_names: The classes, which its metadata names: bytes are those of a file that is deployed.
         measured: How many networks are measured at most.
 
     Returns:
@@ -52,7 +61,8 @@ def read_trials(
     classes = int(reference.output_shape[-1])
     base = without_head(reference)
     front = _front(rows)[:measured]
-    names = ["bytes"] if cost == "latency" else ["bytes", "latency"]
+    timed = metrics.latency.get(REFERENCE)
+    names = ["bytes"] if cost == "latency" or timed is None else ["bytes", "latency"]
     yardstick = None
     logger.info("measuring %d networks of the search", len(front) - 1)
     trials = []
@@ -71,9 +81,13 @@ def read_trials(
                 costs |= {"flops": float(counted["flops"])}
             if row in front and "flops" in costs and not is_winner:
                 network = attach_head(create_submodel(base, connection, tail_units=tail), classes, units=head)
-                yardstick = yardstick or Yardstick.of(reference, metrics.latency[REFERENCE].median)
-                costs |= measure_costs(network, names, yardstick)
-        if is_winner:
+                if "latency" in names and timed:
+                    yardstick = yardstick or Yardstick.of(reference, timed.median)
+                try:
+                    costs |= measure_costs(network, names, yardstick, class_names)
+                except ConversionError as error:
+                    logger.info("%s is not measured: %s", row["connection"], error)
+        if is_winner and "float32" in metrics.bytes:
             costs |= {"bytes": float(metrics.bytes["float32"]), "latency": metrics.latency["float32"].median}
         trials.append(
             Trial(

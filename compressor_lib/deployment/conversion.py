@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from compressor_lib.deployment.tflite_metadata import with_metadata
-from compressor_lib.errors import CompressorError
+from compressor_lib.errors import first_line
 from compressor_lib.pictures import CHANNELS, encode_picture
-from compressor_lib.tflite import Precision, tflite_predict, to_tflite
+from compressor_lib.tflite import ConversionError, Precision, tflite_predict, to_tflite
 
 TOLERANCE = 1e-3
 """How far a probability of the float32 TFLite model may be from the SavedModel's."""
@@ -29,6 +30,18 @@ COMPARED = 16
 """Most calibration images on which TFLite models are compared with the SavedModel."""
 
 
+class Conversions(NamedTuple):
+    """What became of each precision.
+
+    Attributes:
+        files: TFLite files, by precision.
+        not_converted: Why there is none, by precision, to be read behind the precision's name and a colon.
+    """
+
+    files: dict[str, bytes]
+    not_converted: dict[str, str]
+
+
 def convert(
     model: keras.Model,
     class_names: Sequence[str],
@@ -36,8 +49,8 @@ def convert(
     *,
     formats: Sequence[Precision],
     calibration: np.ndarray | None = None,
-    are_judged: bool = False,
-) -> dict[Precision, bytes]:
+    is_gated: bool = False,
+) -> Conversions:
     """Converts a classifier to TFLite, with metadata.
 
     Args:
@@ -47,42 +60,59 @@ def convert(
         formats: Precisions of the TFLite models.
         calibration: `uint8 [K, S, S, 3]`, which int8 needs: some of the training images. The TFLite models are
             compared with the SavedModel on the first few; without them, on fixed noise.
-        are_judged: Whether what is narrower than float32 is judged later, as the gate does: then it is not refused
-            here for what it predicts.
+        is_gated: Whether a gate decides later what ships. Then a precision that fails is left out rather than
+            raised, and what is narrower than float32 may predict anything here.
 
     Returns:
-        The TFLite files, by precision.
+        The TFLite files, and which precisions have none. All have one unless ``is_gated``.
 
     Raises:
-        CompressorError: If a format is unknown or lacks its calibration, or the predictions of a TFLite model differ:
-            in float32 by more than ``TOLERANCE``, in others so that less than ``LEAST_KEPT`` is kept.
+        ConversionError: If a precision does not convert, or the predictions of its TFLite model differ: in float32 by
+            more than ``TOLERANCE``, in others so that less than ``LEAST_KEPT`` is kept.
+        CompressorError: If a format is unknown or lacks its calibration.
     """
-    tflite_models = {
-        precision: to_tflite(model, precision=precision, calibration=calibration)
-        for precision in dict.fromkeys(formats)
-    }
     images = _noise(model.input_shape[1]) if calibration is None else calibration[:COMPARED]
     encoded = tf.stack([encode_picture(image) for image in images])
     expected = served(image_bytes=encoded)["probabilities"].numpy()
-    for precision, tflite in tflite_models.items():
-        predictions = tflite_predict(tflite, images)
-        if precision == "float32":
-            _check_probabilities(predictions, expected)
-        elif not are_judged:
-            _check_classes(predictions, expected, precision)
-    return {precision: with_metadata(tflite, class_names) for precision, tflite in tflite_models.items()}
+    conversions = Conversions({}, {})
+    for precision in dict.fromkeys(formats):
+        try:
+            tflite = to_tflite(model, precision=precision, calibration=calibration)
+            predictions = _predictions(tflite, images, precision)
+            if precision == "float32":
+                _check_probabilities(predictions, expected)
+            elif not is_gated:
+                _check_classes(predictions, expected, precision)
+        except ConversionError as error:
+            if not is_gated:
+                raise
+            conversions.not_converted[precision] = error.reason
+        else:
+            conversions.files[precision] = with_metadata(tflite, class_names)
+    return conversions
 
 
 def _noise(size: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (4, size, size, CHANNELS), dtype=np.uint8)
 
 
+def _predictions(tflite: bytes, images: np.ndarray, precision: Precision) -> np.ndarray:
+    try:
+        return tflite_predict(tflite, images)
+    except (RuntimeError, ValueError) as error:  # an operation that the interpreter does not have, or cannot prepare
+        raise ConversionError(
+            f"the {precision} TFLite model does not run ({first_line(error)}): leave out this format.",
+            f"its TFLite model does not run ({first_line(error)})",
+        ) from error
+
+
 def _check_probabilities(predictions: np.ndarray, expected: np.ndarray) -> None:
     difference = float(np.abs(predictions - expected).max())
     if not difference <= TOLERANCE:
-        raise CompressorError(
-            f"the float32 TFLite model's probabilities are up to {difference:.2g} away from the "
-            f"SavedModel's (allowed: {TOLERANCE:g}): a layer does not convert faithfully."
+        away = f"probabilities are up to {difference:.2g} away from the SavedModel's (allowed: {TOLERANCE:g})"
+        raise ConversionError(
+            f"the float32 TFLite model's {away}: a layer does not convert faithfully.",
+            f"its {away}, so a layer does not convert faithfully",
         )
 
 
@@ -90,7 +120,8 @@ def _check_classes(predictions: np.ndarray, expected: np.ndarray, precision: Pre
     predicted = np.take_along_axis(expected, predictions.argmax(axis=-1)[:, None], axis=-1)
     kept = float(predicted.sum() / expected.max(axis=-1).sum())
     if not kept >= LEAST_KEPT:
-        raise CompressorError(
-            f"the classes that the {precision} TFLite model predicts keep {kept:.0%} of the SavedModel's "
-            f"highest probabilities (at least: {LEAST_KEPT:.0%}): leave out this format."
+        few = f"keep {kept:.0%} of the SavedModel's highest probabilities (at least: {LEAST_KEPT:.0%})"
+        raise ConversionError(
+            f"the classes that the {precision} TFLite model predicts {few}: leave out this format.",
+            f"the classes that it predicts {few}",
         )

@@ -15,7 +15,7 @@ EXTRA = "assets.extra"
 FIGURES_FILE = "figures.json"
 
 REFERENCE = "reference"
-"""The uncompressed model's key among the latencies; the others are precisions."""
+"""The uncompressed model's key, in float32, among latencies and sizes; the others are precisions."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,16 @@ class ModelMetrics:
     Attributes:
         parameters: All its numbers, trainable or not.
         latency: By precision, and of the reference model by ``REFERENCE``; empty where nothing was timed.
-        speedup: Against the reference model in float32, by precision; likewise.
-        bytes: Of the TFLite files, by the same names as ``latency``.
+        speedup: Against the reference model in float32, by precision; empty where that has no TFLite model, too.
+        bytes: Of the TFLite files with their metadata, by the same names as ``latency``.
+        not_converted: Why there is no TFLite model, by the same names: those that have none.
     """
 
     parameters: int
     latency: dict[str, Latency] = field(default_factory=dict)
     speedup: dict[str, Speedup] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
+    not_converted: dict[str, str] = field(default_factory=dict)
 
     def without(self, names: Iterable[str]) -> ModelMetrics:
         """The same without the figures of some precisions."""
@@ -76,7 +78,7 @@ class ModelMetrics:
             {name: value for name, value in figures.items() if name not in gone}
             for figures in (self.latency, self.speedup, self.bytes)
         )
-        return ModelMetrics(self.parameters, latency, speedup, size)  # type: ignore[arg-type]
+        return ModelMetrics(self.parameters, latency, speedup, size, self.not_converted)  # type: ignore[arg-type]
 
 
 def figures_path(folder: str | Path) -> Path:
@@ -101,8 +103,21 @@ def read_figures(folder: str | Path) -> ModelMetrics:
     path = figures_path(folder)
     if not path.is_file():
         raise CompressorError(f"{path} is missing: give the folder of an exported model.")
+    return parse_figures(path.read_bytes(), path)
+
+
+def parse_figures(content: bytes, path: str | Path) -> ModelMetrics:
+    """Reads figures from the bytes of their file, from wherever it is.
+
+    Args:
+        content: The bytes.
+        path: Where it is, for the message.
+
+    Raises:
+        CompressorError: If it holds something else.
+    """
     try:
-        return _metrics(json.loads(path.read_text(encoding="utf-8")))
+        return _metrics(json.loads(content))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CompressorError(f"{path} does not hold a model's figures ({error}): export the model again.") from error
 
@@ -113,4 +128,5 @@ def _metrics(values: Mapping[str, Any]) -> ModelMetrics:
         latency={name: Latency(**one) for name, one in values.get("latency", {}).items()},
         speedup={name: Speedup(**one) for name, one in values.get("speedup", {}).items()},
         bytes={name: int(one) for name, one in values.get("bytes", {}).items()},
+        not_converted={name: str(one) for name, one in values.get("not_converted", {}).items()},
     )

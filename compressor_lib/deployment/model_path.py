@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from compressor_lib.deployment.classes_file import CLASSES_FILE
 from compressor_lib.errors import CompressorError, did_you_mean
 
 SAVED_MODEL = "saved_model.pb"
 """The file without which a folder is no SavedModel."""
-
-CLASSES_FILE = "classes.txt"
-"""The file that names a model's classes, one a line."""
 
 
 def find_model(path: str | Path) -> Path:

@@ -13,6 +13,8 @@ from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import Latency, Speedup
 
 NO_DIFFERENCE = "no difference measured"
+NOT_COMPARED = "not compared"
+NOT_CONVERTED = "not converted"
 
 Parts = tuple[str, ...]
 """A figure, then what it was measured on and its interval."""
@@ -74,24 +76,33 @@ def compared_parts(change: Interval) -> Parts:
     return points_parts(change) if is_difference(change) else (*points_parts(change), NO_DIFFERENCE)
 
 
-def milliseconds(latency: Latency) -> str:
+def milliseconds(latency: Latency | None) -> str:
     """A median latency with its spread, such as ``2.15 ms (2.10 to 2.24)`` or ``0.0704 ms (0.0698 to 0.0711)``."""
     return _phrase(milliseconds_parts(latency))
 
 
-def milliseconds_parts(latency: Latency) -> Parts:
-    """The same as ``2.15 ms`` and ``2.10 to 2.24``."""
+def milliseconds_parts(latency: Latency | None) -> Parts:
+    """The same as ``2.15 ms`` and ``2.10 to 2.24``; one part where there is no TFLite model that was timed."""
+    if latency is None:
+        return (NOT_CONVERTED,)
     digits = 2 if latency.median >= 1 else 2 - math.floor(math.log10(max(latency.median, 1e-4)))
     return f"{latency.median:.{digits}f} ms", f"{latency.low:.{digits}f} to {latency.high:.{digits}f}"
 
 
-def speed(speedup: Speedup) -> str:
+def size(count: int | None) -> str:
+    """Bytes of a TFLite model, such as ``1,000,000``."""
+    return NOT_CONVERTED if count is None else f"{count:,}"
+
+
+def speed(speedup: Speedup | None) -> str:
     """How fast a model is against the reference model, such as ``1.9 times as fast (1.7 to 2.1)``."""
     return _phrase(speed_parts(speedup))
 
 
-def speed_parts(speedup: Speedup) -> Parts:
+def speed_parts(speedup: Speedup | None) -> Parts:
     """The same as ``1.9 times as fast`` and ``1.7 to 2.1``; one part where no difference was measured."""
+    if speedup is None:
+        return (NOT_COMPARED,)
     if not speedup.is_measurable:
         return (NO_DIFFERENCE,)
     if speedup.ratio >= 1:

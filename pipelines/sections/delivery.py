@@ -17,8 +17,8 @@ class Export(Section):
 
     formats: list[Literal["float32", "float16", "int8"]] = Field(
         default=["float32"],
-        description="TFLite formats of the compressed model. float32 is always written: the others are compared "
-        "with it. int8 is calibrated on training pictures.",
+        description="TFLite formats of the compressed model, float32 always among them. One that does not convert is "
+        "left out. int8 is calibrated on training pictures.",
     )
 
 

@@ -18,11 +18,12 @@ from components.converter import Converter
 from components.converter.executor import Executor
 from components.model_files import model_files
 from compressor_lib.deployment.model_metrics import read_figures
+from compressor_lib.deployment.tflite_metadata import with_metadata
 from compressor_lib.errors import CompressorError
-from compressor_lib.export import export_saved_model, read_classes, tflite_paths
+from compressor_lib.export import export_saved_model, load_keras, read_classes, tflite_paths
 from compressor_lib.heads import attach_head
 from compressor_lib.pictures import encode_picture
-from compressor_lib.tflite import tflite_predict
+from compressor_lib.tflite import tflite_predict, to_tflite
 
 pytestmark = pytest.mark.slow
 
@@ -117,3 +118,62 @@ def test_images_are_read_for_int8_alone(convert):
     assert list(tflite_paths(convert("float32", examples=nowhere))) == ["float32"]
     with pytest.raises(CompressorError, match="no files match"):
         convert("int8", examples=nowhere, name="other")
+
+
+def test_the_references_bytes_are_those_of_a_file_that_is_deployed(convert, trained):
+    """A model that is its own reference has its size."""
+    folder = convert()
+    sizes = read_figures(folder).bytes
+    assert sizes["float32"] == tflite_paths(folder)["float32"].stat().st_size
+    assert sizes["reference"] == pytest.approx(sizes["float32"], abs=64)  # padding
+    alone = to_tflite(load_keras(path_utils.serving_model_path(trained.uri)))
+    assert sizes["reference"] == len(with_metadata(alone, CLASSES)) > len(alone) + 500
+
+
+class TestFailing:
+    """TensorFlow's converter fails for some formats."""
+
+    @pytest.fixture
+    def failing(self, monkeypatch):
+        from compressor_lib import tflite
+
+        def fail(*precisions: str) -> None:
+            import components.converter.executor as node
+            from compressor_lib.deployment import conversion
+
+            def failing(model, *, precision="float32", calibration=None):
+                if precision in precisions:
+                    raise tflite.ConversionError(f"{precision} fails", "it does not convert to TFLite (no kernel)")
+                return tflite.to_tflite(model, precision=precision, calibration=calibration)
+
+            monkeypatch.setattr(conversion, "to_tflite", failing)
+            monkeypatch.setattr(node, "to_tflite", failing)
+
+        return fail
+
+    def test_the_others_are_made_and_timed(self, convert, failing):
+        failing("int8")
+        folder = convert("float16", "int8")
+        assert list(tflite_paths(folder)) == ["float32", "float16"]
+        metrics = read_figures(folder)
+        assert metrics.not_converted == {"int8": "it does not convert to TFLite (no kernel)"}
+        assert list(metrics.latency) == list(metrics.bytes) == ["reference", "float32", "float16"]
+        assert list(metrics.speedup) == ["float32", "float16"]
+
+    def test_without_float32_the_narrow_ones_ship(self, convert, failing):
+        """Nor is there a reference to compare with."""
+        failing("float32")
+        folder = convert("float16")
+        metrics = read_figures(folder)
+        assert list(tflite_paths(folder)) == list(metrics.latency) == ["float16"]
+        assert list(metrics.not_converted) == ["float32", "reference"]
+        assert metrics.speedup == {}
+
+    def test_without_any_the_saved_model_ships(self, convert, failing, trained):
+        failing("float32", "float16")
+        folder = convert("float16")
+        metrics = read_figures(folder)
+        assert tflite_paths(folder) == metrics.latency == metrics.bytes == {}
+        assert list(metrics.not_converted) == ["float32", "float16", "reference"]
+        before = Path(path_utils.serving_model_path(trained.uri))
+        assert set(model_files(str(folder))) == set(model_files(str(before)))

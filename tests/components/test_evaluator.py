@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from components.evaluator.comparison import judged, notes, verdict_of
 from components.evaluator.executor import LEFT_OUT, MODEL_SHA256, Executor, read_verdict
 from components.evaluator.gating import bounds_of, eval_config, with_classes
 from components.model_files import files_sha256
+from compressor_lib.deployment.model_metrics import read_figures, write_figures
 from compressor_lib.errors import CompressorError
 from compressor_lib.export import classes_path, export_classifier, tflite_path
 from compressor_lib.gate import Bounds
@@ -275,6 +277,24 @@ class TestNode:
             if one.key.name == "accuracy"
         }
         assert accuracies == {("candidate", False): 1.0, ("baseline", False): 1.0, ("candidate", True): 0.0}
+
+    def test_what_does_not_convert_is_in_the_verdict_and_not_in_the_blessing(
+        self, tmp_path, examples, model, reference, caplog
+    ):
+        copy = standard_artifacts.Model()
+        copy.uri = str(tmp_path / "model")
+        shutil.copytree(model.uri, copy.uri)
+        folder = tmp_path / "model" / "Format-Serving"
+        tflite_path(folder, "float16").unlink()
+        reasons = {"float16": "it does not convert (no kernel)", "reference": "it does not convert either"}
+        write_figures(folder, replace(read_figures(folder), not_converted=reasons))
+        blessing = self.evaluate(tmp_path, Bounds(0.5, 0.1), examples=examples, model=copy, reference=reference.model)
+        verdict = read_verdict(str(tmp_path / "evaluation"))
+        assert verdict.blessed
+        assert verdict.not_converted == {"float16": "it does not convert (no kernel)"}
+        assert "float16 is not pushed: it does not convert (no kernel)" in caplog.messages
+        assert "The uncompressed model is not compared in size and speed: it does not convert either." in verdict.notes
+        assert json.loads(blessing.get_string_custom_property(LEFT_OUT)) == list(verdict.failed)
 
     def test_without_a_baseline_the_reference_is_asked_all_the_same(self, tmp_path, examples, model, reference):
         blessing = self.evaluate(tmp_path, Bounds(0.5, 0.1), examples=examples, model=model, reference=reference.model)

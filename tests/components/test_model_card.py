@@ -136,3 +136,28 @@ def test_images_are_counted_in_the_order_of_the_models_outputs(tmp_path):
     (tmp_path / "Split-train" / "FeatureStats.pb").write_bytes(found.SerializeToString())
     (split,) = pictures_by_split(str(tmp_path), "label", ["hat", "shirt", "apron"]).values()
     assert list(split["classes"].items()) == [("hat", 2), ("shirt", 3), ("apron", 1)]
+
+
+def test_what_does_not_convert_is_left_out_with_its_reason(folders):
+    verdict = judge(BOUNDS, OVERALL, [], "", not_converted={"int8": "it does not convert to TFLite (no kernel)"})
+    assert "- int8 is left out: it does not convert to TFLite (no kernel).\n" in card(folders, verdict)
+
+
+def test_a_card_without_a_tflite_model_or_a_reference_has_no_sizes_of_them(folders):
+    for file in Path(folders[0], EXTRA).glob("*.tflite"):
+        file.unlink()
+    reasons = dict.fromkeys(("float32", "float16"), "it does not convert")
+    write_figures(folders[0], ModelMetrics(250, not_converted={**reasons, "reference": "it does not convert"}))
+    text = card(folders, judge(BOUNDS, OVERALL, [], "", not_converted=reasons))
+    assert "| reference, float32 | not converted | not converted |  |  |" in text
+    assert "250 parameters, 75.0% fewer" in text
+    assert "- float16 is left out: it does not convert." in text
+
+
+def test_a_format_without_a_reference_to_compare_with_says_so(folders):
+    model, _ = folders
+    latency = {"float32": Latency(2.0, 1.8, 2.5), "float16": Latency(3.9, 3.0, 5.0)}
+    write_figures(model, ModelMetrics(250, latency, {}, {"float32": 1_000, "float16": 500}, {"reference": "no"}))
+    assert "| float32 | 1,000 | 2.00 ms (1.80 to 2.50) | not compared |" in card(
+        folders, judge(BOUNDS, OVERALL, [], "")
+    )

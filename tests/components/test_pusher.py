@@ -30,7 +30,7 @@ from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import Latency, ModelMetrics, Speedup, read_figures, write_figures
 from compressor_lib.errors import CompressorError
 from compressor_lib.export import read_parameters, tflite_path
-from compressor_lib.gate import Bounds, judge, judge_format
+from compressor_lib.gate import Bounds, Verdict, judge, judge_format
 
 pytestmark = pytest.mark.slow
 
@@ -228,6 +228,15 @@ class TestLeftOut:
         assert list(card["left_out"]) == ["int8"]
         assert "int8" not in {*read_figures(pushed).latency, *read_figures(pushed).speedup, *read_figures(pushed).bytes}
         assert "- int8 is left out: accuracy is 50.0 % (30 of 60" in (pushed / "assets.extra/model_card.md").read_text()
+
+    def test_one_that_does_not_convert_is_on_the_card_too(self, push, told_of):
+        path = Path(told_of["evaluation"][0].uri, VERDICT_FILE)
+        verdict = Verdict.from_json(path.read_text())
+        path.write_text(replace(verdict, not_converted={"float16": "it does not convert"}).to_json())
+        pushed = Path(push(left_out=["int8"]).get_string_custom_property("pushed_destination"))
+        card = json.loads((pushed / "assets.extra/model_card.json").read_text())
+        assert list(card["left_out"]) == ["int8", "float16"]
+        assert card["left_out"]["float16"] == ["it does not convert"]
 
     def test_that_it_was_changed_is_found_out_all_the_same(self, push, candidate):
         with tflite_path(f"{candidate.uri}/Format-Serving", "int8").open("ab") as file:

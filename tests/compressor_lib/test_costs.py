@@ -8,6 +8,7 @@ from compressor_lib import costs
 from compressor_lib.connections import Connection, parse_connection
 from compressor_lib.costs import COSTS, Budgets, Yardstick, counted_costs, measure_costs
 from compressor_lib.deployment.latency import BLOCKS, ROUNDS, Timings
+from compressor_lib.deployment.tflite_metadata import with_metadata
 from compressor_lib.errors import CompressorError
 from compressor_lib.flops import multiply_adds
 from compressor_lib.heads import attach_head
@@ -37,6 +38,13 @@ def test_a_model_is_converted_once_and_only_where_needed(classifier, monkeypatch
     assert converted == []
     measure_costs(classifier, ["bytes", "latency"])
     assert converted == [classifier]
+
+
+def test_bytes_count_the_metadata_where_the_classes_are_known(classifier):
+    names = ["a", "b", "a class with a long name"]
+    alone, deployed = (measure_costs(classifier, ["bytes"], class_names=given)["bytes"] for given in (None, names))
+    assert deployed - alone == pytest.approx(len(with_metadata(to_tflite(classifier), names)) - alone, abs=64)
+    assert deployed > alone + 500
 
 
 @pytest.mark.parametrize("slowdown", [1.0, 3.0])

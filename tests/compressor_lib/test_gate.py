@@ -166,3 +166,21 @@ def test_a_verdict_from_before_there_were_counts_is_read(ends):
 def test_what_is_no_verdict_is_refused(text):
     with pytest.raises(CompressorError, match="run the pipeline again"):
         Verdict.from_json(text)
+
+
+def test_a_format_that_does_not_convert_is_left_out_with_its_reason():
+    bounds, reason = Bounds(0.5, 0.02), "it does not convert to TFLite (no kernel)"
+    formats = {"float32": judge_format(bounds, losing(0), []), "float16": judge_format(bounds, losing(30), [])}
+    verdict = judge(bounds, losing(0), [], "", formats=formats, not_converted={"int8": reason})
+    assert verdict.blessed
+    assert list(verdict.failed) == ["float16"]
+    assert list(verdict.left_out) == ["float16", "int8"]
+    assert left_out_sentences(verdict)[1] == f"int8 is not pushed: {reason}"
+    assert Verdict.from_json(verdict.to_json()) == verdict
+
+
+def test_verdicts_from_before_formats_could_be_missing_are_read():
+    verdict = judge(Bounds(0.5, 0.02), losing(0), [], "")
+    fields = json.loads(verdict.to_json())
+    del fields["not_converted"]
+    assert Verdict.from_json(json.dumps(fields)) == verdict

@@ -117,3 +117,11 @@ def test_files_of_another_version_end_no_run(tmp_path, key, content):
 @pytest.mark.parametrize("outputs", [{}, {"schema": artifact()}, {"examples": artifact()}])
 def test_there_may_be_nothing_to_say(outputs):
     assert result_of(outputs) == ""
+
+
+def test_the_converter_tells_what_does_not_convert(tmp_path):
+    exported = tmp_path / "Format-Serving"
+    (exported / "assets.extra").mkdir(parents=True)
+    missing = {"int8": "no kernel", "reference": "no kernel"}
+    write_figures(exported, ModelMetrics(412_770, bytes={"float32": 1_650_012}, not_converted=missing))
+    assert result_of({"model": artifact(tmp_path)}) == "float32 1,650,012 bytes, int8 not converted"

@@ -159,3 +159,28 @@ def test_eighty_columns_suffice():
     lines = [cell.strip() for line in shown().splitlines() for cell in line.split("│")]
     assert "86.2 to 94.2 %" in lines
     assert "%" not in lines
+
+
+def test_a_format_that_does_not_convert_has_its_row_and_its_reason():
+    reason = "it does not convert to TFLite (no kernel)"
+    missing = judge(BOUNDS, OVERALL, [], "", formats={"float32": RESULTS.verdict.formats["float32"]},
+                    not_converted={"int8": reason})  # fmt: skip
+    text = shown(replace(RESULTS, verdict=missing, formats={"float32": RESULTS.formats["float32"]}))
+    assert rows(text, 6)["int8"] == ["", "", "", "", "not converted"]
+    assert f"int8 is not pushed: {reason}" in text
+
+
+def test_without_any_tflite_model_the_rest_is_shown():
+    missing = judge(BOUNDS, OVERALL, [], "", not_converted={"float32": "it does not convert"})
+    results = replace(
+        RESULTS,
+        verdict=missing,
+        formats={},
+        reference=replace(RESULTS.reference, bytes=None, latency=None),
+        compressed=replace(RESULTS.compressed, bytes=None, latency=None),
+    )
+    models = rows(shown(results), 4)
+    assert models["TFLite bytes"] == ["not converted", "not converted", ""]
+    assert models["latency an image"] == ["not converted", "not converted", "not compared"]
+    assert models["parameters"] == ["1,000,000", "250,000", "-75.0%"]
+    assert Results.from_json(results.to_json()) == results

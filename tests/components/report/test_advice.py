@@ -174,3 +174,12 @@ def test_a_conversion_that_surely_loses_accuracy_is_warned_of(lost, warns):
 )
 def test_how_many_images_would_decide(figure, threshold, images, needed):
     assert images_to_decide(figure, threshold, images) == needed
+
+
+def test_a_format_that_does_not_convert_has_its_way_out():
+    bounds, overall = Bounds(0.8, 0.02), judged(900, 10, 10, 80)
+    formats = {"float32": judge_format(bounds, overall, [])}
+    (sentence,) = told(judge(bounds, overall, [], "", formats=formats, not_converted={"int8": "no"}), (910, 1000))
+    assert sentence == "The int8 TFLite model could not be made and is left out: deploy float32."
+    (sentence,) = told(judge(bounds, overall, [], "", not_converted={"float32": "no"}), (910, 1000))
+    assert sentence == "The float32 TFLite model could not be made and is left out: deploy the SavedModel."

@@ -180,3 +180,43 @@ def test_what_a_latency_was_measured_with_is_said(report_data, page):
 
 def test_without_steps_there_is_no_table_of_nodes(report_data):
     assert "<h3>Nodes</h3>" not in render_page(dataclasses.replace(report_data, steps=[]))
+
+
+def without(data: ReportData, *, reference: bool, **not_converted: str) -> ReportData:
+    """The same run, had some formats not converted."""
+    verdict = dataclasses.replace(
+        data.verdict,
+        formats={name: one for name, one in data.verdict.formats.items() if name not in not_converted},
+        not_converted=not_converted,
+    )
+    formats = {name: one for name, one in data.formats.items() if name not in not_converted}
+    before, after = data.reference, data.compressed
+    if reference:
+        before = dataclasses.replace(before, bytes=None, latency=None)
+        formats = {name: dataclasses.replace(one, speedup=None) for name, one in formats.items()}
+    if "float32" in not_converted:
+        after = dataclasses.replace(after, bytes=None, latency=None)
+    return dataclasses.replace(data, verdict=verdict, formats=formats, reference=before, compressed=after)
+
+
+def test_a_format_that_does_not_convert_is_left_out_with_its_reason(report_data):
+    page = render_page(without(report_data, reference=False, int8="it does not convert to TFLite (no <kernel>)"))
+    (row,) = re.findall(r'<tr><th scope="row">int8</th>.*?</tr>', page, re.DOTALL)
+    assert "left out <small>it does not convert to TFLite (no &lt;kernel&gt;)</small>" in row
+    assert "model_int8.tflite" not in page
+
+
+@pytest.mark.parametrize("reference", [False, True])
+@pytest.mark.parametrize("formats", [["float32"], ["float32", "int8"], []])
+def test_the_page_is_made_whatever_does_not_convert(report_data, formats, reference):
+    page = render_page(without(report_data, reference=reference, **dict.fromkeys(formats, "it does not convert")))
+    assert ("Not compared" in page) == (reference or bool(formats))
+    assert ("as TFLite, float32" in page) == (not reference and not formats)
+    assert page.count("left out <small>it does not convert</small>") == len(formats)
+
+
+def test_a_pushed_models_code_is_of_files_that_were_pushed(report_data):
+    failing = {name: dataclasses.replace(one, reasons=["too bad"]) for name, one in report_data.verdict.formats.items()}
+    data = dataclasses.replace(report_data, verdict=dataclasses.replace(report_data.verdict, formats=failing))
+    assert "model.tflite" not in render_page(data)
+    assert "model.tflite" in render_page(dataclasses.replace(data, pushed_to=None))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import keras
@@ -11,8 +12,10 @@ from components.report.trials import read_trials
 from compressor_lib import costs
 from compressor_lib.deployment.latency import Timings
 from compressor_lib.deployment.model_metrics import REFERENCE, Latency, ModelMetrics
+from compressor_lib.deployment.tflite_metadata import with_metadata
 from compressor_lib.heads import attach_head
 from compressor_lib.surgery import create_submodel
+from compressor_lib.tflite import ConversionError, to_tflite
 
 ROWS = [  # connection, accuracy, the hyperparameters of widths
     ("block_2_add->tail", 0.80, {"tail_units": 16}),
@@ -23,6 +26,7 @@ ROWS = [  # connection, accuracy, the hyperparameters of widths
 ]
 
 
+NAMES = ["dress", "hat", "shoes"]
 SHIPPED_MS, REFERENCE_MS = 7.5, 20.0
 METRICS = ModelMetrics(
     1,
@@ -53,8 +57,8 @@ def read(small_backbone, tmp_path_factory):
     path.write_text(json.dumps(rows))
     reference: keras.Model = attach_head(small_backbone(), 3)
 
-    def trials(cost: str) -> list[Trial]:
-        return read_trials(path, reference, cost=cost, metrics=METRICS, measured=2)
+    def trials(cost: str, metrics: ModelMetrics = METRICS) -> list[Trial]:
+        return read_trials(path, reference, cost=cost, metrics=metrics, class_names=NAMES, measured=2)
 
     return trials
 
@@ -94,3 +98,21 @@ def test_latencies_that_the_search_did_not_take_are_told_beside_the_references(r
     monkeypatch.setattr(costs, "time_models", time_models)
     found = read("parameters")
     assert [trial.costs.get("latency") for trial in found] == [SHIPPED_MS, REFERENCE_MS / 2, None, None, None]
+
+
+def test_bytes_are_those_of_a_file_that_is_deployed(trials, small_backbone):
+    network = attach_head(create_submodel(small_backbone(), "block_5_add->head"), 3, units=4)
+    alone = to_tflite(network)
+    assert trials[1].costs["bytes"] == pytest.approx(len(with_metadata(alone, NAMES)), abs=64)  # padding of names
+    assert trials[1].costs["bytes"] > len(alone) + 500
+
+
+def test_what_does_not_convert_has_no_bytes_and_no_latency(read, monkeypatch):
+    def fail(model: keras.Model) -> bytes:
+        raise ConversionError("the network does not convert", "it does not convert")
+
+    monkeypatch.setattr(costs, "to_tflite", fail)
+    found = read("latency")
+    assert ["bytes" in trial.costs for trial in found] == [True, False, False, False, False]
+    missing = dataclasses.replace(METRICS, latency={}, bytes={})
+    assert all({"bytes", "latency"}.isdisjoint(trial.costs) for trial in read("parameters", missing))
