@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from compressor_lib.deployment.classes_file import CLASSES_FILE, read_classes_file
+from compressor_lib.deployment.image_check import UnreadablePicture, decodable
 from compressor_lib.deployment.literal_path import literal_path
-from compressor_lib.deployment.model_path import CLASSES_FILE, find_model
+from compressor_lib.deployment.model_path import find_model
 from compressor_lib.deployment.tflite_metadata import labels
 from compressor_lib.errors import CompressorError, did_you_mean
-from compressor_lib.export import read_classes
+from compressor_lib.export import classes_path
 from compressor_lib.pictures import decode_picture
 from compressor_lib.tflite import tflite_interpreter, tflite_predict
 
@@ -26,7 +28,7 @@ class Classifier:
     Attributes:
         path: What it was loaded from.
         classes: Names of its `C` classes.
-        probabilities: From a picture file's bytes to `float32 [C]`.
+        probabilities: From the bytes of a JPEG, PNG or GIF to `float32 [C]`.
 
     Example:
         >>> classifier = load_classifier("runs/pictures/serving")
@@ -39,10 +41,11 @@ class Classifier:
     probabilities: Callable[[bytes], npt.NDArray[np.float32]]
 
     def predict(self, picture: Path) -> dict[str, float]:
-        """Looks at one picture.
+        """Looks at one picture, with the pixels that training gives a file of its kind.
 
         Args:
-            picture: A JPEG, PNG, BMP or GIF file of any size.
+            picture: A file of any kind that is trained on, see :mod:`compressor_lib.deployment.image_suffixes`, and of
+                any size.
 
         Returns:
             The classes' probabilities, the likeliest first.
@@ -51,15 +54,14 @@ class Classifier:
             CompressorError: If it is not there, or no such picture.
         """
         try:
-            answer = self.probabilities(picture.read_bytes())
+            # No limit of pixels: the user has named the file, and training may have had a higher one.
+            answer = self.probabilities(decodable(picture.read_bytes(), max_pixels=None).encoded)
         except FileNotFoundError:
             raise CompressorError(f"picture {str(picture)!r} does not exist.{did_you_mean(picture)}") from None
         except OSError as error:
             raise CompressorError(f"picture {str(picture)!r} cannot be read: {error.strerror}.") from error
-        except tf.errors.OpError as error:
-            raise CompressorError(
-                f"picture {str(picture)!r} is no JPEG, PNG, BMP or GIF that can be decoded: save it anew."
-            ) from error
+        except UnreadablePicture as error:
+            raise CompressorError(f"picture {str(picture)!r} cannot be decoded ({error}): save it anew.") from error
         return {self.classes[number]: float(answer[number]) for number in np.argsort(-answer, kind="stable")}
 
 
@@ -89,7 +91,7 @@ def _from_saved_model(path: Path) -> Classifier:
         return np.asarray(answer["probabilities"][0])
 
     (count,) = loaded.signatures["serving_default"].structured_outputs["probabilities"].shape[1:]
-    return Classifier(path, _checked(read_classes(path), path, count), probabilities)
+    return Classifier(path, _checked(read_classes_file(classes_path(path)), path, count), probabilities)
 
 
 def _from_tflite(path: Path) -> Classifier:
@@ -104,7 +106,7 @@ def _from_tflite(path: Path) -> Classifier:
         ) from error
     return Classifier(
         path,
-        _checked(path.with_name(CLASSES_FILE).read_text(encoding="utf-8").splitlines(), path, count, labels(content)),
+        _checked(read_classes_file(path.with_name(CLASSES_FILE)), path, count, labels(content)),
         lambda encoded: tflite_predict(content, decode_picture(encoded, size).numpy()[None])[0],
     )
 

@@ -6,7 +6,7 @@ import sys
 from importlib.util import find_spec
 
 _NEEDED = (
-    "PIL", "cronsim", "jinja2", "pydantic", "requests", "rich", "sklearn", "tfx", "typer", "vl_convert", "yaml"
+    "cronsim", "jinja2", "pydantic", "requests", "rich", "sklearn", "tfx", "typer", "vl_convert", "yaml"
 )  # fmt: skip
 _WRONG_INPUT = 2  # as pipelines.exit_status has it, which imports typer
 

@@ -68,7 +68,7 @@ def predict(
 
 def _files(pictures: list[Path]) -> Iterator[Path]:
     """Files as they are given; of a folder, the pictures in it at any depth, but for hidden ones."""
-    from compressor_lib.deployment.image_suffixes import SUFFIXES
+    from compressor_lib.deployment.image_suffixes import READ, is_read
 
     for path in pictures:
         if not path.is_dir():
@@ -77,12 +77,12 @@ def _files(pictures: list[Path]) -> Iterator[Path]:
         inside = [
             file
             for file in sorted(path.rglob("*"))
-            if file.suffix.lower() in SUFFIXES
+            if is_read(file.name)
             and file.is_file()
             and not any(part.startswith(".") for part in file.relative_to(path).parts)
         ]
         if not inside:
-            raise CompressorError(f"folder {str(path)!r} holds no pictures ({', '.join(SUFFIXES)}): give another.")
+            raise CompressorError(f"folder {str(path)!r} holds no pictures ({', '.join(READ)}): give another.")
         yield from inside
 
 

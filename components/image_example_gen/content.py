@@ -8,7 +8,7 @@ import re
 import tensorflow as tf
 from tfx.dsl.io import fileio
 
-from components.image_example_gen.suffixes import suffix_of
+from compressor_lib.deployment.image_suffixes import suffix_of
 
 _LONGEST = 32
 _BEGINNINGS = re.compile(

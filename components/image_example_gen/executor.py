@@ -18,11 +18,12 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, proto_utils
 
 from components.custom_options import unpacked_options
-from components.image_example_gen import dealing, encoding, folders
+from components.image_example_gen import dealing, folders
 from components.image_example_gen.duplicates import Copy, FindDuplicates
-from components.image_example_gen.suffixes import kind_of
 from components.left_out import LEFT_OUT, describe_left_out
 from components.spans import patterns_of
+from compressor_lib.deployment import image_check
+from compressor_lib.deployment.image_suffixes import kind_of
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.class_label import class_label
 
@@ -219,21 +220,21 @@ class _Reader(beam.DoFn):
     def _content(self, name: str) -> bytes:
         limit, path = self._max_file_mb * 2**20, os.path.join(self._input_base, name)
         if "://" not in path and os.path.exists(path) and not os.path.isfile(path):  # a pipe would never end
-            raise encoding.UnreadablePicture("not a regular file")
+            raise image_check.UnreadablePicture("not a regular file")
         try:
             with fileio.open(path, "rb") as file:
                 content = file.read(limit + 1)
             if len(content) > limit:
-                raise encoding.UnreadablePicture(f"more than max_file_mb {self._max_file_mb}")
+                raise image_check.UnreadablePicture(f"more than max_file_mb {self._max_file_mb}")
             return content
         except fileio.NotFoundError as error:
-            raise encoding.UnreadablePicture(str(error)) from error
+            raise image_check.UnreadablePicture(str(error)) from error
         except (
             tf.errors.NotFoundError,
             tf.errors.PermissionDeniedError,
             tf.errors.FailedPreconditionError,  # A folder with a picture's suffix.
         ) as error:
-            raise encoding.UnreadablePicture(error.message) from error
+            raise image_check.UnreadablePicture(error.message) from error
 
 
 class _Check(_Reader):
@@ -242,11 +243,11 @@ class _Check(_Reader):
     def process(self, picture: folders.Picture) -> Iterator[Any]:
         try:
             if picture.leads_out and not self._outside_links:
-                raise encoding.UnreadablePicture(
+                raise image_check.UnreadablePicture(
                     "a link that leads out of the data folder, which data.outside_links does not allow"
                 )
-            read = encoding.decodable(self._content(picture.name), self._max_pixels)
-        except encoding.UnreadablePicture as error:
+            read = image_check.decodable(self._content(picture.name), self._max_pixels)
+        except image_check.UnreadablePicture as error:
             skipped = {"file": picture.name, "reason": str(error)}
             yield beam.pvalue.TaggedOutput("skipped", skipped)
         else:
@@ -259,8 +260,8 @@ class _ToExample(_Reader):
     def process(self, picture: folders.Picture) -> Iterator[tf.train.Example]:
         try:
             content = self._content(picture.name)
-            encoded = encoding.decodable(content, self._max_pixels).encoded if picture.is_converted else content
-        except encoding.UnreadablePicture as error:
+            encoded = image_check.decodable(content, self._max_pixels).encoded if picture.is_converted else content
+        except image_check.UnreadablePicture as error:
             raise CompressorError(
                 f"{picture.name} could be read at first, and cannot any more ({error}): "
                 "run again when the data folder is at rest."

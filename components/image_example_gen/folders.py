@@ -21,8 +21,8 @@ from tfx.proto import example_gen_pb2
 from components import spans
 from components.image_example_gen.content import is_image_without_suffix
 from components.image_example_gen.dealing import counts_of
-from components.image_example_gen.suffixes import READ, is_image, is_read, kind_of
 from components.listing import files_under, is_folder, is_text, listed, printable
+from compressor_lib.deployment.image_suffixes import READ, is_image, is_read, kind_of
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.class_label import class_label
 

@@ -7,9 +7,9 @@ from collections import Counter
 
 import tensorflow as tf
 
-from components.image_example_gen.suffixes import kind_of
 from components.listing import is_folder, is_text, listed, printable
 from components.spans import folder_of, is_record_file, patterns_of
+from compressor_lib.deployment.image_suffixes import kind_of
 from compressor_lib.errors import CompressorError
 
 

@@ -1,19 +1,16 @@
 import collections
 import hashlib
-import io
 import json
 import os
 import pathlib
-import re
 import resource
 import shutil
 import struct
 import zlib
 
-import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from memory import peak
 from tfx.components.example_gen import driver as stock_driver
 from tfx.components.example_gen import utils
 from tfx.orchestration import data_types
@@ -22,12 +19,11 @@ from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
 from components import listing
-from components.image_example_gen import ImageExampleGen, encoding
+from components.image_example_gen import ImageExampleGen
 from components.image_example_gen.dealing import deal
 from components.image_example_gen.driver import Driver
 from components.image_example_gen.executor import DUPLICATES_FILE, SKIPPED_FILE, Executor
 from compressor_lib.errors import CompressorError
-from compressor_lib.pictures import decode_picture
 
 pytestmark = pytest.mark.slow
 
@@ -524,120 +520,6 @@ class TestRefused:
         assert not (tmp_path / "examples").exists()
 
 
-class TestDecodable:
-    @pytest.mark.parametrize(
-        ("kind", "mode"),
-        [
-            ("JPEG", "RGB"), ("JPEG", "L"), ("JPEG", "CMYK"), ("PNG", "RGB"), ("PNG", "RGBA"),
-            ("PNG", "L"), ("PNG", "LA"), ("PNG", "P"), ("PNG", "1"), ("GIF", "P"),
-        ],
-    )  # fmt: skip
-    def test_what_tensorflow_reads_is_unchanged(self, kind, mode, picture_bytes):
-        encoded = picture_bytes(kind, mode)
-        assert encoding.decodable(encoded).encoded == encoded
-        assert decode_picture(tf.constant(encoded), 6).shape == (6, 6, 3)
-
-    @pytest.mark.parametrize(
-        ("kind", "mode"),
-        [
-            ("BMP", "RGB"), ("BMP", "RGBA"), ("BMP", "L"), ("BMP", "P"), ("BMP", "1"),
-            ("WEBP", "RGB"), ("TIFF", "RGBA"),
-        ],
-    )  # fmt: skip
-    def test_the_rest_becomes_png_with_the_same_colours(self, kind, mode, picture_bytes):
-        encoded = picture_bytes(kind, mode)
-        png = encoding.decodable(encoded).encoded
-        expected = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))
-        np.testing.assert_array_equal(tf.io.decode_png(png), expected)
-
-    def test_an_animation_is_read(self):
-        frames = [Image.new("RGB", (6, 6), color) for color in ("red", "green", "blue")]
-        file = io.BytesIO()
-        frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
-        picture = decode_picture(tf.constant(encoding.decodable(file.getvalue()).encoded), 6)
-        np.testing.assert_array_equal(picture[0, 0], [255, 0, 0])
-
-    @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
-    def test_a_cut_file_is_unreadable(self, kind, picture_bytes):
-        encoded = picture_bytes(kind)
-        with pytest.raises(encoding.UnreadablePicture):
-            encoding.decodable(encoded[: len(encoded) // 2])
-
-    @pytest.mark.survives("a picture that would start a program")
-    def test_formats_that_start_programs_are_not_opened(self):
-        postscript = io.BytesIO()
-        Image.new("RGB", (4, 4)).save(postscript, "EPS")
-        with pytest.raises(encoding.UnreadablePicture, match="not a picture"):
-            encoding.decodable(postscript.getvalue())
-
-    def test_orientation_is_undone_where_pillow_decodes(self):
-        tag = Image.Exif()
-        tag[274] = 6
-        pixels = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, "TIFF", exif=tag)
-        png = encoding.decodable(file.getvalue()).encoded
-        np.testing.assert_array_equal(tf.io.decode_png(png), np.rot90(pixels, k=-1))
-
-    def test_of_sixteen_bits_the_upper_ones_are_kept(self):
-        deep = np.arange(0, 2**16, 2**12, dtype=np.uint16).reshape(4, 4)
-        file = io.BytesIO()
-        Image.fromarray(deep).save(file, "TIFF")
-        png = encoding.decodable(file.getvalue()).encoded
-        np.testing.assert_array_equal(tf.io.decode_png(png)[..., 0], deep >> 8)
-
-    def test_deeper_pixels_are_unreadable(self):
-        file = io.BytesIO()
-        Image.fromarray(np.zeros((4, 4), np.float32)).save(file, "TIFF")
-        with pytest.raises(encoding.UnreadablePicture, match="more than 16 bits"):
-            encoding.decodable(file.getvalue())
-
-    @pytest.mark.survives("a decompression bomb, of each format")
-    @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"])
-    def test_too_many_pixels_are_unreadable_before_any_is_decoded(self, kind, monkeypatch):
-        file = io.BytesIO()
-        Image.new("RGB", (100, 101)).save(file, kind)
-        assert encoding.decodable(file.getvalue(), max_pixels=10_100)
-        monkeypatch.setattr(encoding, "decode_upright", pytest.fail)
-        with pytest.raises(encoding.UnreadablePicture, match=r"100 x 101 pixels, more than max_pixels 10,099"):
-            encoding.decodable(file.getvalue(), max_pixels=10_099)
-
-    @pytest.mark.survives("an animation of many frames")
-    def test_all_frames_of_an_animation_count(self):
-        animation = animated(60, side=2500)
-        with Image.open(io.BytesIO(animation)) as image:
-            assert image.n_frames == 60
-        memory = pathlib.Path("/proc/self")
-        (memory / "clear_refs").write_text("5")  # the peak is counted anew, see proc(5)
-        before = _peak(memory)
-        told = r"60 frames of 375,000,000 pixels together, more than max_pixels 100,000,000"
-        with pytest.raises(encoding.UnreadablePicture, match=told):
-            encoding.decodable(animation)
-        with pytest.raises(encoding.UnreadablePicture, match="60 frames"):
-            encoding.decodable(animation[:-100])  # a decoder would keep what is before the cut
-        assert _peak(memory) - before < 2500**2
-        assert encoding.decodable(animated(60, side=25), max_pixels=60 * 25**2).is_converted is False
-
-    def test_copies_have_the_same_digest_in_whatever_file(self):
-        pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-        digests = set()
-        for kind in ("PNG", "BMP", "TIFF"):
-            file = io.BytesIO()
-            Image.fromarray(pixels).save(file, kind)
-            digests.add(encoding.decodable(file.getvalue()).sha256)
-        assert len(digests) == 1
-        assert encoding.decodable(tf.io.encode_png(pixels.reshape(7, 5, 3)).numpy()).sha256 not in digests
-
-
-def animated(frames: int, side: int) -> bytes:
-    """A GIF that repeats one frame, a comment before each copy."""
-    file = io.BytesIO()
-    Image.new("L", (side, side)).save(file, "GIF")
-    one = file.getvalue()
-    begin = 13 + 3 * 2 ** ((one[10] & 7) + 1)  # behind the screen's descriptor and colours
-    return one[:-1] + (frames - 1) * (b"\x21\xfe\x02hi\0" + one[begin:-1]) + one[-1:]
-
-
 def bomb(side: int) -> bytes:
     """A PNG of a few KB which says that it has so many pixels a side, and has."""
 
@@ -648,11 +530,6 @@ def bomb(side: int) -> bytes:
     pixels = b"".join(rows.compress(bytes(1 + (side + 7) // 8)) for _ in range(side)) + rows.flush()
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
-
-
-def _peak(process: pathlib.Path) -> int:
-    """Most bytes that were resident."""
-    return 1024 * int(re.search(r"VmHWM:\s+(\d+)", (process / "status").read_text())[1])
 
 
 class TestLimits:
@@ -684,11 +561,11 @@ class TestLimits:
                 file.truncate(2**24)  # what follows a JPEG's end is part of the file, though not of the picture
         memory = pathlib.Path("/proc/self")
         (memory / "clear_refs").write_text("5")  # the peak is counted anew, see proc(5)
-        before = _peak(memory)
+        before = peak(memory)
 
         examples = run(ImageExampleGen(str(base), splits={"train": 2, "test": 1}, max_file_mb=16), tmp_path)
 
-        assert _peak(memory) - before < 24 * 2**24
+        assert peak(memory) - before < 24 * 2**24
         assert sum(len(image) for pictures in read(examples).values() for _, image in pictures.values()) == 24 * 2**24
 
     def test_limits_can_be_changed(self, make_folder, tmp_path):

@@ -19,9 +19,10 @@ from PIL import Image, ImageOps
 from tfx.orchestration import data_types
 from tfx.types import standard_artifacts
 
-from components.image_example_gen import ImageExampleGen, encoding
+from components.image_example_gen import ImageExampleGen
 from components.image_example_gen.driver import Driver
 from components.image_example_gen.executor import DUPLICATES_FILE, SKIPPED_FILE, Executor
+from compressor_lib.deployment import image_check
 from compressor_lib.errors import CompressorError
 from compressor_lib.pictures import decode_upright
 
@@ -31,8 +32,8 @@ WHOLE = SERVED | CONVERTED
 @pytest.mark.survives("a broken picture")
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_broken_picture_is_told_in_one_line(kind):
-    with pytest.raises(encoding.UnreadablePicture) as caught:
-        encoding.decodable(BROKEN[kind](0))
+    with pytest.raises(image_check.UnreadablePicture) as caught:
+        image_check.decodable(BROKEN[kind](0))
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -42,7 +43,7 @@ def test_a_whole_picture_has_the_colours_that_pillow_sees(kind):
     if "16-bit" in kind:
         pytest.skip("Pillow cuts 16 bits off at 255")
     encoded = WHOLE[kind](3)
-    read = decode_upright(tf.constant(encoding.decodable(encoded).encoded)).numpy().astype(int)
+    read = decode_upright(tf.constant(image_check.decodable(encoded).encoded)).numpy().astype(int)
     expected = np.asarray(as_pillow_sees(encoded)).astype(int)
     assert read.shape == expected.shape
     assert np.abs(read - expected).mean() < 4  # the libraries' own ways of decoding JPEG and CMYK
@@ -117,7 +118,7 @@ def check(base: pathlib.Path, examples: standard_artifacts.Examples, policy: str
             assert name.decode() not in found
             found[name.decode()] = file.parent.name
             content = decode_upright(tf.constant(image)).numpy()
-            expected = encoding.decodable((base / name.decode()).read_bytes()).encoded
+            expected = image_check.decodable((base / name.decode()).read_bytes()).encoded
             np.testing.assert_array_equal(content, decode_upright(tf.constant(expected)))
             by_content[content.tobytes() + str(content.shape).encode()].add(file.parent.name)
     there = {

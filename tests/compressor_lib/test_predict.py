@@ -6,10 +6,16 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from odd_pictures import in_mode, pixels, saved
 from PIL import Image
 
+from compressor_lib.deployment.classes_file import CLASSES_FILE
+from compressor_lib.deployment.image_check import decodable
+from compressor_lib.deployment.image_suffixes import is_read
 from compressor_lib.errors import CompressorError
-from compressor_lib.export import CLASSES_FILE, export_classifier, tflite_path
+from compressor_lib.export import classes_path, export_classifier, tflite_path
+from compressor_lib.pictures import decode_picture
 from compressor_lib.predict import load_classifier
 
 CLASSES = ["red", "green", "blue"]
@@ -97,7 +103,56 @@ def test_a_picture_that_cannot_be_read_is_told(exported, green, tmp_path, form):
     model = exported / "10"
     classifier = load_classifier(model if form == "SavedModel" else tflite_path(model))
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    for name, message in (("broken.png", "is no JPEG, PNG, BMP or GIF"), ("brokn.png", "Did you mean '.*broken.png'")):
+    for name, message in (
+        ("broken.png", r"cannot be decoded \(not a picture\)"),
+        ("brokn.png", "Did you mean '.*broken.png'"),
+    ):
         with pytest.raises(CompressorError, match=message):
             classifier.predict(tmp_path / name)
     assert next(iter(classifier.predict(green))) == "green"
+
+
+def kept(pixels: np.ndarray, kind: str, **options: object) -> bytes:
+    return saved(Image.fromarray(pixels), kind, **options)
+
+
+ORIENTED = Image.Exif()
+ORIENTED[274] = 6
+DEEP = np.arange(0, 2**16, 2**10, dtype=np.uint16).reshape(8, 8)
+READ = {
+    "palette.bmp": in_mode("P", "BMP")(1),
+    "clear.webp": in_mode("RGBA", "WEBP", lossless=True)(2),
+    "turned.webp": kept(pixels(3), "WEBP", lossless=True, exif=ORIENTED),
+    "turned.tiff": kept(pixels(4), "TIFF", exif=ORIENTED),
+    "cmyk.tif": in_mode("CMYK", "TIFF")(5),
+    "deep.tif": saved(Image.fromarray(DEEP), "TIFF"),
+    "grey.pgm": in_mode("L", "PPM")(6),
+    "colour.ppm": in_mode("RGB", "PPM")(7),
+    "turned.jpg": kept(pixels(8), "JPEG", exif=ORIENTED),
+    **({"colour.avif": in_mode("RGB", "AVIF")(9)} if is_read("x.avif") else {}),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize("form", ["SavedModel", "float32"])
+def test_whatever_training_reads_is_predicted_with_the_pixels_of_training(exported, tmp_path, name, form):
+    assert is_read(name)
+    path = tmp_path / name
+    path.write_bytes(READ[name])
+    classifier = load_classifier(exported / "10" if form == "SavedModel" else tflite_path(exported / "10"))
+    trained = decode_picture(tf.constant(decodable(READ[name]).encoded), 8).numpy()
+    expected = keras.ops.softmax(trained.astype(np.float32).mean(axis=(0, 1)) / 16).numpy()
+    answer = classifier.predict(path)
+    np.testing.assert_allclose([answer[one] for one in CLASSES], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [(b"red\ngreen\n", "names 2 classes, and the model has 3"), (b"r\xe9d\n", "is not UTF-8 text")]
+)
+@pytest.mark.parametrize("form", ["SavedModel", "float32"])
+def test_class_names_that_do_not_fit_are_refused(exported, tmp_path, content, told, form):
+    model = tmp_path / "1"
+    shutil.copytree(exported / "10", model)
+    classes_path(model).write_bytes(content)
+    with pytest.raises(CompressorError, match=told):
+        load_classifier(model if form == "SavedModel" else tflite_path(model))

@@ -14,7 +14,7 @@ def test_it_is_the_command_line(monkeypatch):
     assert called == [True]
 
 
-@pytest.mark.parametrize("module", ["typer", "cronsim", "pydantic", "jinja2", "PIL", "sklearn", "vl_convert", "tfx"])
+@pytest.mark.parametrize("module", ["typer", "cronsim", "pydantic", "jinja2", "sklearn", "vl_convert", "tfx"])
 def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys, module):
     monkeypatch.setattr(console_script, "find_spec", lambda name: None if name == module else sys.__spec__)
     with pytest.raises(SystemExit) as end:

@@ -1,4 +1,4 @@
-"""Makes sure that what travels on can be decoded by TensorFlow, and by how much memory."""
+"""Makes sure that an image can be decoded by TensorFlow, and by how much memory: to train on, and to predict."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps, features
 
-from components.image_example_gen.gif import frame_sizes
+from compressor_lib.deployment.gif import frame_sizes
 from compressor_lib.pictures import decode_upright
 
 MAX_PIXELS = 100_000_000
@@ -22,7 +22,7 @@ _TOO_DEEP = ("I", "F")
 # As a graph: op by op, to look for the orientation of a JPEG takes ten times as long.
 _upright = tf.function(decode_upright, input_signature=[tf.TensorSpec([], tf.string)])
 
-Image.MAX_IMAGE_PIXELS = None  # it has a limit of its own, which would be in the way of a larger one given here
+Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit would be in the way of a larger one given here, or of none
 
 
 class UnreadablePicture(ValueError):
@@ -43,7 +43,7 @@ class Decodable(NamedTuple):
     sha256: str
 
 
-def decodable(encoded: bytes, max_pixels: int = MAX_PIXELS) -> Decodable:
+def decodable(encoded: bytes, max_pixels: int | None = MAX_PIXELS) -> Decodable:
     """Returns a picture that ``decode_picture`` reads, unchanged where it can be.
 
     JPEG, PNG and GIF (grey, palette and RGBA too) pass unchanged. What only Pillow reads becomes an upright RGB PNG,
@@ -52,7 +52,7 @@ def decodable(encoded: bytes, max_pixels: int = MAX_PIXELS) -> Decodable:
     Args:
         encoded: The file's content; its suffix does not matter.
         max_pixels: Most pixels; the header tells their number before any is decoded. All frames of a GIF count, as
-            TensorFlow decodes them all to keep the first.
+            TensorFlow decodes them all to keep the first. None: any number.
 
     Returns:
         The encoded picture, and what identifies it.
@@ -63,9 +63,9 @@ def decodable(encoded: bytes, max_pixels: int = MAX_PIXELS) -> Decodable:
     try:
         with Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
             width, height = image.size
-            if width * height > max_pixels:
+            if max_pixels is not None and width * height > max_pixels:
                 raise UnreadablePicture(f"{width} x {height} pixels, more than max_pixels {max_pixels:,}")
-            if image.format == "GIF":
+            if max_pixels is not None and image.format == "GIF":
                 _check_frames(encoded, max_pixels)
             pixels = None if image.format == "BMP" else _decoded(encoded)
             is_converted = pixels is None
