@@ -68,7 +68,7 @@ def predict(
 
 def _files(pictures: list[Path]) -> Iterator[Path]:
     """Files as they are given; of a folder, the pictures in it at any depth, but for hidden ones."""
-    from compressor_lib.deployment.image_suffixes import READ, is_read
+    from compressor_lib.deployment.image_suffixes import READ
 
     for path in pictures:
         if not path.is_dir():
@@ -77,13 +77,27 @@ def _files(pictures: list[Path]) -> Iterator[Path]:
         inside = [
             file
             for file in sorted(path.rglob("*"))
-            if is_read(file.name)
+            if not any(part.startswith(".") for part in file.relative_to(path).parts)
             and file.is_file()
-            and not any(part.startswith(".") for part in file.relative_to(path).parts)
+            and _is_image(file)
         ]
         if not inside:
             raise CompressorError(f"folder {str(path)!r} holds no pictures ({', '.join(READ)}): give another.")
         yield from inside
+
+
+def _is_image(file: Path) -> bool:
+    """Whether training would read a file, by its suffix, or by how it begins where it has none."""
+    from compressor_lib.deployment.image_beginnings import LONGEST, begins_like_image
+    from compressor_lib.deployment.image_suffixes import is_read, suffix_of
+
+    if suffix_of(file.name):
+        return is_read(file.name)
+    try:
+        with file.open("rb") as content:
+            return begins_like_image(content.read(LONGEST))
+    except OSError:
+        return True  # where it is predicted, the reason is told
 
 
 def rollback(

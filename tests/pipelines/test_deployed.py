@@ -28,6 +28,8 @@ def place(tmp_path_factory) -> Path:
         (folder / "pictures" / path).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (9, 9), colour).save(folder / "pictures" / path)
     (folder / "pictures" / "notes.txt").write_text("no picture")
+    (folder / "pictures" / "a" / "LICENSE").write_text("no picture")
+    Image.new("RGB", (9, 9), "lime").save(folder / "pictures" / "a" / "without", "PNG")
     return folder
 
 
@@ -41,7 +43,8 @@ def test_pictures_in_a_folder_are_told_of_one_a_line(place):
     assert result.exit_code == 0, result.output
     folder = place / "pictures" / "a"
     assert result.output.splitlines() == [
-        f"{folder}/{told}  100.0%" for told in ("b/blue.jpg  blue", "b/green.webp  green", "red.png  red")
+        f"{folder}/{told}  100.0%"
+        for told in ("b/blue.jpg  blue", "b/green.webp  green", "red.png  red", "without  green")
     ]
 
 
