@@ -147,7 +147,7 @@ def test_whatever_training_reads_is_predicted_with_the_pixels_of_training(export
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [(b"red\ngreen\n", "names 2 classes, and the model has 3"), (b"r\xe9d\n", "is not UTF-8 text")]
+    ("content", "told"), [(b"red\ngreen\n", "names 2 classes, but the model has 3"), (b"r\xe9d\n", "is not UTF-8 text")]
 )
 @pytest.mark.parametrize("form", ["SavedModel", "float32"])
 def test_class_names_that_do_not_fit_are_refused(exported, tmp_path, content, told, form):
