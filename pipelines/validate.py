@@ -104,7 +104,7 @@ def _kept_classes(classes: Classes) -> str:
 
     names = ", ".join(classes.gone[:_MOST_CLASSES]) + (", ..." if len(classes.gone) > _MOST_CLASSES else "")
     return (
-        f"classes      {len(classes.names)}: {names} of the pushed model keep their places without images; "
+        f"classes      {len(classes.names)}, with those of the pushed model that have no images ({names}); "
         f"to take them out: {how_to_remove(classes.gone, classes.removed)}"
     )
 

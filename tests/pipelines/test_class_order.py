@@ -120,6 +120,7 @@ def test_a_store_that_cannot_be_reached_is_told_before_the_run(server, tmp_path,
         pytest.raises(CompressorError, match="store of 's3://models/serving.*' cannot be reached"),
     ):
         output.forgotten()
+    server.clear("models")
 
 
 def test_a_store_that_the_run_does_not_push_to_is_not_asked(tmp_path):

@@ -64,7 +64,7 @@ def test_classes_of_the_pushed_model_count(folder):
     summary = json.loads(validate(folder, *arguments, "--json").stdout)
     assert summary["classes"] == ["fist", "dog", "cat"]
     assert summary["reference"]["parameters"] == 412_770 + 1281
-    told = "classes      3: fist of the pushed model keep their places without images; to take them out: "
+    told = "classes      3, with those of the pushed model that have no images (fist); to take them out: "
     assert told + """--set 'data.removed_classes=["ant", "fist"]'""" in validate(folder, *arguments).output.splitlines()
 
 

@@ -36,6 +36,7 @@ class S3Server:
         }
         with mock.patch.dict(os.environ, self.environment):
             self.client: Any = boto3.client("s3")
+        self._buckets = buckets
         for bucket in buckets:
             self.client.create_bucket(Bucket=bucket)
 
@@ -72,5 +73,7 @@ class S3Server:
         return [found["Key"] for found in self.client.list_objects_v2(Bucket=bucket).get("Contents", ())]
 
     def close(self) -> None:
-        """Stops serving."""
+        """Empties the buckets, which all servers of this process share, and stops serving."""
+        for bucket in self._buckets:
+            self.clear(bucket)
         self._server.stop()
