@@ -29,12 +29,13 @@ class Event:
     """One thing that happened.
 
     Attributes:
-        kind: Of the run: ``"run"`` (its nodes are known), ``"doing"`` (something outside of nodes), ``"said"`` or
-            ``"end"`` (its message is empty, or tells why it ended early). Of a node: ``"started"``, ``"progress"``,
-            ``"message"``, or its end: ``"done"``, ``"cached"``, ``"skipped"``, ``"failed"``, ``"stopped"``.
+        kind: Of the run: ``"run"`` (its nodes are known), ``"doing"`` (something outside of nodes), ``"said"``,
+            ``"estimate"`` (of the time left) or ``"end"`` (its message is empty, or tells why it ended early). Of a
+            node: ``"started"``, ``"progress"``, ``"message"``, or its end: ``"done"``, ``"cached"``, ``"skipped"``,
+            ``"failed"``, ``"stopped"``.
         node: Its id; empty outside of nodes.
         message: In words, such as what a node has made, without the credentials in them.
-        seconds: How long the node took, at its end.
+        seconds: How long the node took, at its end; of an estimate, how long the run still takes, if that is known.
         progress: How far it is.
         nodes: Of a run, all of them.
         time: When.

@@ -46,7 +46,7 @@ def watched_run(config: Config, runner: str, log: Path, verbose: bool, lock: Out
     from pipelines.advice import advice
     from pipelines.console import captured
     from pipelines.events import Events, EventsFile
-    from pipelines.run_estimate import REFERENCE, RETRAIN, RunEstimate, earlier_seconds
+    from pipelines.run_estimate import REFERENCE, RETRAIN, EstimateEvents, RunEstimate, earlier_seconds
     from pipelines.runners import NodeFailure, explain
     from pipelines.screen import LiveView, PlainLines, can_be_live
     from pipelines.stopping import ended_in_time
@@ -63,7 +63,8 @@ def watched_run(config: Config, runner: str, log: Path, verbose: bool, lock: Out
             }
             estimate = RunEstimate(earlier_seconds(events_file), epochs)
             view = stack.enter_context(LiveView(console, estimate)) if live else PlainLines(console)
-            return _run(config, runner, stack.enter_context(Events(view, EventsFile(events_file), ticks=live)), lock)
+            told = EstimateEvents(estimate, view, EventsFile(events_file))
+            return _run(config, runner, stack.enter_context(Events(told, ticks=live)), lock)
     except KeyboardInterrupt:
         raise ended(STOPPED, _STOPPED) from None
     except NodeFailure as failure:

@@ -9,12 +9,25 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from compressor_lib.progress import Progress
-from pipelines.events import ENDS, Event
+from pipelines.events import ENDS, Consumer, Event
 
 SEARCH, REFERENCE, RETRAIN = "PruningSearch", "reference", "retrain"
 _LONG = (SEARCH, REFERENCE, RETRAIN)
 _LEAST_SHARE = 0.05
 """Less of a node says too little of the rest of it."""
+
+_MUCH = 2.0
+"""An estimate is told anew where it is this many times the last one, or fewer times than one in this many."""
+
+_KNOWN_LATER = "whole run: the time left is known after the first trials"
+
+
+def in_words(seconds: float) -> str:
+    """A duration that is not known to the second: ``a minute``, ``25 minutes`` or ``3.5 hours``."""
+    minutes = max(1, round(seconds / 60))
+    if minutes < 90:
+        return "a minute" if minutes == 1 else f"{minutes} minutes"
+    return f"{seconds / 3600:.1f} hours"
 
 
 def earlier_seconds(events_file: Path) -> dict[str, float]:
@@ -24,9 +37,10 @@ def earlier_seconds(events_file: Path) -> dict[str, float]:
         events_file: As :class:`pipelines.events.EventsFile` writes it; it may be missing, or end in half a line.
 
     Returns:
-        Seconds by node.
+        Seconds by node; of a long one that was stopped and resumed, of all its tries together.
     """
     took: dict[str, float] = {}
+    stopped: dict[str, float] = {}
     try:
         lines = events_file.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -34,8 +48,11 @@ def earlier_seconds(events_file: Path) -> dict[str, float]:
     for line in lines:
         try:
             event = json.loads(line)
+            node, seconds = event["node"], float(event["seconds"])
             if event["event"] == "done":
-                took[event["node"]] = float(event["seconds"])
+                took[node] = seconds + stopped.pop(node, 0.0)
+            elif event["event"] in ("stopped", "failed") and node in _LONG:
+                stopped[node] = seconds + stopped.get(node, 0.0)
         except (ValueError, KeyError, TypeError):
             continue
     return took
@@ -71,6 +88,7 @@ class RunEstimate:
         self._node, self._since = "", 0.0
         self._share = 0.0
         self._first: tuple[float, float] | None = None
+        self._reference_epoch: float | None = None
 
     def __call__(self, event: Event) -> None:
         """Takes one event in."""
@@ -88,6 +106,17 @@ class RunEstimate:
             if share is not None:
                 self._share = share
                 self._first = self._first or (share, self._clock())
+                if self._node == REFERENCE and event.progress.total and share > self._first[0]:
+                    epochs = (share - self._first[0]) * event.progress.total
+                    self._reference_epoch = (self._clock() - self._first[1]) / epochs
+
+    @property
+    def words(self) -> str:
+        """How long the rest takes, for people; empty where nothing is known, nor when it will be."""
+        left = self.seconds_left()
+        if left is not None:
+            return f"whole run: about {in_words(left)} left"
+        return _KNOWN_LATER if SEARCH in (self._node, *self._to_come) else ""
 
     def seconds_left(self) -> float | None:
         """Seconds until the end of the run; None where nobody knows."""
@@ -109,11 +138,55 @@ class RunEstimate:
     def _expected(self, node: str) -> float | None:
         if node in self._earlier:
             return self._earlier[node]
-        if node == RETRAIN and REFERENCE in self._took | self._earlier and self._epochs.get(REFERENCE):
-            trained = self._took.get(REFERENCE, self._earlier.get(REFERENCE, 0.0))
-            return trained / self._epochs[REFERENCE] * self._epochs.get(RETRAIN, 0)
+        if node == RETRAIN:
+            return self._expected_of_retrain()
         short = [seconds for other, seconds in self._took.items() if other not in _LONG]
         return statistics.median(short) if short and node not in _LONG else None
+
+    def _expected_of_retrain(self) -> float | None:
+        """As many epochs as are planned, each as long as one of the reference, which may have ended before its last."""
+        epoch = self._reference_epoch
+        trained = self._took.get(REFERENCE, self._earlier.get(REFERENCE))
+        if epoch is None and trained is not None and self._epochs.get(REFERENCE):
+            epoch = trained / self._epochs[REFERENCE]
+        return None if epoch is None else epoch * self._epochs.get(RETRAIN, 0)
+
+
+class EstimateEvents:
+    """Hands every event on, and behind it one of kind ``"estimate"`` where the time left is new or has changed much.
+
+    Nothing is told before a node works: a run whose nodes all come from the cache ends at once.
+
+    Args:
+        estimate: Is shown every event, too.
+        consumers: Who is told.
+    """
+
+    def __init__(self, estimate: RunEstimate, *consumers: Consumer) -> None:
+        self._estimate, self._consumers = estimate, consumers
+        self._told = ""
+        self._told_seconds: float | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Takes one event in."""
+        self._estimate(event)
+        self._tell(event)
+        if event.kind in ("progress", "message", "done") and self._is_new(self._estimate.seconds_left()):
+            self._told, self._told_seconds = self._estimate.words, self._estimate.seconds_left()
+            seconds = None if self._told_seconds is None else round(self._told_seconds, 1)
+            self._tell(Event("estimate", message=self._told, seconds=seconds))
+
+    def _is_new(self, left: float | None) -> bool:
+        words = self._estimate.words
+        if not words or words == self._told or left == 0:
+            return False
+        if left is None or self._told_seconds is None:
+            return left is not None or not self._told  # an estimate that is unknown again is not worth a line
+        return not self._told_seconds / _MUCH < left < self._told_seconds * _MUCH
+
+    def _tell(self, event: Event) -> None:
+        for consumer in self._consumers:
+            consumer(event)
 
 
 def _share(node: str, progress: Progress) -> float | None:

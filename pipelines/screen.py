@@ -90,7 +90,7 @@ class LiveView:
 
     Args:
         console: A terminal.
-        estimate: Of the rest of the run; without one none is shown.
+        estimate: Of the rest of the run, kept up to date by another; without one none is shown.
     """
 
     def __init__(self, console: Console, estimate: RunEstimate | None = None) -> None:
@@ -121,8 +121,6 @@ class LiveView:
 
     def __call__(self, event: Event) -> None:
         """Takes one event in; it is shown at the next refresh."""
-        if self._estimate:
-            self._estimate(event)
         if event.kind == "run":
             self._rows, self._doing = {node: _Row() for node in event.nodes}, ""
         elif event.kind == "doing":
@@ -181,8 +179,8 @@ class LiveView:
         lines: list[RenderableType] = [self._bar] if self._tasks else []
         if row.note:
             lines.append(Text(row.note, "dim", no_wrap=True, overflow="ellipsis"))
-        if self._estimate and (left := self._estimate.seconds_left()) is not None:
-            lines.append(Text(f"the whole run: about {in_words(left)} left", "dim"))
+        if self._estimate and (left := self._estimate.words):
+            lines.append(Text(left, "dim"))
         if row.best:
             lines.append(Text("best so far  ", "dim").append(str(row.best), "not dim bold"))
         yield Padding(Group(*lines), (0, 0, 0, 3))
@@ -206,14 +204,6 @@ def spent(seconds: float | None) -> str:
         return f"{seconds} s" if isinstance(seconds, int) else f"{seconds:.1f} s"
     minutes = int(seconds // 60)
     return f"{minutes} min {int(seconds % 60):02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def in_words(seconds: float) -> str:
-    """A duration that is not known to the second: ``a minute``, ``25 minutes`` or ``3.5 hours``."""
-    minutes = max(1, round(seconds / 60))
-    if minutes < 90:
-        return "a minute" if minutes == 1 else f"{minutes} minutes"
-    return f"{seconds / 3600:.1f} hours"
 
 
 def _time_of(row: _Row) -> str:

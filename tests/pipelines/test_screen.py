@@ -8,8 +8,8 @@ from rich.console import Console
 
 from compressor_lib.progress import BestTrial, Progress, tell
 from pipelines.events import Event, Events
-from pipelines.run_estimate import RunEstimate
-from pipelines.screen import LiveView, PlainLines, can_be_live, in_words, spent
+from pipelines.run_estimate import EstimateEvents, RunEstimate
+from pipelines.screen import LiveView, PlainLines, can_be_live, spent
 
 NODES = ["ImageExampleGen", "SchemaGen", "PruningSearch", "retrain", "Pusher"]
 LOGGER = logging.getLogger("compressor_lib.any")
@@ -186,16 +186,28 @@ def test_durations(seconds, words):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(5, "a minute"), (100, "2 minutes"), (5000, "83 minutes"), (9000, "2.5 hours")]
+    ("earlier", "words"),
+    [
+        ({"PruningSearch": 600, "retrain": 900}, "whole run: about 25 minutes left"),
+        ({"retrain": 900}, "whole run: the time left is known after the first trials"),
+    ],
 )
-def test_a_rough_duration_is_in_words(seconds, words):
-    assert in_words(seconds) == words
-
-
-def test_the_rest_of_the_run_is_estimated_beside_the_trials():
+def test_the_rest_of_the_run_is_estimated_beside_the_trials(earlier, words):
     console = Console(file=io.StringIO(), force_terminal=True, width=80, height=40, color_system=None)
-    view = LiveView(console, RunEstimate({"PruningSearch": 600, "retrain": 900}, {}))
+    estimate = RunEstimate(earlier, {})
+    view = LiveView(console, estimate)
+    told = EstimateEvents(estimate, view)
     for event in (Event("run", nodes=("PruningSearch", "retrain")), Event("started", "PruningSearch")):
-        view(event)
+        told(event)
     console.print(view)
-    assert "the whole run: about 25 minutes left" in console.file.getvalue()
+    assert words in console.file.getvalue()
+
+
+def test_without_a_terminal_the_time_left_is_a_line():
+    stream = io.StringIO()
+    told = EstimateEvents(RunEstimate({"retrain": 900}, {}), PlainLines(Console(file=stream)))
+    with Events(told) as events:
+        events.begin(["Transform", "retrain"])
+        events.started("Transform")
+        events.finished("Transform", "done")
+    assert stream.getvalue().splitlines()[-1] == "whole run: about 15 minutes left"
