@@ -133,7 +133,7 @@ class FeatureCache:
         for x, *others in dataset:
             sizes.append(len(others[0]))
             values = tap_model.predict_on_batch(x)
-            tell(logger, Progress("picture", sum(sizes)))
+            tell(logger, Progress("image", sum(sizes)))
             if sums is not None:
                 sums.add_taps(values, np.asarray(x), regressions)
             taps = {name: values[name].astype(np.float16) for name in sources}

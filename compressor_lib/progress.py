@@ -37,7 +37,7 @@ class Progress:
     """How far a piece of work is.
 
     Attributes:
-        unit: What is counted: ``"trial"``, ``"epoch"`` or ``"picture"``.
+        unit: What is counted: ``"trial"``, ``"epoch"`` or ``"image"``.
         step: How many are done; a fraction within an epoch.
         total: How many there will be, at most; None where nobody knows.
         detail: What the last one came to; empty for a mere tick between two of them.

@@ -22,6 +22,7 @@ except ValueError as refused:  # Keras is set to what nothing here works under
     print(f"error: {refused}", file=sys.stderr)
     sys.exit(2)
 from pipelines import deployed, history, validate
+from pipelines.console import say
 from pipelines.exit_status import NOT_BLESSED, STOPPED, WRONG_INPUT, wrong_input_told
 from pipelines.options import AsJson, ConfigFile, DataFolder, OutputFolder, Overrides
 from pipelines.remote import commands as remote
@@ -69,7 +70,7 @@ def main() -> None:
     try:
         prepare()
     except CompressorError as error:
-        typer.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         sys.exit(WRONG_INPUT)
     try:
         app()
@@ -214,7 +215,7 @@ def repair(output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The ou
             raise CompressorError(f"there is no run in '{output}': give the output folder of one.")
         with OutputLock(str(output)).held():
             told = repair(str(store))
-    typer.echo(told)
+    say(told)
 
 
 if __name__ == "__main__":

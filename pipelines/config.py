@@ -171,7 +171,7 @@ def load_config(
         lines = [explain(error, Config) for error in invalid.errors(include_url=False)]
     if len(lines) == 1:
         raise CompressorError(f"{path}: {lines[0]}")
-    raise CompressorError("\n  ".join([f"{path} has {len(lines)} wrong fields:", *lines]))
+    raise CompressorError("\n  ".join([f"{path} has {len(lines)} invalid fields:", *lines]))
 
 
 def _read(path: str | os.PathLike[str]) -> dict[str, Any]:

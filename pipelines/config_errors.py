@@ -61,7 +61,10 @@ def explain(error: ErrorDetails, config: type[BaseModel]) -> str:
         return f"{field} is missing."
     if kind == "value_error":
         cause = context["error"]
-        return f"{field}: {cause}" if isinstance(cause, CompressorError) else f"{field} {cause}"
+        if isinstance(cause, CompressorError):
+            return f"{field}: {cause}"
+        inside = str(cause).partition(" ")[0] in _section(location, config).model_fields
+        return f"{field}.{cause}" if inside else f"{field} {cause}"
     value = error["input"]
     words = _MUST_BE[kind].format(**context) if kind in _MUST_BE else error["msg"]
     meant = nearest(str(value), _quoted(context["expected"])) if kind == "literal_error" else None
@@ -78,8 +81,8 @@ def _unknown_field(location: _Location, config: type[BaseModel]) -> str:
     siblings = [f"{prefix}.{field}" if prefix else field for field in _section(section, config).model_fields]
     elsewhere = [field for field in all_fields(config) if field.rpartition(".")[2] == name]
     meant = elsewhere[0] if len(elsewhere) == 1 else nearest(_dotted(location), siblings)
-    hint = f" Did you mean {meant}?" if meant else ""
-    return f"{_dotted(location)} is no field.{hint} Known: {', '.join(siblings)}."
+    hint = f" Did you mean {meant!r}?" if meant else ""
+    return f"unknown field {_dotted(location)!r}.{hint} Known: {', '.join(siblings)}."
 
 
 def _section(location: Sequence[int | str], config: type[BaseModel]) -> type[BaseModel]:

@@ -5,16 +5,50 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+import typer
 from rich.console import Console
+from rich.text import Text
 
-from compressor_lib.redaction import RedactedStream, RedactingFormatter
+from compressor_lib.redaction import RedactedStream, RedactingFormatter, redact
 
 _UNBOUNDED = 10_000
+
+_WIDEST_LABEL = 24
+"""Columns; what stands further to the right is not a label in front of a sentence."""
+
+
+def say(message: str, style: str = "", *, err: bool = False) -> None:
+    """Prints sentences: on a terminal wrapped between words, elsewhere a line as a line; without credentials.
+
+    Args:
+        message: One or more lines. The lines that one of them is wrapped into are indented more than it, or as far as
+            the sentence behind its label, as in ``weights      random``.
+        style: As rich knows it.
+        err: Whether to the standard error.
+    """
+    message = redact(message)
+    console = Console(stderr=err, highlight=False)
+    if console.file.isatty():
+        wrapped = "\n".join(_wrapped(line, console.width) for line in message.splitlines())
+        console.print(Text(wrapped, style), soft_wrap=True)
+    else:
+        typer.echo(message, err=err)
+
+
+def _wrapped(line: str, width: int) -> str:
+    """The line on as many lines as it takes; a path or an option is never torn, even if it is longer than one."""
+    label = re.match(r"\s*\S+(?: \S+)*  +(?=\S)", line)
+    indent = label.end() if label and label.end() <= _WIDEST_LABEL else len(line) - len(line.lstrip()) + 2
+    return textwrap.fill(
+        line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    )  # fmt: skip
 
 
 def people_console() -> Console:

@@ -36,7 +36,7 @@ def render_summary(summary: Mapping[str, Any]) -> Group:
         summary: As :func:`read_summary` gives it; empty where nothing was noted.
     """
     table = Table("", title="The data")
-    for column in ("pictures", "classes", "smallest class", "largest class"):
+    for column in ("images", "classes", "smallest class", "largest class"):
         table.add_column(column, justify="right")
     for split, counts in summary.get("pictures", {}).items():
         if counts:
@@ -50,7 +50,7 @@ def render_summary(summary: Mapping[str, Any]) -> Group:
     lines = []
     if summary.get("imbalance", 1.0) >= NOTABLE_IMBALANCE:
         lines.append(
-            f"the largest class has {summary['imbalance']:.1f} times as many training pictures as the smallest "
+            f"the largest class has {summary['imbalance']:.1f} times as many training images as the smallest "
             "(data.class_weights: balanced lets them count the same)"
         )
     if summary.get("drift") is not None:

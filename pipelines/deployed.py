@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from compressor_lib.errors import CompressorError, did_you_mean
+from pipelines.console import captured, say
 from pipelines.exit_status import WRONG_INPUT, wrong_input_told
 
 
@@ -39,11 +40,9 @@ def predict(
         for picture in _files(pictures):
             (there if picture.exists() else missing).append(picture)
         for picture in missing:
-            typer.echo(f"error: picture {str(picture)!r} does not exist.{did_you_mean(picture)}", err=True)
+            say(f"error: picture {str(picture)!r} does not exist.{did_you_mean(picture)}", err=True)
         if not there:
             raise typer.Exit(WRONG_INPUT)
-        from pipelines.console import captured
-
         with captured(Path(os.devnull)):  # TensorFlow's greeting
             from compressor_lib.predict import load_classifier
 
@@ -54,7 +53,7 @@ def predict(
                 answer = classifier.predict(picture)
             except CompressorError as error:
                 failed += 1
-                typer.echo(f"error: {error}", err=True)
+                say(f"error: {error}", err=True)
                 continue
             likeliest, probability = next(iter(answer.items()))
             if as_json:
@@ -110,7 +109,6 @@ def rollback(
     Example: compressor rollback runs/digits/serving
     """
     with wrong_input_told():
-        from pipelines.console import captured
         from pipelines.preflight import check_installed
 
         check_installed()

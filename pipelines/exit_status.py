@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import typer
 
 from compressor_lib.errors import CompressorError
-from compressor_lib.redaction import redact
+from pipelines.console import say
 
 FAILED = 1
 """A run failed."""
@@ -28,7 +28,7 @@ STOPPED = 130
 
 def ended(status: int, message: str) -> typer.Exit:
     """Says why a command ends, and gives what is to be raised."""
-    typer.echo(redact(message), err=True)
+    say(message, err=True)
     return typer.Exit(status)
 
 

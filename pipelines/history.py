@@ -11,7 +11,7 @@ import typer
 
 from compressor_lib.deployment import phrases
 from compressor_lib.errors import CompressorError
-from pipelines.console import people_console
+from pipelines.console import people_console, say
 from pipelines.exit_status import wrong_input_told
 from pipelines.lineage import LATEST, METADATA_FILE, Lineage, Run, resolve_id
 from pipelines.options import AsJson
@@ -64,6 +64,8 @@ def show(id: RunId = LATEST, folder: FolderOption = Path("runs"), as_json: AsJso
 
     Example: compressor show latest --in runs/digits
     """
+    from rich.text import Text
+
     console = people_console()
     with wrong_input_told():
         output, run = find_run(folder, id)
@@ -71,7 +73,10 @@ def show(id: RunId = LATEST, folder: FolderOption = Path("runs"), as_json: AsJso
             typer.echo(json.dumps(run_details(output, run), indent=2))
             return
         for part in run_shown(run):
-            console.print(part, soft_wrap=isinstance(part, str))
+            if isinstance(part, str | Text):
+                say(str(part), str(part.style) if isinstance(part, Text) else "")
+            else:
+                console.print(part)
 
 
 def report(id: RunId = LATEST, folder: FolderOption = Path("runs")) -> None:
@@ -187,7 +192,6 @@ def _nodes_shown(run: Run, makers: dict[int, str]) -> Iterator[RenderableType]:
     from pipelines.node_results import result_of
     from pipelines.screen import NODE_STYLES, spent
 
-    width = max((len(key) for node in run.nodes.values() for key in node.outputs), default=0)
     for name, node in run.nodes.items():
         seconds = spent(node.seconds) if node.state == "done" else ""
         result = result_of(node.outputs, cached=node.state == "cached") if node.ended_well else ""
@@ -196,4 +200,4 @@ def _nodes_shown(run: Run, makers: dict[int, str]) -> Iterator[RenderableType]:
         taken = dict.fromkeys(makers.get(artifact.id, artifact.uri) for artifact in node.inputs.values())
         if taken:
             yield f"  from {', '.join(taken)}"
-        yield from (f"  made {key:<{width}} {artifact.uri}" for key, artifact in node.outputs.items())
+        yield from (f"  made {key} {artifact.uri}" for key, artifact in node.outputs.items())

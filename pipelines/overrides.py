@@ -109,6 +109,9 @@ def _is_in(values: Any, keys: Sequence[str]) -> bool:
 
 def one_line(error: Exception) -> str:
     """An error of YAML's in one line."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem and error.problem_mark:
+        problem = error.problem.replace("'<stream end>'", "the end")
+        return f"{problem} in line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}"
     return " ".join(str(error).replace('"<unicode string>", ', "").split())
 
 

@@ -130,16 +130,13 @@ def verdict_told(results: Results) -> str:
 
 def tell(results: Results, output: str) -> None:
     """Prints the table, the verdict, and where the rest is told."""
-    from rich.text import Text
-
-    from pipelines.console import people_console
+    from pipelines.console import people_console, say
     from pipelines.results import render_results
 
-    console = people_console()
-    console.print(render_results(results))
-    console.print(Text(verdict_told(results), "bold green" if results.blessed else "bold red"), soft_wrap=True)
+    people_console().print(render_results(results))
+    say(verdict_told(results), "bold green" if results.blessed else "bold red")
     for reason in results.reasons:
-        console.print(Text(f"  {reason}"), soft_wrap=True)
+        say(f"  {reason}")
     for sentence in results.advice:
-        console.print(Text(f"what to do: {sentence}"), soft_wrap=True)
-    console.print(Text(f"report: {Path(output) / 'report.html'}"), soft_wrap=True)
+        say(f"what to do: {sentence}")
+    say(f"report: {Path(output) / 'report.html'}")

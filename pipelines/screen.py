@@ -136,7 +136,7 @@ class LiveView:
             self._bar, self._tasks = _new_bar(), {}
         elif event.kind in ENDS:
             row.state, row.seconds = event.kind, event.seconds
-            row.note = event.message or (str(row.best) if row.best else row.note)
+            row.note = event.message or (str(row.best) if row.best else "")
         elif event.progress is None:
             row.note = event.message
         else:
@@ -159,7 +159,7 @@ class LiveView:
         table.add_column(width=1)
         table.add_column(no_wrap=True)
         table.add_column(no_wrap=True, justify="right")
-        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        table.add_column(no_wrap=self._live.is_started, overflow="ellipsis", ratio=1)  # whole, once it stands still
         for name in self._shown(options, is_at_work=running is not None or bool(self._doing)):
             row = self._rows[name]
             style = NODE_STYLES[row.state]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from pipelines.console import captured, people_console
+from pipelines.console import captured, people_console, say
 from pipelines.exit_status import wrong_input_told
 from pipelines.options import AsJson, ConfigFile, DataFolder, OutputFolder, Overrides
 
@@ -146,7 +146,10 @@ def validate(
     if as_json:
         typer.echo(json.dumps({"config": str(config), **summary.as_json()}, indent=2))
         return
-    typer.echo(f"{config} is valid.")
+    say(f"{config} is valid.")
     console = people_console()
     for part in rendered(summary):
-        console.print(part, soft_wrap=isinstance(part, str))
+        if isinstance(part, str):
+            say(part)
+        else:
+            console.print(part)

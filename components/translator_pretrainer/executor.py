@@ -108,7 +108,7 @@ class _SumUp(beam.DoFn):
         if self._tapped is not None:
             self._sums.add(self._tapped, decode_pictures(records, self._size), self._regressions)
             self._seen += len(records)
-            tell(logger, Progress("picture", self._seen, self._total))
+            tell(logger, Progress("image", self._seen, self._total))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         window = GlobalWindow()

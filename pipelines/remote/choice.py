@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compressor_lib.errors import CompressorError
-from compressor_lib.redaction import redact
+from pipelines.console import say
 from pipelines.exit_status import WRONG_INPUT
 from pipelines.remote.package_file import PackageFile
 from pipelines.remote.platform import Platform, Values
@@ -130,7 +130,7 @@ def chosen_from(targets: type[Enum], default: Any = _REQUIRED) -> Callable[[Call
             try:
                 command(choice, **given)
             except CompressorError as error:
-                typer.echo(redact(f"error: {error}"), err=True)
+                say(f"error: {error}", err=True)
                 raise typer.Exit(WRONG_INPUT) from error
 
         _, *others = inspect.signature(command, eval_str=True).parameters.values()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compressor_lib.errors import CompressorError, unknown
-from compressor_lib.redaction import redact
+from pipelines.console import captured, say
 from pipelines.exit_status import FAILED, NOT_FOLLOWED, STOPPED, WRONG_INPUT
 from pipelines.kubeflow.news import ONLY_NEW
 from pipelines.options import OutputFolder, Overrides
@@ -98,7 +98,7 @@ def doctor(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Google's libraries have many, and they are of no use here
         for check in examine(needs):
-            typer.echo(check)
+            say(str(check))
             missing = missing or check.ok is False
     if missing:
         raise typer.Exit(WRONG_INPUT)
@@ -107,7 +107,6 @@ def doctor(
 def _examine_machine(config: Path | None, output: str | None, overrides: list[str] | None) -> None:
     """Prints a line for each thing that a run needs of this machine."""
     from pipelines.config import BackboneConfig, load_config
-    from pipelines.console import captured
     from pipelines.machine import PROBLEM, examine
 
     if config is None and overrides:
@@ -122,7 +121,7 @@ def _examine_machine(config: Path | None, output: str | None, overrides: list[st
             finding = next(findings, None)
         if finding is None:
             break
-        typer.echo(redact(str(finding)))
+        say(str(finding))
         problems = problems or finding.grade == PROBLEM
     if problems:
         raise typer.Exit(WRONG_INPUT)
@@ -180,7 +179,10 @@ def list_schedules(choice: Choice) -> None:
 
     Example: compressor schedule list
     """
-    for schedule in choice.schedules.schedules():
+    known = choice.schedules.schedules()
+    if not known:
+        say("no schedules; 'compressor schedule create' makes one", err=True)
+    for schedule in known:
         state = "paused" if schedule.paused else _shown(schedule.next_run)
         typer.echo(f"{schedule.name}  {schedule.cron.fields} {schedule.cron.time_zone}  {state}")
 
@@ -315,13 +317,13 @@ def _follow(platform: Platform, run: RemoteRun) -> None:
         typer.echo(f"no longer followed; the run goes on: {run.link}", err=True)
         raise typer.Exit(STOPPED) from None
     except CompressorError as error:
-        typer.echo(redact(f"error: {error}\nno longer followed; the run goes on: {run.link}"), err=True)
+        say(f"error: {error}\nno longer followed; the run goes on: {run.link}", err=True)
         raise typer.Exit(NOT_FOLLOWED) from error
     typer.echo(f"the run is {progress.state.value}")
     if progress.state not in (State.DONE, State.CACHED):
         failed = [node for node, state in progress.nodes.items() if state is State.FAILED]
         reason = progress.reason or (f"{', '.join(failed)} failed" if failed else "no reason is given")
-        typer.echo(redact(f"error: {reason}\nlogs: {run.link}"), err=True)
+        say(f"error: {reason}\nlogs: {run.link}", err=True)
         raise typer.Exit(FAILED)
 
 

@@ -47,9 +47,11 @@ class PackageFile:
         """
         try:
             text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise CompressorError(f"package '{path}' does not exist: make one by 'compressor compile'.") from None
         except (OSError, UnicodeDecodeError) as error:
             raise CompressorError(
-                f"package '{path}' cannot be read: {error}. Make one by compressor compile."
+                f"package '{path}' cannot be read: {error}. Make one by 'compressor compile'."
             ) from error
         try:
             first = next(read_yaml_documents(text))  # JSON is YAML

@@ -74,7 +74,7 @@ def test_it_fits_what_the_library_fits(fit, reference, make_examples, pictures, 
         bank = fit(make_examples({"train": [pictures["train"]], "eval": [pictures["eval"]]}))
 
     told = [progress for record in caplog.records if (progress := progress_in(record))]
-    assert told[-1] == Progress("picture", len(pictures["train"]), len(pictures["train"]))
+    assert told[-1] == Progress("image", len(pictures["train"]), len(pictures["train"]))
     assert list(bank.translators) == WITH_TRANSLATOR
     assert bank.input_shape == (32, 32, 3)
     assert_same(bank, in_library(reference, pictures["train"]))

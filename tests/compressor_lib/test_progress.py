@@ -8,7 +8,7 @@ BEST = BestTrial("block_5_add->head", 112_554, 0.9832, 0.9129)
 
 
 def test_it_reads_as_a_line():
-    assert str(Progress("picture", 64)) == "picture 64"
+    assert str(Progress("image", 64)) == "image 64"
     assert str(Progress("epoch", 2.5, 18)) == "epoch 2/18"
     assert str(Progress("trial", 3, 15, "failed: out of luck")) == "trial 3/15: failed: out of luck"
     assert str(Progress("trial", 3, 15, "a->b scores 0.5", BEST)) == (

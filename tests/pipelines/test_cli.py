@@ -126,7 +126,16 @@ def test_run_sends_noise_to_the_log(stage):
 def test_run_records_its_events_and_a_run_without_a_terminal_has_no_control_characters(stage):
     result = stage.invoke()
     events = [json.loads(line) for line in (stage.output / "events.jsonl").read_text().splitlines()]
-    assert [event["event"] for event in events] == ["doing", "run", "started", "message", "done", "doing", "end"]
+    assert [event["event"] for event in events] == [
+        "doing",
+        "run",
+        "started",
+        "message",
+        "done",
+        "estimate",
+        "doing",
+        "end",
+    ]
     assert events[3]["node"] == "Transform"
     assert events[3]["message"] == "shard 1 of 2"
     assert [letter for letter in result.output if not letter.isprintable() and letter != "\n"] == []

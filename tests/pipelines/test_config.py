@@ -84,9 +84,9 @@ def test_a_window_of_spans(write):
         ("uncached=[2024]", "uncached[0] is 2024: it must be text"),
         ("seed=-1", "seed is -1: it must be at least 0."),
         ("head=", "head is empty: it must be a section of fields."),
-        ("tau=0.5", "tau is no field. Did you mean search.tau?"),
-        ("serch.tau=0.5", "serch is no field. Did you mean search?"),
-        ("search.tua=0.5", "search.tua is no field. Did you mean search.tau?"),
+        ("tau=0.5", "unknown field 'tau'. Did you mean 'search.tau'?"),
+        ("serch.tau=0.5", "unknown field 'serch'. Did you mean 'search'?"),
+        ("search.tua=0.5", "unknown field 'search.tua'. Did you mean 'search.tau'?"),
         (
             "data={source: tfrecord, path: 'minio://b/x'}",
             "data.path is 'minio://b/x', and Beam, which reads TFRecords, knows no minio://: write s3:// for it",
@@ -119,14 +119,14 @@ def test_a_window_of_spans(write):
         ("head.dropout=1", "head.dropout is 1: it must be below 1."),
         ("reference.epochs=many", "reference.epochs is 'many': it must be a whole number."),
         ("reference={head_epochs: 0, epochs: 0}", "reference has head_epochs and epochs of 0"),
-        ("reference.distillation.weight=1", "Did you mean retrain.distillation?"),
+        ("reference.distillation.weight=1", "Did you mean 'retrain.distillation'?"),
         ("reference.augmentation.flip=maybe", "flip is 'maybe': it must be true or false."),
         ("retrain.distillation.weight=1.5", "retrain.distillation.weight is 1.5"),
         ("retrain.distillation=", "retrain.distillation is empty: it must be a section"),
         ("translators.held_out=1", "translators.held_out is 1: it must be below 1."),
         ("search.tau=1.5", "search.tau is 1.5: it must be at most 1."),
         ("search.tau=.nan", "search.tau is nan: it must be a finite number."),
-        ("latency_ms=8", "latency_ms is no field. Did you mean search.budgets.latency_ms?"),
+        ("latency_ms=8", "unknown field 'latency_ms'. Did you mean 'search.budgets.latency_ms'?"),
         ("search.objective.cost=flop", "Did you mean 'flops'?"),
         ("search.budgets.flops=0", "search.budgets.flops is 0: it must be more than 0."),
         ("search.objective.max_parameters=9", "search.objective.max_parameters is now search.budgets.parameters."),
@@ -174,7 +174,7 @@ def test_a_window_of_spans(write):
         ("vertex={project: a, region: b, training: {}}", "vertex.training.machine_type is missing."),
         (
             "vertex={project: a, region: b, training: {machine_type: c, nods: [retrain]}}",
-            "vertex.training.nods is no field. Did you mean",
+            "unknown field 'vertex.training.nods'. Did you mean",
         ),
         (
             "vertex={project: a, region: b, training: {machine_type: c, nodes: [Pusher]}}",
@@ -188,8 +188,8 @@ def test_a_window_of_spans(write):
             "vertex={project: a, region: b, endpoint: {machine_type: c, display_name: d, image: e, min_replicas: 2}}",
             "vertex.endpoint has min_replicas 2 above max_replicas 1: swap them.",
         ),
-        ("volumes=[{claim: a, path: /mnt, x: 1}]", "volumes[0].x is no field."),
-        ("resources={retrain: {cpus: 1}}", "resources.retrain.cpus is no field. Did you mean"),
+        ("volumes=[{claim: a, path: /mnt, x: 1}]", "unknown field 'volumes[0].x'."),
+        ("resources={retrain: {cpus: 1}}", "unknown field 'resources.retrain.cpus'. Did you mean"),
         ("beam_pipeline_args=--x", "beam_pipeline_args is '--x': it must be a list."),
     ],
 )
@@ -242,7 +242,7 @@ def test_a_model_of_ones_own_takes_no_fields_of_the_catalogue(write, own_model, 
 
 def test_all_wrong_fields_are_told_at_once(write):
     message = refusal(write({**SMALLEST, "seed": "x"}), "search.tau=2", "gaet.min_accuracy=0.5")
-    assert message.splitlines()[0].endswith("has 3 wrong fields:")
+    assert message.splitlines()[0].endswith("has 3 invalid fields:")
     assert len(message.splitlines()) == 4
 
 
@@ -265,7 +265,12 @@ def test_a_wrong_override_is_refused(write, override, expected):
 
 @pytest.mark.parametrize(
     ("content", "expected"),
-    [("name: [", "is not YAML"), ("", "holds no fields"), ("- a\n- b", "holds no fields")],
+    [
+        ("name: [", "is not YAML: expected the node content, but found the end in line 1, column 8."),
+        ("name: a: b", "is not YAML: mapping values are not allowed here in line 1, column 8."),
+        ("", "holds no fields"),
+        ("- a\n- b", "holds no fields"),
+    ],
 )
 def test_a_file_that_is_no_mapping_is_refused(write, content, expected):
     assert expected in refusal(write(content))
@@ -347,9 +352,9 @@ def test_every_field_is_described():
 @pytest.mark.parametrize(
     ("output", "told"),
     [
-        ("pics/out", "data path is '.*/pics', and the output '.*/pics/out' lies in it.* another folder by --output"),
+        ("pics/out", "data.path is '.*/pics', and the output '.*/pics/out' lies in it.* another folder by --output"),
         ("pics", "lies in it"), ("link/out", "lies in it"),
-        (".", "data path is '.*/pics', which lies in the output '.*', .* another folder by --output"),
+        (".", "data.path is '.*/pics', which lies in the output '.*', .* another folder by --output"),
     ],
 )  # fmt: skip
 def test_data_and_output_lie_apart(source, output, told, tmp_path):
@@ -365,7 +370,7 @@ def test_data_and_output_lie_apart(source, output, told, tmp_path):
 def test_data_and_push_directory_lie_apart(directory, tmp_path):
     (tmp_path / "pics").mkdir()
     overrides = [f"data.path={tmp_path}/pics", f"output={tmp_path}/out", f"push.directory={tmp_path}/{directory}"]
-    with pytest.raises(CompressorError, match="push directory is '.*', which lies in the data folder '.*/pics'"):
+    with pytest.raises(CompressorError, match="push.directory is '.*', which lies in the data folder '.*/pics'"):
         load_config(EXAMPLES / "pictures.yaml", overrides)
 
 

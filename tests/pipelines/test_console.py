@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import logging
 import os
 import subprocess
@@ -7,7 +8,7 @@ import sys
 
 import pytest
 
-from pipelines.console import captured
+from pipelines.console import captured, say
 
 NOISY = """
 import logging, os, sys, warnings
@@ -113,3 +114,47 @@ def test_everything_is_put_back_and_the_traceback_logged(tmp_path, capfd):
     os.write(1, b"back again\n")
     assert capfd.readouterr().out == "back again\n"
     assert "Traceback" in (tmp_path / "log").read_text()
+
+
+def said(monkeypatch, message: str, *, terminal: bool) -> list[str]:
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(sys, "stderr", stream)
+    say(message, err=True)
+    return stream.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("message", "lines"),
+    [
+        (
+            "error: a.yaml: backbone.weights is missing: give it by --set backbone.weights=FILE.",
+            ["error: a.yaml: backbone.weights is", "  missing: give it by --set", "  backbone.weights=FILE."],
+        ),
+        (
+            "error: two:\n  search.tau is 7: it must be at most 1, they say.\n  seed is missing.",
+            ["error: two:", "  search.tau is 7: it must be at most 1,", "    they say.", "  seed is missing."],
+        ),
+        (
+            "reference    2,257,984 parameters, 3.2 million MACs",
+            ["reference    2,257,984 parameters, 3.2", "             million MACs"],
+        ),
+        (
+            "disk of the output is full. " + "/a-folder" * 5,
+            ["disk of the output is full.", "  " + "/a-folder" * 5],
+        ),
+    ],
+)
+def test_sentences_wrap_between_words_on_a_terminal(monkeypatch, message, lines):
+    assert said(monkeypatch, message, terminal=True) == lines
+    assert said(monkeypatch, message, terminal=False) == message.splitlines()
+
+
+def test_what_looks_like_markup_is_said_as_it_is(monkeypatch):
+    assert said(monkeypatch, "volumes[0].x [bold]", terminal=True) == ["volumes[0].x [bold]"]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_no_credential_is_said(monkeypatch, terminal):
+    assert said(monkeypatch, "https://me:hunter2@host/a", terminal=terminal) == ["https://me:***@host/a"]

@@ -214,7 +214,7 @@ def test_a_run_is_shown_with_its_figures_and_its_lineage(output):
     assert "71.1 to 86.7 %" in result.output
     lines = result.output.splitlines()
     trainer = next(number for number, line in enumerate(lines) if line.startswith("Trainer"))
-    assert lines[trainer + 1 : trainer + 3] == ["  from ExampleGen.examples", f"  made {'model':<8} /made/model"]
+    assert lines[trainer + 1 : trainer + 3] == ["  from ExampleGen.examples", "  made model /made/model"]
 
 
 OLD_RESULTS = [

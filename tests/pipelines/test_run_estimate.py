@@ -55,7 +55,7 @@ def test_a_first_run_is_estimated_once_its_search_is_under_way(clock):
     estimate(Event("progress", "PruningSearch", progress=Progress("trial", 0, 40)))
     assert estimate.seconds_left() is None
     clock.now += 30
-    estimate(Event("progress", "PruningSearch", progress=Progress("picture", 900, 1000)))  # not what a search ends with
+    estimate(Event("progress", "PruningSearch", progress=Progress("image", 900, 1000)))  # not what a search ends with
     assert estimate.seconds_left() is None
     estimate(Event("progress", "PruningSearch", progress=Progress("trial", 10, 40)))
     # 90 s of the search, 20 epochs of 10 s, and a short node like the others.

@@ -25,7 +25,7 @@ def go_half_way(events: Events) -> None:
     events.finished("SchemaGen", "cached")
     events.started("PruningSearch")
     LOGGER.info("searching 62 connections")
-    tell(LOGGER, Progress("picture", 640))
+    tell(LOGGER, Progress("image", 640))
     tell(LOGGER, Progress("trial", 0, 15))
     for step in (1, 2, 3):
         tell(LOGGER, Progress("trial", step, 15, "block_2_add->head scores 0.5000", BEST))
@@ -127,17 +127,22 @@ def test_what_came_of_a_node_stays_beside_it(terminal):
 def test_a_finished_row_shows_its_result(terminal):
     stream = io.StringIO()
     with Events(terminal.view, PlainLines(Console(file=stream))) as events:
-        events.begin(["Evaluator", "Pusher"])
-        for node, outcome, result in (("Evaluator", "done", "blessed"), ("Pusher", "cached", "version 7, pushed then")):
+        events.begin(["Evaluator", "Pusher", "Report"])
+        for node, outcome, result in (
+            ("Evaluator", "done", "blessed"),
+            ("Pusher", "cached", "version 7, pushed then"),
+            ("Report", "done", ""),
+        ):
             events.started(node)
             LOGGER.info("at work")
             events.made(node, result)
             events.finished(node, outcome)
         lines = terminal.lines
     assert lines[0].split("  ")[-1] == "blessed"
+    assert "at work" not in "".join(lines)
     assert lines[1].endswith("cached  version 7, pushed then")
-    assert "[1/2] Evaluator              done    0.0 s  blessed\n" in stream.getvalue()
-    assert "[2/2] Pusher                 cached  version 7, pushed then\n" in stream.getvalue()
+    assert "[1/3] Evaluator              done    0.0 s  blessed\n" in stream.getvalue()
+    assert "[2/3] Pusher                 cached  version 7, pushed then\n" in stream.getvalue()
 
 
 @pytest.mark.parametrize(("width", "height"), [(60, 10), (100, 6)])
@@ -158,6 +163,21 @@ def test_at_the_end_every_node_stays_on_the_screen():
         terminal.stream.truncate(0)
     last = terminal.stream.getvalue()
     assert [node for node in NODES if node not in last] == []
+
+
+def test_at_the_end_every_result_stands_there_whole():
+    result = "accuracy 82.22%, 194,778 parameters: block_7_add->block_13_expand"
+    terminal = Terminal(width=80)
+    with terminal.view, Events(terminal.view) as events:
+        events.begin(["PruningSearch"])
+        events.started("PruningSearch")
+        events.made("PruningSearch", result)
+        events.finished("PruningSearch", "done")
+        assert "…" in terminal.text
+        terminal.stream.truncate(0)
+    last = terminal.stream.getvalue()
+    assert "…" not in last
+    assert " ".join(last.split()).count(result) == 1
 
 
 @pytest.mark.parametrize(("terminal", "live"), [(True, True), (False, False)])

@@ -106,7 +106,10 @@ class TestSubmit:
     def test_what_is_no_package_is_told(self, api, tmp_path):
         other = tmp_path / "other.yaml"
         other.write_text("a: 1")
-        for path, message in ((other, "is no package of this project"), (tmp_path / "none", "cannot be read")):
+        for path, message in (
+            (other, "is no package of this project"),
+            (tmp_path / "none", "does not exist: make one by 'compressor compile'"),
+        ):
             result = self.submit(path, api=api)
             assert result.exit_code == 2
             assert message in result.stderr
@@ -142,7 +145,9 @@ class TestSchedule:
         assert compressor("schedule", "resume", "pictures", api=api).stdout == "pictures goes on\n"
         assert compressor("schedule", "run-now", "pictures", api=api).stdout.startswith("run   run-1\n")
         assert compressor("schedule", "delete", "pictures", api=api).stdout == "pictures is deleted\n"
-        assert compressor("schedule", "list", api=api).stdout == ""
+        listed = compressor("schedule", "list", api=api)
+        assert listed.stdout == ""
+        assert listed.stderr == "no schedules; 'compressor schedule create' makes one\n"
 
     def test_a_cron_that_never_comes_is_told_before_anything_is_uploaded(self, api, package):
         result = compressor("schedule", "create", package, "--cron", "0 3 31 2 *", api=api)
