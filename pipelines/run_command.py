@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipelines.locks import OutputLock
     from pipelines.results import Results
 
-_STOPPED = "stopped; what was finished, nodes and trials, is kept; run the same command to go on"
+_STOPPED = "stopped; finished nodes and trials are kept: run the same command to resume"
 
 
 def new_log(config: Config) -> Path:

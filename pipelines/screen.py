@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -91,11 +92,15 @@ class LiveView:
     Args:
         console: A terminal.
         estimate: Of the rest of the run, kept up to date by another; without one none is shown.
+        clock: Seconds that go by.
     """
 
-    def __init__(self, console: Console, estimate: RunEstimate | None = None) -> None:
+    def __init__(
+        self, console: Console, estimate: RunEstimate | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._console = console
         self._estimate = estimate
+        self._clock = clock
         self._rows: dict[str, _Row] = {}
         self._doing = ""
         self._doing_since = 0.0
@@ -103,7 +108,7 @@ class LiveView:
         spinner = "line" if console.options.ascii_only else "dots"
         self._mark, self._spinner = (Spinner(spinner, style=NODE_STYLES["running"]) for _ in range(2))
         self._marks = _MARKS_IN_ASCII if console.options.ascii_only else _MARKS
-        self._bar, self._tasks = _new_bar(), dict[str, TaskID]()
+        self._bar, self._tasks = _new_bar(clock), dict[str, TaskID]()
         self._live = Live(self, console=console, redirect_stdout=False, redirect_stderr=False, refresh_per_second=5)
 
     def __enter__(self) -> LiveView:
@@ -124,7 +129,7 @@ class LiveView:
         if event.kind == "run":
             self._rows, self._doing = {node: _Row() for node in event.nodes}, ""
         elif event.kind == "doing":
-            self._doing, self._doing_since = event.message, time.monotonic()
+            self._doing, self._doing_since = event.message, self._clock()
         elif event.kind == "said":
             self._said.append(event.message)
         elif event.node:
@@ -132,8 +137,8 @@ class LiveView:
 
     def _take(self, event: Event, row: _Row) -> None:
         if event.kind == "started":
-            row.state, row.since, self._doing = "running", time.monotonic(), ""
-            self._bar, self._tasks = _new_bar(), {}
+            row.state, row.since, self._doing = "running", self._clock(), ""
+            self._bar, self._tasks = _new_bar(self._clock), {}
         elif event.kind in ENDS:
             row.state, row.seconds = event.kind, event.seconds
             row.note = event.message or (str(row.best) if row.best else "")
@@ -165,12 +170,12 @@ class LiveView:
             style = NODE_STYLES[row.state]
             mark: RenderableType = self._mark if row.state == "running" else Text(self._marks[row.state], style)
             note = Text("" if name == running else row.note, "red" if row.state == "failed" else "dim")
-            table.add_row(mark, Text(name, style), Text(_time_of(row), style), note)
+            table.add_row(mark, Text(name, style), Text(self._time_of(row), style), note)
         yield table
         if running is not None:
             yield from self._details(self._rows[running])
         if self._doing:
-            self._spinner.update(text=Text(f" {self._doing}  {spent(int(time.monotonic() - self._doing_since))}"))
+            self._spinner.update(text=Text(f" {self._doing}  {spent(int(self._clock() - self._doing_since))}"))
             yield self._spinner
         yield from (Text(words) for words in self._said)
         yield Text()  # where the cursor rests: the ^C that a terminal shows would wrap at the end of a full line
@@ -184,6 +189,11 @@ class LiveView:
         if row.best:
             lines.append(Text("best so far  ", "dim").append(str(row.best), "not dim bold"))
         yield Padding(Group(*lines), (0, 0, 0, 3))
+
+    def _time_of(self, row: _Row) -> str:
+        if row.state == "running":
+            return spent(int(self._clock() - row.since))
+        return spent(row.seconds) if row.state == "done" else row.state
 
     def _shown(self, options: ConsoleOptions, *, is_at_work: bool) -> list[str]:
         """The nodes there is room for: the first to go are those that ended first, then those that wait longest."""
@@ -206,12 +216,6 @@ def spent(seconds: float | None) -> str:
     return f"{minutes} min {int(seconds % 60):02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
-def _time_of(row: _Row) -> str:
-    if row.state == "running":
-        return spent(int(time.monotonic() - row.since))
-    return spent(row.seconds) if row.state == "done" else row.state
-
-
 class _TimeLeft(TimeRemainingColumn):
     """The time left, where it can be told."""
 
@@ -221,11 +225,12 @@ class _TimeLeft(TimeRemainingColumn):
         return super().render(task).append(" left", "dim")
 
 
-def _new_bar() -> Progress:
+def _new_bar(clock: Callable[[], float]) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         _TimeLeft(compact=True),
         speed_estimate_period=600,  # a trial or an epoch may take minutes
+        get_time=clock,
     )

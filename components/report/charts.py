@@ -46,6 +46,7 @@ _CONFIG: Spec = {
     "legend": {
         "labelColor": "var(--ink)", "titleColor": "var(--muted)", "labelFontSize": 12, "symbolSize": 90,
         "orient": "top", "direction": "horizontal", "title": None, "offset": 8, "columns": 3, "labelLimit": 220,
+        "layout": {"top": {"direction": "vertical"}},  # two side by side are too wide for a telephone
     },
 }  # fmt: skip
 
@@ -324,14 +325,14 @@ def confusion(data: ReportData, role: str) -> Spec:
     names = data.answers.classes
     cells = [
         {
-            "class": names[row], "answer": names[column], "images": counts[row].get(column, 0),
+            "class": names[row], "prediction": names[column], "images": counts[row].get(column, 0),
             "share": counts[row].get(column, 0) / max(1, sum(counts[row].values())),
         }
         for row in shown
         for column in shown
     ]  # fmt: skip
     order = [names[number] for number in shown]
-    x = {"field": "answer", "type": "nominal", "sort": order, "title": "answer", "axis": {"labelAngle": -60}}
+    x = {"field": "prediction", "type": "nominal", "sort": order, "title": "prediction", "axis": {"labelAngle": -60}}
     y = {"field": "class", "type": "nominal", "sort": order, "title": "class"}
     text = {
         "transform": [{"filter": "datum.images > 0"}],
@@ -345,7 +346,7 @@ def confusion(data: ReportData, role: str) -> Spec:
         {
             "data": {"values": cells},
             "layer": [
-                _heat(x, y, "share", ["class", "answer", "images", {"field": "share", "format": ".1%"}]),
+                _heat(x, y, "share", ["class", "prediction", "images", {"field": "share", "format": ".1%"}]),
                 *([text] if len(shown) <= MOST_CLASSES // 2 else []),
             ],
         },
@@ -384,7 +385,7 @@ def by_class(data: ReportData) -> Spec:
         {"field": "reference_counted", "title": "reference"},
         {"field": "compressed_counted", "title": "compressed"},
     ]
-    x = {"type": "quantitative", "title": "named rightly, test split", "axis": axis, "scale": {"zero": False}}
+    x = {"type": "quantitative", "title": "accuracy, test split", "axis": axis, "scale": {"zero": False}}
     return _chart(
         {
             "layer": [

@@ -40,7 +40,8 @@ class Cron:
         cron = cls(" ".join(text.split()), time_zone)
         if len(cron.fields.split()) != 5:
             raise CompressorError(
-                f"cron {text!r} does not have five fields: give minute, hour, day, month and weekday, as in '0 3 * * 1'."
+                f"cron {text!r} does not have five fields: give minute, hour, day, month and weekday, "
+                "as in '0 3 * * 1'."
             )
         try:
             ZoneInfo(time_zone)

@@ -272,7 +272,7 @@ def test_ctrl_c_says_how_to_go_on(stage):
     stage.failure = KeyboardInterrupt()
     result = stage.invoke()
     assert result.exit_code == 130
-    assert result.stderr == ("stopped; what was finished, nodes and trials, is kept; run the same command to go on\n")
+    assert result.stderr == ("stopped; finished nodes and trials are kept: run the same command to resume\n")
 
 
 def test_a_second_run_of_an_output_is_told_at_once(stage):

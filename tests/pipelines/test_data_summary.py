@@ -25,7 +25,7 @@ def test_every_split_has_its_row():
 
 
 def test_weights_are_advised_where_classes_are_far_from_even():
-    assert "3.0 times as many training pictures" in shown(Summary(pictures=PICTURES, imbalance=3.0))
+    assert "3.0 times as many training images" in shown(Summary(pictures=PICTURES, imbalance=3.0))
     assert "times as many" not in shown(Summary(pictures=PICTURES, imbalance=1.5))
 
 

@@ -185,3 +185,25 @@ CONTRASTS = """() => {
   }
   return low;
 }"""
+
+
+@pytest.mark.parametrize("width", [500, 768, 1100])
+def test_no_word_of_a_chart_is_cut_off(opened, width):
+    page = opened(viewport={"width": width, "height": 800})
+    page.wait_for_selector("#training .chart svg")
+    cut = page.evaluate(
+        """[...document.querySelectorAll('.chart svg text')].filter((one) => {
+            const word = one.getBoundingClientRect(), svg = one.ownerSVGElement.getBoundingClientRect();
+            return word.width && (word.right > svg.right + 1 || word.left < svg.left - 1);
+        }).map((one) => one.textContent)"""
+    )
+    assert cut == []
+
+
+def test_on_paper_no_line_of_code_is_cut_off_and_a_total_stands_at_its_tables_end(opened):
+    page = opened(viewport={"width": 720, "height": 1000})
+    page.emulate_media(media="print")
+    cut = "[...document.querySelectorAll('pre')].filter((one) => one.scrollWidth > one.clientWidth).length"
+    assert page.evaluate(cut) == 0
+    foot = page.locator("tfoot").first
+    assert foot.evaluate("one => getComputedStyle(one).display") == "table-row-group"  # a footer is on every sheet
