@@ -43,12 +43,14 @@ def say(message: str, style: str = "", *, err: bool = False) -> None:
 
 
 def _wrapped(line: str, width: int) -> str:
-    """The line on as many lines as it takes; a path or an option is never torn, even if it is longer than one."""
+    """The line on as many lines as it takes; a path, an option or ``90 %`` is never torn."""
     label = re.match(r"\s*\S+(?: \S+)*  +(?=\S)", line)
     indent = label.end() if label and label.end() <= _WIDEST_LABEL else len(line) - len(line.lstrip()) + 2
-    return textwrap.fill(
-        line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    kept = re.sub(r"(?<=\d) (?=%)", "\u00a0", line)
+    wrapped = textwrap.fill(
+        kept, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
     )  # fmt: skip
+    return wrapped.replace("\u00a0", " ")
 
 
 def people_console() -> Console:

@@ -141,6 +141,10 @@ def said(monkeypatch, message: str, *, terminal: bool) -> list[str]:
             ["reference    2,257,984 parameters, 3.2", "             million MACs"],
         ),
         (
+            "  accuracy is 38.0 %; the gate asks for 90 %",
+            ["  accuracy is 38.0 %; the gate asks for", "    90 %"],
+        ),
+        (
             "disk of the output is full. " + "/a-folder" * 5,
             ["disk of the output is full.", "  " + "/a-folder" * 5],
         ),
