@@ -109,10 +109,10 @@ def _predictions(tflite: bytes, images: np.ndarray, precision: Precision) -> np.
 def _check_probabilities(predictions: np.ndarray, expected: np.ndarray) -> None:
     difference = float(np.abs(predictions - expected).max())
     if not difference <= TOLERANCE:
-        away = f"probabilities are up to {difference:.2g} away from the SavedModel's (allowed: {TOLERANCE:g})"
         raise ConversionError(
-            f"the float32 TFLite model's {away}: a layer does not convert faithfully.",
-            f"its {away}, so a layer does not convert faithfully",
+            f"the float32 TFLite model's probabilities are up to {difference:.2g} away from the "
+            f"SavedModel's (allowed: {TOLERANCE:g}): a layer does not convert faithfully.",
+            f"a layer does not convert faithfully (probabilities up to {difference:.2g} away from the SavedModel's)",
         )
 
 
@@ -120,8 +120,8 @@ def _check_classes(predictions: np.ndarray, expected: np.ndarray, precision: Pre
     predicted = np.take_along_axis(expected, predictions.argmax(axis=-1)[:, None], axis=-1)
     kept = float(predicted.sum() / expected.max(axis=-1).sum())
     if not kept >= LEAST_KEPT:
-        few = f"keep {kept:.0%} of the SavedModel's highest probabilities (at least: {LEAST_KEPT:.0%})"
         raise ConversionError(
-            f"the classes that the {precision} TFLite model predicts {few}: leave out this format.",
-            f"the classes that it predicts {few}",
+            f"the classes that the {precision} TFLite model predicts keep {kept:.0%} of the SavedModel's "
+            f"highest probabilities (at least: {LEAST_KEPT:.0%}): leave out this format.",
+            f"the classes that it predicts keep {kept:.0%} of the SavedModel's highest probabilities",
         )
