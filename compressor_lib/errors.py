@@ -30,7 +30,8 @@ def unknown(kind: str, value: object, known: Iterable[str]) -> CompressorError:
     meant = nearest(str(value), names)
     hint = f" Did you mean {meant!r}?" if meant else ""
     shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else ".")
-    return CompressorError(f"unknown {kind} {str(value)!r}.{hint} Known: {shown}")
+    there = f"Known: {shown}" if names else "There is none."
+    return CompressorError(f"unknown {kind} {str(value)!r}.{hint} {there}")
 
 
 def nearest(value: str, known: Iterable[str]) -> str | None:

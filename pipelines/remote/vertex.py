@@ -29,7 +29,7 @@ _STATES = {
     "SKIPPED": State.CACHED,
     "FAILED": State.FAILED,
     "CANCELLED": State.STOPPED,
-    "NOT_TRIGGERED": State.STOPPED,
+    "NOT_TRIGGERED": State.LEFT_OUT,
 }
 _PROJECT = re.compile(r"[a-z0-9][-a-z0-9.:]*")
 _REGION = re.compile(r"[a-z]+-[a-z]+[0-9]+")
@@ -307,7 +307,7 @@ def _schedule(of: Any) -> Schedule:
     return Schedule(
         of.display_name,
         of.name.rpartition("/")[2],
-        Cron.of_platform(of.cron),
+        Cron.of_vertex(of.cron),
         paused,
         None if paused else of.next_run_time,
     )

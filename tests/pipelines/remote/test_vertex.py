@@ -166,7 +166,7 @@ class TestProgress:
         ("told", "state"),
         [
             ("CANCEL_PENDING", State.RUNNING), ("CANCELLING", State.RUNNING), ("CANCELLED", State.STOPPED),
-            ("NOT_TRIGGERED", State.STOPPED), ("FAILED", State.FAILED), ("STATE_UNSPECIFIED", State.WAITING),
+            ("NOT_TRIGGERED", State.LEFT_OUT), ("FAILED", State.FAILED), ("STATE_UNSPECIFIED", State.WAITING),
         ],
     )  # fmt: skip
     def test_nodes_have_rarer_states(self, look, told, state):
