@@ -11,6 +11,7 @@ import re
 import ssl
 import threading
 from email.policy import HTTP
+from functools import cache
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,7 @@ class KubeflowApi(Served):
         return kept[key]
 
 
+@cache
 def _load(package: str) -> Any:
     try:
         return load(package)

@@ -101,9 +101,10 @@ class TestSubmit:
         assert result.stdout.endswith("the run is done\n")
 
     def test_a_server_that_hangs_does_not_hold_up_the_end(self, api, package, monkeypatch):
-        monkeypatch.setattr(kubeflow_client, "PATIENCE", 0.2)
+        self.submit(package, api=api)
+        monkeypatch.setattr(kubeflow_client, "PATIENCE", 0.5)
         monkeypatch.setattr(commands, "LOOKS", 2)
-        api.stalled = {"runs/run-1"}
+        api.stalled = {"runs/run-2"}
         result = self.submit(package, "--wait", api=api)
         assert result.exit_code == 4
         assert "cannot be reached: check --host and the network" in result.stderr

@@ -112,8 +112,8 @@ class TestForKubeflow:
         st.sampled_from(["*", "1", "JAN-MAR", "6,12", "*/3"]),
         st.sampled_from(["*", "7", "MON-FRI", "5-7", "0,3", "*/2"]),
     )
-    def test_kubeflow_s_parser_takes_it(self, *fields):
-        robfig_cron.parse(Cron.parse(" ".join(fields)).for_kubeflow())
+    def test_kubeflow_s_parser_takes_it(self, minute, hour, day, month, weekday):
+        robfig_cron.parse(Cron.parse(f"{minute} {hour} {day} {month} {weekday}").for_kubeflow())
 
     @pytest.mark.parametrize("weekday", ["5L", "1#2", "1,5L"])
     def test_what_it_does_not_know_is_refused(self, weekday):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from certificate import make_certificate
 from kubeflow_api import KubeflowApi
-from kubeflow_runs import scheduled, submitted
+from kubeflow_runs import submitted
 from proxies import Proxy, Silent, set_proxy
 
 from compressor_lib.errors import CompressorError
@@ -170,30 +170,38 @@ class TestCertificates:
 
 
 class TestPatience:
-    @pytest.fixture(autouse=True)
-    def hurry(self, monkeypatch):
-        monkeypatch.setattr(kubeflow_client, "PATIENCE", 0.3)
+    @pytest.fixture
+    def stall(self, api, monkeypatch):
+        """Lets requests of a path wait for ever, and the client lose patience soon."""
+
+        def stall(path: str) -> None:
+            api.stalled = {path}
+            monkeypatch.setattr(kubeflow_client, "PATIENCE", 0.5)
+
+        return stall
 
     @pytest.mark.parametrize("path", ["pipelines", "pipelines/upload_version", "experiments", "runs"])
-    def test_no_request_of_a_run_hangs(self, api, kubeflow, package, path):
-        api.stalled = {path}
+    def test_no_request_of_a_run_hangs(self, kubeflow, package, stall, path):
+        submitted(kubeflow, package)
+        if path == "pipelines/upload_version":
+            package.write_text(package.read_text() + "\n")
+        stall(path)
         with pytest.raises(CompressorError, match="cannot be reached: check --host and the network"):
             submitted(kubeflow, package)
 
-    def test_looking_at_a_run_does_not_hang(self, api, kubeflow, package):
+    def test_looking_at_a_run_does_not_hang(self, kubeflow, package, stall):
         run = submitted(kubeflow, package)
-        api.stalled = {f"runs/{run.id}"}
+        stall(f"runs/{run.id}")
         with pytest.raises(CompressorError, match="cannot be reached: check --host and the network"):
             kubeflow.progress(run.id)
 
-    def test_schedules_do_not_hang(self, api, kubeflow, package):
-        scheduled(kubeflow, package)
-        api.stalled = {"recurringruns"}
+    def test_schedules_do_not_hang(self, kubeflow, stall):
+        stall("recurringruns")
         with pytest.raises(CompressorError, match="cannot be reached: check --host and the network"):
             kubeflow.schedules()
 
-    def test_nor_does_the_first_question(self, api):
-        api.stalled = {"healthz"}
+    def test_nor_does_the_first_question(self, api, stall):
+        stall("healthz")
         with pytest.raises(CompressorError, match="cannot be reached: check --host and the network"):
             Kubeflow(api.url)
 
