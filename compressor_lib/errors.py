@@ -27,6 +27,8 @@ def unknown(kind: str, value: object, known: Iterable[str]) -> CompressorError:
         "unknown backbone 'MobilNetV2'. Did you mean 'MobileNetV2'? Known: MobileNet, MobileNetV2."
     """
     names = sorted(known)
+    if not names:
+        return CompressorError(f"unknown {kind} {str(value)!r}. There is none.")
     meant = nearest(str(value), names)
     hint = f" Did you mean {meant!r}?" if meant else ""
     shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else ".")

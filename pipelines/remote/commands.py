@@ -6,6 +6,7 @@ import os
 import shlex
 import time
 import warnings
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +20,7 @@ from pipelines.kubeflow.news import ONLY_NEW
 from pipelines.options import OutputFolder, Overrides
 from pipelines.remote.choice import Choice, Place, Target, chosen_from
 from pipelines.remote.cron import Cron
-from pipelines.remote.platform import Platform, Progress, RemoteRun, Schedule, State
+from pipelines.remote.platform import GoneError, Platform, Progress, RemoteRun, Schedule, State
 
 if TYPE_CHECKING:
     from pipelines.remote.local import LocalSchedules
@@ -53,7 +54,7 @@ def submit(
 ) -> None:
     """Starts a run of a package, and tells where to watch it.
 
-    Example: compressor submit pictures.yaml --target kubeflow --host http://localhost:8888 --param tau=0.9 --wait
+    Example: compressor submit pictures.yaml --target kubeflow --host http://localhost:8080 --param tau=0.9 --wait
     """
     file, values = choice.package(package, param, any_version=any_version)
     platform = choice.connect()
@@ -61,7 +62,7 @@ def submit(
     run = platform.submit(package, name=file.name, parameters=values, pipeline_root=root, caching=caching)
     _tell_run(run)
     if wait:
-        _follow(platform, run)
+        _follow(platform, run, file.nodes)
 
 
 @chosen_from(Target, default=None)
@@ -80,7 +81,7 @@ def doctor(
 ) -> None:
     """Checks this machine, or what a package needs and whether it is there; ends with 2 if something is missing.
 
-    Example: compressor doctor pictures.yaml --target kubeflow --host http://localhost:8888
+    Example: compressor doctor pictures.yaml --target kubeflow --host http://localhost:8080
     """
     if package is None:
         _examine_machine(config, output, overrides)
@@ -137,7 +138,9 @@ def create(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A package; for --target local a run's YAML file.")],
     cron: Annotated[str, typer.Option(help="Minute, hour, day, month, weekday, as in '0 3 * * 1'.")],
     name: Annotated[str | None, typer.Option(help="The schedule's; by default the pipeline's.")] = None,
-    time_zone: Annotated[str, typer.Option(help="The cron's, as in Europe/Berlin.")] = "UTC",
+    time_zone: Annotated[
+        str, typer.Option(help="The cron's, as in Europe/Berlin; kubeflow knows its own alone.")
+    ] = "UTC",
     param: Parameters = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="local: replaces one value, as in run.")
@@ -151,7 +154,7 @@ def create(
 
     Example: compressor schedule create examples/pictures.yaml --cron "0 3 * * 1" --set data.path=/data/pictures
 
-    Elsewhere: compressor schedule create package.yaml --target kubeflow --host http://localhost:8888 --cron "0 3 * * 1"
+    Elsewhere: compressor schedule create package.yaml --target kubeflow --host http://localhost:8080 --cron "0 3 * * 1"
     """
     when = Cron.parse(cron, time_zone)
     if choice.target is Place.local:
@@ -170,6 +173,8 @@ def create(
         file, name=name or package.name, cron=when, parameters=values, pipeline_root=root
     )
     _tell_schedule(made)
+    if choice.target is Place.kubeflow:
+        typer.echo("these times are the cluster's: UTC, unless its CRON_SCHEDULE_TIMEZONE is another zone")
 
 
 @schedules.command("list")
@@ -300,28 +305,42 @@ def _shown(when: datetime | None) -> str:
     return f"{when:%a %Y-%m-%d %H:%M %Z}" if when else "never"
 
 
-def _follow(platform: Platform, run: RemoteRun) -> None:
-    """Prints what changes until the run ends; its failure ends the command."""
+def _follow(platform: Platform, run: RemoteRun, order: Sequence[str]) -> None:
+    """Prints what changes until the run ends; its failure ends the command.
+
+    Args:
+        platform: Where it runs.
+        run: The run.
+        order: The package's nodes, in the order to print them in.
+    """
     told: dict[str, State] = {}
+    looked_once_more = False
     try:
         while True:
             progress = _looked_at(platform, run)
-            for node, state in progress.nodes.items():
+            nodes = {node: progress.nodes[node] for node in (*order, *progress.nodes) if node in progress.nodes}
+            for node, state in nodes.items():
                 if told.get(node) is not state:
                     typer.echo(f"{datetime.now():%H:%M:%S}  {node:22} {state.value}")
-            told.update(progress.nodes)
+            told.update(nodes)
             if progress.state.is_final:
-                break
+                # Platforms may note the end of a run before that of its nodes.
+                if looked_once_more or all(state.is_final for state in nodes.values()):
+                    break
+                looked_once_more = True
             time.sleep(POLL)
     except KeyboardInterrupt:
         typer.echo(f"no longer followed; the run goes on: {run.link}", err=True)
         raise typer.Exit(STOPPED) from None
+    except GoneError as error:
+        typer.echo(f"error: run {run.id} is not there any more: it was deleted", err=True)
+        raise typer.Exit(NOT_FOLLOWED) from error
     except CompressorError as error:
         say(f"error: {error}\nno longer followed; the run goes on: {run.link}", err=True)
         raise typer.Exit(NOT_FOLLOWED) from error
     typer.echo(f"the run is {progress.state.value}")
     if progress.state not in (State.DONE, State.CACHED):
-        failed = [node for node, state in progress.nodes.items() if state is State.FAILED]
+        failed = [node for node, state in nodes.items() if state is State.FAILED]
         reason = progress.reason or (f"{', '.join(failed)} failed" if failed else "no reason is given")
         say(f"error: {reason}\nlogs: {run.link}", err=True)
         raise typer.Exit(FAILED)
@@ -332,6 +351,8 @@ def _looked_at(platform: Platform, run: RemoteRun) -> Progress:
     for _ in range(LOOKS - 1):
         try:
             return platform.progress(run.id)
+        except GoneError:
+            raise
         except CompressorError:
             time.sleep(POLL)
     return platform.progress(run.id)

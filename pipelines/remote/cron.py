@@ -23,8 +23,8 @@ class Cron:
         time_zone: IANA's name of it, such as ``Europe/Berlin``.
 
     Example:
-        >>> Cron.parse("0  3 * * 1", "Europe/Berlin").for_kubeflow()
-        'TZ=Europe/Berlin 0 0 3 * * 1'
+        >>> Cron.parse("0  3 * * 1", "Europe/Berlin").for_vertex()
+        'TZ=Europe/Berlin 0 3 * * 1'
     """
 
     fields: str
@@ -50,7 +50,7 @@ class Cron:
                 f"unknown time zone {time_zone!r}: give a name of the tz database, such as Europe/Berlin."
             ) from None
         try:
-            comes = bool(cron.next_runs(1))
+            comes = bool(cron._next_runs(1))
         except CronSimError as error:
             if not cron._is_of_no_month():
                 raise CompressorError(f"cron {text!r} is wrong: {error}. '0 3 * * 1' is Mondays at three.") from error
@@ -70,12 +70,18 @@ class Cron:
         return True
 
     def next_runs(self, count: int = 3, after: datetime | None = None) -> list[datetime]:
-        """The next times, fewer than ``count`` if there are no more.
+        """The next times, fewer than ``count`` if there are no more, none if it is not checked and of another form.
 
         Args:
             count: How many.
             after: Where to begin, with a time zone; None: now.
         """
+        try:
+            return self._next_runs(count, after)
+        except (CronSimError, ZoneInfoNotFoundError, ValueError):
+            return []
+
+    def _next_runs(self, count: int, after: datetime | None = None) -> list[datetime]:
         zone = ZoneInfo(self.time_zone)
         start = datetime.now(zone) if after is None else after.astimezone(zone)
         times = CronSim(self.fields, start)
@@ -89,7 +95,16 @@ class Cron:
         return f"TZ={self.time_zone} {self.fields}"
 
     def for_kubeflow(self) -> str:
-        """As Kubeflow Pipelines takes it: with seconds in front, and no weekday 7 (robfig/cron 1.2)."""
+        """As Kubeflow Pipelines takes it: with seconds in front, no weekday 7, and no time zone (robfig/cron 1.2).
+
+        Raises:
+            CompressorError: If it cannot be said so.
+        """
+        if self.time_zone != "UTC":
+            raise CompressorError(
+                "Kubeflow takes no time zone for a schedule: leave --time-zone out, and give the time in the cluster's "
+                "own zone, which is UTC unless its CRON_SCHEDULE_TIMEZONE is another."
+            )
         *others, weekday = self.fields.split()
         if "L" in others[2].upper():
             raise CompressorError(f"day {others[2]!r} is more than Kubeflow knows: give days, ranges or lists.")
@@ -102,11 +117,21 @@ class Cron:
                     )
                 numbers.add(day % 7)
             weekday = ",".join(map(str, sorted(numbers)))
-        return f"TZ={self.time_zone} 0 {' '.join([*others, weekday])}"
+        return f"0 {' '.join([*others, weekday])}"
 
     @classmethod
-    def of_platform(cls, text: str) -> Cron:
-        """What a platform says of a schedule, whoever made it; it is not checked."""
+    def of_kubeflow(cls, text: str) -> Cron:
+        """What Kubeflow Pipelines says of a schedule, whoever made it; it is not checked, and its seconds are lost."""
+        fields = text.split()
+        if len(fields) == 5:  # the weekday may be left out
+            fields.append("*")
+        if len(fields) == 6:
+            fields = ["*" if field == "?" else field for field in fields[1:]]
+        return cls(" ".join(fields), "UTC")
+
+    @classmethod
+    def of_vertex(cls, text: str) -> Cron:
+        """What Vertex AI says of a schedule, whoever made it; it is not checked."""
         zoned = _ZONED.match(text.strip())
         zone, fields = zoned.groups() if zoned else ("UTC", text)
         return cls(" ".join(fields.split()[-5:]), zone)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ class PackageFile:
         code_version: The hash of the code that compiled it.
         kinds: The runtime parameters' types, by name.
         images: What its nodes run in.
+        nodes: The ids of its nodes, each behind those that it depends on.
         places: Where data and artifacts are, as far as it says: ``pipeline_root`` and runtime parameters' defaults.
     """
 
@@ -36,6 +38,7 @@ class PackageFile:
     code_version: str
     kinds: dict[str, str]
     images: tuple[str, ...]
+    nodes: tuple[str, ...]
     places: dict[str, str]
 
     @classmethod
@@ -56,7 +59,9 @@ class PackageFile:
         try:
             first = next(read_yaml_documents(text))  # JSON is YAML
             spec: Any = first.get("pipelineSpec", first)
-            search = spec["root"]["dag"]["tasks"]["PruningSearch"]["inputs"]["parameters"]
+            tasks = spec["root"]["dag"]["tasks"]
+            behind = {node: task.get("dependentTasks", ()) for node, task in tasks.items()}
+            search = tasks["PruningSearch"]["inputs"]["parameters"]
             parameters = spec["root"]["inputDefinitions"]["parameters"]
             executors = spec["deploymentSpec"]["executors"].values()
             places = {name: parameters.get(name, {}).get("defaultValue") for name in ("data_path", "push_directory")}
@@ -70,11 +75,12 @@ class PackageFile:
                 search["code_version"]["runtimeValue"]["constant"],
                 {name: described["parameterType"] for name, described in parameters.items()},
                 tuple(dict.fromkeys(one["container"]["image"] for one in executors if "container" in one)),
+                tuple(TopologicalSorter(behind).static_order()),
                 {name: place for name, place in places.items() if place},
             )
         except GivenTwiceError as error:
             raise CompressorError(f"package '{path}': {error}, or make one by compressor compile.") from error
-        except (yaml.YAMLError, StopIteration, KeyError, TypeError, AttributeError) as error:
+        except (yaml.YAMLError, StopIteration, KeyError, TypeError, AttributeError, CycleError) as error:
             raise CompressorError(f"'{path}' is no package of this project: make one by compressor compile.") from error
 
     def check(self, target: str, code_version: str | None) -> None:

@@ -23,6 +23,7 @@ class State(str, Enum):
     RUNNING = "running"
     DONE = "done"
     CACHED = "cached"
+    LEFT_OUT = "left out"
     FAILED = "failed"
     STOPPED = "stopped"
 
@@ -52,7 +53,7 @@ class Progress:
     Attributes:
         state: Of the run.
         nodes: Of each node that the platform tells of, by id.
-        reason: Why it failed, as far as the platform says.
+        reason: Why it failed or was stopped, as far as the platform says.
     """
 
     state: State
@@ -77,6 +78,10 @@ class Schedule:
     cron: Cron
     paused: bool
     next_run: datetime | None
+
+
+class GoneError(CompressorError):
+    """What is named is not there, or no more."""
 
 
 def name_taken(name: str) -> CompressorError:
@@ -106,7 +111,11 @@ class Platform(Protocol):
         ...
 
     def progress(self, run_id: str) -> Progress:
-        """Looks at a run."""
+        """Looks at a run.
+
+        Raises:
+            GoneError: If there is no such run, or no more.
+        """
         ...
 
     def create_schedule(

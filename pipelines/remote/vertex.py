@@ -16,7 +16,7 @@ from typing import Any
 from compressor_lib.errors import CompressorError, unknown
 from compressor_lib.support.proxies import via
 from pipelines.remote.cron import Cron
-from pipelines.remote.platform import Progress, RemoteRun, Schedule, State, Values, name_taken
+from pipelines.remote.platform import GoneError, Progress, RemoteRun, Schedule, State, Values, name_taken
 
 _STATES = {
     "QUEUED": State.WAITING,
@@ -29,7 +29,7 @@ _STATES = {
     "SKIPPED": State.CACHED,
     "FAILED": State.FAILED,
     "CANCELLED": State.STOPPED,
-    "NOT_TRIGGERED": State.STOPPED,
+    "NOT_TRIGGERED": State.LEFT_OUT,
 }
 _PROJECT = re.compile(r"[a-z0-9][-a-z0-9.:]*")
 _REGION = re.compile(r"[a-z]+-[a-z]+[0-9]+")
@@ -102,7 +102,7 @@ class Vertex:
 
         what = f"run {run_id!r}"
         if not run_id or "/" in run_id:  # the client would find no words for it
-            raise CompressorError(self._unknown(what))
+            raise GoneError(self._unknown(what))
         again = Retry(if_exception_type(ServerError, requests.ConnectionError, requests.Timeout), timeout=_BRIDGED)
         with self._told(what):
             job = self._jobs.get_pipeline_job(
@@ -250,7 +250,8 @@ class Vertex:
         try:
             yield
         except (GoogleAPIError, GoogleAuthError, requests.RequestException) as error:
-            raise CompressorError(self._explained(error, what)) from error
+            kind = GoneError if getattr(error, "code", None) == 404 else CompressorError
+            raise kind(self._explained(error, what)) from error
 
     def _explained(self, error: BaseException | None, what: str) -> str:
         from google.api_core.exceptions import GoogleAPICallError, RetryError
@@ -307,7 +308,7 @@ def _schedule(of: Any) -> Schedule:
     return Schedule(
         of.display_name,
         of.name.rpartition("/")[2],
-        Cron.of_platform(of.cron),
+        Cron.of_vertex(of.cron),
         paused,
         None if paused else of.next_run_time,
     )

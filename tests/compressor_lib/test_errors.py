@@ -20,6 +20,10 @@ def test_nothing_is_suggested_where_nothing_is_near():
     assert str(unknown("tuner", "zzz", ["grid", "random"])) == ("unknown tuner 'zzz'. Known: grid, random.")
 
 
+def test_where_nothing_is_known_it_says_so():
+    assert str(unknown("schedule", "weekly", [])) == "unknown schedule 'weekly'. There is none."
+
+
 def test_a_long_list_is_cut_short_but_the_suggestion_is_not():
     names = [f"layer_{number:03}" for number in range(300)]
     message = str(unknown("layer", "layer_29", names))

@@ -1,81 +1,156 @@
-"""A stand-in for the REST API of Kubeflow Pipelines (v2beta1), as far as the ``kfp`` client is used."""
+"""A stand-in for the REST API of Kubeflow Pipelines, as far as the ``kfp`` client is used.
+
+It answers as the API server does (kubeflow/pipelines, below ``backend/src/apiserver``; 2.17).
+"""
 
 from __future__ import annotations
 
 import email
 import json
 import re
+import ssl
+import threading
 from email.policy import HTTP
+from functools import cache
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from kubeflow_backend import Refused, load
+from kubeflow_workflow import task_details, workflow
+from robfig_cron import WrongCron, parse
 from served import Served
 
 Json = dict[str, Any]
 
-PREFIX = "/apis/v2beta1/"
+_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14}
+"""gRPC's by HTTP's."""
+_FIELDS = {
+    "pipelines": ("pipeline_id", "name", "display_name", "created_at", "description", "namespace"),
+    "pipeline_versions": ("pipeline_version_id", "name", "display_name", "created_at", "description"),
+    "experiments": ("experiment_id", "name", "display_name", "created_at", "description", "namespace"),
+    "recurringRuns": ("recurring_run_id", "name", "display_name", "created_at", "description"),
+}
+"""What can be filtered and sorted by, in each list."""
+_TYPES = {"STRING": str, "NUMBER_DOUBLE": (int, float), "NUMBER_INTEGER": int, "BOOLEAN": bool}
+_STACK = "\ngithub.com/kubeflow/pipelines/backend/src/common/util.NewInvalidInputError\n\t/go/src/util/error.go:166"
+
+
+class Answer(Exception):
+    """Another answer than success."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class KubeflowApi(Served):
     """The server, and what it has been told.
 
     Attributes:
-        pipelines: By id: name and versions, each version with the package's text.
+        multi_user: Whether everything belongs to a namespace.
+        pipelines: By id: name, namespace and versions, each version with the package's text.
         runs: Their bodies, by id.
         recurring: Recurring runs' bodies, by id.
         token: What a request must bear; None: nothing.
-        answers_with: Status of every answer but for the first, to see errors; None: all is well.
+        cookie: The cookie that a request must bear; None: none.
+        answers_with: Status of every answer but that on the server's health, to see errors; None: all is well.
         refused: Paths whose next requests are answered by these statuses.
-        tasks: The task details of every run.
+        stalled: Paths whose requests are never answered.
+        asked: The paths of all requests.
+        states: Of every run: one for each time that it is looked at, the last one for good.
+        nodes: How each node is, as in ``kubeflow_workflow.workflow``; a list is one after the other, as ``states``.
+        cancelled: Whether the runs' Workflows are.
+        serves_v1: Whether the first version of the API is there, too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, multi_user: bool = False, certificate: Path | None = None) -> None:
+        self.multi_user = multi_user
         self.pipelines: dict[str, Json] = {}
         self.experiments: dict[str, Json] = {}
         self.runs: dict[str, Json] = {}
         self.recurring: dict[str, Json] = {}
         self.token: str | None = None
+        self.cookie: str | None = None
         self.answers_with: int | None = None
         self.refused: dict[str, list[int]] = {}
-        self.state, self.tasks, self.error = "RUNNING", [], None
+        self.stalled: set[str] = set()
+        self.asked: list[str] = []
+        self.states: list[str] = ["RUNNING"]
+        self.nodes: dict[str, str] | list[dict[str, str]] = {}
+        self.cancelled, self.serves_v1 = False, True
+        self.ended = threading.Event()
         super().__init__(_handler(self))
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+            self.url = self.url.replace("http:", "https:")
+
+    def close(self) -> None:
+        """Stops serving."""
+        self.ended.set()
+        super().close()
 
     def answer(self, method: str, path: str, query: Json, body: Any) -> Json:
-        """What the API says; a KeyError is a 404, a Refused a 400."""
+        """What the API says; a KeyError is a 404."""
         match [method, *path.strip("/").split("/")]:
             case ["GET", "healthz"]:
-                return {"multi_user": False}
+                return {"multi_user": self.multi_user}
             case ["GET", "pipelines"]:
-                return {"pipelines": _named(query, [one["described"] for one in self.pipelines.values()])}
+                place = self._namespace(query.get("namespace"))
+                found = [one["described"] for one in self.pipelines.values()]
+                return _listed("pipelines", query, [one for one in found if one["namespace"] == place])
+            case ["POST", "pipelines"]:
+                return self._pipeline(body.get("name") or body["display_name"], body.get("namespace"))
             case ["POST", "pipelines", "upload"]:
-                key = f"pipeline-{len(self.pipelines) + 1}"
-                described = {"pipeline_id": key, "display_name": query["name"]}
-                self.pipelines[key] = {"described": described, "versions": {}}
-                self._version(key, query["name"], body)
+                _load(body)
+                described = self._pipeline(query["name"], query.get("namespace"))
+                self._version(described["pipeline_id"], query["name"], body)
                 return described
             case ["POST", "pipelines", "upload_version"]:
                 return self._version(query["pipelineid"], query["name"], body)
             case ["GET", "pipelines", key, "versions"]:
-                return {"pipeline_versions": [one["described"] for one in self.pipelines[key]["versions"].values()]}
+                versions = [one["described"] for one in self.pipelines[key]["versions"].values()]
+                return _listed("pipeline_versions", query, versions)
             case ["GET", "experiments"]:
-                return {"experiments": _named(query, list(self.experiments.values()))}
+                place = self._owned(query.get("namespace"))
+                found = [one for one in self.experiments.values() if one["namespace"] == place]
+                return _listed("experiments", query, found)
             case ["POST", "experiments"]:
+                place = self._owned(body.get("namespace"))
+                if any((one["name"], one["namespace"]) == (body["display_name"], place) for one in self._experiments()):
+                    raise Answer(409, f"Create experiment failed: The name {body['display_name']} already exists")
                 key = f"experiment-{len(self.experiments) + 1}"
-                self.experiments[key] = {**body, "experiment_id": key}
+                self.experiments[key] = {"name": body["display_name"], **body, "namespace": place, "experiment_id": key}
                 return self.experiments[key]
             case ["POST", "runs"]:
                 return self._started(self.runs, "run", body)
             case ["GET", "runs", key]:
-                details = {"task_details": self.tasks}
-                return {**self.runs[key], "state": self.state, "run_details": details, "error": self.error}
+                run = self.runs[key]
+                state = self.states[0] if len(self.states) == 1 else self.states.pop(0)
+                return {**run, "state": state, "run_details": {"task_details": task_details(self._workflow())}}
             case ["POST", "recurringruns"]:
+                if not 1 <= int(body["max_concurrency"]) <= 10:
+                    raise Answer(400, "Max concurrency of a recurring run must be at least 1 and at most 10")
+                try:
+                    parse(body["trigger"]["cron_schedule"]["cron"])
+                except WrongCron as error:
+                    form = "Schedule cron is not a supported format(https://godoc.org/github.com/robfig/cron)"
+                    message = f"Failed to create a recurring run: InvalidInputError: {form}. Error: {error}"
+                    raise Answer(400, message) from error
                 made = self._started(self.recurring, "recurring_run", body)
+                made["name"] = body["display_name"]
                 made["status"] = "ENABLED" if body["mode"] == "ENABLE" else "DISABLED"
                 return made
             case ["GET", "recurringruns"]:
-                return {"recurringRuns": list(reversed(self.recurring.values()))}
+                place = self._owned(query.get("namespace"))
+                found = [
+                    one for one in self.recurring.values()
+                    if self.experiments[one["experiment_id"]]["namespace"] == place
+                ]  # fmt: skip
+                return _listed("recurringRuns", query, found)
             case ["POST", "recurringruns", action]:
                 key, _, verb = action.partition(":")
                 self.recurring[key].update(mode=verb.upper(), status=f"{verb.upper()}D")
@@ -85,63 +160,164 @@ class KubeflowApi(Served):
                 return {}
         raise KeyError(path)
 
+    def answer_v1(self, path: str) -> Json:
+        """What the first version of the API says of a run."""
+        _, key = path.split("/")
+        if not self.serves_v1:
+            raise KeyError(path)
+        manifest = json.dumps(self._workflow())
+        if isinstance(self.nodes, list) and len(self.nodes) > 1:
+            self.nodes.pop(0)
+        return {"run": {"id": self.runs[key]["run_id"]}, "pipeline_runtime": {"workflow_manifest": manifest}}
+
+    def _workflow(self) -> Json:
+        nodes = self.nodes[0] if isinstance(self.nodes, list) else self.nodes
+        return workflow(nodes, cancelled=self.cancelled)
+
+    def _experiments(self) -> list[Json]:
+        return list(self.experiments.values())
+
+    def _namespace(self, given: str | None) -> str:
+        """``ReplaceNamespace`` (resource_manager.go)."""
+        return (given or "") if self.multi_user else ""
+
+    def _owned(self, given: str | None) -> str:
+        """A namespace that the caller must have rights in."""
+        place = self._namespace(given)
+        if self.multi_user and not place:
+            raise Answer(403, "Failed to authorize with API: PermissionDeniedError: user is not authorized")
+        return place
+
+    def _pipeline(self, name: str, namespace: str | None) -> Json:
+        place = self._namespace(namespace)
+        if any((one["described"]["name"], one["described"]["namespace"]) == (name, place) for one in
+               self.pipelines.values()):  # fmt: skip
+            raise Answer(409, "Failed to create a pipeline and a pipeline version")
+        key = f"pipeline-{len(self.pipelines) + 1}"
+        described = {"pipeline_id": key, "name": name, "display_name": name, "namespace": place}
+        self.pipelines[key] = {"described": described, "versions": {}}
+        return described
+
     def _version(self, pipeline: str, name: str, package: str) -> Json:
-        load(package)
+        if pipeline not in self.pipelines:
+            raise Answer(400, "Failed to create a pipeline version")
+        _load(package)
         versions = self.pipelines[pipeline]["versions"]
-        if name in (version["described"]["display_name"] for version in versions.values()):
-            raise Refused(f"version {name} already exists")
+        if name in (version["described"]["name"] for version in versions.values()):
+            raise Answer(409, "Failed to create a pipeline version")
         key = f"{pipeline}-version-{len(versions) + 1}"
-        described = {"pipeline_id": pipeline, "pipeline_version_id": key, "display_name": name}
+        described = {"pipeline_id": pipeline, "pipeline_version_id": key, "name": name, "display_name": name}
         versions[key] = {"described": described, "package": package}
         return described
 
     def _started(self, kept: dict[str, Json], kind: str, body: Json) -> Json:
-        assert body["experiment_id"] in self.experiments
+        if body.get("experiment_id") not in self.experiments:
+            raise KeyError(body.get("experiment_id"))
         if reference := body.get("pipeline_version_reference"):
-            package = self.pipelines[reference["pipeline_id"]]["versions"][reference["pipeline_version_id"]]["package"]
+            versions = self.pipelines[reference["pipeline_id"]]["versions"]
+            package = versions[reference.get("pipeline_version_id") or list(versions)[-1]]["package"]
         else:
             package = json.dumps(body["pipeline_spec"].get("pipeline_spec", body["pipeline_spec"]))
-        if unknown := body["runtime_config"].get("parameters", {}).keys() - load(package).parameters.keys():
-            raise Refused(f"parameters {', '.join(unknown)} are not the pipeline's")
+        known = _load(package).parameters
+        for name, value in body["runtime_config"].get("parameters", {}).items():
+            if name not in known:
+                raise Answer(400, f"parameters {name} are not the pipeline's")
+            wanted = known[name]["parameterType"]
+            if not isinstance(value, _TYPES.get(wanted, object)) or (isinstance(value, bool) and wanted != "BOOLEAN"):
+                raise Answer(400, f"input parameter {name} requires type {wanted}, but the parameter value is {value}")
         key = f"{kind}-{len(kept) + 1}"
         kept[key] = {**body, f"{kind}_id": key}
         return kept[key]
 
 
-def _named(query: Json, items: list[Json]) -> list[Json]:
-    (predicate,) = json.loads(query["filter"])["predicates"]
-    wanted = predicate.get("stringValue") or predicate.get("string_value")
-    return [item for item in items if item["display_name"] == wanted]
+@cache
+def _load(package: str) -> Any:
+    try:
+        return load(package)
+    except Refused as error:
+        raise Answer(400, str(error)) from error
+
+
+def _listed(kind: str, query: Json, items: list[Json]) -> Json:
+    """A page of a list (``validatedListOptions`` in list_request_util.go)."""
+    order, given = query.get("sort_by", ""), query.get("filter", "")
+    start = 0
+    if token := query.get("page_token"):
+        start, *criteria = json.loads(token)
+        if (order or given) and criteria != [order, given]:
+            raise Answer(400, "page token does not match the supplied sort by and/or filtering criteria")
+        order, given = criteria
+    for predicate in json.loads(given or "{}").get("predicates", ()):
+        key = predicate["key"]
+        if key not in _FIELDS[kind]:
+            raise Answer(400, f'no support for filtering on unrecognized field "{key}"')
+        assert predicate["operation"] in (1, "EQUALS")
+        wanted = predicate.get("stringValue") or predicate.get("string_value")
+        items = [item for item in items if item[key] == wanted]
+    if order:
+        field, _, direction = order.partition(" ")
+        if field not in _FIELDS[kind]:
+            raise Answer(400, f"Invalid sorting field: {field}")
+        assert field == "created_at"  # in which order they are kept
+        items = items[::-1] if direction == "desc" else items
+    size = min(int(query.get("page_size") or 0) or 20, 200)
+    page = {kind: items[start : start + size], "total_size": len(items)}
+    if start + size < len(items):
+        page["next_page_token"] = json.dumps([start + size, order, given])
+    return page
 
 
 def _handler(api: KubeflowApi) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
             url = urlsplit(self.path)
-            assert url.path.startswith(PREFIX), self.path
+            found = re.fullmatch(r"/apis/(v1beta1|v2beta1)/(.+)", url.path)
+            version, path = found.groups() if found else ("", url.path)
+            api.asked.append(path)
             query = {name: values[0] for name, values in parse_qs(url.query).items()}
-            status, said = 200, {}
-            if api.token and self.headers.get("Authorization") != f"Bearer {api.token}":
-                status, said = 401, {"error": "no valid token"}
-            elif api.answers_with and not url.path.endswith("healthz"):
-                status, said = api.answers_with, {"error": "as it was told"}
-            elif api.refused.get(url.path.removeprefix(PREFIX)):
-                status, said = api.refused[url.path.removeprefix(PREFIX)].pop(0), {"error": "as it was told"}
+            try:
+                if path in api.stalled:
+                    api.ended.wait()
+                    return
+                if api.token and self.headers.get("Authorization") != f"Bearer {api.token}":
+                    raise Answer(401, "Request header error: there is no user identity header")
+                if api.cookie and self.headers.get("Cookie") != api.cookie:
+                    raise Answer(401, "Request header error: there is no user identity header")
+                if api.answers_with and path != "healthz":
+                    raise Answer(api.answers_with, "as it was told")
+                if api.refused.get(path):
+                    raise Answer(api.refused[path].pop(0), "as it was told")
+                if version == "v1beta1":
+                    said = api.answer_v1(path)
+                elif version:
+                    said = api.answer(self.command, path, query, self._body())
+                else:
+                    raise KeyError(path)
+            except KeyError as error:
+                self._refuse(path, 404, f"ResourceNotFoundError: {error} not found")
+            except Answer as error:
+                self._refuse(path, error.status, str(error))
             else:
-                try:
-                    said = api.answer(self.command, url.path.removeprefix(PREFIX), query, self._body())
-                except KeyError as error:
-                    status, said = 404, {"error": f"no {error}"}
-                except Refused as error:
-                    status, said = 400, {"error": str(error)}
+                self._say(200, said)
+
+        do_GET = do_POST = do_DELETE = _answer
+
+        def _refuse(self, path: str, status: int, message: str) -> None:
+            if path.startswith("pipelines/upload"):
+                self._say(status, {"error_message": message, "error_details": message + _STACK})
+                return
+            if status == 500:
+                message = f"Internal error: {message}{_STACK}"
+            detail = {"@type": "type.googleapis.com/google.rpc.Status", "code": _CODES[status], "message": message}
+            self._say(status, {"code": _CODES[status], "message": message, "details": [detail]})
+
+        def _say(self, status: int, said: Json) -> None:
             text = json.dumps(said).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text)
-
-        do_GET = do_POST = do_DELETE = _answer
 
         def _body(self) -> Any:
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,22 +9,14 @@ from typer.testing import CliRunner, Result
 
 from pipelines import cli
 from pipelines.locks import locked
-from pipelines.remote import commands
+from pipelines.remote import commands, kubeflow_client
 
 GOLDEN = Path(__file__).parents[1] / "kubeflow" / "golden"
 
 
-@pytest.fixture
-def api(monkeypatch) -> Iterator[KubeflowApi]:
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch):
     monkeypatch.setattr(commands, "POLL", 0.01)
-    api = KubeflowApi()
-    yield api
-    api.close()
-
-
-@pytest.fixture
-def package(tmp_path) -> Path:
-    return Path(shutil.copy(GOLDEN / "kubeflow.yaml", tmp_path / "package.yaml"))
 
 
 def compressor(*arguments: object, api: KubeflowApi | None = None) -> Result:
@@ -48,18 +38,76 @@ class TestSubmit:
         assert api.runs["run-1"]["display_name"] == "pictures"
 
     def test_waiting_tells_each_nodes_state_and_ends_well(self, api, package):
-        api.tasks = [{"display_name": name, "state": "SUCCEEDED"} for name in ("retrain", "retrain-driver")]
-        api.state = "SUCCEEDED"
+        api.nodes = {"retrain": "done", "PruningSearch": "cached", "Report": "skipped"}
+        api.states = ["SUCCEEDED"]
         result = self.submit(package, "--wait", api=api)
         assert result.exit_code == 0
-        assert "retrain                done\nthe run is done\n" in result.stdout
+        assert [line[10:] for line in result.stdout.splitlines()[2:-1]] == [
+            "PruningSearch          cached", "retrain                done", "Report                 left out",
+        ]  # fmt: skip
+        assert result.stdout.endswith("\nthe run is done\n")
 
-    def test_a_failed_run_ends_badly_with_its_reason(self, api, package):
-        api.tasks = [{"display_name": name, "state": "FAILED"} for name in ("retrain", "retrain-driver")]
-        api.state = "FAILED"
+    def test_nodes_are_told_in_the_order_of_the_package(self, api, package):
+        nodes = ("ImageExampleGen", "StatisticsGen", "SchemaGen", "Transform", "reference", "PruningSearch", "retrain",
+                 "Converter", "Evaluator", "Pusher", "Report")  # fmt: skip
+        api.nodes, api.states = dict.fromkeys(sorted(nodes), "done"), ["SUCCEEDED"]
+        result = self.submit(package, "--wait", api=api)
+        assert tuple(line.split()[1] for line in result.stdout.splitlines()[2:-1]) == nodes
+
+    @pytest.mark.parametrize(
+        ("how", "reason"),
+        [
+            ("failed", "retrain: main: Error (exit code 1)"),
+            ("driver failed", "retrain: its driver failed: main: Error (exit code 1)"),
+        ],
+    )
+    def test_a_failed_run_ends_badly_with_its_reason(self, api, package, how, reason):
+        api.nodes, api.states = {"retrain": how, "Report": "omitted"}, ["FAILED"]
         result = self.submit(package, "--wait", api=api)
         assert result.exit_code == 1
-        assert result.stderr == f"error: retrain failed\nlogs: {api.url}/#/runs/details/run-1\n"
+        assert result.stderr == f"error: {reason}\nlogs: {api.url}/#/runs/details/run-1\n"
+        assert "Report                 left out\nthe run is failed\n" in result.stdout
+
+    def test_a_run_that_says_no_more_names_what_failed(self, api, package):
+        api.serves_v1, api.nodes, api.states = False, {"retrain": "failed"}, ["FAILED"]
+        result = self.submit(package, "--wait", api=api)
+        assert result.stderr.startswith("error: retrain failed\n")
+
+    def test_a_cancelled_run_is_stopped(self, api, package):
+        api.states = ["RUNNING", "CANCELING", "FAILED"]
+        result = self.submit(package, "--wait", api=api)
+        assert result.exit_code == 1
+        assert result.stdout.endswith("the run is stopped\n")
+        assert result.stderr.startswith("error: it was cancelled\n")
+
+    def test_a_run_that_is_deleted_meanwhile_ends_the_wait_at_once(self, api, package, monkeypatch):
+        monkeypatch.setattr(commands, "LOOKS", 1000)
+        api.refused = {"runs/run-1": [404]}
+        result = self.submit(package, "--wait", api=api)
+        assert result.exit_code == 4
+        assert result.stderr == "error: run run-1 is not there any more: it was deleted\n"
+        assert api.asked.count("runs/run-1") == 1
+
+    def test_nodes_that_are_noted_after_the_run_are_waited_for(self, api, package):
+        api.states = ["SUCCEEDED"]
+        api.nodes = [{"retrain": "running"}, {"retrain": "done"}]
+        result = self.submit(package, "--wait", api=api)
+        assert "retrain                running\n" in result.stdout
+        assert "retrain                done\nthe run is done\n" in result.stdout
+
+    def test_nodes_that_are_never_noted_do_not_hold_up_the_end(self, api, package):
+        api.states, api.nodes = ["SUCCEEDED"], {"retrain": "running"}
+        result = self.submit(package, "--wait", api=api)
+        assert result.stdout.endswith("the run is done\n")
+
+    def test_a_server_that_hangs_does_not_hold_up_the_end(self, api, package, monkeypatch):
+        self.submit(package, api=api)
+        monkeypatch.setattr(kubeflow_client, "PATIENCE", 0.5)
+        monkeypatch.setattr(commands, "LOOKS", 2)
+        api.stalled = {"runs/run-2"}
+        result = self.submit(package, "--wait", api=api)
+        assert result.exit_code == 4
+        assert "cannot be reached: check --host and the network" in result.stderr
 
     def test_a_quota_that_is_used_up_half_way_loses_nothing(self, api, package):
         api.refused = {"runs": [429]}
@@ -71,7 +119,7 @@ class TestSubmit:
 
     def test_a_moment_without_an_answer_is_got_over(self, api, package):
         api.refused = {"runs/run-1": [429, 503, 401]}
-        api.state = "SUCCEEDED"
+        api.states = ["SUCCEEDED"]
         result = self.submit(package, "--wait", api=api)
         assert (result.exit_code, result.stderr) == (0, "")
         assert result.stdout.endswith("the run is done\n")
@@ -129,17 +177,18 @@ class TestSubmit:
 
 class TestSchedule:
     def create(self, package: Path, api: KubeflowApi, *arguments: str) -> Result:
-        cron = ("--cron", "0 3 * * 1", "--time-zone", "Europe/Berlin", "--any-version")
+        cron = ("--cron", "0 3 * * 1", "--any-version")
         return compressor("schedule", "create", package, *cron, *arguments, api=api)
 
     def test_one_goes_through_its_life(self, api, package):
         made = self.create(package, api, "--param", "max_trials=3")
         assert made.exit_code == 0
-        assert made.stdout.startswith("pictures: 0 3 * * 1, Europe/Berlin (recurring_run-1)\nnext  Mon ")
+        assert made.stdout.startswith("pictures: 0 3 * * 1, UTC (recurring_run-1)\nnext  Mon ")
         assert made.stdout.count("next") == 3
+        assert made.stdout.endswith("UTC, unless its CRON_SCHEDULE_TIMEZONE is another zone\n")
         (recurring,) = api.recurring.values()
         assert recurring["runtime_config"]["parameters"] == {"max_trials": 3, "only_new_data": 1}
-        assert "pictures  0 3 * * 1 Europe/Berlin  Mon " in compressor("schedule", "list", api=api).stdout
+        assert "pictures  0 3 * * 1 UTC  Mon " in compressor("schedule", "list", api=api).stdout
         assert compressor("schedule", "pause", "pictures", api=api).stdout == "pictures is paused\n"
         assert compressor("schedule", "show", "pictures", api=api).stdout.endswith("paused\n")
         assert compressor("schedule", "resume", "pictures", api=api).stdout == "pictures goes on\n"
@@ -148,6 +197,12 @@ class TestSchedule:
         listed = compressor("schedule", "list", api=api)
         assert listed.stdout == ""
         assert listed.stderr == "no schedules; 'compressor schedule create' makes one\n"
+
+    def test_a_time_zone_is_refused(self, api, package):
+        result = self.create(package, api, "--time-zone", "Europe/Berlin")
+        assert result.exit_code == 2
+        assert "Kubeflow takes no time zone for a schedule: leave --time-zone out" in result.stderr
+        assert (api.pipelines, api.recurring) == ({}, {})
 
     def test_a_cron_that_never_comes_is_told_before_anything_is_uploaded(self, api, package):
         result = compressor("schedule", "create", package, "--cron", "0 3 31 2 *", api=api)
@@ -158,7 +213,7 @@ class TestSchedule:
     def test_an_unknown_one_is_told(self, api):
         result = compressor("schedule", "show", "pictures", api=api)
         assert result.exit_code == 2
-        assert "unknown schedule 'pictures'" in result.stderr
+        assert result.stderr == "error: unknown schedule 'pictures'. There is none.\n"
 
 
 class TestSchedulesOfThisMachine:

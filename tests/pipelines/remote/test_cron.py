@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta, timezone
 
 import pytest
+import robfig_cron
 from cronsim import CronSim
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,8 +98,22 @@ class TestForKubeflow:
         ],
     )
     def test_weekdays_are_numbered_from_sunday(self, weekday, expected):
-        cron = Cron.parse(f"0 3 * * {weekday}", BERLIN)
-        assert cron.for_kubeflow() == f"TZ=Europe/Berlin 0 0 3 * * {expected}"
+        assert Cron.parse(f"0 3 * * {weekday}").for_kubeflow() == f"0 0 3 * * {expected}"
+
+    @pytest.mark.parametrize("zone", [BERLIN, "Asia/Tokyo", "America/New_York"])
+    def test_a_time_zone_is_refused(self, zone):
+        with pytest.raises(CompressorError, match="Kubeflow takes no time zone for a schedule: leave --time-zone out"):
+            Cron.parse("0 3 * * 1", zone).for_kubeflow()
+
+    @given(
+        st.sampled_from(["0", "*/15", "5-59/10", "1,2,40"]),
+        st.sampled_from(["3", "*", "*/2", "8-18"]),
+        st.sampled_from(["*", "1", "1,15", "*/10", "10-20"]),
+        st.sampled_from(["*", "1", "JAN-MAR", "6,12", "*/3"]),
+        st.sampled_from(["*", "7", "MON-FRI", "5-7", "0,3", "*/2"]),
+    )
+    def test_kubeflow_s_parser_takes_it(self, minute, hour, day, month, weekday):
+        robfig_cron.parse(Cron.parse(f"{minute} {hour} {day} {month} {weekday}").for_kubeflow())
 
     @pytest.mark.parametrize("weekday", ["5L", "1#2", "1,5L"])
     def test_what_it_does_not_know_is_refused(self, weekday):
@@ -133,12 +148,14 @@ class TestForVertex:
         assert Cron.parse("0 3 * * 1", BERLIN).for_vertex() == "TZ=Europe/Berlin 0 3 * * 1"
 
 
-class TestOfPlatform:
-    @pytest.mark.parametrize("fields", ["0 3 * * 1", "*/15 * * * *", "0 3 1,15 * *", "0 3 * JAN-MAR *"])
+FIELDS = ["0 3 * * 1", "*/15 * * * *", "0 3 1,15 * *", "0 3 * JAN-MAR *"]
+
+
+class TestOfVertex:
+    @pytest.mark.parametrize("fields", FIELDS)
     def test_what_was_given_comes_back(self, fields):
         cron = Cron.parse(fields, BERLIN)
-        assert Cron.of_platform(cron.for_vertex()) == cron
-        assert Cron.of_platform(cron.for_kubeflow()) == cron
+        assert Cron.of_vertex(cron.for_vertex()) == cron
 
     @pytest.mark.parametrize(
         ("text", "expected"),
@@ -146,8 +163,30 @@ class TestOfPlatform:
             ("0 3 * * 1", Cron("0 3 * * 1", "UTC")),
             ("CRON_TZ=Asia/Tokyo 0 3 * * 1", Cron("0 3 * * 1", "Asia/Tokyo")),
             (" TZ=Asia/Tokyo  0 3  * * 1 ", Cron("0 3 * * 1", "Asia/Tokyo")),
-            ("0 0 3 * * 1", Cron("0 3 * * 1", "UTC")),
         ],
     )
     def test_other_forms_are_understood(self, text, expected):
-        assert Cron.of_platform(text) == expected
+        assert Cron.of_vertex(text) == expected
+
+
+class TestOfKubeflow:
+    @pytest.mark.parametrize("fields", FIELDS)
+    def test_what_was_given_comes_back(self, fields):
+        cron = Cron.parse(fields)
+        assert Cron.of_kubeflow(cron.for_kubeflow()) == cron
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("0 0 3 * * 1", "0 3 * * 1"),
+            ("30 0 3 ? * 1", "0 3 * * 1"),
+            ("0 0 3 1 *", "0 3 1 * *"),  # without a weekday
+            ("@daily", "@daily"),
+        ],
+    )
+    def test_other_forms_are_understood(self, text, expected):
+        assert Cron.of_kubeflow(text) == Cron(expected, "UTC")
+
+    @pytest.mark.parametrize("text", ["@daily", "@every 1h30m", "0 0 3 * * 1 2", ""])
+    def test_one_of_a_form_that_is_not_known_has_no_next_time(self, text):
+        assert Cron.of_kubeflow(text).next_runs() == []

@@ -18,7 +18,7 @@ from vertex_api import NEXT_RUN, VertexApi
 from compressor_lib.errors import CompressorError
 from pipelines.remote import vertex as module
 from pipelines.remote.cron import Cron
-from pipelines.remote.platform import Platform, Progress, RemoteRun, Schedule, State
+from pipelines.remote.platform import GoneError, Platform, Progress, RemoteRun, Schedule, State
 from pipelines.remote.vertex import Vertex
 
 PACKAGE = Path(__file__).parents[1] / "kubeflow" / "golden" / "vertex.json"
@@ -166,7 +166,7 @@ class TestProgress:
         ("told", "state"),
         [
             ("CANCEL_PENDING", State.RUNNING), ("CANCELLING", State.RUNNING), ("CANCELLED", State.STOPPED),
-            ("NOT_TRIGGERED", State.STOPPED), ("FAILED", State.FAILED), ("STATE_UNSPECIFIED", State.WAITING),
+            ("NOT_TRIGGERED", State.LEFT_OUT), ("FAILED", State.FAILED), ("STATE_UNSPECIFIED", State.WAITING),
         ],
     )  # fmt: skip
     def test_nodes_have_rarer_states(self, look, told, state):
@@ -187,7 +187,7 @@ class TestProgress:
     @pytest.mark.parametrize("run_id", ["nightly", "", "a/b", "Ü ?"])
     def test_a_run_that_is_unknown(self, vertex, run_id):
         told = f"does not know run {run_id!r} in project 'my-project', region 'europe-west4': check --project"
-        with pytest.raises(CompressorError, match=re.escape(told)):
+        with pytest.raises(GoneError, match=re.escape(told)):
             vertex.progress(run_id)
 
     def test_a_moment_without_answer_is_got_over(self, api, vertex, monkeypatch):
