@@ -65,7 +65,9 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
     converter = make.converter(base_model=retrain.outputs["model"], reference=base_model, examples=pictures)
     model = converter.outputs["model"]
     baseline, nodes = make.baseline(candidate=model, reference=base_model)
-    evaluator = make.evaluator(examples=pictures, model=model, baseline_model=baseline, reference=base_model)
+    # A node may take an artifact once: where the reference is the baseline, it is not given a second time.
+    reference_beside = None if baseline is base_model else base_model
+    evaluator = make.evaluator(examples=pictures, model=model, baseline_model=baseline, reference=reference_beside)
     pusher = make.pusher(
         model=model,
         blessing=evaluator.outputs["blessing"],

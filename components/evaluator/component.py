@@ -73,7 +73,8 @@ class Evaluator(base_beam_component.BaseBeamComponent):
             eval_config: From :func:`components.evaluator.gating.eval_config`.
             example_splits: Names of the splits to judge on.
             reference: The run's uncompressed model, whose predictions are kept for others, such as the report; None:
-                they are not.
+                the baseline is it. Kubeflow's metadata store takes no artifact twice from a node, so do not give it
+                as both.
             confidence: Of the intervals whose lower ends must keep the thresholds, between 0.5 and 1; None: what is
                 measured decides.
             code_version: Part of the cache key; change it when the code changes.

@@ -61,7 +61,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Evaluates a model.
 
         Args:
-            input_dict: ``examples``, ``model``, and if there is one ``baseline_model`` and ``reference``.
+            input_dict: ``examples``, ``model``, and if there is one ``baseline_model``; ``reference``, unless the
+                baseline is it.
             output_dict: ``evaluation``, and ``blessing`` with the stock Evaluator's custom properties, and
                 :data:`MODEL_SHA256` and :data:`LEFT_OUT`.
             exec_properties: The component's parameters.
@@ -85,7 +86,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
         self._evaluate(config, folders, models, input_dict["examples"], exec_properties, evaluation)
         predictions = kept_predictions(models, classes, evaluation)
-        if REFERENCE in folders and REFERENCE not in models:
+        if REFERENCE not in models and BASELINE in models:
             predictions.models[REFERENCE] = predictions.models[BASELINE]  # the same model
         predictions.write(evaluation)
         bounds = bounds_of(given, exec_properties.get("confidence"))

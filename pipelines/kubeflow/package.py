@@ -56,6 +56,7 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
     runner = KubeflowV2DagRunner(KubeflowV2DagRunnerConfig(default_image=image, use_pipeline_spec_2_1=True))
     job = runner.run(create_pipeline(config, code_version=code_version, image=image), write_out=False)
     spec = job["pipelineSpec"]
+    check_inputs(spec)
     make_changeable(spec, config)
     tasks = spec["root"]["dag"]["tasks"]
     for section, nodes in (("resources", config.resources), ("uncached", config.uncached)):
@@ -153,6 +154,28 @@ def check_compilable(config: Config, target: str) -> None:
         raise CompressorError(
             f"this cannot be compiled for {target}:\n" + "\n".join(f"  {reason}" for reason in reasons)
         )
+
+
+def check_inputs(spec: Json) -> None:
+    """Refuses a PipelineSpec in which a task takes one output as two of its inputs.
+
+    The backend's metadata store keeps one event of an artifact and a task (its Event table is unique), so such a task's
+    driver fails, after all that runs before it.
+
+    Raises:
+        CompressorError: With the task, the output and the inputs.
+    """
+    for node, task in spec["root"]["dag"]["tasks"].items():
+        taken: dict[tuple[str, str], str] = {}
+        for key, source in task.get("inputs", {}).get("artifacts", {}).items():
+            made = source["taskOutputArtifact"]
+            output = (made["producerTask"], made["outputArtifactKey"])
+            if output in taken:
+                raise CompressorError(
+                    f"node {node} takes output {output[1]} of node {output[0]} twice, as {taken[output]} and as {key}, "
+                    "and a platform's metadata store takes it once: wire it to one input"
+                )
+            taken[output] = key
 
 
 def _container(spec: Json, node: str) -> Json:

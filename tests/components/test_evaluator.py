@@ -301,8 +301,9 @@ class TestNode:
         assert blessing.get_int_custom_property("blessed") == 1
         assert {"model", "reference"} < set(Predictions.read(str(tmp_path / "evaluation")).models)
 
+    @pytest.mark.parametrize("given", ["reference", None])
     def test_where_the_reference_is_the_baseline_it_is_asked_once(
-        self, tmp_path, examples, reference, reversed_model, caplog
+        self, tmp_path, examples, reference, reversed_model, caplog, given
     ):
         """The candidate is another network, and is refused."""
         blessing = self.evaluate(
@@ -311,7 +312,7 @@ class TestNode:
             examples=examples,
             model=reference.model,
             baseline_model=reversed_model,
-            reference=reversed_model,
+            **({given: reversed_model} if given else {}),
         )
         assert blessing.get_int_custom_property("blessed") == 0
         assert [path.name for path in (tmp_path / "blessing").iterdir()] == ["NOT_BLESSED"]

@@ -126,7 +126,6 @@ def test_channels(create):
         "examples": examples,
         "model": ("Converter", "model"),
         "baseline_model": reference,
-        "reference": reference,
     }
     assert sources(nodes["Pusher"]) == {
         "model": ("Converter", "model"),
@@ -264,6 +263,20 @@ def test_gate_against_the_reference(create):
         }
     ]
     assert nodes["Evaluator"].exec_properties.get("confidence") is None
+
+
+@pytest.mark.parametrize(
+    "override", ["gate.baseline=reference", "gate.baseline=blessed", "gate.baseline=deployed", "warm_start=false"]
+)
+def test_no_node_takes_an_output_twice(create, override):
+    """Kubeflow's metadata store takes an artifact once from a node, and fails there after all training."""
+    nodes = create(override)
+    for node in nodes.values():
+        if isinstance(node, tfx.dsl.Resolver):
+            continue  # it has no inputs of other nodes
+        taken = list(sources(node).values())
+        assert sorted(taken) == sorted(set(taken)), node.id
+    assert ("reference", "model") in sources(nodes["Evaluator"]).values()
 
 
 def test_gate_by_class_and_with_confidence(create):

@@ -370,6 +370,10 @@ def resolved(name: str, task: Json, component: Json, values: Json, done: Mapping
         if output not in made:
             raise Refused(f"{name}: cannot find output artifact {output!r}")
         artifacts[key] = {"artifacts": [made[output]]}
+    # ``CreateExecution`` (v2/metadata/client.go): one event for each input, and the store's Event table is unique.
+    names = [given["artifacts"][0]["name"] for given in artifacts.values()]
+    if twice := sorted(key for key, given in artifacts.items() if names.count(given["artifacts"][0]["name"]) > 1):
+        raise Refused(f"{name}: AlreadyExists: one artifact comes in as {' and '.join(twice)}")
     if undeclared := artifacts.keys() - definitions.get("artifacts", {}).keys():
         raise Refused(f"{name}: its component has no inputs {', '.join(sorted(undeclared))}")
     return {"parameterValues": parameters, "artifacts": artifacts}

@@ -126,6 +126,15 @@ def test_answers_are_read_strictly(tmp_path, answer, message):
         taken(tmp_path, answer)
 
 
+def test_an_artifact_under_two_keys_of_a_task_is_refused(tmp_path):
+    given = package(answered())
+    given["components"]["take"]["inputDefinitions"]["artifacts"]["again"] = MODEL
+    artifacts = given["root"]["dag"]["tasks"]["a-take"]["inputs"]["artifacts"]
+    artifacts["again"] = artifacts["model"]
+    with pytest.raises(Refused, match="a-take: AlreadyExists: one artifact comes in as again and model"):
+        Backend(tmp_path).run(load(yaml.safe_dump(given)))
+
+
 def test_a_failing_task_ends_the_run_with_its_log(tmp_path):
     with pytest.raises(TaskFailed, match=r"a-take ended with 1(.|\n)*no such luck"):
         Backend(tmp_path).run(load(yaml.safe_dump(package(answered(), take="raise SystemExit('no such luck')"))))

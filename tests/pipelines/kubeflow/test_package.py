@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import os
 import sys
@@ -12,7 +13,7 @@ from kubeflow_backend import load
 from compressor_lib.errors import CompressorError
 from pipelines.beam import IN_ONE_PROCESS
 from pipelines.config import load_config
-from pipelines.kubeflow.package import TARGETS, check_compilable, compile_package
+from pipelines.kubeflow.package import TARGETS, check_compilable, check_inputs, compile_package
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = Path(__file__).parent / "golden"
@@ -217,6 +218,20 @@ def test_what_a_target_cannot_do_is_refused(target, override, message):
 def test_nothing_is_pushed_to_a_directory_beside_an_endpoint(override):
     with pytest.raises(CompressorError, match=override.split("=")[0] + " is .*vertex.endpoint"):
         check_compilable(config(f"vertex={{{ENDPOINT}}}", override), "vertex")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    ("node", "key", "again"),
+    [("Evaluator", "baseline_model", "reference"), ("Pusher", "statistics", "more"), ("Report", "compressed", "other")],
+)
+def test_an_output_that_a_node_takes_twice_is_refused(specs, target, node, key, again):
+    spec = copy.deepcopy(specs[target])
+    check_inputs(spec)
+    artifacts = spec["root"]["dag"]["tasks"][node]["inputs"]["artifacts"]
+    artifacts[again] = artifacts[key]
+    with pytest.raises(CompressorError, match=f"node {node} takes output .* twice, as {key} and as {again}"):
+        check_inputs(spec)
 
 
 def test_paths_on_a_volume_can_be_reached():
