@@ -123,4 +123,4 @@ def test_where_a_library_does_not_let_go_the_process_ends_and_says_so_on_the_scr
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert ended.returncode == STOPPED
-    assert ended.stderr == "stopped; what was finished, nodes and trials, is kept; run the same command to go on\n"
+    assert ended.stderr == "stopped; finished nodes and trials are kept: run the same command to resume\n"
