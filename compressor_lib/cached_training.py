@@ -75,6 +75,7 @@ class CachedTraining:
             trains what stands in front of the cut, has its own training step, or cannot be read; the data is
             endless or of another kind; or an argument is not understood here.
         """
+        self.held_out = 0
         batch_size = arguments.get("batch_size")
         train = self.dataset(arguments.get("x"), arguments.get("y"), batch_size)
         validation = arguments.get("validation_data")

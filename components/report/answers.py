@@ -9,11 +9,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from components.artifacts.predictions import MODEL, REFERENCE, ModelPredictions, Predictions
 from components.report.confusion import worst_hit
 from components.report.data import Answers, Confusion, ExampleImage
+from compressor_lib.deployment.image_check import opened
 
 CHANGED_A_CLASS = 6
 """How many of each."""
@@ -97,7 +97,7 @@ def _example(predictions: Predictions, place: int, was_right: bool, files: Mappi
 
 
 def _thumbnail(encoded: bytes) -> str:
-    image = Image.open(io.BytesIO(encoded)).convert("RGB")
+    image = opened(encoded).convert("RGB")
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=82)

@@ -40,13 +40,17 @@ def snippets(model: str, name: str, formats: Mapping[str, str], *, is_version: b
     Returns:
         Code for the SavedModel, for the first of the TFLite models, and for TensorFlow Serving.
     """
-    found = [
-        Snippet("SavedModel", "Python with TensorFlow alone; images of any size.", _SAVED_MODEL.format(model=model))
-    ]
+    # TensorFlow reads gs:// by itself, Python's own files are on this machine.
+    copied = _COPIED.format(model=model)
+    saved_model = _SAVED_MODEL.format(model=model)
+    if "://" in model and not model.startswith("gs://"):
+        saved_model = copied + _SAVED_MODEL.format(model="model")
+    found = [Snippet("SavedModel", "Python with TensorFlow alone; images of any size.", saved_model)]
     for precision, file in [*formats.items()][:1]:
         others = [other for other in formats.values() if other != file]
         note = "Python without TensorFlow." + (f" Likewise: {', '.join(others)}." if others else "")
-        code = _TFLITE.format(folder=posixpath.join(model, EXTRA), file=file)
+        code = _TFLITE.format(folder=posixpath.join("model" if "://" in model else model, EXTRA), file=file)
+        code = copied + code if "://" in model else code
         found.append(Snippet(f"TFLite, {precision}", note, code))
     if is_version:
         directory = posixpath.dirname(model.rstrip("/"))
@@ -55,6 +59,10 @@ def snippets(model: str, name: str, formats: Mapping[str, str], *, is_version: b
         found.append(Snippet("REST", "TensorFlow Serving takes the newest version by itself.", code))
     return found
 
+
+_COPIED = """\
+# First copy the folder {model} to one here named model.
+"""
 
 _SAVED_MODEL = f"""\
 import tensorflow as tf

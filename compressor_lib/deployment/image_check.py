@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ _TOO_DEEP = ("I", "F")
 # As a graph: op by op, to look for the orientation of a JPEG takes ten times as long.
 _upright = tf.function(decode_upright, input_signature=[tf.TensorSpec([], tf.string)])
 
-Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit would be in the way of a larger one given here, or of none
+_PILLOWS_LIMIT = threading.Lock()
 
 
 class UnreadablePicture(ValueError):
@@ -61,7 +62,7 @@ def decodable(encoded: bytes, max_pixels: int | None = MAX_PIXELS) -> Decodable:
         UnreadablePicture: Neither TensorFlow nor Pillow can decode it, or it is too large.
     """
     try:
-        with Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
+        with opened(encoded) as image:
             width, height = image.size
             if max_pixels is not None and width * height > max_pixels:
                 raise UnreadablePicture(f"{width} x {height} pixels, more than max_pixels {max_pixels:,}")
@@ -78,6 +79,20 @@ def decodable(encoded: bytes, max_pixels: int | None = MAX_PIXELS) -> Decodable:
         raise UnreadablePicture(_reason(encoded, error)) from error
     sha256 = hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
     return Decodable(encoded, is_converted, sha256)
+
+
+def opened(encoded: bytes) -> Image.Image:
+    """Opens an image without Pillow's own limit of pixels, which would be in the way of a larger one, or of none.
+
+    Raises:
+        OSError: It is no image of a format that is read here.
+    """
+    with _PILLOWS_LIMIT:  # it is the whole process's, whose other code keeps it
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(io.BytesIO(encoded), formats=_FORMATS)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _check_frames(encoded: bytes, max_pixels: int) -> None:

@@ -120,3 +120,13 @@ def test_tensorflow_serving_is_given_the_push_directory():
     assert "--model_base_path='/my models/serving'\n" in code("/my models/serving/7")["REST"]
     assert "--model_base_path=gs://bucket/serving\n" in code("gs://bucket/serving/7")["REST"]
     assert "REST" not in code("/root/retrain/model/7/Format-Serving", is_version=False)
+
+
+@pytest.mark.parametrize(("model", "here"), [("gs://bucket/serving/7", False), ("minio://bucket/serving/7", True)])
+def test_a_model_in_a_store_is_copied_where_its_reader_knows_no_stores(model, here):
+    first = f"# First copy the folder {model} to one here named model.\n"
+    found = code(model)
+    assert found["SavedModel"].startswith(first) == here
+    assert f"saved_model.load({'model' if here else model!r})" in found["SavedModel"]
+    assert found["TFLite"].startswith(first)
+    assert "folder = Path('model/assets.extra')" in found["TFLite"]

@@ -138,3 +138,10 @@ def test_copies_have_the_same_digest_in_whatever_file():
         digests.add(decodable(file.getvalue()).sha256)
     assert len(digests) == 1
     assert decodable(tf.io.encode_png(pixels.reshape(7, 5, 3)).numpy()).sha256 not in digests
+
+
+def test_pillows_own_limit_is_left_to_the_rest_of_the_process(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    encoded = in_mode("RGB", "PNG")(0)
+    assert decodable(encoded).encoded == encoded
+    assert Image.MAX_IMAGE_PIXELS == 10
