@@ -9,6 +9,9 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from compressor_lib.deployment import phrases
+from compressor_lib.deployment.judged import Judged
+
 
 @dataclass(frozen=True)
 class BestTrial:
@@ -19,17 +22,21 @@ class BestTrial:
         parameters: Of the whole classifier.
         accuracy: On the validation data, 0 to 1.
         score: The objective there.
+        images: How many those data are; 0 where they were not counted.
     """
 
     connection: str
     parameters: int
     accuracy: float
     score: float
+    images: int = 0
 
     def __str__(self) -> str:
-        return (
-            f"{self.connection} ({self.parameters:,} parameters, accuracy {self.accuracy:.2%}, score {self.score:.4f})"
-        )
+        accuracy = f"{self.accuracy:.2%}"
+        if self.images:
+            right = round(self.accuracy * self.images)
+            accuracy = phrases.accuracy(Judged.counted("", pictures=self.images, right=right))
+        return f"{self.connection} ({self.parameters:,} parameters, accuracy {accuracy}, score {self.score:.4f})"
 
 
 @dataclass(frozen=True)

@@ -278,7 +278,11 @@ def _best_so_far(oracle: kt.Oracle) -> BestTrial | None:
     for trial in oracle.get_best_trials(1):
         if trial.score is not None:
             return BestTrial(
-                _cuts(trial), int(_at_best(trial, "parameters")), _at_best(trial, "val_accuracy"), float(trial.score)
+                _cuts(trial),
+                int(_at_best(trial, "parameters")),
+                _at_best(trial, "val_accuracy"),
+                float(trial.score),
+                int(_at_best(trial, "examples")),
             )
     return None
 

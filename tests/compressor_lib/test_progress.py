@@ -24,3 +24,8 @@ def test_it_goes_with_the_record_and_a_tick_is_for_those_who_watch(caplog):
         logger.info("else")
     assert [progress_in(record) for record in caplog.records] == [Progress("epoch", 1, detail="done"), None]
     assert caplog.records[0].funcName == "test_it_goes_with_the_record_and_a_tick_is_for_those_who_watch"
+
+
+def test_the_best_trials_accuracy_has_its_count_and_interval():
+    best = BestTrial("a->b", 1000, 59 / 60, 0.9, images=60)
+    assert str(best) == "a->b (1,000 parameters, accuracy 98.3 % (59 of 60, 91.1 to 99.7 %), score 0.9000)"

@@ -123,7 +123,7 @@ def test_a_file_takes_an_object_a_line_and_no_ticks(tmp_path):
     _, started, progress, done, _ = map(json.loads, path.read_text().splitlines())
     assert {key: value for key, value in started.items() if key != "time"} == {"event": "started", "node": "search"}
     assert progress["best"] == {
-        "connection": "block_5_add->head", "parameters": 1000, "accuracy": 0.9, "score": 0.8,
+        "connection": "block_5_add->head", "parameters": 1000, "accuracy": 0.9, "score": 0.8, "images": 0,
     }  # fmt: skip
     assert (progress["unit"], progress["step"], progress["total"]) == ("trial", 3, 15)
     assert progress["message"].startswith("trial 3/15: a->b scores 0.5")
