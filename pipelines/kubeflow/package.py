@@ -11,7 +11,7 @@ from compressor_lib.errors import CompressorError, unknown
 from pipelines.config import Config
 from pipelines.kubeflow.entrypoint import HTML
 from pipelines.kubeflow.kubernetes import give_environment, platform_of
-from pipelines.kubeflow.news import stop_without_news
+from pipelines.kubeflow.news import NODE, look_first
 from pipelines.kubeflow.parameters import example_gen_of, make_changeable
 from pipelines.sections.cluster import Resources
 from pipelines.vertex import NOT_HERE
@@ -23,6 +23,8 @@ _DRIVER = "pipelines.kubeflow.example_gen_driver"
 _EXECUTOR = "pipelines.kubeflow.executor"
 _STOCK = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
 _ENTRYPOINT = ["python", "-m", "pipelines.kubeflow.entrypoint"]
+# Without a longest time, which counts from the first try, the backend tries nothing again (since 2.14).
+_BACKOFF = {"backoffDuration": "30s", "backoffFactor": 2, "backoffMaxDuration": "2592000s"}
 _STORES = {"kubeflow": ("gs://", "s3://", "minio://"), "vertex": ("gs://",)}
 # What Keras, which reads weights, knows by itself.
 _OF_KERAS = ("gs://",)
@@ -57,7 +59,10 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
     job = runner.run(create_pipeline(config, code_version=code_version, image=image), write_out=False)
     spec = job["pipelineSpec"]
     check_inputs(spec)
-    make_changeable(spec, config)
+    example_gen = example_gen_of(config)
+    if target == "kubeflow":
+        look_first(spec, example_gen)
+    make_changeable(spec, config, target)
     tasks = spec["root"]["dag"]["tasks"]
     for section, nodes in (("resources", config.resources), ("uncached", config.uncached)):
         for node in nodes:
@@ -70,15 +75,13 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
         tasks[node].pop("cachingOptions", None)
     if config.retries:
         for task in tasks.values():
-            task["retryPolicy"] = {"maxRetryCount": config.retries}
-    example_gen = example_gen_of(config)
+            task["retryPolicy"] = {"maxRetryCount": config.retries, **(_BACKOFF if target == "kubeflow" else {})}
     _container(spec, example_gen)["lifecycle"]["preCacheCheck"]["command"] = ["python", "-m", _DRIVER]
     _show_report(spec)
     if target == "vertex":
         _redact(spec)
         return json.dumps(job, indent=2, sort_keys=True) + "\n"
     spec["defaultPipelineRoot"] = config.pipeline_root  # for who submits it; the backend does not look
-    stop_without_news(spec, example_gen)
     for node in spec["root"]["dag"]["tasks"]:
         _repair(spec, node)
     give_environment(spec, config)
@@ -213,10 +216,7 @@ def _redact(spec: Json) -> None:
 
 def _repair(spec: Json, node: str) -> None:
     """Does what the open-source backend needs and Vertex does not."""
-    container, task = _container(spec, node), spec["root"]["dag"]["tasks"][node]
+    container = _container(spec, node)
     # The backend keeps one component for each container, so no two may be the same.
-    container["command"] = [*_ENTRYPOINT, "--tfx_node_id", node]
-    if container.pop("lifecycle", None) is not None:
-        # It never runs this hook, so the entrypoint does; and what that finds new must not be taken from the cache.
-        container["command"].append("--run_driver")
-        task.pop("cachingOptions", None)
+    container["command"] = [*_ENTRYPOINT, "--tfx_node_id", node, *(["--probe"] if node == NODE else [])]
+    container.pop("lifecycle", None)  # it never runs this hook: NewData has looked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import re
 import zipfile
@@ -90,13 +91,24 @@ def test_the_report_is_a_page_in_the_object_store(cluster, done):
 
 def test_a_run_without_new_data_ends_with_its_first_task(cluster, done):
     idle = cluster.backend.run(cluster.package, {"only_new_data": 1})
-    assert list(idle) == ["ImageExampleGen"]
+    assert list(idle) == ["NewData"]
+    assert idle["NewData"].outputs.keys() == {"executor-logs"}
     assert len(cluster.pushed) == 1
     (picture, *_) = sorted((cluster.folder / "pictures").rglob("*.*"))
     picture.rename(picture.with_stem("renamed"))
     values = {name: given["defaultValue"] for name, given in cluster.package.parameters.items()}
-    again = cluster.backend.task(cluster.package, "ImageExampleGen", {**values, "only_new_data": 1}, {})
-    assert again.parameters == {"new_data": "yes"}
+    again = cluster.backend.task(cluster.package, "NewData", {**values, "only_new_data": 1}, {})
+    assert again.parameters["new_data"] == "yes"
+    picture.with_stem("renamed").rename(picture)
+
+
+def test_the_same_data_is_read_once(cluster, done):
+    values = {name: given["defaultValue"] for name, given in cluster.package.parameters.items()}
+    found = cluster.backend.task(cluster.package, "NewData", values, {})
+    again = cluster.backend.task(cluster.package, "ImageExampleGen", values, {"NewData": found})
+    assert again.cached
+    assert again.outputs == done["ImageExampleGen"].outputs
+    assert cluster.backend.task(cluster.package, "StatisticsGen", values, {"ImageExampleGen": again}).cached
 
 
 def test_pictures_and_models_may_be_in_an_object_store(cluster, done):
@@ -110,14 +122,15 @@ def test_pictures_and_models_may_be_in_an_object_store(cluster, done):
     values = {name: given["defaultValue"] for name, given in cluster.package.parameters.items()}
     values |= {"data_path": "minio://team/pictures", "push_directory": "minio://team/serving", "only_new_data": 1}
     try:
-        read = backend.task(cluster.package, "ImageExampleGen", values, {})
+        found = backend.task(cluster.package, "NewData", values, {})
+        read = backend.task(cluster.package, "ImageExampleGen", values, {"NewData": found})
         pushed = backend.task(cluster.package, "Pusher", values, done)
         names = server.names("team")
     finally:
         server.close()
     assert read.outputs["examples"]["metadata"]["span"] == 1.0
     assert read.outputs["examples"]["metadata"]["skipped"] == 0.0
-    assert read.parameters == {"new_data": "yes"}
+    assert found.parameters["new_data"] == "yes"
     destination = pushed.outputs["pushed_model"]["metadata"]["pushed_destination"]
     version = destination.removeprefix("minio://team/serving/")
     assert version.isdigit()
@@ -134,14 +147,14 @@ STOCK = ["python", "-m", "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_ru
 class TestWithoutTheEntrypoint:
     """Why there is one: TFX's own command, in the backend as it is."""
 
-    def run(self, cluster: Cluster, done: dict[str, Done], node: str, *, logs: bool = True, **given) -> None:
+    def run(self, cluster: Cluster, done: dict[str, Done], node: str, *, logs: bool = True) -> None:
         package = copy.deepcopy(cluster.package)
         _, container = package.components[package.hashes[node]]
         container["command"] = STOCK
         backend = Backend(cluster.folder, layout=cluster.backend.layout, logs=logs)
         backend.environment = cluster.backend.environment
         values = {name: one["defaultValue"] for name, one in package.parameters.items()}
-        backend.task(package, node, {**values, **given}, done)
+        backend.task(package, node, values, done)
 
     def test_the_logs_are_of_no_type_that_tfx_knows(self, cluster, done):
         with pytest.raises(TaskFailed, match=r"system\.Artifact"):
@@ -149,11 +162,14 @@ class TestWithoutTheEntrypoint:
 
     def test_the_object_store_is_no_file_system(self, cluster, done):
         with pytest.raises(TaskFailed, match="Unable to get filesystem"):
-            self.run(cluster, done, "ImageExampleGen", logs=False, span="span-1")
+            self.run(cluster, done, "ImageExampleGen", logs=False)
 
     def test_no_driver_has_found_the_span(self, cluster, done):
+        given = done["NewData"].parameters
+        parameters = {**given, "input_config": given["input_config"].replace("span-1", "span-{SPAN}")}
+        found = dataclasses.replace(done["NewData"], parameters=parameters)
         with pytest.raises(TaskFailed, match=r"span-\{SPAN\}\W+does not exist"):
-            self.run(cluster, done, "ImageExampleGen", logs=False)
+            self.run(cluster, {**done, "NewData": found}, "ImageExampleGen", logs=False)
 
     def test_inputs_have_no_types(self, cluster, done):
         with pytest.raises(TaskFailed, match=r"AttributeError|UnboundLocalError"):

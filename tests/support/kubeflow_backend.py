@@ -2,7 +2,7 @@
 
 It does what the open-source backend does to a package, its tasks and their files, and refuses what that refuses. Each
 step names the Go function that it follows (kubeflow/pipelines, below ``backend/src``; read at 2.17, the older layout at
-2.14). What it has no part in: pods, retries, loops, conditions, nested pipelines and output parameters.
+2.14). What it has no part in: pods, retries, loops and nested pipelines.
 """
 
 from __future__ import annotations
@@ -47,11 +47,13 @@ class Package:
         spec: The pipeline spec.
         components: What the compiler kept of components: one for each container, by the container's hash.
         hashes: The hash of each component's container.
+        platform: The Kubernetes part of the second document; empty without one.
     """
 
     spec: Json
     components: dict[str, tuple[Json, Json]] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
+    platform: Json = field(default_factory=dict)
 
     @property
     def tasks(self) -> Json:
@@ -78,7 +80,7 @@ def load(text: str) -> Package:
     _parsed(specs[0], pb.PipelineSpec())
     for platform in platforms:
         _parsed(platform, pb.PlatformSpec())
-    package = Package(specs[0])
+    package = Package(specs[0], platform=platforms[0]["platforms"]["kubernetes"] if platforms else {})
     if package.spec.get("schemaVersion") != "2.1.0":
         raise Refused("KFP only supports schema version 2.1.0")
     if not NAME.match(package.spec["pipelineInfo"]["name"]):
@@ -93,7 +95,7 @@ def load(text: str) -> Package:
         if not container.get("command"):
             raise Refused(f"{name}: a container needs a command")
         _check_types(component)
-        for _, producer, _ in _wired(task):
+        for producer in _producers(task):
             if producer not in package.tasks:
                 raise Refused(f"{name}: its producer {producer} does not exist")
         digest = hashlib.sha256(json.dumps(container, sort_keys=True).encode()).hexdigest()
@@ -162,7 +164,7 @@ class Backend:
         for name in in_order(package):
             task = package.tasks[name]
             # ``depends`` (v2/compiler/argocompiler/dag.go): behind a task that was left out nothing runs.
-            if all(other in done for other in task.get("dependentTasks", [])) and _is_triggered(task, done):
+            if _producers(task) <= done.keys() and _is_triggered(package, name, values, done):
                 done[name] = self.task(package, name, values, done)
         return done
 
@@ -175,7 +177,7 @@ class Backend:
             outputs = self._provisioned(
                 f"{package.spec['pipelineInfo']['name']}/run-{self._runs}/{name}", component, local
             )
-            fingerprint = _fingerprint(inputs, outputs, container)
+            fingerprint = _fingerprint(package, component, inputs, outputs, container)
             if package.tasks[name].get("cachingOptions", {}).get("enableCache") and fingerprint in self._cache:
                 return Done(*self._cache[fingerprint], True, 0.0)
             for artifact in _each(inputs["artifacts"]):
@@ -320,10 +322,7 @@ def root_values(package: Package, given: Mapping[str, Any]) -> Json:
 
 def in_order(package: Package) -> list[str]:
     """Tasks after those that they wait for or take artifacts from (v2/compiler/argocompiler/dag.go)."""
-    waiting = {
-        name: {*task.get("dependentTasks", []), *(producer for _, producer, _ in _wired(task))}
-        for name, task in package.tasks.items()
-    }
+    waiting = {name: _producers(task) for name, task in package.tasks.items()}
     order: list[str] = []
     while waiting:
         ready = sorted(name for name, needs in waiting.items() if needs <= set(order))
@@ -332,6 +331,16 @@ def in_order(package: Package) -> list[str]:
         order += ready
         waiting = {name: needs for name, needs in waiting.items() if name not in ready}
     return order
+
+
+def _producers(task: Json) -> set[str]:
+    """The tasks that a task waits for, by ``addImplicitDependencies`` (v2/compiler/argocompiler/dag.go), too."""
+    parameters = task.get("inputs", {}).get("parameters", {}).values()
+    return {
+        *task.get("dependentTasks", []),
+        *(producer for _, producer, _ in _wired(task)),
+        *(source["taskOutputParameter"]["producerTask"] for source in parameters if "taskOutputParameter" in source),
+    }
 
 
 def _wired(task: Json) -> list[tuple[str, str, str]]:
@@ -351,7 +360,10 @@ def resolved(name: str, task: Json, component: Json, values: Json, done: Mapping
             parameters[key] = values[source["componentInputParameter"]]
         elif "taskOutputParameter" in source:
             output = source["taskOutputParameter"]
-            parameters[key] = done[output["producerTask"]].parameters[output["outputParameterKey"]]
+            made = done[output["producerTask"]].parameters
+            if output["outputParameterKey"] not in made:
+                raise Refused(f"{name}: cannot find output parameter {output['outputParameterKey']!r}")
+            parameters[key] = made[output["outputParameterKey"]]
         elif "constant" in source.get("runtimeValue", {}):
             parameters[key] = source["runtimeValue"]["constant"]
         else:
@@ -366,10 +378,10 @@ def resolved(name: str, task: Json, component: Json, values: Json, done: Mapping
             raise Refused(f"{name}: input parameter {key!r} type mismatch: expect {described['parameterType']}")
     artifacts = {}
     for key, producer, output in _wired(task):
-        made = done[producer].outputs
-        if output not in made:
+        outputs = done[producer].outputs
+        if output not in outputs:
             raise Refused(f"{name}: cannot find output artifact {output!r}")
-        artifacts[key] = {"artifacts": [made[output]]}
+        artifacts[key] = {"artifacts": [outputs[output]]}
     # ``CreateExecution`` (v2/metadata/client.go): one event for each input, and the store's Event table is unique.
     names = [given["artifacts"][0]["name"] for given in artifacts.values()]
     if twice := sorted(key for key, given in artifacts.items() if names.count(given["artifacts"][0]["name"]) > 1):
@@ -388,13 +400,21 @@ def _text(value: Any) -> str:
     return "" if value is None else json.dumps(value)
 
 
-def _fingerprint(inputs: Json, outputs: Json, container: Json) -> str:
-    """``GenerateCacheKey`` (v2/cacheutils/cache.go): no files, no environment, no URIs."""
+def _fingerprint(package: Package, component: Json, inputs: Json, outputs: Json, container: Json) -> str:
+    """``GenerateCacheKey`` (v2/cacheutils/cache.go): no files, no environment, no URIs.
+
+    What is found by it is looked for in the pipeline of that name alone (``GetExecutionCache``).
+    """
+    executor = package.platform.get("deploymentSpec", {}).get("executors", {}).get(component["executorLabel"], {})
+    parameters = component.get("outputDefinitions", {}).get("parameters", {})
     key = {
+        "pipeline": package.spec["pipelineInfo"]["name"],
         "inputs": {name: [one["name"] for one in given["artifacts"]] for name, given in inputs["artifacts"].items()},
         "parameters": inputs["parameterValues"],
         "outputs": {name: given["artifacts"][0]["type"] for name, given in outputs["artifacts"].items()},
+        "output parameters": {name: given["parameterType"] for name, given in parameters.items()},
         "container": [container["image"], container["command"], container.get("args", [])],
+        "claims": sorted({claim["constant"] for claim in executor.get("pvcMount", [])}),
     }
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
@@ -426,23 +446,33 @@ def answer_in(file: Path) -> Json:
 def _collected(name: str, component: Json, outputs: Json, answer: Json) -> Json:
     """``collectOutputParameters`` (v2/component/launcher_v2.go)."""
     found = dict(answer.get("parameterValues", {}))
-    for key in component.get("outputDefinitions", {}).get("parameters", {}):
+    for key, described in component.get("outputDefinitions", {}).get("parameters", {}).items():
         file = Path(outputs["parameters"][key]["outputFile"])
         if key not in found and file.exists():
-            found[key] = file.read_text()
+            # ``TextToPbValue`` (v2/metadata/converter.go)
+            text = file.read_text()
+            found[key] = text if described["parameterType"] == "STRING" else json.loads(text)
         if key not in found:
-            raise Refused(f"{name}: output parameter {key!r} has no value")
+            raise Refused(f"{name}: failed to read output parameter name={key!r}")
+        if found[key] is None:
+            raise Refused(f"{name}: output parameter {key!r} is null")
     return found
 
 
-def _is_triggered(task: Json, done: Mapping[str, Done]) -> bool:
+def _is_triggered(package: Package, name: str, values: Json, done: Mapping[str, Done]) -> bool:
     """``expr.Condition`` (v2/expression), of the one form that is used here."""
+    task = package.tasks[name]
     condition = task.get("triggerPolicy", {}).get("condition")
     if condition is None:
         return True
-    parameter, wanted = re.fullmatch(r"inputs\.parameter_values\['(\w+)'\] == '(\w+)'", condition).groups()
-    output = task["inputs"]["parameters"][parameter]["taskOutputParameter"]
-    return done[output["producerTask"]].parameters[output["outputParameterKey"]] == wanted
+    found = re.fullmatch(r"inputs\.parameter_values\['(\w+)'\] == '(\w*)'", condition)
+    if found is None:
+        raise Refused(f"{name}: condition {condition!r} is of no form that this stand-in knows")
+    component, _ = package.components[package.hashes[name]]
+    given = resolved(name, task, component, values, done)["parameterValues"]
+    if found[1] not in given:
+        raise Refused(f"{name}: evaluation error: no such key: {found[1]}")
+    return bool(given[found[1]] == found[2])
 
 
 def merge(said: Json, artifact: Json) -> None:

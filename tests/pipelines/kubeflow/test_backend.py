@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import sys
 from pathlib import Path
 
@@ -167,12 +168,72 @@ def test_the_cache_goes_by_what_a_task_is_given(tmp_path):
     assert not other["make"].cached
 
 
+def two(folder: Path, text: str = "", *, kind: str = "STRING", condition: str | None = None) -> dict:
+    """Two tasks, of which one gives the other a parameter; the tasks that were run, with the log of each."""
+    value = {"taskOutputParameter": {"producerTask": "make", "outputParameterKey": "value"}}
+    program = f"""
+import json, sys
+given = json.loads(sys.argv[1])
+if {text!r}: open(given["outputs"]["parameters"]["value"]["outputFile"], "w").write({text!r})
+"""
+    spec = package(answered(), take="import sys; print(sys.argv[1])")
+    del spec["components"]["make"]["outputDefinitions"]["artifacts"]
+    spec["components"]["make"]["outputDefinitions"]["parameters"] = {"value": {"parameterType": kind}}
+    spec["components"]["take"]["inputDefinitions"] = {"parameters": {"value": {"parameterType": kind}}}
+    spec["deploymentSpec"]["executors"]["make"]["container"]["command"][-1] = program
+    task = spec["root"]["dag"]["tasks"]["a-take"]
+    task["inputs"] = {"parameters": {"value": value}}
+    if condition:
+        task["triggerPolicy"] = {"condition": condition}
+    return Backend(folder).run(load(yaml.safe_dump(spec)))
+
+
+def test_a_tasks_parameter_gets_to_the_one_that_waits_for_it(tmp_path):
+    done = two(tmp_path, "yes")
+    assert list(done) == ["make", "a-take"]
+    assert json.loads(done["a-take"].log)["inputs"]["parameterValues"] == {"value": "yes"}
+    assert json.loads(two(tmp_path, "3", kind="NUMBER_INTEGER")["a-take"].log)["inputs"]["parameterValues"] == {
+        "value": 3
+    }
+
+
+def test_a_parameter_that_a_task_declares_and_does_not_give_is_refused(tmp_path):
+    with pytest.raises(Refused, match="make: failed to read output parameter name='value'"):
+        two(tmp_path)
+
+
+@pytest.mark.parametrize(("wanted", "run"), [("yes", ["make", "a-take"]), ("no", ["make"])])
+def test_a_task_runs_on_its_condition(tmp_path, wanted, run):
+    assert list(two(tmp_path, "yes", condition=f"inputs.parameter_values['value'] == '{wanted}'")) == run
+
+
+def test_a_condition_is_on_what_the_task_is_given(tmp_path):
+    with pytest.raises(Refused, match="no such key: other"):
+        two(tmp_path, "yes", condition="inputs.parameter_values['other'] == 'yes'")
+
+
+def test_the_cache_is_of_one_pipeline_and_one_volume(tmp_path):
+    backend = Backend(tmp_path)
+    spec = package(answered())
+
+    def is_cached(claim: str | None = None) -> bool:
+        mounts = {"make": {"pvcMount": [{"constant": claim, "mountPath": "/mnt"}]}}
+        platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": mounts}}}}
+        return backend.run(load(yaml.safe_dump_all([spec, *([platform] if claim else [])])))["make"].cached
+
+    assert [is_cached(), is_cached(), is_cached("one"), is_cached("one"), is_cached("two")] == [
+        False, True, False, True, False,
+    ]  # fmt: skip
+    spec["pipelineInfo"]["name"] = "another"
+    assert not is_cached()
+
+
 def edited(**fields) -> dict:
     return {**yaml.safe_load(GOLDEN.read_text()), **fields}
 
 
 def test_the_golden_package_is_taken():
-    assert len(load(GOLDEN.read_text()).components) == 15
+    assert len(load(GOLDEN.read_text()).components) == 16
 
 
 @pytest.mark.parametrize(

@@ -161,11 +161,18 @@ def test_answers_are_as_the_backend_takes_them(tmp_path, locations):
     ]  # fmt: skip
 
 
-def test_what_the_driver_resolved_is_told_of_the_artifact(locations):
+def test_what_is_known_of_the_data_is_told_of_the_artifact(locations):
     answer = {"artifacts": {"examples": {"artifacts": [{"uri": "a", "metadata": {"split_names": "[]"}}]}}}
-    resolved = {"examples": {"artifacts": [{"uri": "b", "metadata": {"custom:span": 1.0, "input_fingerprint": "x"}}]}}
-    (examples,) = finished(answer, resolved, locations)["artifacts"]["examples"]["artifacts"]
+    found = {"examples": {"span": 1.0, "input_fingerprint": "x"}}
+    (examples,) = finished(answer, found, locations)["artifacts"]["examples"]["artifacts"]
     assert examples == {"uri": "a", "metadata": {"split_names": "[]", "span": 1.0, "input_fingerprint": "x"}}
+
+
+@pytest.mark.parametrize(("version", "told"), [("", {}), ("3", {"version": 3})])
+def test_a_version_is_told_of_the_examples_if_there_is_one(version, told):
+    values = {"span": 2.0, "version": version, "input_fingerprint": "x", "input_config": "{}"}
+    assert entrypoint._of_examples(values) == {"examples": {"span": 2.0, "input_fingerprint": "x", **told}}
+    assert entrypoint._of_examples({"push_directory": "gs://models"}) == {}
 
 
 class TestMain:
@@ -177,8 +184,12 @@ class TestMain:
         monkeypatch.setenv(entrypoint.ROOT, str(tmp_path))
         modules = []
 
-        def make(answer: dict, *flags: str, executor: str = "a.B", status: int = 0):
+        def make(
+            answer: dict, *, executor: str | None = "a.B", status: int = 0, text: str | None = None, **parameters: str
+        ):
+            """The status is the process'; `text` is what it writes in place of the answer."""
             given = task(tmp_path)
+            given["outputs"]["parameters"] = {name: {"outputFile": f"/tmp/{name}"} for name in parameters}
             file = tmp_path / "task" / "output_metadata.json"
             file.parent.mkdir(exist_ok=True)
             file.write_text("of an earlier try")
@@ -189,14 +200,15 @@ class TestMain:
                 assert "executor-logs" not in handed["outputs"]["artifacts"]
                 assert "--runner=DirectRunner" in arguments
                 assert (tmp_path / "minio/mlpipeline/v2/artifacts/run/e/blessing").is_dir()
-                assert file.exists() == (entrypoint._DRIVER in modules[:-1])
-                if not status:
-                    file.write_text(json.dumps({"artifacts": answer}))
+                assert not file.exists()
+                told = {"artifacts": answer, **({"parameterValues": parameters} if parameters else {})}
+                if text is not None or not status:
+                    file.write_text(json.dumps(told) if text is None else text)
                 return status
 
             monkeypatch.setattr(entrypoint, "_run", stand_in)
             arguments = [
-                "--tfx_node_id", "Evaluator", *flags, "--executor_class_path", executor,
+                "--tfx_node_id", "Evaluator", *(["--executor_class_path", executor] if executor else ["--probe"]),
                 "--json_serialized_invocation_args", json.dumps(given),
                 "--json_serialized_inputs_spec_args", json.dumps(INPUTS_SPEC), "--runner=DirectRunner",
             ]  # fmt: skip
@@ -213,17 +225,50 @@ class TestMain:
         assert modules == [entrypoint._EXECUTOR]
         assert list(file.parent.iterdir()) == [file]
 
-    def test_the_driver_comes_first_where_there_is_one(self, run):
-        status, _, modules = run(self.BLESSING, "--run_driver")
+    def test_the_first_node_looks_and_tells_by_parameters(self, run):
+        status, file, modules = run(self.BLESSING, executor=None, new_data="yes", span="2")
         assert status == 0
-        assert modules == [entrypoint._DRIVER, entrypoint._EXECUTOR]
+        assert modules == [entrypoint._PROBE]
+        assert json.loads(file.read_text())["parameterValues"] == {"new_data": "yes", "span": "2"}
 
-    @pytest.mark.parametrize("flags", [(), ("--run_driver",)])
-    def test_a_failure_is_passed_on(self, run, flags):
-        status, file, modules = run({}, *flags, status=3)
+    def test_a_parameter_that_is_not_told_of_fails_the_task(self, run, capsys):
+        text = json.dumps({"artifacts": self.BLESSING})
+        status, _, _ = run({}, executor=None, text=text, new_data="yes")
+        assert status == 1
+        assert "its executor told of nothing, where new_data are declared" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("executor", ["a.B", None])
+    def test_a_failure_is_passed_on(self, run, executor):
+        status, file, modules = run({}, executor=executor, status=3)
         assert status == 3
         assert not file.exists()
         assert len(modules) == 1
+
+    @pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV])
+    def test_a_crash_once_all_is_told_fails_nothing(self, run, capsys, number):
+        whole = json.dumps({"artifacts": self.BLESSING})
+        status, file, _ = run({}, status=-number, text=whole)
+        assert status == 0
+        assert json.loads(file.read_text()) == {"artifacts": self.BLESSING}
+        assert f"node Evaluator had done its work, and told of all of it, when its process died of {number.name}" in (
+            capsys.readouterr().err
+        )
+
+    @pytest.mark.parametrize("text", [None, "", '{"artifacts": {"blessing": {"artif', "[]"])
+    def test_a_crash_before_all_is_told_does(self, run, capsys, text):
+        status, _, _ = run({}, status=-signal.SIGABRT, text=text)
+        assert status == -signal.SIGABRT
+        assert "had done its work" not in capsys.readouterr().err
+
+    def test_so_does_one_whose_answer_lacks_an_output(self, run, capsys):
+        status, _, _ = run({}, status=-signal.SIGABRT, text='{"artifacts": {}}')
+        assert status == 1
+        assert "had done its work" not in capsys.readouterr().err
+
+    @pytest.mark.parametrize("status", [1, -signal.SIGKILL, -signal.SIGTERM])
+    def test_another_end_fails_whatever_was_told(self, run, status):
+        ended, _, _ = run({}, status=status, text=json.dumps({"artifacts": self.BLESSING}))
+        assert ended == status
 
     def test_an_output_that_is_not_told_of_fails_the_task(self, run, capsys):
         status, _, _ = run({})
@@ -244,6 +289,41 @@ def is_alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+CRASHING = """
+import json, os, sys
+if os.environ["TOLD"]:
+    given = json.loads(sys.argv[sys.argv.index("--json_serialized_invocation_args") + 1])
+    (blessing,) = given["outputs"]["artifacts"]["blessing"]["artifacts"]
+    told = {"artifacts": {"blessing": {"artifacts": [{**blessing, "metadata": {"blessed": 1}}]}}}
+    open(given["outputs"]["outputFile"], "w").write(json.dumps(told))
+os.abort()
+"""
+"""An executor that dies as one does whose threads outlive the interpreter, with its work done or not."""
+
+
+@pytest.mark.parametrize("told", ["all", ""])
+def test_an_executor_that_aborts_fails_its_task_unless_all_is_done(tmp_path, told):
+    (tmp_path / "crashing.py").write_text(CRASHING)
+    main = "import sys; from pipelines.kubeflow import entrypoint as e; e._EXECUTOR = 'crashing'; sys.exit(e.main())"
+    arguments = [
+        "--tfx_node_id", "Evaluator", "--executor_class_path", "components.evaluator.executor.Executor",
+        "--json_serialized_invocation_args", json.dumps(task(tmp_path)),
+        "--json_serialized_inputs_spec_args", json.dumps(INPUTS_SPEC),
+    ]  # fmt: skip
+    environment = {entrypoint.ROOT: str(tmp_path), "PYTHONPATH": str(tmp_path), "TOLD": told}
+    done = subprocess.run(
+        [sys.executable, "-c", main, *arguments],
+        capture_output=True, text=True, env={**os.environ, **environment}, check=False,
+    )  # fmt: skip
+    assert (done.returncode == 0) == bool(told), done.stderr
+    assert ("when its process died of SIGABRT on its way out" in done.stderr) == bool(told)
+    answer = tmp_path / "task" / "output_metadata.json"
+    assert answer.exists() == bool(told)
+    if told:
+        (blessing,) = json.loads(answer.read_text())["artifacts"]["blessing"]["artifacts"]
+        assert blessing["uri"] == f"{ROOT}/e/blessing"
 
 
 ENDLESS = """

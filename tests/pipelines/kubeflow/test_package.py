@@ -96,25 +96,63 @@ def test_no_two_kubeflow_containers_are_the_same(specs):
     containers = [
         json.dumps(container(specs["kubeflow"], node), sort_keys=True) for node in specs["kubeflow"]["components"]
     ]
-    assert len(set(containers)) == len(containers) == 15
+    assert len(set(containers)) == len(containers) == 16
     for node in specs["kubeflow"]["components"]:
         command = container(specs["kubeflow"], node)["command"]
         assert command[:5] == ["python", "-m", "pipelines.kubeflow.entrypoint", "--tfx_node_id", node]
 
 
-def test_the_driver_runs_inside_the_task_on_kubeflow_alone(specs):
-    gen = container(specs["kubeflow"], "ImageExampleGen")
-    assert gen["command"][-1] == "--run_driver"
-    assert "lifecycle" not in gen
-    tasks = specs["kubeflow"]["root"]["dag"]["tasks"]
-    assert [node for node, task in tasks.items() if "cachingOptions" not in task] == ["ImageExampleGen"]
-    conditions = {node: task["triggerPolicy"]["condition"] for node, task in tasks.items() if "triggerPolicy" in task}
-    readers = ("StatisticsGen", "ExampleValidator", "Transform", "Report", "Handover")
-    assert conditions == dict.fromkeys(readers, "inputs.parameter_values['new_data'] == 'yes'")
+def test_a_node_of_its_own_looks_for_data_on_kubeflow_alone(specs):
+    spec = specs["kubeflow"]
+    tasks = spec["root"]["dag"]["tasks"]
+    first = container(spec, "NewData")
+    assert first["command"][-3:] == ["--tfx_node_id", "NewData", "--probe"]
+    assert first["image"] == IMAGE
+    looked_for = tasks["NewData"]["inputs"]["parameters"]
+    assert looked_for["push_directory"] == {"componentInputParameter": "push_directory"}
+    assert looked_for["only_new_data"] == {"componentInputParameter": "only_new_data"}
+    assert "lifecycle" not in container(spec, "ImageExampleGen")
+    assert not [node for node, task in tasks.items() if node != "NewData" and not task.get("dependentTasks")]
+    assert "NewData" not in specs["vertex"]["components"]
     there = container(specs["vertex"], "ImageExampleGen")
     driver = there["lifecycle"]["preCacheCheck"]["command"]
     assert driver == ["python", "-m", "pipelines.kubeflow.example_gen_driver"]
     assert there["command"] == ["python", "-m", "pipelines.kubeflow.executor"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "node"),
+    [((), "ImageExampleGen"), (("data={source: tfrecord, path: 'gs://bucket/records'}",), "ImportExampleGen")],
+)
+def test_what_it_finds_is_what_is_read(overrides, node):
+    spec = yaml.safe_load(compiled("kubeflow", *overrides))
+    given = spec["root"]["dag"]["tasks"][node]["inputs"]["parameters"]
+    for name in ("new_data", "span", "version", "input_fingerprint", "input_config"):
+        assert given[name] == {"taskOutputParameter": {"producerTask": "NewData", "outputParameterKey": name}}
+        kind = spec["components"]["NewData"]["outputDefinitions"]["parameters"][name]
+        assert spec["components"][node]["inputDefinitions"]["parameters"][name] == kind
+    assert not {"range_config", "window", "push_directory", "only_new_data"} & given.keys()
+
+
+def test_the_cluster_takes_nothing_from_its_cache_that_looks_at_the_world(specs):
+    tasks = specs["kubeflow"]["root"]["dag"]["tasks"]
+    uncached = {node for node, task in tasks.items() if "cachingOptions" not in task}
+    assert uncached == {"NewData", "Pusher", "Handover"}
+    # What looks at the push directory besides is known by what there is to be found.
+    given = tasks["PreviousRun"]["inputs"]["parameters"]
+    assert given["previous_run"]["taskOutputParameter"]["producerTask"] == "NewData"
+    deployed = yaml.safe_load(compiled("kubeflow", "gate.baseline=deployed"))["root"]["dag"]["tasks"]["DeployedModel"]
+    assert deployed["inputs"]["parameters"]["deployed_version"]["taskOutputParameter"]["producerTask"] == "NewData"
+
+
+def test_without_new_data_nothing_but_the_first_node_runs(specs):
+    tasks = specs["kubeflow"]["root"]["dag"]["tasks"]
+    conditions = {node: task["triggerPolicy"]["condition"] for node, task in tasks.items() if "triggerPolicy" in task}
+    assert conditions == {"ImageExampleGen": "inputs.parameter_values['new_data'] == 'yes'"}
+    waiting = {"ImageExampleGen"}
+    for _ in tasks:
+        waiting |= {node for node, task in tasks.items() if waiting & set(task.get("dependentTasks", []))}
+    assert waiting == tasks.keys() - {"NewData"}
 
 
 def test_no_task_runs_tfxs_own_entrypoint_which_logs_credentials(specs):
@@ -130,7 +168,9 @@ def test_nodes_get_their_resources_and_retries(specs, target):
     assert resources["accelerator"] == {"type": "nvidia.com/gpu", "count": "1"}
     assert "resources" not in container(specs[target], "reference")
     tasks = specs[target]["root"]["dag"]["tasks"]
-    assert {task["retryPolicy"]["maxRetryCount"] for task in tasks.values()} == {2}
+    backoff = {"backoffDuration": "30s", "backoffFactor": 2, "backoffMaxDuration": "2592000s"}
+    for task in tasks.values():
+        assert task["retryPolicy"] == {"maxRetryCount": 2, **(backoff if target == "kubeflow" else {})}
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -161,8 +201,8 @@ class TestParameters:
     @pytest.mark.parametrize(
         ("node", "name", "values", "expected"),
         [
-            ("ImageExampleGen", "input_config", {"span": "span-7"}, [("pattern", "span-7/*/*")]),
-            ("ImageExampleGen", "range_config", {"window": "2"}, [("num_spans", 2)]),
+            ("reads", "input_config", {"span": "span-7"}, [("pattern", "span-7/*/*")]),
+            ("reads", "range_config", {"window": "2"}, [("num_spans", 2)]),
             (
                 "Evaluator", "eval_config", {"min_accuracy": "0.7", "max_drop": "0.01"},
                 [("lower_bound", 0.7), ("absolute", -0.01)],
@@ -170,6 +210,8 @@ class TestParameters:
         ],
     )  # fmt: skip
     def test_a_part_of_a_text_is_a_placeholder(self, specs, target, node, name, values, expected):
+        if node == "reads":
+            node = "NewData" if target == "kubeflow" else "ImageExampleGen"
         given = specs[target]["root"]["dag"]["tasks"][node]["inputs"]["parameters"]
         text = given[name]["runtimeValue"]["constant"]
         for parameter, value in values.items():
@@ -251,9 +293,9 @@ def test_volumes_and_labels_are_in_a_document_of_their_own():
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     mount = {"pvcMount": [{"constant": "work", "mountPath": "/mnt/work"}]}
     assert executors.pop("retrain_executor") == {**mount, "nodeSelector": {"labels": {"kind": "gpu"}}}
-    assert len(executors) == 14
+    assert len(executors) == 15
     assert all(executor == mount for executor in executors.values())
-    assert len(load(package).components) == 15
+    assert len(load(package).components) == 16
 
 
 def test_nodes_that_use_an_object_store_by_themselves_are_told_the_way_to_it():
@@ -263,7 +305,7 @@ def test_nodes_that_use_an_object_store_by_themselves_are_told_the_way_to_it():
     )  # fmt: skip
     spec, platform = yaml.safe_load_all(package)
     load(package)
-    nodes = ["DeployedModel", "Handover", "ImageExampleGen", "PreviousRun", "Pusher"]
+    nodes = ["DeployedModel", "Handover", "ImageExampleGen", "NewData", "PreviousRun", "Pusher"]
     endpoint = [{"name": "AWS_ENDPOINT_URL", "value": "http://minio.team:9000"}]
     assert [node for node in spec["root"]["dag"]["tasks"] if container(spec, node).get("env") == endpoint] == nodes
     secret = {
@@ -335,9 +377,9 @@ def test_a_node_gets_a_disk_to_work_on():
 def test_nodes_may_be_left_out_of_the_cache(target):
     package = yaml.safe_load(compiled(target, "uncached=[PruningSearch, Evaluator]"))
     tasks = (package.get("pipelineSpec") or package)["root"]["dag"]["tasks"]
-    first = {"ImageExampleGen"} if target == "kubeflow" else set()
+    never = {"NewData", "Pusher", "Handover"} if target == "kubeflow" else set()
     assert {node for node, task in tasks.items() if "cachingOptions" not in task} == {
-        "PruningSearch", "Evaluator", *first,
+        "PruningSearch", "Evaluator", *never,
     }  # fmt: skip
 
 
