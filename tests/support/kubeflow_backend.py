@@ -185,6 +185,8 @@ class Backend:
                     self._download(artifact["uri"], local)
             for artifact in _each(outputs["artifacts"]):
                 _local(artifact["uri"], local).parent.mkdir(parents=True, exist_ok=True)
+            for parameter in outputs["parameters"].values():
+                Path(parameter["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
             started = time.monotonic()
             log = self._execute(name, container, {"inputs": inputs, "outputs": outputs}, local)
             seconds = time.monotonic() - started

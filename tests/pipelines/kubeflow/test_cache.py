@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import sys
 from pathlib import Path
@@ -10,8 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 from kubeflow_backend import Backend, Package, TaskFailed, load
-from test_package import compiled
 
+from pipelines.config import load_config
+from pipelines.kubeflow.package import compile_package
+
+CONFIG = Path(__file__).parents[3] / "examples" / "pictures.yaml"
+OVERRIDES = (
+    "output=gs://bucket/root", "data.path=gs://bucket/pictures", "data.span=span-{SPAN}", "gate.baseline=deployed"
+)  # fmt: skip
 EXECUTOR = """
 import json, os, pathlib, sys
 node, given = sys.argv[1], json.loads(sys.argv[2])
@@ -34,11 +39,16 @@ FIRST = {"ImageExampleGen", "StatisticsGen", "SchemaGen"}
 NEVER = {"NewData", "Pusher", "Handover"}
 
 
+@pytest.fixture(scope="module")
+def text() -> str:
+    return compile_package(load_config(CONFIG, OVERRIDES), "kubeflow", image="image", code_version="0")
+
+
 class Cluster:
     """A backend, and what its first node will find in the world."""
 
-    def __init__(self, folder: Path) -> None:
-        spec = copy.deepcopy(next(yaml.safe_load_all(compiled("kubeflow", "gate.baseline=deployed"))))
+    def __init__(self, folder: Path, text: str) -> None:
+        spec = yaml.safe_load(text)
         for node, task in spec["root"]["dag"]["tasks"].items():
             label = spec["components"][task["componentRef"]["name"]]["executorLabel"]
             container = spec["deploymentSpec"]["executors"][label]["container"]
@@ -63,8 +73,8 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster(tmp_path) -> Cluster:
-    return Cluster(tmp_path)
+def cluster(tmp_path, text) -> Cluster:
+    return Cluster(tmp_path, text)
 
 
 def test_a_run_that_failed_goes_on_from_there(cluster):
