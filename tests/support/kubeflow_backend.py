@@ -200,7 +200,7 @@ class Backend:
                 if _is_remote(artifact["uri"]):  # others are let be
                     self._upload(artifact["uri"], local)
                 recorded[key] = self._recorded(key, artifact)
-        parameters = _collected(name, component, outputs, answer)
+            parameters = _collected(name, component, outputs, answer)
         self._cache[fingerprint] = recorded, parameters
         return Done(recorded, parameters, False, seconds, log)
 
