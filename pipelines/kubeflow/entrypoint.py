@@ -34,6 +34,14 @@ MOUNTS = {"gs://": "gcs", "minio://": "minio", "s3://": "s3"}
 ROOT = "COMPRESSOR_MOUNTS_ROOT"
 """Environment variable with the folder that holds these; ``/`` if it is not set, as in a cluster."""
 
+ENDPOINT = "COMPRESSOR_S3_ENDPOINT"
+ACCESS_KEY = "COMPRESSOR_S3_ACCESS_KEY"
+SECRET_KEY = "COMPRESSOR_S3_SECRET_KEY"
+"""Environment variables of a task that uses an object store by itself: where that is, and the keys to it.
+
+The launcher has the same environment. Under Amazon's names it would take them for those of the pipeline root's store.
+"""
+
 HTML = "system.HTML"
 """The type of what the platforms show as a page. There it is a file; for TFX it is a folder that holds one."""
 PAGE = "report.html"
@@ -52,6 +60,10 @@ _EVALUATOR = "components.evaluator.executor.Executor"
 _EXAMPLES = "examples"
 _REPORT = {"schemaTitle": "components.RunReport"}
 _UNTOLD = ("display_name", "store_session_info")  # the backend's own notes on an artifact
+
+_AWS = {ENDPOINT: "AWS_ENDPOINT_URL", ACCESS_KEY: "AWS_ACCESS_KEY_ID", SECRET_KEY: "AWS_SECRET_ACCESS_KEY"}
+# What goes before an endpoint, or belongs to other keys.
+_OVERRULED = {ENDPOINT: ("AWS_ENDPOINT_URL_S3",), ACCESS_KEY: ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")}
 
 _PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['(\w+)'\]\}\}")
 
@@ -288,12 +300,27 @@ def _what_is_wrong(answer: Json, outputs: Json, executor: str | None) -> str:
     return ""
 
 
+def for_clients(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which clients of S3 find the task's store and keys by the names that they know.
+
+    Args:
+        environment: The task's.
+    """
+    ready = dict(environment)
+    for own, name in _AWS.items():
+        if value := ready.pop(own, ""):
+            ready[name] = value
+            for other in _OVERRULED.get(own, ()):
+                ready.pop(other, None)
+    return ready
+
+
 def _run(module: str, arguments: Sequence[str]) -> int:
     """Runs a module. When this task is stopped, it is ended at once, for nothing that it wrote counts yet."""
     process = None
     try:
         with held_back():
-            process = subprocess.Popen([*module_command(module), *arguments])
+            process = subprocess.Popen([*module_command(module), *arguments], env=for_clients(os.environ))
         return process.wait()
     finally:
         if process is not None and process.poll() is None:

@@ -26,6 +26,8 @@ _ENTRYPOINT = ["python", "-m", "pipelines.kubeflow.entrypoint"]
 # Without a longest time, which counts from the first try, the backend tries nothing again (since 2.14).
 _BACKOFF = {"backoffDuration": "30s", "backoffFactor": 2, "backoffMaxDuration": "2592000s"}
 _STORES = {"kubeflow": ("gs://", "s3://", "minio://"), "vertex": ("gs://",)}
+_CLUSTERS_ROOT = "default of kfp-launcher"
+"""What the report shows as output where a package has no pipeline root."""
 # What Keras, which reads weights, knows by itself.
 _OF_KERAS = ("gs://",)
 
@@ -36,7 +38,8 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
     """Compiles the pipeline; the same arguments give the same text.
 
     Args:
-        config: The run's. Its ``output`` is the pipeline root.
+        config: The run's. Its ``output`` is the pipeline root; a package for Kubeflow has none if that is a folder of
+            this machine, and then the cluster's own counts.
         target: ``"kubeflow"`` or ``"vertex"``.
         image: What every node runs in; best by digest, for caches go by it.
         code_version: As in :func:`pipelines.pipeline.create_pipeline`.
@@ -51,6 +54,9 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
     if target not in TARGETS:
         raise unknown("target", target, TARGETS)
     check_compilable(config, target)
+    root = config.remote_root
+    if root is None:  # a path of this machine is of no use in the report, and would make other bytes elsewhere
+        config = config.model_copy(update={"output": _CLUSTERS_ROOT})
     from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
     from pipelines.pipeline import create_pipeline
@@ -81,7 +87,8 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
     if target == "vertex":
         _redact(spec)
         return json.dumps(job, indent=2, sort_keys=True) + "\n"
-    spec["defaultPipelineRoot"] = config.pipeline_root  # for who submits it; the backend does not look
+    if root is not None:
+        spec["defaultPipelineRoot"] = root  # for who submits it; the backend does not look
     for node in spec["root"]["dag"]["tasks"]:
         _repair(spec, node)
     give_environment(spec, config)
@@ -105,7 +112,15 @@ def check_compilable(config: Config, target: str) -> None:
         if value is not None and not value.startswith(allowed):
             reasons.append(f"{field} is {value!r}, which the nodes cannot reach: {advice}")
 
-    check("output", config.output, stores, f"give a pipeline root that begins with {' or '.join(stores)}")
+    root = f"give a pipeline root that begins with {' or '.join(stores)}"
+    if target == "kubeflow" and config.remote_root is None:
+        if config.output.startswith(mounts):
+            reasons.append(
+                f"output is {config.output!r}, on a volume, and the cluster keeps artifacts in a store: {root}, or "
+                "leave it out for the cluster's own"
+            )
+    else:
+        check("output", config.output, stores, root)
     if config.data.source == "digits":
         reasons.append(
             "data.source is digits, which are written on this machine: give a folder of pictures or TFRecords"
@@ -121,18 +136,28 @@ def check_compilable(config: Config, target: str) -> None:
         if value not in (None, "imagenet", "none"):
             fetched = (*_OF_KERAS, *mounts)
             check(f"backbone.{field}", value, fetched, "use weights that the nodes can fetch, such as imagenet")
-    if target == "kubeflow" and config.s3.secret is None:
+    if target == "kubeflow":
         for field, place in (("data.path", config.data_path), ("push.directory", config.serving_directory)):
-            if place.startswith("minio://"):
+            if place.startswith("minio://") and config.s3.endpoint is None:
+                reasons.append(
+                    f"{field} is {place!r}, and minio:// has no default host: name the store's URL by s3.endpoint, "
+                    "such as http://seaweedfs.kubeflow:9000"
+                )
+            if place.startswith("minio://") and config.s3.secret is None:
                 reasons.append(
                     f"{field} is {place!r}, which takes credentials: name the Secret that has them by s3.secret, such "
                     "as mlpipeline-minio-artifact"
                 )
+        for node, resources in config.resources.items():
+            if resources.disk_gb and any(volume.prefix == "/tmp/" for volume in config.volumes):
+                reasons.append(f"resources.{node}.disk_gb is for /tmp, where a volume is mounted: take one of them out")
     if target == "vertex":
         if config.s3.endpoint or config.s3.secret:
             reasons.append("s3 is for clusters, and Vertex AI reads no such stores: use gs:// paths instead")
         if config.volumes:
             reasons.append("volumes are the cluster's, and Vertex AI has none: use gs:// paths instead")
+        if config.security_context:
+            reasons.append("security_context is for clusters, and Vertex AI's nodes have none: take it out")
         for node, resources in config.resources.items():
             if resources.node_selector:
                 reasons.append(f"resources.{node}.node_selector is for clusters: Vertex AI picks machines by itself")

@@ -112,22 +112,34 @@ def test_the_same_data_is_read_once(cluster, done):
 
 
 def test_pictures_and_models_may_be_in_an_object_store(cluster, done):
+    """And artifacts in another one, an ``s3://`` root, to which the launcher has keys of its own."""
     if cluster.backend.layout != "2.17":
         pytest.skip("what is no output is the same in both layouts")
     server = S3Server("team")
     for path in sorted((cluster.folder / "pictures").rglob("*.*")):
         server.client.upload_file(str(path), "team", str(path.relative_to(cluster.folder)))
+    ambient = dict(server.environment)
+    endpoint = ambient.pop("AWS_ENDPOINT_URL")
+    keys = {"accesskey": ambient.pop("AWS_ACCESS_KEY_ID"), "secretkey": ambient.pop("AWS_SECRET_ACCESS_KEY")}
+    launchers = {
+        "AWS_ENDPOINT_URL": "http://artifacts.example",
+        "AWS_ACCESS_KEY_ID": "launcher",
+        "AWS_SESSION_TOKEN": "x",
+    }
     backend = copy.copy(cluster.backend)
-    backend.environment = {**cluster.backend.environment, **server.environment}
-    values = {name: given["defaultValue"] for name, given in cluster.package.parameters.items()}
+    backend.root, backend.secrets = "s3://artifacts/root", {"team-store": keys}
+    backend.environment = {**cluster.backend.environment, **ambient, **launchers}
+    package = cluster.compiled(f"s3={{endpoint: '{endpoint}', secret: team-store}}")
+    values = {name: given["defaultValue"] for name, given in package.parameters.items()}
     values |= {"data_path": "minio://team/pictures", "push_directory": "minio://team/serving", "only_new_data": 1}
     try:
-        found = backend.task(cluster.package, "NewData", values, {})
-        read = backend.task(cluster.package, "ImageExampleGen", values, {"NewData": found})
-        pushed = backend.task(cluster.package, "Pusher", values, done)
+        found = backend.task(package, "NewData", values, {})
+        read = backend.task(package, "ImageExampleGen", values, {"NewData": found})
+        pushed = backend.task(package, "Pusher", values, done)
         names = server.names("team")
     finally:
         server.close()
+    assert read.outputs["examples"]["uri"].startswith("s3://artifacts/root/")
     assert read.outputs["examples"]["metadata"]["span"] == 1.0
     assert read.outputs["examples"]["metadata"]["skipped"] == 0.0
     assert found.parameters["new_data"] == "yes"

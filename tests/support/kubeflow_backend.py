@@ -2,7 +2,8 @@
 
 It does what the open-source backend does to a package, its tasks and their files, and refuses what that refuses. Each
 step names the Go function that it follows (kubeflow/pipelines, below ``backend/src``; read at 2.17, the older layout at
-2.14). What it has no part in: pods, retries, loops and nested pipelines.
+2.14). Of pods it has the environment, which launcher and container share, and the names of volumes. What it has no part
+in: the rest of pods, retries, loops and nested pipelines.
 """
 
 from __future__ import annotations
@@ -28,6 +29,12 @@ Json = dict[str, Any]
 
 MOUNTS = {"gs": "gcs", "minio": "minio", "s3": "s3"}
 LONGEST_ARGUMENT = 128 * 1024  # MAX_ARG_STRLEN of Linux
+LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+OWN_VOLUMES = {
+    "kfp-launcher", "gcs-scratch", "s3-scratch", "minio-scratch", "dot-local-scratch", "dot-cache-scratch",
+    "dot-config-scratch",
+}  # fmt: skip
+"""Volumes of every pod (v2/compiler/argocompiler/container.go)."""
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
@@ -47,13 +54,13 @@ class Package:
         spec: The pipeline spec.
         components: What the compiler kept of components: one for each container, by the container's hash.
         hashes: The hash of each component's container.
-        platform: The Kubernetes part of the second document; empty without one.
+        kubernetes: KubernetesExecutorConfigs, by executor.
     """
 
     spec: Json
+    kubernetes: Json = field(default_factory=dict)
     components: dict[str, tuple[Json, Json]] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
-    platform: Json = field(default_factory=dict)
 
     @property
     def tasks(self) -> Json:
@@ -80,7 +87,10 @@ def load(text: str) -> Package:
     _parsed(specs[0], pb.PipelineSpec())
     for platform in platforms:
         _parsed(platform, pb.PlatformSpec())
-    package = Package(specs[0], platform=platforms[0]["platforms"]["kubernetes"] if platforms else {})
+    kubernetes = platforms[0]["platforms"]["kubernetes"]["deploymentSpec"]["executors"] if platforms else {}
+    for name, described in kubernetes.items():
+        _check_volumes(name, described)
+    package = Package(specs[0], kubernetes)
     if package.spec.get("schemaVersion") != "2.1.0":
         raise Refused("KFP only supports schema version 2.1.0")
     if not NAME.match(package.spec["pipelineInfo"]["name"]):
@@ -113,6 +123,20 @@ def _check_types(component: Json) -> None:
                 raise Refused(f"{name}: SchemaUri is unsupported")
             if "instanceSchema" in kind and not (yaml.safe_load(kind["instanceSchema"]) or {}).get("title"):
                 raise Refused(f"{name}: instance schema without a title")
+
+
+def _check_volumes(name: str, described: Json) -> None:
+    """``makeVolumeMountPatch`` (v2/driver/k8s.go), of whose volumes Kubernetes takes one for each name and path."""
+    mounts = [(one["constant"], one["mountPath"]) for one in described.get("pvcMount", [])]
+    mounts += [(one["volumeName"], one["mountPath"]) for one in described.get("emptyDirMounts", [])]
+    volumes = [volume for volume, _ in mounts]
+    for volume, path in mounts:
+        if not LABEL.fullmatch(volume):
+            raise Refused(f"{name}: volume {volume!r}: a lowercase RFC 1123 label must consist of")
+        if volumes.count(volume) > 1 or volume in OWN_VOLUMES:
+            raise Refused(f"{name}: volume {volume!r} is there already")
+        if [taken for _, taken in mounts].count(path) > 1:
+            raise Refused(f"{name}: mountPath {path!r}: must be unique")
 
 
 @dataclass
@@ -150,6 +174,9 @@ class Backend:
         """
         self.store, self.root, self.layout, self.logs = folder / "store", root, layout, logs
         self.environment = dict(os.environ)
+        """Of every pod, whatever a package gives it; with an ``s3://`` root the launcher gets to the store by it."""
+        self.secrets: dict[str, Mapping[str, str]] = {}
+        """The namespace's Secrets: their fields, by name."""
         self.contained: Callable[[list[str], Path], list[str]] = lambda command, local: command
         """Gives the command that runs another in a container, where a folder is mounted; by default there is none."""
         self._artifacts = 0
@@ -180,15 +207,17 @@ class Backend:
             fingerprint = _fingerprint(package, component, inputs, outputs, container)
             if package.tasks[name].get("cachingOptions", {}).get("enableCache") and fingerprint in self._cache:
                 return Done(*self._cache[fingerprint], True, 0.0)
+            environment = self._environment(package, name)
             for artifact in _each(inputs["artifacts"]):
                 if _is_remote(artifact["uri"]):
+                    self._open(name, artifact["uri"], environment)
                     self._download(artifact["uri"], local)
             for artifact in _each(outputs["artifacts"]):
                 _local(artifact["uri"], local).parent.mkdir(parents=True, exist_ok=True)
             for parameter in outputs["parameters"].values():
                 Path(parameter["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
             started = time.monotonic()
-            log = self._execute(name, container, {"inputs": inputs, "outputs": outputs}, local)
+            log = self._execute(name, container, {"inputs": inputs, "outputs": outputs}, local, environment)
             seconds = time.monotonic() - started
             answer = answer_in(Path(outputs["outputFile"]))
             recorded = {}
@@ -198,6 +227,7 @@ class Backend:
                 if said:
                     merge(said[0], artifact)
                 if _is_remote(artifact["uri"]):  # others are let be
+                    self._open(name, artifact["uri"], environment)
                     self._upload(artifact["uri"], local)
                 recorded[key] = self._recorded(key, artifact)
             parameters = _collected(name, component, outputs, answer)
@@ -229,11 +259,31 @@ class Backend:
             given["artifacts"][0]["name"] = key
         return {**outputs, "outputFile": str(_local(folder, local) / "output_metadata.json")}
 
-    def _execute(self, name: str, container: Json, given: Json, local: Path) -> str:
+    def _environment(self, package: Package, name: str) -> dict[str, str]:
+        """Of a task's pod: ``extendPodSpecPatch`` (v2/driver/k8s.go)."""
+        component, container = package.components[package.hashes[name]]
+        described = package.kubernetes.get(component["executorLabel"], {})
+        if "securityContext" in described and self.layout == "2.14":
+            raise Refused(f'{name}: failed to unmarshal kubernetes config: unknown field "securityContext"')
+        environment = {**self.environment, **{one["name"]: one["value"] for one in container.get("env", [])}}
+        for secret in described.get("secretAsEnv", []):
+            if secret["secretName"] not in self.secrets:
+                raise TaskFailed(f"{name}: CreateContainerConfigError: secret {secret['secretName']!r} not found")
+            fields = self.secrets[secret["secretName"]]
+            environment |= {one["envVar"]: fields[one["secretKey"]] for one in secret["keyToEnv"]}
+        return environment
+
+    def _open(self, name: str, uri: str, environment: Mapping[str, str]) -> None:
+        """``OpenBucket`` (v2/objectstore/object_store.go): AWS's SDK takes what the environment says for its own."""
+        own, found = ({key: of[key] for key in of if key.startswith("AWS_")} for of in (self.environment, environment))
+        if uri.startswith("s3://") and own != found:
+            raise TaskFailed(f"{name}: {uri}: all artifact attempts failed with {', '.join(found)} of the environment")
+
+    def _execute(self, name: str, container: Json, given: Json, local: Path, environment: Mapping[str, str]) -> str:
         """``compileCmdAndArgs`` and ``execute`` (v2/component/launcher_v2.go)."""
         Path(given["outputs"]["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
         command = self.contained(command_of(name, container, given), local)
-        return execute(name, command, local, {**self.environment, "COMPRESSOR_MOUNTS_ROOT": str(local)})
+        return execute(name, command, local, {**environment, "COMPRESSOR_MOUNTS_ROOT": str(local)})
 
     def _stored(self, uri: str) -> Path:
         scheme, rest = uri.split("://", 1)
@@ -407,7 +457,7 @@ def _fingerprint(package: Package, component: Json, inputs: Json, outputs: Json,
 
     What is found by it is looked for in the pipeline of that name alone (``GetExecutionCache``).
     """
-    executor = package.platform.get("deploymentSpec", {}).get("executors", {}).get(component["executorLabel"], {})
+    executor = package.kubernetes.get(component["executorLabel"], {})
     parameters = component.get("outputDefinitions", {}).get("parameters", {})
     key = {
         "pipeline": package.spec["pipelineInfo"]["name"],

@@ -6,10 +6,11 @@ import copy
 import json
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import yaml
-from kubeflow_backend import Backend, Refused, TaskFailed, load
+from kubeflow_backend import Backend, Package, Refused, TaskFailed, load
 
 GOLDEN = Path(__file__).parent / "golden" / "kubeflow.yaml"
 MODEL = {"artifactType": {"instanceSchema": "title: tfx.Model\ntype: object\n"}}
@@ -106,6 +107,59 @@ def test_each_task_starts_where_no_other_has_been(tmp_path):
 @pytest.mark.parametrize("logs", [True, False])
 def test_logs_are_an_output_of_every_task(tmp_path, logs):
     assert taken(tmp_path, answered(), logs=logs)["logs"] == float(logs)
+
+
+class TestPods:
+    """The launcher has the environment of the container, and both have what a package gives them."""
+
+    SHOW = "import os, sys; print({key: os.environ.get(key) for key in ('URL', 'KEY')}); " + TAKE
+
+    def package(self, variable: str = "URL", **described) -> Package:
+        spec = package(answered(), take=self.SHOW)
+        spec["deploymentSpec"]["executors"]["take"]["container"]["env"] = [{"name": variable, "value": "http://here"}]
+        platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"take": described}}}}}
+        return load(yaml.safe_dump_all([spec, platform]))
+
+    SECRET: ClassVar = [{"secretName": "team", "keyToEnv": [{"secretKey": "accesskey", "envVar": "KEY"}]}]
+
+    def test_the_container_finds_variables_and_secrets(self, tmp_path):
+        backend = Backend(tmp_path)
+        backend.secrets["team"] = {"accesskey": "abc"}
+        done = backend.run(self.package(secretAsEnv=self.SECRET))
+        assert "{'URL': 'http://here', 'KEY': 'abc'}" in done["a-take"].log
+
+    def test_a_secret_must_be_there(self, tmp_path):
+        with pytest.raises(TaskFailed, match="secret 'team' not found"):
+            Backend(tmp_path).run(self.package(secretAsEnv=self.SECRET))
+
+    @pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID"])
+    def test_with_an_s3_root_the_launcher_takes_amazons_variables_for_its_own(self, tmp_path, variable):
+        assert Backend(tmp_path / "minio").run(self.package(variable))["a-take"].outputs
+        with pytest.raises(TaskFailed, match=f"artifact attempts failed with .*{variable}"):
+            Backend(tmp_path / "s3", root="s3://bucket/root").run(self.package(variable))
+        assert Backend(tmp_path / "s3", root="s3://bucket/root").run(self.package())["a-take"].outputs
+
+    def test_releases_up_to_2_15_refuse_a_security_context(self, tmp_path):
+        asked = self.package(securityContext={"runAsNonRoot": True})
+        assert Backend(tmp_path / "new").run(asked)["a-take"].outputs
+        with pytest.raises(Refused, match='unknown field "securityContext"'):
+            Backend(tmp_path / "old", layout="2.14").run(asked)
+
+    @pytest.mark.parametrize(
+        ("mounts", "message"),
+        [
+            (["team.data"], "RFC 1123 label"),
+            (["minio-scratch"], "'minio-scratch' is there already"),
+            (["a", "a"], "'a' is there already"),
+            (["work"], "'work' is there already"),
+        ],
+    )
+    def test_volumes_have_names_of_their_own(self, mounts, message):
+        claims = [{"constant": claim, "mountPath": f"/mnt/{place}"} for place, claim in enumerate(mounts)]
+        disk = [{"volumeName": "work", "mountPath": "/tmp"}]
+        with pytest.raises(Refused, match=message):
+            self.package(pvcMount=claims, emptyDirMounts=disk)
+        assert self.package(pvcMount=[{"constant": "team", "mountPath": "/mnt"}], emptyDirMounts=disk)
 
 
 def test_a_path_of_this_machine_is_not_uploaded(tmp_path):

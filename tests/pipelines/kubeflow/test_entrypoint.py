@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.kubeflow import entrypoint
-from pipelines.kubeflow.entrypoint import Locations, finished, prepared
+from pipelines.kubeflow.entrypoint import Locations, finished, for_clients, prepared
 from pipelines.stopping import interrupts
 
 MODEL = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
@@ -173,6 +173,47 @@ def test_a_version_is_told_of_the_examples_if_there_is_one(version, told):
     values = {"span": 2.0, "version": version, "input_fingerprint": "x", "input_config": "{}"}
     assert entrypoint._of_examples(values) == {"examples": {"span": 2.0, "input_fingerprint": "x", **told}}
     assert entrypoint._of_examples({"push_directory": "gs://models"}) == {}
+
+
+STORE = {
+    "COMPRESSOR_S3_ENDPOINT": "http://store:9000",
+    "COMPRESSOR_S3_ACCESS_KEY": "key",
+    "COMPRESSOR_S3_SECRET_KEY": "secret",
+}
+
+
+class TestStore:
+    """A task's own object store, which clients know by Amazon's names and the launcher must not."""
+
+    def test_it_goes_before_that_of_the_environment(self):
+        ambient = {
+            "PATH": "/bin", "AWS_REGION": "eu", "AWS_ENDPOINT_URL_S3": "http://other", "AWS_ACCESS_KEY_ID": "other",
+            "AWS_SESSION_TOKEN": "of the other",
+        }  # fmt: skip
+        assert for_clients({**ambient, **STORE}) == {
+            "PATH": "/bin", "AWS_REGION": "eu", "AWS_ENDPOINT_URL": "http://store:9000", "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+        }  # fmt: skip
+
+    def test_what_it_does_not_say_is_left_to_the_environment(self):
+        ambient = {"AWS_ENDPOINT_URL_S3": "http://other", "AWS_ACCESS_KEY_ID": "other", "AWS_SESSION_TOKEN": "token"}
+        assert for_clients(ambient) == ambient
+        only_endpoint = {**ambient, "COMPRESSOR_S3_ENDPOINT": "http://store:9000"}
+        assert for_clients(only_endpoint) == {
+            "AWS_ACCESS_KEY_ID": "other", "AWS_SESSION_TOKEN": "token", "AWS_ENDPOINT_URL": "http://store:9000"
+        }  # fmt: skip
+
+    def test_the_processes_of_a_task_have_it_and_the_task_itself_has_not(self, monkeypatch, tmp_path):
+        for name, value in STORE.items():
+            monkeypatch.setenv(name, value)
+        before = dict(os.environ)
+        (tmp_path / "shows.py").write_text("import os, sys; open(sys.argv[1], 'w').write(repr(dict(os.environ)))")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        assert entrypoint._run("shows", [str(tmp_path / "seen")]) == 0
+        seen = (tmp_path / "seen").read_text()
+        assert "'AWS_ACCESS_KEY_ID': 'key'" in seen
+        assert "COMPRESSOR_S3" not in seen
+        assert {**os.environ, "PYTHONPATH": ""} == {**before, "PYTHONPATH": ""}
 
 
 class TestMain:

@@ -234,6 +234,28 @@ class TestParameters:
             "push.directory is 'minio://bucket/models', which takes credentials: name the Secret",
         ),
         ("kubeflow", "data.path=minio://bucket/pictures", "data.path is 'minio://bucket/pictures', which takes cred"),
+        (
+            "kubeflow",
+            "data.path=minio://bucket/pictures",
+            "data.path is .*, and minio:// has no default host: name .*s3.en",
+        ),
+        (
+            "kubeflow",
+            "push.directory=minio://bucket/models",
+            "push.directory is .*, and minio:// has no default host: ",
+        ),
+        (
+            "kubeflow",
+            "resources={retrain: {disk_gb: 50}}\nvolumes=[{claim: work, path: /tmp}]",
+            "resources.retrain.disk_gb is for /tmp, where a volume is mounted",
+        ),
+        (
+            "kubeflow",
+            "output=/mnt/team/runs\nvolumes=[{claim: work, path: /mnt/team}]",
+            "output is '/mnt/team/runs', on a volume, and the cluster keeps artifacts in a store: give a pipeline root",
+        ),
+        ("vertex", "output=/tmp/runs", "output is '/tmp/runs', which the nodes cannot reach: give"),
+        ("vertex", "security_context={run_as_non_root: true}", "security_context is for clusters, and Vertex AI"),
         ("vertex", "data.path=s3://bucket/pictures", "data.path is 's3://bucket/pictures', which the nodes cannot"),
         ("vertex", "s3.secret=mlpipeline-minio-artifact", "s3 is for clusters, and Vertex AI reads no such stores"),
         ("kubeflow", "backbone.weights=s3://bucket/a.h5", "backbone.weights is 's3://bucket/a.h5', which the nodes"),
@@ -253,7 +275,7 @@ class TestParameters:
 )
 def test_what_a_target_cannot_do_is_refused(target, override, message):
     with pytest.raises(CompressorError, match=f"cannot be compiled for {target}:\n(.|\n)*{message}"):
-        check_compilable(config(override), target)
+        check_compilable(config(*override.split("\n")), target)
 
 
 @pytest.mark.parametrize("override", ["push.directory=gs://bucket/models", "gate.baseline=deployed"])
@@ -306,18 +328,19 @@ def test_nodes_that_use_an_object_store_by_themselves_are_told_the_way_to_it():
     spec, platform = yaml.safe_load_all(package)
     load(package)
     nodes = ["DeployedModel", "Handover", "ImageExampleGen", "NewData", "PreviousRun", "Pusher"]
-    endpoint = [{"name": "AWS_ENDPOINT_URL", "value": "http://minio.team:9000"}]
+    endpoint = [{"name": "COMPRESSOR_S3_ENDPOINT", "value": "http://minio.team:9000"}]
     assert [node for node in spec["root"]["dag"]["tasks"] if container(spec, node).get("env") == endpoint] == nodes
     secret = {
         "secretName": "team-minio",
         "keyToEnv": [
-            {"secretKey": "accesskey", "envVar": "AWS_ACCESS_KEY_ID"},
-            {"secretKey": "secretkey", "envVar": "AWS_SECRET_ACCESS_KEY"},
+            {"secretKey": "accesskey", "envVar": "COMPRESSOR_S3_ACCESS_KEY"},
+            {"secretKey": "secretkey", "envVar": "COMPRESSOR_S3_SECRET_KEY"},
         ],
     }
     assert platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"] == {
         f"{node}_executor": {"secretAsEnv": [secret]} for node in nodes
     }
+    assert "AWS_" not in package  # which the launcher would take for its own
 
 
 def test_a_bucket_of_amazons_takes_no_secret_where_a_role_may():
@@ -366,11 +389,42 @@ def test_beams_flags_reach_each_container(target, beam):
 
 
 def test_a_node_gets_a_disk_to_work_on():
-    package = compiled("kubeflow", "resources={ImageExampleGen: {disk_gb: 50}}")
+    volume = "volumes=[{claim: work, path: /mnt/work}]"
+    package = compiled("kubeflow", "resources={ImageExampleGen: {disk_gb: 50}}", volume)
+    load(package)
     _, platform = yaml.safe_load_all(package)
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    disk = {"volumeName": "work", "mountPath": "/tmp", "sizeLimit": "50G"}
-    assert executors == {"ImageExampleGen_executor": {"emptyDirMounts": [disk]}}
+    disk = {"volumeName": "compressor-work", "mountPath": "/tmp", "sizeLimit": "50G"}
+    claim = {"constant": "work", "mountPath": "/mnt/work"}
+    assert executors["ImageExampleGen_executor"] == {"emptyDirMounts": [disk], "pvcMount": [claim]}
+
+
+def test_nodes_run_as_whom_the_configuration_asks_for():
+    package = compiled("kubeflow", "security_context={run_as_user: 1000, run_as_group: 0, run_as_non_root: true}")
+    spec, platform = yaml.safe_load_all(package)
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    asked = {"securityContext": {"runAsUser": 1000, "runAsGroup": 0, "runAsNonRoot": True}}
+    assert executors == {f"{node}_executor": asked for node in spec["root"]["dag"]["tasks"]}
+
+
+class TestPipelineRoot:
+    def test_a_package_has_the_one_in_a_store(self, specs):
+        assert specs["kubeflow"]["defaultPipelineRoot"] == "gs://bucket/root/pipeline_root"
+
+    def test_a_folder_of_this_machine_is_none(self, tmp_path, monkeypatch):
+        """So that the cluster's own counts, the only one that a profile's keys may write to."""
+        given = ("output=runs/pictures", "push.directory=gs://bucket/serving")
+        package = compiled("kubeflow", *given)
+        assert "pipelineroot" not in package.lower()
+        assert "runs/pictures" not in package
+        assert '"output":"default of kfp-launcher"' in package.replace("\\", "")
+        load(package)
+        monkeypatch.chdir(tmp_path)
+        assert compiled("kubeflow", *given) == package
+
+    def test_then_the_push_directory_must_be_said(self):
+        with pytest.raises(CompressorError, match="push.directory, by default in output, is .*: set push.directory to"):
+            check_compilable(config("output=runs/pictures"), "kubeflow")
 
 
 @pytest.mark.parametrize("target", ["kubeflow", "vertex"])
