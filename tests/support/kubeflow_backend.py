@@ -2,7 +2,7 @@
 
 It does what the open-source backend does to a package, its tasks and their files, and refuses what that refuses. Each
 step names the Go function that it follows (kubeflow/pipelines, below ``backend/src``; read at 2.17, the older layout at
-2.14). What it has no part in: pods, retries, loops, conditions, nested pipelines and output parameters.
+2.14). What it has no part in: pods, retries, loops, nested pipelines and conditions of another form than ours.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -20,23 +18,51 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import kubeflow_protojson as protojson
 import yaml
-from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2 as pb
+from kubeflow_errors import Refused
+from kubeflow_pod import execute, expanded, variables_of
+from kubeflow_store import ObjectStore, is_remote, local_path
 
 Json = dict[str, Any]
 
-MOUNTS = {"gs": "gcs", "minio": "minio", "s3": "s3"}
+LOGS = "executor-logs"
 LONGEST_ARGUMENT = 128 * 1024  # MAX_ARG_STRLEN of Linux
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
-class Refused(Exception):
-    """What the backend answers to what it does not take."""
+@dataclass(frozen=True)
+class Release:
+    """What differs from release to release.
+
+    Attributes:
+        task_folder: Whether outputs have names, and the answer is beside them rather than in ``/tmp`` (2.15).
+        log_of_try: Whether the log's name ends with the number of the try (2.16.1).
+        has_boundary: Whether a download of ``model`` leaves ``model_run`` out (2.17).
+    """
+
+    task_folder: bool = True
+    log_of_try: bool = True
+    has_boundary: bool = True
 
 
-class TaskFailed(Exception):
-    """A task's process ended with another status than 0."""
+RELEASES = {
+    "2.14": Release(task_folder=False, log_of_try=False, has_boundary=False),
+    "2.15": Release(log_of_try=False, has_boundary=False),
+    "2.16": Release(has_boundary=False),
+    "2.17": Release(),
+}
+"""By name; ``2.16`` is 2.16.1."""
+
+SESSION = {
+    "Provider": "minio",
+    "Params": {
+        "accessKeyKey": "accesskey", "disableSSL": "true", "endpoint": "seaweedfs.kubeflow:9000", "fromEnv": "false",
+        "maxRetries": "5", "region": "minio", "secretKeyKey": "secretkey", "secretName": "mlpipeline-minio-artifact",
+    },
+}  # fmt: skip
+"""How the launcher gets at the store; it is noted with each artifact."""
 
 
 @dataclass
@@ -47,11 +73,13 @@ class Package:
         spec: The pipeline spec.
         components: What the compiler kept of components: one for each container, by the container's hash.
         hashes: The hash of each component's container.
+        platform: The Kubernetes part of the second document; empty without one.
     """
 
     spec: Json
     components: dict[str, tuple[Json, Json]] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
+    platform: Json = field(default_factory=dict)
 
     @property
     def tasks(self) -> Json:
@@ -75,10 +103,10 @@ def load(text: str) -> Package:
         (specs if "pipelineInfo" in document or "root" in document else platforms).append(document)
     if len(specs) != 1 or len(platforms) > 1:
         raise Refused(f"{len(specs)} pipeline specs and {len(platforms)} platform specs")
-    _parsed(specs[0], pb.PipelineSpec())
+    protojson.check(specs[0], pb.PipelineSpec())
     for platform in platforms:
-        _parsed(platform, pb.PlatformSpec())
-    package = Package(specs[0])
+        protojson.check(platform, pb.PlatformSpec())
+    package = Package(specs[0], platform=platforms[0]["platforms"]["kubernetes"] if platforms else {})
     if package.spec.get("schemaVersion") != "2.1.0":
         raise Refused("KFP only supports schema version 2.1.0")
     if not NAME.match(package.spec["pipelineInfo"]["name"]):
@@ -136,22 +164,31 @@ class Backend:
     """A cluster: an object store, a metadata store and a cache, which last from run to run."""
 
     def __init__(
-        self, folder: Path, *, root: str = "minio://mlpipeline/v2/artifacts", layout: str = "2.17", logs: bool = True
+        self,
+        folder: Path,
+        *,
+        root: str = "minio://mlpipeline/v2/artifacts",
+        layout: str = "2.17",
+        logs: bool = True,
+        namespace: str = "kubeflow",
     ) -> None:
         """Sets the cluster up.
 
         Args:
             folder: For everything that it keeps.
             root: The pipeline root.
-            layout: The backend's version, ``"2.14"`` or ``"2.17"``: outputs were laid out anew with 2.15.
+            layout: The backend's version, in :data:`RELEASES`.
             logs: Whether tasks have the output ``executor-logs``, as they have by default.
+            namespace: Where runs are; each has a cache of its own.
         """
-        self.store, self.root, self.layout, self.logs = folder / "store", root, layout, logs
+        self.root, self.layout, self.logs, self.namespace = root, layout, logs, namespace
+        self.release = RELEASES[layout]
+        self.store = ObjectStore(folder / "store", has_boundary=self.release.has_boundary)
         self.environment = dict(os.environ)
         self.contained: Callable[[list[str], Path], list[str]] = lambda command, local: command
         """Gives the command that runs another in a container, where a folder is mounted; by default there is none."""
         self._artifacts = 0
-        self._cache: dict[str, tuple[dict[str, Json], Json]] = {}
+        self._cache: dict[tuple[str, str], tuple[dict[str, Json], Json]] = {}
         self._runs = 0
 
     def run(self, package: Package, parameters: Mapping[str, Any] | None = None) -> dict[str, Done]:
@@ -172,37 +209,38 @@ class Backend:
         inputs = resolved(name, package.tasks[name], component, values, done)
         with tempfile.TemporaryDirectory() as folder:  # a new pod: nothing of another task's files is there
             local = Path(folder)
-            outputs = self._provisioned(
-                f"{package.spec['pipelineInfo']['name']}/run-{self._runs}/{name}", component, local
-            )
-            fingerprint = _fingerprint(inputs, outputs, container)
-            if package.tasks[name].get("cachingOptions", {}).get("enableCache") and fingerprint in self._cache:
-                return Done(*self._cache[fingerprint], True, 0.0)
+            pipeline = package.spec["pipelineInfo"]["name"]
+            outputs = self._provisioned(f"{pipeline}/run-{self._runs}/{name}", component, local)
+            key = self.namespace, _fingerprint(package, component, inputs, outputs, container)
+            is_cacheable = package.tasks[name].get("cachingOptions", {}).get("enableCache", False)
+            if is_cacheable and key in self._cache:
+                return Done(*self._cache[key], True, 0.0)
             for artifact in _each(inputs["artifacts"]):
-                if _is_remote(artifact["uri"]):
-                    self._download(artifact["uri"], local)
+                if is_remote(artifact["uri"]):
+                    self.store.download(artifact["uri"], local)
             for artifact in _each(outputs["artifacts"]):
-                _local(artifact["uri"], local).parent.mkdir(parents=True, exist_ok=True)
+                local_path(artifact["uri"], local).parent.mkdir(parents=True, exist_ok=True)
             started = time.monotonic()
             log = self._execute(name, container, {"inputs": inputs, "outputs": outputs}, local)
             seconds = time.monotonic() - started
             answer = answer_in(Path(outputs["outputFile"]))
             recorded = {}
-            for key, given in outputs["artifacts"].items():
+            for output, given in outputs["artifacts"].items():
                 (artifact,) = given["artifacts"]
-                said = answer.get("artifacts", {}).get(key, {}).get("artifacts", []) if key != "executor-logs" else []
+                said = answer.get("artifacts", {}).get(output, {}).get("artifacts", []) if output != LOGS else []
                 if said:
                     merge(said[0], artifact)
-                if _is_remote(artifact["uri"]):  # others are let be
-                    self._upload(artifact["uri"], local)
-                recorded[key] = self._recorded(key, artifact)
+                if is_remote(artifact["uri"]):  # others are let be
+                    self.store.upload(artifact["uri"], local)
+                recorded[output] = self._recorded(output, artifact)
         parameters = _collected(name, component, outputs, answer)
-        self._cache[fingerprint] = recorded, parameters
+        if is_cacheable:
+            self._cache[key] = recorded, parameters
         return Done(recorded, parameters, False, seconds, log)
 
     def files(self, artifact: Json) -> dict[str, Path]:
         """The files of an artifact in the object store, by their paths in it."""
-        folder = self._stored(artifact["uri"])
+        folder = self.store.path(artifact["uri"])
         if folder.is_file():
             return {"": folder}
         return {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
@@ -213,48 +251,37 @@ class Backend:
         declared = component.get("outputDefinitions", {})
         keys = {key: given["artifactType"] for key, given in declared.get("artifacts", {}).items()}
         if self.logs:
-            keys["executor-logs"] = {"schemaTitle": "system.Artifact"}
+            keys[LOGS] = {"schemaTitle": "system.Artifact"}
         artifacts = {key: {"artifacts": [{"type": kind, "uri": f"{folder}/{key}"}]} for key, kind in keys.items()}
         parameters = {
             key: {"outputFile": str(local / "tmp/kfp/outputs" / key)} for key in declared.get("parameters", {})
         }
         outputs = {"artifacts": artifacts, "parameters": parameters}
-        if self.layout == "2.14":
+        if not self.release.task_folder:
             return {**outputs, "outputFile": str(local / "tmp/kfp_outputs/output_metadata.json")}
         for key, given in artifacts.items():
             given["artifacts"][0]["name"] = key
-        return {**outputs, "outputFile": str(_local(folder, local) / "output_metadata.json")}
+        return {**outputs, "outputFile": str(local_path(folder, local) / "output_metadata.json")}
 
     def _execute(self, name: str, container: Json, given: Json, local: Path) -> str:
-        """``compileCmdAndArgs`` and ``execute`` (v2/component/launcher_v2.go)."""
+        """``compileCmdAndArgs`` and ``execute`` (v2/component/launcher_v2.go).
+
+        Both the driver and the launcher are given all of it as arguments, in which Kubernetes expands variables.
+        """
+        variables = variables_of(container)
+        log = None
+        if LOGS in given["outputs"]["artifacts"]:
+            # ``qualifyExecutorLogsForRetry``, ``getLogWriter``: it is there before the process starts.
+            (logs,) = given["outputs"]["artifacts"][LOGS]["artifacts"]
+            logs["uri"] += "-0" if self.release.log_of_try else ""
+            log = local_path(logs["uri"], local)
+        given, container = (
+            json.loads(expanded(expanded(json.dumps(one), variables), variables)) for one in (given, container)
+        )
         Path(given["outputs"]["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
         command = self.contained(command_of(name, container, given), local)
-        return execute(name, command, local, {**self.environment, "COMPRESSOR_MOUNTS_ROOT": str(local)})
-
-    def _stored(self, uri: str) -> Path:
-        scheme, rest = uri.split("://", 1)
-        return self.store / scheme / rest
-
-    def _download(self, uri: str, local: Path) -> None:
-        """``DownloadBlob`` (v2/objectstore/object_store.go); it took a prefix for a folder up to 2.16."""
-        source = self._stored(uri)
-        for path in sorted(source.parent.rglob("*")) if source.parent.is_dir() else ():
-            if not path.is_file() or not str(path).startswith(str(source)):
-                continue
-            rest = str(path).removeprefix(str(source))
-            if rest[:1] in ("", "/") or self.layout == "2.14":
-                target = Path(f"{_local(uri, local)}/{rest.lstrip('/')}") if rest else _local(uri, local)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
-
-    def _upload(self, uri: str, local: Path) -> None:
-        """``uploadOutputArtifacts`` and ``UploadBlob``: files alone; it does not matter if there are none."""
-        source = _local(uri, local)
-        for path in [source] if source.is_file() else sorted(source.rglob("*")):
-            if path.is_file():
-                target = self._stored(uri) / path.relative_to(source)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
+        environment = {**variables, **self.environment, "COMPRESSOR_MOUNTS_ROOT": str(local)}
+        return execute(name, command, local, environment, log)
 
     def _recorded(self, key: str, artifact: Json) -> Json:
         """``RecordArtifact``, ``StructValueToMLMDValue`` and ``toRuntimeArtifact`` (v2/metadata)."""
@@ -264,13 +291,13 @@ class Backend:
             "name": str(self._artifacts),
             "type": {"instanceSchema": ""},
             "uri": artifact["uri"],
-            "metadata": {**metadata, "display_name": key, "store_session_info": '{"Provider":"minio"}'},
+            "metadata": {**metadata, "display_name": key, "store_session_info": json.dumps(SESSION)},
         }
 
 
 def command_of(name: str, container: Json, given: Json) -> list[str]:
     """The command of a container, its placeholders filled from an ExecutorInput."""
-    executor_input = json_format.MessageToJson(_parsed(given, pb.ExecutorInput()), indent=None)
+    executor_input = protojson.write(given, pb.ExecutorInput())
     values = {
         f"{{{{$.inputs.parameters['{key}']}}}}": _text(one) for key, one in given["inputs"]["parameterValues"].items()
     }
@@ -283,27 +310,6 @@ def command_of(name: str, container: Json, given: Json) -> list[str]:
             raise Refused(f"{name}: an argument is too long for the system")
         arguments.append(argument)
     return arguments
-
-
-def execute(name: str, command: list[str], folder: Path, environment: Mapping[str, str]) -> str:
-    """Runs a task's command in a folder; returns what it printed, or tells it if it fails."""
-    with (folder / "log").open("w+") as log:
-        status = subprocess.run(
-            command, cwd=folder, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=False
-        ).returncode
-        log.seek(0)
-        printed = log.read()
-        if status:
-            raise TaskFailed(f"{name} ended with {status}:\n{printed[-20_000:]}")
-        return printed
-
-
-def _parsed(value: Json, message: Any) -> Any:
-    """Reads JSON as strictly as protojson."""
-    try:
-        return json_format.ParseDict(value, message)
-    except json_format.ParseError as error:
-        raise Refused(f"invalid: {error}") from error
 
 
 def root_values(package: Package, given: Mapping[str, Any]) -> Json:
@@ -379,18 +385,26 @@ def _text(value: Any) -> str:
     """``PbValueToText`` (v2/metadata/converter.go)."""
     if isinstance(value, str):
         return value
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return protojson.number_text(value)
     return "" if value is None else json.dumps(value)
 
 
-def _fingerprint(inputs: Json, outputs: Json, container: Json) -> str:
-    """``GenerateCacheKey`` (v2/cacheutils/cache.go): no files, no environment, no URIs."""
+def _fingerprint(package: Package, component: Json, inputs: Json, outputs: Json, container: Json) -> str:
+    """``GenerateCacheKey`` (v2/cacheutils/cache.go): no files, no environment, no URIs.
+
+    What is found by it is looked for in the pipeline of that name alone (``GetExecutionCache``).
+    """
+    executor = package.platform.get("deploymentSpec", {}).get("executors", {}).get(component["executorLabel"], {})
+    parameters = component.get("outputDefinitions", {}).get("parameters", {})
     key = {
+        "pipeline": package.spec["pipelineInfo"]["name"],
         "inputs": {name: [one["name"] for one in given["artifacts"]] for name, given in inputs["artifacts"].items()},
         "parameters": inputs["parameterValues"],
         "outputs": {name: given["artifacts"][0]["type"] for name, given in outputs["artifacts"].items()},
+        "output parameters": {name: given["parameterType"] for name, given in parameters.items()},
         "container": [container["image"], container["command"], container.get("args", [])],
+        "claims": sorted({claim["constant"] for claim in executor.get("pvcMount", [])}),
     }
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
@@ -399,23 +413,11 @@ def _each(artifacts: Json) -> list[Json]:
     return [one for given in artifacts.values() for one in given["artifacts"]]
 
 
-def _is_remote(uri: str) -> bool:
-    """Whether ``LocalPathForURI`` knows where the launcher puts a URI's files."""
-    return uri.startswith(tuple(f"{scheme}://" for scheme in MOUNTS))
-
-
-def _local(uri: str, local: Path) -> Path:
-    """``LocalPathForURI`` (v2/component/launcher_v2.go), below a task's own root."""
-    scheme, rest = uri.split("://", 1)
-    return local / MOUNTS[scheme] / rest
-
-
 def answer_in(file: Path) -> Json:
     """``getExecutorOutputFile``."""
     if not file.exists():
         return {}
-    answer = json.loads(file.read_text())
-    _parsed(answer, pb.ExecutorOutput())
+    answer: Json = protojson.read(file.read_text(), pb.ExecutorOutput())
     return answer
 
 
