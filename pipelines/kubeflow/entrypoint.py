@@ -25,14 +25,13 @@ from pathlib import Path
 from typing import Any
 
 from compressor_lib.support.processes import module_command
+from pipelines.kubeflow.locations import Locations
 from pipelines.kubeflow.news import FINGERPRINT, ONLY_NEW, PUSH_DIRECTORY, SPAN, VERSION
+from pipelines.kubeflow.shown_parameters import with_values
 from pipelines.stopping import held_back, interrupts
 
-MOUNTS = {"gs://": "gcs", "minio://": "minio", "s3://": "s3"}
-"""Where the launcher puts the files of each store, below :data:`ROOT`."""
-
 ROOT = "COMPRESSOR_MOUNTS_ROOT"
-"""Environment variable with the folder that holds these; ``/`` if it is not set, as in a cluster."""
+"""Environment variable with the folder below which the launcher puts files; ``/`` if it is not set, as in a cluster."""
 
 ENDPOINT = "COMPRESSOR_S3_ENDPOINT"
 ACCESS_KEY = "COMPRESSOR_S3_ACCESS_KEY"
@@ -116,6 +115,8 @@ def _task(known: argparse.Namespace, beam: Sequence[str]) -> int:
         status = _run(_EXECUTOR, ["--executor_class_path", known.executor_class_path, *given])
     if status and not (-status in CRASHES and _is_whole(answer)):
         return status
+    for output in outputs.values():
+        locations.publish(Path(output["artifacts"][0]["uri"]))
     values = task["inputs"]["parameterValues"]
     told = finished(json.loads(answer.read_text()), _of_examples(values), locations)
     for name, output in outputs.items():
@@ -139,34 +140,6 @@ def _task(known: argparse.Namespace, beam: Sequence[str]) -> int:
     return 0
 
 
-class Locations:
-    """Where the launcher puts what lies in an object store, and the way back."""
-
-    def __init__(self, root: str) -> None:
-        """Starts with nothing known.
-
-        Args:
-            root: The folder of the mounts.
-        """
-        self._root = root
-        self._remote: dict[str, str] = {}
-
-    def local(self, uri: str) -> str:
-        """The path of a URI's files here; other paths are left as they are."""
-        for scheme, mount in MOUNTS.items():
-            if uri.startswith(scheme):
-                path = os.path.join(self._root, mount, uri.removeprefix(scheme))
-                self._remote[path] = uri
-                return path
-        return uri
-
-    def remote(self, text: str) -> str:
-        """A text with every known path in it turned back into its URI."""
-        for path in sorted(self._remote, key=len, reverse=True):  # one may begin like another
-            text = text.replace(path, self._remote[path])
-        return text
-
-
 def prepared(task: Json, inputs_spec: Json, locations: Locations) -> Json:
     """An ExecutorInput of the backend as TFX's entrypoint understands it.
 
@@ -181,7 +154,7 @@ def prepared(task: Json, inputs_spec: Json, locations: Locations) -> Json:
         **task,
         "inputs": {
             **inputs,
-            "parameterValues": _without_placeholders(inputs.get("parameterValues", {})),
+            "parameterValues": with_values(_without_placeholders(inputs.get("parameterValues", {}))),
             "artifacts": {
                 name: {"artifacts": [_prepared(one, locations, types[name]) for one in given.get("artifacts", [])]}
                 for name, given in inputs.get("artifacts", {}).items()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -13,6 +15,7 @@ from pipelines.kubeflow.entrypoint import HTML
 from pipelines.kubeflow.kubernetes import give_environment, platform_of
 from pipelines.kubeflow.news import NODE, look_first
 from pipelines.kubeflow.parameters import example_gen_of, make_changeable
+from pipelines.kubeflow.shown_parameters import show_in_report
 from pipelines.sections.cluster import Resources
 from pipelines.vertex import NOT_HERE
 
@@ -28,6 +31,8 @@ _BACKOFF = {"backoffDuration": "30s", "backoffFactor": 2, "backoffMaxDuration": 
 _STORES = {"kubeflow": ("gs://", "s3://", "minio://"), "vertex": ("gs://",)}
 _CLUSTERS_ROOT = "default of kfp-launcher"
 """What the report shows as output where a package has no pipeline root."""
+# References to variables (kubernetes/kubernetes, third_party/forked/golang/expansion).
+_EXPANDED = re.compile(r"\$\$|\$\(.*\)")
 # What Keras, which reads weights, knows by itself.
 _OF_KERAS = ("gs://",)
 
@@ -84,6 +89,7 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
             task["retryPolicy"] = {"maxRetryCount": config.retries, **(_BACKOFF if target == "kubeflow" else {})}
     _container(spec, example_gen)["lifecycle"]["preCacheCheck"]["command"] = ["python", "-m", _DRIVER]
     _show_report(spec)
+    show_in_report(spec, REPORT_NODE)
     if target == "vertex":
         _redact(spec)
         return json.dumps(job, indent=2, sort_keys=True) + "\n"
@@ -174,6 +180,12 @@ def check_compilable(config: Config, target: str) -> None:
             )
     elif config.vertex:
         reasons.append(NOT_HERE)
+    if target == "kubeflow":
+        reasons += [
+            f"{field} has $$ or $(...) in it, which Kubernetes changes on the way to the nodes: use another name"
+            for field, text in _texts(config.model_dump(mode="json"))
+            if _EXPANDED.search(text)
+        ]
     if target == "kubeflow" and config.gate.baseline == "blessed":
         reasons.append(
             "gate.baseline is blessed, which takes a resolver, and open-source Kubeflow runs none: set it to deployed"
@@ -204,6 +216,18 @@ def check_inputs(spec: Json) -> None:
                     "and a platform's metadata store takes it once: wire it to one input"
                 )
             taken[output] = key
+
+
+def _texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
+    """The texts in a configuration, each with its field."""
+    if isinstance(value, str):
+        yield field, value
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _texts(one, f"{field}.{key}" if field else key)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one, field)
 
 
 def _container(spec: Json, node: str) -> Json:

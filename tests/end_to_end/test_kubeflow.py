@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import html
 import json
 import re
 import zipfile
 
 import pytest
 import tensorflow as tf
-from kubeflow_backend import Backend, Done, TaskFailed
+import yaml
+from kubeflow_backend import Backend, Done
 from kubeflow_cluster import Cluster
+from kubeflow_errors import TaskFailed
 from s3_server import S3Server
 
 pytestmark = pytest.mark.slow
@@ -24,7 +27,7 @@ def cluster(request, tmp_path_factory, small_backbone) -> Cluster:
 
 @pytest.fixture(scope="module")
 def done(cluster) -> dict[str, Done]:
-    return cluster.backend.run(cluster.package, {"only_new_data": 1})
+    return cluster.backend.run(cluster.package, {"only_new_data": 1, "tau": 0.7, "max_drop": 0.95})
 
 
 def test_a_model_is_pushed_that_answers(cluster, done):
@@ -87,6 +90,49 @@ def test_the_report_is_a_page_in_the_object_store(cluster, done):
     assert report["uri"].endswith("/report/report.html")
     (page,) = cluster.backend.files(report).values()
     assert "on-kubeflow" in page.read_text()
+
+
+def test_no_file_has_a_path_that_is_gone_with_the_pod(cluster, done):
+    root = cluster.backend.root.replace("://", "/")
+    files = [
+        path
+        for task in done.values()
+        for name, artifact in task.outputs.items()
+        if name != "executor-logs"
+        for path in cluster.backend.files(artifact).values()
+    ]
+    files += [path for path in (cluster.folder / "serving").rglob("*") if path.is_file()]
+    assert [str(path) for path in files if f"/{root}".encode() in path.read_bytes()] == []
+    (page,) = cluster.backend.files(done["Report"].outputs["report"]).values()
+    for node, output in (("ImageExampleGen", "examples"), ("Converter", "model"), ("Evaluator", "evaluation")):
+        assert f"<code>{done[node].outputs[output]['uri']}</code>" in page.read_text()
+    evaluated = json.loads(
+        cluster.backend.files(done["Evaluator"].outputs["evaluation"])["eval_config.json"].read_text()
+    )
+    assert evaluated["modelLocations"]["candidate"].startswith(done["Converter"].outputs["model"]["uri"])
+
+
+def test_the_report_shows_the_configuration_that_ran(cluster, done):
+    (page,) = cluster.backend.files(done["Report"].outputs["report"]).values()
+    (text,) = re.findall(r"<summary>Configuration .*?</summary>\s*<pre[^>]*>(.*?)</pre>", page.read_text(), re.DOTALL)
+    shown = yaml.safe_load(html.unescape(text))
+    assert shown["search"]["tau"] == 0.7
+    assert shown["search"]["max_trials"] == 2
+    assert shown["gate"]["max_drop"] == 0.95
+    assert shown["data"]["path"] == str(cluster.folder / "pictures")
+    assert shown["push"]["directory"] == str(cluster.folder / "serving")
+    assert shown["only_new_data"] == 1
+
+
+def test_releases_before_2_17_put_other_outputs_beside_an_input(cluster, done):
+    """Outputs are laid out as at present, and downloads take a prefix for a folder."""
+    if cluster.backend.layout != "2.17":
+        pytest.skip("one layout's artifacts are enough")
+    backend = Backend(cluster.folder, layout="2.16")
+    backend.environment = cluster.backend.environment
+    values = {name: given["defaultValue"] for name, given in cluster.package.parameters.items()}
+    converted = backend.task(cluster.package, "Converter", values, done)
+    assert any(name.endswith("saved_model.pb") for name in backend.files(converted.outputs["model"]))
 
 
 def test_a_run_without_new_data_ends_with_its_first_task(cluster, done):

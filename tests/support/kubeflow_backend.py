@@ -3,7 +3,7 @@
 It does what the open-source backend does to a package, its tasks and their files, and refuses what that refuses. Each
 step names the Go function that it follows (kubeflow/pipelines, below ``backend/src``; read at 2.17, the older layout at
 2.14). Of pods it has the environment, which launcher and container share, and the names of volumes. What it has no part
-in: the rest of pods, retries, loops and nested pipelines.
+in: the rest of pods, retries, loops, nested pipelines and conditions of another form than ours.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -21,13 +19,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import kubeflow_protojson as protojson
 import yaml
-from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2 as pb
+from kubeflow_errors import Refused, TaskFailed
+from kubeflow_pod import execute, expanded, variables_of
+from kubeflow_store import ObjectStore, is_remote, local_path
 
 Json = dict[str, Any]
 
-MOUNTS = {"gs": "gcs", "minio": "minio", "s3": "s3"}
+LOGS = "executor-logs"
 LONGEST_ARGUMENT = 128 * 1024  # MAX_ARG_STRLEN of Linux
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 OWN_VOLUMES = {
@@ -38,12 +39,39 @@ OWN_VOLUMES = {
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
-class Refused(Exception):
-    """What the backend answers to what it does not take."""
+@dataclass(frozen=True)
+class Release:
+    """What differs from release to release.
+
+    Attributes:
+        task_folder: Whether outputs have names, and the answer is beside them rather than in ``/tmp`` (2.15).
+        log_of_try: Whether the log's name ends with the number of the try (2.16.1).
+        has_boundary: Whether a download of ``model`` leaves ``model_run`` out (2.17).
+        has_security_context: Whether a container's security context is known (2.16).
+    """
+
+    task_folder: bool = True
+    log_of_try: bool = True
+    has_boundary: bool = True
+    has_security_context: bool = True
 
 
-class TaskFailed(Exception):
-    """A task's process ended with another status than 0."""
+RELEASES = {
+    "2.14": Release(task_folder=False, log_of_try=False, has_boundary=False, has_security_context=False),
+    "2.15": Release(log_of_try=False, has_boundary=False, has_security_context=False),
+    "2.16": Release(has_boundary=False),
+    "2.17": Release(),
+}
+"""By name; ``2.16`` is 2.16.1."""
+
+SESSION = {
+    "Provider": "minio",
+    "Params": {
+        "accessKeyKey": "accesskey", "disableSSL": "true", "endpoint": "seaweedfs.kubeflow:9000", "fromEnv": "false",
+        "maxRetries": "5", "region": "minio", "secretKeyKey": "secretkey", "secretName": "mlpipeline-minio-artifact",
+    },
+}  # fmt: skip
+"""How the launcher gets at the store; it is noted with each artifact."""
 
 
 @dataclass
@@ -84,9 +112,9 @@ def load(text: str) -> Package:
         (specs if "pipelineInfo" in document or "root" in document else platforms).append(document)
     if len(specs) != 1 or len(platforms) > 1:
         raise Refused(f"{len(specs)} pipeline specs and {len(platforms)} platform specs")
-    _parsed(specs[0], pb.PipelineSpec())
+    protojson.check(specs[0], pb.PipelineSpec())
     for platform in platforms:
-        _parsed(platform, pb.PlatformSpec())
+        protojson.check(platform, pb.PlatformSpec())
     kubernetes = platforms[0]["platforms"]["kubernetes"]["deploymentSpec"]["executors"] if platforms else {}
     for name, described in kubernetes.items():
         _check_volumes(name, described)
@@ -162,17 +190,26 @@ class Backend:
     """A cluster: an object store, a metadata store and a cache, which last from run to run."""
 
     def __init__(
-        self, folder: Path, *, root: str = "minio://mlpipeline/v2/artifacts", layout: str = "2.17", logs: bool = True
+        self,
+        folder: Path,
+        *,
+        root: str = "minio://mlpipeline/v2/artifacts",
+        layout: str = "2.17",
+        logs: bool = True,
+        namespace: str = "kubeflow",
     ) -> None:
         """Sets the cluster up.
 
         Args:
             folder: For everything that it keeps.
             root: The pipeline root.
-            layout: The backend's version, ``"2.14"`` or ``"2.17"``: outputs were laid out anew with 2.15.
+            layout: The backend's version, in :data:`RELEASES`.
             logs: Whether tasks have the output ``executor-logs``, as they have by default.
+            namespace: Where runs are; each has a cache of its own.
         """
-        self.store, self.root, self.layout, self.logs = folder / "store", root, layout, logs
+        self.root, self.layout, self.logs, self.namespace = root, layout, logs, namespace
+        self.release = RELEASES[layout]
+        self.store = ObjectStore(folder / "store", has_boundary=self.release.has_boundary)
         self.environment = dict(os.environ)
         """Of every pod, whatever a package gives it; with an ``s3://`` root the launcher gets to the store by it."""
         self.secrets: dict[str, Mapping[str, str]] = {}
@@ -180,7 +217,7 @@ class Backend:
         self.contained: Callable[[list[str], Path], list[str]] = lambda command, local: command
         """Gives the command that runs another in a container, where a folder is mounted; by default there is none."""
         self._artifacts = 0
-        self._cache: dict[str, tuple[dict[str, Json], Json]] = {}
+        self._cache: dict[tuple[str, str], tuple[dict[str, Json], Json]] = {}
         self._runs = 0
 
     def run(self, package: Package, parameters: Mapping[str, Any] | None = None) -> dict[str, Done]:
@@ -201,42 +238,44 @@ class Backend:
         inputs = resolved(name, package.tasks[name], component, values, done)
         with tempfile.TemporaryDirectory() as folder:  # a new pod: nothing of another task's files is there
             local = Path(folder)
-            outputs = self._provisioned(
-                f"{package.spec['pipelineInfo']['name']}/run-{self._runs}/{name}", component, local
-            )
-            fingerprint = _fingerprint(package, component, inputs, outputs, container)
-            if package.tasks[name].get("cachingOptions", {}).get("enableCache") and fingerprint in self._cache:
-                return Done(*self._cache[fingerprint], True, 0.0)
-            environment = self._environment(package, name)
+            pipeline = package.spec["pipelineInfo"]["name"]
+            outputs = self._provisioned(f"{pipeline}/run-{self._runs}/{name}", component, local)
+            key = self.namespace, _fingerprint(package, component, inputs, outputs, container)
+            is_cacheable = package.tasks[name].get("cachingOptions", {}).get("enableCache", False)
+            if is_cacheable and key in self._cache:
+                return Done(*self._cache[key], True, 0.0)
+            variables = self._variables(package, name)
+            environment = {**self.environment, **variables}
             for artifact in _each(inputs["artifacts"]):
-                if _is_remote(artifact["uri"]):
+                if is_remote(artifact["uri"]):
                     self._open(name, artifact["uri"], environment)
-                    self._download(artifact["uri"], local)
+                    self.store.download(artifact["uri"], local)
             for artifact in _each(outputs["artifacts"]):
-                _local(artifact["uri"], local).parent.mkdir(parents=True, exist_ok=True)
+                local_path(artifact["uri"], local).parent.mkdir(parents=True, exist_ok=True)
             for parameter in outputs["parameters"].values():
                 Path(parameter["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
             started = time.monotonic()
-            log = self._execute(name, container, {"inputs": inputs, "outputs": outputs}, local, environment)
+            log = self._execute(name, container, {"inputs": inputs, "outputs": outputs}, local, variables)
             seconds = time.monotonic() - started
             answer = answer_in(Path(outputs["outputFile"]))
             recorded = {}
-            for key, given in outputs["artifacts"].items():
+            for output, given in outputs["artifacts"].items():
                 (artifact,) = given["artifacts"]
-                said = answer.get("artifacts", {}).get(key, {}).get("artifacts", []) if key != "executor-logs" else []
+                said = answer.get("artifacts", {}).get(output, {}).get("artifacts", []) if output != LOGS else []
                 if said:
                     merge(said[0], artifact)
-                if _is_remote(artifact["uri"]):  # others are let be
+                if is_remote(artifact["uri"]):  # others are let be
                     self._open(name, artifact["uri"], environment)
-                    self._upload(artifact["uri"], local)
-                recorded[key] = self._recorded(key, artifact)
+                    self.store.upload(artifact["uri"], local)
+                recorded[output] = self._recorded(output, artifact)
             parameters = _collected(name, component, outputs, answer)
-        self._cache[fingerprint] = recorded, parameters
+        if is_cacheable:
+            self._cache[key] = recorded, parameters
         return Done(recorded, parameters, False, seconds, log)
 
     def files(self, artifact: Json) -> dict[str, Path]:
         """The files of an artifact in the object store, by their paths in it."""
-        folder = self._stored(artifact["uri"])
+        folder = self.store.path(artifact["uri"])
         if folder.is_file():
             return {"": folder}
         return {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
@@ -247,31 +286,31 @@ class Backend:
         declared = component.get("outputDefinitions", {})
         keys = {key: given["artifactType"] for key, given in declared.get("artifacts", {}).items()}
         if self.logs:
-            keys["executor-logs"] = {"schemaTitle": "system.Artifact"}
+            keys[LOGS] = {"schemaTitle": "system.Artifact"}
         artifacts = {key: {"artifacts": [{"type": kind, "uri": f"{folder}/{key}"}]} for key, kind in keys.items()}
         parameters = {
             key: {"outputFile": str(local / "tmp/kfp/outputs" / key)} for key in declared.get("parameters", {})
         }
         outputs = {"artifacts": artifacts, "parameters": parameters}
-        if self.layout == "2.14":
+        if not self.release.task_folder:
             return {**outputs, "outputFile": str(local / "tmp/kfp_outputs/output_metadata.json")}
         for key, given in artifacts.items():
             given["artifacts"][0]["name"] = key
-        return {**outputs, "outputFile": str(_local(folder, local) / "output_metadata.json")}
+        return {**outputs, "outputFile": str(local_path(folder, local) / "output_metadata.json")}
 
-    def _environment(self, package: Package, name: str) -> dict[str, str]:
-        """Of a task's pod: ``extendPodSpecPatch`` (v2/driver/k8s.go)."""
+    def _variables(self, package: Package, name: str) -> dict[str, str]:
+        """What Kubernetes sets in the environment of a task's pod: ``extendPodSpecPatch`` (v2/driver/k8s.go)."""
         component, container = package.components[package.hashes[name]]
         described = package.kubernetes.get(component["executorLabel"], {})
-        if "securityContext" in described and self.layout == "2.14":
+        if "securityContext" in described and not self.release.has_security_context:
             raise Refused(f'{name}: failed to unmarshal kubernetes config: unknown field "securityContext"')
-        environment = {**self.environment, **{one["name"]: one["value"] for one in container.get("env", [])}}
+        variables = variables_of(container)
         for secret in described.get("secretAsEnv", []):
             if secret["secretName"] not in self.secrets:
                 raise TaskFailed(f"{name}: CreateContainerConfigError: secret {secret['secretName']!r} not found")
             fields = self.secrets[secret["secretName"]]
-            environment |= {one["envVar"]: fields[one["secretKey"]] for one in secret["keyToEnv"]}
-        return environment
+            variables |= {one["envVar"]: fields[one["secretKey"]] for one in secret["keyToEnv"]}
+        return variables
 
     def _open(self, name: str, uri: str, environment: Mapping[str, str]) -> None:
         """``OpenBucket`` (v2/objectstore/object_store.go): AWS's SDK takes what the environment says for its own."""
@@ -279,36 +318,24 @@ class Backend:
         if uri.startswith("s3://") and own != found:
             raise TaskFailed(f"{name}: {uri}: all artifact attempts failed with {', '.join(found)} of the environment")
 
-    def _execute(self, name: str, container: Json, given: Json, local: Path, environment: Mapping[str, str]) -> str:
-        """``compileCmdAndArgs`` and ``execute`` (v2/component/launcher_v2.go)."""
+    def _execute(self, name: str, container: Json, given: Json, local: Path, variables: Mapping[str, str]) -> str:
+        """``compileCmdAndArgs`` and ``execute`` (v2/component/launcher_v2.go).
+
+        Both the driver and the launcher are given all of it as arguments, in which Kubernetes expands variables.
+        """
+        log = None
+        if LOGS in given["outputs"]["artifacts"]:
+            # ``qualifyExecutorLogsForRetry``, ``getLogWriter``: it is there before the process starts.
+            (logs,) = given["outputs"]["artifacts"][LOGS]["artifacts"]
+            logs["uri"] += "-0" if self.release.log_of_try else ""
+            log = local_path(logs["uri"], local)
+        given, container = (
+            json.loads(expanded(expanded(json.dumps(one), variables), variables)) for one in (given, container)
+        )
         Path(given["outputs"]["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
         command = self.contained(command_of(name, container, given), local)
-        return execute(name, command, local, {**environment, "COMPRESSOR_MOUNTS_ROOT": str(local)})
-
-    def _stored(self, uri: str) -> Path:
-        scheme, rest = uri.split("://", 1)
-        return self.store / scheme / rest
-
-    def _download(self, uri: str, local: Path) -> None:
-        """``DownloadBlob`` (v2/objectstore/object_store.go); it took a prefix for a folder up to 2.16."""
-        source = self._stored(uri)
-        for path in sorted(source.parent.rglob("*")) if source.parent.is_dir() else ():
-            if not path.is_file() or not str(path).startswith(str(source)):
-                continue
-            rest = str(path).removeprefix(str(source))
-            if rest[:1] in ("", "/") or self.layout == "2.14":
-                target = Path(f"{_local(uri, local)}/{rest.lstrip('/')}") if rest else _local(uri, local)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
-
-    def _upload(self, uri: str, local: Path) -> None:
-        """``uploadOutputArtifacts`` and ``UploadBlob``: files alone; it does not matter if there are none."""
-        source = _local(uri, local)
-        for path in [source] if source.is_file() else sorted(source.rglob("*")):
-            if path.is_file():
-                target = self._stored(uri) / path.relative_to(source)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
+        environment = {**self.environment, **variables, "COMPRESSOR_MOUNTS_ROOT": str(local)}
+        return execute(name, command, local, environment, log)
 
     def _recorded(self, key: str, artifact: Json) -> Json:
         """``RecordArtifact``, ``StructValueToMLMDValue`` and ``toRuntimeArtifact`` (v2/metadata)."""
@@ -318,13 +345,13 @@ class Backend:
             "name": str(self._artifacts),
             "type": {"instanceSchema": ""},
             "uri": artifact["uri"],
-            "metadata": {**metadata, "display_name": key, "store_session_info": '{"Provider":"minio"}'},
+            "metadata": {**metadata, "display_name": key, "store_session_info": json.dumps(SESSION)},
         }
 
 
 def command_of(name: str, container: Json, given: Json) -> list[str]:
     """The command of a container, its placeholders filled from an ExecutorInput."""
-    executor_input = json_format.MessageToJson(_parsed(given, pb.ExecutorInput()), indent=None)
+    executor_input = protojson.write(given, pb.ExecutorInput())
     values = {
         f"{{{{$.inputs.parameters['{key}']}}}}": _text(one) for key, one in given["inputs"]["parameterValues"].items()
     }
@@ -337,27 +364,6 @@ def command_of(name: str, container: Json, given: Json) -> list[str]:
             raise Refused(f"{name}: an argument is too long for the system")
         arguments.append(argument)
     return arguments
-
-
-def execute(name: str, command: list[str], folder: Path, environment: Mapping[str, str]) -> str:
-    """Runs a task's command in a folder; returns what it printed, or tells it if it fails."""
-    with (folder / "log").open("w+") as log:
-        status = subprocess.run(
-            command, cwd=folder, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=False
-        ).returncode
-        log.seek(0)
-        printed = log.read()
-        if status:
-            raise TaskFailed(f"{name} ended with {status}:\n{printed[-20_000:]}")
-        return printed
-
-
-def _parsed(value: Json, message: Any) -> Any:
-    """Reads JSON as strictly as protojson."""
-    try:
-        return json_format.ParseDict(value, message)
-    except json_format.ParseError as error:
-        raise Refused(f"invalid: {error}") from error
 
 
 def root_values(package: Package, given: Mapping[str, Any]) -> Json:
@@ -447,8 +453,8 @@ def _text(value: Any) -> str:
     """``PbValueToText`` (v2/metadata/converter.go)."""
     if isinstance(value, str):
         return value
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return protojson.number_text(value)
     return "" if value is None else json.dumps(value)
 
 
@@ -475,23 +481,11 @@ def _each(artifacts: Json) -> list[Json]:
     return [one for given in artifacts.values() for one in given["artifacts"]]
 
 
-def _is_remote(uri: str) -> bool:
-    """Whether ``LocalPathForURI`` knows where the launcher puts a URI's files."""
-    return uri.startswith(tuple(f"{scheme}://" for scheme in MOUNTS))
-
-
-def _local(uri: str, local: Path) -> Path:
-    """``LocalPathForURI`` (v2/component/launcher_v2.go), below a task's own root."""
-    scheme, rest = uri.split("://", 1)
-    return local / MOUNTS[scheme] / rest
-
-
 def answer_in(file: Path) -> Json:
     """``getExecutorOutputFile``."""
     if not file.exists():
         return {}
-    answer = json.loads(file.read_text())
-    _parsed(answer, pb.ExecutorOutput())
+    answer: Json = protojson.read(file.read_text(), pb.ExecutorOutput())
     return answer
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.kubeflow import entrypoint
-from pipelines.kubeflow.entrypoint import Locations, finished, for_clients, prepared
+from pipelines.kubeflow.entrypoint import finished, for_clients, prepared
+from pipelines.kubeflow.locations import Locations
 from pipelines.stopping import interrupts
 
 MODEL = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
@@ -111,22 +112,27 @@ def test_runtime_parameters_are_put_into_the_texts_that_hold_them(tmp_path, loca
     assert found == {"max_drop": 0.03, "span": 'span-"7"', "tau": 0.5}
 
 
+def test_the_reports_configuration_has_the_values_of_the_run(tmp_path, locations):
+    given = task(tmp_path)
+    marked = {"search": {"tau": {"runtime_parameter": "tau"}, "seed": 1}, "only_new_data": {"runtime_parameter": "new"}}
+    given["inputs"]["parameterValues"] = {"tau": 0.5, "new": 1.0, "config": json.dumps(marked)}
+    found = prepared(given, INPUTS_SPEC, locations)["inputs"]["parameterValues"]["config"]
+    assert json.loads(found) == {"search": {"tau": 0.5, "seed": 1}, "only_new_data": 1}
+    assert "1.0" not in found
+
+
+@pytest.mark.parametrize("config", ["{}", '{"search": {"tau": 0.9}}', "not JSON", 1.0])
+def test_a_configuration_without_marks_is_left_as_it_is(tmp_path, locations, config):
+    given = task(tmp_path)
+    given["inputs"]["parameterValues"] = {"config": config}
+    assert prepared(given, INPUTS_SPEC, locations)["inputs"]["parameterValues"] == {"config": config}
+
+
 @pytest.mark.parametrize("value", [{"list": [1.0, 2.0]}, {"struct": {"a": 1.0}}, {"list": []}])
 def test_what_the_store_wrapped_is_taken_out(tmp_path, locations, value):
     given = prepared(task(tmp_path, value=value), INPUTS_SPEC, locations)
     (inner,) = value.values()
     assert given["inputs"]["artifacts"]["model"]["artifacts"][0]["metadata"] == {"value": inner}
-
-
-@pytest.mark.parametrize(("scheme", "mount"), [("gs", "gcs"), ("s3", "s3"), ("minio", "minio")])
-def test_paths_lead_back_to_their_uris(tmp_path, locations, scheme, mount):
-    path = locations.local(f"{scheme}://bucket/model")
-    longer = locations.local(f"{scheme}://bucket/model_run")
-    assert path == f"{tmp_path}/{mount}/bucket/model"
-    assert (
-        locations.remote(f"{longer}/x and {path}/y") == f"{scheme}://bucket/model_run/x and {scheme}://bucket/model/y"
-    )
-    assert locations.local("/data/pictures") == "/data/pictures"
 
 
 def test_answers_are_as_the_backend_takes_them(tmp_path, locations):
@@ -265,6 +271,16 @@ class TestMain:
         assert json.loads(file.read_text()) == {"artifacts": self.BLESSING}
         assert modules == [entrypoint._EXECUTOR]
         assert list(file.parent.iterdir()) == [file]
+
+    def test_files_for_people_give_uris(self, run, tmp_path):
+        path = tmp_path / "minio/mlpipeline/v2/artifacts/run/e/blessing/verdict.json"
+        path.parent.mkdir(parents=True)
+        model = tmp_path / "minio/mlpipeline/v2/artifacts/run/reference/1/model"
+        path.write_text(json.dumps({"modelLocations": {"candidate": f"{model}/Format-Serving"}}))
+        run(self.BLESSING)
+        assert json.loads(path.read_text()) == {
+            "modelLocations": {"candidate": f"{ROOT}/reference/1/model/Format-Serving"}
+        }
 
     def test_the_first_node_looks_and_tells_by_parameters(self, run):
         status, file, modules = run(self.BLESSING, executor=None, new_data="yes", span="2")

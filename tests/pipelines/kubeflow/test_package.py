@@ -14,6 +14,7 @@ from compressor_lib.errors import CompressorError
 from pipelines.beam import IN_ONE_PROCESS
 from pipelines.config import load_config
 from pipelines.kubeflow.package import TARGETS, check_compilable, check_inputs, compile_package
+from pipelines.kubeflow.shown_parameters import with_values
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = Path(__file__).parent / "golden"
@@ -223,6 +224,27 @@ class TestParameters:
         json.loads(text, object_pairs_hook=lambda pairs: found.extend(pairs) or dict(pairs))
         assert set(expected) <= {(key, value) for key, value in found if isinstance(value, str | int | float)}
 
+    def test_the_report_is_given_all_and_shows_each_where_the_configuration_has_it(self, specs, target):
+        root = specs[target]["root"]
+        given = root["dag"]["tasks"]["Report"]["inputs"]["parameters"]
+        for name in root["inputDefinitions"]["parameters"]:
+            assert given[name] == {"componentInputParameter": name}
+            assert name in specs[target]["components"]["Report"]["inputDefinitions"]["parameters"]
+        changed = {
+            "data_path": 'gs://other/"pictures"', "span": "other-{SPAN}", "window": 2.0, "tau": 0.5, "max_trials": 3.0,
+            "min_accuracy": 0.7, "max_drop": 0.01, "push_directory": "gs://other/models",
+        } | ({"only_new_data": 1.0} if target == "kubeflow" else {})  # fmt: skip
+        assert changed.keys() == root["inputDefinitions"]["parameters"].keys()
+        text = with_values({**changed, "config": given["config"]["runtimeValue"]["constant"]})["config"]
+        ran = config(
+            'data.path=gs://other/"pictures"', "data.span=other-{SPAN}", "data.spans={window: 2}", "search.tau=0.5",
+            "search.max_trials=3", "gate.min_accuracy=0.7", "gate.max_drop=0.01", "push.directory=gs://other/models",
+        )  # fmt: skip
+        shown = json.loads(text)
+        assert shown.pop("only_new_data", None) == (1 if target == "kubeflow" else None)
+        assert shown == json.loads(ran.model_dump_json())
+        assert list(shown) == list(json.loads(ran.model_dump_json()))
+
 
 @pytest.mark.parametrize(
     ("target", "override", "message"),
@@ -233,6 +255,9 @@ class TestParameters:
             "push.directory=minio://bucket/models",
             "push.directory is 'minio://bucket/models', which takes credentials: name the Secret",
         ),
+        ("kubeflow", "data.path=gs://bucket/cost$$", "data.path has \\$\\$ or .*, which Kubernetes changes on the way"),
+        ("kubeflow", "push.directory=gs://bucket/$(HOME)/models", "push.directory has .*, which Kubernetes changes"),
+        ("kubeflow", "resources={retrain: {node_selector: {pool: a$$}}}", "resources.retrain.node_selector.pool has"),
         ("kubeflow", "data.path=minio://bucket/pictures", "data.path is 'minio://bucket/pictures', which takes cred"),
         (
             "kubeflow",
