@@ -84,3 +84,33 @@ def test_a_node_that_fails_ends_the_run(cluster, compiled):
     assert outcome.nodes(FAILED) == {"PruningSearch"}
     assert outcome.phases["root.retrain-driver"] == OMITTED
     assert "signal: killed" in outcome.pod("PruningSearch").log
+
+
+def test_a_killed_node_is_tried_again(cluster, package):
+    outcome = cluster.run(package, {"tau": 0.125}, stub={"PruningSearch": {"dies": 1}})
+    assert outcome.phase == SUCCEEDED, outcome.log
+    tries = [pod for pod in outcome.pods if pod.node == "root.PruningSearch.executor"]
+    assert [pod.attempt for pod in tries] == [0, 1]
+    assert "signal: killed" in tries[0].log
+    assert tries[1].status == 0
+
+
+def test_a_node_is_tried_as_often_as_was_asked_for(cluster, package):
+    outcome = cluster.run(package, {"tau": 0.375}, stub={"PruningSearch": {"dies": 9}})
+    assert outcome.phase == FAILED
+    tries = [pod.attempt for pod in outcome.pods if pod.node == "root.PruningSearch.executor"]
+    assert tries == [0, 1, 2]
+
+
+def test_the_same_run_once_more_comes_from_the_cache(cluster, package, done):
+    """But for the nodes that look at what is outside of the cluster, or change it."""
+    again = cluster.run(package, stub={})
+    assert again.phase == SUCCEEDED, again.log
+    assert again.nodes(SUCCEEDED) == {"NewData", "Pusher", "Handover"}
+    assert again.nodes(SKIPPED) == done.nodes(SUCCEEDED) - again.nodes(SUCCEEDED)
+
+
+def test_new_images_are_read_in_spite_of_the_cache(cluster, package, done):
+    again = cluster.run(package, stub={"NewData": {"input_fingerprint": "of other images"}})
+    assert again.phase == SUCCEEDED, again.log
+    assert {"ImageExampleGen", "StatisticsGen", "retrain"} <= again.nodes(SUCCEEDED)
