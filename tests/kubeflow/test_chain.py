@@ -103,10 +103,10 @@ def test_a_node_is_tried_as_often_as_was_asked_for(cluster, package):
 
 
 def test_the_same_run_once_more_comes_from_the_cache(cluster, package, done):
-    """But for the nodes that look at what is outside of the cluster, or change it."""
+    """But for the nodes that look at what is outside of the cluster, or change it, and the report of what they did."""
     again = cluster.run(package, stub={})
     assert again.phase == SUCCEEDED, again.log
-    assert again.nodes(SUCCEEDED) == {"NewData", "Pusher", "Handover"}
+    assert again.nodes(SUCCEEDED) == {"NewData", "Pusher", "Handover", "Report"}
     assert again.nodes(SKIPPED) == done.nodes(SUCCEEDED) - again.nodes(SUCCEEDED)
 
 
