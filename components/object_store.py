@@ -2,7 +2,8 @@
 
 TensorFlow reads ``gs://`` by itself, and neither of these since 2.6. Endpoint, region and credentials come from where
 every client of S3 looks for them (https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html), such as
-``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY``.
+``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY``. ``s3://`` is Amazon's where they name no
+endpoint; ``minio://`` is no one's.
 """
 
 from __future__ import annotations
@@ -21,9 +22,6 @@ from compressor_lib.errors import CompressorError
 
 if TYPE_CHECKING:
     import s3fs
-
-MINIO = "http://minio-service.kubeflow:9000"
-"""Where ``minio://`` is unless the environment says otherwise: as Kubeflow Pipelines takes it."""
 
 _BEFORE_TENSORFLOWS = 5  # which is registered with 10 for s3://, too
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
@@ -204,10 +202,13 @@ def _located(path: str | bytes) -> tuple[s3fs.S3FileSystem, str]:
             f"{os.fsdecode(path)!r} is in an object store, which takes s3fs: pip install 'auto-compressor[s3]'."
         ) from error
     scheme, _, key = os.fsdecode(path).partition("://")
-    is_named = any(os.environ.get(name) for name in _ENDPOINTS)
-    endpoint = MINIO if scheme == "minio" and not is_named else None  # None: as the environment says
-    # What others write meanwhile must be seen. (Stores are kept by s3fs, one for each endpoint and thread.)
-    return s3fs.S3FileSystem(endpoint_url=endpoint, use_listings_cache=False), key.rstrip("/")
+    if scheme == "minio" and not any(os.environ.get(name) for name in _ENDPOINTS):
+        raise CompressorError(
+            f"{os.fsdecode(path)!r} is in a store of no known host: set AWS_ENDPOINT_URL to its URL; for nodes on "
+            "Kubeflow set s3.endpoint, such as http://seaweedfs.kubeflow:9000."
+        )
+    # What others write meanwhile must be seen. (Stores are kept by s3fs, one for each thread.)
+    return s3fs.S3FileSystem(use_listings_cache=False), key.rstrip("/")
 
 
 def _named(key: str, like: str) -> str:

@@ -119,7 +119,10 @@ def compile_pipeline(
     target: Annotated[Target, typer.Option(help="The platform.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The package: .yaml or .json.")],
     image: Annotated[str, typer.Option(metavar="REF", help="The image that every node runs in, best by digest.")],
-    pipeline_root: Annotated[str | None, typer.Option(metavar="URI", help="Replaces output.")] = None,
+    pipeline_root: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="Replaces output; Kubeflow has one of its own where output is a folder here."),
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Compiles the pipeline into a package for Kubeflow Pipelines or Vertex AI.
@@ -132,6 +135,11 @@ def compile_pipeline(
         from pipelines.kubeflow.package import compile_package
         from pipelines.preflight import check_installed
 
+        if target is Target.kubeflow and pipeline_root is not None and "://" not in pipeline_root:
+            raise CompressorError(
+                f"--pipeline-root {pipeline_root!r} is a folder of this machine: give one in a store, such as "
+                "s3://bucket/root, or leave it out for the cluster's own."
+            )
         loaded = load_config(config, overrides or (), paths={"output": pipeline_root})
         check_installed()
         with captured(Path(os.devnull)):
@@ -143,6 +151,8 @@ def compile_pipeline(
         except OSError as error:
             raise CompressorError(f"package {str(output)!r} cannot be written: {error.strerror}") from error
     typer.echo(f"{output}: pipeline {loaded.name} for {target.value}, in {image}")
+    if target is Target.kubeflow and loaded.remote_root is None:
+        typer.echo("artifacts go to the cluster's own pipeline root, of the ConfigMap kfp-launcher")
 
 
 app.command()(validate.validate)

@@ -21,7 +21,7 @@ from pipelines.places import check_output_apart, check_push_apart
 from pipelines.plain_path import plain_path
 from pipelines.sections.backbone import BackboneConfig, Head
 from pipelines.sections.base import Section, absolute
-from pipelines.sections.cluster import S3, Resources, Volume
+from pipelines.sections.cluster import S3, Resources, SecurityContext, Volume, check_volumes_apart
 from pipelines.sections.data import Data
 from pipelines.sections.delivery import Export, Gate, Push
 from pipelines.sections.search import Search, Translators
@@ -38,9 +38,15 @@ class Config(Section):
         description="The pipeline's name: small letters, digits and hyphens.",
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of everything random.")
-    output: str = Field(description="Folder of everything a run writes; 'runs/' and the name if not given.")
+    output: str = Field(
+        description="Folder of everything a run writes; 'runs/' and the name if not given. One in a store, such as "
+        "gs://bucket/root, is what a compiled package writes to; a folder of this machine is for runs here."
+    )
     volumes: list[Volume] = Field(default_factory=list, description="On Kubeflow: volumes that all nodes see.")
     s3: S3 = Field(default_factory=S3, description="On Kubeflow: the store behind s3:// and minio://.")
+    security_context: SecurityContext | None = Field(
+        default=None, description="On Kubeflow from 2.16 on: whom nodes run as; null: as the image and the cluster say."
+    )
     warm_start: bool = Field(
         default=True,
         description="Whether a run starts from what the previous one that pushed to the same folder left: its search's "
@@ -88,6 +94,12 @@ class Config(Section):
             raise ValueError(f"is {output!r}, and TFX takes * ? [ ] for patterns: give a folder without them.")
         return absolute(output)
 
+    @field_validator("volumes")
+    @classmethod
+    def _volumes_are_apart(cls, volumes: list[Volume]) -> list[Volume]:
+        check_volumes_apart(volumes)
+        return volumes
+
     @field_validator("data")
     @classmethod
     def _data_is_there(cls, data: Data, info: ValidationInfo) -> Data:
@@ -114,6 +126,11 @@ class Config(Section):
     def pipeline_root(self) -> str:
         """Folder of the artifacts, by a path that TFX takes literally."""
         return plain_path(os.path.join(self.output, "pipeline_root"))
+
+    @property
+    def remote_root(self) -> str | None:
+        """The pipeline root of a package; None: ``output`` is a folder of this machine, of no use elsewhere."""
+        return self.pipeline_root if "://" in self.output else None
 
     @property
     def metadata_path(self) -> str:

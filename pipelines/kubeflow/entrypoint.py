@@ -5,7 +5,8 @@ artifacts without types, URIs of an object store whose files its launcher has pu
 an output of its own for logs, and metadata in forms that TFX does not write; and it refuses outputs with empty values
 (kubeflow/pipelines, ``backend/src/v2``: ``component/launcher_v2.go``, ``driver/driver.go``,
 ``metadata/converter.go``). What it hands over is translated here in front of the entrypoint, and the entrypoint's
-answer behind it. The driver of a file-based ExampleGen, which this backend never runs, is run here, too.
+answer behind it. The driver of a file-based ExampleGen, which this backend never runs, has run as a node of its own
+(:mod:`pipelines.kubeflow.news`), and what that found is told of the Examples here.
 
 Only the standard library is imported, and what imports no more, so that nothing is loaded twice.
 """
@@ -16,6 +17,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,29 +25,44 @@ from pathlib import Path
 from typing import Any
 
 from compressor_lib.support.processes import module_command
-from pipelines.kubeflow.news import NEW_DATA, ONLY_NEW, PUSH_DIRECTORY, YES
+from pipelines.kubeflow.locations import Locations
+from pipelines.kubeflow.news import FINGERPRINT, ONLY_NEW, PUSH_DIRECTORY, SPAN, VERSION
+from pipelines.kubeflow.shown_parameters import with_values
 from pipelines.stopping import held_back, interrupts
 
-MOUNTS = {"gs://": "gcs", "minio://": "minio", "s3://": "s3"}
-"""Where the launcher puts the files of each store, below :data:`ROOT`."""
-
 ROOT = "COMPRESSOR_MOUNTS_ROOT"
-"""Environment variable with the folder that holds these; ``/`` if it is not set, as in a cluster."""
+"""Environment variable with the folder below which the launcher puts files; ``/`` if it is not set, as in a cluster."""
+
+ENDPOINT = "COMPRESSOR_S3_ENDPOINT"
+ACCESS_KEY = "COMPRESSOR_S3_ACCESS_KEY"
+SECRET_KEY = "COMPRESSOR_S3_SECRET_KEY"
+"""Environment variables of a task that uses an object store by itself: where that is, and the keys to it.
+
+The launcher has the same environment. Under Amazon's names it would take them for those of the pipeline root's store.
+"""
 
 HTML = "system.HTML"
 """The type of what the platforms show as a page. There it is a file; for TFX it is a folder that holds one."""
 PAGE = "report.html"
 
+CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
+"""What libraries die of when an interpreter exits and their threads go on (``pure virtual method called``)."""
+
 LOGS = "executor-logs"
 """The output that the backend adds to each task's own."""
 
-_DRIVER = "pipelines.kubeflow.example_gen_driver"
 _EXECUTOR = "pipelines.kubeflow.executor"
+_PROBE = "pipelines.kubeflow.probe"
 _NEWS = "pipelines.kubeflow.news"
 _PUSHER = "components.pusher.executor.Executor"
 _EVALUATOR = "components.evaluator.executor.Executor"
+_EXAMPLES = "examples"
 _REPORT = {"schemaTitle": "components.RunReport"}
 _UNTOLD = ("display_name", "store_session_info")  # the backend's own notes on an artifact
+
+_AWS = {ENDPOINT: "AWS_ENDPOINT_URL", ACCESS_KEY: "AWS_ACCESS_KEY_ID", SECRET_KEY: "AWS_SECRET_ACCESS_KEY"}
+# What goes before an endpoint, or belongs to other keys.
+_OVERRULED = {ENDPOINT: ("AWS_ENDPOINT_URL_S3",), ACCESS_KEY: ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")}
 
 _PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['(\w+)'\]\}\}")
 
@@ -58,10 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--tfx_node_id", required=True, help="Tells tasks apart, which the backend does by their command."
     )
-    parser.add_argument("--run_driver", action="store_true", help="Resolve the span of a file-based ExampleGen first.")
-    parser.add_argument("--executor_class_path", required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--executor_class_path")
+    what.add_argument("--probe", action="store_true", help="Look for new data, in place of an executor.")
     parser.add_argument("--json_serialized_invocation_args", required=True)
-    parser.add_argument("--json_serialized_inputs_spec_args", required=True)
+    parser.add_argument("--json_serialized_inputs_spec_args", default="{}")
     known, beam = parser.parse_known_args(arguments)
     with interrupts() as signals:
         try:
@@ -84,73 +102,42 @@ def _task(known: argparse.Namespace, beam: Sequence[str]) -> int:
     for output in outputs.values():
         Path(output["artifacts"][0]["uri"]).mkdir(parents=True, exist_ok=True)
     answer = Path(task["outputs"]["outputFile"])
+    answer.parent.mkdir(parents=True, exist_ok=True)
     answer.unlink(missing_ok=True)
     given = [
         "--json_serialized_invocation_args", json.dumps(task),
         "--json_serialized_inputs_spec_args", known.json_serialized_inputs_spec_args,
         *beam,
     ]  # fmt: skip
-    resolved: Json = {}
-    if known.run_driver:
-        status = _run(_DRIVER, given)
-        if status:
-            return status
-        resolved = json.loads(answer.read_text())
-    said = resolved.pop("parameterValues", {})
-    new_data = said.pop(NEW_DATA, YES)
-    if new_data == YES:
-        task["inputs"]["parameterValues"].update(said)
-        given[1] = json.dumps(task)
-        status = _run(_EXECUTOR, ["--executor_class_path", known.executor_class_path, *given])
-        if status:
-            return status
+    if known.probe:
+        status = _run(_PROBE, given)
     else:
-        print("nothing is new since the last run: this one ends here")
-    told = finished(json.loads(answer.read_text()), resolved.get("artifacts", {}), locations)
+        status = _run(_EXECUTOR, ["--executor_class_path", known.executor_class_path, *given])
+    if status and not (-status in CRASHES and _is_whole(answer)):
+        return status
+    for output in outputs.values():
+        locations.publish(Path(output["artifacts"][0]["uri"]))
+    values = task["inputs"]["parameterValues"]
+    told = finished(json.loads(answer.read_text()), _of_examples(values), locations)
     for name, output in outputs.items():
         if output["artifacts"][0]["type"] == _REPORT:
             told["artifacts"][name]["artifacts"][0]["uri"] += f"/{PAGE}"
-    if known.run_driver:
-        told["parameterValues"] = {NEW_DATA: new_data}
-    wrong = _what_is_wrong(told, outputs, known.executor_class_path)
+    wrong = _what_is_wrong(told, task["outputs"], known.executor_class_path)
     if wrong:
         print(f"error: node {known.tfx_node_id}: {wrong}", file=sys.stderr)
         return 1
+    if status:
+        print(
+            f"warning: node {known.tfx_node_id} had done its work, and told of all of it, when its process died of "
+            f"{signal.Signals(-status).name} on its way out: it is not failed for that",
+            file=sys.stderr,
+        )
     draft = answer.with_suffix(".draft")
     draft.write_text(json.dumps(told))
     draft.replace(answer)
-    values = task["inputs"]["parameterValues"]
     if known.executor_class_path == _PUSHER and values.get(ONLY_NEW):
         return _run(_NEWS, [values[PUSH_DIRECTORY]])
     return 0
-
-
-class Locations:
-    """Where the launcher puts what lies in an object store, and the way back."""
-
-    def __init__(self, root: str) -> None:
-        """Starts with nothing known.
-
-        Args:
-            root: The folder of the mounts.
-        """
-        self._root = root
-        self._remote: dict[str, str] = {}
-
-    def local(self, uri: str) -> str:
-        """The path of a URI's files here; other paths are left as they are."""
-        for scheme, mount in MOUNTS.items():
-            if uri.startswith(scheme):
-                path = os.path.join(self._root, mount, uri.removeprefix(scheme))
-                self._remote[path] = uri
-                return path
-        return uri
-
-    def remote(self, text: str) -> str:
-        """A text with every known path in it turned back into its URI."""
-        for path in sorted(self._remote, key=len, reverse=True):  # one may begin like another
-            text = text.replace(path, self._remote[path])
-        return text
 
 
 def prepared(task: Json, inputs_spec: Json, locations: Locations) -> Json:
@@ -167,7 +154,7 @@ def prepared(task: Json, inputs_spec: Json, locations: Locations) -> Json:
         **task,
         "inputs": {
             **inputs,
-            "parameterValues": _without_placeholders(inputs.get("parameterValues", {})),
+            "parameterValues": with_values(_without_placeholders(inputs.get("parameterValues", {}))),
             "artifacts": {
                 name: {"artifacts": [_prepared(one, locations, types[name]) for one in given.get("artifacts", [])]}
                 for name, given in inputs.get("artifacts", {}).items()
@@ -175,6 +162,7 @@ def prepared(task: Json, inputs_spec: Json, locations: Locations) -> Json:
         },
         "outputs": {
             "outputFile": locations.local(outputs["outputFile"]),
+            "parameters": outputs.get("parameters", {}),
             "artifacts": {
                 name: {"artifacts": [{"name": name, **_made(one, locations)} for one in given["artifacts"]]}
                 for name, given in outputs.get("artifacts", {}).items()
@@ -226,21 +214,18 @@ def _unwrapped(value: Any) -> Any:
     return value
 
 
-def finished(answer: Json, resolved: Json, locations: Locations) -> Json:
+def finished(answer: Json, found: Mapping[str, Json], locations: Locations) -> Json:
     """An ExecutorOutput of TFX's entrypoint as the backend takes it.
 
     Args:
         answer: The ExecutorOutput, as protojson.
-        resolved: What the driver said of artifacts, by output.
+        found: What else is known of artifacts: metadata, by output.
         locations: Knows what lies where.
     """
     artifacts = {}
     for name, given in answer.get("artifacts", {}).items():
         first = given["artifacts"][0]  # the backend looks at no other
-        (driven,) = resolved.get(name, {}).get("artifacts", [{}])[:1]
-        # The driver's span is a custom property beside the typed one of that name, which later nodes read.
-        found = {key.removeprefix("custom:"): value for key, value in driven.get("metadata", {}).items()}
-        metadata = {**found, **first.get("metadata", {})}
+        metadata = {**found.get(name, {}), **first.get("metadata", {})}
         artifacts[name] = {
             "artifacts": [
                 {
@@ -255,20 +240,52 @@ def finished(answer: Json, resolved: Json, locations: Locations) -> Json:
     return {**answer, "artifacts": artifacts}
 
 
+def _of_examples(values: Json) -> dict[str, Json]:
+    """What a driver tells of an ExampleGen's output, from what the node that looked for data told of it."""
+    if FINGERPRINT not in values:
+        return {}
+    version = {VERSION: int(values[VERSION])} if values[VERSION] else {}
+    return {_EXAMPLES: {SPAN: values[SPAN], FINGERPRINT: values[FINGERPRINT], **version}}
+
+
 def _storable(value: Any, locations: Locations) -> Any:
     if isinstance(value, str):
         return locations.remote(value)
     return json.dumps(value) if isinstance(value, Mapping | list) else value
 
 
-def _what_is_wrong(answer: Json, outputs: Json, executor: str) -> str:
+def _is_whole(answer: Path) -> bool:
+    """Whether an executor came to its end: the last thing that it does is to write its answer."""
+    try:
+        return isinstance(json.loads(answer.read_text()), dict)
+    except (FileNotFoundError, ValueError):
+        return False
+
+
+def _what_is_wrong(answer: Json, outputs: Json, executor: str | None) -> str:
     """Why the backend, or the next node, would not do with an answer; empty where they would."""
-    told = answer["artifacts"]
-    if told.keys() != outputs.keys():
-        return f"its executor told of {', '.join(told) or 'nothing'}, where {', '.join(outputs)} are declared"
-    if executor == _EVALUATOR and "blessed" not in told["blessing"]["artifacts"][0]["metadata"]:
+    for kind, told in (("artifacts", answer["artifacts"]), ("parameters", answer.get("parameterValues", {}))):
+        declared = outputs.get(kind, {})
+        if told.keys() != declared.keys():
+            return f"its executor told of {', '.join(told) or 'nothing'}, where {', '.join(declared)} are declared"
+    if executor == _EVALUATOR and "blessed" not in answer["artifacts"]["blessing"]["artifacts"][0]["metadata"]:
         return "the Evaluator has not said whether the model is blessed"
     return ""
+
+
+def for_clients(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which clients of S3 find the task's store and keys by the names that they know.
+
+    Args:
+        environment: The task's.
+    """
+    ready = dict(environment)
+    for own, name in _AWS.items():
+        if value := ready.pop(own, ""):
+            ready[name] = value
+            for other in _OVERRULED.get(own, ()):
+                ready.pop(other, None)
+    return ready
 
 
 def _run(module: str, arguments: Sequence[str]) -> int:
@@ -276,7 +293,7 @@ def _run(module: str, arguments: Sequence[str]) -> int:
     process = None
     try:
         with held_back():
-            process = subprocess.Popen([*module_command(module), *arguments])
+            process = subprocess.Popen([*module_command(module), *arguments], env=for_clients(os.environ))
         return process.wait()
     finally:
         if process is not None and process.poll() is None:

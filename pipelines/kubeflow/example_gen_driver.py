@@ -1,16 +1,16 @@
 """The driver of the first node on platforms: finds the newest spans, and whether there is anything new.
 
 It takes the place of TFX's own (``file_based_example_gen.driver``), whose fingerprint of a folder of pictures sees
-neither their names nor pictures that are split already. Vertex AI runs it in front of the node, and caches by what it
-says; on Kubeflow the entrypoint runs it.
+neither their names nor pictures that are split already. Vertex AI runs it in front of the node, and caches by what
+it says; on Kubeflow the node NewData (:mod:`pipelines.kubeflow.probe`) looks in its place.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
@@ -19,13 +19,12 @@ from tfx.dsl.io import fileio
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils as entrypoint_utils
 from tfx.proto import example_gen_pb2, range_config_pb2
 from tfx.types import artifact_utils, standard_component_specs
-from tfx.utils import io_utils, proto_utils
+from tfx.utils import proto_utils
 
 from components.image_example_gen.driver import NamesInputProcessor
 from components.image_example_gen.folders import PICTURES_PATTERN
 from components.spans import InputProcessor
 from pipelines.kubeflow.executor import redact_output
-from pipelines.kubeflow.news import NEW_DATA, NO, ONLY_NEW, PUSH_DIRECTORY, SEEN, SEEN_PENDING, YES
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -54,8 +53,7 @@ def resolved(
         spec: The types of its inputs.
 
     Returns:
-        The span, the fingerprint and the patterns without ``{SPAN}`` as parameters, and the Examples that know them;
-        if the task has ``only_new_data``, also whether there are any, as ``new_data``.
+        The span, the fingerprint and the patterns without ``{SPAN}`` as parameters, and the Examples that know them.
 
     Raises:
         CompressorError: If there is no span.
@@ -66,56 +64,71 @@ def resolved(
     outputs = entrypoint_utils.parse_raw_artifact_dict(task.outputs.artifacts, names)
     examples = artifact_utils.get_single_instance(outputs[standard_component_specs.EXAMPLES_KEY])
 
-    config = example_gen_pb2.Input()
-    proto_utils.json_to_proto(properties[standard_component_specs.INPUT_CONFIG_KEY], config)
-    window = range_config_pb2.RangeConfig()
-    if properties.get(standard_component_specs.RANGE_CONFIG_KEY):
-        proto_utils.json_to_proto(properties[standard_component_specs.RANGE_CONFIG_KEY], window)
-    of_pictures = all(split.pattern.endswith(PICTURES_PATTERN) for split in config.splits)
-    kind = NamesInputProcessor if of_pictures else InputProcessor
-    processor = kind(properties[standard_component_specs.INPUT_BASE_KEY], config.splits, window)
-    span, version = processor.resolve_span_and_version()
-    fingerprint = processor.get_input_fingerprint(span, version)
-    for split in config.splits:
-        split.pattern = processor.get_pattern_for_span_version(split.pattern, span, version)
+    data = found_data(
+        properties[standard_component_specs.INPUT_BASE_KEY],
+        properties[standard_component_specs.INPUT_CONFIG_KEY],
+        properties.get(standard_component_specs.RANGE_CONFIG_KEY),
+    )
     properties |= {
-        utils.SPAN_PROPERTY_NAME: span,
-        utils.VERSION_PROPERTY_NAME: version,
-        utils.FINGERPRINT_PROPERTY_NAME: fingerprint,
-        standard_component_specs.INPUT_CONFIG_KEY: proto_utils.proto_to_json(config),
+        utils.SPAN_PROPERTY_NAME: data.span,
+        utils.VERSION_PROPERTY_NAME: data.version,
+        utils.FINGERPRINT_PROPERTY_NAME: data.fingerprint,
+        standard_component_specs.INPUT_CONFIG_KEY: data.input_config,
     }
     driver.update_output_artifact(exec_properties=properties, output_artifact=examples.mlmd_artifact)
 
     answer = pipeline_spec_pb2.ExecutorOutput()
     values = answer.parameter_values
-    values[utils.SPAN_PROPERTY_NAME].number_value = span
-    values[utils.FINGERPRINT_PROPERTY_NAME].string_value = fingerprint
-    if version is not None:
-        values[utils.VERSION_PROPERTY_NAME].number_value = version
-    values[standard_component_specs.INPUT_CONFIG_KEY].string_value = properties[
-        standard_component_specs.INPUT_CONFIG_KEY
-    ]
-    if ONLY_NEW in given:
-        is_new = not given[ONLY_NEW].number_value or _is_new(
-            given[PUSH_DIRECTORY].string_value, f"{span} {version} {fingerprint}"
-        )
-        values[NEW_DATA].string_value = YES if is_new else NO
+    values[utils.SPAN_PROPERTY_NAME].number_value = data.span
+    values[utils.FINGERPRINT_PROPERTY_NAME].string_value = data.fingerprint
+    if data.version is not None:
+        values[utils.VERSION_PROPERTY_NAME].number_value = data.version
+    values[standard_component_specs.INPUT_CONFIG_KEY].string_value = data.input_config
     artifact = answer.artifacts[standard_component_specs.EXAMPLES_KEY].artifacts.add()
     artifact.CopyFrom(entrypoint_utils.to_runtime_artifact(examples, names))
     return answer
 
 
-def _is_new(push_directory: str, described: str) -> bool:
-    """Whether the last run that came to its end had other data; if so, this run's are noted."""
-    digest = hashlib.sha256(described.encode()).hexdigest()
-    seen = os.path.join(push_directory, SEEN)
-    if fileio.exists(seen):
-        with fileio.open(seen) as file:
-            if file.read() == digest:
-                return False
-    fileio.makedirs(push_directory)
-    io_utils.write_string_file(os.path.join(push_directory, SEEN_PENDING), digest)
-    return True
+@dataclass(frozen=True)
+class Data:
+    """What an ExampleGen is to read.
+
+    Attributes:
+        span: Number of the newest span; 0 if there are none.
+        version: Its version; None if there are none.
+        fingerprint: Of all files that count.
+        input_config: The ``Input`` as JSON, its patterns without ``{SPAN}``.
+    """
+
+    span: int
+    version: int | None
+    fingerprint: str
+    input_config: str
+
+
+def found_data(input_base: str, input_config: str, range_config: str | None) -> Data:
+    """Looks for the newest spans.
+
+    Args:
+        input_base: The data folder.
+        input_config: An ``Input`` as JSON.
+        range_config: A ``RangeConfig`` as JSON; None or empty for the newest span alone.
+
+    Raises:
+        CompressorError: If there is no span.
+    """
+    config, window = example_gen_pb2.Input(), range_config_pb2.RangeConfig()
+    proto_utils.json_to_proto(input_config, config)
+    if range_config:
+        proto_utils.json_to_proto(range_config, window)
+    of_pictures = all(split.pattern.endswith(PICTURES_PATTERN) for split in config.splits)
+    kind = NamesInputProcessor if of_pictures else InputProcessor
+    processor = kind(input_base, config.splits, window)
+    span, version = processor.resolve_span_and_version()
+    fingerprint = processor.get_input_fingerprint(span, version)
+    for split in config.splits:
+        split.pattern = processor.get_pattern_for_span_version(split.pattern, span, version)
+    return Data(span, version, fingerprint, proto_utils.proto_to_json(config))
 
 
 if __name__ == "__main__":

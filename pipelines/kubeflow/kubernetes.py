@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines.config import Config
+from pipelines.kubeflow.entrypoint import ACCESS_KEY, ENDPOINT, SECRET_KEY
 from pipelines.kubeflow.parameters import parameters_of
-from pipelines.sections.cluster import Resources
+from pipelines.sections.cluster import WORK_VOLUME, Resources
 
 Json = dict[str, Any]
 
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "accesskey", "AWS_SECRET_ACCESS_KEY": "secretkey"}
+CREDENTIALS = {ACCESS_KEY: "accesskey", SECRET_KEY: "secretkey"}
 """Environment variables, and the fields of a Secret that they are taken from: as Kubeflow Pipelines names them."""
 
 
@@ -19,7 +20,7 @@ def give_environment(spec: Json, config: Config) -> None:
     if config.s3.endpoint:
         for node in _of_object_stores(config):
             container = spec["deploymentSpec"]["executors"][_executor_of(spec, node)]["container"]
-            container["env"] = [{"name": "AWS_ENDPOINT_URL", "value": config.s3.endpoint}]
+            container["env"] = [{"name": ENDPOINT, "value": config.s3.endpoint}]
 
 
 def platform_of(spec: Json, config: Config) -> Json | None:
@@ -30,9 +31,10 @@ def platform_of(spec: Json, config: Config) -> Json | None:
     volumes = [{"constant": volume.claim, "mountPath": volume.path} for volume in config.volumes]
     from_secret = [{"secretKey": field, "envVar": variable} for variable, field in CREDENTIALS.items()]
     readers = _of_object_stores(config) if config.s3.secret else set()
+    user = _security_context(config)
     executors = {}
     for node in spec["root"]["dag"]["tasks"]:
-        described: Json = {"pvcMount": volumes} if volumes else {}
+        described: Json = {**({"pvcMount": volumes} if volumes else {}), **user}
         if node in readers:
             described["secretAsEnv"] = [{"secretName": config.s3.secret, "keyToEnv": from_secret}]
         resources = config.resources.get(node, Resources())
@@ -41,10 +43,19 @@ def platform_of(spec: Json, config: Config) -> Json | None:
         if resources.disk_gb:
             # Not a claim: that would belong to root, and nodes run as another user.
             size = f"{resources.disk_gb:g}G"
-            described["emptyDirMounts"] = [{"volumeName": "work", "mountPath": "/tmp", "sizeLimit": size}]
+            described["emptyDirMounts"] = [{"volumeName": WORK_VOLUME, "mountPath": "/tmp", "sizeLimit": size}]
         if described:
             executors[_executor_of(spec, node)] = described
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}} if executors else None
+
+
+def _security_context(config: Config) -> Json:
+    """Only what was asked for: backends up to 2.15 refuse a package that has the field."""
+    if config.security_context is None:
+        return {}
+    names = {"run_as_user": "runAsUser", "run_as_group": "runAsGroup", "run_as_non_root": "runAsNonRoot"}
+    given = config.security_context.model_dump(exclude_none=True)
+    return {"securityContext": {names[field]: value for field, value in given.items()}}
 
 
 def _of_object_stores(config: Config) -> set[str]:

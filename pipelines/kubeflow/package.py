@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -11,8 +13,9 @@ from compressor_lib.errors import CompressorError, unknown
 from pipelines.config import Config
 from pipelines.kubeflow.entrypoint import HTML
 from pipelines.kubeflow.kubernetes import give_environment, platform_of
-from pipelines.kubeflow.news import stop_without_news
+from pipelines.kubeflow.news import NODE, look_first
 from pipelines.kubeflow.parameters import example_gen_of, make_changeable
+from pipelines.kubeflow.shown_parameters import show_in_report
 from pipelines.sections.cluster import Resources
 from pipelines.vertex import NOT_HERE
 
@@ -23,7 +26,13 @@ _DRIVER = "pipelines.kubeflow.example_gen_driver"
 _EXECUTOR = "pipelines.kubeflow.executor"
 _STOCK = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
 _ENTRYPOINT = ["python", "-m", "pipelines.kubeflow.entrypoint"]
+# Without a longest time, which counts from the first try, the backend tries nothing again (since 2.14).
+_BACKOFF = {"backoffDuration": "30s", "backoffFactor": 2, "backoffMaxDuration": "2592000s"}
 _STORES = {"kubeflow": ("gs://", "s3://", "minio://"), "vertex": ("gs://",)}
+_CLUSTERS_ROOT = "default of kfp-launcher"
+"""What the report shows as output where a package has no pipeline root."""
+# References to variables (kubernetes/kubernetes, third_party/forked/golang/expansion).
+_EXPANDED = re.compile(r"\$\$|\$\(.*\)")
 # What Keras, which reads weights, knows by itself.
 _OF_KERAS = ("gs://",)
 
@@ -34,7 +43,8 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
     """Compiles the pipeline; the same arguments give the same text.
 
     Args:
-        config: The run's. Its ``output`` is the pipeline root.
+        config: The run's. Its ``output`` is the pipeline root; a package for Kubeflow has none if that is a folder of
+            this machine, and then the cluster's own counts.
         target: ``"kubeflow"`` or ``"vertex"``.
         image: What every node runs in; best by digest, for caches go by it.
         code_version: As in :func:`pipelines.pipeline.create_pipeline`.
@@ -49,6 +59,9 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
     if target not in TARGETS:
         raise unknown("target", target, TARGETS)
     check_compilable(config, target)
+    root = config.remote_root
+    if root is None:  # a path of this machine is of no use in the report, and would make other bytes elsewhere
+        config = config.model_copy(update={"output": _CLUSTERS_ROOT})
     from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
     from pipelines.pipeline import create_pipeline
@@ -57,7 +70,10 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
     job = runner.run(create_pipeline(config, code_version=code_version, image=image), write_out=False)
     spec = job["pipelineSpec"]
     check_inputs(spec)
-    make_changeable(spec, config)
+    example_gen = example_gen_of(config)
+    if target == "kubeflow":
+        look_first(spec, example_gen)
+    make_changeable(spec, config, target)
     tasks = spec["root"]["dag"]["tasks"]
     for section, nodes in (("resources", config.resources), ("uncached", config.uncached)):
         for node in nodes:
@@ -70,15 +86,15 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
         tasks[node].pop("cachingOptions", None)
     if config.retries:
         for task in tasks.values():
-            task["retryPolicy"] = {"maxRetryCount": config.retries}
-    example_gen = example_gen_of(config)
+            task["retryPolicy"] = {"maxRetryCount": config.retries, **(_BACKOFF if target == "kubeflow" else {})}
     _container(spec, example_gen)["lifecycle"]["preCacheCheck"]["command"] = ["python", "-m", _DRIVER]
     _show_report(spec)
+    show_in_report(spec, REPORT_NODE)
     if target == "vertex":
         _redact(spec)
         return json.dumps(job, indent=2, sort_keys=True) + "\n"
-    spec["defaultPipelineRoot"] = config.pipeline_root  # for who submits it; the backend does not look
-    stop_without_news(spec, example_gen)
+    if root is not None:
+        spec["defaultPipelineRoot"] = root  # for who submits it; the backend does not look
     for node in spec["root"]["dag"]["tasks"]:
         _repair(spec, node)
     give_environment(spec, config)
@@ -102,7 +118,15 @@ def check_compilable(config: Config, target: str) -> None:
         if value is not None and not value.startswith(allowed):
             reasons.append(f"{field} is {value!r}, which the nodes cannot reach: {advice}")
 
-    check("output", config.output, stores, f"give a pipeline root that begins with {' or '.join(stores)}")
+    root = f"give a pipeline root that begins with {' or '.join(stores)}"
+    if target == "kubeflow" and config.remote_root is None:
+        if config.output.startswith(mounts):
+            reasons.append(
+                f"output is {config.output!r}, on a volume, and the cluster keeps artifacts in a store: {root}, or "
+                "leave it out for the cluster's own"
+            )
+    else:
+        check("output", config.output, stores, root)
     if config.data.source == "digits":
         reasons.append(
             "data.source is digits, which are written on this machine: give a folder of pictures or TFRecords"
@@ -118,18 +142,28 @@ def check_compilable(config: Config, target: str) -> None:
         if value not in (None, "imagenet", "none"):
             fetched = (*_OF_KERAS, *mounts)
             check(f"backbone.{field}", value, fetched, "use weights that the nodes can fetch, such as imagenet")
-    if target == "kubeflow" and config.s3.secret is None:
+    if target == "kubeflow":
         for field, place in (("data.path", config.data_path), ("push.directory", config.serving_directory)):
-            if place.startswith("minio://"):
+            if place.startswith("minio://") and config.s3.endpoint is None:
+                reasons.append(
+                    f"{field} is {place!r}, and minio:// has no default host: name the store's URL by s3.endpoint, "
+                    "such as http://seaweedfs.kubeflow:9000"
+                )
+            if place.startswith("minio://") and config.s3.secret is None:
                 reasons.append(
                     f"{field} is {place!r}, which takes credentials: name the Secret that has them by s3.secret, such "
                     "as mlpipeline-minio-artifact"
                 )
+        for node, resources in config.resources.items():
+            if resources.disk_gb and any(volume.prefix == "/tmp/" for volume in config.volumes):
+                reasons.append(f"resources.{node}.disk_gb is for /tmp, where a volume is mounted: take one of them out")
     if target == "vertex":
         if config.s3.endpoint or config.s3.secret:
             reasons.append("s3 is for clusters, and Vertex AI reads no such stores: use gs:// paths instead")
         if config.volumes:
             reasons.append("volumes are the cluster's, and Vertex AI has none: use gs:// paths instead")
+        if config.security_context:
+            reasons.append("security_context is for clusters, and Vertex AI's nodes have none: take it out")
         for node, resources in config.resources.items():
             if resources.node_selector:
                 reasons.append(f"resources.{node}.node_selector is for clusters: Vertex AI picks machines by itself")
@@ -146,6 +180,12 @@ def check_compilable(config: Config, target: str) -> None:
             )
     elif config.vertex:
         reasons.append(NOT_HERE)
+    if target == "kubeflow":
+        reasons += [
+            f"{field} has $$ or $(...) in it, which Kubernetes changes on the way to the nodes: use another name"
+            for field, text in _texts(config.model_dump(mode="json"))
+            if _EXPANDED.search(text)
+        ]
     if target == "kubeflow" and config.gate.baseline == "blessed":
         reasons.append(
             "gate.baseline is blessed, which takes a resolver, and open-source Kubeflow runs none: set it to deployed"
@@ -176,6 +216,18 @@ def check_inputs(spec: Json) -> None:
                     "and a platform's metadata store takes it once: wire it to one input"
                 )
             taken[output] = key
+
+
+def _texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
+    """The texts in a configuration, each with its field."""
+    if isinstance(value, str):
+        yield field, value
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _texts(one, f"{field}.{key}" if field else key)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one, field)
 
 
 def _container(spec: Json, node: str) -> Json:
@@ -213,10 +265,7 @@ def _redact(spec: Json) -> None:
 
 def _repair(spec: Json, node: str) -> None:
     """Does what the open-source backend needs and Vertex does not."""
-    container, task = _container(spec, node), spec["root"]["dag"]["tasks"][node]
+    container = _container(spec, node)
     # The backend keeps one component for each container, so no two may be the same.
-    container["command"] = [*_ENTRYPOINT, "--tfx_node_id", node]
-    if container.pop("lifecycle", None) is not None:
-        # It never runs this hook, so the entrypoint does; and what that finds new must not be taken from the cache.
-        container["command"].append("--run_driver")
-        task.pop("cachingOptions", None)
+    container["command"] = [*_ENTRYPOINT, "--tfx_node_id", node, *(["--probe"] if node == NODE else [])]
+    container.pop("lifecycle", None)  # it never runs this hook: NewData has looked

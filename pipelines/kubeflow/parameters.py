@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.config import Config
+from pipelines.kubeflow.news import NODE
 
 Json = dict[str, Any]
 
@@ -47,14 +48,20 @@ def example_gen_of(config: Config) -> str:
     return "ImportExampleGen" if config.data.source == "tfrecord" else "ImageExampleGen"
 
 
-def parameters_of(config: Config) -> list[Parameter]:
-    """The parameters that a package of this configuration has."""
+def parameters_of(config: Config, target: str = "kubeflow") -> list[Parameter]:
+    """The parameters that a package of this configuration has.
+
+    Args:
+        config: The run's.
+        target: ``"kubeflow"``, where a node of its own looks for the newest spans, or ``"vertex"``.
+    """
     example_gen = example_gen_of(config)
+    looks, reads = (NODE, [NODE, example_gen]) if target == "kubeflow" else (example_gen, [example_gen])
     search, gate = config.search, config.gate
     known = [
-        Parameter("data_path", _TEXT, example_gen, "input_base", config.data_path),
-        Parameter("span", _TEXT, example_gen, "input_config", config.data.span, _set_span),
-        Parameter("window", _INTEGER, example_gen, "range_config", config.data.window, _set_window),
+        *(Parameter("data_path", _TEXT, node, "input_base", config.data_path) for node in reads),
+        Parameter("span", _TEXT, looks, "input_config", config.data.span, _set_span),
+        Parameter("window", _INTEGER, looks, "range_config", config.data.window, _set_window),
         Parameter("tau", _NUMBER, "PruningSearch", "tau", search.tau),
         Parameter("max_trials", _INTEGER, "PruningSearch", "max_trials", search.max_trials),
         Parameter("min_accuracy", _NUMBER, "Evaluator", "eval_config", gate.min_accuracy, _set_min_accuracy),
@@ -64,15 +71,16 @@ def parameters_of(config: Config) -> list[Parameter]:
     ]
     if config.endpoint is None:
         nodes = ["Pusher", "PreviousRun", "Handover", *(["DeployedModel"] if gate.baseline == "deployed" else [])]
+        nodes += [NODE] if target == "kubeflow" else []
         known += [
             Parameter("push_directory", _TEXT, node, "push_directory", config.serving_directory) for node in nodes
         ]
     return [parameter for parameter in known if parameter.default is not None]
 
 
-def make_changeable(spec: Json, config: Config) -> None:
+def make_changeable(spec: Json, config: Config, target: str) -> None:
     """Gives a PipelineSpec of schema 2.1.0 its runtime parameters, in place."""
-    parameters = parameters_of(config)
+    parameters = parameters_of(config, target)
     root = spec["root"].setdefault("inputDefinitions", {}).setdefault("parameters", {})
     within: dict[tuple[str, str], list[Parameter]] = defaultdict(list)
     for parameter in parameters:

@@ -36,7 +36,7 @@ Parameters = Annotated[
     list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A runtime parameter, as in tau=0.8.")
 ]
 PipelineRoot = Annotated[
-    str | None, typer.Option(metavar="URI", help="Where artifacts go; by default as it was compiled.")
+    str | None, typer.Option(metavar="URI", help="Where artifacts go; by default as compiled, or the platform's own.")
 ]
 AnyVersion = Annotated[bool, typer.Option("--any-version", help="Take a package of another version of the project.")]
 Name = Annotated[str, typer.Argument(help="The schedule's.")]

@@ -136,11 +136,24 @@ class TestRefusals:
         assert "takes s3fs: pip install 'auto-compressor[s3]'" in self.told(fileio.exists)
 
 
-def test_minio_is_where_kubeflow_has_it_unless_the_environment_says_otherwise(store, monkeypatch):
-    assert object_store._located("minio://data/x")[0].endpoint_url is None
-    monkeypatch.delenv("AWS_ENDPOINT_URL")
-    assert object_store._located("minio://data/x")[0].endpoint_url == object_store.MINIO
-    assert object_store._located("s3://data/x")[0].endpoint_url is None
+class TestHost:
+    @pytest.mark.parametrize("do", [fileio.open, fileio.listdir, write, fileio.isdir])
+    def test_minio_has_none_by_default(self, store, monkeypatch, do):
+        monkeypatch.delenv("AWS_ENDPOINT_URL")
+        with pytest.raises(
+            CompressorError, match="'minio://data/x' is in a store of no known host: .*AWS_ENDPOINT_URL"
+        ):
+            do("minio://data/x")
+
+    def test_s3_is_amazons_by_default(self, store, monkeypatch):
+        monkeypatch.delenv("AWS_ENDPOINT_URL")
+        assert object_store._located("s3://data/x")[0].endpoint_url is None
+
+    @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+    def test_the_environment_may_name_it(self, store, monkeypatch, name):
+        monkeypatch.delenv("AWS_ENDPOINT_URL")
+        monkeypatch.setenv(name, store.environment["AWS_ENDPOINT_URL"])
+        assert not fileio.isdir("minio://data/x")
 
 
 def examples_in(artifact: standard_artifacts.Examples, split: str) -> list[tf.train.Example]:

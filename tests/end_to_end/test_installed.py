@@ -41,6 +41,7 @@ def test_a_node_runs_there(environment, tmp_path, small_backbone):
     cluster.backend.environment["PATH"] = f"{environment / 'bin'}:/usr/bin:/bin"
     cluster.backend.environment.pop("PYTHONPATH", None)
     values = {name: given["defaultValue"] for name, given in cluster.package.parameters.items()}
-    done = cluster.backend.task(cluster.package, "ImageExampleGen", values, {})
+    found = cluster.backend.task(cluster.package, "NewData", values, {})
+    done = cluster.backend.task(cluster.package, "ImageExampleGen", values, {"NewData": found})
     files = cluster.backend.files(done.outputs["examples"])
     assert {"Split-train", "Split-eval", "Split-test"} <= {Path(name).parent.name for name in files}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -63,6 +64,8 @@ def test_the_report_is_a_page_in_cloud_storage(service, done):
     page = service.folder / report["uri"].removeprefix("gs://")
     assert page.name == "report.html"
     assert "on-kubeflow" in page.read_text()
+    assert re.search(r"^  max_trials: 1$", page.read_text(), re.MULTILINE)  # the configuration says 2
+    assert re.search(r"^  max_drop: 0.9$", page.read_text(), re.MULTILINE)
 
 
 def test_the_span_is_the_drivers(done):

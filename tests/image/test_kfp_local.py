@@ -112,7 +112,9 @@ class TestUpToTheEngine:
         runs_in(cluster.folder)
         spec = without_conditions(cluster)
         tasks = spec["root"]["dag"]["tasks"]
-        spec["root"]["dag"]["tasks"] = {name: tasks[name] for name in ("ImageExampleGen", "StatisticsGen", "SchemaGen")}
+        spec["root"]["dag"]["tasks"] = {
+            name: tasks[name] for name in ("NewData", "ImageExampleGen", "StatisticsGen", "SchemaGen")
+        }
         loaded(spec)()
         assert engine.mounted == {str(cluster.folder)}
         (schema,) = cluster.folder.glob("on-kubeflow-*/*/schema/schema.pbtxt")

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from kubeflow_backend import Refused, load
+from kubeflow_backend import load
+from kubeflow_errors import Refused
 from kubeflow_workflow import task_details, workflow
 from robfig_cron import WrongCron, parse
 from served import Served

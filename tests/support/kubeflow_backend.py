@@ -2,7 +2,8 @@
 
 It does what the open-source backend does to a package, its tasks and their files, and refuses what that refuses. Each
 step names the Go function that it follows (kubeflow/pipelines, below ``backend/src``; read at 2.17, the older layout at
-2.14). What it has no part in: pods, retries, loops, conditions, nested pipelines and output parameters.
+2.14). Of pods it has the environment, which launcher and container share, and the names of volumes. What it has no part
+in: the rest of pods, retries, loops, nested pipelines and conditions of another form than ours.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -20,23 +19,59 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import kubeflow_protojson as protojson
 import yaml
-from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2 as pb
+from kubeflow_errors import Refused, TaskFailed
+from kubeflow_pod import execute, expanded, variables_of
+from kubeflow_store import ObjectStore, is_remote, local_path
 
 Json = dict[str, Any]
 
-MOUNTS = {"gs": "gcs", "minio": "minio", "s3": "s3"}
+LOGS = "executor-logs"
 LONGEST_ARGUMENT = 128 * 1024  # MAX_ARG_STRLEN of Linux
+LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+OWN_VOLUMES = {
+    "kfp-launcher", "gcs-scratch", "s3-scratch", "minio-scratch", "dot-local-scratch", "dot-cache-scratch",
+    "dot-config-scratch",
+}  # fmt: skip
+"""Volumes of every pod (v2/compiler/argocompiler/container.go)."""
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
-class Refused(Exception):
-    """What the backend answers to what it does not take."""
+@dataclass(frozen=True)
+class Release:
+    """What differs from release to release.
+
+    Attributes:
+        task_folder: Whether outputs have names, and the answer is beside them rather than in ``/tmp`` (2.15).
+        log_of_try: Whether the log's name ends with the number of the try (2.16.1).
+        has_boundary: Whether a download of ``model`` leaves ``model_run`` out (2.17).
+        has_security_context: Whether a container's security context is known (2.16).
+    """
+
+    task_folder: bool = True
+    log_of_try: bool = True
+    has_boundary: bool = True
+    has_security_context: bool = True
 
 
-class TaskFailed(Exception):
-    """A task's process ended with another status than 0."""
+RELEASES = {
+    "2.14": Release(task_folder=False, log_of_try=False, has_boundary=False, has_security_context=False),
+    "2.15": Release(log_of_try=False, has_boundary=False, has_security_context=False),
+    "2.16": Release(has_boundary=False),
+    "2.17": Release(),
+}
+"""By name; ``2.16`` is 2.16.1."""
+
+SESSION = {
+    "Provider": "minio",
+    "Params": {
+        "accessKeyKey": "accesskey", "disableSSL": "true", "endpoint": "seaweedfs.kubeflow:9000", "fromEnv": "false",
+        "maxRetries": "5", "region": "minio", "secretKeyKey": "secretkey", "secretName": "mlpipeline-minio-artifact",
+    },
+}  # fmt: skip
+"""How the launcher gets at the store; it is noted with each artifact."""
 
 
 @dataclass
@@ -47,9 +82,11 @@ class Package:
         spec: The pipeline spec.
         components: What the compiler kept of components: one for each container, by the container's hash.
         hashes: The hash of each component's container.
+        kubernetes: KubernetesExecutorConfigs, by executor.
     """
 
     spec: Json
+    kubernetes: Json = field(default_factory=dict)
     components: dict[str, tuple[Json, Json]] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
 
@@ -75,10 +112,13 @@ def load(text: str) -> Package:
         (specs if "pipelineInfo" in document or "root" in document else platforms).append(document)
     if len(specs) != 1 or len(platforms) > 1:
         raise Refused(f"{len(specs)} pipeline specs and {len(platforms)} platform specs")
-    _parsed(specs[0], pb.PipelineSpec())
+    protojson.check(specs[0], pb.PipelineSpec())
     for platform in platforms:
-        _parsed(platform, pb.PlatformSpec())
-    package = Package(specs[0])
+        protojson.check(platform, pb.PlatformSpec())
+    kubernetes = platforms[0]["platforms"]["kubernetes"]["deploymentSpec"]["executors"] if platforms else {}
+    for name, described in kubernetes.items():
+        _check_volumes(name, described)
+    package = Package(specs[0], kubernetes)
     if package.spec.get("schemaVersion") != "2.1.0":
         raise Refused("KFP only supports schema version 2.1.0")
     if not NAME.match(package.spec["pipelineInfo"]["name"]):
@@ -93,7 +133,7 @@ def load(text: str) -> Package:
         if not container.get("command"):
             raise Refused(f"{name}: a container needs a command")
         _check_types(component)
-        for _, producer, _ in _wired(task):
+        for producer in _producers(task):
             if producer not in package.tasks:
                 raise Refused(f"{name}: its producer {producer} does not exist")
         digest = hashlib.sha256(json.dumps(container, sort_keys=True).encode()).hexdigest()
@@ -111,6 +151,20 @@ def _check_types(component: Json) -> None:
                 raise Refused(f"{name}: SchemaUri is unsupported")
             if "instanceSchema" in kind and not (yaml.safe_load(kind["instanceSchema"]) or {}).get("title"):
                 raise Refused(f"{name}: instance schema without a title")
+
+
+def _check_volumes(name: str, described: Json) -> None:
+    """``makeVolumeMountPatch`` (v2/driver/k8s.go), of whose volumes Kubernetes takes one for each name and path."""
+    mounts = [(one["constant"], one["mountPath"]) for one in described.get("pvcMount", [])]
+    mounts += [(one["volumeName"], one["mountPath"]) for one in described.get("emptyDirMounts", [])]
+    volumes = [volume for volume, _ in mounts]
+    for volume, path in mounts:
+        if not LABEL.fullmatch(volume):
+            raise Refused(f"{name}: volume {volume!r}: a lowercase RFC 1123 label must consist of")
+        if volumes.count(volume) > 1 or volume in OWN_VOLUMES:
+            raise Refused(f"{name}: volume {volume!r} is there already")
+        if [taken for _, taken in mounts].count(path) > 1:
+            raise Refused(f"{name}: mountPath {path!r}: must be unique")
 
 
 @dataclass
@@ -136,22 +190,34 @@ class Backend:
     """A cluster: an object store, a metadata store and a cache, which last from run to run."""
 
     def __init__(
-        self, folder: Path, *, root: str = "minio://mlpipeline/v2/artifacts", layout: str = "2.17", logs: bool = True
+        self,
+        folder: Path,
+        *,
+        root: str = "minio://mlpipeline/v2/artifacts",
+        layout: str = "2.17",
+        logs: bool = True,
+        namespace: str = "kubeflow",
     ) -> None:
         """Sets the cluster up.
 
         Args:
             folder: For everything that it keeps.
             root: The pipeline root.
-            layout: The backend's version, ``"2.14"`` or ``"2.17"``: outputs were laid out anew with 2.15.
+            layout: The backend's version, in :data:`RELEASES`.
             logs: Whether tasks have the output ``executor-logs``, as they have by default.
+            namespace: Where runs are; each has a cache of its own.
         """
-        self.store, self.root, self.layout, self.logs = folder / "store", root, layout, logs
+        self.root, self.layout, self.logs, self.namespace = root, layout, logs, namespace
+        self.release = RELEASES[layout]
+        self.store = ObjectStore(folder / "store", has_boundary=self.release.has_boundary)
         self.environment = dict(os.environ)
+        """Of every pod, whatever a package gives it; with an ``s3://`` root the launcher gets to the store by it."""
+        self.secrets: dict[str, Mapping[str, str]] = {}
+        """The namespace's Secrets: their fields, by name."""
         self.contained: Callable[[list[str], Path], list[str]] = lambda command, local: command
         """Gives the command that runs another in a container, where a folder is mounted; by default there is none."""
         self._artifacts = 0
-        self._cache: dict[str, tuple[dict[str, Json], Json]] = {}
+        self._cache: dict[tuple[str, str], tuple[dict[str, Json], Json]] = {}
         self._runs = 0
 
     def run(self, package: Package, parameters: Mapping[str, Any] | None = None) -> dict[str, Done]:
@@ -162,7 +228,7 @@ class Backend:
         for name in in_order(package):
             task = package.tasks[name]
             # ``depends`` (v2/compiler/argocompiler/dag.go): behind a task that was left out nothing runs.
-            if all(other in done for other in task.get("dependentTasks", [])) and _is_triggered(task, done):
+            if _producers(task) <= done.keys() and _is_triggered(package, name, values, done):
                 done[name] = self.task(package, name, values, done)
         return done
 
@@ -172,37 +238,44 @@ class Backend:
         inputs = resolved(name, package.tasks[name], component, values, done)
         with tempfile.TemporaryDirectory() as folder:  # a new pod: nothing of another task's files is there
             local = Path(folder)
-            outputs = self._provisioned(
-                f"{package.spec['pipelineInfo']['name']}/run-{self._runs}/{name}", component, local
-            )
-            fingerprint = _fingerprint(inputs, outputs, container)
-            if package.tasks[name].get("cachingOptions", {}).get("enableCache") and fingerprint in self._cache:
-                return Done(*self._cache[fingerprint], True, 0.0)
+            pipeline = package.spec["pipelineInfo"]["name"]
+            outputs = self._provisioned(f"{pipeline}/run-{self._runs}/{name}", component, local)
+            key = self.namespace, _fingerprint(package, component, inputs, outputs, container)
+            is_cacheable = package.tasks[name].get("cachingOptions", {}).get("enableCache", False)
+            if is_cacheable and key in self._cache:
+                return Done(*self._cache[key], True, 0.0)
+            variables = self._variables(package, name)
+            environment = {**self.environment, **variables}
             for artifact in _each(inputs["artifacts"]):
-                if _is_remote(artifact["uri"]):
-                    self._download(artifact["uri"], local)
+                if is_remote(artifact["uri"]):
+                    self._open(name, artifact["uri"], environment)
+                    self.store.download(artifact["uri"], local)
             for artifact in _each(outputs["artifacts"]):
-                _local(artifact["uri"], local).parent.mkdir(parents=True, exist_ok=True)
+                local_path(artifact["uri"], local).parent.mkdir(parents=True, exist_ok=True)
+            for parameter in outputs["parameters"].values():
+                Path(parameter["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
             started = time.monotonic()
-            log = self._execute(name, container, {"inputs": inputs, "outputs": outputs}, local)
+            log = self._execute(name, container, {"inputs": inputs, "outputs": outputs}, local, variables)
             seconds = time.monotonic() - started
             answer = answer_in(Path(outputs["outputFile"]))
             recorded = {}
-            for key, given in outputs["artifacts"].items():
+            for output, given in outputs["artifacts"].items():
                 (artifact,) = given["artifacts"]
-                said = answer.get("artifacts", {}).get(key, {}).get("artifacts", []) if key != "executor-logs" else []
+                said = answer.get("artifacts", {}).get(output, {}).get("artifacts", []) if output != LOGS else []
                 if said:
                     merge(said[0], artifact)
-                if _is_remote(artifact["uri"]):  # others are let be
-                    self._upload(artifact["uri"], local)
-                recorded[key] = self._recorded(key, artifact)
-        parameters = _collected(name, component, outputs, answer)
-        self._cache[fingerprint] = recorded, parameters
+                if is_remote(artifact["uri"]):  # others are let be
+                    self._open(name, artifact["uri"], environment)
+                    self.store.upload(artifact["uri"], local)
+                recorded[output] = self._recorded(output, artifact)
+            parameters = _collected(name, component, outputs, answer)
+        if is_cacheable:
+            self._cache[key] = recorded, parameters
         return Done(recorded, parameters, False, seconds, log)
 
     def files(self, artifact: Json) -> dict[str, Path]:
         """The files of an artifact in the object store, by their paths in it."""
-        folder = self._stored(artifact["uri"])
+        folder = self.store.path(artifact["uri"])
         if folder.is_file():
             return {"": folder}
         return {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
@@ -213,48 +286,56 @@ class Backend:
         declared = component.get("outputDefinitions", {})
         keys = {key: given["artifactType"] for key, given in declared.get("artifacts", {}).items()}
         if self.logs:
-            keys["executor-logs"] = {"schemaTitle": "system.Artifact"}
+            keys[LOGS] = {"schemaTitle": "system.Artifact"}
         artifacts = {key: {"artifacts": [{"type": kind, "uri": f"{folder}/{key}"}]} for key, kind in keys.items()}
         parameters = {
             key: {"outputFile": str(local / "tmp/kfp/outputs" / key)} for key in declared.get("parameters", {})
         }
         outputs = {"artifacts": artifacts, "parameters": parameters}
-        if self.layout == "2.14":
+        if not self.release.task_folder:
             return {**outputs, "outputFile": str(local / "tmp/kfp_outputs/output_metadata.json")}
         for key, given in artifacts.items():
             given["artifacts"][0]["name"] = key
-        return {**outputs, "outputFile": str(_local(folder, local) / "output_metadata.json")}
+        return {**outputs, "outputFile": str(local_path(folder, local) / "output_metadata.json")}
 
-    def _execute(self, name: str, container: Json, given: Json, local: Path) -> str:
-        """``compileCmdAndArgs`` and ``execute`` (v2/component/launcher_v2.go)."""
+    def _variables(self, package: Package, name: str) -> dict[str, str]:
+        """What Kubernetes sets in the environment of a task's pod: ``extendPodSpecPatch`` (v2/driver/k8s.go)."""
+        component, container = package.components[package.hashes[name]]
+        described = package.kubernetes.get(component["executorLabel"], {})
+        if "securityContext" in described and not self.release.has_security_context:
+            raise Refused(f'{name}: failed to unmarshal kubernetes config: unknown field "securityContext"')
+        variables = variables_of(container)
+        for secret in described.get("secretAsEnv", []):
+            if secret["secretName"] not in self.secrets:
+                raise TaskFailed(f"{name}: CreateContainerConfigError: secret {secret['secretName']!r} not found")
+            fields = self.secrets[secret["secretName"]]
+            variables |= {one["envVar"]: fields[one["secretKey"]] for one in secret["keyToEnv"]}
+        return variables
+
+    def _open(self, name: str, uri: str, environment: Mapping[str, str]) -> None:
+        """``OpenBucket`` (v2/objectstore/object_store.go): AWS's SDK takes what the environment says for its own."""
+        own, found = ({key: of[key] for key in of if key.startswith("AWS_")} for of in (self.environment, environment))
+        if uri.startswith("s3://") and own != found:
+            raise TaskFailed(f"{name}: {uri}: all artifact attempts failed with {', '.join(found)} of the environment")
+
+    def _execute(self, name: str, container: Json, given: Json, local: Path, variables: Mapping[str, str]) -> str:
+        """``compileCmdAndArgs`` and ``execute`` (v2/component/launcher_v2.go).
+
+        Both the driver and the launcher are given all of it as arguments, in which Kubernetes expands variables.
+        """
+        log = None
+        if LOGS in given["outputs"]["artifacts"]:
+            # ``qualifyExecutorLogsForRetry``, ``getLogWriter``: it is there before the process starts.
+            (logs,) = given["outputs"]["artifacts"][LOGS]["artifacts"]
+            logs["uri"] += "-0" if self.release.log_of_try else ""
+            log = local_path(logs["uri"], local)
+        given, container = (
+            json.loads(expanded(expanded(json.dumps(one), variables), variables)) for one in (given, container)
+        )
         Path(given["outputs"]["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
         command = self.contained(command_of(name, container, given), local)
-        return execute(name, command, local, {**self.environment, "COMPRESSOR_MOUNTS_ROOT": str(local)})
-
-    def _stored(self, uri: str) -> Path:
-        scheme, rest = uri.split("://", 1)
-        return self.store / scheme / rest
-
-    def _download(self, uri: str, local: Path) -> None:
-        """``DownloadBlob`` (v2/objectstore/object_store.go); it took a prefix for a folder up to 2.16."""
-        source = self._stored(uri)
-        for path in sorted(source.parent.rglob("*")) if source.parent.is_dir() else ():
-            if not path.is_file() or not str(path).startswith(str(source)):
-                continue
-            rest = str(path).removeprefix(str(source))
-            if rest[:1] in ("", "/") or self.layout == "2.14":
-                target = Path(f"{_local(uri, local)}/{rest.lstrip('/')}") if rest else _local(uri, local)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
-
-    def _upload(self, uri: str, local: Path) -> None:
-        """``uploadOutputArtifacts`` and ``UploadBlob``: files alone; it does not matter if there are none."""
-        source = _local(uri, local)
-        for path in [source] if source.is_file() else sorted(source.rglob("*")):
-            if path.is_file():
-                target = self._stored(uri) / path.relative_to(source)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
+        environment = {**self.environment, **variables, "COMPRESSOR_MOUNTS_ROOT": str(local)}
+        return execute(name, command, local, environment, log)
 
     def _recorded(self, key: str, artifact: Json) -> Json:
         """``RecordArtifact``, ``StructValueToMLMDValue`` and ``toRuntimeArtifact`` (v2/metadata)."""
@@ -264,13 +345,13 @@ class Backend:
             "name": str(self._artifacts),
             "type": {"instanceSchema": ""},
             "uri": artifact["uri"],
-            "metadata": {**metadata, "display_name": key, "store_session_info": '{"Provider":"minio"}'},
+            "metadata": {**metadata, "display_name": key, "store_session_info": json.dumps(SESSION)},
         }
 
 
 def command_of(name: str, container: Json, given: Json) -> list[str]:
     """The command of a container, its placeholders filled from an ExecutorInput."""
-    executor_input = json_format.MessageToJson(_parsed(given, pb.ExecutorInput()), indent=None)
+    executor_input = protojson.write(given, pb.ExecutorInput())
     values = {
         f"{{{{$.inputs.parameters['{key}']}}}}": _text(one) for key, one in given["inputs"]["parameterValues"].items()
     }
@@ -283,27 +364,6 @@ def command_of(name: str, container: Json, given: Json) -> list[str]:
             raise Refused(f"{name}: an argument is too long for the system")
         arguments.append(argument)
     return arguments
-
-
-def execute(name: str, command: list[str], folder: Path, environment: Mapping[str, str]) -> str:
-    """Runs a task's command in a folder; returns what it printed, or tells it if it fails."""
-    with (folder / "log").open("w+") as log:
-        status = subprocess.run(
-            command, cwd=folder, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=False
-        ).returncode
-        log.seek(0)
-        printed = log.read()
-        if status:
-            raise TaskFailed(f"{name} ended with {status}:\n{printed[-20_000:]}")
-        return printed
-
-
-def _parsed(value: Json, message: Any) -> Any:
-    """Reads JSON as strictly as protojson."""
-    try:
-        return json_format.ParseDict(value, message)
-    except json_format.ParseError as error:
-        raise Refused(f"invalid: {error}") from error
 
 
 def root_values(package: Package, given: Mapping[str, Any]) -> Json:
@@ -320,10 +380,7 @@ def root_values(package: Package, given: Mapping[str, Any]) -> Json:
 
 def in_order(package: Package) -> list[str]:
     """Tasks after those that they wait for or take artifacts from (v2/compiler/argocompiler/dag.go)."""
-    waiting = {
-        name: {*task.get("dependentTasks", []), *(producer for _, producer, _ in _wired(task))}
-        for name, task in package.tasks.items()
-    }
+    waiting = {name: _producers(task) for name, task in package.tasks.items()}
     order: list[str] = []
     while waiting:
         ready = sorted(name for name, needs in waiting.items() if needs <= set(order))
@@ -332,6 +389,16 @@ def in_order(package: Package) -> list[str]:
         order += ready
         waiting = {name: needs for name, needs in waiting.items() if name not in ready}
     return order
+
+
+def _producers(task: Json) -> set[str]:
+    """The tasks that a task waits for, by ``addImplicitDependencies`` (v2/compiler/argocompiler/dag.go), too."""
+    parameters = task.get("inputs", {}).get("parameters", {}).values()
+    return {
+        *task.get("dependentTasks", []),
+        *(producer for _, producer, _ in _wired(task)),
+        *(source["taskOutputParameter"]["producerTask"] for source in parameters if "taskOutputParameter" in source),
+    }
 
 
 def _wired(task: Json) -> list[tuple[str, str, str]]:
@@ -351,7 +418,10 @@ def resolved(name: str, task: Json, component: Json, values: Json, done: Mapping
             parameters[key] = values[source["componentInputParameter"]]
         elif "taskOutputParameter" in source:
             output = source["taskOutputParameter"]
-            parameters[key] = done[output["producerTask"]].parameters[output["outputParameterKey"]]
+            made = done[output["producerTask"]].parameters
+            if output["outputParameterKey"] not in made:
+                raise Refused(f"{name}: cannot find output parameter {output['outputParameterKey']!r}")
+            parameters[key] = made[output["outputParameterKey"]]
         elif "constant" in source.get("runtimeValue", {}):
             parameters[key] = source["runtimeValue"]["constant"]
         else:
@@ -366,10 +436,10 @@ def resolved(name: str, task: Json, component: Json, values: Json, done: Mapping
             raise Refused(f"{name}: input parameter {key!r} type mismatch: expect {described['parameterType']}")
     artifacts = {}
     for key, producer, output in _wired(task):
-        made = done[producer].outputs
-        if output not in made:
+        outputs = done[producer].outputs
+        if output not in outputs:
             raise Refused(f"{name}: cannot find output artifact {output!r}")
-        artifacts[key] = {"artifacts": [made[output]]}
+        artifacts[key] = {"artifacts": [outputs[output]]}
     # ``CreateExecution`` (v2/metadata/client.go): one event for each input, and the store's Event table is unique.
     names = [given["artifacts"][0]["name"] for given in artifacts.values()]
     if twice := sorted(key for key, given in artifacts.items() if names.count(given["artifacts"][0]["name"]) > 1):
@@ -383,18 +453,26 @@ def _text(value: Any) -> str:
     """``PbValueToText`` (v2/metadata/converter.go)."""
     if isinstance(value, str):
         return value
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return protojson.number_text(value)
     return "" if value is None else json.dumps(value)
 
 
-def _fingerprint(inputs: Json, outputs: Json, container: Json) -> str:
-    """``GenerateCacheKey`` (v2/cacheutils/cache.go): no files, no environment, no URIs."""
+def _fingerprint(package: Package, component: Json, inputs: Json, outputs: Json, container: Json) -> str:
+    """``GenerateCacheKey`` (v2/cacheutils/cache.go): no files, no environment, no URIs.
+
+    What is found by it is looked for in the pipeline of that name alone (``GetExecutionCache``).
+    """
+    executor = package.kubernetes.get(component["executorLabel"], {})
+    parameters = component.get("outputDefinitions", {}).get("parameters", {})
     key = {
+        "pipeline": package.spec["pipelineInfo"]["name"],
         "inputs": {name: [one["name"] for one in given["artifacts"]] for name, given in inputs["artifacts"].items()},
         "parameters": inputs["parameterValues"],
         "outputs": {name: given["artifacts"][0]["type"] for name, given in outputs["artifacts"].items()},
+        "output parameters": {name: given["parameterType"] for name, given in parameters.items()},
         "container": [container["image"], container["command"], container.get("args", [])],
+        "claims": sorted({claim["constant"] for claim in executor.get("pvcMount", [])}),
     }
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
@@ -403,46 +481,44 @@ def _each(artifacts: Json) -> list[Json]:
     return [one for given in artifacts.values() for one in given["artifacts"]]
 
 
-def _is_remote(uri: str) -> bool:
-    """Whether ``LocalPathForURI`` knows where the launcher puts a URI's files."""
-    return uri.startswith(tuple(f"{scheme}://" for scheme in MOUNTS))
-
-
-def _local(uri: str, local: Path) -> Path:
-    """``LocalPathForURI`` (v2/component/launcher_v2.go), below a task's own root."""
-    scheme, rest = uri.split("://", 1)
-    return local / MOUNTS[scheme] / rest
-
-
 def answer_in(file: Path) -> Json:
     """``getExecutorOutputFile``."""
     if not file.exists():
         return {}
-    answer = json.loads(file.read_text())
-    _parsed(answer, pb.ExecutorOutput())
+    answer: Json = protojson.read(file.read_text(), pb.ExecutorOutput())
     return answer
 
 
 def _collected(name: str, component: Json, outputs: Json, answer: Json) -> Json:
     """``collectOutputParameters`` (v2/component/launcher_v2.go)."""
     found = dict(answer.get("parameterValues", {}))
-    for key in component.get("outputDefinitions", {}).get("parameters", {}):
+    for key, described in component.get("outputDefinitions", {}).get("parameters", {}).items():
         file = Path(outputs["parameters"][key]["outputFile"])
         if key not in found and file.exists():
-            found[key] = file.read_text()
+            # ``TextToPbValue`` (v2/metadata/converter.go)
+            text = file.read_text()
+            found[key] = text if described["parameterType"] == "STRING" else json.loads(text)
         if key not in found:
-            raise Refused(f"{name}: output parameter {key!r} has no value")
+            raise Refused(f"{name}: failed to read output parameter name={key!r}")
+        if found[key] is None:
+            raise Refused(f"{name}: output parameter {key!r} is null")
     return found
 
 
-def _is_triggered(task: Json, done: Mapping[str, Done]) -> bool:
+def _is_triggered(package: Package, name: str, values: Json, done: Mapping[str, Done]) -> bool:
     """``expr.Condition`` (v2/expression), of the one form that is used here."""
+    task = package.tasks[name]
     condition = task.get("triggerPolicy", {}).get("condition")
     if condition is None:
         return True
-    parameter, wanted = re.fullmatch(r"inputs\.parameter_values\['(\w+)'\] == '(\w+)'", condition).groups()
-    output = task["inputs"]["parameters"][parameter]["taskOutputParameter"]
-    return done[output["producerTask"]].parameters[output["outputParameterKey"]] == wanted
+    found = re.fullmatch(r"inputs\.parameter_values\['(\w+)'\] == '(\w*)'", condition)
+    if found is None:
+        raise Refused(f"{name}: condition {condition!r} is of no form that this stand-in knows")
+    component, _ = package.components[package.hashes[name]]
+    given = resolved(name, task, component, values, done)["parameterValues"]
+    if found[1] not in given:
+        raise Refused(f"{name}: evaluation error: no such key: {found[1]}")
+    return bool(given[found[1]] == found[2])
 
 
 def merge(said: Json, artifact: Json) -> None:

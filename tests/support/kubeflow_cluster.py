@@ -66,12 +66,15 @@ class Cluster:
         write_pictures(folder / "pictures" / "span-1")
         attach_head(backbone(), 4).save(folder / "model.keras")
         (folder / "config.yaml").write_text(CONFIG.replace("FOLDER", str(folder)))
-        config = load_config(folder / "config.yaml")
-        text = compile_package(config, "kubeflow", image=image, code_version="0")
-        self.package: Package = load(text)
+        self.package = self.compiled(image=image)
         self.backend = Backend(folder, layout=layout)
         # The image's `python` is the one that has the project.
         self.backend.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+    def compiled(self, *overrides: str, image: str = "image") -> Package:
+        """The pipeline with single values replaced, as the API server takes it."""
+        config = load_config(self.folder / "config.yaml", overrides)
+        return load(compile_package(config, "kubeflow", image=image, code_version="0"))
 
     @property
     def pushed(self) -> list[Path]:

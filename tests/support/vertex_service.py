@@ -21,13 +21,13 @@ from kubeflow_backend import (
     Package,
     answer_in,
     command_of,
-    execute,
     in_order,
     load,
     merge,
     resolved,
     root_values,
 )
+from kubeflow_pod import execute
 
 SCHEME = "gs://"
 

@@ -34,9 +34,25 @@ def test_all_that_cannot_be_is_told_and_nothing_is_written(compile_to, tmp_path)
     overrides = ("--set", f"data.path={tmp_path}", "--set", "gate.baseline=blessed")
     result, package = compile_to("--target", "kubeflow", "--image", "some/image", *overrides)
     assert result.exit_code == 2
-    for field in ("output is", "data.path is", "push.directory, by default in output, is", "gate.baseline is blessed"):
+    for field in ("data.path is", "push.directory, by default in output, is", "gate.baseline is blessed"):
         assert f"\n  {field}" in result.output
     assert "Traceback" not in result.output
+    assert not package.exists()
+
+
+def test_the_clusters_own_pipeline_root_is_told_of(compile_to):
+    overrides = ("--set", "data.path=gs://bucket/pictures", "--set", "push.directory=gs://bucket/serving")
+    result, package = compile_to("--target", "kubeflow", "--image", "some/image", *overrides)
+    assert result.exit_code == 0, result.output
+    assert "artifacts go to the cluster's own pipeline root, of the ConfigMap kfp-launcher" in result.output
+    assert "defaultPipelineRoot" not in package.read_text()
+
+
+def test_a_pipeline_root_on_this_machine_is_refused(compile_to, tmp_path):
+    given = ("--set", "data.path=gs://bucket/pictures", "--set", "push.directory=gs://bucket/serving")
+    result, package = compile_to("--target", "kubeflow", "--image", "i", *given, "--pipeline-root", str(tmp_path))
+    assert result.exit_code == 2
+    assert f"--pipeline-root '{tmp_path}' is a folder of this machine: give one in a store" in result.output
     assert not package.exists()
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.kubeflow import entrypoint
-from pipelines.kubeflow.entrypoint import Locations, finished, prepared
+from pipelines.kubeflow.entrypoint import finished, for_clients, prepared
+from pipelines.kubeflow.locations import Locations
 from pipelines.stopping import interrupts
 
 MODEL = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
@@ -111,22 +112,27 @@ def test_runtime_parameters_are_put_into_the_texts_that_hold_them(tmp_path, loca
     assert found == {"max_drop": 0.03, "span": 'span-"7"', "tau": 0.5}
 
 
+def test_the_reports_configuration_has_the_values_of_the_run(tmp_path, locations):
+    given = task(tmp_path)
+    marked = {"search": {"tau": {"runtime_parameter": "tau"}, "seed": 1}, "only_new_data": {"runtime_parameter": "new"}}
+    given["inputs"]["parameterValues"] = {"tau": 0.5, "new": 1.0, "config": json.dumps(marked)}
+    found = prepared(given, INPUTS_SPEC, locations)["inputs"]["parameterValues"]["config"]
+    assert json.loads(found) == {"search": {"tau": 0.5, "seed": 1}, "only_new_data": 1}
+    assert "1.0" not in found
+
+
+@pytest.mark.parametrize("config", ["{}", '{"search": {"tau": 0.9}}', "not JSON", 1.0])
+def test_a_configuration_without_marks_is_left_as_it_is(tmp_path, locations, config):
+    given = task(tmp_path)
+    given["inputs"]["parameterValues"] = {"config": config}
+    assert prepared(given, INPUTS_SPEC, locations)["inputs"]["parameterValues"] == {"config": config}
+
+
 @pytest.mark.parametrize("value", [{"list": [1.0, 2.0]}, {"struct": {"a": 1.0}}, {"list": []}])
 def test_what_the_store_wrapped_is_taken_out(tmp_path, locations, value):
     given = prepared(task(tmp_path, value=value), INPUTS_SPEC, locations)
     (inner,) = value.values()
     assert given["inputs"]["artifacts"]["model"]["artifacts"][0]["metadata"] == {"value": inner}
-
-
-@pytest.mark.parametrize(("scheme", "mount"), [("gs", "gcs"), ("s3", "s3"), ("minio", "minio")])
-def test_paths_lead_back_to_their_uris(tmp_path, locations, scheme, mount):
-    path = locations.local(f"{scheme}://bucket/model")
-    longer = locations.local(f"{scheme}://bucket/model_run")
-    assert path == f"{tmp_path}/{mount}/bucket/model"
-    assert (
-        locations.remote(f"{longer}/x and {path}/y") == f"{scheme}://bucket/model_run/x and {scheme}://bucket/model/y"
-    )
-    assert locations.local("/data/pictures") == "/data/pictures"
 
 
 def test_answers_are_as_the_backend_takes_them(tmp_path, locations):
@@ -161,11 +167,59 @@ def test_answers_are_as_the_backend_takes_them(tmp_path, locations):
     ]  # fmt: skip
 
 
-def test_what_the_driver_resolved_is_told_of_the_artifact(locations):
+def test_what_is_known_of_the_data_is_told_of_the_artifact(locations):
     answer = {"artifacts": {"examples": {"artifacts": [{"uri": "a", "metadata": {"split_names": "[]"}}]}}}
-    resolved = {"examples": {"artifacts": [{"uri": "b", "metadata": {"custom:span": 1.0, "input_fingerprint": "x"}}]}}
-    (examples,) = finished(answer, resolved, locations)["artifacts"]["examples"]["artifacts"]
+    found = {"examples": {"span": 1.0, "input_fingerprint": "x"}}
+    (examples,) = finished(answer, found, locations)["artifacts"]["examples"]["artifacts"]
     assert examples == {"uri": "a", "metadata": {"split_names": "[]", "span": 1.0, "input_fingerprint": "x"}}
+
+
+@pytest.mark.parametrize(("version", "told"), [("", {}), ("3", {"version": 3})])
+def test_a_version_is_told_of_the_examples_if_there_is_one(version, told):
+    values = {"span": 2.0, "version": version, "input_fingerprint": "x", "input_config": "{}"}
+    assert entrypoint._of_examples(values) == {"examples": {"span": 2.0, "input_fingerprint": "x", **told}}
+    assert entrypoint._of_examples({"push_directory": "gs://models"}) == {}
+
+
+STORE = {
+    "COMPRESSOR_S3_ENDPOINT": "http://store:9000",
+    "COMPRESSOR_S3_ACCESS_KEY": "key",
+    "COMPRESSOR_S3_SECRET_KEY": "secret",
+}
+
+
+class TestStore:
+    """A task's own object store, which clients know by Amazon's names and the launcher must not."""
+
+    def test_it_goes_before_that_of_the_environment(self):
+        ambient = {
+            "PATH": "/bin", "AWS_REGION": "eu", "AWS_ENDPOINT_URL_S3": "http://other", "AWS_ACCESS_KEY_ID": "other",
+            "AWS_SESSION_TOKEN": "of the other",
+        }  # fmt: skip
+        assert for_clients({**ambient, **STORE}) == {
+            "PATH": "/bin", "AWS_REGION": "eu", "AWS_ENDPOINT_URL": "http://store:9000", "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+        }  # fmt: skip
+
+    def test_what_it_does_not_say_is_left_to_the_environment(self):
+        ambient = {"AWS_ENDPOINT_URL_S3": "http://other", "AWS_ACCESS_KEY_ID": "other", "AWS_SESSION_TOKEN": "token"}
+        assert for_clients(ambient) == ambient
+        only_endpoint = {**ambient, "COMPRESSOR_S3_ENDPOINT": "http://store:9000"}
+        assert for_clients(only_endpoint) == {
+            "AWS_ACCESS_KEY_ID": "other", "AWS_SESSION_TOKEN": "token", "AWS_ENDPOINT_URL": "http://store:9000"
+        }  # fmt: skip
+
+    def test_the_processes_of_a_task_have_it_and_the_task_itself_has_not(self, monkeypatch, tmp_path):
+        for name, value in STORE.items():
+            monkeypatch.setenv(name, value)
+        before = dict(os.environ)
+        (tmp_path / "shows.py").write_text("import os, sys; open(sys.argv[1], 'w').write(repr(dict(os.environ)))")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        assert entrypoint._run("shows", [str(tmp_path / "seen")]) == 0
+        seen = (tmp_path / "seen").read_text()
+        assert "'AWS_ACCESS_KEY_ID': 'key'" in seen
+        assert "COMPRESSOR_S3" not in seen
+        assert {**os.environ, "PYTHONPATH": ""} == {**before, "PYTHONPATH": ""}
 
 
 class TestMain:
@@ -177,8 +231,12 @@ class TestMain:
         monkeypatch.setenv(entrypoint.ROOT, str(tmp_path))
         modules = []
 
-        def make(answer: dict, *flags: str, executor: str = "a.B", status: int = 0):
+        def make(
+            answer: dict, *, executor: str | None = "a.B", status: int = 0, text: str | None = None, **parameters: str
+        ):
+            """The status is the process'; `text` is what it writes in place of the answer."""
             given = task(tmp_path)
+            given["outputs"]["parameters"] = {name: {"outputFile": f"/tmp/{name}"} for name in parameters}
             file = tmp_path / "task" / "output_metadata.json"
             file.parent.mkdir(exist_ok=True)
             file.write_text("of an earlier try")
@@ -189,14 +247,15 @@ class TestMain:
                 assert "executor-logs" not in handed["outputs"]["artifacts"]
                 assert "--runner=DirectRunner" in arguments
                 assert (tmp_path / "minio/mlpipeline/v2/artifacts/run/e/blessing").is_dir()
-                assert file.exists() == (entrypoint._DRIVER in modules[:-1])
-                if not status:
-                    file.write_text(json.dumps({"artifacts": answer}))
+                assert not file.exists()
+                told = {"artifacts": answer, **({"parameterValues": parameters} if parameters else {})}
+                if text is not None or not status:
+                    file.write_text(json.dumps(told) if text is None else text)
                 return status
 
             monkeypatch.setattr(entrypoint, "_run", stand_in)
             arguments = [
-                "--tfx_node_id", "Evaluator", *flags, "--executor_class_path", executor,
+                "--tfx_node_id", "Evaluator", *(["--executor_class_path", executor] if executor else ["--probe"]),
                 "--json_serialized_invocation_args", json.dumps(given),
                 "--json_serialized_inputs_spec_args", json.dumps(INPUTS_SPEC), "--runner=DirectRunner",
             ]  # fmt: skip
@@ -213,17 +272,60 @@ class TestMain:
         assert modules == [entrypoint._EXECUTOR]
         assert list(file.parent.iterdir()) == [file]
 
-    def test_the_driver_comes_first_where_there_is_one(self, run):
-        status, _, modules = run(self.BLESSING, "--run_driver")
-        assert status == 0
-        assert modules == [entrypoint._DRIVER, entrypoint._EXECUTOR]
+    def test_files_for_people_give_uris(self, run, tmp_path):
+        path = tmp_path / "minio/mlpipeline/v2/artifacts/run/e/blessing/verdict.json"
+        path.parent.mkdir(parents=True)
+        model = tmp_path / "minio/mlpipeline/v2/artifacts/run/reference/1/model"
+        path.write_text(json.dumps({"modelLocations": {"candidate": f"{model}/Format-Serving"}}))
+        run(self.BLESSING)
+        assert json.loads(path.read_text()) == {
+            "modelLocations": {"candidate": f"{ROOT}/reference/1/model/Format-Serving"}
+        }
 
-    @pytest.mark.parametrize("flags", [(), ("--run_driver",)])
-    def test_a_failure_is_passed_on(self, run, flags):
-        status, file, modules = run({}, *flags, status=3)
+    def test_the_first_node_looks_and_tells_by_parameters(self, run):
+        status, file, modules = run(self.BLESSING, executor=None, new_data="yes", span="2")
+        assert status == 0
+        assert modules == [entrypoint._PROBE]
+        assert json.loads(file.read_text())["parameterValues"] == {"new_data": "yes", "span": "2"}
+
+    def test_a_parameter_that_is_not_told_of_fails_the_task(self, run, capsys):
+        text = json.dumps({"artifacts": self.BLESSING})
+        status, _, _ = run({}, executor=None, text=text, new_data="yes")
+        assert status == 1
+        assert "its executor told of nothing, where new_data are declared" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("executor", ["a.B", None])
+    def test_a_failure_is_passed_on(self, run, executor):
+        status, file, modules = run({}, executor=executor, status=3)
         assert status == 3
         assert not file.exists()
         assert len(modules) == 1
+
+    @pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV])
+    def test_a_crash_once_all_is_told_fails_nothing(self, run, capsys, number):
+        whole = json.dumps({"artifacts": self.BLESSING})
+        status, file, _ = run({}, status=-number, text=whole)
+        assert status == 0
+        assert json.loads(file.read_text()) == {"artifacts": self.BLESSING}
+        assert f"node Evaluator had done its work, and told of all of it, when its process died of {number.name}" in (
+            capsys.readouterr().err
+        )
+
+    @pytest.mark.parametrize("text", [None, "", '{"artifacts": {"blessing": {"artif', "[]"])
+    def test_a_crash_before_all_is_told_does(self, run, capsys, text):
+        status, _, _ = run({}, status=-signal.SIGABRT, text=text)
+        assert status == -signal.SIGABRT
+        assert "had done its work" not in capsys.readouterr().err
+
+    def test_so_does_one_whose_answer_lacks_an_output(self, run, capsys):
+        status, _, _ = run({}, status=-signal.SIGABRT, text='{"artifacts": {}}')
+        assert status == 1
+        assert "had done its work" not in capsys.readouterr().err
+
+    @pytest.mark.parametrize("status", [1, -signal.SIGKILL, -signal.SIGTERM])
+    def test_another_end_fails_whatever_was_told(self, run, status):
+        ended, _, _ = run({}, status=status, text=json.dumps({"artifacts": self.BLESSING}))
+        assert ended == status
 
     def test_an_output_that_is_not_told_of_fails_the_task(self, run, capsys):
         status, _, _ = run({})
@@ -244,6 +346,41 @@ def is_alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+CRASHING = """
+import json, os, sys
+if os.environ["TOLD"]:
+    given = json.loads(sys.argv[sys.argv.index("--json_serialized_invocation_args") + 1])
+    (blessing,) = given["outputs"]["artifacts"]["blessing"]["artifacts"]
+    told = {"artifacts": {"blessing": {"artifacts": [{**blessing, "metadata": {"blessed": 1}}]}}}
+    open(given["outputs"]["outputFile"], "w").write(json.dumps(told))
+os.abort()
+"""
+"""An executor that dies as one does whose threads outlive the interpreter, with its work done or not."""
+
+
+@pytest.mark.parametrize("told", ["all", ""])
+def test_an_executor_that_aborts_fails_its_task_unless_all_is_done(tmp_path, told):
+    (tmp_path / "crashing.py").write_text(CRASHING)
+    main = "import sys; from pipelines.kubeflow import entrypoint as e; e._EXECUTOR = 'crashing'; sys.exit(e.main())"
+    arguments = [
+        "--tfx_node_id", "Evaluator", "--executor_class_path", "components.evaluator.executor.Executor",
+        "--json_serialized_invocation_args", json.dumps(task(tmp_path)),
+        "--json_serialized_inputs_spec_args", json.dumps(INPUTS_SPEC),
+    ]  # fmt: skip
+    environment = {entrypoint.ROOT: str(tmp_path), "PYTHONPATH": str(tmp_path), "TOLD": told}
+    done = subprocess.run(
+        [sys.executable, "-c", main, *arguments],
+        capture_output=True, text=True, env={**os.environ, **environment}, check=False,
+    )  # fmt: skip
+    assert (done.returncode == 0) == bool(told), done.stderr
+    assert ("when its process died of SIGABRT on its way out" in done.stderr) == bool(told)
+    answer = tmp_path / "task" / "output_metadata.json"
+    assert answer.exists() == bool(told)
+    if told:
+        (blessing,) = json.loads(answer.read_text())["artifacts"]["blessing"]["artifacts"]
+        assert blessing["uri"] == f"{ROOT}/e/blessing"
 
 
 ENDLESS = """

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from compressor_lib.errors import CompressorError
-from pipelines.kubeflow import example_gen_driver, news
+from pipelines.kubeflow import example_gen_driver
 
 EXAMPLES = {"instanceSchema": "title: tfx.Examples\ntype: object\nproperties:\n  span:\n    type: integer\n"}
 SPEC = {"parameters": {name: {"parameterType": "STRING"} for name in ("input_base", "input_config", "range_config")}}
@@ -47,7 +47,6 @@ def test_the_newest_span_is_found_and_told_of_the_examples(data):
     assert json.loads(said["input_config"])["splits"][0]["pattern"] == "span-2/*/*"
     assert said["examples"]["custom:span"] == 2
     assert said["examples"]["input_fingerprint"] == said["input_fingerprint"]
-    assert "new_data" not in said
 
 
 def test_pictures_that_are_split_already_are_seen_by_name(data):
@@ -81,31 +80,3 @@ def test_without_a_span_it_is_told(tmp_path):
     (tmp_path / "data").mkdir()
     with pytest.raises(CompressorError, match="span"):
         found(tmp_path / "data", "span-{SPAN}/*/*")
-
-
-class TestNews:
-    def said(self, data: Path, only_new: int = 1, **values: str) -> str:
-        push = str(data.parent / "serving")
-        return found(data, "span-{SPAN}/*/*", only_new_data=only_new, push_directory=push, **values)["new_data"]
-
-    def test_data_is_old_once_a_run_has_come_to_its_end(self, data, tmp_path):
-        assert [self.said(data), self.said(data)] == ["yes", "yes"]  # the first may have failed
-        news.main([str(tmp_path / "serving")])
-        assert self.said(data) == "no"
-        news.main([str(tmp_path / "serving")])
-        (data / "span-3" / "train" / "cat").mkdir(parents=True)
-        (data / "span-3" / "train" / "cat" / "a.png").write_bytes(b"picture")
-        assert self.said(data) == "yes"
-
-    def test_only_who_asks_is_stopped(self, data, tmp_path):
-        self.said(data)
-        news.main([str(tmp_path / "serving")])
-        assert self.said(data, only_new=0) == "yes"
-
-    def test_a_change_in_any_span_of_the_window_is_new(self, data, tmp_path):
-        assert self.said(data, range_config=WINDOW) == "yes"
-        news.main([str(tmp_path / "serving")])
-        assert self.said(data, range_config=WINDOW) == "no"
-        (data / "span-1" / "train" / "cat" / "c.png").write_bytes(b"picture")
-        assert self.said(data) == "yes"
-        assert self.said(data, range_config=WINDOW) == "yes"

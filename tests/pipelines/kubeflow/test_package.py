@@ -14,6 +14,7 @@ from compressor_lib.errors import CompressorError
 from pipelines.beam import IN_ONE_PROCESS
 from pipelines.config import load_config
 from pipelines.kubeflow.package import TARGETS, check_compilable, check_inputs, compile_package
+from pipelines.kubeflow.shown_parameters import with_values
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = Path(__file__).parent / "golden"
@@ -96,25 +97,63 @@ def test_no_two_kubeflow_containers_are_the_same(specs):
     containers = [
         json.dumps(container(specs["kubeflow"], node), sort_keys=True) for node in specs["kubeflow"]["components"]
     ]
-    assert len(set(containers)) == len(containers) == 15
+    assert len(set(containers)) == len(containers) == 16
     for node in specs["kubeflow"]["components"]:
         command = container(specs["kubeflow"], node)["command"]
         assert command[:5] == ["python", "-m", "pipelines.kubeflow.entrypoint", "--tfx_node_id", node]
 
 
-def test_the_driver_runs_inside_the_task_on_kubeflow_alone(specs):
-    gen = container(specs["kubeflow"], "ImageExampleGen")
-    assert gen["command"][-1] == "--run_driver"
-    assert "lifecycle" not in gen
-    tasks = specs["kubeflow"]["root"]["dag"]["tasks"]
-    assert [node for node, task in tasks.items() if "cachingOptions" not in task] == ["ImageExampleGen"]
-    conditions = {node: task["triggerPolicy"]["condition"] for node, task in tasks.items() if "triggerPolicy" in task}
-    readers = ("StatisticsGen", "ExampleValidator", "Transform", "Report", "Handover")
-    assert conditions == dict.fromkeys(readers, "inputs.parameter_values['new_data'] == 'yes'")
+def test_a_node_of_its_own_looks_for_data_on_kubeflow_alone(specs):
+    spec = specs["kubeflow"]
+    tasks = spec["root"]["dag"]["tasks"]
+    first = container(spec, "NewData")
+    assert first["command"][-3:] == ["--tfx_node_id", "NewData", "--probe"]
+    assert first["image"] == IMAGE
+    looked_for = tasks["NewData"]["inputs"]["parameters"]
+    assert looked_for["push_directory"] == {"componentInputParameter": "push_directory"}
+    assert looked_for["only_new_data"] == {"componentInputParameter": "only_new_data"}
+    assert "lifecycle" not in container(spec, "ImageExampleGen")
+    assert not [node for node, task in tasks.items() if node != "NewData" and not task.get("dependentTasks")]
+    assert "NewData" not in specs["vertex"]["components"]
     there = container(specs["vertex"], "ImageExampleGen")
     driver = there["lifecycle"]["preCacheCheck"]["command"]
     assert driver == ["python", "-m", "pipelines.kubeflow.example_gen_driver"]
     assert there["command"] == ["python", "-m", "pipelines.kubeflow.executor"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "node"),
+    [((), "ImageExampleGen"), (("data={source: tfrecord, path: 'gs://bucket/records'}",), "ImportExampleGen")],
+)
+def test_what_it_finds_is_what_is_read(overrides, node):
+    spec = yaml.safe_load(compiled("kubeflow", *overrides))
+    given = spec["root"]["dag"]["tasks"][node]["inputs"]["parameters"]
+    for name in ("new_data", "span", "version", "input_fingerprint", "input_config"):
+        assert given[name] == {"taskOutputParameter": {"producerTask": "NewData", "outputParameterKey": name}}
+        kind = spec["components"]["NewData"]["outputDefinitions"]["parameters"][name]
+        assert spec["components"][node]["inputDefinitions"]["parameters"][name] == kind
+    assert not {"range_config", "window", "push_directory", "only_new_data"} & given.keys()
+
+
+def test_the_cluster_takes_nothing_from_its_cache_that_looks_at_the_world(specs):
+    tasks = specs["kubeflow"]["root"]["dag"]["tasks"]
+    uncached = {node for node, task in tasks.items() if "cachingOptions" not in task}
+    assert uncached == {"NewData", "Pusher", "Handover"}
+    # What looks at the push directory besides is known by what there is to be found.
+    given = tasks["PreviousRun"]["inputs"]["parameters"]
+    assert given["previous_run"]["taskOutputParameter"]["producerTask"] == "NewData"
+    deployed = yaml.safe_load(compiled("kubeflow", "gate.baseline=deployed"))["root"]["dag"]["tasks"]["DeployedModel"]
+    assert deployed["inputs"]["parameters"]["deployed_version"]["taskOutputParameter"]["producerTask"] == "NewData"
+
+
+def test_without_new_data_nothing_but_the_first_node_runs(specs):
+    tasks = specs["kubeflow"]["root"]["dag"]["tasks"]
+    conditions = {node: task["triggerPolicy"]["condition"] for node, task in tasks.items() if "triggerPolicy" in task}
+    assert conditions == {"ImageExampleGen": "inputs.parameter_values['new_data'] == 'yes'"}
+    waiting = {"ImageExampleGen"}
+    for _ in tasks:
+        waiting |= {node for node, task in tasks.items() if waiting & set(task.get("dependentTasks", []))}
+    assert waiting == tasks.keys() - {"NewData"}
 
 
 def test_no_task_runs_tfxs_own_entrypoint_which_logs_credentials(specs):
@@ -130,7 +169,9 @@ def test_nodes_get_their_resources_and_retries(specs, target):
     assert resources["accelerator"] == {"type": "nvidia.com/gpu", "count": "1"}
     assert "resources" not in container(specs[target], "reference")
     tasks = specs[target]["root"]["dag"]["tasks"]
-    assert {task["retryPolicy"]["maxRetryCount"] for task in tasks.values()} == {2}
+    backoff = {"backoffDuration": "30s", "backoffFactor": 2, "backoffMaxDuration": "2592000s"}
+    for task in tasks.values():
+        assert task["retryPolicy"] == {"maxRetryCount": 2, **(backoff if target == "kubeflow" else {})}
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -161,8 +202,8 @@ class TestParameters:
     @pytest.mark.parametrize(
         ("node", "name", "values", "expected"),
         [
-            ("ImageExampleGen", "input_config", {"span": "span-7"}, [("pattern", "span-7/*/*")]),
-            ("ImageExampleGen", "range_config", {"window": "2"}, [("num_spans", 2)]),
+            ("reads", "input_config", {"span": "span-7"}, [("pattern", "span-7/*/*")]),
+            ("reads", "range_config", {"window": "2"}, [("num_spans", 2)]),
             (
                 "Evaluator", "eval_config", {"min_accuracy": "0.7", "max_drop": "0.01"},
                 [("lower_bound", 0.7), ("absolute", -0.01)],
@@ -170,6 +211,8 @@ class TestParameters:
         ],
     )  # fmt: skip
     def test_a_part_of_a_text_is_a_placeholder(self, specs, target, node, name, values, expected):
+        if node == "reads":
+            node = "NewData" if target == "kubeflow" else "ImageExampleGen"
         given = specs[target]["root"]["dag"]["tasks"][node]["inputs"]["parameters"]
         text = given[name]["runtimeValue"]["constant"]
         for parameter, value in values.items():
@@ -181,6 +224,27 @@ class TestParameters:
         json.loads(text, object_pairs_hook=lambda pairs: found.extend(pairs) or dict(pairs))
         assert set(expected) <= {(key, value) for key, value in found if isinstance(value, str | int | float)}
 
+    def test_the_report_is_given_all_and_shows_each_where_the_configuration_has_it(self, specs, target):
+        root = specs[target]["root"]
+        given = root["dag"]["tasks"]["Report"]["inputs"]["parameters"]
+        for name in root["inputDefinitions"]["parameters"]:
+            assert given[name] == {"componentInputParameter": name}
+            assert name in specs[target]["components"]["Report"]["inputDefinitions"]["parameters"]
+        changed = {
+            "data_path": 'gs://other/"pictures"', "span": "other-{SPAN}", "window": 2.0, "tau": 0.5, "max_trials": 3.0,
+            "min_accuracy": 0.7, "max_drop": 0.01, "push_directory": "gs://other/models",
+        } | ({"only_new_data": 1.0} if target == "kubeflow" else {})  # fmt: skip
+        assert changed.keys() == root["inputDefinitions"]["parameters"].keys()
+        text = with_values({**changed, "config": given["config"]["runtimeValue"]["constant"]})["config"]
+        ran = config(
+            'data.path=gs://other/"pictures"', "data.span=other-{SPAN}", "data.spans={window: 2}", "search.tau=0.5",
+            "search.max_trials=3", "gate.min_accuracy=0.7", "gate.max_drop=0.01", "push.directory=gs://other/models",
+        )  # fmt: skip
+        shown = json.loads(text)
+        assert shown.pop("only_new_data", None) == (1 if target == "kubeflow" else None)
+        assert shown == json.loads(ran.model_dump_json())
+        assert list(shown) == list(json.loads(ran.model_dump_json()))
+
 
 @pytest.mark.parametrize(
     ("target", "override", "message"),
@@ -191,7 +255,32 @@ class TestParameters:
             "push.directory=minio://bucket/models",
             "push.directory is 'minio://bucket/models', which takes credentials: name the Secret",
         ),
+        ("kubeflow", "data.path=gs://bucket/cost$$", "data.path has \\$\\$ or .*, which Kubernetes changes on the way"),
+        ("kubeflow", "push.directory=gs://bucket/$(HOME)/models", "push.directory has .*, which Kubernetes changes"),
+        ("kubeflow", "resources={retrain: {node_selector: {pool: a$$}}}", "resources.retrain.node_selector.pool has"),
         ("kubeflow", "data.path=minio://bucket/pictures", "data.path is 'minio://bucket/pictures', which takes cred"),
+        (
+            "kubeflow",
+            "data.path=minio://bucket/pictures",
+            "data.path is .*, and minio:// has no default host: name .*s3.en",
+        ),
+        (
+            "kubeflow",
+            "push.directory=minio://bucket/models",
+            "push.directory is .*, and minio:// has no default host: ",
+        ),
+        (
+            "kubeflow",
+            "resources={retrain: {disk_gb: 50}}\nvolumes=[{claim: work, path: /tmp}]",
+            "resources.retrain.disk_gb is for /tmp, where a volume is mounted",
+        ),
+        (
+            "kubeflow",
+            "output=/mnt/team/runs\nvolumes=[{claim: work, path: /mnt/team}]",
+            "output is '/mnt/team/runs', on a volume, and the cluster keeps artifacts in a store: give a pipeline root",
+        ),
+        ("vertex", "output=/tmp/runs", "output is '/tmp/runs', which the nodes cannot reach: give"),
+        ("vertex", "security_context={run_as_non_root: true}", "security_context is for clusters, and Vertex AI"),
         ("vertex", "data.path=s3://bucket/pictures", "data.path is 's3://bucket/pictures', which the nodes cannot"),
         ("vertex", "s3.secret=mlpipeline-minio-artifact", "s3 is for clusters, and Vertex AI reads no such stores"),
         ("kubeflow", "backbone.weights=s3://bucket/a.h5", "backbone.weights is 's3://bucket/a.h5', which the nodes"),
@@ -211,7 +300,7 @@ class TestParameters:
 )
 def test_what_a_target_cannot_do_is_refused(target, override, message):
     with pytest.raises(CompressorError, match=f"cannot be compiled for {target}:\n(.|\n)*{message}"):
-        check_compilable(config(override), target)
+        check_compilable(config(*override.split("\n")), target)
 
 
 @pytest.mark.parametrize("override", ["push.directory=gs://bucket/models", "gate.baseline=deployed"])
@@ -251,9 +340,9 @@ def test_volumes_and_labels_are_in_a_document_of_their_own():
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     mount = {"pvcMount": [{"constant": "work", "mountPath": "/mnt/work"}]}
     assert executors.pop("retrain_executor") == {**mount, "nodeSelector": {"labels": {"kind": "gpu"}}}
-    assert len(executors) == 14
+    assert len(executors) == 15
     assert all(executor == mount for executor in executors.values())
-    assert len(load(package).components) == 15
+    assert len(load(package).components) == 16
 
 
 def test_nodes_that_use_an_object_store_by_themselves_are_told_the_way_to_it():
@@ -263,19 +352,20 @@ def test_nodes_that_use_an_object_store_by_themselves_are_told_the_way_to_it():
     )  # fmt: skip
     spec, platform = yaml.safe_load_all(package)
     load(package)
-    nodes = ["DeployedModel", "Handover", "ImageExampleGen", "PreviousRun", "Pusher"]
-    endpoint = [{"name": "AWS_ENDPOINT_URL", "value": "http://minio.team:9000"}]
+    nodes = ["DeployedModel", "Handover", "ImageExampleGen", "NewData", "PreviousRun", "Pusher"]
+    endpoint = [{"name": "COMPRESSOR_S3_ENDPOINT", "value": "http://minio.team:9000"}]
     assert [node for node in spec["root"]["dag"]["tasks"] if container(spec, node).get("env") == endpoint] == nodes
     secret = {
         "secretName": "team-minio",
         "keyToEnv": [
-            {"secretKey": "accesskey", "envVar": "AWS_ACCESS_KEY_ID"},
-            {"secretKey": "secretkey", "envVar": "AWS_SECRET_ACCESS_KEY"},
+            {"secretKey": "accesskey", "envVar": "COMPRESSOR_S3_ACCESS_KEY"},
+            {"secretKey": "secretkey", "envVar": "COMPRESSOR_S3_SECRET_KEY"},
         ],
     }
     assert platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"] == {
         f"{node}_executor": {"secretAsEnv": [secret]} for node in nodes
     }
+    assert "AWS_" not in package  # which the launcher would take for its own
 
 
 def test_a_bucket_of_amazons_takes_no_secret_where_a_role_may():
@@ -324,20 +414,51 @@ def test_beams_flags_reach_each_container(target, beam):
 
 
 def test_a_node_gets_a_disk_to_work_on():
-    package = compiled("kubeflow", "resources={ImageExampleGen: {disk_gb: 50}}")
+    volume = "volumes=[{claim: work, path: /mnt/work}]"
+    package = compiled("kubeflow", "resources={ImageExampleGen: {disk_gb: 50}}", volume)
+    load(package)
     _, platform = yaml.safe_load_all(package)
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    disk = {"volumeName": "work", "mountPath": "/tmp", "sizeLimit": "50G"}
-    assert executors == {"ImageExampleGen_executor": {"emptyDirMounts": [disk]}}
+    disk = {"volumeName": "compressor-work", "mountPath": "/tmp", "sizeLimit": "50G"}
+    claim = {"constant": "work", "mountPath": "/mnt/work"}
+    assert executors["ImageExampleGen_executor"] == {"emptyDirMounts": [disk], "pvcMount": [claim]}
+
+
+def test_nodes_run_as_whom_the_configuration_asks_for():
+    package = compiled("kubeflow", "security_context={run_as_user: 1000, run_as_group: 0, run_as_non_root: true}")
+    spec, platform = yaml.safe_load_all(package)
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    asked = {"securityContext": {"runAsUser": 1000, "runAsGroup": 0, "runAsNonRoot": True}}
+    assert executors == {f"{node}_executor": asked for node in spec["root"]["dag"]["tasks"]}
+
+
+class TestPipelineRoot:
+    def test_a_package_has_the_one_in_a_store(self, specs):
+        assert specs["kubeflow"]["defaultPipelineRoot"] == "gs://bucket/root/pipeline_root"
+
+    def test_a_folder_of_this_machine_is_none(self, tmp_path, monkeypatch):
+        """So that the cluster's own counts, the only one that a profile's keys may write to."""
+        given = ("output=runs/pictures", "push.directory=gs://bucket/serving")
+        package = compiled("kubeflow", *given)
+        assert "pipelineroot" not in package.lower()
+        assert "runs/pictures" not in package
+        shown = load(package).tasks["Report"]["inputs"]["parameters"]["config"]["runtimeValue"]["constant"]
+        assert json.loads(shown)["output"] == "default of kfp-launcher"
+        monkeypatch.chdir(tmp_path)
+        assert compiled("kubeflow", *given) == package
+
+    def test_then_the_push_directory_must_be_said(self):
+        with pytest.raises(CompressorError, match="push.directory, by default in output, is .*: set push.directory to"):
+            check_compilable(config("output=runs/pictures"), "kubeflow")
 
 
 @pytest.mark.parametrize("target", ["kubeflow", "vertex"])
 def test_nodes_may_be_left_out_of_the_cache(target):
     package = yaml.safe_load(compiled(target, "uncached=[PruningSearch, Evaluator]"))
     tasks = (package.get("pipelineSpec") or package)["root"]["dag"]["tasks"]
-    first = {"ImageExampleGen"} if target == "kubeflow" else set()
+    never = {"NewData", "Pusher", "Handover"} if target == "kubeflow" else set()
     assert {node for node, task in tasks.items() if "cachingOptions" not in task} == {
-        "PruningSearch", "Evaluator", *first,
+        "PruningSearch", "Evaluator", *never,
     }  # fmt: skip
 
 

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from s3_server import S3Server
+
+from components.handover.archive import write_handover
+from pipelines.kubeflow import news, probe
+
+WINDOW = json.dumps({"rolling_range": {"num_spans": 2}})
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    for span in (1, 2):
+        for name in ("train/cat/a.png", "test/dog/b.png"):
+            path = tmp_path / "data" / f"span-{span}" / name
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"picture")
+    return tmp_path / "data"
+
+
+def values(data: Path, **given) -> dict:
+    config = json.dumps({"splits": [{"name": "all", "pattern": "span-{SPAN}/*/*"}]})
+    return {
+        "input_base": str(data), "input_config": config, "only_new_data": 0.0,
+        "push_directory": str(data.parent / "serving"), **given,
+    }  # fmt: skip
+
+
+def push(data: Path, version: int, *classes: str) -> Path:
+    """A model of these classes, in the push directory."""
+    folder = data.parent / "serving" / str(version)
+    (folder / "assets.extra").mkdir(parents=True)
+    (folder / "saved_model.pb").touch()
+    (folder / "assets.extra" / "classes.txt").write_text("".join(f"{name}\n" for name in classes))
+    return folder
+
+
+def said(data: Path, only_new: float = 1.0, **given: str) -> str:
+    return probe.looked(values(data, only_new_data=only_new, **given))["new_data"]
+
+
+def test_data_is_old_once_a_run_has_come_to_its_end(data, tmp_path):
+    assert [said(data), said(data)] == ["yes", "yes"]  # the first may have failed
+    news.main([str(tmp_path / "serving")])
+    assert said(data) == "no"
+    news.main([str(tmp_path / "serving")])
+    (data / "span-3" / "train" / "cat").mkdir(parents=True)
+    (data / "span-3" / "train" / "cat" / "a.png").write_bytes(b"picture")
+    assert said(data) == "yes"
+
+
+def test_only_who_asks_is_stopped(data, tmp_path):
+    said(data)
+    news.main([str(tmp_path / "serving")])
+    assert said(data, only_new=0.0) == "yes"
+
+
+def test_a_change_in_any_span_of_the_window_is_new(data, tmp_path):
+    assert said(data, range_config=WINDOW) == "yes"
+    news.main([str(tmp_path / "serving")])
+    assert said(data, range_config=WINDOW) == "no"
+    (data / "span-1" / "train" / "cat" / "c.png").write_bytes(b"picture")
+    assert said(data) == "yes"
+    assert said(data, range_config=WINDOW) == "yes"
+
+
+def test_the_same_world_looks_the_same(data):
+    write_handover(str(data.parent / "serving"), {}, {"span": 1})
+    push(data, 7, "cat")
+    assert probe.looked(values(data)) == probe.looked(values(data))
+
+
+def test_what_previous_run_finds_changes_with_what_a_run_leaves(data):
+    before = probe.looked(values(data))
+    write_handover(str(data.parent / "serving"), {}, {"span": 1})
+    after = probe.looked(values(data))
+    assert after.pop("previous_run") != before.pop("previous_run")
+    assert after == before
+
+
+def test_and_with_the_classes_that_are_served(data):
+    before = probe.looked(values(data))
+    push(data, 7, "cat")
+    first = probe.looked(values(data))
+    push(data, 8, "cat")
+    same = probe.looked(values(data))
+    push(data, 9, "cat", "dog")
+    assert len({one["previous_run"] for one in (before, first, same, probe.looked(values(data)))}) == 3
+    assert first["previous_run"] == same["previous_run"]
+
+
+def test_the_deployed_version_is_the_newest_that_is_whole(data):
+    assert probe.looked(values(data))["deployed_version"] == ""
+    push(data, 7, "cat")
+    (data.parent / "serving" / "8").mkdir()
+    assert probe.looked(values(data))["deployed_version"] == "7"
+
+
+def test_nothing_is_left_in_the_push_directory(data):
+    probe.looked(values(data))
+    assert os.listdir(data.parent / "serving") == []
+    probe.looked(values(data, only_new_data=1.0))
+    assert os.listdir(data.parent / "serving") == [news.SEEN_PENDING]
+
+
+def test_nor_by_a_run_without_new_data(data):
+    said(data)
+    news.main([str(data.parent / "serving")])
+    (data.parent / "serving").chmod(0o500)  # in which nothing will be pushed
+    assert said(data) == "no"
+
+
+def answered(tmp_path: Path, given: dict) -> tuple[int, dict]:
+    file = tmp_path / "output_metadata.json"
+    task = {"inputs": {"parameterValues": given}, "outputs": {"outputFile": str(file)}}
+    status = probe.main(["--json_serialized_invocation_args", json.dumps(task)])
+    return status, json.loads(file.read_text()) if file.exists() else {}
+
+
+def test_it_answers_by_parameters(data, tmp_path, capsys):
+    status, answer = answered(tmp_path, values(data))
+    assert status == 0
+    assert answer.keys() == {"parameterValues"}
+    told = answer["parameterValues"]
+    assert told.keys() == {
+        "new_data", "span", "version", "input_fingerprint", "input_config", "previous_run", "deployed_version"
+    }  # fmt: skip
+    assert (told["span"], told["version"]) == (2, "")
+    assert json.loads(told["input_config"])["splits"][0]["pattern"] == "span-2/*/*"
+    assert capsys.readouterr().out == "there is new data\n"
+
+
+def no_folder(data: Path) -> str:
+    (data.parent / "serving").write_text("a file")
+    return str(data.parent / "serving")
+
+
+def beside_a_file(data: Path) -> str:
+    (data.parent / "file").write_text("a file")
+    return str(data.parent / "file" / "serving")
+
+
+def read_only(data: Path) -> str:
+    if os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    (data.parent / "serving").mkdir(mode=0o500)
+    return str(data.parent / "serving")
+
+
+@pytest.mark.parametrize("only_new", [0.0, 1.0])
+@pytest.mark.parametrize("make", [no_folder, beside_a_file, read_only])
+def test_a_push_directory_that_takes_no_files_ends_the_run_at_once(data, tmp_path, capsys, make, only_new):
+    directory = make(data)
+    status, answer = answered(tmp_path, values(data, push_directory=directory, only_new_data=only_new))
+    assert (status, answer) == (1, {})
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: push directory {directory!r} cannot be written to (")
+    assert told.count("\n") == 1
+
+
+def test_a_bucket_that_is_not_there_does_so_too(data, tmp_path, capsys, monkeypatch):
+    server = S3Server("team")
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    try:
+        status, _ = answered(tmp_path, values(data, push_directory="s3://team/serving"))
+        refused, _ = answered(tmp_path, values(data, push_directory="s3://others/serving"))
+    finally:
+        server.close()
+    assert (status, refused) == (0, 1)
+    assert "error: push directory 's3://others/serving' cannot be " in capsys.readouterr().err
+
+
+def test_a_missing_span_is_told_in_one_line(data, tmp_path, capsys):
+    status, answer = answered(tmp_path, values(data, input_base=str(tmp_path / "nothing")))
+    assert (status, answer) == (1, {})
+    told = capsys.readouterr().err
+    assert told.startswith("error: cannot find the newest span 'span-{SPAN}'")
+    assert told.count("\n") == 1

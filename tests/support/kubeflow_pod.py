@@ -1,0 +1,76 @@
+"""What Kubernetes and the image make of a task's command, for the stand-in for Kubeflow's backend.
+
+The image's user and its other files are not reproduced: a task runs as whoever runs the tests.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kubeflow_errors import TaskFailed
+
+SERVICES = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
+"""Some of the variables that Kubernetes gives every container."""
+
+_REFERENCE = re.compile(r"\$\$|\$\(([^)]*)\)")
+
+
+def variables_of(container: Mapping[str, Any]) -> dict[str, str]:
+    """The environment variables that a container's spec gives it."""
+    own = {one["name"]: one["value"] for one in container.get("env", []) if "value" in one}
+    return {**SERVICES, "KFP_POD_NAME": "a-pod", **own}
+
+
+def expanded(text: str, variables: Mapping[str, str]) -> str:
+    """An argument as Kubernetes hands it to a container (third_party/forked/golang/expansion in kubernetes/kubernetes).
+
+    ``$(NAME)`` becomes the value of the variable if there is one, and ``$$`` becomes ``$``.
+    """
+
+    def value_of(found: re.Match[str]) -> str:
+        return "$" if found[1] is None else variables.get(found[1], found[0])
+
+    return _REFERENCE.sub(value_of, text)
+
+
+def execute(
+    name: str, command: list[str], folder: Path, environment: Mapping[str, str], log: Path | None = None
+) -> str:
+    """Runs a task's command.
+
+    Args:
+        name: The task's.
+        command: Run without a shell.
+        folder: The pod's, of which ``tmp`` is the working directory and the home, as in the image.
+        environment: The container's.
+        log: File that gets what the process prints, there before the process starts.
+
+    Returns:
+        What the process printed.
+
+    Raises:
+        TaskFailed: With the end of it, if the process fails.
+    """
+    tmp = folder / "tmp"
+    tmp.mkdir(exist_ok=True)
+    of_image = {"HOME": str(tmp), "TMPDIR": str(tmp), "PWD": str(tmp)}
+    log = log or folder / "log"
+    with log.open("w+") as printed:
+        status = subprocess.run(
+            command,
+            cwd=tmp,
+            env={**environment, **of_image},
+            stdout=printed,
+            stderr=printed,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        ).returncode
+        printed.seek(0)
+        text = printed.read()
+    if status:
+        raise TaskFailed(f"{name} ended with {status}:\n{text[-20_000:]}")
+    return text

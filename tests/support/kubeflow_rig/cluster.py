@@ -1,0 +1,77 @@
+"""A cluster that runs packages: the services, and pods of one release."""
+
+from __future__ import annotations
+
+import json
+import sys
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kubeflow_rig import stub as stub_of_image
+from kubeflow_rig import workflow
+from kubeflow_rig.pods import Pods
+from kubeflow_rig.release import Release
+from kubeflow_rig.services import Services
+from kubeflow_rig.workflow import Outcome
+
+ROOT = "minio://mlpipeline/v2/artifacts"
+
+
+class Cluster:
+    """One namespace of a cluster.
+
+    Attributes:
+        release: Of Kubeflow Pipelines.
+        services: Its services.
+        pods: What runs pods in it.
+    """
+
+    def __init__(self, release: Release, folder: Path) -> None:
+        self.release = release
+        self.services = Services(folder)
+        self.pods = Pods(release, self.services, folder)
+
+    def workflow(self, package: str, parameters: Mapping[str, Any] | None = None, *, root: str = ROOT) -> Any:
+        """What a run of a package is compiled to."""
+        return self.release.compiled(package, parameters, root=root, run_id=str(uuid.uuid4()))
+
+    def run(
+        self,
+        package: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        root: str = ROOT,
+        at_most: int | None = None,
+        stub: Mapping[str, Mapping[str, Any]] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Outcome:
+        """Runs a package.
+
+        Args:
+            package: Its text.
+            parameters: Runtime parameters.
+            root: The pipeline root; empty: the one of the ConfigMap ``kfp-launcher``.
+            at_most: The number of pods after which the run ends.
+            stub: What nodes do whose image has :mod:`kubeflow_rig.stub` in place of the project; None: it has the
+                project.
+            environment: What every container has beside its own environment.
+        """
+        compiled = self.workflow(package, parameters, root=root)
+        pods = replace(self.pods, environment=environment or {})
+        return workflow.run(compiled, pods if stub is None else _with_stub(pods, stub), at_most=at_most)
+
+    def close(self) -> None:
+        """Takes it down."""
+        self.services.close()
+
+
+def _with_stub(pods: Pods, told: Mapping[str, Mapping[str, Any]]) -> Pods:
+    folder = pods.folder / "image"
+    folder.mkdir(exist_ok=True)
+    python = folder / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.base_prefix}/bin/python3 -I -S {stub_of_image.__file__} "$@"\n')
+    python.chmod(0o755)
+    return replace(pods, image=folder, environment={**pods.environment, "STUB": json.dumps(told)})

@@ -1,0 +1,45 @@
+"""What drivers and launchers talk to, at the names and ports that they take for granted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from kubeflow_rig.kubernetes import KEYS, NAME, SECRET, Kubernetes
+from kubeflow_rig.mlmd import Mlmd
+from kubeflow_rig.object_store import ObjectStore
+from kubeflow_rig.task_service import TaskService
+
+HOSTS = (
+    "ml-pipeline.kubeflow", "ml-pipeline.kubeflow.svc.cluster.local",
+    "metadata-grpc-service.kubeflow", "metadata-grpc-service.kubeflow.svc.cluster.local",
+    "seaweedfs.kubeflow", "minio-service.kubeflow", NAME,
+)  # fmt: skip
+
+
+class Services:
+    """All of a cluster's, on a loopback address that no other process of the tests has.
+
+    Attributes:
+        mlmd: The metadata store.
+        tasks: The cache.
+        kubernetes: The API of Kubernetes.
+        store: The object store.
+        hosts: A file for ``/etc/hosts`` of pods, in which the services have their names.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        number = os.getpid()
+        address = f"127.{64 + (number >> 16) % 64}.{(number >> 8) % 256}.{number % 256}"
+        self.mlmd = Mlmd(address, folder / "mlmd.sqlite")
+        self.tasks = TaskService(address)
+        self.kubernetes = Kubernetes(address, folder)
+        self.kubernetes.secrets[SECRET] = KEYS
+        self.store = ObjectStore(address)
+        self.hosts = folder / "hosts"
+        self.hosts.write_text(f"127.0.0.1 localhost\n{address} {' '.join(HOSTS)}\n")
+
+    def close(self) -> None:
+        """Stops all."""
+        for service in (self.mlmd, self.tasks, self.kubernetes, self.store):
+            service.close()
