@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compressor_lib.errors import CompressorError
+from compressor_lib.errors import CompressorError, first_line
 from compressor_lib.support.control_groups import usable_cores, usable_memory
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def check_gpu() -> Finding:
 
         names = [device.name for device in tf.config.list_physical_devices("GPU")]
     except Exception as error:  # a broken installation may raise anything
-        cause = str(error).strip().partition("\n")[0]
+        cause = first_line(error)
         return Finding("GPU", PROBLEM, f"TensorFlow cannot be imported ({cause}): install it again")
     if names:
         return Finding("GPU", OK, f"TensorFlow sees {', '.join(names)}")

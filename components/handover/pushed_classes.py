@@ -10,7 +10,7 @@ from tfx.dsl.io import fileio
 
 from components.artifacts.class_list import read_class_list
 from components.artifacts.pushed_versions import WITHDRAWN, versions
-from compressor_lib.errors import CompressorError
+from compressor_lib.errors import CompressorError, first_line
 from compressor_lib.export import EXTRA
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def pushed_classes(push_directory: str) -> list[str]:
     try:
         return _pushed_classes(push_directory)
     except (OSError, tf.errors.OpError) as error:
-        cause = str(error).strip().partition("\n")[0]
+        cause = first_line(error)
         raise CompressorError(
             f"push directory {push_directory!r} cannot be read ({cause}): check push.directory, and the right to read "
             "there."

@@ -19,7 +19,7 @@ from components.artifacts.pushed_versions import newest_version
 from components.handover.archive import HANDOVER
 from components.handover.pushed_classes import pushed_classes
 from components.listing import fingerprint
-from compressor_lib.errors import CompressorError
+from compressor_lib.errors import CompressorError, first_line
 from pipelines.kubeflow.example_gen_driver import found_data
 from pipelines.kubeflow.executor import redact_output
 from pipelines.kubeflow.news import (
@@ -116,7 +116,7 @@ def _check_writable(directory: str) -> None:
         io_utils.write_string_file(probe, "")
         fileio.remove(probe)
     except (OSError, tf.errors.OpError) as error:
-        cause = str(error).strip().partition("\n")[0]
+        cause = first_line(error)
         raise CompressorError(
             f"push directory {directory!r} cannot be written to ({cause}): let the nodes (as user {os.getuid()}) make "
             "and delete files there, or set push.directory to another."
