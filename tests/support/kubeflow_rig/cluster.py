@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import uuid
 from collections.abc import Mapping
@@ -10,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kubeflow_rig import killing, workflow
 from kubeflow_rig import stub as stub_of_image
-from kubeflow_rig import workflow
 from kubeflow_rig.pods import Pods
 from kubeflow_rig.release import Release
 from kubeflow_rig.services import Services
@@ -46,6 +47,7 @@ class Cluster:
         root: str = ROOT,
         at_most: int | None = None,
         stub: Mapping[str, Mapping[str, Any]] | None = None,
+        killed: Mapping[str, str] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Outcome:
         """Runs a package.
@@ -57,11 +59,16 @@ class Cluster:
             at_most: The number of pods after which the run ends.
             stub: What nodes do whose image has :mod:`kubeflow_rig.stub` in place of the project; None: it has the
                 project.
+            killed: Nodes whose first attempt is killed, and the text in their logs at which that happens.
             environment: What every container has beside its own environment.
         """
         compiled = self.workflow(package, parameters, root=root)
         pods = replace(self.pods, environment=environment or {})
-        return workflow.run(compiled, pods if stub is None else _with_stub(pods, stub), at_most=at_most)
+        if stub is not None:
+            pods = _with_stub(pods, stub)
+        elif killed:
+            pods = _with_killing(pods, killed)
+        return workflow.run(compiled, pods, at_most=at_most)
 
     def close(self) -> None:
         """Takes it down."""
@@ -69,9 +76,24 @@ class Cluster:
 
 
 def _with_stub(pods: Pods, told: Mapping[str, Mapping[str, Any]]) -> Pods:
+    stubbed = _with_python(pods, f'exec {sys.base_prefix}/bin/python3 -I -S {stub_of_image.__file__} "$@"')
+    return replace(stubbed, environment={**pods.environment, "STUB": json.dumps(told)})
+
+
+def _with_killing(pods: Pods, killed: Mapping[str, str]) -> Pods:
+    lines = [
+        f"""case "$*" in *"--tfx_node_id {node} "*) """
+        f"""exec {sys.executable} {killing.__file__} {shlex.quote(text)} {sys.executable} "$@";; esac"""
+        for node, text in killed.items()
+    ]
+    return _with_python(pods, *lines, f'exec {sys.executable} "$@"')
+
+
+def _with_python(pods: Pods, *lines: str) -> Pods:
+    """Pods whose ``python`` is a shell's script."""
     folder = pods.folder / "image"
     folder.mkdir(exist_ok=True)
     python = folder / "python"
-    python.write_text(f'#!/bin/sh\nexec {sys.base_prefix}/bin/python3 -I -S {stub_of_image.__file__} "$@"\n')
+    python.write_text("\n".join(["#!/bin/sh", *lines, ""]))
     python.chmod(0o755)
-    return replace(pods, image=folder, environment={**pods.environment, "STUB": json.dumps(told)})
+    return replace(pods, image=folder)
