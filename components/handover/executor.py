@@ -11,7 +11,8 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.artifacts.class_list import write_class_list
-from components.handover.archive import read_handover, write_handover
+from components.artifacts.pushed_versions import newest_version
+from components.handover.archive import DATA, NEWEST, PREVIOUS_RUN, read_handover, write_handover
 from components.handover.pushed_classes import pushed_classes
 
 logger = logging.getLogger(__name__)
@@ -64,4 +65,9 @@ class HandoverExecutor(base_executor.BaseExecutor):
         examples = artifact_utils.get_single_instance(input_dict[EXAMPLES])  # StatisticsGen does not hand the span on
         # ExampleGen's drivers tell it by a custom property; the typed one of that name may stay 0.
         span = int(examples.get_int_custom_property("span") or examples.span)
-        write_handover(exec_properties["push_directory"], folders, {"span": span})
+        push_directory = exec_properties["push_directory"]
+        about: dict[str, Any] = {"span": span}
+        if DATA in exec_properties:  # Kubeflow's cache goes by it
+            given = {name: exec_properties[name] for name in (DATA, PREVIOUS_RUN)}
+            about |= {**given, NEWEST: newest_version(push_directory)}
+        write_handover(push_directory, folders, about)

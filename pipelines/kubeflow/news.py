@@ -17,6 +17,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from components.handover.archive import DATA, PREVIOUS_RUN
+
 NODE = "NewData"
 """Id of the node; :mod:`pipelines.kubeflow.probe` is what it runs."""
 
@@ -26,7 +28,7 @@ PUSH_DIRECTORY = "push_directory"
 
 NEW_DATA = "new_data"
 SPAN, VERSION, FINGERPRINT, INPUT_CONFIG = "span", "version", "input_fingerprint", "input_config"
-PREVIOUS_RUN, DEPLOYED_VERSION = "previous_run", "deployed_version"
+DEPLOYED_VERSION = "deployed_version"
 """The node's output parameters."""
 YES, NO = "yes", "no"
 
@@ -36,7 +38,7 @@ SEEN_PENDING = ".data-seen.pending"
 
 _KINDS = {
     **dict.fromkeys(
-        (NEW_DATA, VERSION, FINGERPRINT, INPUT_CONFIG, PREVIOUS_RUN, DEPLOYED_VERSION), "STRING"
+        (NEW_DATA, VERSION, FINGERPRINT, INPUT_CONFIG, DATA, PREVIOUS_RUN, DEPLOYED_VERSION), "STRING"
     ),
     SPAN: "NUMBER_INTEGER",
 }  # fmt: skip
@@ -87,6 +89,7 @@ def look_first(spec: Json, example_gen: str) -> None:
         example_gen: (NEW_DATA, SPAN, VERSION, FINGERPRINT, INPUT_CONFIG),
         "PreviousRun": (PREVIOUS_RUN,),
         "DeployedModel": (DEPLOYED_VERSION,),
+        "Handover": (DATA, PREVIOUS_RUN),
     }
     for node in told.keys() & tasks.keys():
         for name in told[node]:

@@ -16,7 +16,7 @@ from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
 from components.artifacts.pushed_versions import newest_version
-from components.handover.archive import HANDOVER
+from components.handover.archive import DATA, HANDOVER, NEWEST, PREVIOUS_RUN, read_handover
 from components.handover.pushed_classes import pushed_classes
 from components.listing import fingerprint
 from compressor_lib.errors import CompressorError, first_line
@@ -29,7 +29,6 @@ from pipelines.kubeflow.news import (
     NEW_DATA,
     NO,
     ONLY_NEW,
-    PREVIOUS_RUN,
     PUSH_DIRECTORY,
     SEEN,
     SEEN_PENDING,
@@ -67,8 +66,9 @@ def looked(values: Json) -> Json:
 
     Returns:
         The node's output parameters: the newest span, its version (empty if it has none), the data's fingerprint, and
-        the input config without ``{SPAN}``; what PreviousRun and DeployedModel will find, in a few characters that
-        change with it; and ``new_data``, which is ``"no"`` where only new data is asked for and there is none.
+        the input config without ``{SPAN}``; the data, and what PreviousRun and DeployedModel will find, each in a few
+        characters that change with it; and ``new_data``, which is ``"no"`` where only new data is asked for and there
+        is none.
 
     Raises:
         CompressorError: If there is no span, or the push directory cannot be read or written.
@@ -88,15 +88,20 @@ def looked(values: Json) -> Json:
         VERSION: "" if data.version is None else str(data.version),
         FINGERPRINT: data.fingerprint,
         INPUT_CONFIG: data.input_config,
-        PREVIOUS_RUN: _digest(json.dumps([_handover(directory), classes])),
+        DATA: described,
+        PREVIOUS_RUN: _previous_run(directory, described, classes),
         DEPLOYED_VERSION: newest_version(directory),
         NEW_DATA: YES if is_new else NO,
     }
 
 
-def _handover(directory: str) -> str | None:
+def _previous_run(directory: str, described: str, classes: Sequence[str]) -> str:
+    """What a run starts from. The same run once more starts from the same, so that all of it comes from the cache."""
     exists = fileio.exists(os.path.join(directory, HANDOVER))
-    return fingerprint(directory, [HANDOVER]) if exists else None
+    about = (read_handover(directory, {}) if exists else None) or {}
+    if about.get(DATA) == described and about[NEWEST] == newest_version(directory):  # nobody has pushed since
+        return str(about[PREVIOUS_RUN])
+    return _digest(json.dumps([fingerprint(directory, [HANDOVER]) if exists else None, list(classes)]))
 
 
 def _was_seen(directory: str, described: str) -> bool:
