@@ -22,9 +22,6 @@ logger = logging.getLogger(__name__)
 HANDOVER = ".handover.zip"
 """Its name in the push directory. Serving looks at folders whose names are numbers alone."""
 
-DATA, PREVIOUS_RUN, NEWEST = "data", "previous_run", "newest_version"
-"""What a run on Kubeflow notes: its data, what it started from, and the newest version when it ended."""
-
 _ABOUT = "about.json"
 
 

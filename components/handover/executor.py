@@ -12,13 +12,15 @@ from tfx.types import artifact_utils
 
 from components.artifacts.class_list import write_class_list
 from components.artifacts.pushed_versions import newest_version
-from components.handover.archive import DATA, NEWEST, PREVIOUS_RUN, read_handover, write_handover
+from components.handover.archive import read_handover, write_handover
 from components.handover.pushed_classes import pushed_classes
 
 logger = logging.getLogger(__name__)
 
 HYPERPARAMETERS, TRANSLATORS, STATISTICS = "hyperparameters", "translators", "statistics"
 EXAMPLES = "examples"
+NEWEST, NOTE = "newest_version", "note"
+"""What is told beside the span: the newest pushed version, and the parameter in which a platform notes what it will."""
 CLASSES = "classes"
 _SPLIT = "Split-"
 
@@ -66,8 +68,5 @@ class HandoverExecutor(base_executor.BaseExecutor):
         # ExampleGen's drivers tell it by a custom property; the typed one of that name may stay 0.
         span = int(examples.get_int_custom_property("span") or examples.span)
         push_directory = exec_properties["push_directory"]
-        about: dict[str, Any] = {"span": span}
-        if DATA in exec_properties:  # Kubeflow's cache goes by it
-            given = {name: exec_properties[name] for name in (DATA, PREVIOUS_RUN)}
-            about |= {**given, NEWEST: newest_version(push_directory)}
+        about = {"span": span, NEWEST: newest_version(push_directory), NOTE: exec_properties.get(NOTE, "")}
         write_handover(push_directory, folders, about)

@@ -17,8 +17,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from components.handover.archive import DATA, PREVIOUS_RUN
-
 NODE = "NewData"
 """Id of the node; :mod:`pipelines.kubeflow.probe` is what it runs."""
 
@@ -28,7 +26,8 @@ PUSH_DIRECTORY = "push_directory"
 
 NEW_DATA = "new_data"
 SPAN, VERSION, FINGERPRINT, INPUT_CONFIG = "span", "version", "input_fingerprint", "input_config"
-DEPLOYED_VERSION = "deployed_version"
+PREVIOUS_RUN, DEPLOYED_VERSION = "previous_run", "deployed_version"
+NOTE = "note"  # as components.handover.executor has it, which imports TFX
 """The node's output parameters."""
 YES, NO = "yes", "no"
 
@@ -38,7 +37,7 @@ SEEN_PENDING = ".data-seen.pending"
 
 _KINDS = {
     **dict.fromkeys(
-        (NEW_DATA, VERSION, FINGERPRINT, INPUT_CONFIG, DATA, PREVIOUS_RUN, DEPLOYED_VERSION), "STRING"
+        (NEW_DATA, VERSION, FINGERPRINT, INPUT_CONFIG, PREVIOUS_RUN, NOTE, DEPLOYED_VERSION), "STRING"
     ),
     SPAN: "NUMBER_INTEGER",
 }  # fmt: skip
@@ -89,7 +88,7 @@ def look_first(spec: Json, example_gen: str) -> None:
         example_gen: (NEW_DATA, SPAN, VERSION, FINGERPRINT, INPUT_CONFIG),
         "PreviousRun": (PREVIOUS_RUN,),
         "DeployedModel": (DEPLOYED_VERSION,),
-        "Handover": (DATA, PREVIOUS_RUN),
+        "Handover": (NOTE,),
     }
     for node in told.keys() & tasks.keys():
         for name in told[node]:

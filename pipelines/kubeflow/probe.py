@@ -16,7 +16,8 @@ from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
 from components.artifacts.pushed_versions import newest_version
-from components.handover.archive import DATA, HANDOVER, NEWEST, PREVIOUS_RUN, read_handover
+from components.handover.archive import HANDOVER, read_handover
+from components.handover.executor import NEWEST
 from components.handover.pushed_classes import pushed_classes
 from components.listing import fingerprint
 from compressor_lib.errors import CompressorError, first_line
@@ -28,7 +29,9 @@ from pipelines.kubeflow.news import (
     INPUT_CONFIG,
     NEW_DATA,
     NO,
+    NOTE,
     ONLY_NEW,
+    PREVIOUS_RUN,
     PUSH_DIRECTORY,
     SEEN,
     SEEN_PENDING,
@@ -66,9 +69,9 @@ def looked(values: Json) -> Json:
 
     Returns:
         The node's output parameters: the newest span, its version (empty if it has none), the data's fingerprint, and
-        the input config without ``{SPAN}``; the data, and what PreviousRun and DeployedModel will find, each in a few
-        characters that change with it; and ``new_data``, which is ``"no"`` where only new data is asked for and there
-        is none.
+        the input config without ``{SPAN}``; what PreviousRun and DeployedModel will find, in a few characters that
+        change with it; what Handover is to note of this run; and ``new_data``, which is ``"no"`` where only new data
+        is asked for and there is none.
 
     Raises:
         CompressorError: If there is no span, or the push directory cannot be read or written.
@@ -77,6 +80,7 @@ def looked(values: Json) -> Json:
     directory = values[PUSH_DIRECTORY]
     classes = pushed_classes(directory)  # first, for it tells why it cannot read
     described = _digest(f"{data.span} {data.version} {data.fingerprint}")
+    previous = _previous_run(directory, described, classes)
     only_new = bool(values[ONLY_NEW])
     is_new = not (only_new and _was_seen(directory, described))
     if is_new:
@@ -88,8 +92,8 @@ def looked(values: Json) -> Json:
         VERSION: "" if data.version is None else str(data.version),
         FINGERPRINT: data.fingerprint,
         INPUT_CONFIG: data.input_config,
-        DATA: described,
-        PREVIOUS_RUN: _previous_run(directory, described, classes),
+        PREVIOUS_RUN: previous,
+        NOTE: json.dumps([described, previous]),
         DEPLOYED_VERSION: newest_version(directory),
         NEW_DATA: YES if is_new else NO,
     }
@@ -99,8 +103,9 @@ def _previous_run(directory: str, described: str, classes: Sequence[str]) -> str
     """What a run starts from. The same run once more starts from the same, so that all of it comes from the cache."""
     exists = fileio.exists(os.path.join(directory, HANDOVER))
     about = (read_handover(directory, {}) if exists else None) or {}
-    if about.get(DATA) == described and about[NEWEST] == newest_version(directory):  # nobody has pushed since
-        return str(about[PREVIOUS_RUN])
+    data, previous = json.loads(about.get(NOTE) or "[null, null]")
+    if data == described and about[NEWEST] == newest_version(directory):  # nobody has pushed since
+        return str(previous)
     return _digest(json.dumps([fingerprint(directory, [HANDOVER]) if exists else None, list(classes)]))
 
 

@@ -33,7 +33,7 @@ json.dump(told, open(given["outputs"]["outputFile"], "w"))
 """
 WORLD = {
     "new_data": "yes", "span": 2, "version": "", "input_fingerprint": "files:3", "input_config": "{}",
-    "data": "0", "previous_run": "nothing", "deployed_version": "",
+    "note": "", "previous_run": "nothing", "deployed_version": "",
 }  # fmt: skip
 FIRST = {"ImageExampleGen", "StatisticsGen", "SchemaGen"}
 NEVER = {"NewData", "Pusher", "Handover"}

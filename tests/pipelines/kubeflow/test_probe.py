@@ -80,15 +80,15 @@ def test_what_previous_run_finds_changes_with_what_a_run_leaves(data):
     write_handover(str(data.parent / "serving"), {}, {"span": 1})
     after = probe.looked(values(data))
     assert after.pop("previous_run") != before.pop("previous_run")
+    assert after.pop("note") != before.pop("note")
     assert after == before
 
 
 def test_the_same_run_once_more_starts_from_the_same(data):
     serving = str(data.parent / "serving")
     first = probe.looked(values(data))
-    noted = {name: first[name] for name in ("data", "previous_run")}
     push(data, 7, "cat")
-    write_handover(serving, {}, {"span": 1, **noted, "newest_version": "7"})
+    write_handover(serving, {}, {"span": 1, "note": first["note"], "newest_version": "7"})
     assert probe.looked(values(data))["previous_run"] == first["previous_run"]
     push(data, 8, "cat")  # by another run
     assert probe.looked(values(data))["previous_run"] != first["previous_run"]
@@ -97,9 +97,9 @@ def test_the_same_run_once_more_starts_from_the_same(data):
 def test_another_run_starts_from_what_the_last_one_left(data):
     serving = str(data.parent / "serving")
     first = probe.looked(values(data))
-    write_handover(serving, {}, {"span": 1, "data": first["data"], "previous_run": "1", "newest_version": ""})
+    write_handover(serving, {}, {"span": 1, "note": first["note"], "newest_version": ""})
     (data / "span-2" / "train" / "cat" / "c.png").write_bytes(b"picture")
-    assert probe.looked(values(data))["previous_run"] not in ("1", first["previous_run"])
+    assert probe.looked(values(data))["previous_run"] != first["previous_run"]
 
 
 def test_and_with_the_classes_that_are_served(data):
@@ -147,7 +147,7 @@ def test_it_answers_by_parameters(data, tmp_path, capsys):
     assert answer.keys() == {"parameterValues"}
     told = answer["parameterValues"]
     assert told.keys() == {
-        "new_data", "span", "version", "input_fingerprint", "input_config", "data", "previous_run",
+        "new_data", "span", "version", "input_fingerprint", "input_config", "note", "previous_run",
         "deployed_version",
     }  # fmt: skip
     assert (told["span"], told["version"]) == (2, "")
