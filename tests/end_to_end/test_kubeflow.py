@@ -148,13 +148,16 @@ def test_a_run_without_new_data_ends_with_its_first_task(cluster, done):
     picture.with_stem("renamed").rename(picture)
 
 
-def test_the_same_data_is_read_once(cluster, done):
+def test_the_same_run_once_more_begins_with_the_same(cluster, done):
     values = {name: given["defaultValue"] for name, given in cluster.package.parameters.items()}
     found = cluster.backend.task(cluster.package, "NewData", values, {})
     again = cluster.backend.task(cluster.package, "ImageExampleGen", values, {"NewData": found})
     assert again.cached
     assert again.outputs == done["ImageExampleGen"].outputs
-    assert cluster.backend.task(cluster.package, "StatisticsGen", values, {"ImageExampleGen": again}).cached
+    statistics = cluster.backend.task(cluster.package, "StatisticsGen", values, {"ImageExampleGen": again})
+    assert statistics.cached
+    before = {"NewData": found, "StatisticsGen": statistics}
+    assert cluster.backend.task(cluster.package, "PreviousRun", values, before).cached
 
 
 def test_pictures_and_models_may_be_in_an_object_store(cluster, done):
