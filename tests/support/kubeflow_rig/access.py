@@ -9,6 +9,9 @@ from kubeflow_rig.messages import BYTES, TEXT, classes_of
 
 Json = dict[str, Any]
 
+USER, NAMESPACE = "ann@example.org", "team"
+"""Who is in the cluster, and the namespace that is hers."""
+
 AGENT = "system:serviceaccount:kubeflow:ml-pipeline-persistenceagent"
 AGENTS_TOKEN = "token-of-the-persistence-agent"
 AUDIENCE = "pipelines.kubeflow.org"
@@ -29,12 +32,12 @@ class Access:
     """The users.
 
     Attributes:
-        namespaces: The namespace in which each may do everything.
-        tokens: Whose each token is.
+        namespaces: The namespace in which each may do everything, by name.
+        tokens: The name of whom each token is of.
     """
 
     def __init__(self) -> None:
-        self.namespaces: dict[str, str] = {}
+        self.namespaces = {USER: NAMESPACE}
         self.tokens = {AGENTS_TOKEN: AGENT}
         self._classes = classes_of("review", _MESSAGES)
 

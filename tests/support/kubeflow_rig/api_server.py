@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import urllib.request
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kubeflow_rig import mariadb, object_store, task_service
+from kubeflow_rig import access, mariadb, object_store, task_service
 from kubeflow_rig.access import AGENTS_TOKEN
 from kubeflow_rig.kubernetes import KEYS, NAME, NAMESPACE
 from kubeflow_rig.kubernetes import PORT as KUBERNETES_PORT
@@ -42,12 +45,14 @@ class ApiServer:
     Attributes:
         services: What it, drivers and launchers talk to; the cache is its own.
         url: Where it answers.
+        namespace: That of its user; empty if everything belongs to none.
     """
 
     def __init__(self, release: Release, database: MariaDb, folder: Path, *, multi_user: bool = False) -> None:
         calls = _free_port()
         self.services = Services(folder, partial(Relay, port=task_service.PORT, behind=calls))
         self.url = f"http://{self.services.address}:{PORT}"
+        self.namespace = access.NAMESPACE if multi_user else ""
         self._log = folder / "apiserver.log"
         command = [
             release.folder / API_SERVER, f"--config={_configuration(folder, database)}", "-logtostderr=true",
@@ -90,7 +95,7 @@ class ApiServer:
             method: Such as ``GET``.
             path: Such as ``/apis/v2beta1/runs``.
             body: Sent as JSON.
-            user: Who asks; None: the persistence agent.
+            user: Who asks, by name; None: the persistence agent, by its token.
         """
         identity = {"Authorization": f"Bearer {AGENTS_TOKEN}"} if user is None else {USER_HEADER: user}
         request = urllib.request.Request(
@@ -117,6 +122,15 @@ class ApiServer:
         path = f"/apis/argoproj.io/v1alpha1/namespaces/{about['namespace']}/workflows/{about['name']}"
         changed = self.services.kubernetes.resources.answer("PATCH", path, {"status": status})
         self.ask("POST", "/apis/v2beta1/workflows", json.dumps(changed))
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Lets it answer nothing meanwhile, as behind a gateway that hangs."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         """Stops it, and what is around it; it heeds no milder signal."""
