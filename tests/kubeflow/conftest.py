@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -140,3 +143,26 @@ def package(tmp_path: Path) -> Path:
     text = GOLDEN.read_text().replace("gs://bucket", "minio://mlpipeline")
     path.write_text(text.replace("\n  name: pictures\n", f"\n  name: {path.stem}\n"))
     return path
+
+
+@pytest.fixture
+def meanwhile(server: ApiServer) -> Callable[[Callable[[str], object]], AbstractContextManager[None]]:
+    """Does something to the run that is submitted next: ``with meanwhile(lambda run_id: ...): compressor(...)``."""
+
+    @contextmanager
+    def beside(act: Callable[[str], object]) -> Iterator[None]:
+        known = set(server.workflows)
+
+        def watch() -> None:
+            limit = time.monotonic() + 60
+            while not (new := set(server.workflows) - known):
+                assert time.monotonic() < limit, "no run was submitted"
+                time.sleep(0.05)
+            act(new.pop())
+
+        with ThreadPoolExecutor(1) as pool:
+            acted = pool.submit(watch)
+            yield
+            acted.result()
+
+    return beside

@@ -80,7 +80,7 @@ class TestSubmit:
         assert run["display_name"] == package.stem
         assert run["runtime_config"]["parameters"] == {"tau": 0.5, "max_trials": 3}
         assert run["runtime_config"]["pipeline_root"] == "minio://mlpipeline/root/pipeline_root"
-        assert server.workflow(run["run_id"])["metadata"]["namespace"] == (server.namespace or "kubeflow")
+        assert server.workflows[run["run_id"]]["metadata"]["namespace"] == (server.namespace or "kubeflow")
 
     def test_the_page_of_a_run_is_not_the_api_s_but_the_ui_s(self, server, compressor, package, monkeypatch):
         with pytest.raises(OSError, match="404"):

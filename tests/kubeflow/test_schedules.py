@@ -120,7 +120,7 @@ def test_names_are_new(kubeflow, package, name):
 
 def test_more_than_a_page_of_them_is_found(kubeflow, package, name, monkeypatch):
     monkeypatch.setattr(kubeflow_module, "_PAGE", 2)
-    names = [f"{name}-{number}" for number in range(5)]
+    names = [f"{name}-{number}" for number in range(3)]
     for one in names:
         scheduled(kubeflow, package, one)
     found = [schedule.name for schedule in kubeflow.schedules()]

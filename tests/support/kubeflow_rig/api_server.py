@@ -106,10 +106,11 @@ class ApiServer:
         with opener.open(request, timeout=60) as answer:
             return json.loads(answer.read() or "null")
 
-    def workflow(self, run_id: str) -> Json:
-        """A run's Workflow, as it is in Kubernetes."""
+    @property
+    def workflows(self) -> dict[str, Json]:
+        """The runs' Workflows as they are in Kubernetes, by the runs' ids."""
         made = self.services.kubernetes.resources.all("workflows")
-        return next(one for one in made if one["metadata"]["labels"]["pipeline/runid"] == run_id)
+        return {one["metadata"]["labels"]["pipeline/runid"]: one for one in made}
 
     def report(self, run_id: str, status: Json) -> None:
         """Gives a run's Workflow a status, and reports it as the persistence agent does.
@@ -118,7 +119,7 @@ class ApiServer:
             run_id: The run.
             status: As Argo's controller would write it.
         """
-        about = self.workflow(run_id)["metadata"]
+        about = self.workflows[run_id]["metadata"]
         path = f"/apis/argoproj.io/v1alpha1/namespaces/{about['namespace']}/workflows/{about['name']}"
         changed = self.services.kubernetes.resources.answer("PATCH", path, {"status": status})
         self.ask("POST", "/apis/v2beta1/workflows", json.dumps(changed))
@@ -165,7 +166,7 @@ def _configuration(folder: Path, database: MariaDb) -> Path:
         "DBDriverName": "mysql", "ARCHIVE_CONFIG_LOG_FILE_NAME": "main.log",
         "ARCHIVE_CONFIG_LOG_PATH_PREFIX": "/artifacts", "InitConnectionTimeout": "1m",
         "DEFAULTPIPELINERUNNERSERVICEACCOUNT": "pipeline-runner", "CacheEnabled": "true",
-        "CRON_SCHEDULE_TIMEZONE": "UTC",
+        "CRON_SCHEDULE_TIMEZONE": "UTC", "ClientQPS": "1000", "ClientBurst": "1000",
     }  # fmt: skip
     place = folder / "config"
     place.mkdir()
