@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from kubeflow_rig.release import Release, releases, why_none
+from kubeflow_rig.waiting import until
 from kubeflow_runs import GOLDEN, forget_kubeflow
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def compressor(server: ApiServer, stored: Path, monkeypatch: pytest.MonkeyPatch)
     from pipelines import cli
     from pipelines.remote import commands
 
-    monkeypatch.setattr(commands, "POLL", 0.1)
+    monkeypatch.setattr(commands, "POLL", 0.3)
     if server.namespace:
         monkeypatch.setenv("KFP_NAMESPACE", server.namespace)
 
@@ -154,11 +154,9 @@ def meanwhile(server: ApiServer) -> Callable[[Callable[[str], object]], Abstract
         known = set(server.workflows)
 
         def watch() -> None:
-            limit = time.monotonic() + 60
-            while not (new := set(server.workflows) - known):
-                assert time.monotonic() < limit, "no run was submitted"
-                time.sleep(0.05)
-            act(new.pop())
+            until(lambda: set(server.workflows) - known)
+            (run_id,) = set(server.workflows) - known
+            act(run_id)
 
         with ThreadPoolExecutor(1) as pool:
             acted = pool.submit(watch)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from kubeflow_rig.access import USER
 from kubeflow_rig.status import FAILED, RUNNING, SUCCEEDED
+from kubeflow_rig.waiting import until
 from kubeflow_runs import submitted
 from kubeflow_workflow import workflow
 
-from compressor_lib.errors import CompressorError
 from pipelines.remote import commands, kubeflow_client, kubeflow_progress
 from pipelines.remote.kubeflow import Kubeflow
-from pipelines.remote.platform import State
+from pipelines.remote.platform import Progress, State
 
 pytestmark = pytest.mark.kubeflow
 
@@ -154,15 +154,25 @@ class TestWait:
         assert "is not there any more: it was deleted" in result.stderr
 
     def test_a_server_that_hangs_for_a_while_is_got_over(self, server, wait, report, monkeypatch):
-        monkeypatch.setattr(commands, "LOOKS", 10000)
+        look, answered = Kubeflow.progress, []
+
+        def noted(kubeflow: Kubeflow, run_id: str) -> Progress:
+            answered.append(False)
+            progress = look(kubeflow, run_id)
+            answered[-1] = True
+            return progress
 
         def hang(run_id: str) -> None:
+            until(lambda: any(answered))
             with monkeypatch.context() as hasty, server.stopped():
                 hasty.setattr(kubeflow_client, "PATIENCE", 0.2)
-                with pytest.raises(CompressorError, match="cannot be reached"):
-                    Kubeflow(server.url, namespace=server.namespace)
+                looks = len(answered)
+                until(lambda: len(answered) > looks + 2)
             report(run_id, SUCCEEDED, retrain="done")
 
+        monkeypatch.setattr(commands, "LOOKS", 10000)
+        monkeypatch.setattr(Kubeflow, "progress", noted)
         result = wait(hang)
         assert (result.exit_code, result.stderr) == (0, "")
         assert result.stdout.endswith("retrain                done\nthe run is done\n")
+        assert answered.count(False) >= 2

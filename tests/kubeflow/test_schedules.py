@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from itertools import count
 
 import pytest
+import robfig_cron
 from kubeflow_rig.access import USER
 from kubeflow_runs import scheduled
 
@@ -75,6 +77,25 @@ def test_what_we_take_kubeflow_takes(kubeflow, package, name, fields):
     assert found.cron.next_runs(3) == Cron.parse(fields).next_runs(3)
 
 
+@pytest.mark.parametrize(
+    "cron",
+    [
+        "0 0 3 * * 1", "0 0 3 * *", "0 */7 1-5/2 1,15 jan-MAR mon", "@hourly", "0 0 3 * * 7", "0 0 3 L * *",
+        "0 0 3 * * 5L", "0 0 3 * * 1#2", "* * * *", "60 * * * * *", "0 5-1 * * * *", "0 1/0 * * * *", "@often",
+        "TZ=UTC 0 0 3 * * 1",
+    ],
+)  # fmt: skip
+def test_the_parser_of_our_tests_takes_what_kubeflow_takes(kubeflow, package, name, cron, monkeypatch):
+    monkeypatch.setattr(Cron, "for_kubeflow", lambda _: cron)
+    try:
+        robfig_cron.parse(cron)
+    except robfig_cron.WrongCron as error:
+        with pytest.raises(CompressorError, match=rf"answers 400 to package .* Error: {re.escape(str(error))}$"):
+            scheduled(kubeflow, package, name)
+    else:
+        scheduled(kubeflow, package, name)
+
+
 @pytest.mark.parametrize("cron", ["@daily", "@every 1h30m", "0 0 3 ? * MON", "0 0 3 1 *"])
 def test_one_that_somebody_else_has_made_is_listed(server, kubeflow, package, name, cron):
     made = scheduled(kubeflow, package, name)
@@ -94,12 +115,6 @@ def test_a_time_zone_is_refused(server, compressor, package):
                          "--any-version")  # fmt: skip
     assert refused.exit_code == 2
     assert "Kubeflow takes no time zone for a schedule: leave --time-zone out" in refused.stderr
-
-
-def test_what_the_api_refuses_is_told_in_a_line(kubeflow, package, name, monkeypatch):
-    monkeypatch.setattr(Cron, "for_kubeflow", lambda cron: f"TZ=UTC 0 {cron.fields}")
-    with pytest.raises(CompressorError, match=r"answers 400 to package [^{\n]*Expected 5 to 6 fields, found 7[^{\n]*$"):
-        scheduled(kubeflow, package, name)
 
 
 def test_its_name_is_its_own_alone(server, kubeflow, package, name):

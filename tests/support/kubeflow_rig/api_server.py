@@ -37,18 +37,20 @@ class ApiServer:
     """The server.
 
     Args:
-        release: Whose.
+        release: Of Kubeflow Pipelines.
         database: Keeps what it knows.
         folder: For its files.
         multi_user: Whether everything belongs to a namespace.
 
     Attributes:
+        release: Of Kubeflow Pipelines.
         services: What it, drivers and launchers talk to; the cache is its own.
         url: Where it answers.
         namespace: That of its user; empty if everything belongs to none.
     """
 
     def __init__(self, release: Release, database: MariaDb, folder: Path, *, multi_user: bool = False) -> None:
+        self.release = release
         calls = _free_port()
         self.services = Services(folder, partial(Relay, port=task_service.PORT, behind=calls))
         self.url = f"http://{self.services.address}:{PORT}"

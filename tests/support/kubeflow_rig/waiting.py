@@ -1,4 +1,4 @@
-"""Waiting for a program that has been started."""
+"""Waiting for what something else does."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ from pathlib import Path
 PATIENCE = 120.0
 
 
-def until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
-    """Waits for something that a process does.
+def until(ready: Callable[[], object], process: subprocess.Popen[bytes] | None = None, log: Path | None = None) -> None:
+    """Waits for something.
+
+    Args:
+        ready: Whether it has happened.
+        process: What does it, if that is a process.
+        log: That of the process.
 
     Raises:
-        RuntimeError: If it ends, or takes too long; with the end of its log.
+        RuntimeError: If the process ends, or it takes too long; with the end of the log.
     """
     limit = time.monotonic() + PATIENCE
     while not ready():
-        if process.poll() is not None or time.monotonic() > limit:
-            raise RuntimeError(f"{log.stem} is not ready:\n{log.read_text(errors='replace')[-4000:]}")
-        time.sleep(0.1)
+        if time.monotonic() > limit or (process and process.poll() is not None):
+            raise RuntimeError(log.read_text(errors="replace")[-4000:] if log else "waited in vain")
+        time.sleep(0.05)
