@@ -41,7 +41,7 @@ _TYPES: dict[str, tuple[Any, str]] = {
 }
 _TYPES["NUMBER_INTEGER"] = _TYPES["NUMBER_DOUBLE"]
 """Of parameters: the values of each that are taken, and what is said to others."""
-_INPUTS = "Failed to create a new run: Failed to generate the ExecutionSpec: invalid pipeline job inputs"
+_INPUTS = "Failed to create a new run: invalid pipeline job inputs: Invalid input error: "
 _STACK = "\ngithub.com/kubeflow/pipelines/backend/src/common/util.NewInvalidInputError\n\t/go/src/util/error.go:166"
 
 
@@ -141,7 +141,8 @@ class KubeflowApi(Served):
                     parse(body["trigger"]["cron_schedule"]["cron"])
                 except WrongCron as error:
                     form = "Schedule cron is not a supported format(https://godoc.org/github.com/robfig/cron)"
-                    message = f"Failed to create a recurring run: InvalidInputError: {form}. Error: {error}"
+                    failed = "Failed to create a recurring run due to conversion error"
+                    message = f"{failed}: Invalid input error: {form}. Error: {error}"
                     raise Answer(400, message) from error
                 made = self._started(self.recurring, "recurring_run", body)
                 made["status"] = "ENABLED" if body["mode"] == "ENABLE" else "DISABLED"
@@ -223,10 +224,10 @@ class KubeflowApi(Served):
         known = _load(package).parameters
         for name, value in body["runtime_config"].get("parameters", {}).items():
             if name not in known:
-                raise Answer(400, f"{_INPUTS}: parameter(s) provided are not required by pipeline: {name}")
+                raise Answer(400, f"{_INPUTS}parameter(s) provided are not required by pipeline: {name}")
             taken, otherwise = _TYPES[known[name]["parameterType"]]
             if not isinstance(value, taken) or isinstance(value, bool):
-                raise Answer(400, f"{_INPUTS}: input parameter {name} requires type {otherwise}")
+                raise Answer(400, f"{_INPUTS}input parameter {name} requires type {otherwise}")
         key = f"{kind}-{len(kept) + 1}"
         kept[key] = {**body, f"{kind}_id": key}
         return kept[key]
@@ -237,7 +238,7 @@ def _load(package: str) -> Any:
     try:
         return load(package)
     except Refused as error:
-        raise Answer(400, "unknown template format") from error
+        raise Answer(400, str(error)) from error
 
 
 def _listed(kind: str, query: Json, items: list[Json]) -> Json:
@@ -310,7 +311,8 @@ def _handler(api: KubeflowApi) -> type[BaseHTTPRequestHandler]:
                 return
             if status == 500:
                 message = f"Internal error: {message}{_STACK}"
-            detail = {"@type": "type.googleapis.com/google.rpc.Status", "code": _CODES[status], "message": message}
+            cause = "Internal Server Error" if status == 500 else message.rpartition("Invalid input error: ")[2]
+            detail = {"@type": "type.googleapis.com/google.rpc.Status", "code": _CODES[status], "message": cause}
             self._say(status, {"code": _CODES[status], "message": message, "details": [detail]})
 
         def _say(self, status: int, said: Json) -> None:

@@ -21,7 +21,7 @@ def program() -> Path | None:
     folder = os.environ.get(VARIABLE)
     path = os.path.join(folder, "usr", "sbin") if folder else f"{os.environ.get('PATH', '')}:/usr/sbin"
     found = shutil.which(PROGRAM, path=path)
-    return Path(found) if found else None
+    return Path(found).absolute() if found else None
 
 
 class MariaDb:
