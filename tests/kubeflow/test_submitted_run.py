@@ -38,13 +38,7 @@ def follow(server, cluster, compressor, meanwhile):
     return follow
 
 
-@pytest.fixture
-def package(compiled, tmp_path):
-    (path := tmp_path / "package.yaml").write_text(compiled())
-    return path
-
-
-def test_a_run_gets_from_the_command_to_a_push_and_then_from_the_cache(server, follow, package):
+def test_a_run_gets_from_the_command_to_a_push_and_then_from_the_cache(follow, package):
     status, outcome, told = follow(package, stub={})
     assert (status, outcome.phase) == (0, SUCCEEDED), outcome.log
     assert set(told) == outcome.nodes(SUCCEEDED)
@@ -65,9 +59,8 @@ def test_without_new_data_the_rest_is_left_out(follow, package):
     assert told["retrain"] == "left out"
 
 
-def test_a_node_that_fails_is_named(follow, compiled, package):
-    package.write_text(compiled("retries=1"))
-    status, outcome, told = follow(package, "--param", "tau=0.625", stub={"PruningSearch": {"dies": 9}})
+def test_a_node_that_fails_is_named(follow, package):
+    status, outcome, told = follow(package, stub={"PruningSearch": {"dies": 9}})
     assert status == 1
     assert told["PruningSearch"] == "failed"
     assert outcome.phases["root.retrain-driver"] == OMITTED
