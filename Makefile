@@ -59,9 +59,9 @@ faults: $(ENVIRONMENT) ## Do harm, and print what was survived: half an hour; KI
 
 # Pods take mounts of their own, and so root; the binaries are not ours, and docs/kubeflow.md says how to come by them.
 .PHONY: kubeflow-test
-kubeflow-test: $(ENVIRONMENT) ## Run packages on Kubeflow's own driver and launcher: KFP_BIN=FOLDER[:FOLDER...]
+kubeflow-test: $(ENVIRONMENT) ## Run packages on Kubeflow's own programs: KFP_BIN=FOLDER[:FOLDER...] [MARIADB=FOLDER]
 	@test -n "$(KFP_BIN)" || { echo "error: KFP_BIN names no folder with Kubeflow's binaries: docs/kubeflow.md says how to come by them" >&2; exit 1; }
-	KFP_BIN="$(KFP_BIN)" $(BIN)/python -m pytest --no-cov -m "" tests/kubeflow
+	KFP_BIN="$(KFP_BIN)" MARIADB="$(MARIADB)" $(BIN)/python -m pytest --no-cov -m "" tests/kubeflow
 
 .PHONY: goldens
 goldens: $(ENVIRONMENT) ## Write the compiled packages that tests compare with anew

@@ -25,6 +25,9 @@ CERTIFICATES = "SSL_CERT_FILE"
 
 PATIENCE = 30.0
 """Seconds to wait for an answer."""
+_INTERNAL = 13
+"""gRPC's code of an internal error."""
+
 RENEWED_AFTER = 45 * 60.0
 """Seconds until a log-in is renewed: tokens of Google's hold for an hour."""
 
@@ -145,13 +148,17 @@ class KubeflowClient:
 
 
 def message_of(body: str) -> str:
-    """What an answer says to people: without codes, and without the stack trace that some bring along."""
+    """What an answer says to people: the cause, without codes, Go's values and the stack trace that some have."""
     try:
         said = json.loads(body)
-        body = said.get("error_message") or said.get("message") or body
+        # The message has the cause at its end, behind all that failed for it. Of the server's own errors the details
+        # say nothing.
+        details = [] if said.get("code") == _INTERNAL else said.get("details") or []
+        causes = [detail["message"] for detail in details if detail.get("message")]
+        body = said.get("error_message") or next(iter(causes), said.get("message")) or body
     except (ValueError, AttributeError):
         return " ".join(body.split())[:300]
-    return " ".join(body.partition("\n")[0].split())[:300]
+    return " ".join(body.partition("\n")[0].partition(" (request: &")[0].split())[:300]
 
 
 def _check_environment(host: str) -> None:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from kubeflow_rig.release import Release, releases, why_none
+from kubeflow_rig.waiting import until
+from kubeflow_runs import GOLDEN, forget_kubeflow
 
 if TYPE_CHECKING:
+    from kubeflow_rig.api_server import ApiServer
     from kubeflow_rig.cluster import Cluster
+    from kubeflow_rig.mariadb import MariaDb
+    from typer.testing import Result
 
 
 CONFIG = """
@@ -25,6 +34,9 @@ resources:
   retrain: {cpu: 2, memory_gb: 4, accelerator: nvidia.com/gpu, node_selector: {pool: gpu}}
 retries: 2
 """
+
+ONE, MANY = "one-user", "many-users"
+_NUMBERS = count(1)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -62,3 +74,93 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
         return compile_package(config, "kubeflow", image="registry.example.org/image@sha256:0", code_version="0")
 
     return compile_with
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
+    """What API servers keep what they know in."""
+    from kubeflow_rig import mariadb
+    from kubeflow_rig.services import own_address
+
+    one = mariadb.MariaDb(mariadb.program(), own_address(), Path(tmp_path_factory.mktemp("database")))
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module", params=[ONE, MANY])
+def server(
+    release: Release, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ApiServer]:
+    """An API server that has been asked nothing yet."""
+    from kubeflow_rig.api_server import ApiServer, why_none
+
+    if reason := why_none(release):
+        pytest.skip(reason)
+    database = request.getfixturevalue("database")
+    folder = Path(tmp_path_factory.mktemp("api-server"))
+    one = ApiServer(release, database, folder, multi_user=request.param == MANY)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def stored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """What the client of kfp has stored; who the user is, until something else is written there."""
+    from kubeflow_rig.access import USER
+    from kubeflow_rig.api_server import USER_HEADER
+
+    header = {"client_authentication_header_name": USER_HEADER, "client_authentication_header_value": USER}
+    path = forget_kubeflow(monkeypatch, tmp_path)
+    path.write_text(json.dumps({"namespace": "", **header}))
+    return path
+
+
+@pytest.fixture
+def compressor(server: ApiServer, stored: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The command, which looks at runs often: ``compressor("submit", package)``."""
+    from typer.testing import CliRunner
+
+    from pipelines import cli
+    from pipelines.remote import commands
+
+    monkeypatch.setattr(commands, "POLL", 0.3)
+    if server.namespace:
+        monkeypatch.setenv("KFP_NAMESPACE", server.namespace)
+
+    def call(*arguments: object) -> Result:
+        given = [*map(str, arguments), "--target", "kubeflow", "--host", server.url]
+        result = CliRunner().invoke(cli.app, given)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    return call
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """One of a pipeline that no other test has; the file has the pipeline's name."""
+    path = tmp_path / f"pictures-{next(_NUMBERS)}.yaml"
+    text = GOLDEN.read_text().replace("gs://bucket", "minio://mlpipeline")
+    path.write_text(text.replace("\n  name: pictures\n", f"\n  name: {path.stem}\n"))
+    return path
+
+
+@pytest.fixture
+def meanwhile(server: ApiServer) -> Callable[[Callable[[str], object]], AbstractContextManager[None]]:
+    """Does something to the run that is submitted next: ``with meanwhile(lambda run_id: ...): compressor(...)``."""
+
+    @contextmanager
+    def beside(act: Callable[[str], object]) -> Iterator[None]:
+        known = set(server.workflows)
+
+        def watch() -> None:
+            until(lambda: set(server.workflows) - known)
+            (run_id,) = set(server.workflows) - known
+            act(run_id)
+
+        with ThreadPoolExecutor(1) as pool:
+            acted = pool.submit(watch)
+            yield
+            acted.result()
+
+    return beside

@@ -1,6 +1,7 @@
 """A stand-in for the REST API of Kubeflow Pipelines, as far as the ``kfp`` client is used.
 
-It answers as the API server does (kubeflow/pipelines, below ``backend/src/apiserver``; 2.17).
+It answers as the API server does (kubeflow/pipelines, below ``backend/src/apiserver``; 2.17), which ``tests/kubeflow``
+has the client try where it is there.
 """
 
 from __future__ import annotations
@@ -34,7 +35,13 @@ _FIELDS = {
     "recurringRuns": ("recurring_run_id", "name", "display_name", "created_at", "description"),
 }
 """What can be filtered and sorted by, in each list."""
-_TYPES = {"STRING": str, "NUMBER_DOUBLE": (int, float), "NUMBER_INTEGER": int, "BOOLEAN": bool}
+_TYPES: dict[str, tuple[Any, str]] = {
+    "STRING": (str, "string, but the input parameter is not of string value type"),
+    "NUMBER_DOUBLE": ((int, float), "double or integer, but the parameter value is not of number value type"),
+}
+_TYPES["NUMBER_INTEGER"] = _TYPES["NUMBER_DOUBLE"]
+"""Of parameters: the values of each that are taken, and what is said to others."""
+_INPUTS = "Failed to create a new run: invalid pipeline job inputs: Invalid input error: "
 _STACK = "\ngithub.com/kubeflow/pipelines/backend/src/common/util.NewInvalidInputError\n\t/go/src/util/error.go:166"
 
 
@@ -105,11 +112,6 @@ class KubeflowApi(Served):
                 return _listed("pipelines", query, [one for one in found if one["namespace"] == place])
             case ["POST", "pipelines"]:
                 return self._pipeline(body.get("name") or body["display_name"], body.get("namespace"))
-            case ["POST", "pipelines", "upload"]:
-                _load(body)
-                described = self._pipeline(query["name"], query.get("namespace"))
-                self._version(described["pipeline_id"], query["name"], body)
-                return described
             case ["POST", "pipelines", "upload_version"]:
                 return self._version(query["pipelineid"], query["name"], body)
             case ["GET", "pipelines", key, "versions"]:
@@ -139,10 +141,10 @@ class KubeflowApi(Served):
                     parse(body["trigger"]["cron_schedule"]["cron"])
                 except WrongCron as error:
                     form = "Schedule cron is not a supported format(https://godoc.org/github.com/robfig/cron)"
-                    message = f"Failed to create a recurring run: InvalidInputError: {form}. Error: {error}"
+                    failed = "Failed to create a recurring run due to conversion error"
+                    message = f"{failed}: Invalid input error: {form}. Error: {error}"
                     raise Answer(400, message) from error
                 made = self._started(self.recurring, "recurring_run", body)
-                made["name"] = body["display_name"]
                 made["status"] = "ENABLED" if body["mode"] == "ENABLE" else "DISABLED"
                 return made
             case ["GET", "recurringruns"]:
@@ -186,7 +188,7 @@ class KubeflowApi(Served):
         """A namespace that the caller must have rights in."""
         place = self._namespace(given)
         if self.multi_user and not place:
-            raise Answer(403, "Failed to authorize with API: PermissionDeniedError: user is not authorized")
+            raise Answer(400, "Invalid input error: An experiment cannot have an empty namespace in multi-user mode")
         return place
 
     def _pipeline(self, name: str, namespace: str | None) -> Json:
@@ -222,10 +224,10 @@ class KubeflowApi(Served):
         known = _load(package).parameters
         for name, value in body["runtime_config"].get("parameters", {}).items():
             if name not in known:
-                raise Answer(400, f"parameters {name} are not the pipeline's")
-            wanted = known[name]["parameterType"]
-            if not isinstance(value, _TYPES.get(wanted, object)) or (isinstance(value, bool) and wanted != "BOOLEAN"):
-                raise Answer(400, f"input parameter {name} requires type {wanted}, but the parameter value is {value}")
+                raise Answer(400, f"{_INPUTS}parameter(s) provided are not required by pipeline: {name}")
+            taken, otherwise = _TYPES[known[name]["parameterType"]]
+            if not isinstance(value, taken) or isinstance(value, bool):
+                raise Answer(400, f"{_INPUTS}input parameter {name} requires type {otherwise}")
         key = f"{kind}-{len(kept) + 1}"
         kept[key] = {**body, f"{kind}_id": key}
         return kept[key]
@@ -309,7 +311,8 @@ def _handler(api: KubeflowApi) -> type[BaseHTTPRequestHandler]:
                 return
             if status == 500:
                 message = f"Internal error: {message}{_STACK}"
-            detail = {"@type": "type.googleapis.com/google.rpc.Status", "code": _CODES[status], "message": message}
+            cause = "Internal Server Error" if status == 500 else message.rpartition("Invalid input error: ")[2]
+            detail = {"@type": "type.googleapis.com/google.rpc.Status", "code": _CODES[status], "message": cause}
             self._say(status, {"code": _CODES[status], "message": message, "details": [detail]})
 
         def _say(self, status: int, said: Json) -> None:

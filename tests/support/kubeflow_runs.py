@@ -5,12 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipelines.remote.cron import Cron
 from pipelines.remote.kubeflow import Kubeflow
 from pipelines.remote.platform import RemoteRun, Schedule
 
 GOLDEN = Path(__file__).parents[1] / "pipelines" / "kubeflow" / "golden" / "kubeflow.yaml"
 MONDAYS = Cron("0 3 * * 1", "UTC")
+_VARIABLES = (
+    "KFP_TOKEN", "KFP_COOKIES", "KFP_NAMESPACE", "KFP_HOST", "SSL_CERT_FILE", "KF_PIPELINES_UI_ENDPOINT",
+    "KF_PIPELINES_SA_TOKEN_PATH", "KF_PIPELINES_IAP_OAUTH2_CLIENT_ID",
+)  # fmt: skip
+
+
+def forget_kubeflow(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
+    """Lets the environment say nothing of a Kubeflow, and the client of kfp keep what it stores in a folder.
+
+    Returns:
+        The file in which that keeps a namespace and a log-in; there is none yet.
+    """
+    for name in _VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    path = folder / "context.json"
+    monkeypatch.setattr("kfp.client.Client._LOCAL_KFP_CONTEXT", str(path))
+    return path
 
 
 def submitted(kubeflow: Kubeflow, package: Path, **given: Any) -> RemoteRun:

@@ -32,15 +32,15 @@ _MESSAGES = {
 }
 
 
-def workflow(nodes: Mapping[str, str], *, cancelled: bool = False) -> Json:
+def workflow(nodes: Mapping[str, str], *, cancelled: bool = False, name: str = "pictures-x7k2p") -> Json:
     """The Workflow of a run.
 
     Args:
         nodes: How each node is, by the pipeline's ids: ``done``, ``cached``, ``skipped``, ``omitted``, ``running``,
             ``driving``, ``failed``, ``driver failed`` or ``cancelled``.
         cancelled: Whether somebody has asked to end it.
+        name: The Workflow's.
     """
-    name = "pictures-x7k2p"
     found: list[Json] = [
         {"name": name, "displayName": name, "type": "DAG", "phase": "Running"},
         {"name": f"{name}.root-driver", "displayName": "root-driver", "type": "Pod", "phase": "Succeeded"},

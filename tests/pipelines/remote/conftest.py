@@ -6,27 +6,15 @@ from pathlib import Path
 
 import pytest
 from kubeflow_api import KubeflowApi
-from kubeflow_runs import GOLDEN
+from kubeflow_runs import GOLDEN, forget_kubeflow
 
 from pipelines.remote.kubeflow import Kubeflow
 
 
 @pytest.fixture(autouse=True)
-def no_credentials(monkeypatch):
-    """The environment says nothing of a Kubeflow."""
-    for name in (
-        "KFP_TOKEN", "KFP_COOKIES", "KFP_NAMESPACE", "KFP_HOST", "SSL_CERT_FILE", "KF_PIPELINES_UI_ENDPOINT",
-        "KF_PIPELINES_SA_TOKEN_PATH", "KF_PIPELINES_IAP_OAUTH2_CLIENT_ID",
-    ):  # fmt: skip
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
 def stored(monkeypatch, tmp_path) -> Path:
     """The file in which the client of kfp keeps a namespace and a log-in; there is none yet."""
-    path = tmp_path / "context.json"
-    monkeypatch.setattr("kfp.client.Client._LOCAL_KFP_CONTEXT", str(path))
-    return path
+    return forget_kubeflow(monkeypatch, tmp_path)
 
 
 @pytest.fixture

@@ -211,6 +211,12 @@ class TestMessages:
         ("body", "words"),
         [
             ('{"code": 3, "message": "a: b", "details": [{"@type": "x"}]}', "a: b"),
+            ('{"code": 3, "message": "a: Invalid input error: b", "details": [{"@type": "x", "message": "b"}]}', "b"),
+            (
+                '{"code": 7, "message": "a", "details": [{"message": "no right (request: &Attributes{Verb:list})"}]}',
+                "no right",
+            ),
+            ('{"code": 13, "message": "a: b", "details": [{"message": "Internal Server Error"}]}', "a: b"),
             ('{"code": 13, "message": "Internal error: a\\ngithub.com/x\\n\\t/go/x.go:1"}', "Internal error: a"),
             ('{"error_message": "no", "error_details": "no\\ngithub.com/x"}', "no"),
             ('{"other": 1}', '{"other": 1}'),

@@ -16,6 +16,7 @@ from kubeflow_rig import stub as stub_of_image
 from kubeflow_rig.pods import Pods
 from kubeflow_rig.release import Release
 from kubeflow_rig.services import Services
+from kubeflow_rig.status import Json, Report, nobody
 from kubeflow_rig.workflow import Outcome
 
 ROOT = "minio://mlpipeline/v2/artifacts"
@@ -24,15 +25,20 @@ ROOT = "minio://mlpipeline/v2/artifacts"
 class Cluster:
     """One namespace of a cluster.
 
+    Args:
+        release: Of Kubeflow Pipelines.
+        folder: For what its services and pods keep.
+        services: Its services; None: those of :class:`Services`.
+
     Attributes:
         release: Of Kubeflow Pipelines.
         services: Its services.
         pods: What runs pods in it.
     """
 
-    def __init__(self, release: Release, folder: Path) -> None:
+    def __init__(self, release: Release, folder: Path, services: Services | None = None) -> None:
         self.release = release
-        self.services = Services(folder)
+        self.services = services or Services(folder)
         self.pods = Pods(release, self.services, folder)
 
     def workflow(self, package: str, parameters: Mapping[str, Any] | None = None, *, root: str = ROOT) -> Any:
@@ -63,12 +69,34 @@ class Cluster:
             environment: What every container has beside its own environment.
         """
         compiled = self.workflow(package, parameters, root=root)
+        return self.run_workflow(compiled, at_most=at_most, stub=stub, killed=killed, environment=environment)
+
+    def run_workflow(
+        self,
+        compiled: Json,
+        *,
+        at_most: int | None = None,
+        stub: Mapping[str, Mapping[str, Any]] | None = None,
+        killed: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        report: Report = nobody,
+    ) -> Outcome:
+        """Runs what a package was compiled to.
+
+        Args:
+            compiled: The Workflow.
+            at_most: As in :meth:`run`.
+            stub: As in :meth:`run`.
+            killed: As in :meth:`run`.
+            environment: As in :meth:`run`.
+            report: Gets the Workflow's status whenever that changes.
+        """
         pods = replace(self.pods, environment=environment or {})
         if stub is not None:
             pods = _with_stub(pods, stub)
         elif killed:
             pods = _with_killing(pods, killed)
-        return workflow.run(compiled, pods, at_most=at_most)
+        return workflow.run(compiled, pods, at_most=at_most, report=report)
 
     def close(self) -> None:
         """Takes it down."""

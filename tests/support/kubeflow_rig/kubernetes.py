@@ -1,4 +1,4 @@
-"""The few objects of Kubernetes that a driver or launcher reads, over HTTPS."""
+"""The API of Kubernetes over HTTPS, as far as a driver, a launcher or the API server of Kubeflow uses it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from kubeflow_rig.access import Access
+from kubeflow_rig.custom_resources import KINDS, CustomResources
+
 PORT = 6443
 NAME = "kubernetes.default.svc"
 NAMESPACE = "kubeflow"
 SECRET = "mlpipeline-minio-artifact"
 KEYS = {"accesskey": "minio", "secretkey": "minio123"}
 """The object store's Secret in the manifests, and its fields."""
+
+REVIEWS = {"tokenreviews": "TokenReview", "subjectaccessreviews": "SubjectAccessReview"}
+"""Kinds of reviews by the last part of their paths."""
 
 
 class Kubernetes:
@@ -31,6 +37,8 @@ class Kubernetes:
         secrets: The namespace's Secrets: their fields by name.
         account: The folder that every pod finds the service account's files in.
         reads: The paths that were asked for.
+        resources: Workflows and ScheduledWorkflows.
+        access: Who may do what.
     """
 
     def __init__(self, address: str, folder: Path) -> None:
@@ -38,6 +46,8 @@ class Kubernetes:
         self.secrets: dict[str, dict[str, str]] = {}
         self.account = folder / "serviceaccount"
         self.reads: list[str] = []
+        self.resources = CustomResources()
+        self.access = Access()
         self._server = ThreadingHTTPServer((address, PORT), self._handler())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._certificate(folder))
@@ -57,26 +67,42 @@ class Kubernetes:
             return {"kind": "Pod", **described, "spec": {"containers": []}, "status": {}}
         return None
 
+    def answer(self, method: str, path: str, body: bytes) -> dict[str, Any]:
+        """Answers a request; a KeyError if what it is about is not there."""
+        if (plural := path.split("/")[-1]) in REVIEWS:
+            return self.access.review(REVIEWS[plural], body)
+        if any(part in KINDS for part in path.split("/")):
+            return self.resources.answer(method, path, json.loads(body) if body else {})
+        self.reads.append(path)
+        found = self.found(path)
+        if found is None:
+            raise KeyError(path)
+        return found
+
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         api = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_GET(self) -> None:
+            def _answer(self) -> None:
                 path = self.path.split("?")[0]
-                api.reads.append(path)
-                found = api.found(path)
-                status = 200 if found else 404
-                body = json.dumps(found or {
-                    "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404,
-                    "message": f"{path} not found",
-                }).encode()  # fmt: skip
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                try:
+                    status, found = 201 if self.command == "POST" else 200, api.answer(self.command, path, body)
+                except KeyError:
+                    status, found = 404, {
+                        "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404,
+                        "message": f"{path} not found",
+                    }  # fmt: skip
+                content = json.dumps(found).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(content)
+
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer
 
             def log_message(self, *_: Any) -> None:
                 pass

@@ -16,6 +16,7 @@ VARIABLE = "KFP_BIN"
 
 OF_A_RELEASE = ("driver", "launcher-v2", "kfp-compile")
 OF_ANY_RELEASE = "kfp-argo"
+API_SERVER = "apiserver"
 
 
 class Refused(Exception):

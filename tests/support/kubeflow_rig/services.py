@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from kubeflow_rig.kubernetes import KEYS, NAME, SECRET, Kubernetes
 from kubeflow_rig.mlmd import Mlmd
 from kubeflow_rig.object_store import ObjectStore
+from kubeflow_rig.relay import Relay
 from kubeflow_rig.task_service import TaskService
 
 HOSTS = (
@@ -17,10 +19,21 @@ HOSTS = (
 )  # fmt: skip
 
 
+def own_address() -> str:
+    """A loopback address that no other process of the tests has."""
+    number = os.getpid()
+    return f"127.{64 + (number >> 16) % 64}.{(number >> 8) % 256}.{number % 256}"
+
+
 class Services:
-    """All of a cluster's, on a loopback address that no other process of the tests has.
+    """All of a cluster's, on the process's own address.
+
+    Args:
+        folder: For what they keep.
+        tasks: Makes the cache at an address.
 
     Attributes:
+        address: Where they are.
         mlmd: The metadata store.
         tasks: The cache.
         kubernetes: The API of Kubernetes.
@@ -28,11 +41,10 @@ class Services:
         hosts: A file for ``/etc/hosts`` of pods, in which the services have their names.
     """
 
-    def __init__(self, folder: Path) -> None:
-        number = os.getpid()
-        address = f"127.{64 + (number >> 16) % 64}.{(number >> 8) % 256}.{number % 256}"
+    def __init__(self, folder: Path, tasks: Callable[[str], TaskService | Relay] = TaskService) -> None:
+        self.address = address = own_address()
         self.mlmd = Mlmd(address, folder / "mlmd.sqlite")
-        self.tasks = TaskService(address)
+        self.tasks = tasks(address)
         self.kubernetes = Kubernetes(address, folder)
         self.kubernetes.secrets[SECRET] = KEYS
         self.store = ObjectStore(address)

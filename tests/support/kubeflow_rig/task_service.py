@@ -6,49 +6,25 @@ import json
 from typing import Any
 
 import grpc
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
 
 from kubeflow_rig.grpc_server import Method, serve
+from kubeflow_rig.messages import NUMBER, TEXT, TIME, Fields, classes_of
 
 PORT = 8887
 SERVICE = "/api.TaskService/"
 
-_FIELD = descriptor_pb2.FieldDescriptorProto
-_TEXT, _NUMBER = _FIELD.TYPE_STRING, _FIELD.TYPE_INT32
-_TIME = ".google.protobuf.Timestamp"
-# Of backend/api/v1beta1/task.proto: number, name and type of each field; a list's type is in a list.
-_MESSAGES: dict[str, list[tuple[int, str, Any]]] = {
+# Of backend/api/v1beta1/task.proto.
+_MESSAGES: dict[str, Fields] = {
     "Task": [
-        (1, "id", _TEXT), (2, "namespace", _TEXT), (3, "pipelineName", _TEXT), (4, "runId", _TEXT),
-        (5, "mlmdExecutionID", _TEXT), (6, "created_at", _TIME), (7, "finished_at", _TIME), (8, "fingerprint", _TEXT),
+        (1, "id", TEXT), (2, "namespace", TEXT), (3, "pipelineName", TEXT), (4, "runId", TEXT),
+        (5, "mlmdExecutionID", TEXT), (6, "created_at", TIME), (7, "finished_at", TIME), (8, "fingerprint", TEXT),
     ],
     "CreateTaskRequest": [(1, "task", ".api.Task")],
     "ListTasksRequest": [
-        (1, "page_token", _TEXT), (2, "page_size", _NUMBER), (3, "sort_by", _TEXT), (5, "filter", _TEXT),
+        (1, "page_token", TEXT), (2, "page_size", NUMBER), (3, "sort_by", TEXT), (5, "filter", TEXT),
     ],
-    "ListTasksResponse": [(1, "tasks", [".api.Task"]), (2, "next_page_token", _TEXT), (3, "total_size", _NUMBER)],
+    "ListTasksResponse": [(1, "tasks", [".api.Task"]), (2, "next_page_token", TEXT), (3, "total_size", NUMBER)],
 }  # fmt: skip
-
-
-def _classes() -> dict[str, Any]:
-    file = descriptor_pb2.FileDescriptorProto(
-        name="kubeflow_rig/task.proto", package="api", syntax="proto3", dependency=["google/protobuf/timestamp.proto"]
-    )
-    for name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for number, key, kind in fields:
-            is_list = isinstance(kind, list)
-            field = message.field.add(name=key, number=number)
-            field.label = _FIELD.LABEL_REPEATED if is_list else _FIELD.LABEL_OPTIONAL
-            kind = kind[0] if is_list else kind
-            field.type = _FIELD.TYPE_MESSAGE if isinstance(kind, str) else kind
-            if isinstance(kind, str):
-                field.type_name = kind
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(timestamp_pb2.DESCRIPTOR.serialized_pb)
-    pool.AddSerializedFile(file.SerializeToString())
-    class_of = getattr(message_factory, "GetMessageClass", None) or message_factory.MessageFactory(pool).GetPrototype
-    return {name: class_of(pool.FindMessageTypeByName(f"api.{name}")) for name in _MESSAGES}
 
 
 class TaskService:
@@ -59,7 +35,7 @@ class TaskService:
     """
 
     def __init__(self, address: str) -> None:
-        self._classes = _classes()
+        self._classes = classes_of("api", _MESSAGES)
         self.tasks: list[Any] = []
         self._server = serve(address, PORT, self._method_of)
 

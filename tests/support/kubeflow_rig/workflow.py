@@ -6,14 +6,24 @@ import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from kubeflow_rig.argo import Argo
 from kubeflow_rig.kubernetes import NAMESPACE
 from kubeflow_rig.pods import Pod, Pods
-
-RUNNING, SUCCEEDED, FAILED, SKIPPED, OMITTED = "Running", "Succeeded", "Failed", "Skipped", "Omitted"
-Json = dict[str, Any]
+from kubeflow_rig.status import (
+    DAG,
+    FAILED,
+    OMITTED,
+    POD,
+    RETRY,
+    RUNNING,
+    SKIPPED,
+    SUCCEEDED,
+    Json,
+    Report,
+    Status,
+    nobody,
+)
 
 
 @dataclass
@@ -51,24 +61,24 @@ class Enough(Exception):
     """As many pods have run as were asked for."""
 
 
-def run(workflow: Json, pods: Pods, *, at_most: int | None = None) -> Outcome:
+def run(workflow: Json, pods: Pods, *, at_most: int | None = None, report: Report = nobody) -> Outcome:
     """Runs a Workflow.
 
     Args:
         workflow: As the compiler made it.
         pods: Runs its pods.
         at_most: The number of pods after which it ends.
+        report: Gets the Workflow's status whenever that changes.
     """
     with Argo(pods.release.argo) as argo:
-        controller = _Controller(workflow, pods, argo, at_most)
-        spec = workflow["spec"]
+        controller = _Controller(workflow, pods, argo, at_most, report)
         with contextlib.suppress(Enough):
-            controller.outcome.phase, _ = controller.template(spec["entrypoint"], spec.get("arguments", {}), "")
+            controller.run()
         return controller.outcome
 
 
 class _Controller:
-    def __init__(self, workflow: Json, pods: Pods, argo: Argo, at_most: int | None) -> None:
+    def __init__(self, workflow: Json, pods: Pods, argo: Argo, at_most: int | None, report: Report) -> None:
         self._spec, self._pods, self._argo, self._at_most = workflow["spec"], pods, argo, at_most
         self._templates = {one["name"]: one for one in self._spec["templates"]}
         self.outcome = Outcome()
@@ -85,6 +95,13 @@ class _Controller:
         for kind in ("labels", "annotations"):
             for name, value in about.get(kind, {}).items():
                 self._globals[f"workflow.{kind}.{name}"] = value
+        self._status = Status(self._globals["workflow.name"], report)
+
+    def run(self) -> None:
+        """Runs the Workflow to its end."""
+        phase, _ = self.template(self._spec["entrypoint"], self._spec.get("arguments", {}), "")
+        self.outcome.phase = phase
+        self._status.end(phase)
 
     def template(self, name: str, arguments: Json, node: str) -> tuple[str, dict[str, str]]:
         """Runs a template; its phase and its output parameters."""
@@ -103,34 +120,49 @@ class _Controller:
         waiting = {task["name"]: task for task in template["dag"]["tasks"]}
         phases: dict[str, str] = {}
         outputs: dict[str, str] = {}
+        self._status.note(node, DAG, RUNNING)
         while waiting:
             name = next(name for name, task in waiting.items() if not set(_wanted(task)) & waiting.keys())
             task, place = waiting.pop(name), f"{node}.{name}".lstrip(".")
             if any(phases[other] not in allowed for other, allowed in _wanted(task).items()):
                 phases[name] = OMITTED
+                self._status.note(place, DAG, OMITTED, "omitted: depends condition not met")
             else:
                 task = self._argo.replaced(task, outputs)
                 if "when" in task and not _holds(task["when"]):
                     phases[name] = SKIPPED
+                    self._status.note(place, DAG, SKIPPED, f"when '{task['when']}' evaluated false")
                 else:
                     phases[name], given = self.template(task["template"], task.get("arguments", {}), place)
                     outputs |= {f"tasks.{name}.outputs.parameters.{key}": value for key, value in given.items()}
             self.outcome.phases[place] = phases[name]
-        return FAILED if FAILED in phases.values() else SUCCEEDED
+        phase = FAILED if FAILED in phases.values() else SUCCEEDED
+        self._status.note(node, DAG, phase)
+        return phase
 
     def _tried(self, name: str, arguments: Json, template: Json, node: str) -> tuple[str, dict[str, str]]:
         """``processNodeRetries`` (argo-workflows, workflow/controller/operator.go), without the waits in between."""
         strategy = template.get("retryStrategy", {})
+        if strategy:
+            self._status.note(node, RETRY, RUNNING)
         most = strategy.get("backoff", {}).get("maxDuration", "")
         elapsed = 0.0
         for attempt in range(int(strategy.get("limit", 0)) + 1):
             filled = template if attempt == 0 else self._filled(name, arguments, node, attempt)
+            place = f"{node}({attempt})" if strategy else node
+            self._status.note(place, POD, RUNNING)
             pod = self._pod(filled, node, attempt)
             if pod.status == 0:
+                self._status.note(place, POD, SUCCEEDED)
+                if strategy:
+                    self._status.note(node, RETRY, SUCCEEDED)
                 return SUCCEEDED, _outputs(filled, pod)
+            self._status.note(place, POD, FAILED, f"main: Error (exit code {pod.status})")
             elapsed += pod.seconds
             if most and _seconds(most) < elapsed:
                 break  # "Max duration limit exceeded"
+        if strategy:
+            self._status.note(node, RETRY, FAILED, "No more retries left")
         return FAILED, {}
 
     def _pod(self, template: Json, node: str, attempt: int) -> Pod:
