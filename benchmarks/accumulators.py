@@ -5,10 +5,10 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from compressor_lib.activations import tapped
-from compressor_lib.backbones import BACKBONES, Backbone
-from compressor_lib.families import searched_connections
-from compressor_lib.pretraining import TranslatorSums, regressions_of
+from compressor_lib.cuts.families import searched_connections
+from compressor_lib.networks.backbones import BACKBONES, Backbone
+from compressor_lib.pretraining.taps import tapped
+from compressor_lib.pretraining.translator_fit import TranslatorSums, regressions_of
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from compressor_lib.pictures import decode_picture
+from compressor_lib.deployment.images import decode_picture
 
 SPLITS = ("train", "validation", "test")
 

@@ -22,7 +22,8 @@ from PIL import Image
 
 from benchmarks.tables import show
 from benchmarks.watch import Load, Watch
-from pipelines.lineage import METADATA_FILE, Lineage
+from pipelines.config.config import METADATA_FILE
+from pipelines.results.lineage import Lineage
 
 SIZE = 32
 FEATURE_MEMORY = 64
@@ -171,7 +172,7 @@ def write_network(path: str) -> None:
     """Writes a classifier of three convolutions, with random weights."""
     import keras
 
-    from compressor_lib.heads import attach_head
+    from compressor_lib.networks.heads import attach_head
 
     keras.utils.set_random_seed(0)
     layers = keras.layers

@@ -14,10 +14,10 @@ import tensorflow as tf
 
 from benchmarks.tables import show
 from benchmarks.watch import Watch
-from compressor_lib.backbones import find_backbone
-from compressor_lib.families import searched_connections
-from compressor_lib.hypermodels import HyperCompressor
-from compressor_lib.search import SearchOptions, run_search
+from compressor_lib.cuts.families import searched_connections
+from compressor_lib.networks.backbones import find_backbone
+from compressor_lib.search.hypermodels import HyperCompressor
+from compressor_lib.search.run import SearchOptions, run_search
 
 BACKBONE = "MobileNetV2"
 SIZE = 224

@@ -29,14 +29,14 @@ from scipy.stats import spearmanr
 
 from benchmarks.data import SPLITS, PictureSet, digits, load
 from benchmarks.tables import RESULTS, show
-from compressor_lib.backbones import find_backbone
-from compressor_lib.families import searched_connections
-from compressor_lib.folding import folded
-from compressor_lib.heads import attach_head
-from compressor_lib.hypermodels import TRANSLATOR, HyperCompressor
-from compressor_lib.search import SearchOptions, TrialReport, run_search, trial_reports, trials_within_budget
-from compressor_lib.surgery import without_head
-from compressor_lib.training import Distillation, TrainingOptions, train
+from compressor_lib.cuts.families import searched_connections
+from compressor_lib.cuts.surgery import without_head
+from compressor_lib.networks.backbones import find_backbone
+from compressor_lib.networks.batch_norm_folding import folded
+from compressor_lib.networks.heads import attach_head
+from compressor_lib.search.hypermodels import TRANSLATOR, HyperCompressor
+from compressor_lib.search.run import SearchOptions, TrialReport, run_search, trial_reports, trials_within_budget
+from compressor_lib.training.train import Distillation, TrainingOptions, train
 
 logger = logging.getLogger(__name__)
 
@@ -291,7 +291,7 @@ class Experiment:
             self.reference.count_params(),
             self.pictures.classes,
             backbone=self.backbone(1.0),
-            connections=find_backbone(BACKBONE).connections(self.base),
+            connections=searched_connections(self.base, BACKBONE, "published"),
             loss="sparse_categorical_crossentropy",
         )
         tuner = self.run(hypermodel)

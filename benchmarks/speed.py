@@ -14,13 +14,14 @@ import tensorflow as tf
 
 from benchmarks.data import PictureSet, load
 from benchmarks.tables import show
-from compressor_lib.backbones import find_backbone
-from compressor_lib.connections import Connection
-from compressor_lib.folding import folded
-from compressor_lib.heads import attach_head
-from compressor_lib.hypermodels import HyperCompressor
-from compressor_lib.pretraining import fit_translators, train_translator
-from compressor_lib.search import SearchOptions, run_search
+from compressor_lib.cuts.connections import Connection
+from compressor_lib.cuts.families import searched_connections
+from compressor_lib.networks.backbones import find_backbone
+from compressor_lib.networks.batch_norm_folding import folded
+from compressor_lib.networks.heads import attach_head
+from compressor_lib.pretraining.translator_fit import fit_translators, train_translator
+from compressor_lib.search.hypermodels import HyperCompressor
+from compressor_lib.search.run import SearchOptions, run_search
 
 BACKBONE = "MobileNetV2"
 PUBLISHED_EPOCHS = 5
@@ -51,7 +52,7 @@ class Speed:
         self.base = backbone.build(
             input_size=size, weights=pictures.weights_file("mobilenet_v2_1.0_224_no_top.h5"), preprocess=True
         )
-        self.connections = backbone.connections(self.base)
+        self.connections = searched_connections(self.base, backbone.name, "published")
         self.train = pictures.dataset("train", size)
         self.validation = pictures.dataset("validation", size)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components import object_store
+from components.storage import object_store
 
 # Here, so that whatever process works for a component has it.
 object_store.register()

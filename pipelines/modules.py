@@ -17,22 +17,22 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.artifacts.class_list import read_class_list
-from components.examples import count_classes, count_examples, picture_dataset
+from components.artifacts.file_names import HISTORY_FILE
 from components.resumable import mark_done, sweep, work_key
-from components.storage import mounted
-from compressor_lib.augmentation import Augmentation
-from compressor_lib.class_weights import balanced_weights
-from compressor_lib.export import TEACHER_FILE, export_saved_model, load_keras
-from compressor_lib.folding import folded
-from compressor_lib.pictures import decode_picture, encode_picture
-from compressor_lib.reference import load_network, reference_model
-from compressor_lib.training import Distillation, TrainingOptions, train
+from components.storage.examples import count_classes, count_examples, picture_dataset
+from components.storage.gcs_mount import mounted
+from compressor_lib.deployment.export import TEACHER_FILE, export_saved_model, load_keras
+from compressor_lib.deployment.images import decode_picture, encode_picture
+from compressor_lib.networks.batch_norm_folding import folded
+from compressor_lib.training.augmentation import Augmentation
+from compressor_lib.training.class_weights import balanced_weights
+from compressor_lib.training.reference import load_network, reference_model
+from compressor_lib.training.train import Distillation, TrainingOptions, train
 
 logger = logging.getLogger("pipelines.modules")
 
 IMAGE = "image"
 LABEL = "label"
-HISTORY_FILE = "history.json"
 CHECKPOINT_FILE = "checkpoint.npz"
 
 

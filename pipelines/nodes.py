@@ -10,24 +10,24 @@ from typing import Any
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 
+from components.artifacts.class_counts import statistics_options
 from components.converter import Converter
 from components.deployed_model import DeployedModel
 from components.evaluator import Evaluator
-from components.evaluator.gating import eval_config
+from components.evaluator.tfma_config import eval_config
 from components.example_validator import ExampleValidator
-from components.example_validator.classes import statistics_options
-from components.handover import Handover, PreviousRun
 from components.image_example_gen import ImageExampleGen
 from components.import_example_gen import ImportExampleGen
 from components.pruning_search import PruningSearch
 from components.pusher import EndpointPusher, Pusher
 from components.report.component import Report
 from components.served_classes import ServedClasses
-from components.spans import rolling_range
+from components.storage.spans import rolling_range
 from components.transform import Transform
 from components.translator_pretrainer import TranslatorPretrainer
-from pipelines.config import Config
-from pipelines.vertex import endpoint_config, search_job, training_config
+from components.warm_start import Handover, PreviousRun
+from pipelines.config.config import Config
+from pipelines.config.vertex import endpoint_config, search_job, training_config
 
 MODULES = "pipelines.modules"
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from tfx import v1 as tfx
 
-from pipelines.beam import IN_ONE_PROCESS, has_processes
-from pipelines.config import Config
+from pipelines.config.beam import IN_ONE_PROCESS, has_processes
+from pipelines.config.config import Config
+from pipelines.config.vertex import check_not_asked_for
 from pipelines.nodes import Nodes
-from pipelines.vertex import check_not_asked_for
 
 
 def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tfx.dsl.Pipeline:

@@ -59,7 +59,7 @@ def small_backbone() -> Callable[[], keras.Model]:
     """Makes what remains of MobileNetV2 when most of its blocks are left out; the others keep their names."""
     import keras
 
-    from compressor_lib.backbones import PREPROCESS
+    from compressor_lib.networks.layer_names import PREPROCESS
 
     layers = keras.layers
 

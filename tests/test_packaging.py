@@ -66,7 +66,7 @@ def test_the_wheel_holds_the_three_packages_and_the_command(source, tmp_path):
 
     scripts = configparser.ConfigParser()
     scripts.read_string(wheel.read(f"{metadata}/entry_points.txt").decode())
-    assert scripts["console_scripts"]["compressor"] == "pipelines.console_script:main"
+    assert scripts["console_scripts"]["compressor"] == "pipelines.cli.console_script:main"
 
     described = email.message_from_bytes(wheel.read(f"{metadata}/METADATA"))
     assert described["Name"] == "auto-compressor"

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from compressor_lib.errors import CompressorError
-from pipelines.config import load_config
+from pipelines.config.config import load_config
 
 ROOT = pathlib.Path(__file__).parents[1]
 FOLDERS = ("benchmarks", "components", "compressor_lib", "docs", "pipelines")

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.artifacts.class_list import read_class_list
+from compressor_lib.deployment.export import CLASSES_FILE, EXTRA
 from compressor_lib.errors import CompressorError
-from compressor_lib.export import CLASSES_FILE, EXTRA
-from compressor_lib.redaction import redact
 from compressor_lib.support.proxies import via
+from compressor_lib.support.redaction import redact
 
 _TIMEOUT = 60.0
 """Seconds to wait for an answer."""

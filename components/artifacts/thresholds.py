@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from compressor_lib.deployment import phrases
+from compressor_lib.deployment.gate import Verdict
 from compressor_lib.deployment.judged import Judged
-from compressor_lib.gate import Verdict
 
 
 @dataclass(frozen=True)

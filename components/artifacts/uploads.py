@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from tfx.dsl.io import fileio, filesystem
 
-from components.model_files import model_files
+from components.artifacts.model_files import model_files
 from compressor_lib.deployment.model_path import SAVED_MODEL
 
 ABANDONED_AFTER = 24 * 3600.0

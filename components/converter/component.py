@@ -61,7 +61,7 @@ class Converter(base_component.BaseComponent):
         """Wires the component.
 
         Args:
-            base_model: A Model as :func:`compressor_lib.export.export_saved_model` writes it.
+            base_model: A Model as :func:`compressor_lib.deployment.export.export_saved_model` writes it.
             reference: The uncompressed Model, likewise.
             examples: Transformed Examples; int8 is calibrated on some of their images.
             formats: Precisions of the TFLite models; float32 is made whether it is named or not.

@@ -14,14 +14,14 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components.examples import picture_dataset, split_patterns
-from components.storage import mounted_artifacts
+from components.storage.examples import picture_dataset, split_patterns
+from components.storage.gcs_mount import mounted_artifacts
+from compressor_lib.deployment.export import add_tflite, load_keras, read_classes
 from compressor_lib.deployment.latency import time_models
 from compressor_lib.deployment.model_metrics import REFERENCE as REFERENCE_FIGURES
 from compressor_lib.deployment.model_metrics import ModelMetrics, read_figures, write_figures
+from compressor_lib.deployment.tflite import ConversionError, Precision, to_tflite
 from compressor_lib.deployment.tflite_metadata import with_metadata
-from compressor_lib.export import add_tflite, load_keras, read_classes
-from compressor_lib.tflite import ConversionError, Precision, to_tflite
 
 logger = logging.getLogger(__name__)
 

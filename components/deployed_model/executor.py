@@ -13,7 +13,7 @@ from tfx.utils import io_utils, path_utils
 
 from components.artifacts.class_list import read_class_list
 from components.artifacts.pushed_versions import newest_version
-from compressor_lib.export import EXTRA
+from compressor_lib.deployment.export import EXTRA
 
 logger = logging.getLogger(__name__)
 

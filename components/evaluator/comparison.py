@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from components.artifacts.judging import common_labels, judged
 from components.artifacts.predictions import BASELINE, MODEL, REFERENCE, Predictions
+from compressor_lib.deployment.gate import Bounds, Verdict, confidence_shown, judge, judge_format
 from compressor_lib.deployment.intervals import Interval, paired_change
-from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import REFERENCE as REFERENCE_FIGURES
-from compressor_lib.gate import Bounds, Verdict, confidence_shown, judge, judge_format
 
 _MOST_NAMED = 10
 """So many classes are named in a note."""
@@ -48,40 +48,6 @@ def verdict_of(
     )
 
 
-def judged(predictions: Predictions, model: str, confidence: float) -> tuple[Judged, list[Judged]]:
-    """How a model did on all images, and on those of each class that has any, beside the baseline.
-
-    All images count for the accuracy; those of classes that the model and the baseline both have are compared.
-
-    Args:
-        predictions: Of the model, and of the baseline if there is one.
-        model: The model's name among them.
-        confidence: Of the intervals.
-    """
-    right, labels = predictions.right(model), predictions.labels
-    common = _common(predictions)
-    overall = Judged.counted(
-        "",
-        pictures=len(labels),
-        right=int(right.sum()),
-        pairs=predictions.pairs(model, BASELINE, np.isin(labels, common)) if common else None,
-        confidence=confidence,
-    )
-    classes = []
-    for label in np.unique(labels[labels >= 0]).tolist():
-        of_class = labels == label
-        classes.append(
-            Judged.counted(
-                predictions.classes[label],
-                pictures=int(of_class.sum()),
-                right=int(right[of_class].sum()),
-                pairs=predictions.pairs(model, BASELINE, of_class) if label in common else None,
-                confidence=confidence,
-            )
-        )
-    return overall, classes
-
-
 def notes(predictions: Predictions) -> list[str]:
     """Says which classes are not compared, and what the gate does about them; a sentence each."""
     said = []
@@ -95,7 +61,7 @@ def notes(predictions: Predictions) -> list[str]:
     if BASELINE not in predictions.models:
         return [*said, "There is no baseline, so gate.min_accuracy alone decides."]
     ours, theirs = predictions.classes, predictions.models[BASELINE].classes
-    common = _common(predictions)
+    common = common_labels(predictions)
     if not common:
         named = f"the model has {_listed(ours)}, the baseline {_listed(theirs)}"
         return [*said, f"No class is common, so nothing is compared and gate.min_accuracy alone decides: {named}."]
@@ -108,14 +74,6 @@ def notes(predictions: Predictions) -> list[str]:
     if not np.isin(predictions.labels, common).any():
         said.append("No test image is of a class that both have, so gate.min_accuracy alone decides.")
     return said
-
-
-def _common(predictions: Predictions) -> list[int]:
-    """Labels of the classes that the baseline has, too."""
-    if BASELINE not in predictions.models:
-        return []
-    theirs = set(predictions.models[BASELINE].classes)
-    return [label for label, name in enumerate(predictions.classes) if name in theirs]
 
 
 def _conversion(predictions: Predictions, name: str, confidence: float) -> Interval:

@@ -34,7 +34,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
 
     TFMA evaluates, in one pass over the images. What each model predicted in it is kept, and decides, for the model
     and for each of its TFLite models: beside TFMA's metrics stand
-    :data:`components.evaluator.executor.VERDICT_FILE` and
+    :data:`components.artifacts.verdict.VERDICT_FILE` and
     :data:`components.artifacts.predictions.PREDICTIONS_FILE`, and in the blessing a hash of the model's files and the
     formats that fail. The two models' classes are joined by their names.
 
@@ -70,7 +70,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
             examples: Transformed Examples.
             model: The classifier.
             baseline_model: What it is compared with; it may resolve to nothing.
-            eval_config: From :func:`components.evaluator.gating.eval_config`.
+            eval_config: From :func:`components.evaluator.tfma_config.eval_config`.
             example_splits: Names of the splits to judge on.
             reference: The run's uncompressed model, whose predictions are kept for others, such as the report; None:
                 the baseline is it. Kubeflow's metadata store takes no artifact twice from a node, so do not give it

@@ -19,34 +19,20 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils, proto_utils
 
 from components.artifacts.class_list import read_class_list
+from components.artifacts.model_files import files_sha256
 from components.artifacts.predictions import BASELINE, MODEL, REFERENCE
+from components.artifacts.verdict import LEFT_OUT, MODEL_SHA256, VERDICT_FILE
 from components.evaluator.comparison import verdict_of
-from components.evaluator.gating import bounds_of, with_classes
 from components.evaluator.predicting import AskedModel, keeping_extractor, kept_predictions
-from components.model_files import files_sha256
+from components.evaluator.tfma_config import bounds_of, with_classes
 from compressor_lib.deployment.classes_file import CLASSES_FILE
+from compressor_lib.deployment.export import tflite_path
+from compressor_lib.deployment.gate import Verdict, left_out_sentences
 from compressor_lib.deployment.model_metrics import EXTRA, FIGURES_FILE, parse_figures
+from compressor_lib.deployment.tflite import Precision
 from compressor_lib.errors import CompressorError
-from compressor_lib.export import tflite_path
-from compressor_lib.gate import Verdict, left_out_sentences
-from compressor_lib.tflite import Precision
 
 logger = logging.getLogger(__name__)
-
-VERDICT_FILE = "verdict.json"
-"""In the evaluation: a :class:`compressor_lib.gate.Verdict`."""
-
-MODEL_SHA256 = "model_sha256"
-"""Custom property of the blessing: which files were evaluated."""
-
-LEFT_OUT = "left_out"
-"""Custom property of the blessing: the TFLite formats that failed, which are not pushed, as a JSON list."""
-
-
-def read_verdict(evaluation: str) -> Verdict:
-    """Reads the verdict in an evaluation, given by its URI."""
-    with fileio.open(os.path.join(evaluation, VERDICT_FILE)) as file:
-        return Verdict.from_json(file.read())
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):

@@ -17,11 +17,11 @@ from tensorflow_model_analysis.constants import BASELINE_KEY, CANDIDATE_KEY
 from tfx.dsl.io import fileio
 
 from components.artifacts.predictions import BASELINE, MODEL, ModelPredictions, Predictions, image_key
-from components.evaluator.gating import LABEL, PROBABILITIES, SIGNATURE
-from components.examples import decode_pictures
-from compressor_lib.export import IMAGE_FEATURE
+from components.evaluator.tfma_config import LABEL, PROBABILITIES, SIGNATURE
+from components.storage.examples import decode_pictures
+from compressor_lib.deployment.export import IMAGE_FEATURE
+from compressor_lib.deployment.tflite import tflite_interpreter, tflite_predict
 from compressor_lib.support.control_groups import usable_threads
-from compressor_lib.tflite import tflite_interpreter, tflite_predict
 
 _ROWS = "rows"
 """Folder in the evaluation that Beam's workers write into, gone when all is read."""

@@ -17,9 +17,9 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, writer_utils
 
+from components.artifacts.class_counts import class_counts, imbalance, moved_most
 from components.artifacts.class_list import gone_classes, how_to_remove, read_class_list
-from components.data_summary import SUMMARY_FILE, Summary
-from components.example_validator.classes import class_counts, imbalance, moved_most
+from components.artifacts.data_summary import SUMMARY_FILE, Summary
 from components.left_out import read_left_out
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.class_names import natural_order

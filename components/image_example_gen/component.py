@@ -10,9 +10,9 @@ from tfx.proto import example_gen_pb2
 
 from components.custom_options import packed_options
 from components.image_example_gen import driver, executor
+from components.image_example_gen.dataset_layout import pictures_split
 from components.image_example_gen.duplicates import POLICIES
-from components.image_example_gen.folders import pictures_split
-from components.spans import rolling_range
+from components.storage.spans import rolling_range
 from compressor_lib.deployment.image_check import MAX_PIXELS
 from compressor_lib.errors import CompressorError, unknown
 

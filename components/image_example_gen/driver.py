@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tfx.components.example_gen import driver, input_processor
 from tfx.proto import example_gen_pb2, range_config_pb2
 
-from components.image_example_gen.folders import NamesInputProcessor
+from components.image_example_gen.dataset_layout import NamesInputProcessor
 
 
 class Driver(driver.FileBasedDriver):

@@ -18,10 +18,10 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, proto_utils
 
 from components.custom_options import unpacked_options
-from components.image_example_gen import dealing, folders
+from components.image_example_gen import dataset_layout, stratified_split
 from components.image_example_gen.duplicates import Copy, FindDuplicates
 from components.left_out import LEFT_OUT, describe_left_out
-from components.spans import patterns_of
+from components.storage.spans import patterns_of
 from compressor_lib.deployment import image_check
 from compressor_lib.deployment.image_suffixes import kind_of
 from compressor_lib.errors import CompressorError
@@ -129,7 +129,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
                 ``google.protobuf.Struct`` with the component's other parameters.
 
         Raises:
-            CompressorError: The folder cannot be used (see ``folders.list_pictures``), or too many
+            CompressorError: The folder cannot be used (see ``dataset_layout.list_pictures``), or too many
                 of its pictures cannot be read. No split is left behind.
         """
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
@@ -137,12 +137,12 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         self._configure(input_base, exec_properties)
         self._skipped_file = os.path.join(examples.uri, SKIPPED_FILE)
         self._duplicates_file = os.path.join(examples.uri, DUPLICATES_FILE)
-        listing = folders.list_pictures(input_base, self._layouts)
+        listing = dataset_layout.list_pictures(input_base, self._layouts)
         self._pictures = listing.pictures
         _warn_left_out(listing)
         max_bad_share = self._options["max_bad_share"]
-        folders.check_left_out(input_base, listing.left_out, listing.total, max_bad_share)
-        folders.check_counts(self._pictures, self._shares)
+        dataset_layout.check_left_out(input_base, listing.left_out, listing.total, max_bad_share)
+        dataset_layout.check_counts(self._pictures, self._shares)
         examples.set_int_custom_property("images", len(self._pictures))
         examples.set_int_custom_property("classes", len({picture.label for picture in self._pictures}))
 
@@ -160,7 +160,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         lines = [f"{json.dumps({'file': one.file, 'reason': one.reason})}\n" for one in left_out]
         io_utils.write_string_file(self._skipped_file, "".join(lines))
         try:
-            folders.check_left_out(input_base, left_out, listing.total, max_bad_share)
+            dataset_layout.check_left_out(input_base, left_out, listing.total, max_bad_share)
             self._check_counts([one["file"] for one in unreadable], copies)
         except CompressorError:
             for split in self._shares:
@@ -196,12 +196,12 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         self._shares = {one.name: one.hash_buckets for one in outputs.split_config.splits}
         self._options = unpacked_options(exec_properties)
         patterns = patterns_of(inputs.splits[0].pattern)  # the driver has put the spans in
-        self._layouts = [folders.layout(input_base, pattern, self._shares) for pattern in patterns]
+        self._layouts = [dataset_layout.layout(input_base, pattern, self._shares) for pattern in patterns]
 
     def _check_counts(self, unreadable: list[str], copies: list[str]) -> None:
-        folders.check_counts(self._pictures, self._shares, unreadable)
+        dataset_layout.check_counts(self._pictures, self._shares, unreadable)
         try:
-            folders.check_counts(self._pictures, self._shares, [*unreadable, *copies])
+            dataset_layout.check_counts(self._pictures, self._shares, [*unreadable, *copies])
         except CompressorError as error:
             raise CompressorError(
                 f"{error} {len(copies)} copies of pictures in other splits were left out; "
@@ -240,7 +240,7 @@ class _Reader(beam.DoFn):
 class _Check(_Reader):
     """Yields pictures with the SHA-256 of their pixels, and sets aside those that cannot be decoded."""
 
-    def process(self, picture: folders.Picture) -> Iterator[Any]:
+    def process(self, picture: dataset_layout.Picture) -> Iterator[Any]:
         try:
             if picture.leads_out and not self._outside_links:
                 raise image_check.UnreadablePicture(
@@ -257,7 +257,7 @@ class _Check(_Reader):
 class _ToExample(_Reader):
     """Makes Examples of pictures that were checked."""
 
-    def process(self, picture: folders.Picture) -> Iterator[tf.train.Example]:
+    def process(self, picture: dataset_layout.Picture) -> Iterator[tf.train.Example]:
         try:
             content = self._content(picture.name)
             encoded = image_check.decodable(content, self._max_pixels).encoded if picture.is_converted else content
@@ -279,7 +279,7 @@ class _ToExample(_Reader):
 
 def _deal_folder(names_in_folder: tuple[str, Iterable[str]], shares: Mapping[str, int]) -> Iterable[tuple[str, str]]:
     _, names = names_in_folder
-    return dealing.deal(names, shares).items()
+    return stratified_split.deal(names, shares).items()
 
 
 def _tell(duplicates: list[dict[str, Any]], left_out: list[str]) -> None:
@@ -292,18 +292,18 @@ def _tell(duplicates: list[dict[str, Any]], left_out: list[str]) -> None:
         logger.warning("the same picture is in classes %s: %s", one["labels"], one["files"])
 
 
-def _as_left_out(unreadable: dict[str, str]) -> folders.LeftOut:
+def _as_left_out(unreadable: dict[str, str]) -> dataset_layout.LeftOut:
     name, reason = unreadable["file"], unreadable["reason"]
-    return folders.LeftOut(name, reason, f"{kind_of(name)} unreadable", class_label(name.split("/")[-2]))
+    return dataset_layout.LeftOut(name, reason, f"{kind_of(name)} unreadable", class_label(name.split("/")[-2]))
 
 
-def _warn_left_out(listing: folders.Listing) -> None:
+def _warn_left_out(listing: dataset_layout.Listing) -> None:
     """Logs what a listing leaves out: by class, in counts."""
     used = Counter(picture.label for picture in listing.pictures)
     for label in sorted({one.label for one in listing.left_out}):
         lost = [one for one in listing.left_out if one.label == label]
         of_class = f"class {label!r}: {len(lost)} of {len(lost) + used[label]}" if label else f"{len(lost)}"
-        logger.warning("%s images are left out (%s)", of_class, folders.by_kind(lost))
+        logger.warning("%s images are left out (%s)", of_class, dataset_layout.by_kind(lost))
     if listing.others:
         counts = ", ".join(f"{count} {suffix}" for suffix, count in listing.others.most_common(_SHOWN))
         logger.info("%d files that are no images are left out (%s)", listing.others.total(), counts)

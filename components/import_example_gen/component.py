@@ -8,7 +8,7 @@ from tfx.proto import example_gen_pb2, range_config_pb2
 
 from components.custom_options import packed_options
 from components.import_example_gen import executor
-from components.spans import Driver
+from components.storage.spans import Driver
 
 
 class ImportExampleGen(component.FileBasedExampleGen):
@@ -36,7 +36,7 @@ class ImportExampleGen(component.FileBasedExampleGen):
             input_base: The data folder, local or remote.
             input_config: One split, whose pattern ends in ``*``: the files of a folder, or of the spans before it.
             output_config: The splits and their shares, as hash buckets.
-            range_config: How many spans (:func:`components.spans.rolling_range`); None: the newest.
+            range_config: How many spans (:func:`components.storage.spans.rolling_range`); None: the newest.
             label: Name of the feature with the class.
             code_version: Changes with the code, so that the cache does not outlive it.
         """

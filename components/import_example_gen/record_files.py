@@ -7,8 +7,8 @@ from collections import Counter
 
 import tensorflow as tf
 
-from components.listing import is_folder, is_text, listed, printable
-from components.spans import folder_of, is_record_file, patterns_of
+from components.storage.listing import is_folder, is_text, listed, printable
+from components.storage.spans import folder_of, is_record_file, patterns_of
 from compressor_lib.deployment.image_suffixes import kind_of
 from compressor_lib.errors import CompressorError
 
@@ -18,7 +18,7 @@ def record_files(input_base: str, pattern: str) -> tuple[list[tuple[str, str]], 
 
     Args:
         input_base: The data folder, local or remote.
-        pattern: What the driver made of the input's pattern; see :func:`components.spans.patterns_of`.
+        pattern: What the driver made of the input's pattern; see :func:`components.storage.spans.patterns_of`.
 
     Returns:
         The files, each as its span's folder, relative to the data folder, and its path; and how many others there are,

@@ -58,7 +58,7 @@ class PruningSearch(base_component.BaseComponent):
     """Searches the sub-networks of a classifier's backbone.
 
     Outputs: ``best_hyperparameters`` and ``tuner_results`` as the stock Tuner writes them, the latter with
-    ``search_report.json`` beside it (a :class:`compressor_lib.search.TrialReport` for every trial), and
+    ``search_report.json`` beside it (a :class:`compressor_lib.search.run.TrialReport` for every trial), and
     ``model``, the best sub-network with its head, in ``assets.extra/model.keras``, together with the uncompressed
     classifier it came from, in ``assets.extra/teacher.keras``.
 
@@ -116,8 +116,8 @@ class PruningSearch(base_component.BaseComponent):
                 connections.
             previous_hyperparameters: The best of an earlier search, or an empty folder: the first trial, if they are in
                 the search space.
-            connections: a family (see :func:`compressor_lib.families.searched_connections`) or a list.
-            tuner: A name in ``compressor_lib.search.TUNERS``.
+            connections: a family (see :func:`compressor_lib.cuts.families.searched_connections`) or a list.
+            tuner: A name in ``compressor_lib.search.run.TUNERS``.
             max_trials: The most trials.
             max_epochs: Epochs of a trial.
             parallel_trials: Trials at a time. Above 1 each has a process of its own on this machine, and the
@@ -127,11 +127,11 @@ class PruningSearch(base_component.BaseComponent):
             cuts: 1, or 2 to search the best network once more for a second cut; the better of both is taken.
             tau: Weight of accuracy against compression.
             shortlist: How many connections trials are spent on, those that promise most (see
-                :mod:`compressor_lib.prior`); None for all.
+                :mod:`compressor_lib.search.shortlist`); None for all.
             train_translators: Whether trials train their translator with their head.
             feature_memory_mb: Memory, in MiB, for what the backbone computed of the pictures, in each process; what is
                 beyond goes to a temporary folder.
-            cost: What compression saves, a name in ``compressor_lib.costs.COSTS``.
+            cost: What compression saves, a name in ``compressor_lib.objective.costs.COSTS``.
             budgets: The most that the best network may have of any costs, by name.
             head_units: Widths of the head to choose from, 0 for none.
             tail_units: Widths of a tail to choose from.

@@ -17,21 +17,21 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.examples import split_patterns
+from components.artifacts.file_names import SEARCH_REPORT_FILE
 from components.pruning_search.job import SearchJob
 from components.pruning_search.parallel import search_in_parallel
-from components.pruning_search.replicas import Replica, start_replicas, take_trials
+from components.pruning_search.vertex_replicas import Replica, start_replicas, take_trials
 from components.resumable import mark_done, sweep, work_key
-from components.storage import mounted_artifacts
-from compressor_lib.bank import fingerprint
-from compressor_lib.export import TEACHER_FILE, keras_path
-from compressor_lib.hypermodels import HyperCompressor
-from compressor_lib.search import TrialReport, best_first, trial_reports, write_report
-from compressor_lib.summaries import write_summaries
+from components.storage.examples import split_patterns
+from components.storage.gcs_mount import mounted_artifacts
+from compressor_lib.deployment.export import TEACHER_FILE, keras_path
+from compressor_lib.pretraining.bank import fingerprint
+from compressor_lib.search.hypermodels import HyperCompressor
+from compressor_lib.search.run import TrialReport, best_first, trial_reports, write_report
+from compressor_lib.search.tensorboard import write_summaries
 
 logger = logging.getLogger(__name__)
 
-REPORT_FILE = "search_report.json"
 SUMMARIES = "tensorboard"
 PREVIOUS = "previous_hyperparameters"
 
@@ -95,7 +95,7 @@ def _search(
     tuner = next((searched for searched in rounds if reports and reports[0] in searched.reports), rounds[0]).tuner
 
     write_best_hyperparameters(tuner, output_dict)
-    write_report(reports, results_dir / REPORT_FILE)
+    write_report(reports, results_dir / SEARCH_REPORT_FILE)
     write_summaries(reports, results_dir / SUMMARIES)
     best = tuner.get_best_models(1)[0]
     best_path = keras_path(model_dir)

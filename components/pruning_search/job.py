@@ -12,16 +12,16 @@ import keras
 import keras_tuner as kt
 import tensorflow as tf
 
-from components.examples import count_classes, picture_dataset
-from compressor_lib.bank import TranslatorBank
-from compressor_lib.class_weights import balanced_weights
-from compressor_lib.costs import Yardstick, measure_costs
-from compressor_lib.export import load_keras, read_classes
-from compressor_lib.families import rejoining_connections, searched_connections
-from compressor_lib.hypermodels import TRANSLATOR, HyperCompressor
-from compressor_lib.search import SearchOptions, run_search
-from compressor_lib.second_cut import FIRST_CUT, layers_trained_again, network_to_cut_again
-from compressor_lib.surgery import without_head
+from components.storage.examples import count_classes, picture_dataset
+from compressor_lib.cuts.families import rejoining_connections, searched_connections
+from compressor_lib.cuts.surgery import without_head
+from compressor_lib.deployment.export import load_keras, read_classes
+from compressor_lib.objective.costs import Yardstick, measure_costs
+from compressor_lib.pretraining.bank import TranslatorBank
+from compressor_lib.search.hypermodels import TRANSLATOR, HyperCompressor
+from compressor_lib.search.run import SearchOptions, run_search
+from compressor_lib.search.second_cut import FIRST_CUT, layers_trained_again, network_to_cut_again
+from compressor_lib.training.class_weights import balanced_weights
 
 
 @dataclass(frozen=True)

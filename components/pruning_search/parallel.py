@@ -19,11 +19,11 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_chief import OracleServicer, exit_chief
 
 from components.pruning_search.job import SearchJob
-from components.pruning_search.replicas import JOB_FILE
+from components.pruning_search.vertex_replicas import JOB_FILE
 from components.pruning_search.worker import STOPPED
 from compressor_lib.errors import CompressorError
-from compressor_lib.hypermodels import HyperCompressor
-from compressor_lib.search import TUNERS, announce, announce_end
+from compressor_lib.search.hypermodels import HyperCompressor
+from compressor_lib.search.run import TUNERS, announce, announce_end
 from compressor_lib.support.control_groups import usable_threads
 from compressor_lib.support.processes import module_command
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from components.artifacts.class_list import read_class_list
 from components.artifacts.pushed_versions import versions
 from components.artifacts.served_classes import Endpoint, served_models
+from compressor_lib.deployment.export import EXTRA
 from compressor_lib.errors import CompressorError
-from compressor_lib.export import EXTRA
 
 
 def check_class_order(model: str, push_directory: str, removed: Sequence[str]) -> None:

@@ -15,18 +15,18 @@ from tfx.extensions.google_cloud_ai_platform.pusher import executor as vertex
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from components.artifacts.file_names import SEARCH_REPORT_FILE
+from components.artifacts.model_files import files_sha256
 from components.artifacts.pushed_versions import prune, publish, staging
 from components.artifacts.served_classes import endpoint_of
-from components.evaluator.executor import LEFT_OUT, MODEL_SHA256, read_verdict
-from components.model_files import files_sha256
-from components.pruning_search.executor import REPORT_FILE
+from components.artifacts.verdict import LEFT_OUT, MODEL_SHA256, read_verdict
 from components.pusher.class_order import check_class_order, check_endpoint_order
 from components.pusher.model_card import Json, model_card, pictures_by_split, write_card
-from components.pusher.trial import try_alone, try_model_server
-from components.storage import fetched
+from components.pusher.smoke_test import try_alone, try_model_server
+from components.storage.gcs_mount import fetched
+from compressor_lib.deployment.export import read_classes, tflite_paths
 from compressor_lib.deployment.model_metrics import EXTRA, FIGURES_FILE, read_figures, write_figures
 from compressor_lib.errors import CompressorError
-from compressor_lib.export import read_classes, tflite_paths
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ def _tried(model: str, folder: str, input_dict: Artifacts) -> str:
 def _card(prepared: str, input_dict: Artifacts, exec_properties: dict[str, Any]) -> Json:
     """The card of a model, from what the run found."""
     uris = {name: artifact_utils.get_single_uri(artifacts) for name, artifacts in input_dict.items()}
-    with fileio.open(os.path.join(uris["tuner_results"], REPORT_FILE)) as file:
+    with fileio.open(os.path.join(uris["tuner_results"], SEARCH_REPORT_FILE)) as file:
         trials = json.loads(file.read())
     with fetched(path_utils.serving_model_path(uris["reference"]), *_NEEDED) as reference:
         return model_card(

@@ -17,14 +17,14 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.dsl.io import fileio
 
 from components.artifacts.card import CARD_FILE
+from components.artifacts.class_counts import class_counts
 from components.artifacts.thresholds import thresholds
-from components.example_validator.classes import class_counts
 from compressor_lib.deployment import phrases
+from compressor_lib.deployment.export import read_classes, read_parameters, tflite_paths
+from compressor_lib.deployment.gate import Verdict
 from compressor_lib.deployment.intervals import Interval
 from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import EXTRA, REFERENCE, Latency, Speedup, read_figures
-from compressor_lib.export import read_classes, read_parameters, tflite_paths
-from compressor_lib.gate import Verdict
 
 MOST_CLASSES = 24
 """The card for people names no more classes; that for programs names all."""

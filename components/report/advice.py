@@ -10,9 +10,9 @@ import math
 from collections.abc import Iterator
 
 from compressor_lib.deployment import phrases
+from compressor_lib.deployment.gate import Verdict
 from compressor_lib.deployment.intervals import Interval
 from compressor_lib.deployment.judged import Judged
-from compressor_lib.gate import Verdict
 
 MOST_IMAGES = 100_000
 """A test split that would have to be larger than this is not asked for."""

@@ -12,8 +12,8 @@ from typing import Any
 from components.report.confusion import recalls
 from components.report.data import Confusion, ReportData, Trial
 from compressor_lib.deployment import phrases
+from compressor_lib.deployment.figures import ModelFigures
 from compressor_lib.deployment.judged import Judged
-from compressor_lib.figures import ModelFigures
 
 Spec = dict[str, Any]
 
@@ -58,7 +58,7 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
 
     Args:
         data: The report's.
-        cost: A name in ``compressor_lib.costs.COSTS``.
+        cost: A name in ``compressor_lib.objective.costs.COSTS``.
 
     Returns:
         None if nobody took that cost of a trial.

@@ -84,7 +84,7 @@ class Report(base_component.BaseComponent):
             evaluation: The Evaluator's.
             pushed_model: The Pusher's.
             config: The run's configuration, as JSON; credentials in it are not shown.
-            cost: What the search saved, a name in ``compressor_lib.costs.COSTS``.
+            cost: What the search saved, a name in ``compressor_lib.objective.costs.COSTS``.
             label_feature: The raw feature with the class.
             code_version: Part of the cache key; change it when the code changes.
         """

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from compressor_lib.deployment.figures import FormatFigures, ModelFigures
+from compressor_lib.deployment.gate import Verdict
 from compressor_lib.deployment.intervals import Interval
-from compressor_lib.figures import FormatFigures, ModelFigures
-from compressor_lib.gate import Verdict
-from compressor_lib.redaction import redact_values
+from compressor_lib.support.redaction import redact_values
 
 DATA_FILE = "report.json"
 PAGE_FILE = "report.html"
@@ -28,7 +28,7 @@ class Trial:
         score: The objective.
         within_budget: Whether it keeps every budget.
         seconds: How long it was trained.
-        costs: By name in ``compressor_lib.costs.COSTS``: those that are known.
+        costs: By name in ``compressor_lib.objective.costs.COSTS``: those that are known.
         tail_units: Channels of the tail; 0 where there is none.
         head_units: Width of the head's hidden layer; 0 where there is none.
         learning_rate: Its Adam's.
@@ -189,7 +189,7 @@ class ReportData:
         translators: How well each pretrained translator fits (R2), by connection.
         network: The reference's blocks, with what was cut and added.
         histories: What each training came through, by ``reference`` and ``compressed``; see
-            :func:`compressor_lib.training.train`.
+            :func:`compressor_lib.training.train.train`.
         answers: What both models say to the test split.
         data: The pictures.
         config: The configuration, every field.

@@ -14,31 +14,29 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components.artifacts.file_names import HISTORY_FILE, SEARCH_REPORT_FILE
+from components.artifacts.judging import judged
 from components.artifacts.predictions import MODEL, REFERENCE, Predictions, image_key
-from components.evaluator.comparison import judged
-from components.evaluator.executor import read_verdict
-from components.examples import encoded_images, split_patterns
-from components.pruning_search.executor import REPORT_FILE
+from components.artifacts.verdict import read_verdict
 from components.report.advice import advice
-from components.report.answers import compare_answers
 from components.report.data import ReportData
 from components.report.network import network_blocks
 from components.report.page import write_page
 from components.report.pictures import summarise_pictures
+from components.report.predictions import compare_answers
 from components.report.trials import read_trials
 from components.report.versions import versions
-from components.storage import mounted_artifacts
-from compressor_lib.bank import TranslatorBank
+from components.storage.examples import encoded_images, split_patterns
+from components.storage.gcs_mount import mounted_artifacts
 from compressor_lib.deployment import model_metrics
+from compressor_lib.deployment.export import load_keras, read_parameters, tflite_paths
+from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.intervals import paired_change
 from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import ModelMetrics, read_figures
-from compressor_lib.export import load_keras, read_parameters, tflite_paths
-from compressor_lib.figures import FormatFigures, ModelFigures
+from compressor_lib.pretraining.bank import TranslatorBank
 
 logger = logging.getLogger(__name__)
-
-HISTORY = "history.json"
 
 
 class Executor(base_executor.BaseExecutor):
@@ -106,7 +104,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
             for precision, file in tflite_paths(directories["compressed"]).items()
         },
         trials=read_trials(
-            Path(inputs["tuner_results"].uri, REPORT_FILE),
+            Path(inputs["tuner_results"].uri, SEARCH_REPORT_FILE),
             reference,
             cost=parameters["cost"],
             metrics=metrics,
@@ -115,7 +113,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
         translators={name: one.r2 for name, one in bank.translators.items() if one.r2 is not None},
         network=network_blocks(reference, compressed),
         histories={
-            role: json.loads(Path(inputs[f"{role}_run"].uri, HISTORY).read_text(encoding="utf-8"))
+            role: json.loads(Path(inputs[f"{role}_run"].uri, HISTORY_FILE).read_text(encoding="utf-8"))
             for role in directories
         },
         answers=answers,

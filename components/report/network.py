@@ -5,11 +5,11 @@ from __future__ import annotations
 import keras
 
 from components.report.data import Block
-from compressor_lib.cut_points import CutPoints
-from compressor_lib.graph import LayerGraph
-from compressor_lib.heads import last_feature_map
-from compressor_lib.surgery import without_head
-from compressor_lib.translators import TRANSLATOR_PREFIX
+from compressor_lib.cuts.surgery import without_head
+from compressor_lib.networks.cut_points import CutPoints
+from compressor_lib.networks.graph import LayerGraph
+from compressor_lib.networks.heads import last_feature_map
+from compressor_lib.networks.layer_names import TRANSLATOR_PREFIX
 
 
 def network_blocks(reference: keras.Model, compressed: keras.Model) -> list[Block]:

@@ -11,8 +11,8 @@ from tfx import types
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from components.data_summary import SUMMARY_FILE, Summary
-from components.example_validator.classes import class_counts
+from components.artifacts.class_counts import class_counts
+from components.artifacts.data_summary import SUMMARY_FILE, Summary
 from components.left_out import read_left_out
 from components.report.data import DataSummary
 

@@ -11,14 +11,15 @@ from typing import Any
 import keras
 
 from components.report.data import Trial
-from compressor_lib.connections import HEAD, TAIL, parse_connection
-from compressor_lib.costs import Yardstick, counted_costs, measure_costs
+from compressor_lib.cuts.connections import parse_connection
+from compressor_lib.cuts.surgery import create_submodel, without_head
+from compressor_lib.cuts.translators import TAIL_UNITS
 from compressor_lib.deployment.model_metrics import REFERENCE, ModelMetrics
-from compressor_lib.heads import attach_head
-from compressor_lib.hypermodels import HEAD_UNITS, LEARNING_RATE, TAIL_WIDTH
-from compressor_lib.surgery import create_submodel, without_head
-from compressor_lib.tflite import ConversionError
-from compressor_lib.translators import TAIL_UNITS
+from compressor_lib.deployment.tflite import ConversionError
+from compressor_lib.networks.heads import attach_head
+from compressor_lib.networks.layer_names import HEAD, TAIL
+from compressor_lib.objective.costs import Yardstick, counted_costs, measure_costs
+from compressor_lib.search.hypermodels import HEAD_UNITS, LEARNING_RATE, TAIL_WIDTH
 
 logger = logging.getLogger(__name__)
 

@@ -27,8 +27,8 @@ class ServedClassesSpec(component_spec.ComponentSpec):
 class ServedClasses(base_component.BaseComponent):
     """Takes the classes of the models that an endpoint on Vertex AI serves, in their order.
 
-    Output ``classes`` (Schema, with ``classes.txt``): as that of :class:`components.handover.PreviousRun`, which reads
-    them from a push directory. The list is empty where no model is deployed, or there is no such endpoint.
+    Output ``classes`` (Schema, with ``classes.txt``): as that of :class:`components.warm_start.PreviousRun`, which
+    reads them from a push directory. The list is empty where no model is deployed, or there is no such endpoint.
 
     Example:
         >>> ServedClasses(

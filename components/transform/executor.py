@@ -10,8 +10,8 @@ from tfx import types
 from tfx.components.transform import executor as stock
 from tfx.types import artifact_utils, standard_component_specs
 
+from components.artifacts.class_counts import all_class_counts
 from components.artifacts.class_list import class_list, read_class_list, write_class_list
-from components.example_validator.classes import all_class_counts
 
 logger = logging.getLogger(__name__)
 

@@ -75,7 +75,7 @@ class TranslatorPretrainer(base_beam_component.BaseBeamComponent):
                 connections.
             previous_translators: The bank of an earlier run, or an empty folder. If it was fitted on the same backbone,
                 weights and all, for these connections with these options, it is taken as it is.
-            connections: a family (see :func:`compressor_lib.families.searched_connections`) or a list; those
+            connections: a family (see :func:`compressor_lib.cuts.families.searched_connections`) or a list; those
                 without a B have nothing to be fitted.
             split: The split to fit on.
             batch_size: Pictures in one forward pass.

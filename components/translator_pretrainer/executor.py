@@ -17,17 +17,17 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.examples import count_examples, decode_pictures, split_patterns
-from components.storage import fetched, stored
-from compressor_lib.activations import tapped
-from compressor_lib.bank import ARRAYS, MANIFEST, TranslatorBank
-from compressor_lib.connections import Connection
+from components.storage.examples import count_examples, decode_pictures, split_patterns
+from components.storage.gcs_mount import fetched, stored
+from compressor_lib.cuts.connections import Connection
+from compressor_lib.cuts.families import searched_connections
+from compressor_lib.cuts.surgery import without_head
+from compressor_lib.deployment.export import EXTRA, KERAS_FILE, load_keras
 from compressor_lib.errors import CompressorError
-from compressor_lib.export import EXTRA, KERAS_FILE, load_keras
-from compressor_lib.families import searched_connections
-from compressor_lib.pretraining import TranslatorSums, regressions_of
-from compressor_lib.progress import Progress, tell
-from compressor_lib.surgery import without_head
+from compressor_lib.pretraining.bank import ARRAYS, MANIFEST, TranslatorBank
+from compressor_lib.pretraining.taps import tapped
+from compressor_lib.pretraining.translator_fit import TranslatorSums, regressions_of
+from compressor_lib.support.progress import Progress, tell
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Reads ``examples`` and ``base_model``, writes ``translators`` (see ``compressor_lib.bank``).
+        """Reads ``examples`` and ``base_model``, writes ``translators`` (see ``compressor_lib.pretraining.bank``).
 
         If ``previous_translators`` are the same, they are copied, and ``examples`` are not read.
         """

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from compressor_lib.deployment.images import CHANNELS, encode_picture
+from compressor_lib.deployment.tflite import ConversionError, Precision, tflite_predict, to_tflite
 from compressor_lib.deployment.tflite_metadata import with_metadata
 from compressor_lib.errors import first_line
-from compressor_lib.pictures import CHANNELS, encode_picture
-from compressor_lib.tflite import ConversionError, Precision, tflite_predict, to_tflite
 
 TOLERANCE = 1e-3
 """How far a probability of the float32 TFLite model may be from the SavedModel's."""

@@ -12,7 +12,7 @@ import tensorflow as tf
 from PIL import Image, ImageOps, features
 
 from compressor_lib.deployment.gif import frame_sizes
-from compressor_lib.pictures import decode_upright
+from compressor_lib.deployment.images import decode_upright
 
 MAX_PIXELS = 100_000_000
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from compressor_lib.deployment.model_metrics import Latency, Speedup
-from compressor_lib.tflite import tflite_interpreter
+from compressor_lib.deployment.tflite import tflite_interpreter
 
 BLOCKS = 15
 ROUNDS = 7

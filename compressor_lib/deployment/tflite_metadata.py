@@ -39,8 +39,8 @@ def with_metadata(tflite: bytes, class_names: Sequence[str]) -> bytes:
     """Adds metadata to a classifier's TFLite file.
 
     Args:
-        tflite: From :func:`compressor_lib.tflite.to_tflite`, of any precision: one RGB image of pixels 0..255 to
-            probabilities.
+        tflite: From :func:`compressor_lib.deployment.tflite.to_tflite`, of any precision: one RGB image of pixels
+            0..255 to probabilities.
         class_names: The classes, in the order of the probabilities.
 
     Returns:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from compressor_lib.redaction import redact
+from compressor_lib.support.redaction import redact
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 """How this machine calls itself."""

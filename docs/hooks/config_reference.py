@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from pipelines.config import Config
+from pipelines.config.config import Config
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig

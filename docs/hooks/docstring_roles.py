@@ -1,4 +1,4 @@
-"""Sphinx' roles in docstrings, such as ``:func:`compressor_lib.graph.tensors```, as links of the API pages."""
+"""Sphinx' roles in docstrings, such as ``:func:`compressor_lib.networks.graph.tensors```, as links of the API pages."""
 
 from __future__ import annotations
 

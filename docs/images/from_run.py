@@ -21,10 +21,10 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
-from compressor_lib.progress import BestTrial, Progress
-from pipelines.events import Event
-from pipelines.run_estimate import SEARCH, RunEstimate
-from pipelines.screen import LiveView
+from compressor_lib.support.progress import BestTrial, Progress
+from pipelines.cli.progress_view import LiveView
+from pipelines.execution.events import Event
+from pipelines.execution.run_estimate import SEARCH, RunEstimate
 
 SHARE = 0.6
 """Of the search's trials that are done where the run is drawn."""

@@ -6,7 +6,7 @@ an output of its own for logs, and metadata in forms that TFX does not write; an
 (kubeflow/pipelines, ``backend/src/v2``: ``component/launcher_v2.go``, ``driver/driver.go``,
 ``metadata/converter.go``). What it hands over is translated here in front of the entrypoint, and the entrypoint's
 answer behind it. The driver of a file-based ExampleGen, which this backend never runs, has run as a node of its own
-(:mod:`pipelines.kubeflow.news`), and what that found is told of the Examples here.
+(:mod:`pipelines.kubeflow.new_data`), and what that found is told of the Examples here.
 
 Only the standard library is imported, and what imports no more, so that nothing is loaded twice.
 """
@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from compressor_lib.support.processes import module_command
+from pipelines.execution.signals import held_back, interrupts
 from pipelines.kubeflow.locations import Locations
-from pipelines.kubeflow.news import FINGERPRINT, ONLY_NEW, PUSH_DIRECTORY, SPAN, VERSION
+from pipelines.kubeflow.new_data import FINGERPRINT, ONLY_NEW, PUSH_DIRECTORY, SPAN, VERSION
 from pipelines.kubeflow.shown_parameters import with_values
-from pipelines.stopping import held_back, interrupts
 
 ROOT = "COMPRESSOR_MOUNTS_ROOT"
 """Environment variable with the folder below which the launcher puts files; ``/`` if it is not set, as in a cluster."""
@@ -53,7 +53,7 @@ LOGS = "executor-logs"
 
 _EXECUTOR = "pipelines.kubeflow.executor"
 _PROBE = "pipelines.kubeflow.probe"
-_NEWS = "pipelines.kubeflow.news"
+_NEWS = "pipelines.kubeflow.new_data"
 _PUSHER = "components.pusher.executor.Executor"
 _EVALUATOR = "components.evaluator.executor.Executor"
 _EXAMPLES = "examples"

@@ -21,9 +21,9 @@ from tfx.proto import example_gen_pb2, range_config_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
+from components.image_example_gen.dataset_layout import PICTURES_PATTERN
 from components.image_example_gen.driver import NamesInputProcessor
-from components.image_example_gen.folders import PICTURES_PATTERN
-from components.spans import InputProcessor
+from components.storage.spans import InputProcessor
 from pipelines.kubeflow.executor import redact_output
 
 

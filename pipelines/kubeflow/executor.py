@@ -13,8 +13,8 @@ from typing import Any
 from absl import app, logging
 
 import components  # noqa: F401  - registers object stores
-from compressor_lib.redaction import RedactedStream
 from compressor_lib.support.proxies import exempt_loopback
+from compressor_lib.support.redaction import RedactedStream
 
 
 def redact_output() -> None:

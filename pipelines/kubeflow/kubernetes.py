@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.config import Config
+from pipelines.config.config import Config
+from pipelines.config.sections.cluster import WORK_VOLUME, Resources
 from pipelines.kubeflow.entrypoint import ACCESS_KEY, ENDPOINT, SECRET_KEY
 from pipelines.kubeflow.parameters import parameters_of
-from pipelines.sections.cluster import WORK_VOLUME, Resources
 
 Json = dict[str, Any]
 

@@ -10,14 +10,14 @@ from typing import Any
 import yaml
 
 from compressor_lib.errors import CompressorError, unknown
-from pipelines.config import Config
+from pipelines.config.config import Config
+from pipelines.config.sections.cluster import Resources
+from pipelines.config.vertex import NOT_HERE
 from pipelines.kubeflow.entrypoint import HTML
 from pipelines.kubeflow.kubernetes import give_environment, platform_of
-from pipelines.kubeflow.news import NODE, look_first
+from pipelines.kubeflow.new_data import NODE, look_first
 from pipelines.kubeflow.parameters import example_gen_of, make_changeable
 from pipelines.kubeflow.shown_parameters import show_in_report
-from pipelines.sections.cluster import Resources
-from pipelines.vertex import NOT_HERE
 
 TARGETS = ("kubeflow", "vertex")
 REPORT_NODE = "Report"

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.config import Config
-from pipelines.kubeflow.news import NODE
+from pipelines.config.config import Config
+from pipelines.kubeflow.new_data import NODE
 
 Json = dict[str, Any]
 
@@ -131,6 +131,6 @@ def _set_per_class(value: Any, placeholder: str) -> None:
 
 
 def _thresholds(value: Any) -> list[Any]:
-    """Those of all pictures, and of each class, as :func:`components.evaluator.gating.eval_config` sets them."""
+    """Those of all pictures, and of each class, as :func:`components.evaluator.tfma_config.eval_config` sets them."""
     accuracy = value["metrics_specs"][0]["metrics"][0]
     return [one["threshold"] for one in accuracy["per_slice_thresholds"]]

@@ -16,14 +16,14 @@ from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
 from components.artifacts.pushed_versions import newest_version
-from components.handover.archive import HANDOVER, read_handover
-from components.handover.executor import NEWEST
-from components.handover.pushed_classes import pushed_classes
-from components.listing import fingerprint
+from components.storage.listing import fingerprint
+from components.warm_start.archive import HANDOVER, read_handover
+from components.warm_start.executor import NEWEST
+from components.warm_start.pushed_classes import pushed_classes
 from compressor_lib.errors import CompressorError, first_line
 from pipelines.kubeflow.example_gen_driver import found_data
 from pipelines.kubeflow.executor import redact_output
-from pipelines.kubeflow.news import (
+from pipelines.kubeflow.new_data import (
     DEPLOYED_VERSION,
     FINGERPRINT,
     INPUT_CONFIG,

@@ -6,7 +6,7 @@ import pytest
 from benchmarks import quality
 from benchmarks.data import digits
 from benchmarks.quality import SHORT, Experiment, Result, rank_correlation, summary
-from compressor_lib.search import TrialReport
+from compressor_lib.search.run import TrialReport
 
 
 def test_a_row_tells_means_over_seeds_and_the_loss_against_each_seeds_reference():

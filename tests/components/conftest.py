@@ -17,10 +17,10 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components.artifacts import served_classes
-from compressor_lib.export import export_classifier
-from compressor_lib.heads import attach_head
-from compressor_lib.pictures import encode_picture
-from compressor_lib.surgery import without_head
+from compressor_lib.cuts.surgery import without_head
+from compressor_lib.deployment.export import export_classifier
+from compressor_lib.deployment.images import encode_picture
+from compressor_lib.networks.heads import attach_head
 
 if TYPE_CHECKING:
     from vertex_api import VertexApi

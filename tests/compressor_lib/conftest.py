@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from compressor_lib.backbones import BACKBONES
+from compressor_lib.networks.backbones import BACKBONES
 
 CLASSES = 3
 

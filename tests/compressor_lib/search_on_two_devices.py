@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from conftest import residual_network
 
-from compressor_lib.hypermodels import HyperCompressor
+from compressor_lib.search.hypermodels import HyperCompressor
 
 OBJECTIVE = kt.Objective("val_acc_comp", direction="max")
 CUTS = ["add_1->last", "add_1->head"]

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pages import Block, blocks
 
-from pipelines.config import Config
+from pipelines.config.config import Config
 
 MINIMAL: dict[str, Any] = {"name": "mine", "data": {"source": "digits"}, "backbone": {"name": "MobileNetV2"}}
 OURS = ("compressor_lib", "components", "pipelines")

@@ -13,16 +13,18 @@ from compressor_lib import hypermodels
 
 ROOT = pathlib.Path(__file__).parents[2]
 TEXT = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-NAMES = sorted({name.split(".", 1)[1] for name in re.findall(r"(?<!_)\bcompressor_lib(?:\.\w+)+", TEXT)})
+# Not of the first column, which has the names of before.
+NOW = re.sub(r"^\| `[^|]*\|", "", TEXT, flags=re.MULTILINE)
+NAMES = sorted(set(re.findall(r"(?<!_)\bcompressor_lib(?:\.\w+)+", NOW)))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_of_the_library_can_be_imported(name):
+def test_a_name_of_the_library_is_there(name):
     module, _, attribute = name.rpartition(".")
-    if module:
-        assert hasattr(importlib.import_module(f"compressor_lib.{module}"), attribute)
-    else:
-        importlib.import_module(f"compressor_lib.{attribute}")
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError:
+        assert hasattr(importlib.import_module(module), attribute)
 
 
 def test_what_published_hypermodels_take_now_is_there():

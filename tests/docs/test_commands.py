@@ -18,8 +18,8 @@ from pages import PAGES, ROOT, blocks
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from pipelines.cli import app
-from pipelines.config import load_config
+from pipelines.cli.main import app
+from pipelines.config.config import load_config
 
 
 def commands() -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from docs.hooks.config_reference import reference
-from pipelines.config import Config
+from pipelines.config.config import Config
 
 MINIMAL: dict[str, Any] = {"name": "mine", "data": {"source": "digits"}, "backbone": {"name": "MobileNetV2"}}
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from docs.hooks.messages import PAGE, errors, explained, on_page_markdown, texts
-from pipelines import exit_status
+from pipelines.cli import exit_status
 
 ROOT = pathlib.Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / PAGE).read_text(encoding="utf-8")

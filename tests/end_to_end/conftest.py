@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-import pipelines.code_version
-from pipelines import cli
-from pipelines.config import load_config
-from pipelines.lineage import Lineage, NodeRun
-from pipelines.runners import NodeListener, run
+import pipelines.execution.code_version
+from pipelines.cli import main as cli
+from pipelines.config.config import load_config
+from pipelines.execution.runners import NodeListener, run
+from pipelines.results.lineage import Lineage, NodeRun
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Runs:
 
     def command(self, monkeypatch: pytest.MonkeyPatch, *arguments: str, code_version: str = "first") -> Result:
         """Runs the pipeline by the command line."""
-        monkeypatch.setattr(pipelines.code_version, "code_version", lambda: code_version)
+        monkeypatch.setattr(pipelines.execution.code_version, "code_version", lambda: code_version)
         sets = [part for override in self._overrides() for part in ("--set", override)]
         command = ["run", "--config", str(self.config_file), *sets, *arguments]
         return CliRunner().invoke(cli.app, command)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.evaluator.executor import read_verdict
+from components.artifacts.verdict import read_verdict
 from components.report.data import ReportData
-from compressor_lib.export import read_classes
-from compressor_lib.heads import attach_head
-from compressor_lib.predict import load_classifier
+from compressor_lib.deployment.export import read_classes
+from compressor_lib.deployment.predict import load_classifier
+from compressor_lib.networks.heads import attach_head
 
 pytestmark = pytest.mark.slow
 

@@ -15,10 +15,10 @@ import tensorflow as tf
 from isolated import isolated_python
 from PIL import Image
 
-from compressor_lib.backbones import BACKBONES
-from compressor_lib.export import export_classifier, tflite_paths
-from compressor_lib.heads import attach_head
-from compressor_lib.pictures import decode_picture
+from compressor_lib.deployment.export import export_classifier, tflite_paths
+from compressor_lib.deployment.images import decode_picture
+from compressor_lib.networks.backbones import BACKBONES
+from compressor_lib.networks.heads import attach_head
 
 pytestmark = pytest.mark.slow
 

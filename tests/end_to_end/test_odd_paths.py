@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from compressor_lib.export import read_classes
-from compressor_lib.heads import attach_head
-from pipelines.cli import app
-from pipelines.lineage import Lineage
+from compressor_lib.deployment.export import read_classes
+from compressor_lib.networks.heads import attach_head
+from pipelines.cli.main import app
+from pipelines.results.lineage import Lineage
 
 pytestmark = pytest.mark.slow
 

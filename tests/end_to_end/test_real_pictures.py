@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.config import load_config
-from pipelines.lineage import Lineage
-from pipelines.results import collect
+from pipelines.config.config import load_config
+from pipelines.results.lineage import Lineage
+from pipelines.results.outcome import collect
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("COMPRESSOR_TEST_DATA", ROOT / "../shared/data")).resolve()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compressor_lib.heads import attach_head
+from compressor_lib.networks.heads import attach_head
 
 pytestmark = pytest.mark.slow
 

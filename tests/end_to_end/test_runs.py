@@ -15,17 +15,18 @@ from PIL import Image
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from components.evaluator.executor import read_verdict
-from components.examples import count_examples, split_patterns
-from components.model_files import files_sha256
+from components.artifacts.model_files import files_sha256
+from components.artifacts.verdict import read_verdict
 from components.report.data import ReportData
+from components.storage.examples import count_examples, split_patterns
 from compressor_lib.deployment import phrases
+from compressor_lib.deployment.export import load_keras, read_classes, tflite_paths
+from compressor_lib.deployment.images import decode_picture
 from compressor_lib.deployment.model_metrics import read_figures
-from compressor_lib.export import load_keras, read_classes, tflite_paths
-from compressor_lib.heads import attach_head
-from compressor_lib.pictures import decode_picture
-from pipelines.lineage import METADATA_FILE, Lineage
-from pipelines.results import collect, render_results
+from compressor_lib.networks.heads import attach_head
+from pipelines.config.config import METADATA_FILE
+from pipelines.results.lineage import Lineage
+from pipelines.results.outcome import collect, render_results
 
 pytestmark = pytest.mark.slow
 

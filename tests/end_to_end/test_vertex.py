@@ -14,8 +14,8 @@ from kubeflow_backend import Done
 from kubeflow_cluster import CONFIG, write_pictures
 from vertex_service import VertexService
 
-from compressor_lib.heads import attach_head
-from pipelines.config import load_config
+from compressor_lib.networks.heads import attach_head
+from pipelines.config.config import load_config
 from pipelines.kubeflow.package import compile_package
 
 pytestmark = pytest.mark.slow

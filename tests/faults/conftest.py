@@ -54,7 +54,7 @@ def config(pictures, small_backbone, tmp_path_factory) -> Path:
     """The configuration of a small run, with a backbone of its own."""
     import keras
 
-    from compressor_lib.heads import attach_head
+    from compressor_lib.networks.heads import attach_head
 
     folder = tmp_path_factory.mktemp("config")
     keras.utils.set_random_seed(0)

@@ -26,7 +26,7 @@ DRIVER = 0.1
 @pytest.fixture(scope="module")
 def seconds(undisturbed) -> dict[str, float]:
     """How long each node takes, in the order in which they run."""
-    from pipelines.lineage import Lineage
+    from pipelines.results.lineage import Lineage
 
     run = Lineage(undisturbed / "metadata.sqlite").run()
     return {node: one.seconds for node, one in run.nodes.items()}

@@ -63,7 +63,7 @@ def cluster(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """Compiles a package whose data and pushed models are on a claim: ``compiled("retries=0", ...)``."""
-    from pipelines.config import load_config
+    from pipelines.config.config import load_config
     from pipelines.kubeflow.package import compile_package
 
     file = tmp_path_factory.mktemp("config") / "config.yaml"
@@ -120,10 +120,10 @@ def compressor(server: ApiServer, stored: Path, monkeypatch: pytest.MonkeyPatch)
     """The command, which looks at runs often: ``compressor("submit", package)``."""
     from typer.testing import CliRunner
 
-    from pipelines import cli
-    from pipelines.remote import commands
+    from pipelines.cli import main as cli
+    from pipelines.cli import platforms
 
-    monkeypatch.setattr(commands, "POLL", 0.3)
+    monkeypatch.setattr(platforms, "POLL", 0.3)
     if server.namespace:
         monkeypatch.setenv("KFP_NAMESPACE", server.namespace)
 

@@ -11,9 +11,9 @@ from kubeflow_rig.access import NAMESPACE, USER
 from kubeflow_runs import submitted
 
 from compressor_lib.errors import CompressorError
-from pipelines.remote import kubeflow_client
-from pipelines.remote.kubeflow import Kubeflow
-from pipelines.remote.platform import GoneError
+from pipelines.platforms import kubeflow_client
+from pipelines.platforms.base import GoneError
+from pipelines.platforms.kubeflow import Kubeflow
 
 pytestmark = pytest.mark.kubeflow
 

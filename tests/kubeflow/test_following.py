@@ -9,9 +9,10 @@ from kubeflow_rig.waiting import until
 from kubeflow_runs import submitted
 from kubeflow_workflow import workflow
 
-from pipelines.remote import commands, kubeflow_client, kubeflow_progress
-from pipelines.remote.kubeflow import Kubeflow
-from pipelines.remote.platform import Progress, State
+from pipelines.cli import platforms
+from pipelines.platforms import kubeflow_client, kubeflow_progress
+from pipelines.platforms.base import Progress, State
+from pipelines.platforms.kubeflow import Kubeflow
 
 pytestmark = pytest.mark.kubeflow
 
@@ -143,7 +144,7 @@ class TestWait:
         assert result.stderr.startswith("error: it was cancelled\n")
 
     def test_a_run_that_is_deleted_meanwhile_ends_the_wait_at_once(self, server, wait, report, monkeypatch):
-        monkeypatch.setattr(commands, "LOOKS", 10000)
+        monkeypatch.setattr(platforms, "LOOKS", 10000)
 
         def delete(run_id: str) -> None:
             report(run_id, RUNNING, retrain="running")
@@ -170,7 +171,7 @@ class TestWait:
                 until(lambda: len(answered) > looks + 2)
             report(run_id, SUCCEEDED, retrain="done")
 
-        monkeypatch.setattr(commands, "LOOKS", 10000)
+        monkeypatch.setattr(platforms, "LOOKS", 10000)
         monkeypatch.setattr(Kubeflow, "progress", noted)
         result = wait(hang)
         assert (result.exit_code, result.stderr) == (0, "")

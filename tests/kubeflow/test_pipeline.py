@@ -10,7 +10,7 @@ import tensorflow as tf
 from kubeflow_cluster import Cluster as Volume
 from kubeflow_rig.workflow import OMITTED, SKIPPED, SUCCEEDED, Outcome
 
-from pipelines.config import load_config
+from pipelines.config.config import load_config
 from pipelines.kubeflow.package import compile_package
 
 pytestmark = [pytest.mark.kubeflow, pytest.mark.timeout(7200)]

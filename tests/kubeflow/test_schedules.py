@@ -11,9 +11,9 @@ from kubeflow_rig.access import USER
 from kubeflow_runs import scheduled
 
 from compressor_lib.errors import CompressorError
-from pipelines.remote import kubeflow as kubeflow_module
-from pipelines.remote.cron import Cron
-from pipelines.remote.kubeflow import Kubeflow
+from pipelines.platforms import kubeflow as kubeflow_module
+from pipelines.platforms.cron import Cron
+from pipelines.platforms.kubeflow import Kubeflow
 
 pytestmark = pytest.mark.kubeflow
 

@@ -7,7 +7,7 @@ from kubeflow_cluster import Cluster as Volume
 from kubeflow_rig.cluster import Cluster
 from kubeflow_rig.workflow import SUCCEEDED, Outcome
 
-from pipelines.config import load_config
+from pipelines.config.config import load_config
 from pipelines.kubeflow.package import compile_package
 
 pytestmark = [pytest.mark.kubeflow, pytest.mark.timeout(7200)]

@@ -1,11 +1,15 @@
-"""``submit --wait``, Kubeflow's own API server, drivers and launchers: with a stub in the image's place."""
+"""``submit --wait``, Kubeflow's own API server, drivers and launchers: most with a stub in the image's place."""
 
 from __future__ import annotations
 
 import pytest
+from kubeflow_cluster import Cluster as Volume
 from kubeflow_rig.api_server import ApiServer
 from kubeflow_rig.cluster import Cluster
 from kubeflow_rig.workflow import OMITTED, SKIPPED, SUCCEEDED, Outcome
+
+from pipelines.config.config import load_config
+from pipelines.kubeflow.package import compile_package
 
 pytestmark = [pytest.mark.kubeflow, pytest.mark.parametrize("server", ["one-user"], indirect=True)]
 
@@ -23,7 +27,7 @@ def cluster(server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Clus
 def follow(server, cluster, compressor, meanwhile):
     """Submits a package, runs it, and waits for its end: the outcome, and the last that was told of each node."""
 
-    def follow(package, *arguments: str, stub: dict) -> tuple[int, Outcome, dict[str, str]]:
+    def follow(package, *arguments: str, stub: dict | None) -> tuple[int, Outcome, dict[str, str]]:
         outcomes = []
 
         def run(run_id: str) -> None:
@@ -65,3 +69,15 @@ def test_a_node_that_fails_is_named(follow, package):
     assert told["PruningSearch"] == "failed"
     assert outcome.phases["root.retrain-driver"] == OMITTED
     assert told["retrain"] == "left out"
+
+
+@pytest.mark.timeout(7200)
+def test_a_model_is_pushed_with_the_project_in_the_image(follow, cluster, small_backbone, tmp_path):
+    volume = Volume(cluster.pods.claim("work"), small_backbone, "2.17")
+    package = tmp_path / "package.yaml"
+    config = load_config(volume.folder / "config.yaml")
+    package.write_text(compile_package(config, "kubeflow", image="image", code_version="0"))
+    status, outcome, told = follow(package, stub=None)
+    assert (status, outcome.phase) == (0, SUCCEEDED), outcome.log
+    assert set(told.values()) == {"done"}
+    assert len(volume.pushed) == 1

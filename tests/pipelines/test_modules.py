@@ -18,12 +18,19 @@ from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.artifacts.class_list import write_class_list
+from compressor_lib.deployment.export import (
+    TEACHER_FILE,
+    export_classifier,
+    keras_path,
+    load_keras,
+    read_classes,
+    tflite_paths,
+)
 from compressor_lib.deployment.image_check import decodable
+from compressor_lib.deployment.images import decode_picture
 from compressor_lib.deployment.model_metrics import read_figures
 from compressor_lib.errors import CompressorError
-from compressor_lib.export import TEACHER_FILE, export_classifier, keras_path, load_keras, read_classes, tflite_paths
-from compressor_lib.pictures import decode_picture
-from pipelines.config import Head, Retraining, Training
+from pipelines.config.config import Head, Retraining, Training
 from pipelines.modules import HISTORY_FILE, preprocessing_fn, run_fn
 
 pytestmark = pytest.mark.slow

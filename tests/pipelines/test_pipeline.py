@@ -10,8 +10,8 @@ from tensorflow_model_analysis import EvalConfig
 from tfx import v1 as tfx
 from tfx.types import standard_artifacts
 
-from pipelines.beam import IN_ONE_PROCESS, Beam, beam_flags
-from pipelines.config import load_config
+from pipelines.config.beam import IN_ONE_PROCESS, Beam, beam_flags
+from pipelines.config.config import load_config
 from pipelines.pipeline import create_pipeline
 
 FROM_FOLDER = [

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-HEAVY = ["tensorflow", "tensorflow_model_analysis", "pipelines.cli", "pipelines.pipeline", "pipelines.modules",
-         "pipelines.preflight", "pipelines.results", "pipelines.runners"]  # fmt: skip
+HEAVY = ["tensorflow", "tensorflow_model_analysis", "pipelines.cli.main", "pipelines.pipeline", "pipelines.modules",
+         "pipelines.execution.preflight", "pipelines.results.outcome", "pipelines.execution.runners"]  # fmt: skip
 
 _forked = multiprocessing.get_context("forkserver")
 _forked.set_forkserver_preload(HEAVY)
@@ -31,7 +31,7 @@ def _compressor(arguments: Sequence[str], screen: str, killed_in: str, after: fl
     descriptor = os.open(screen, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for number in (1, 2):
         os.dup2(descriptor, number)
-    from pipelines import cli
+    from pipelines.cli import main as cli
 
     sys.argv = ["compressor", *arguments]
     cli.main()

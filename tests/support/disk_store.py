@@ -11,7 +11,7 @@ from typing import Any
 from tfx.dsl.io.filesystem_registry import DEFAULT_FILESYSTEM_REGISTRY
 from tfx.dsl.io.plugins.local import LocalFilesystem
 
-from components.object_store import Stat
+from components.storage.object_store import Stat
 
 SCHEME = "disk://"
 

@@ -11,8 +11,8 @@ from command_process import Command
 
 def outcome(output: Path) -> dict[str, Any]:
     """Everything of a run that has to be the same again."""
-    from compressor_lib.export import load_keras
-    from pipelines.lineage import Lineage
+    from compressor_lib.deployment.export import load_keras
+    from pipelines.results.lineage import Lineage
 
     run = Lineage(output / "metadata.sqlite").run()
     newest = max(output.glob("serving/[0-9]*"), key=lambda path: int(path.name))
@@ -49,7 +49,7 @@ def unfinished_nodes(output: Path) -> dict[str, set[int]]:
 def _executions(output: Path, state: str) -> dict[str, set[int]]:
     from ml_metadata.proto import metadata_store_pb2 as proto
 
-    from pipelines.metadata_store import open_store
+    from pipelines.execution.metadata_store import open_store
 
     found: dict[str, set[int]] = {}
     if not (output / "metadata.sqlite").is_file():

@@ -13,8 +13,8 @@ import numpy as np
 from kubeflow_backend import Backend, Package, load
 from PIL import Image
 
-from compressor_lib.heads import attach_head
-from pipelines.config import load_config
+from compressor_lib.networks.heads import attach_head
+from pipelines.config.config import load_config
 from pipelines.kubeflow.package import compile_package
 
 CONFIG = """

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.remote.cron import Cron
-from pipelines.remote.kubeflow import Kubeflow
-from pipelines.remote.platform import RemoteRun, Schedule
+from pipelines.platforms.base import RemoteRun, Schedule
+from pipelines.platforms.cron import Cron
+from pipelines.platforms.kubeflow import Kubeflow
 
 GOLDEN = Path(__file__).parents[1] / "pipelines" / "kubeflow" / "golden" / "kubeflow.yaml"
 MONDAYS = Cron("0 3 * * 1", "UTC")

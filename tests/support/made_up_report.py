@@ -11,11 +11,11 @@ from PIL import Image
 
 from components.report.advice import advice
 from components.report.data import Answers, Block, DataSummary, ExampleImage, NodeStep, ReportData, Trial
+from compressor_lib.deployment.figures import FormatFigures, ModelFigures
+from compressor_lib.deployment.gate import Bounds, Verdict, judge, judge_format
 from compressor_lib.deployment.intervals import PairedCounts
 from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import Latency, Speedup
-from compressor_lib.figures import FormatFigures, ModelFigures
-from compressor_lib.gate import Bounds, Verdict, judge, judge_format
 
 CLASSES = ["dress", "hat", "shirt & tie"]
 

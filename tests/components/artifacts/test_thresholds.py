@@ -3,8 +3,8 @@ from __future__ import annotations
 from made_up_report import judged
 
 from components.artifacts.thresholds import decides, thresholds
+from compressor_lib.deployment.gate import Bounds, judge
 from compressor_lib.deployment.judged import Judged
-from compressor_lib.gate import Bounds, judge
 
 OVERALL = judged("", 52, 1, 5, 2)
 CLASSES = [judged("hat", 20, 1, 1, 2), judged("dress", 32, 0, 4, 0)]

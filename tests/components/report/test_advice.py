@@ -8,11 +8,11 @@ import pytest
 
 from components.report import advice as advice_module
 from components.report.advice import advice, images_to_decide
+from compressor_lib.deployment.gate import Bounds, Verdict, judge, judge_format
 from compressor_lib.deployment.intervals import Interval, PairedCounts
 from compressor_lib.deployment.judged import Judged
-from compressor_lib.gate import Bounds, Verdict, judge, judge_format
-from pipelines.config import Config
-from pipelines.config_errors import all_fields
+from pipelines.config.config import Config
+from pipelines.config.errors import all_fields
 
 
 def judged(both: int, gained: int, lost: int, neither: int, name: str = "") -> Judged:

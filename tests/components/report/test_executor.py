@@ -10,20 +10,20 @@ import pytest
 from made_up_report import made_up_report
 from tfx.types import Artifact, standard_artifacts
 
+from components.artifacts.file_names import SEARCH_REPORT_FILE
 from components.artifacts.predictions import MODEL, REFERENCE, ModelPredictions, Predictions, image_key
+from components.artifacts.verdict import VERDICT_FILE
 from components.evaluator.comparison import verdict_of
-from components.evaluator.executor import VERDICT_FILE
-from components.examples import encoded_images, split_patterns
-from components.pruning_search.executor import REPORT_FILE
 from components.report import executor
 from components.report.data import ReportData
-from compressor_lib.bank import TranslatorBank
+from components.storage.examples import encoded_images, split_patterns
+from compressor_lib.cuts.surgery import create_submodel
+from compressor_lib.deployment.export import export_classifier, tflite_path
+from compressor_lib.deployment.gate import Bounds
 from compressor_lib.deployment.model_metrics import Latency, ModelMetrics, Speedup, read_figures, write_figures
-from compressor_lib.export import export_classifier, tflite_path
-from compressor_lib.gate import Bounds
-from compressor_lib.heads import attach_head
-from compressor_lib.surgery import create_submodel
-from pipelines.config import Config
+from compressor_lib.networks.heads import attach_head
+from compressor_lib.pretraining.bank import TranslatorBank
+from pipelines.config.config import Config
 
 pytestmark = pytest.mark.slow
 
@@ -77,7 +77,7 @@ def data(reference, small_backbone, make_examples, tmp_path, monkeypatch) -> Rep
         "connection": CONNECTION, "parameters": compressed.count_params(), "cost": compressed.count_params(),
         "accuracy": 0.75, "score": 0.7, "within_budget": True, "seconds": 1.0, "hyperparameters": {"lr": 0.01},
     }  # fmt: skip
-    Path(results.uri, REPORT_FILE).write_text(json.dumps([row]))
+    Path(results.uri, SEARCH_REPORT_FILE).write_text(json.dumps([row]))
     TranslatorBank.for_backbone(reference.base, {}).save(tmp_path / "bank")
     runs = {key: artifact(tmp_path / key, standard_artifacts.ModelRun) for key in ("reference_run", "compressed_run")}
     for run in runs.values():

@@ -5,9 +5,9 @@ import pytest
 
 from components.report.data import Block
 from components.report.network import network_blocks
-from compressor_lib.heads import attach_head
-from compressor_lib.second_cut import network_to_cut_again
-from compressor_lib.surgery import create_submodel
+from compressor_lib.cuts.surgery import create_submodel
+from compressor_lib.networks.heads import attach_head
+from compressor_lib.search.second_cut import network_to_cut_again
 
 
 @pytest.fixture(scope="module")

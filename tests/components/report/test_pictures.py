@@ -5,7 +5,7 @@ from pathlib import Path
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.data_summary import SUMMARY_FILE, Summary
+from components.artifacts.data_summary import SUMMARY_FILE, Summary
 from components.report.pictures import summarise_pictures
 
 

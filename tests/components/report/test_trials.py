@@ -9,13 +9,13 @@ import pytest
 
 from components.report.data import Trial
 from components.report.trials import read_trials
-from compressor_lib import costs
+from compressor_lib.cuts.surgery import create_submodel
 from compressor_lib.deployment.latency import Timings
 from compressor_lib.deployment.model_metrics import REFERENCE, Latency, ModelMetrics
+from compressor_lib.deployment.tflite import ConversionError, to_tflite
 from compressor_lib.deployment.tflite_metadata import with_metadata
-from compressor_lib.heads import attach_head
-from compressor_lib.surgery import create_submodel
-from compressor_lib.tflite import ConversionError, to_tflite
+from compressor_lib.networks.heads import attach_head
+from compressor_lib.objective import costs
 
 ROWS = [  # connection, accuracy, the hyperparameters of widths
     ("block_2_add->tail", 0.80, {"tail_units": 16}),

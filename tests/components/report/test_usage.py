@@ -26,7 +26,7 @@ def exported(tmp_path_factory) -> Path:
     """A version in a push directory whose path has a quote, a blank and a dollar sign."""
     import keras
 
-    from compressor_lib.export import export_classifier
+    from compressor_lib.deployment.export import export_classifier
 
     keras.utils.set_random_seed(1)
     images = keras.Input((16, 16, 3))

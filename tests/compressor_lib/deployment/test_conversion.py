@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from compressor_lib import export
-from compressor_lib.deployment import conversion
+from compressor_lib.deployment import conversion, export
+from compressor_lib.deployment.tflite import ConversionError, Precision, to_tflite
 from compressor_lib.errors import CompressorError
-from compressor_lib.tflite import ConversionError, Precision, to_tflite
 
 NAMES = ["dress", "hat"]
 

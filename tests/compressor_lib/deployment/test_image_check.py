@@ -14,7 +14,7 @@ from PIL import Image
 
 from compressor_lib.deployment import image_check
 from compressor_lib.deployment.image_check import UnreadablePicture, decodable
-from compressor_lib.pictures import decode_picture
+from compressor_lib.deployment.images import decode_picture
 
 
 def animated(frames: int, side: int) -> bytes:

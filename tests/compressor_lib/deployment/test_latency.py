@@ -8,7 +8,7 @@ import pytest
 
 from compressor_lib.deployment import latency
 from compressor_lib.deployment.latency import BLOCKS, ROUNDS, Timings, time_models
-from compressor_lib.tflite import to_tflite
+from compressor_lib.deployment.tflite import to_tflite
 
 
 def network(width: int, size: int = 32) -> keras.Model:

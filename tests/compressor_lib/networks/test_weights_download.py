@@ -7,7 +7,7 @@ import pytest
 from keras.src.utils import file_utils
 from proxies import Proxy, set_proxy
 
-from compressor_lib.backbones import WeightsNotDownloaded, find_backbone
+from compressor_lib.networks.backbones import WeightsNotDownloaded, find_backbone
 from compressor_lib.networks.weights_download import without_downloads
 
 

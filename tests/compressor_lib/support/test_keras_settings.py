@@ -10,7 +10,7 @@ import pytest
 
 import compressor_lib
 from compressor_lib.errors import CompressorError
-from compressor_lib.hypermodels import HyperCompressor
+from compressor_lib.search.hypermodels import HyperCompressor
 from compressor_lib.support.keras_settings import NEEDED, check_keras
 
 WRONG = [
@@ -88,11 +88,14 @@ def test_the_library_and_the_command_say_so_at_once(tmp_path, environment, conte
     env = {**os.environ, "KERAS_HOME": str(tmp_path), **environment}
     words = told.partition(" by ")[0]
     library = subprocess.run(
-        [sys.executable, "-c", "import compressor_lib.hypermodels"], env=env, capture_output=True, text=True
+        [sys.executable, "-c", "import compressor_lib.search.hypermodels"], env=env, capture_output=True, text=True
     )
     assert library.stderr.splitlines()[-1].startswith(f"compressor_lib.errors.CompressorError: {words}")
     command = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", "validate", "--config", "x"], env=env, capture_output=True, text=True
+        [sys.executable, "-m", "pipelines.cli", "validate", "--config", "x"],
+        env=env,
+        capture_output=True,
+        text=True,
     )
     assert (command.returncode, command.stdout) == (2, "")
     assert command.stderr.startswith(f"error: {words}")

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from compressor_lib.cached_training import CachedTraining
-from compressor_lib.connections import Connection
-from compressor_lib.heads import attach_head
+from compressor_lib.cuts.connections import Connection
+from compressor_lib.cuts.surgery import create_submodel
+from compressor_lib.features.cached_training import CachedTraining
+from compressor_lib.networks.heads import attach_head
 from compressor_lib.support.strategies import scope_of
-from compressor_lib.surgery import create_submodel
 
 CUT = Connection("add_1", "last")
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from kubeflow_backend import Backend, Package, TaskFailed, load
 
-from pipelines.config import load_config
+from pipelines.config.config import load_config
 from pipelines.kubeflow.package import compile_package
 
 CONFIG = Path(__file__).parents[3] / "examples" / "pictures.yaml"

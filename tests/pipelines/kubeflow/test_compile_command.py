@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from pipelines.cli import app
+from pipelines.cli.main import app
 
 REMOTE = ["--set", "data.path=gs://bucket/pictures", "--pipeline-root", "gs://bucket/root", "--image", "some/image"]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.execution.signals import interrupts
 from pipelines.kubeflow import entrypoint
 from pipelines.kubeflow.entrypoint import finished, for_clients, prepared
 from pipelines.kubeflow.locations import Locations
-from pipelines.stopping import interrupts
 
 MODEL = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
 INPUTS_SPEC = {"artifacts": {"model": {"artifactType": MODEL}}, "parameters": {"tau": {"parameterType": "STRING"}}}

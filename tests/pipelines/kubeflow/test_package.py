@@ -11,8 +11,8 @@ import yaml
 from kubeflow_backend import load
 
 from compressor_lib.errors import CompressorError
-from pipelines.beam import IN_ONE_PROCESS
-from pipelines.config import load_config
+from pipelines.config.beam import IN_ONE_PROCESS
+from pipelines.config.config import load_config
 from pipelines.kubeflow.package import TARGETS, check_compilable, check_inputs, compile_package
 from pipelines.kubeflow.shown_parameters import with_values
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from s3_server import S3Server
 
-from components.handover.archive import write_handover
-from pipelines.kubeflow import news, probe
+from components.warm_start.archive import write_handover
+from pipelines.kubeflow import new_data, probe
 
 WINDOW = json.dumps({"rolling_range": {"num_spans": 2}})
 
@@ -46,9 +46,9 @@ def said(data: Path, only_new: float = 1.0, **given: str) -> str:
 
 def test_data_is_old_once_a_run_has_come_to_its_end(data, tmp_path):
     assert [said(data), said(data)] == ["yes", "yes"]  # the first may have failed
-    news.main([str(tmp_path / "serving")])
+    new_data.main([str(tmp_path / "serving")])
     assert said(data) == "no"
-    news.main([str(tmp_path / "serving")])
+    new_data.main([str(tmp_path / "serving")])
     (data / "span-3" / "train" / "cat").mkdir(parents=True)
     (data / "span-3" / "train" / "cat" / "a.png").write_bytes(b"picture")
     assert said(data) == "yes"
@@ -56,13 +56,13 @@ def test_data_is_old_once_a_run_has_come_to_its_end(data, tmp_path):
 
 def test_only_who_asks_is_stopped(data, tmp_path):
     said(data)
-    news.main([str(tmp_path / "serving")])
+    new_data.main([str(tmp_path / "serving")])
     assert said(data, only_new=0.0) == "yes"
 
 
 def test_a_change_in_any_span_of_the_window_is_new(data, tmp_path):
     assert said(data, range_config=WINDOW) == "yes"
-    news.main([str(tmp_path / "serving")])
+    new_data.main([str(tmp_path / "serving")])
     assert said(data, range_config=WINDOW) == "no"
     (data / "span-1" / "train" / "cat" / "c.png").write_bytes(b"picture")
     assert said(data) == "yes"
@@ -124,12 +124,12 @@ def test_nothing_is_left_in_the_push_directory(data):
     probe.looked(values(data))
     assert os.listdir(data.parent / "serving") == []
     probe.looked(values(data, only_new_data=1.0))
-    assert os.listdir(data.parent / "serving") == [news.SEEN_PENDING]
+    assert os.listdir(data.parent / "serving") == [new_data.SEEN_PENDING]
 
 
 def test_nor_by_a_run_without_new_data(data):
     said(data)
-    news.main([str(data.parent / "serving")])
+    new_data.main([str(data.parent / "serving")])
     (data.parent / "serving").chmod(0o500)  # in which nothing will be pushed
     assert said(data) == "no"
 

@@ -1,0 +1,50 @@
+"""Counts of what a model predicted, by class, paired with the baseline by the classes' names."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from components.artifacts.predictions import BASELINE, Predictions
+from compressor_lib.deployment.judged import Judged
+
+
+def judged(predictions: Predictions, model: str, confidence: float) -> tuple[Judged, list[Judged]]:
+    """How a model did on all images, and on those of each class that has any, beside the baseline.
+
+    All images count for the accuracy; those of classes that the model and the baseline both have are compared.
+
+    Args:
+        predictions: Of the model, and of the baseline if there is one.
+        model: The model's name among them.
+        confidence: Of the intervals.
+    """
+    right, labels = predictions.right(model), predictions.labels
+    common = common_labels(predictions)
+    overall = Judged.counted(
+        "",
+        pictures=len(labels),
+        right=int(right.sum()),
+        pairs=predictions.pairs(model, BASELINE, np.isin(labels, common)) if common else None,
+        confidence=confidence,
+    )
+    classes = []
+    for label in np.unique(labels[labels >= 0]).tolist():
+        of_class = labels == label
+        classes.append(
+            Judged.counted(
+                predictions.classes[label],
+                pictures=int(of_class.sum()),
+                right=int(right[of_class].sum()),
+                pairs=predictions.pairs(model, BASELINE, of_class) if label in common else None,
+                confidence=confidence,
+            )
+        )
+    return overall, classes
+
+
+def common_labels(predictions: Predictions) -> list[int]:
+    """Labels of the classes that the baseline has, too."""
+    if BASELINE not in predictions.models:
+        return []
+    theirs = set(predictions.models[BASELINE].classes)
+    return [label for label, name in enumerate(predictions.classes) if name in theirs]

@@ -1,5 +1,0 @@
-"""What one run leaves beside the pushed models for the next one."""
-
-from components.handover.component import Handover, PreviousRun
-
-__all__ = ["Handover", "PreviousRun"]

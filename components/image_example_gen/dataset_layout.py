@@ -1,0 +1,409 @@
+"""Folders of labelled pictures: their layout, what they hold, and what is wrong with them.
+
+Two layouts are known, each optionally inside span folders::
+
+    flat        cat/1.jpg  dog/2.png
+    pre-split   train/cat/1.jpg  eval/cat/2.jpg  test/cat/3.jpg
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import tensorflow as tf
+from tfx.proto import example_gen_pb2
+
+from components.image_example_gen.content import is_image_without_suffix
+from components.image_example_gen.stratified_split import counts_of
+from components.storage import spans
+from components.storage.listing import files_under, is_folder, is_text, listed, printable
+from compressor_lib.deployment.image_suffixes import READ, is_image, is_read, kind_of
+from compressor_lib.errors import CompressorError
+from compressor_lib.networks.class_label import class_label
+
+logger = logging.getLogger(__name__)
+
+PICTURES_PATTERN = "*/*"
+_SHOWN_IN_ERROR = 5
+_OTHER_NAMES = {"eval": ("validation", "val")}
+
+
+class Picture(NamedTuple):
+    """One picture file.
+
+    Attributes:
+        name: Path relative to the data folder, with forward slashes.
+        label: Name of its class.
+        split: Split whose folder holds it; empty in a flat folder.
+        leads_out: Whether it is reached by a symbolic link that leaves the data folder.
+        is_converted: Whether TensorFlow needs another encoding of it than the file's.
+    """
+
+    name: str
+    label: str
+    split: str = ""
+    leads_out: bool = False
+    is_converted: bool = False
+
+    @property
+    def class_folder(self) -> str:
+        """Its class, in its span and its split, as a path; folders of one class share it, however they are written."""
+        return "/".join((*self.name.split("/")[:-2], self.label))
+
+
+class LeftOut(NamedTuple):
+    """An image file that is not used.
+
+    Attributes:
+        file: Path relative to the data folder; bytes that are not UTF-8 are escaped.
+        reason: Why.
+        kind: What it is counted as, such as ``".heic"``.
+        label: Name of its class; empty outside of class folders.
+    """
+
+    file: str
+    reason: str
+    kind: str
+    label: str = ""
+
+
+@dataclass
+class Listing:
+    """What a data folder holds.
+
+    Attributes:
+        pictures: The images that can be read, as far as their names or first bytes tell, sorted by name.
+        left_out: Images that are not used, whatever they hold.
+        others: How many files are no images, by suffix.
+    """
+
+    pictures: list[Picture] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def total(self) -> int:
+        """How many images there are, used or not."""
+        return len(self.pictures) + len(self.left_out)
+
+
+class NamesInputProcessor(spans.InputProcessor):
+    """Finds spans of images; its fingerprint is of images at whatever depth, so that other files may come and go."""
+
+    PATTERN = PICTURES_PATTERN
+
+    def counts(self, folder: str, name: str) -> bool:
+        """Returns whether a file is an image; those that are left out count too, as a run reports them."""
+        return is_image(name) or is_image_without_suffix(os.path.join(self._input_base_uri, folder, name))
+
+
+def pictures_split(span: str | None) -> example_gen_pb2.Input.Split:
+    """The input that TFX's driver looks for.
+
+    Args:
+        span: Pattern of the span folders with TFX's specs, such as ``"span-{SPAN}"``; None: there are none.
+    """
+    return example_gen_pb2.Input.Split(
+        name="pictures", pattern=f"{span}/{PICTURES_PATTERN}" if span else PICTURES_PATTERN
+    )
+
+
+def newest_spans(input_base: str, span: str | None, window: int | None) -> list[str]:
+    """Finds the span folders that the driver takes.
+
+    Args:
+        input_base: The data folder.
+        span: As for :func:`pictures_split`.
+        window: How many of the newest; None: the one.
+
+    Returns:
+        For each the pattern of its pictures relative to ``input_base``, the oldest first.
+
+    Raises:
+        CompressorError: No folder matches, or a matching one has no number.
+    """
+    split = pictures_split(span)
+    processor = NamesInputProcessor(input_base, [split], spans.rolling_range(window))
+    number, version = processor.resolve_span_and_version()
+    return spans.patterns_of(processor.get_pattern_for_span_version(split.pattern, number, version))
+
+
+def layout(input_base: str, pattern: str, splits: Iterable[str]) -> dict[str, str]:
+    """Tells how a folder is laid out.
+
+    Args:
+        input_base: The data folder.
+        pattern: Its pictures, or those of a span in it, as if the folder were flat.
+        splits: Names of the splits.
+
+    Returns:
+        For every split the pattern of its files relative to ``input_base``, such as
+        ``{"train": "train/*/*"}``; for a flat folder the one pattern, under an empty key.
+
+    Raises:
+        CompressorError: As in :func:`pre_split_folders`, or a class folder's name cannot name a class.
+    """
+    folder = pattern.removesuffix(PICTURES_PATTERN)
+    by_split = pre_split_folders(os.path.join(input_base, folder).rstrip("/"), splits)
+    for root in by_split.values() or ("",):
+        _classes(os.path.join(input_base, folder, root).rstrip("/"))
+    if not by_split:
+        return {"": pattern}
+    return {split: f"{folder}{name}/{PICTURES_PATTERN}" for split, name in by_split.items()}
+
+
+def pre_split_folders(folder: str, splits: Iterable[str]) -> dict[str, str]:
+    """Tells a pre-split folder from a flat one.
+
+    A sub-folder that is named after a split and holds folders itself makes a folder pre-split.
+
+    Args:
+        folder: The data folder, or the span in it.
+        splits: Names of the splits.
+
+    Returns:
+        The sub-folder's name for every split; empty for a flat folder.
+
+    Raises:
+        CompressorError: The folder is missing, empty, cannot be listed, or is pre-split but lacks
+            a split or has it twice.
+    """
+    subfolders = {name.lower(): name for name in _class_folders(folder)}
+    found: dict[str, list[str]] = {}
+    for split in splits:
+        names = (split, *_OTHER_NAMES.get(split, ()))
+        candidates = [subfolders[name] for name in names if name in subfolders]
+        found[split] = [name for name in candidates if _folders(os.path.join(folder, name))]
+    if not any(found.values()):
+        return {}
+    for split, folders in found.items():
+        names = (split, *_OTHER_NAMES.get(split, ()))
+        if not folders:
+            raise CompressorError(
+                f"data folder {folder!r} is split already, but split {split!r} is missing or has "
+                f"no class folders. Add a folder {' or '.join(map(repr, names))}, or put all "
+                "class folders directly into the data folder."
+            )
+        if len(folders) > 1:
+            raise CompressorError(
+                f"data folder {folder!r} has split {split!r} more than once: {', '.join(folders)}. Keep one of them."
+            )
+    return {split: folders[0] for split, folders in found.items()}
+
+
+def list_pictures(input_base: str, layouts: Iterable[Mapping[str, str]]) -> Listing:
+    """Lists a data folder's images. Files without a suffix are opened, for their first bytes; no others are.
+
+    Hidden files are left out without a word. Images outside of class folders, in folders inside them, of formats that
+    are not read, or with names that are not UTF-8, are left out and listed; other files are counted.
+
+    Args:
+        input_base: The data folder, local or remote.
+        layouts: What :func:`layout` tells of it, or of each span of a window.
+
+    Returns:
+        The images, and what is left out.
+
+    Raises:
+        CompressorError: The folder is missing, has no class folders, a single class, or a class
+            without pictures; or the classes differ between the splits.
+    """
+    real_base = _real(input_base)
+    listing = Listing()
+    for patterns in layouts:
+        classes: dict[str, set[str]] = {}
+        for split, pattern in patterns.items():
+            root = pattern.removesuffix(PICTURES_PATTERN).rstrip("/")
+            folder = os.path.join(input_base, root).rstrip("/")
+            by_label = _classes(folder)
+            classes[split] = set(by_label)
+            for label, names in by_label.items():
+                for name in names:
+                    _list_class(listing, input_base, "/".join(filter(None, (root, name))), label, split, real_base)
+            for name in listed(folder):
+                if not is_folder(os.path.join(folder, name)):
+                    _leave_out(listing, input_base, "/".join(filter(None, (root, name))), "outside class folders")
+        _check_classes(input_base, classes)
+    labels = {picture.label for picture in listing.pictures}
+    if len(labels) == 1:
+        raise CompressorError(
+            f"data folder {input_base!r} has a single class, {min(labels)!r}. "
+            "A classifier needs at least two class folders."
+        )
+    listing.pictures.sort()
+    return listing
+
+
+def check_left_out(input_base: str, left_out: Sequence[LeftOut], total: int, max_bad_share: float) -> None:
+    """Refuses a folder of which too many images are left out.
+
+    Args:
+        input_base: The data folder.
+        left_out: Its images that are not used.
+        total: How many images it has, used or not.
+        max_bad_share: The largest share that may be left out.
+
+    Raises:
+        CompressorError: If more are.
+    """
+    if len(left_out) > max_bad_share * total:
+        shown = [f"{one.file} ({one.reason})" for one in left_out[:_SHOWN_IN_ERROR]]
+        if len(left_out) > len(shown):
+            shown.append("...")
+        raise CompressorError(
+            f"{len(left_out)} of {total} images in data folder {input_base!r} cannot be used "
+            f"({by_kind(left_out)}), more than max_bad_share {max_bad_share} allows: "
+            f"{', '.join(shown)}. Repair, convert or delete them, or raise max_bad_share."
+        )
+
+
+def check_counts(pictures: Iterable[Picture], shares: Mapping[str, int], skipped: Iterable[str] = ()) -> None:
+    """Refuses classes that cannot give every split at least one picture.
+
+    Args:
+        pictures: All pictures.
+        shares: Share of every split.
+        skipped: Names of the pictures that cannot be used.
+
+    Raises:
+        CompressorError: A class has too few pictures.
+    """
+    skipped = set(skipped)
+    folders: dict[str, Counter[tuple[str, str]]] = {}
+    for picture in pictures:
+        of_class = folders.setdefault(picture.label, Counter())
+        of_class[picture.class_folder, picture.split] += picture.name not in skipped
+    for label, counts in folders.items():
+        in_split: Counter[str] = Counter()
+        for (_, split), count in counts.items():
+            in_split.update({split: count} if split else counts_of(count, shares))
+        empty = [split for split in shares if not in_split[split]]
+        if empty:
+            total = counts.total()
+            where, needed = "", f"one for each of the splits {', '.join(shares)}"
+            if all(split for _, split in counts):
+                total, where, needed = 0, f" in split {empty[0]!r}", "at least one"
+            elif len(counts) > 1:
+                needed += " in one of the spans"
+            raise CompressorError(
+                f"class {label!r} has {total} {'readable ' if skipped else ''}picture(s){where}, "
+                f"and needs {needed}. Add pictures or delete the class."
+            )
+
+
+def _list_class(listing: Listing, input_base: str, at: str, label: str, split: str, real_base: str) -> None:
+    """Adds what is in one class folder, which is ``at`` in the data folder."""
+    folder = os.path.join(input_base, at)
+    before = len(listing.pictures), len(listing.left_out)
+    for name in listed(folder):
+        path = os.path.join(folder, name)
+        if not is_image(name) and is_folder(path):
+            for nested in files_under(path):
+                _leave_out(listing, input_base, f"{at}/{name}/{nested}", "in nested folders", label)
+        elif is_text(name) and (is_read(name) or is_image_without_suffix(path)):
+            leads_out = not _inside(path, real_base)
+            listing.pictures.append(Picture(f"{at}/{name}", label, split, leads_out))
+        else:
+            _leave_out(listing, input_base, f"{at}/{name}", "", label)
+    if len(listing.pictures) == before[0]:
+        others = listing.left_out[before[1] :]
+        found = f"; {len(others)} images in it are left out ({by_kind(others)})" if others else ""
+        raise CompressorError(
+            f"class folder {folder!r} holds no images that are read ({', '.join(READ)}){found}. "
+            "Add images or delete the folder."
+        )
+
+
+def _leave_out(listing: Listing, input_base: str, name: str, where: str, label: str = "") -> None:
+    """Notes a file that is not used, perhaps because of ``where`` it is."""
+    suffix = kind_of(name)
+    if not is_image(name) and not is_image_without_suffix(os.path.join(input_base, name)):
+        listing.others[printable(suffix)] += 1
+        return
+    if not is_text(name):
+        reason, kind = "its name is not UTF-8: rename it", f"{suffix} with a name that is not UTF-8"
+    elif where:
+        reason, kind = f"{where}: move it into a class folder", f"{suffix} {where}"
+    else:
+        reason, kind = f"{suffix} is not read: convert it to JPEG or PNG", suffix
+    listing.left_out.append(LeftOut(printable(name), reason, kind, label))
+
+
+def by_kind(left_out: Iterable[LeftOut]) -> str:
+    """Counts images that are left out, in words.
+
+    Args:
+        left_out: The images.
+
+    Returns:
+        The counts, the largest first.
+
+    Example:
+        >>> by_kind([LeftOut("1.heic", "", ".heic"), LeftOut("2.heic", "", ".heic"), LeftOut("3.svg", "", ".svg")])
+        '2 .heic, 1 .svg'
+    """
+    return ", ".join(f"{count} {kind}" for kind, count in Counter(one.kind for one in left_out).most_common())
+
+
+def _check_classes(input_base: str, classes: Mapping[str, set[str]]) -> None:
+    first, *others = classes
+    for other in others:
+        for here, there in ((other, first), (first, other)):
+            missing = sorted(classes[here] - classes[there])
+            if missing:
+                raise CompressorError(
+                    f"class {missing[0]!r} is in split {here!r} but not in split {there!r} of data "
+                    f"folder {input_base!r}. Every split needs a folder of every class."
+                )
+
+
+def _classes(folder: str) -> dict[str, list[str]]:
+    """The class folders by the class that they name, sorted."""
+    classes: dict[str, list[str]] = {}
+    for name in _class_folders(folder):
+        try:
+            label = class_label(name)
+        except CompressorError as error:
+            raise CompressorError(f"class folder '{printable(os.path.join(folder, name))}': {error}") from error
+        classes.setdefault(label, []).append(name)
+    for label, names in classes.items():
+        if names != [label]:
+            logger.info("%s: class %r is in the folders %s", folder, label, ", ".join(map(ascii, names)))
+    return dict(sorted(classes.items()))
+
+
+def _class_folders(folder: str) -> list[str]:
+    try:
+        if not is_folder(folder):
+            raise CompressorError(
+                f"data folder {folder!r} does not exist. "
+                "Give a folder that has one sub-folder of pictures for each class."
+            )
+        names = _folders(folder)
+    except (OSError, tf.errors.OpError) as error:
+        raise CompressorError(
+            f"data folder {folder!r} cannot be listed: {error}. Check the path and the permission."
+        ) from error
+    if not names:
+        raise CompressorError(
+            f"data folder {folder!r} has no class folders. "
+            "Put the pictures of each class into a sub-folder named after the class."
+        )
+    return names
+
+
+def _folders(folder: str) -> list[str]:
+    return [name for name in listed(folder) if is_folder(os.path.join(folder, name))]
+
+
+def _real(path: str) -> str:
+    return path if "://" in path else os.path.realpath(path)
+
+
+def _inside(path: str, real_base: str) -> bool:
+    return _real(path).startswith(os.path.join(real_base, ""))

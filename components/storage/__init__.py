@@ -1,0 +1,1 @@
+"""Where examples are, how their spans are found, and the stores that hold them."""

@@ -1,0 +1,190 @@
+"""Transformed Examples as batches of pictures."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from tfx import types
+from tfx.types import artifact_utils
+
+from components.storage.listing import is_folder, listed
+from compressor_lib.deployment.images import CHANNELS, decode_picture
+from compressor_lib.errors import CompressorError
+
+# Encoded pictures held in memory: at 224 px at most about 300 MB.
+_SHUFFLE_BUFFER = 2048
+
+
+def split_patterns(examples: types.Artifact | str, split: str) -> str:
+    """Returns the pattern of a split's files.
+
+    Args:
+        examples: An Examples artifact, or its URI.
+        split: Name of the split.
+
+    Returns:
+        ``<uri>/Split-<split>/*``.
+    """
+    if isinstance(examples, str):
+        return os.path.join(examples, f"Split-{split}", "*")
+    return os.path.join(artifact_utils.get_split_uri([examples], split), "*")
+
+
+def count_examples(patterns: Sequence[str] | str) -> int:
+    """Counts Examples by reading them once.
+
+    Args:
+        patterns: Patterns of gzipped TFRecord files.
+
+    Returns:
+        The number of Examples.
+
+    Raises:
+        CompressorError: No file matches.
+    """
+    records = _records(patterns, num_parallel_reads=tf.data.AUTOTUNE)
+    return int(records.reduce(tf.constant(0, tf.int64), lambda count, _: count + 1))
+
+
+def count_classes(patterns: Sequence[str] | str, classes: int) -> list[int]:
+    """Counts the Examples of each class by reading them once; no picture is decoded.
+
+    Args:
+        patterns: Patterns of gzipped TFRecord files of Examples with ``label`` (index of the class).
+        classes: Number of classes.
+
+    Returns:
+        The number of Examples of each class, by its index.
+
+    Raises:
+        CompressorError: No file matches.
+    """
+
+    def label(record: tf.Tensor) -> tf.Tensor:
+        return tf.io.parse_single_example(record, {"label": tf.io.FixedLenFeature([], tf.int64)})["label"]
+
+    labels = _records(patterns, num_parallel_reads=tf.data.AUTOTUNE).map(label, num_parallel_calls=tf.data.AUTOTUNE)
+    counts = np.zeros(classes, int)
+    for batch in labels.batch(_SHUFFLE_BUFFER).as_numpy_iterator():
+        counts += np.bincount(batch, minlength=classes)
+    return counts.tolist()
+
+
+def picture_dataset(
+    patterns: Sequence[str] | str,
+    *,
+    size: int,
+    batch_size: int,
+    classes: int | None = None,
+    shuffle_seed: int | None = None,
+    labelled: bool = True,
+) -> tf.data.Dataset:
+    """Reads transformed Examples in batches.
+
+    Records are shuffled while they are still encoded, anew in each epoch; the same seed gives the
+    same epochs.
+
+    Args:
+        patterns: Patterns of gzipped TFRecord files of Examples with ``image`` (encoded picture)
+            and ``label`` (index of the class).
+        size: Height and width of the pictures in pixels.
+        batch_size: Pictures a batch; the last batch may be smaller.
+        classes: Number of classes; a label outside 0..classes-1 then raises
+            ``tf.errors.InvalidArgumentError``. None: not checked.
+        shuffle_seed: Seed of the shuffling. None: in the order of the files.
+        labelled: Whether to yield labels.
+
+    Returns:
+        A dataset of known cardinality that yields ``(pictures, labels)``, uint8 [N, size, size, 3]
+        and int64 [N], or the pictures alone.
+
+    Raises:
+        CompressorError: No file matches, or the files hold no Examples.
+    """
+    count = count_examples(patterns)
+    if not count:
+        raise CompressorError(f"no Examples in {patterns!r}. Check the split.")
+    records = _records(patterns)
+    if shuffle_seed is not None:
+        records = records.shuffle(min(count, _SHUFFLE_BUFFER), seed=shuffle_seed)
+
+    def parse(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor] | tf.Tensor:
+        features = {"image": tf.io.FixedLenFeature([], tf.string)}
+        if labelled:
+            features["label"] = tf.io.FixedLenFeature([], tf.int64)
+        example = tf.io.parse_single_example(record, features)
+        picture = decode_picture(example["image"], size)
+        return (picture, _checked(example["label"], classes)) if labelled else picture
+
+    batches = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    batches = batches.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    return batches.apply(tf.data.experimental.assert_cardinality(math.ceil(count / batch_size)))
+
+
+def decode_pictures(records: Sequence[bytes], size: int) -> npt.NDArray[np.uint8]:
+    """Decodes the pictures of transformed Examples.
+
+    Args:
+        records: Serialised Examples with ``image`` (encoded picture).
+        size: Height and width of the pictures in pixels.
+
+    Returns:
+        uint8 ``[len(records), size, size, 3]``.
+    """
+    feature = {"image": tf.io.FixedLenFeature([], tf.string)}
+    encoded = tf.io.parse_example(list(records), feature)["image"]
+    return _decoder(size)(encoded).numpy()
+
+
+@functools.cache
+def _decoder(size: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Encoded pictures ``[N]`` to ``uint8 [N, size, size, 3]``, as a graph, which takes a fraction of op by op."""
+    pictures = tf.TensorSpec([size, size, CHANNELS], tf.uint8)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def decoded(encoded: tf.Tensor) -> tf.Tensor:
+        return tf.map_fn(lambda one: decode_picture(one, size), encoded, fn_output_signature=pictures)
+
+    return decoded
+
+
+def encoded_images(patterns: Sequence[str] | str) -> Iterator[bytes]:
+    """Reads the encoded images of Examples, none of which is decoded.
+
+    Args:
+        patterns: Patterns of gzipped TFRecord files of Examples with ``image``.
+
+    Raises:
+        CompressorError: No file matches.
+    """
+    for record in _records(patterns).as_numpy_iterator():
+        yield tf.train.Example.FromString(record).features.feature["image"].bytes_list.value[0]
+
+
+def _records(patterns: Sequence[str] | str, num_parallel_reads: int | None = None) -> tf.data.TFRecordDataset:
+    patterns = [patterns] if isinstance(patterns, str) else patterns
+    files = sorted(file for pattern in patterns for file in _files(pattern))
+    if not files:
+        raise CompressorError(f"no files match {', '.join(patterns)}. Check the split's name.")
+    return tf.data.TFRecordDataset(files, "GZIP", num_parallel_reads=num_parallel_reads)
+
+
+def _files(pattern: str) -> list[str]:
+    """The files of a pattern as :func:`split_patterns` and TFX make it: all of a folder, whose path is literal."""
+    folder = pattern.removesuffix("*")
+    if folder == pattern or not is_folder(folder):
+        return []
+    return [os.path.join(folder, name) for name in listed(folder)]
+
+
+def _checked(label: tf.Tensor, classes: int | None) -> tf.Tensor:
+    if classes is not None:
+        tf.debugging.assert_non_negative(label, "a label is not among the known classes")
+        tf.debugging.assert_less(label, tf.constant(classes, tf.int64), "a label is too large")
+    return label

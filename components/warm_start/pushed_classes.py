@@ -1,0 +1,63 @@
+"""The classes of the pushed model: whose places in its output must not change."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import tensorflow as tf
+from tfx.dsl.io import fileio
+
+from components.artifacts.class_list import read_class_list
+from components.artifacts.pushed_versions import WITHDRAWN, versions
+from compressor_lib.deployment.export import EXTRA
+from compressor_lib.errors import CompressorError, first_line
+
+logger = logging.getLogger(__name__)
+
+
+def pushed_classes(push_directory: str) -> list[str]:
+    """Every class that was pushed, in the order of the model that serves now.
+
+    A version that was withdrawn since (by ``compressor rollback``) may still be known to applications, so classes that
+    it alone had are appended.
+
+    Args:
+        push_directory: The push destination, in any store.
+
+    Returns:
+        The names, as Unicode NFC, each once; none where no model was pushed.
+
+    Raises:
+        CompressorError: If the push destination cannot be read.
+    """
+    try:
+        return _pushed_classes(push_directory)
+    except (OSError, tf.errors.OpError) as error:
+        cause = first_line(error)
+        raise CompressorError(
+            f"push directory {push_directory!r} cannot be read ({cause}): check push.directory, and the right to read "
+            "there."
+        ) from error
+
+
+def _pushed_classes(push_directory: str) -> list[str]:
+    serving = versions(push_directory)
+    newest = 0
+    names: list[str] = []
+    for newest in reversed(serving):
+        if names := read_class_list(os.path.join(push_directory, str(newest), EXTRA)):
+            break
+        logger.warning("version %s in %s has no list of classes", newest, push_directory)
+    for number in sorted(_withdrawn(push_directory)):
+        if number > newest:
+            withdrawn = read_class_list(os.path.join(push_directory, f"{WITHDRAWN}{number}", EXTRA))
+            names += [name for name in withdrawn if name not in names]
+    return list(dict.fromkeys(names))
+
+
+def _withdrawn(push_directory: str) -> list[int]:
+    if not fileio.isdir(push_directory):
+        return []
+    names = [name.rstrip("/").removeprefix(WITHDRAWN) for name in fileio.listdir(push_directory) if WITHDRAWN in name]
+    return [int(name) for name in names if name.isdigit()]

@@ -1,0 +1,1 @@
+"""What can be cut out of a backbone, and how the rest is rejoined."""

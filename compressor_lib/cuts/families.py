@@ -1,0 +1,171 @@
+"""Families of connections: which cuts of a network a search is to try."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from compressor_lib.cuts.connections import Connection, parse_connection
+from compressor_lib.cuts.translators import TranslatorSpec
+from compressor_lib.errors import CompressorError, unknown
+from compressor_lib.networks.backbones import find_backbone
+from compressor_lib.networks.cut_points import CutPoints
+from compressor_lib.networks.graph import LayerGraph
+from compressor_lib.networks.layer_names import TAIL
+
+FAMILIES = ("published", "rejoining", "truncation", "tail", "all")
+
+LEAST_SAVING = 0.05
+"""Share of the backbone's parameters that a cut must save to be tried, where the graph alone proposes it."""
+
+MOST = 32
+"""How many connections of one kind are tried, where the graph alone proposes them; a deep network has thousands."""
+
+
+def published_connections(base: keras.Model, cut_in_front_of: str, rejoin: Sequence[str]) -> list[Connection]:
+    """The grid of the published method: every A with every B behind it.
+
+    Args:
+        base: The backbone, functional, without its head.
+        cut_in_front_of: Regular expression; A is what feeds a layer whose whole name matches.
+        rejoin: Names of the layers B.
+
+    Returns:
+        The connections, by A then B. A directly in front of B deletes nothing and is left out.
+    """
+    graph = LayerGraph.of(base)
+    grid = []
+    for layer, inputs in graph.producers.items():
+        if not re.fullmatch(cut_in_front_of, layer):
+            continue
+        (a,) = inputs
+        for b in rejoin:
+            if graph.order[a] < graph.order[b] and graph.producers[b] != (a,):
+                grid.append(Connection(a, b))
+    return grid
+
+
+def truncations(base: keras.Model, connections: Sequence[Connection]) -> list[Connection]:
+    """Truncation at every A of ``connections``, and at whatever feeds one of their B, in network order."""
+    graph = LayerGraph.of(base)
+    ends = {connection.a for connection in connections}
+    ends |= {graph.producers[connection.b][0] for connection in connections if connection.b}
+    return [Connection(a) for a in sorted(ends, key=graph.order.__getitem__)]
+
+
+def rejoining_connections(base: keras.Model) -> list[Connection]:
+    """Every place to cut with every place behind it to rejoin, of any network.
+
+    Args:
+        base: The backbone, functional, without its head.
+
+    Returns:
+        The connections that save at least ``LEAST_SAVING`` of the parameters, those of the translator deducted, by
+        A then B; where there are more than ``MOST``, as many, evenly from the least saving to the largest.
+    """
+    points, graph = CutPoints(base), LayerGraph.of(base)
+    savings = {}
+    for a in points.cuts:
+        for b in points.rejoins:
+            (rejoined,) = graph.producers[b]
+            if graph.order[a] < graph.order[rejoined] and _is_at_least_as_large(
+                base.get_layer(a).output, base.get_layer(b).input
+            ):
+                connection = Connection(a, b)
+                translator = TranslatorSpec.of(base, connection).parameters
+                savings[connection] = points.parameters_between(a, b) - translator
+    least = LEAST_SAVING * base.count_params()
+    by_saving = sorted((c for c in savings if savings[c] >= least), key=savings.__getitem__)
+    return sorted(_evenly(by_saving), key=lambda c: (graph.order[c.a], graph.order[c.b or ""]))
+
+
+def graph_truncations(base: keras.Model) -> list[Connection]:
+    """Truncation at every place to cut, of any network.
+
+    Args:
+        base: The backbone, functional, without its head.
+
+    Returns:
+        The truncations that save at least ``LEAST_SAVING`` of the parameters, in network order; where there are
+        more than ``MOST``, as many, evenly over the depth.
+    """
+    points = CutPoints(base)
+    least = LEAST_SAVING * base.count_params()
+    return _evenly(
+        [
+            Connection(a)
+            for a in points.cuts
+            if points.parameters_between(a, None) >= least
+            and _is_at_least_as_large(base.get_layer(a).output, base.output)
+        ]
+    )
+
+
+def searched_connections(
+    base: keras.Model, backbone: str | None, wanted: str | Sequence[str | Connection]
+) -> list[Connection]:
+    """The connections that a search is to try.
+
+    Args:
+        base: The backbone, functional, without its head.
+        backbone: Its name in the catalogue; None (or empty) for a network that is not in it.
+        wanted: ``"published"`` (the published grid), ``"rejoining"`` (every place to cut with every place to rejoin
+            that the graph has, see :func:`rejoining_connections`), ``"truncation"`` (cut after the grid's layers, or
+            the graph's without a grid, no B), ``"tail"`` (the same cuts, with a narrow tail), ``"all"`` (the grid, or
+            the graph's rejoining connections without one, truncations and tails), or a list of connections in any
+            of their forms.
+
+    Returns:
+        The connections, each once.
+
+    Raises:
+        CompressorError: If a family or connection is unknown, or there is none.
+    """
+    if not isinstance(wanted, str):
+        connections = list(dict.fromkeys(parse_connection(text, base) for text in wanted))
+        if not connections:
+            raise CompressorError("the list of connections is empty; name one, or 'all'")
+        return connections
+    if wanted not in FAMILIES:
+        raise unknown("family of connections", wanted, FAMILIES)
+    if wanted == "rejoining":
+        return rejoining_connections(base)
+    if backbone:
+        known = find_backbone(backbone)
+        rejoining = published_connections(base, known.cut_in_front_of, known.rejoin)
+        truncated = truncations(base, rejoining)
+    elif wanted == "published":
+        raise CompressorError(
+            "a model of your own has no published connections; choose 'all', 'rejoining', 'truncation' or 'tail', "
+            "or list connections"
+        )
+    else:
+        rejoining = rejoining_connections(base)
+        truncated = graph_truncations(base)
+    tails = [Connection(truncation.a, TAIL) for truncation in truncated]
+    family = {
+        "published": rejoining,
+        "truncation": truncated,
+        "tail": tails,
+        "all": [*rejoining, *truncated, *tails],
+    }[wanted]
+    if not family:
+        raise CompressorError(
+            f"the graph of {base.name!r} has no connection of the family {wanted!r} that saves {LEAST_SAVING:.0%} "
+            "of its parameters; list connections instead"
+        )
+    return family
+
+
+def _is_at_least_as_large(source: keras.KerasTensor, target: keras.KerasTensor) -> bool:
+    return source.shape[1] >= target.shape[1] and source.shape[2] >= target.shape[2]
+
+
+def _evenly(connections: list[Connection]) -> list[Connection]:
+    """At most ``MOST`` of them, the first and the last included, evenly spaced."""
+    if len(connections) <= MOST:
+        return connections
+    return [connections[i] for i in np.linspace(0, len(connections) - 1, MOST).round().astype(int)]

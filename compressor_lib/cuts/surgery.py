@@ -1,0 +1,130 @@
+"""Surgery: cut a network after A, rejoin it at B.
+
+The operation is done on the model's configuration (see :mod:`compressor_lib.networks.graph`): drop the layers in
+between, add the translator's, point B at them. Keras then builds the sub-network from the edited
+configuration and every kept layer's weights are copied by name.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from compressor_lib.cuts.connections import Connection, parse_connection
+from compressor_lib.cuts.translators import TAIL_UNITS, TranslatorSpec
+from compressor_lib.networks.graph import LayerGraph, functional_config, tensors
+from compressor_lib.networks.heads import last_feature_map
+from compressor_lib.networks.weights import copy_weights
+
+
+def create_submodel(
+    base: keras.Model,
+    connection: str | Connection | Sequence[str | int | None],
+    *,
+    tail_units: int = TAIL_UNITS,
+) -> keras.Model:
+    """The sub-network of ``base`` that ``connection`` leaves.
+
+    Args:
+        base: A functional model with one input and one output, such as a backbone without top. It is not
+            changed.
+        connection: See :func:`compressor_lib.cuts.connections.parse_connection`. With a B, everything between A
+            and B is replaced by a translator with fresh weights; a truncation ends at A, a tail in a
+            translator with fresh weights behind A.
+        tail_units: Channels of the tail, where the connection is one.
+
+    Returns:
+        A new flat functional model. Kept layers have the names and weights they have in ``base``; the
+        translator's layers are named ``translator_pool``, ``translator_conv`` and ``translator_activation``,
+        each only where it is needed.
+
+    Raises:
+        CompressorError: If the connection is unknown or cannot be made; the message says why.
+
+    Example:
+        >>> base = keras.applications.MobileNetV2(include_top=False, weights=None)
+        >>> create_submodel(base, "block_5_add->Conv_1").count_params()
+        484288
+    """
+    connection = parse_connection(connection, base)
+    config = copy.deepcopy(functional_config(base))
+    graph = LayerGraph.from_config(config)
+    before, behind = kept_layers(graph, connection)
+    layers = {layer["name"]: layer for layer in config["layers"]}
+    translator = []
+    if not connection.is_truncation:
+        spec = TranslatorSpec.of(base, connection, tail_units)
+        translator = _serialised(spec.layers(), connection.a, base)
+    last = translator[-1]["name"] if translator else connection.a
+    if connection.rejoins:
+        assert connection.b is not None
+        (rejoined,) = graph.producers[connection.b]
+        for consumer in graph.consumers[rejoined]:
+            for tensor in tensors(layers[consumer]["inbound_nodes"]):
+                if tensor["config"]["keras_history"][0] == rejoined:
+                    tensor["config"]["keras_history"] = [last, 0, 0]
+    else:
+        config["output_layers"] = [last, 0, 0]
+    config["layers"] = [
+        *(layer for name, layer in layers.items() if name in before),
+        *translator,
+        *(layer for name, layer in layers.items() if name in behind),
+    ]
+    config["name"] = f"{base.name}_{connection.a}_to_{connection.b or 'head'}"
+    submodel = keras.Model.from_config(config)
+    copy_weights(base, submodel)
+    return submodel
+
+
+def extend_shared(
+    base: keras.Model, connection: str | Connection | Sequence[str | int | None], *, tail_units: int = TAIL_UNITS
+) -> keras.Model:
+    """A truncation or tail of ``base`` that is made in milliseconds, because it shares the layers of ``base``.
+
+    Args:
+        base: A functional model; its layers, weights included, become the sub-network's.
+        connection: One without a B: nothing behind the cut can be shared.
+        tail_units: Channels of the tail, where the connection is one.
+
+    Returns:
+        A functional model like that of :func:`create_submodel`.
+    """
+    connection = parse_connection(connection, base)
+    assert not connection.rejoins, "what lies behind B takes another tensor, so it cannot be shared"
+    x = base.get_layer(connection.a).output
+    for layer in TranslatorSpec.of(base, connection, tail_units).layers() if connection.is_tail else ():
+        x = layer(x)
+    return keras.Model(base.inputs[0], x, name=f"{base.name}_{connection.a}_to_{connection.b or 'head'}")
+
+
+def kept_layers(graph: LayerGraph, connection: Connection) -> tuple[set[str], set[str]]:
+    """Names of the layers that a connection leaves: those up to A, and those from B on."""
+    before = graph.ancestors(connection.a)
+    if not connection.rejoins:
+        return before, set()
+    assert connection.b is not None
+    (rejoined,) = graph.producers[connection.b]
+    # Every path goes through what B received, so what lies behind that is what comes after it.
+    return before, {name for name in graph.producers if graph.order[name] > graph.order[rejoined]}
+
+
+def without_head(classifier: keras.Model, *, name: str | None = None) -> keras.Model:
+    """The network in front of a classifier's head, with the same weights, as a new model.
+
+    Args:
+        classifier: A functional model; see :func:`compressor_lib.networks.heads.last_feature_map`.
+        name: The new model's; the classifier's if None.
+    """
+    backbone = create_submodel(classifier, Connection(last_feature_map(classifier)))
+    return keras.Model(backbone.inputs[0], backbone.output, name=name or classifier.name)
+
+
+def _serialised(translator: Sequence[keras.layers.Layer], a: str, base: keras.Model) -> list[dict[str, Any]]:
+    """The translator's layers as entries of a functional configuration, chained behind layer ``a``."""
+    first = tensor = keras.Input(base.get_layer(a).output.shape[1:], name=a)
+    for layer in translator:
+        tensor = layer(tensor)
+    return functional_config(keras.Model(first, tensor))["layers"][1:]

@@ -1,0 +1,273 @@
+"""Writes a classifier as it is deployed: SavedModel, Keras file and TFLite models in one folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import get_args
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from compressor_lib.deployment.classes_file import CLASSES_FILE, format_classes, read_classes_file
+from compressor_lib.deployment.conversion import Conversions, convert
+from compressor_lib.deployment.images import CHANNELS, decode_picture
+from compressor_lib.deployment.literal_path import literal_path
+from compressor_lib.deployment.measure import count_parameters
+from compressor_lib.deployment.model_metrics import EXTRA, ModelMetrics, read_figures, write_figures
+from compressor_lib.deployment.tflite import Precision
+from compressor_lib.errors import CompressorError
+
+KERAS_FILE = "model.keras"
+TEACHER_FILE = "teacher.keras"
+TFLITE_FILE = "model.tflite"
+
+IMAGE_FEATURE = "image"
+"""The feature of a `tf.train.Example` that holds the encoded picture."""
+
+
+def keras_path(directory: str | Path, name: str = KERAS_FILE) -> Path:
+    """Returns where an exported folder keeps a Keras file."""
+    return Path(directory) / EXTRA / name
+
+
+def tflite_path(directory: str | Path, precision: str = "float32") -> Path:
+    """Returns where an exported folder keeps its TFLite model of a precision."""
+    file = TFLITE_FILE if precision == "float32" else f"model_{precision}.tflite"
+    return Path(directory) / EXTRA / file
+
+
+def tflite_paths(directory: str | Path) -> dict[str, Path]:
+    """Returns the TFLite models that an exported folder holds, by precision, float32 first."""
+    paths = {precision: tflite_path(directory, precision) for precision in get_args(Precision)}
+    return {precision: path for precision, path in paths.items() if path.is_file()}
+
+
+def classes_path(directory: str | Path) -> Path:
+    """Returns where an exported folder keeps the class names, one a line, in UTF-8."""
+    return Path(directory) / EXTRA / CLASSES_FILE
+
+
+def read_classes(directory: str | Path) -> list[str]:
+    """Reads the class names of an exported folder, in the order of the probabilities.
+
+    Raises:
+        CompressorError: if the folder has none, or the file is not UTF-8.
+    """
+    return read_classes_file(classes_path(directory))
+
+
+def read_parameters(directory: str | Path) -> int:
+    """Reads how many parameters the model of an exported folder has, without loading it.
+
+    Raises:
+        CompressorError: if the folder does not tell.
+    """
+    return read_figures(directory).parameters
+
+
+def load_keras(directory: str | Path, name: str = KERAS_FILE) -> keras.Model:
+    """Loads a Keras model from an exported folder, without running code from the file.
+
+    Args:
+        directory: the folder.
+        name: the file within its `assets.extra`.
+
+    Returns:
+        The model, not compiled.
+
+    Raises:
+        CompressorError: if the file is missing or not a Keras model that is safe to load.
+    """
+    path = _existing(keras_path(directory, name))
+    try:
+        # What it was compiled with may need classes that this process has not imported.
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise CompressorError(
+            f"{path} is not a Keras model that can be loaded safely: export it again. ({error})"
+        ) from error
+
+
+def export_classifier(
+    model: keras.Model,
+    class_names: Sequence[str],
+    directory: str | Path,
+    *,
+    formats: Sequence[Precision] = ("float32",),
+    calibration: np.ndarray | None = None,
+) -> None:
+    """Writes a classifier so that TensorFlow alone can serve it, and TFLite on devices.
+
+    The folder is that of :func:`export_saved_model`, with the TFLite models that :func:`add_tflite` adds:
+    `model.tflite` in float32, always, and on request `model_float16.tflite` and `model_int8.tflite`. It appears at
+    once when all is written.
+
+    Args:
+        model: classifier from `float32` pictures `[N, S, S, 3]`, 0..255, to probabilities `[N, C]`.
+        class_names: the `C` names, in the order of the probabilities.
+        directory: a folder that does not exist yet or is empty.
+        formats: precisions of the TFLite models; float32 is written whether it is named or not.
+        calibration: `uint8 [K, S, S, 3]`, which int8 needs: some of the training pictures.
+
+    Raises:
+        CompressorError: if the folder has content, the names do not fit the model, or a TFLite model cannot be made,
+            see :func:`add_tflite`.
+
+    Example:
+        >>> export_classifier(model, ["dress", "hat"], "serving/1")
+        >>> served = tf.saved_model.load("serving/1").signatures["serving_default"]
+        >>> served(image_bytes=tf.constant([Path("hat.jpg").read_bytes()]))["class"]
+    """
+    served = _serving(model, _checked(class_names, model))
+    with _draft(directory) as draft:
+        _write(served, model, class_names, draft)
+        precisions = list(dict.fromkeys(("float32", *formats)))
+        conversions = convert(model, class_names, served.from_bytes, formats=precisions, calibration=calibration)
+        _write_tflite(conversions.files, draft)
+
+
+def export_saved_model(model: keras.Model, class_names: Sequence[str], directory: str | Path) -> None:
+    """Writes a classifier so that TensorFlow alone can serve it.
+
+    The SavedModel has two signatures. Both return `probabilities`, `float32 [N, C]`, and `class`,
+    the likeliest one's name, `string [N]`.
+
+    - `serving_default` takes `image_bytes`, `string [N]`: picture files of any size and kind that
+      `decode_picture` reads.
+    - `serving_tf_example` takes `examples`, `string [N]`: serialised `tf.train.Example`s whose
+      feature `image` holds such a file; further features are ignored.
+
+    In `assets.extra/` beside it: `model.keras`, `classes.txt` and `figures.json`, see
+    :mod:`compressor_lib.deployment.model_metrics`. The folder appears at once when all is written.
+
+    Args:
+        model: classifier from `float32` pictures `[N, S, S, 3]`, 0..255, to probabilities `[N, C]`.
+        class_names: the `C` names, in the order of the probabilities.
+        directory: a folder that does not exist yet or is empty.
+
+    Raises:
+        CompressorError: if the folder has content, or the names do not fit the model.
+    """
+    served = _serving(model, _checked(class_names, model))
+    with _draft(directory) as draft:
+        _write(served, model, class_names, draft)
+
+
+def add_tflite(
+    directory: str | Path, *, formats: Sequence[Precision], calibration: np.ndarray | None = None
+) -> Conversions:
+    """Adds TFLite models, with their metadata, to an exported folder; a precision that fails is left out.
+
+    Args:
+        directory: as :func:`export_saved_model` wrote it.
+        formats: their precisions.
+        calibration: `uint8 [K, S, S, 3]`, which int8 needs: some of the training pictures. The TFLite models are
+            compared with the SavedModel on the first few; without them, on fixed noise.
+
+    Returns:
+        The files' contents, and why a precision has none: it does not convert, or the predictions in float32 differ
+        from the SavedModel's. What is narrower is not refused for what it predicts: that is for the gate to judge.
+
+    Raises:
+        CompressorError: if the folder holds no exported model, a format is unknown or lacks its calibration.
+    """
+    with literal_path(directory) as literal:
+        served = tf.saved_model.load(literal).signatures["serving_default"]
+    conversions = convert(
+        load_keras(directory),
+        read_classes(directory),
+        served,
+        formats=formats,
+        calibration=calibration,
+        is_gated=True,
+    )
+    _write_tflite(conversions.files, directory)
+    return conversions
+
+
+@contextmanager
+def _draft(directory: str | Path) -> Iterator[Path]:
+    """A folder that becomes the given one when all in it is written; nothing is left of it otherwise."""
+    directory = Path(directory)
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise CompressorError(f"{directory} is not an empty folder: choose another, or empty it.")
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    draft = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
+    try:
+        yield draft
+        draft.replace(directory)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _write(served: tf.Module, model: keras.Model, class_names: Sequence[str], draft: Path) -> None:
+    tf.saved_model.save(
+        served,
+        str(draft),
+        signatures={
+            "serving_default": served.from_bytes,
+            "serving_tf_example": served.from_examples,
+        },
+    )
+    (draft / EXTRA).mkdir()
+    model.save(keras_path(draft))
+    classes_path(draft).write_bytes(format_classes(class_names))
+    write_figures(draft, ModelMetrics(count_parameters(model)))
+
+
+def _write_tflite(files: Mapping[str, bytes], directory: str | Path) -> None:
+    for precision, content in files.items():
+        tflite_path(directory, precision).write_bytes(content)
+
+
+def _serving(model: keras.Model, class_names: Sequence[str]) -> tf.Module:
+    """Builds the functions of the SavedModel."""
+    size = model.input_shape[1]
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def from_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        pictures = tf.map_fn(
+            lambda encoded: decode_picture(encoded, size),
+            image_bytes,
+            fn_output_signature=tf.TensorSpec((size, size, CHANNELS), tf.uint8),
+        )
+        probabilities = model(tf.cast(pictures, tf.float32), training=False)
+        likeliest = tf.argmax(probabilities, axis=-1)
+        return {
+            "probabilities": probabilities,
+            "class": tf.gather(tf.constant(list(class_names)), likeliest),
+        }
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def from_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        features = {IMAGE_FEATURE: tf.io.FixedLenFeature([], tf.string)}
+        return from_bytes(tf.io.parse_example(examples, features)[IMAGE_FEATURE])
+
+    served = tf.Module()
+    # The variables alone: Keras's own objects would be saved, and warned about, for nothing.
+    served.weights = [weight.value for weight in model.weights]
+    served.from_bytes, served.from_examples = from_bytes, from_examples
+    return served
+
+
+def _checked(class_names: Sequence[str], model: keras.Model) -> Sequence[str]:
+    classes = model.output_shape[-1]
+    if len(class_names) != classes:
+        raise CompressorError(f"{len(class_names)} class names for a model of {classes} classes: give one for each.")
+    if len(set(class_names)) != classes:
+        raise CompressorError("two classes have the same name: make the class names differ.")
+    for name in class_names:
+        if name.splitlines() != [name]:
+            raise CompressorError(f"class name {name!r} is not one line of text: rename it.")
+    return class_names
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise CompressorError(f"{path} is missing: give the folder of an exported model.")
+    return path

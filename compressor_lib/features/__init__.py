@@ -1,0 +1,1 @@
+"""What a frozen network computes for each image, kept on disk or in memory, and trained on."""

@@ -1,0 +1,237 @@
+"""The catalogue of backbones: what each one needs to be built, fed and cut.
+
+Adding a backbone is adding one entry to ``BACKBONES``. Importing this module imports neither Keras nor
+TensorFlow, so that a command line can list the names at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.error import URLError
+from urllib.parse import urlsplit
+
+from compressor_lib.errors import CompressorError, first_line, unknown
+from compressor_lib.networks.layer_names import PREPROCESS
+from compressor_lib.support.proxies import reason, via
+
+if TYPE_CHECKING:
+    import keras
+
+
+class WeightsNotDownloaded(CompressorError):
+    """ImageNet weights are not in Keras' cache, and could not be downloaded."""
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One entry of the catalogue.
+
+    Attributes:
+        name: Name in ``keras.applications``.
+        default_size: Height and width, in pixels, of the pictures it was published with.
+        parameters: Parameters without top, at ``alpha=1.0``.
+        cut_in_front_of: Regular expression; the grid cuts after whatever feeds a matching layer.
+        rejoin: The layers B where the grid rejoins.
+        grid: Number of connections in the grid.
+        rescale: ``(scale, offset)`` from pixels in 0..255 to the network's input, None where the network
+            rescales by itself.
+        has_alpha: Whether a width multiplier is taken.
+        options: Further arguments of the builder.
+        minimum_size: Smallest picture the builder takes.
+        imagenet_accuracy: Top-1 accuracy of the published weights on ImageNet's validation images, 0 to 1, with the
+            published size and ``alpha=1.0``. Sources: https://keras.io/api/applications/, and for MobileNetV3 the
+            documentation of ``keras.applications.MobileNetV3Small`` and ``MobileNetV3Large``.
+        macs: Multiply-adds of that network for one image, top included, where Keras publishes them: in the
+            documentation of ``keras.applications.mobilenet``, ``mobilenet_v2`` and the classes above. None elsewhere.
+    """
+
+    name: str
+    default_size: int
+    parameters: int
+    cut_in_front_of: str
+    rejoin: tuple[str, ...]
+    grid: int
+    rescale: tuple[float, float] | None = None
+    has_alpha: bool = False
+    options: tuple[tuple[str, object], ...] = ()
+    minimum_size: int = 32
+    imagenet_accuracy: float | None = None
+    macs: int | None = None
+
+    def build(
+        self,
+        *,
+        input_size: int | tuple[int, int, int] | None = None,
+        weights: str | Path | None = "imagenet",
+        alpha: float = 1.0,
+        preprocess: bool = False,
+    ) -> keras.Model:
+        """Builds the network without its top.
+
+        Args:
+            input_size: Height and width in pixels, or a whole input shape; the published size if None.
+            weights: ``"imagenet"`` (fetched by Keras), a file in Keras' h5 or ``.weights.h5`` layout, or None
+                (also ``"none"``) for random ones.
+            alpha: Width multiplier, MobileNets only.
+            preprocess: Whether the model takes pixels in 0..255 (float32) and rescales them itself, in a layer
+                named ``"preprocess"``. Without it the model takes what ``keras.applications`` expects.
+
+        Returns:
+            A flat functional model: float32 ``[N, size, size, 3]`` to ``[N, h, w, channels]``.
+
+        Raises:
+            CompressorError: If the size is too small, alpha is not for this network, or the weights file
+                is missing or belongs to another network.
+        """
+        import keras
+
+        shape = self._input_shape(input_size)
+        if alpha != 1.0 and not self.has_alpha:
+            raise CompressorError(f"backbone {self.name} has no width multiplier; leave alpha at 1.0, not {alpha}")
+        source = None if weights in (None, "none") else str(weights)
+        if source not in (None, "imagenet") and not Path(source or "").is_file():
+            raise CompressorError(
+                f"weights file {source!r} does not exist; give a file, 'imagenet', or 'none' for random weights"
+            )
+        options: dict[str, object] = dict(self.options)
+        if self.has_alpha:
+            options["alpha"] = alpha
+        pictures = keras.Input(shape, name="pictures")
+        x = pictures
+        if preprocess and self.rescale is not None:
+            scale, offset = self.rescale
+            x = keras.layers.Rescaling(scale, offset, name=PREPROCESS)(x)
+        try:
+            model = getattr(keras.applications, self.name)(
+                include_top=False,
+                weights=source,
+                input_tensor=x,
+                input_shape=shape,  # the ImageNet weights of some networks are by size
+                **options,
+            )
+        except Exception as error:
+            raise self._explained(error, source, shape, alpha) from error
+        # keras.applications names a model after its weights' path in some releases.
+        return keras.Model(model.inputs[0], model.outputs[0], name=self.name.lower())
+
+    def _input_shape(self, input_size: int | tuple[int, int, int] | None) -> tuple[int, int, int]:
+        if input_size is None:
+            input_size = self.default_size
+        shape = (input_size, input_size, 3) if isinstance(input_size, int) else tuple(input_size)
+        if len(shape) != 3 or shape[2] != 3:
+            raise CompressorError(f"input shape {shape} is not (height, width, 3)")
+        if min(shape[:2]) < self.minimum_size:
+            raise CompressorError(
+                f"backbone {self.name} takes pictures of at least {self.minimum_size} x {self.minimum_size} pixels, "
+                f"not {shape[0]} x {shape[1]}"
+            )
+        return shape
+
+    def _explained(
+        self, error: Exception, source: str | None, shape: tuple[int, int, int], alpha: float
+    ) -> CompressorError:
+        network = f"{self.name} (alpha {alpha}, {shape[0]} x {shape[1]} pixels)" if self.has_alpha else self.name
+        cause = first_line(error)
+        if source is None:
+            return CompressorError(f"backbone {network} cannot be built: {cause}")
+        if source == "imagenet":
+            refusal = error.__context__ or error  # Keras wraps it in words of its own
+            if isinstance(refusal, (URLError, ConnectionError, TimeoutError)):
+                asked = f"{urlsplit(_PUBLISHED).hostname}{via(_PUBLISHED)}"
+                cause = f"{reason(refusal) or first_line(refusal)}, asking {asked}"
+            return WeightsNotDownloaded(
+                f"the ImageNet weights of {network} could not be downloaded: {cause}. Where they cannot be "
+                "downloaded, give a weights file"
+            )
+        return CompressorError(
+            f"weights file {source!r} does not belong to {network} without top: {cause}. "
+            "Check the backbone's name and alpha"
+        )
+
+
+_PUBLISHED = "https://storage.googleapis.com"  # where Keras fetches weights from
+_MINUS_ONE_TO_ONE = (1 / 127.5, -1.0)
+
+
+def _efficientnet(number: int, size: int, parameters: int, imagenet_accuracy: float) -> Backbone:
+    return Backbone(
+        f"EfficientNetB{number}",
+        default_size=size,
+        parameters=parameters,
+        cut_in_front_of=r"block[2-6]a_expand_conv",
+        rejoin=("block6a_expand_conv", "block7a_expand_conv"),
+        grid=9,
+        imagenet_accuracy=imagenet_accuracy,
+    )
+
+
+def _mobilenet_v3(
+    kind: str, parameters: int, last_stage: int, grid: int, imagenet_accuracy: float, macs: int
+) -> Backbone:
+    return Backbone(
+        f"MobileNetV3{kind}",
+        default_size=224,
+        parameters=parameters,
+        cut_in_front_of=r"expanded_conv_\d+_expand",
+        rejoin=(f"expanded_conv_{last_stage}_expand", "conv_1"),
+        grid=grid,
+        has_alpha=True,
+        options=(("include_preprocessing", True),),
+        imagenet_accuracy=imagenet_accuracy,
+        macs=macs,
+    )
+
+
+BACKBONES: dict[str, Backbone] = {
+    backbone.name: backbone
+    for backbone in (
+        Backbone(
+            "MobileNet",
+            default_size=224,
+            parameters=3_228_864,
+            # conv_pad_k precedes the strided blocks' conv_dw_k
+            cut_in_front_of=r"conv_pad_(2|4|6|12)|conv_dw_(1|3|5|7|8|9|10|11)",
+            rejoin=("conv_pad_12", "conv_dw_13"),
+            grid=23,
+            rescale=_MINUS_ONE_TO_ONE,
+            has_alpha=True,
+            imagenet_accuracy=0.704,
+            macs=529_000_000,
+        ),
+        Backbone(
+            "MobileNetV2",
+            default_size=224,
+            parameters=2_257_984,
+            cut_in_front_of=r"block_\d+_expand",
+            rejoin=("block_16_expand", "Conv_1"),
+            grid=31,
+            rescale=_MINUS_ONE_TO_ONE,
+            has_alpha=True,
+            imagenet_accuracy=0.713,
+            macs=300_000_000,
+        ),
+        _mobilenet_v3("Small", 939_120, last_stage=8, grid=17, imagenet_accuracy=0.681, macs=66_000_000),
+        _mobilenet_v3("Large", 2_996_352, last_stage=12, grid=25, imagenet_accuracy=0.756, macs=217_000_000),
+        _efficientnet(0, 224, 4_049_571, 0.771),
+        _efficientnet(1, 240, 6_575_239, 0.791),
+        _efficientnet(2, 260, 7_768_569, 0.801),
+        _efficientnet(3, 300, 10_783_535, 0.816),
+        _efficientnet(4, 380, 17_673_823, 0.829),
+        _efficientnet(5, 456, 28_513_527, 0.836),
+        _efficientnet(6, 528, 40_960_143, 0.840),
+        _efficientnet(7, 600, 64_097_687, 0.843),
+    )
+}
+
+
+def find_backbone(name: str) -> Backbone:
+    """The catalogue's entry for ``name``.
+
+    Raises:
+        CompressorError: If there is none; the message suggests the nearest name.
+    """
+    if name not in BACKBONES:
+        raise unknown("backbone", name, BACKBONES)
+    return BACKBONES[name]

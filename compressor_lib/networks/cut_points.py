@@ -1,0 +1,84 @@
+"""Cut points: where a network can be cut and where it can be rejoined, read from its graph alone.
+
+Both ends of a cut are tensors that every path goes through. Of these, the ends of *units* are worth a cut: a
+convolution with its own normalisation and activation, a join, a pooling. In a pre-activation network the
+normalisation behind a join belongs to what follows.
+"""
+
+from __future__ import annotations
+
+import keras
+
+from compressor_lib.networks.graph import LayerGraph
+
+_layers = keras.layers
+_CONVOLUTIONS = (_layers.Conv2D, _layers.SeparableConv2D)
+_WEIGHTED = (*_CONVOLUTIONS, _layers.DepthwiseConv2D, _layers.Conv2DTranspose, _layers.Dense)
+_NORMALISATIONS = (_layers.BatchNormalization, _layers.LayerNormalization, _layers.GroupNormalization)
+_ACTIVATIONS = (_layers.Activation, _layers.ReLU, _layers.LeakyReLU, _layers.PReLU, _layers.ELU)
+_DROPOUTS = (_layers.Dropout, _layers.SpatialDropout2D)
+_PADDINGS = (_layers.ZeroPadding2D,)
+
+
+class CutPoints:
+    """The layers A to cut after and B to rejoin at, for one network.
+
+    Attributes:
+        cuts: Every A, in network order: its output is a feature map that ends a unit, behind the network's first
+            convolution.
+        rejoins: Every B, in network order: it receives one tensor, which ends a unit, and is a convolution over all
+            channels or leads into one (its padding, or the normalisation of a pre-activation network). Where
+            several layers receive the tensor, one stands for all.
+    """
+
+    def __init__(self, base: keras.Model) -> None:
+        """Reads the graph of ``base``, a functional model without head."""
+        self._graph = LayerGraph.of(base)
+        self._layers = {layer.name: layer for layer in base.layers}
+        self._parameters = [0]
+        for name in self._graph.order:
+            own = self._layers[name].count_params() if name in self._layers else 0
+            self._parameters.append(self._parameters[-1] + own)
+        ends = [name for name in self._graph.cut_points() if self._ends_unit(name)]
+        first = next((place for name, place in self._graph.order.items() if self._is(name, _WEIGHTED)), 0)
+        self.cuts = [name for name in ends if self._graph.order[name] >= first and self._is_feature_map(name)]
+        self.rejoins = [b for b in map(self._first_convolution_behind, ends) if b is not None]
+
+    def parameters_between(self, a: str, b: str | None) -> int:
+        """Parameters of the layers that a cut deletes: those between A and B, or, without a B, all behind A."""
+        last = self._graph.sink if b is None else self._graph.producers[b][0]
+        return self._parameters[self._graph.order[last] + 1] - self._parameters[self._graph.order[a] + 1]
+
+    def _ends_unit(self, name: str) -> bool:
+        """Whether what follows is not this layer's own normalisation, activation or dropout."""
+        if self._is(name, _PADDINGS):
+            return False  # it is a part of what follows
+        if len(self._graph.consumers[name]) != 1:
+            return True
+        (consumer,) = self._graph.consumers[name]
+        if self._is(consumer, _NORMALISATIONS):
+            return not self._is(name, (*_WEIGHTED, *_NORMALISATIONS, *_ACTIVATIONS, *_DROPOUTS))
+        return not self._is(consumer, (*_ACTIVATIONS, *_DROPOUTS))
+
+    def _is_feature_map(self, name: str) -> bool:
+        # An operation such as a + b is part of the graph, but no layer.
+        return name in self._layers and len(self._layers[name].output.shape) == 4
+
+    def _first_convolution_behind(self, name: str) -> str | None:
+        """The first layer that takes this one's output, and nothing else, and begins a convolution."""
+        return next(
+            (
+                consumer
+                for consumer in sorted(self._graph.consumers[name], key=self._graph.order.__getitem__)
+                if self._graph.producers[consumer] == (name,) and self._begins_convolution(consumer)
+            ),
+            None,
+        )
+
+    def _begins_convolution(self, name: str) -> bool:
+        while self._is(name, (*_PADDINGS, *_NORMALISATIONS, *_ACTIVATIONS)):
+            name = next(iter(self._graph.consumers[name]), "")
+        return self._is(name, _CONVOLUTIONS)
+
+    def _is(self, name: str, kinds: tuple[type, ...]) -> bool:
+        return isinstance(self._layers.get(name), kinds)

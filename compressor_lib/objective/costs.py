@@ -1,0 +1,217 @@
+"""Costs: what a classifier's user pays for, and how much of it may be paid."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import keras
+
+from compressor_lib.cuts.connections import Connection
+from compressor_lib.cuts.surgery import kept_layers
+from compressor_lib.cuts.translators import TAIL_UNITS, TranslatorSpec
+from compressor_lib.deployment.latency import time_models
+from compressor_lib.deployment.measure import count_parameters
+from compressor_lib.deployment.model_metrics import REFERENCE
+from compressor_lib.deployment.tflite import to_tflite
+from compressor_lib.deployment.tflite_metadata import with_metadata
+from compressor_lib.errors import CompressorError, unknown
+from compressor_lib.networks.graph import LayerGraph
+from compressor_lib.networks.macs import layer_multiply_adds, multiply_adds
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """The reference model, which a search times beside each network.
+
+    A search takes hours, in which the machine is now slower, now faster. A network's latency is therefore the
+    reference model's, measured once, divided by how many times as fast the network is at that moment.
+
+    Attributes:
+        tflite: The reference model's TFLite file.
+        milliseconds: Its latency.
+    """
+
+    tflite: bytes
+    milliseconds: float
+
+    @classmethod
+    def of(cls, reference: keras.Model, milliseconds: float | None = None) -> Yardstick:
+        """Converts the reference model, and times it where its latency is not known."""
+        tflite = to_tflite(reference)
+        return cls(tflite, _alone(tflite) if milliseconds is None else milliseconds)
+
+    def latency(self, tflite: bytes) -> float:
+        """Returns the milliseconds that a TFLite model takes for an image."""
+        timings = time_models({REFERENCE: self.tflite, "model": tflite}, seconds=_SECONDS)
+        return self.milliseconds / timings.speedup("model", REFERENCE).ratio
+
+
+class _Classifier:
+    """A classifier with its TFLite model, which several costs are taken from."""
+
+    def __init__(self, model: keras.Model, yardstick: Yardstick | None, class_names: Sequence[str] | None) -> None:
+        self.model = model
+        self.yardstick = yardstick
+        self.class_names = class_names
+
+    @functools.cached_property
+    def tflite(self) -> bytes:
+        return to_tflite(self.model)
+
+    @property
+    def bytes(self) -> int:
+        return len(self.tflite if self.class_names is None else with_metadata(self.tflite, self.class_names))
+
+    @property
+    def latency(self) -> float:
+        return self.yardstick.latency(self.tflite) if self.yardstick else _alone(self.tflite)
+
+
+def _alone(tflite: bytes) -> float:
+    return time_models({REFERENCE: tflite}, seconds=_SECONDS).latency(REFERENCE).median
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One of the costs.
+
+    Attributes:
+        unit: What it is counted in.
+        of: Takes it of a classifier.
+    """
+
+    unit: str
+    of: Callable[[_Classifier], float]
+
+
+COSTS: dict[str, Cost] = {
+    "parameters": Cost("parameters", lambda classifier: count_parameters(classifier.model)),
+    "flops": Cost("multiply-adds", lambda classifier: multiply_adds(classifier.model)),
+    "bytes": Cost("bytes", lambda classifier: classifier.bytes),
+    "latency": Cost("ms", lambda classifier: classifier.latency),
+}
+"""The costs by their names in the configuration.
+
+``parameters`` and ``flops`` (multiply-adds for one picture, see :mod:`compressor_lib.networks.macs`) are counted;
+``bytes`` (of the float32 TFLite file, as it is deployed where the classes' names are known) and ``latency`` (median
+milliseconds of that file for one picture on one thread) are measured, which takes a conversion. The latency is the
+search's own: the one of the finished model is measured by ``components.converter``.
+"""
+
+_SECONDS = 10.0
+"""About how long one network is timed at most."""
+
+
+def measure_costs(
+    model: keras.Model,
+    names: Iterable[str],
+    yardstick: Yardstick | None = None,
+    class_names: Sequence[str] | None = None,
+) -> dict[str, float]:
+    """Takes the named costs of a classifier.
+
+    Args:
+        model: Functional, float32 ``[N, size, size, 3]`` to probabilities.
+        names: Names in ``COSTS``.
+        yardstick: What a latency is measured beside; None to time the classifier alone.
+        class_names: The classes, which the deployed file's metadata names: ``bytes`` counts them; None: it does not.
+
+    Raises:
+        CompressorError: If there is no cost of a name, or the classifier does not convert to TFLite where one takes it.
+    """
+    classifier = _Classifier(model, yardstick, class_names)
+    return {name: find_cost(name).of(classifier) for name in names}
+
+
+def find_cost(name: str) -> Cost:
+    """The cost of that name.
+
+    Raises:
+        CompressorError: If there is none.
+    """
+    if name not in COSTS:
+        raise unknown("cost", name, COSTS)
+    return COSTS[name]
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """Limits that a network must not exceed.
+
+    Attributes:
+        limits: The largest cost allowed, by name in ``COSTS``.
+
+    Example:
+        >>> Budgets({"parameters": 500_000, "latency": 8}).within({"parameters": 400_000, "latency": 9.1})
+        False
+    """
+
+    limits: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        """Refuses an unknown cost and a limit that nothing can keep."""
+        for name, limit in self.limits.items():
+            cost = find_cost(name)
+            if not limit > 0:
+                raise CompressorError(f"the budget of {name} is {limit}: give a number of {cost.unit} above 0")
+
+    def excess(self, costs: Mapping[str, float]) -> float:
+        """The largest share of a limit that is used up, of those whose cost is given; above 1 a limit is exceeded."""
+        return max((costs[name] / limit for name, limit in self.limits.items() if name in costs), default=0.0)
+
+    def within(self, costs: Mapping[str, float]) -> bool:
+        """Whether no limit is exceeded, of those whose cost is given."""
+        return self.excess(costs) <= 1
+
+    def exceeded(self, costs: Mapping[str, float]) -> str:
+        """Tells in words which limits are exceeded, and by what."""
+        return " and ".join(
+            f"{_shown(costs[name])} {COSTS[name].unit} (budget: {_shown(limit)})"
+            for name, limit in self.limits.items()
+            if name in costs and costs[name] > limit
+        )
+
+
+def counted_costs(
+    base: keras.Model,
+    connection: Connection,
+    num_classes: int,
+    *,
+    tail_units: int = TAIL_UNITS,
+    head_units: int = 0,
+) -> dict[str, float]:
+    """The costs that can be told without building anything, of the classifier that a connection leaves.
+
+    Args:
+        base: The backbone, without its head.
+        connection: One that can be made.
+        num_classes: How many classes the classifier tells apart.
+        tail_units: Channels of the tail, where the connection is one.
+        head_units: Width of the head's linear layer; 0 for none.
+
+    Returns:
+        ``parameters`` and ``flops``.
+    """
+    before, behind = kept_layers(LayerGraph.of(base), connection)
+    kept = [layer for layer in base.layers if layer.name in before | behind]
+    parameters = sum(layer.count_params() for layer in kept)
+    flops = sum(layer_multiply_adds(layer) for layer in kept)
+    if connection.is_truncation:
+        channels = base.get_layer(connection.a).output.shape[-1]
+    else:
+        translator = TranslatorSpec.of(base, connection, tail_units)
+        parameters += translator.parameters
+        flops += translator.multiply_adds
+        channels = tail_units if connection.is_tail else base.output.shape[-1]
+    widths = [channels, head_units, num_classes] if head_units else [channels, num_classes]
+    for inputs, outputs in itertools.pairwise(widths):
+        parameters += (inputs + 1) * outputs
+        flops += inputs * outputs
+    return {"parameters": parameters, "flops": flops}
+
+
+def _shown(value: float) -> str:
+    return f"{round(value, 3):,.12g}"

@@ -1,0 +1,1 @@
+"""Translators, fitted in closed form."""

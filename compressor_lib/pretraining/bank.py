@@ -1,0 +1,201 @@
+"""The translator bank: every translator of a backbone, in one folder.
+
+The folder holds ``translators.npz`` (plain arrays) and ``manifest.json``, which says which backbone the bank
+belongs to and how well each translator fits. A bank is complete once its manifest is there; the manifest
+carries the arrays' checksum.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from compressor_lib.cuts.connections import Connection
+from compressor_lib.cuts.translators import CONV
+from compressor_lib.errors import CompressorError
+from compressor_lib.support.atomic_write import replace_file
+
+MANIFEST = "manifest.json"
+ARRAYS = "translators.npz"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Translator:
+    """The weights of one translator.
+
+    Attributes:
+        kernel: float32 ``[channels of A, channels that B receives]``.
+        bias: float32 ``[channels that B receives]``.
+        r2: Share of the variance of what B used to receive that the translator explains, on pictures it
+            was not fitted on; None if there were none.
+    """
+
+    kernel: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+    r2: float | None
+
+
+@dataclass(frozen=True)
+class TranslatorBank:
+    """Translators by connection, with the identity of the backbone they were fitted on.
+
+    Attributes:
+        backbone: Name of the backbone model.
+        input_shape: Height, width and channels of the pictures it took.
+        fingerprint: See :func:`fingerprint`.
+        translators: By ``str(connection)``.
+        fit: How they were fitted, by the names of the options; empty where that is not known.
+    """
+
+    backbone: str
+    input_shape: tuple[int, int, int]
+    fingerprint: str
+    translators: Mapping[str, Translator]
+    fit: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def for_backbone(
+        cls, base: keras.Model, translators: Mapping[str, Translator], fit: Mapping[str, float] | None = None
+    ) -> TranslatorBank:
+        """A bank of translators fitted on ``base``."""
+        return cls(base.name, tuple(base.input_shape[1:]), fingerprint(base), translators, fit or {})
+
+    def check(self, base: keras.Model) -> None:
+        """Refuses a backbone that is not the one the bank was fitted on.
+
+        Raises:
+            CompressorError: If the input shape or the weights differ.
+        """
+        if tuple(base.input_shape[1:]) != self.input_shape:
+            raise CompressorError(
+                f"the translator bank was fitted on pictures of shape {self.input_shape}, the backbone "
+                f"{base.name!r} takes {tuple(base.input_shape[1:])}; fit the translators again"
+            )
+        if fingerprint(base) != self.fingerprint:
+            raise CompressorError(
+                f"the translator bank was fitted on another backbone ({self.backbone!r}, fingerprint "
+                f"{self.fingerprint[:12]}) than {base.name!r} ({fingerprint(base)[:12]}); fit the translators again"
+            )
+
+    def reused(self, base: keras.Model, connections: Iterable[Connection], fit: Mapping[str, float]) -> TranslatorBank:
+        """The same translators for another search, if they are what it would fit.
+
+        Args:
+            base: Its backbone.
+            connections: Its connections; truncations have no translator.
+            fit: How it would fit them.
+
+        Returns:
+            A bank of these connections.
+
+        Raises:
+            CompressorError: If the backbone or the fit is another, or a translator is missing.
+        """
+        self.check(base)
+        if dict(fit) != dict(self.fit):
+            raise CompressorError(f"the translators were fitted by {dict(self.fit)}, not {dict(fit)}; fit them again")
+        wanted = [str(connection) for connection in connections if connection.rejoins]
+        if missing := [name for name in wanted if name not in self.translators]:
+            raise CompressorError(
+                f"the translator bank has no translator for {missing[0]}; fit it with this connection"
+            )
+        return replace(self, translators={name: self.translators[name] for name in wanted})
+
+    def apply(self, submodel: keras.Model, connection: Connection) -> None:
+        """Gives a sub-network's translator its weights; a truncation has none to be given.
+
+        Raises:
+            CompressorError: If the bank has no translator for this connection.
+        """
+        if not connection.rejoins:
+            return
+        translator = self.translators.get(str(connection))
+        if translator is None:
+            raise CompressorError(
+                f"the translator bank has no translator for {connection}; fit it with this connection"
+            )
+        submodel.get_layer(CONV).set_weights([translator.kernel[None, None], translator.bias])
+
+    def save(self, folder: str | Path) -> None:
+        """Writes the bank; what is half written is never taken for a bank."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        arrays = {}
+        for name, translator in self.translators.items():
+            arrays[f"{name}/kernel"], arrays[f"{name}/bias"] = translator.kernel, translator.bias
+        np.savez(buffer, **arrays)
+        manifest = {
+            "format": _FORMAT,
+            "backbone": self.backbone,
+            "input_shape": list(self.input_shape),
+            "fingerprint": self.fingerprint,
+            "sha256": hashlib.sha256(buffer.getbuffer()).hexdigest(),
+            "fit": dict(self.fit),
+            "r2": {name: translator.r2 for name, translator in self.translators.items()},
+        }
+        replace_file(folder / ARRAYS, buffer.getvalue())
+        replace_file(folder / MANIFEST, json.dumps(manifest, indent=2))
+
+    @classmethod
+    def load(cls, folder: str | Path, base: keras.Model | None = None) -> TranslatorBank:
+        """Reads a bank.
+
+        Args:
+            folder: Where it was saved.
+            base: If given, the bank is refused unless it was fitted on this backbone.
+
+        Raises:
+            CompressorError: If the folder holds no complete bank, or one of another backbone.
+        """
+        folder = Path(folder)
+        try:
+            manifest = json.loads((folder / MANIFEST).read_bytes())
+            content = (folder / ARRAYS).read_bytes()
+        except (OSError, ValueError) as error:
+            raise CompressorError(
+                f"{folder} holds no complete translator bank ({error}); fit the translators"
+            ) from error
+        try:
+            if manifest["format"] != _FORMAT or manifest["sha256"] != hashlib.sha256(content).hexdigest():
+                raise ValueError("its format or checksum is another")
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                translators = {
+                    name: Translator(arrays[f"{name}/kernel"], arrays[f"{name}/bias"], r2)
+                    for name, r2 in manifest["r2"].items()
+                }
+            bank = cls(
+                manifest["backbone"],
+                tuple(manifest["input_shape"]),
+                manifest["fingerprint"],
+                translators,
+                manifest.get("fit", {}),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise CompressorError(
+                f"the translator bank in {folder} is damaged or of another version ({error}); fit the translators again"
+            ) from error
+        if base is not None:
+            bank.check(base)
+        return bank
+
+
+def fingerprint(base: keras.Model) -> str:
+    """SHA-256 over a model's weights, in order, in hexadecimal.
+
+    Names are left out: Keras numbers some layers anew at each build.
+    """
+    digest = hashlib.sha256()
+    for weight in base.get_weights():
+        digest.update(f"{weight.dtype}{weight.shape}".encode())
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()

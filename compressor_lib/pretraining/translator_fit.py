@@ -1,0 +1,184 @@
+"""Translator pretraining: without labels, before any search.
+
+Two ways: in closed form, every connection together in one pass over the pictures, and by gradient descent,
+one connection at a time, as published.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from compressor_lib.cuts.connections import Connection
+from compressor_lib.cuts.translators import TranslatorSpec
+from compressor_lib.errors import CompressorError
+from compressor_lib.pretraining.bank import Translator, TranslatorBank
+from compressor_lib.pretraining.regression import NormalEquations, Regression
+from compressor_lib.pretraining.taps import source_tap, tapped, target_tap
+
+Pictures = npt.NDArray[np.generic]
+
+_TINY = float(np.finfo(np.float64).tiny)
+
+
+class TranslatorSums:
+    """Accumulates, over batches of pictures, all that the closed form needs.
+
+    A share of the pictures, chosen by their content, is held out to score the fit. Instances made anywhere
+    from disjoint pictures combine with :meth:`merge`, whatever the sharding.
+    """
+
+    def __init__(self, held_out: float = 0.1) -> None:
+        """Starts from nothing.
+
+        Args:
+            held_out: Share of the pictures, between 0 and 1, that the translators are scored on.
+        """
+        if not 0 < held_out < 1:
+            raise CompressorError(f"held_out is a share between 0 and 1, not {held_out}")
+        self.held_out = held_out
+        self.fitted = NormalEquations()
+        self.scored = NormalEquations()
+
+    def add(self, tap_model: keras.Model, pictures: Pictures, regressions: Sequence[Regression]) -> None:
+        """Runs the tapped backbone over a batch ``[N, h, w, 3]`` and adds what comes out."""
+        self.add_taps(tap_model.predict_on_batch(pictures), pictures, regressions)
+
+    def add_taps(
+        self, taps: Mapping[str, npt.NDArray[np.floating]], pictures: Pictures, regressions: Sequence[Regression]
+    ) -> None:
+        """Adds what the tapped backbone made of a batch of pictures."""
+        scored = np.array([_chance(picture) < self.held_out for picture in np.asarray(pictures)])
+        for part, sums in ((~scored, self.fitted), (scored, self.scored)):
+            if part.any():
+                sums.add({name: value[part] for name, value in taps.items()}, regressions)
+
+    def merge(self, other: TranslatorSums) -> TranslatorSums:
+        """Adds the sums of ``other`` to these and returns these."""
+        self.fitted.merge(other.fitted)
+        self.scored.merge(other.scored)
+        return self
+
+    def solve(self, base: keras.Model, connections: Sequence[Connection], ridge: float = 1e-3) -> TranslatorBank:
+        """Solves every connection's regression.
+
+        Returns:
+            The bank. R2 is None for all where no picture was held out.
+
+        Raises:
+            CompressorError: If no picture was added.
+        """
+        if not self.fitted.gram and any(connection.rejoins for connection in connections):
+            raise CompressorError("no pictures to fit translators on; check the training data")
+        translators = {}
+        for connection, regression in regressions_of(base, connections).items():
+            solution = self.fitted.solve(regression, ridge)
+            r2 = self.scored.r2(regression, solution) if self.scored.gram else None
+            kernel, bias = solution[:-1].astype(np.float32), solution[-1].astype(np.float32)
+            translators[str(connection)] = Translator(kernel, bias, r2)
+        return TranslatorBank.for_backbone(base, translators, {"held_out": self.held_out, "ridge": ridge})
+
+
+def regressions_of(base: keras.Model, connections: Sequence[Connection]) -> dict[Connection, Regression]:
+    """The regression of every connection that has a translator."""
+    return {
+        connection: Regression(source_tap(base, connection), target_tap(connection))
+        for connection in connections
+        if connection.rejoins
+    }
+
+
+def fit_translators(
+    base: keras.Model,
+    connections: Sequence[Connection],
+    pictures: Iterable[Pictures],
+    *,
+    held_out: float = 0.1,
+    ridge: float = 1e-3,
+) -> TranslatorBank:
+    """Fits the translators of all connections in closed form, in one pass of the backbone.
+
+    Args:
+        base: The backbone, without its head.
+        connections: Which translators to fit; truncations have none and are passed over.
+        pictures: Batches ``[N, h, w, 3]`` of what the backbone takes; no labels.
+        held_out: Share of the pictures that the translators are scored on instead of fitted on.
+        ridge: Penalty on the kernels, as a share of the mean variance of A's channels.
+
+    Returns:
+        The bank, with an R2 for each translator.
+
+    Example:
+        >>> bank = fit_translators(base, connections, (x for x, _ in dataset))  # doctest: +SKIP
+    """
+    regressions = list(regressions_of(base, connections).values())
+    sums = TranslatorSums(held_out)
+    if regressions:
+        tap_model = tapped(base, [c for c in connections if c.rejoins], targets=True)
+        for batch in pictures:
+            sums.add(tap_model, np.asarray(batch), regressions)
+    return sums.solve(base, connections, ridge)
+
+
+def train_translator(
+    base: keras.Model,
+    connection: Connection,
+    pictures: Iterable[Pictures],
+    *,
+    epochs: int = 5,
+    learning_rate: float = 1e-3,
+    seed: int = 0,
+) -> Translator:
+    """Trains one translator by gradient descent on the mean squared error, as published.
+
+    The backbone runs once per epoch. Source: Camacho et al., Appl. Sci. 12(10) 4945 (2022), which trains
+    for 5 epochs at a learning rate of 0.001.
+
+    Args:
+        base: The backbone, without its head.
+        connection: One that has a translator.
+        pictures: Batches ``[N, h, w, 3]``, iterated once per epoch.
+        epochs: Passes over the pictures.
+        learning_rate: Adam's.
+        seed: Of the translator's first weights.
+
+    Returns:
+        The translator; its R2 is measured on the pictures of the last epoch, before each step.
+    """
+    spec = TranslatorSpec.of(base, connection)
+    tap_model = tapped(base, [connection], targets=True)
+    source, target = source_tap(base, connection), target_tap(connection)
+    conv = keras.layers.Conv2D(spec.target[2], 1, kernel_initializer=keras.initializers.GlorotUniform(seed=seed))
+    activation = spec.activation()
+    x = keras.Input((*spec.target[:2], spec.source[2]))
+    y = conv(x) if activation is None else activation(conv(x))
+    translator = keras.Model(x, y)
+    translator.compile(keras.optimizers.Adam(learning_rate), "mse")
+    residual = total = total_mean = count = 0.0
+    for epoch in range(epochs):
+        for batch in pictures:
+            taps = tap_model.predict_on_batch(np.asarray(batch))
+            if epoch == epochs - 1:
+                wanted = taps[target].astype(np.float64)
+                given = translator.predict_on_batch(taps[source])
+                axes = (0, 1, 2)
+                residual += float(np.square(wanted - given).sum())
+                total += np.square(wanted).sum(axis=axes)
+                total_mean += wanted.sum(axis=axes)
+                count += wanted[..., 0].size
+            translator.train_on_batch(taps[source], taps[target])
+    if not count:
+        raise CompressorError("no pictures to train the translator on; check the training data")
+    variance = float(np.sum(total - np.square(total_mean) / count))
+    kernel, bias = conv.get_weights()
+    return Translator(kernel[0, 0], bias, 1 - residual / max(variance, _TINY))
+
+
+def _chance(picture: Pictures) -> float:
+    """A number in 0..1 that depends on the picture's content alone."""
+    digest = hashlib.blake2b(np.ascontiguousarray(picture).tobytes(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64

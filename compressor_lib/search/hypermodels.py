@@ -1,0 +1,467 @@
+"""Hypermodels: which part of a backbone to prune, as one more hyperparameter.
+
+Source: Camacho et al., Neurocomputing 630, 129661 (2025). Any keras-tuner tuner searches them.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner as kt
+import tensorflow as tf
+
+from compressor_lib.cuts.connections import Connection, parse_connection
+from compressor_lib.cuts.families import searched_connections
+from compressor_lib.cuts.surgery import create_submodel, extend_shared
+from compressor_lib.cuts.translators import TAIL_UNITS, TRANSLATOR_LAYERS
+from compressor_lib.errors import CompressorError
+from compressor_lib.features.cached_training import CachedTraining
+from compressor_lib.networks.backbones import find_backbone
+from compressor_lib.networks.graph import LayerGraph
+from compressor_lib.networks.heads import attach_head
+from compressor_lib.networks.weights import give_weights
+from compressor_lib.objective.costs import Budgets, Yardstick, counted_costs, find_cost, measure_costs
+from compressor_lib.objective.metrics import AccuracyCompression
+from compressor_lib.pretraining.bank import TranslatorBank
+from compressor_lib.pretraining.taps import source_tap
+from compressor_lib.pretraining.translator_fit import fit_translators
+from compressor_lib.search.shortlist import expected_accuracies, linear_probe, most_promising, pooled, some_examples
+from compressor_lib.support.keras_settings import check_keras
+from compressor_lib.support.strategies import scope_of
+
+logger = logging.getLogger(__name__)
+
+TRANSLATOR = "translator"
+HEAD_UNITS = "top_fc1_units"
+LEARNING_RATE = "lr"
+TAIL_WIDTH = "tail_units"
+
+PUBLISHED_HEAD_UNITS = range(4, 32, 8)
+
+
+class HyperCompressor(kt.HyperModel):
+    """Searches the sub-networks of one backbone.
+
+    Hyperparameters: ``translator`` (the connection), ``top_fc1_units`` (width of the head), ``lr`` and, where
+    the connection is a tail, ``tail_units``.
+    The objective is ``val_acc_comp``: ``tau * accuracy + (1 - tau) * (1 - parameters / max_parameters)``, or
+    another cost in place of the parameters. A network over a budget scores one lower, which ranks it behind every
+    network within.
+
+    While the backbone is frozen, as :meth:`build` leaves it, the backbone runs over each data set once for the
+    whole search, and trials are trained on what it computed. A subclass whose :meth:`build` makes that invalid
+    (an unfrozen backbone, augmentation inside the model) is trained in the plain way.
+
+    Example:
+        >>> hypermodel = HyperCompressedMobileNetV2(max_parameters=2.3e6, num_classes=5, tau=0.4)
+        >>> tuner = kt.Hyperband(
+        ...     hypermodel, objective=kt.Objective("val_acc_comp", direction="max"), max_epochs=50
+        ... )
+        >>> tuner.search(ds_train, validation_data=ds_val)  # doctest: +SKIP
+    """
+
+    backbone_name: str | None = None
+    """Entry of the catalogue, set by subclasses."""
+
+    def __init__(
+        self,
+        max_parameters: float,
+        num_classes: int,
+        tau: float = 0.8,
+        name: str | None = None,
+        tunable: bool = True,
+        *,
+        weights: str | Path | None = "imagenet",
+        input_shape: tuple[int, int, int] | int | None = None,
+        backbone: keras.Model | None = None,
+        connections: str | Sequence[str | Connection] | None = None,
+        translators: TranslatorBank | None = None,
+        head_units: Sequence[int] | None = None,
+        tail_units: Sequence[int] = (128, 256, 512),
+        dropout: float = 0.0,
+        learning_rates: tuple[float, float] = (1e-5, 1e-2),
+        loss: str | keras.losses.Loss = "categorical_crossentropy",
+        cache_features: bool = True,
+        feature_memory: int | None = None,
+        cost: str = "parameters",
+        max_cost: float | None = None,
+        budgets: Mapping[str, float] | None = None,
+        yardstick: Yardstick | None = None,
+        class_names: Sequence[str] | None = None,
+        trained_layers: Collection[str] = (),
+        train_translators: bool = False,
+    ) -> None:
+        """Describes the search space; nothing is built yet.
+
+        Args:
+            max_parameters: Parameters of the uncompressed classifier, the yardstick of compression.
+            num_classes: How many classes the classifier tells apart.
+            tau: Weight of accuracy against compression, 0..1.
+            name: The hypermodel's.
+            tunable: As in keras-tuner.
+            weights: ``"imagenet"``, a weights file without top, or None.
+            input_shape: Height, width, channels (or one size) of the pictures; the published size if None.
+            backbone: A functional model without head to search instead of the catalogue's. Its input is what
+                the data sets yield.
+            connections: The connections to search, or a family of them (see
+                :func:`compressor_lib.cuts.families.searched_connections`). If None, the published grid; all that the
+                graph allows for a ``backbone`` of your own.
+            translators: Weights of the translators. If None they are fitted, without labels, on the first
+                training data that :meth:`fit` is given.
+            head_units: Widths of the head to choose from, 0 for none; the published 4, 12, 20, 28 if None.
+            tail_units: Widths of a tail to choose from, where tails are among the connections. Under a budget a
+                trial takes the widest that keeps it, up to its choice, so that none is wasted.
+            dropout: In the head.
+            learning_rates: Range of ``lr``.
+            loss: ``"categorical_crossentropy"`` for one-hot labels, as published;
+                ``"sparse_categorical_crossentropy"`` for indices.
+            cache_features: Whether trials may train on cached activations. Turn it off for data sets that give
+                other pictures at each pass (augmentation).
+            feature_memory: Bytes of memory for cached activations; those beyond go to a temporary folder. None for
+                no limit.
+            cost: What compression saves, a name in ``compressor_lib.objective.costs.COSTS``. One that is measured
+                (``"bytes"``, ``"latency"``) is measured once for each architecture, with its TFLite file.
+            max_cost: That of the uncompressed classifier; ``max_parameters`` if None, where the cost is parameters.
+            budgets: The most a network may have of any costs, by name. Connections that exceed one in their
+                narrowest form, as far as it can be counted without building, are not searched.
+            yardstick: The uncompressed classifier that a latency is measured beside; None to time networks alone.
+            class_names: The classes, whose names take some ``bytes`` of the TFLite file that is deployed.
+            trained_layers: Names of layers of the backbone that each trial trains with its head, from the weights they
+                have, rather than leave frozen.
+            train_translators: Whether each trial trains its translator with its head, from the fitted weights. Slower,
+                for what stands behind B runs at every step; better where a linear map explains little.
+
+        Raises:
+            CompressorError: If an argument is out of range, or Keras is set to what nothing here works under.
+        """
+        super().__init__(name, tunable)
+        check_keras()
+        if not 0 <= tau <= 1:
+            raise CompressorError(f"tau is a weight between 0 and 1, not {tau}")
+        if max_parameters <= 0:
+            raise CompressorError(f"max_parameters is a count of parameters, not {max_parameters}")
+        unit = find_cost(cost).unit
+        if max_cost is None and cost != "parameters":
+            raise CompressorError(f"the cost {cost} needs max_cost, the {unit} of the uncompressed classifier")
+        if max_cost is not None and max_cost <= 0:
+            raise CompressorError(f"max_cost is a number of {unit} above 0, not {max_cost}")
+        if num_classes < 2:
+            raise CompressorError(f"a classifier tells at least 2 classes apart, not {num_classes}")
+        if backbone is None and self.backbone_name is None:
+            raise CompressorError("HyperCompressor needs a backbone: give one, or use one of its subclasses")
+        self.max_parameters = max_parameters
+        self.num_classes = num_classes
+        self.tau = tau
+        self.cost = cost
+        self.max_cost = max_parameters if max_cost is None else max_cost
+        self.budgets = Budgets(budgets or {})
+        self._yardstick = yardstick
+        self._class_names = class_names
+        self.translators = translators
+        self._weights = weights
+        self._input_shape = input_shape
+        self._base = backbone
+        self._wanted = connections
+        self._connections: list[Connection] | None = None
+        self._head_units = head_units
+        self._tail_units = tail_units
+        self._widths: dict[Connection, list[int]] = {}
+        self._dropout = dropout
+        self._learning_rates = learning_rates
+        self._loss = loss
+        self._cache_features = cache_features
+        self._feature_memory = feature_memory
+        self._trained_layers = frozenset(trained_layers)
+        self._train_translators = train_translators
+        self._rejoined: dict[Connection, keras.Model] = {}
+        self._known_costs: dict[tuple[Any, ...], dict[str, float]] = {}
+
+    @property
+    def base(self) -> keras.Model:
+        """The whole backbone, built when first needed."""
+        if self._base is None:
+            assert self.backbone_name is not None
+            self._base = find_backbone(self.backbone_name).build(input_size=self._input_shape, weights=self._weights)
+        return self._base
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The connections that are searched."""
+        if self._connections is None:
+            wanted = self._wanted
+            if wanted is None:
+                wanted = "all" if self.backbone_name is None else "published"
+            self._connections = self._affordable(searched_connections(self.base, self.backbone_name, wanted))
+        return self._connections
+
+    def narrow_to(self, count: int, train: tf.data.Dataset, validation: tf.data.Dataset) -> None:
+        """Searches only the connections that promise most, see :mod:`compressor_lib.search.shortlist`.
+
+        Each family keeps its share. The pass of the backbone that this takes is the one that trials need anyway, if
+        they get the same data sets.
+
+        Args:
+            count: How many connections to keep, at least one of each family.
+            train: Finite batches ``(pictures, labels)`` of what the backbone takes.
+            validation: Likewise; what to expect of each connection is measured on it.
+
+        Raises:
+            CompressorError: If ``count`` is below 1.
+        """
+        if count < 1:
+            raise CompressorError(f"a shortlist holds at least one connection, not {count}")
+        if self.translators is None:
+            self.translators = self._training.cache.translators(train)
+        taps = {source_tap(self.base, connection): connection for connection in self.connections}
+        probes = {tap: self._probe(connection, train, validation) for tap, connection in taps.items()}
+        known = self.translators.translators
+        expected = expected_accuracies(
+            {connection: probes[source_tap(self.base, connection)] for connection in self.connections},
+            # A translator that the bank lacks is told where it is applied, as without a shortlist.
+            {each: known[str(each)].r2 or 0.0 for each in self.connections if str(each) in known},
+        )
+        # Bytes and milliseconds take building a network each; parameters go with them.
+        cost, most = (self.cost, self.max_cost) if self.cost == "flops" else ("parameters", self.max_parameters)
+        self._connections = most_promising(
+            {
+                connection: self.tau * accuracy + (1 - self.tau) * (1 - self._narrowest(connection)[cost] / most)
+                for connection, accuracy in expected.items()
+            },
+            count,
+        )
+
+    def _probe(self, connection: Connection, *datasets: tf.data.Dataset) -> float:
+        parts = []
+        for dataset in datasets:
+            found = self._training.cache.activations(connection, dataset)
+            some = some_examples(len(found.values))
+            labels = found.labels[some]
+            classes = labels.reshape(-1) if labels[0].size == 1 else labels.argmax(axis=-1)
+            parts.append((pooled(found.values, some), classes.astype(int)))
+        return linear_probe(parts[0], parts[1], self.num_classes)
+
+    def _affordable(self, connections: list[Connection]) -> list[Connection]:
+        """Those whose narrowest form, with the published head, is within the budgets that can be counted."""
+        if not self.budgets.limits.keys() & {"parameters", "flops"}:
+            return connections
+        narrowest = {connection: self._narrowest(connection) for connection in connections}
+        affordable = [connection for connection, costs in narrowest.items() if self.budgets.within(costs)]
+        if connections and not affordable:
+            nearest, costs = min(narrowest.items(), key=lambda form: self.budgets.excess(form[1]))
+            raise CompressorError(
+                f"no connection keeps the budgets: the nearest, {nearest}, has {self.budgets.exceeded(costs)} "
+                "in its narrowest form; raise the budget, or search connections that cut more, narrower tails "
+                "or a narrower backbone"
+            )
+        return affordable
+
+    def _narrowest(self, connection: Connection) -> dict[str, float]:
+        """What can be counted of a connection's classifier, with the widths that come nearest to the budgets."""
+        return self._least(connection, min(self._tail_units))
+
+    def _least(self, connection: Connection, tail_units: int) -> dict[str, float]:
+        """What can be counted of a connection's classifier, with the head that comes nearest to the budgets."""
+        forms = (
+            counted_costs(self.base, connection, self.num_classes, tail_units=tail_units, head_units=units)
+            for units in (PUBLISHED_HEAD_UNITS if self._head_units is None else self._head_units)
+        )
+        return min(forms, key=self.budgets.excess)
+
+    @functools.cached_property
+    def _training(self) -> CachedTraining:
+        return CachedTraining(self.base, self.connections, memory=self._feature_memory)
+
+    def release_features(self) -> None:
+        """Drops what is cached of the data sets; a trial that needs it runs the backbone again."""
+        self.__dict__.pop("_training", None)
+
+    def connection(self, hp: kt.HyperParameters) -> Connection:
+        """The connection that a trial's hyperparameters name, in either of its forms."""
+        choice = hp.Choice(TRANSLATOR, [str(connection) for connection in self.connections])
+        return parse_connection(choice, self.base)
+
+    def create_backbone(self, hp: kt.HyperParameters) -> keras.Model:
+        """The sub-network of a trial, translator included, without head."""
+        connection = self.connection(hp)
+        submodel = create_submodel(self.base, connection, tail_units=self._tail_width(hp, connection))
+        if self.translators is not None:
+            self.translators.apply(submodel, connection)
+        return submodel
+
+    def _tail_width(self, hp: kt.HyperParameters, connection: Connection) -> int:
+        tails = [str(candidate) for candidate in self.connections if candidate.is_tail]
+        if tails:
+            # Entered by every trial, so that tuners learn of the condition even if their first is not a tail.
+            with hp.conditional_scope(TRANSLATOR, tails):
+                if connection.is_tail:
+                    most = int(hp.Choice(TAIL_WIDTH, list(self._tail_units)))
+                    return max(width for width in self._widths_within(connection) if width <= most)
+        return TAIL_UNITS
+
+    def _widths_within(self, connection: Connection) -> list[int]:
+        """Widths of a tail that keep the budgets that can be counted, and the narrowest of all."""
+        if connection not in self._widths:
+            narrowest = min(self._tail_units)
+            self._widths[connection] = [
+                width
+                for width in self._tail_units
+                if width == narrowest or self.budgets.within(self._least(connection, width))
+            ]
+        return self._widths[connection]
+
+    def build(self, hp: kt.HyperParameters) -> keras.Model:
+        """The compiled classifier of a trial: frozen sub-network, published head, Adam."""
+        return self._classifier(hp, self.create_backbone(hp))
+
+    def build_trial(self, hp: kt.HyperParameters) -> keras.Model:
+        """Like :meth:`build`, in milliseconds: what is frozen is shared with all other trials.
+
+        The model is for :meth:`fit` alone; to unfreeze its backbone would change that of every trial. A subclass
+        with a :meth:`build` or :meth:`create_backbone` of its own is built with these.
+        """
+        own = type(self)
+        if own.build is not HyperCompressor.build or own.create_backbone is not HyperCompressor.create_backbone:
+            return self.build(hp)
+        connection = self.connection(hp)
+        width = self._tail_width(hp, connection)
+        if not connection.rejoins:
+            backbone = extend_shared(self._frozen, connection, tail_units=width)
+        elif connection not in self._rejoined:
+            backbone = self._rejoined[connection] = self.create_backbone(hp)
+        else:
+            backbone = self._rejoined[connection]
+            if self.translators is not None:
+                self.translators.apply(backbone, connection)
+        for layer in backbone.layers:
+            if layer.name in self._trained_layers:  # by an earlier trial, too
+                give_weights(self.base.get_layer(layer.name), layer)
+        return self._classifier(hp, backbone)
+
+    @functools.cached_property
+    def _frozen(self) -> keras.Model:
+        """A copy of the whole backbone, so that sharing and freezing it leaves the backbone alone."""
+        return create_submodel(self.base, Connection(LayerGraph.of(self.base).sink))
+
+    def _classifier(self, hp: kt.HyperParameters, backbone: keras.Model) -> keras.Model:
+        # A tail has nothing pretrained, so it is trained like the head.
+        is_trained = self.connection(hp).is_tail or self._train_translators
+        for layer in backbone.layers:
+            of_translator = layer.name in TRANSLATOR_LAYERS
+            layer.trainable = layer.name in self._trained_layers or (is_trained and of_translator)
+        if self._head_units is None:
+            widths = PUBLISHED_HEAD_UNITS
+            units = hp.Int(HEAD_UNITS, widths.start, widths.stop, step=widths.step, default=widths.start)
+        else:
+            units = hp.Choice(HEAD_UNITS, list(self._head_units))
+        model = attach_head(backbone, self.num_classes, units=units, dropout=self._dropout, name="autosearch")
+        low, high = self._learning_rates
+        model.compile(
+            optimizer=keras.optimizers.Adam(hp.Float(LEARNING_RATE, low, high, sampling="log")),
+            loss=self._loss,
+            metrics=["accuracy", self.objective(model)],
+        )
+        return model
+
+    def objective(self, model: keras.Model) -> AccuracyCompression:
+        """The metric that ranks a classifier: its accuracy, its compression, and whether it keeps the budgets."""
+        penalty = 0.0 if self.budgets.within(self.costs(model)) else 1.0
+        return AccuracyCompression(self.compression(model), self.tau, name="acc_comp", penalty=penalty)
+
+    def compression(self, model: keras.Model) -> float:
+        """Share of ``max_cost`` that a classifier does without."""
+        return 1 - self.costs(model)[self.cost] / self.max_cost
+
+    def costs(self, model: keras.Model) -> dict[str, float]:
+        """A classifier's parameters, and whatever else the objective or a budget weighs, by name."""
+        # Kept layers have the backbone's names, so these tell the connection and every width.
+        architecture = tuple((layer.name, tuple(weight.shape for weight in layer.weights)) for layer in model.layers)
+        if architecture not in self._known_costs:
+            names = dict.fromkeys(("parameters", self.cost, *self.budgets.limits))
+            self._known_costs[architecture] = measure_costs(model, names, self._yardstick, self._class_names)
+        return self._known_costs[architecture]
+
+    def fit(self, hp: kt.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """Trains a trial's model, on cached features where that is the same thing.
+
+        Returns:
+            The history; besides the metrics it carries the model's :meth:`costs`, the ``seconds`` of this fit and the
+            validation ``examples`` (0: not counted), so that every tuner's trials record them.
+        """
+        started = time.monotonic()
+        arguments = dict(zip(("x", "y", "batch_size", "epochs", "verbose", "callbacks"), args, strict=False)) | kwargs
+        connection = self.connection(hp)
+        if self.translators is None:
+            self._pretrain(arguments, model, connection)
+            # keras-tuner restores a promoted trial's weights, translator included, before this call.
+            if "tuner/trial_id" not in hp.values:
+                assert self.translators is not None
+                with scope_of(model):
+                    self.translators.apply(_subnetwork_in(model, connection), connection)
+        history = self._training.fit(model, connection, arguments) if self._cache_features else None
+        if history is None:
+            logger.info("training on the pictures themselves, not on cached features")
+            history = model.fit(**arguments)
+        examples = self._training.held_out if self._cache_features else 0
+        constants = {**self.costs(model), "seconds": time.monotonic() - started, "examples": examples}
+        history.history |= {name: [value] * len(history.epoch) for name, value in constants.items()}
+        return history
+
+    def _pretrain(self, arguments: dict[str, Any], model: keras.Model, connection: Connection) -> None:
+        dataset = self._training.dataset(arguments.get("x"), arguments.get("y"), arguments.get("batch_size"))
+        if dataset is None:
+            raise CompressorError(
+                "the translators cannot be fitted on this kind of training data; give arrays or a finite "
+                "tf.data.Dataset, or fit them first and pass them as translators="
+            )
+        if self._cache_features and self._training.frontier(model, connection) is not None:
+            self.translators = self._training.cache.translators(dataset)
+        else:
+            pictures = _as_the_backbone_takes(model, connection, dataset)
+            self.translators = fit_translators(self.base, self.connections, pictures)
+
+
+class HyperCompressedMobileNet(HyperCompressor):
+    """Searches MobileNet's 23 published connections; see :class:`HyperCompressor`."""
+
+    backbone_name = "MobileNet"
+
+
+class HyperCompressedMobileNetV2(HyperCompressor):
+    """Searches MobileNetV2's 31 published connections; see :class:`HyperCompressor`."""
+
+    backbone_name = "MobileNetV2"
+
+
+class HyperCompressedEfficientNetB5(HyperCompressor):
+    """Searches EfficientNetB5's 9 published connections; see :class:`HyperCompressor`."""
+
+    backbone_name = "EfficientNetB5"
+
+
+def _subnetwork_in(model: keras.Model, connection: Connection) -> keras.Model:
+    """Whichever has the sub-network's layers: the model itself or a model nested in it."""
+    for candidate in (model, *(layer for layer in model.layers if isinstance(layer, keras.Model))):
+        if any(layer.name == connection.a for layer in candidate.layers):
+            return candidate
+    raise CompressorError(
+        f"the model that build() returned does not contain layer {connection.a!r} of its sub-network; "
+        "build it on what create_backbone(hp) returns"
+    )
+
+
+def _as_the_backbone_takes(model: keras.Model, connection: Connection, dataset: tf.data.Dataset) -> Iterable[Any]:
+    """Batches of pictures as they reach the sub-network, behind whatever ``model`` puts in front of it."""
+    subnetwork = _subnetwork_in(model, connection)
+    in_front = None
+    if subnetwork is not model:
+        (entry,) = LayerGraph.of(model).producers[subnetwork.name]
+        outer = keras.Model(model.inputs, model.outputs)  # a Sequential model shows no input layer
+        in_front = keras.Model(outer.inputs, outer.get_layer(entry).output)
+    for x, *_ in dataset:
+        yield x if in_front is None else in_front(x, training=False)

@@ -1,0 +1,363 @@
+"""The search: any keras-tuner tuner over a hypermodel, and what its trials found."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner as kt
+import tensorflow as tf
+
+from compressor_lib.errors import CompressorError, unknown
+from compressor_lib.search.hypermodels import TRANSLATOR, HyperCompressor
+from compressor_lib.search.oracles import ORACLES, KnownFirst, values_in
+from compressor_lib.search.second_cut import FIRST_CUT
+from compressor_lib.search.trial_runner import LightTrials
+from compressor_lib.support.progress import BestTrial, Progress, tell
+
+logger = logging.getLogger(__name__)
+
+OBJECTIVE = "val_acc_comp"
+
+MOST_FAILURES = 10
+"""A search ends when so many trials have failed one after the other."""
+
+_WORKERS_PAUSE = 0.1
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How to search.
+
+    Attributes:
+        tuner: A name in ``TUNERS``.
+        max_trials: The most trials. Hyperband makes its brackets smaller to keep to it, and makes fewer where fewer
+            follow from ``max_epochs``; grid search makes fewer where the grid has fewer points.
+        max_epochs: Epochs of a trial; for Hyperband, of the longest.
+        seed: Of the tuner, and of every weight and shuffle in the trials.
+        fixed: Hyperparameters that have one value in every trial.
+        first: Hyperparameters of the first trials, known to be good; what is not in the search space is passed over,
+            and logged. A search that goes on where it was keeps those that it began with.
+    """
+
+    tuner: str = "hyperband"
+    max_trials: int = 60
+    max_epochs: int = 30
+    seed: int = 0
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    first: Sequence[Mapping[str, Any]] = ()
+
+    def __post_init__(self) -> None:
+        """Refuses an unknown tuner and counts below one."""
+        if self.tuner not in TUNERS:
+            raise unknown("tuner", self.tuner, TUNERS)
+        if min(self.max_trials, self.max_epochs) < 1:
+            raise CompressorError(
+                f"a search needs at least one trial and one epoch, not {self.max_trials} and {self.max_epochs}"
+            )
+
+
+@dataclass(frozen=True)
+class TrialReport:
+    """What one trial found.
+
+    Attributes:
+        trial_id: keras-tuner's.
+        connection: The connection, by layer names; of two cuts the first one's, then the second's.
+        parameters: Of the whole classifier, head included.
+        cost: What the objective weighs against accuracy, the parameters where nothing else is said.
+        compression: Share of the reference's cost that it does without.
+        within_budget: Whether it keeps every budget.
+        accuracy: On the validation data, at the trial's best epoch.
+        score: The objective there.
+        examples: How many those are; 0 where they were not counted.
+        seconds: Wall time of the trial's training.
+        hyperparameters: All of them.
+    """
+
+    trial_id: str
+    connection: str
+    parameters: int
+    cost: float
+    compression: float
+    within_budget: bool
+    accuracy: float
+    score: float
+    examples: int
+    seconds: float
+    hyperparameters: dict[str, Any]
+
+
+def run_search(
+    hypermodel: HyperCompressor,
+    train: tf.data.Dataset,
+    validation: tf.data.Dataset,
+    options: SearchOptions,
+    directory: str | Path,
+    *,
+    class_weights: Sequence[float] | None = None,
+) -> kt.Tuner:
+    """Searches; a search that was cut short goes on from its finished trials.
+
+    Args:
+        hypermodel: The search space.
+        train: Finite batches ``(pictures, labels)``.
+        validation: Likewise; trials are ranked on it.
+        options: How to search.
+        directory: Where keras-tuner keeps the trials.
+        class_weights: How much a training picture of each class counts in a trial's loss, by the class's index; None
+            for 1 each. Trials are ranked without them.
+
+    Returns:
+        The tuner, searched. The best that it gives is the best within the hypermodel's budgets.
+
+    Raises:
+        CompressorError: If ``MOST_FAILURES`` trials failed one after the other.
+    """
+    tuner = TUNERS[options.tuner](hypermodel, options, directory)
+    tuner.save()  # what is not saved is not taken up again
+    weights = {} if class_weights is None else {"class_weight": dict(enumerate(class_weights))}
+    # keras-tuner collects garbage around each trial; what lives already need not be looked at each time.
+    gc.freeze()
+    try:
+        tuner.search(train, validation_data=validation, **_epochs(options), **weights, verbose=0)
+    except RuntimeError as error:
+        if not str(error).startswith("Number of consecutive failures"):
+            raise
+        raise CompressorError(
+            f"{MOST_FAILURES} trials failed one after the other, the last by {failure_of(str(error))}; try less: a "
+            "smaller max_learning_rate, or fewer pictures a step if memory was short"
+        ) from error
+    finally:
+        gc.unfreeze()
+    return tuner
+
+
+def trial_reports(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[TrialReport]:
+    """A report of every completed trial: the best first, those over a budget last."""
+    reports = []
+    for trial in _completed(tuner):
+        cost = _at_best(trial, hypermodel.cost)
+        reports.append(
+            TrialReport(
+                trial_id=trial.trial_id,
+                connection=_cuts(trial, hypermodel),
+                parameters=int(_at_best(trial, "parameters")),
+                cost=cost,
+                compression=1 - cost / hypermodel.max_cost,
+                within_budget=hypermodel.budgets.within(_budgeted_costs(trial, hypermodel)),
+                accuracy=_at_best(trial, "val_accuracy"),
+                score=float(trial.score),
+                examples=int(_at_best(trial, "examples")),
+                seconds=_at_best(trial, "seconds"),
+                hyperparameters=dict(trial.hyperparameters.values),
+            )
+        )
+    return best_first(reports, hypermodel)
+
+
+def best_first(reports: Iterable[TrialReport], hypermodel: HyperCompressor) -> list[TrialReport]:
+    """Orders trials: those within budget before the others, then by score.
+
+    Where accuracy alone counts, within budgets (``tau`` 1), those in front that the validation data cannot tell apart
+    (within one standard error of the highest accuracy) are ordered by their parameters, the most first: nothing is
+    gained by fewer, and retraining makes more of more.
+    """
+    ordered = sorted(reports, key=lambda report: (report.within_budget, report.score), reverse=True)
+    if hypermodel.tau < 1 or not hypermodel.budgets.limits or not ordered or not ordered[0].examples:
+        return ordered
+    best = ordered[0]
+    error = math.sqrt(best.accuracy * (1 - best.accuracy) / best.examples)
+    alike = [report for report in ordered if report.within_budget and report.accuracy >= best.accuracy - error]
+    others = [report for report in ordered if report not in alike]
+    return sorted(alike, key=lambda report: report.parameters, reverse=True) + others
+
+
+def trials_within_budget(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[kt.engine.trial.Trial]:
+    """The completed trials whose networks keep every budget, best first; the first is the winner.
+
+    Raises:
+        CompressorError: If there is none.
+    """
+    within = [report.trial_id for report in trial_reports(tuner, hypermodel) if report.within_budget]
+    if within:
+        return [tuner.oracle.trials[trial_id] for trial_id in within]
+    budgets = hypermodel.budgets
+    costs = [(trial, _budgeted_costs(trial, hypermodel)) for trial in _completed(tuner)]
+    if not costs:
+        last = list(tuner.oracle.trials.values())[-1]
+        raise CompressorError(f"no trial was completed; the last one failed by {failure_of(last.message)}")
+    nearest, cost = min(costs, key=lambda tried: budgets.excess(tried[1]))
+    raise CompressorError(
+        f"no network that was tried keeps the budgets: the nearest, {hypermodel.connection(nearest.hyperparameters)}, "
+        f"has {budgets.exceeded(cost)}; raise the budget, allow more trials, or search connections that cut more"
+    )
+
+
+def _cuts(trial: kt.engine.trial.Trial, hypermodel: HyperCompressor | None = None) -> str:
+    """A trial's connection by layer names, or as it was given where there is no hypermodel to ask."""
+    cut = str(hypermodel.connection(trial.hyperparameters)) if hypermodel else trial.hyperparameters.values[TRANSLATOR]
+    first = trial.hyperparameters.values.get(FIRST_CUT)
+    return f"{first} & {cut}" if first else cut
+
+
+def _completed(tuner: kt.Tuner) -> list[kt.engine.trial.Trial]:
+    """The completed trials, by their score."""
+    trials = tuner.oracle.get_best_trials(len(tuner.oracle.trials))
+    return [trial for trial in trials if trial.status == "COMPLETED"]  # get_best_trials ends with the others
+
+
+def _at_best(trial: kt.engine.trial.Trial, metric: str) -> float:
+    """A metric at the trial's best epoch."""
+    (value,) = (
+        observation.value for observation in trial.metrics.get_history(metric) if observation.step == trial.best_step
+    )
+    return float(value[0])
+
+
+def _budgeted_costs(trial: kt.engine.trial.Trial, hypermodel: HyperCompressor) -> dict[str, float]:
+    return {name: _at_best(trial, name) for name in hypermodel.budgets.limits}
+
+
+def write_report(reports: list[TrialReport], path: Path) -> None:
+    """Writes the reports as a JSON list."""
+    path.write_text(json.dumps([asdict(report) for report in reports], indent=2))
+
+
+def _epochs(options: SearchOptions) -> dict[str, int]:
+    # Hyperband sets each trial's epochs itself.
+    return {} if options.tuner == "hyperband" else {"epochs": options.max_epochs}
+
+
+class _Budgeted(kt.Tuner):
+    """Takes for best what is best within the budgets of its hypermodel."""
+
+    def get_best_hyperparameters(self, num_trials: int = 1) -> list[kt.HyperParameters]:
+        return [trial.hyperparameters for trial in trials_within_budget(self, self.hypermodel)[:num_trials]]
+
+    def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
+        return [self.load_model(trial) for trial in trials_within_budget(self, self.hypermodel)[:num_models]]
+
+
+def announce(oracle: KnownFirst, trial: kt.engine.trial.Trial | None = None) -> None:
+    """Tells how far a search is.
+
+    Args:
+        oracle: The search's.
+        trial: One that has just ended, to tell what it found; None where the search only begins.
+    """
+    done = _ended(oracle)
+    detail, level = "", logging.INFO
+    if trial is not None and trial.score is None:
+        detail, level = f"failed: {failure_of(trial.message)}", logging.WARNING
+    elif trial is not None:
+        detail = f"{_cuts(trial)} scores {trial.score:.4f}"
+    tell(logger, Progress("trial", done, oracle.planned_trials, detail, _best_so_far(oracle)), level=level)
+
+
+def announce_end(oracle: KnownFirst) -> None:
+    """Corrects how many trials there are, where the search has ended with fewer than planned."""
+    done, planned = _ended(oracle), oracle.planned_trials
+    if planned is not None and done < planned:
+        tell(logger, Progress("trial", done, done, "there is nothing else to try", _best_so_far(oracle)))
+
+
+def _ended(oracle: kt.Oracle) -> int:
+    return sum(trial.status in ("COMPLETED", "FAILED", "INVALID") for trial in oracle.trials.values())
+
+
+def _best_so_far(oracle: kt.Oracle) -> BestTrial | None:
+    for trial in oracle.get_best_trials(1):
+        if trial.score is not None:
+            return BestTrial(
+                _cuts(trial),
+                int(_at_best(trial, "parameters")),
+                _at_best(trial, "val_accuracy"),
+                float(trial.score),
+                int(_at_best(trial, "examples")),
+            )
+    return None
+
+
+def failure_of(message: str | None) -> str:
+    """The line of a failed trial's traceback that says why it failed."""
+    lines = [line for line in (message or "").splitlines() if line and not line.startswith((" ", "Traceback"))]
+    return lines[-1].removeprefix("keras_tuner.src.errors.") if lines else "nothing that is known"
+
+
+class _Announcing(kt.Tuner):
+    """Says after each trial what it found, or leaves that to the chief, where there is one."""
+
+    def on_search_begin(self) -> None:
+        super().on_search_begin()
+        if not self._is_worker():
+            announce(self.oracle)
+
+    def on_search_end(self) -> None:
+        super().on_search_end()
+        if not self._is_worker():
+            announce_end(self.oracle)
+
+    def pre_create_trial(self) -> None:
+        super().pre_create_trial()
+        if self._is_worker():
+            # Where no trial is ready a worker asks again at once, and its chief would do little else than answer.
+            time.sleep(_WORKERS_PAUSE)
+
+    def on_trial_end(self, trial: Any) -> None:
+        super().on_trial_end(trial)
+        if not self._is_worker():
+            announce(self.oracle, trial)
+        elif trial.message:
+            logger.warning("trial %s failed: %s", trial.trial_id, trial.message)  # the chief is not told why
+
+
+class _Tuner(_Announcing, _Budgeted, LightTrials):
+    """How every oracle's trials are run, told of and judged."""
+
+
+def _maker(name: str) -> Callable[..., kt.Tuner]:
+    def make(hypermodel: HyperCompressor, options: SearchOptions, directory: str | Path) -> kt.Tuner:
+        fixed = kt.HyperParameters()
+        for parameter, value in options.fixed.items():
+            fixed.Fixed(parameter, value)
+        oracle = ORACLES[name](
+            hyperparameters=fixed,
+            objective=kt.Objective(OBJECTIVE, direction="max"),
+            seed=options.seed + 1,  # keras-tuner takes 0 for no seed
+            max_consecutive_failed_trials=MOST_FAILURES,
+            max_trials=options.max_trials,
+            **({"max_epochs": options.max_epochs} if name == "hyperband" else {}),
+        )
+        tuner = _Tuner(oracle, hypermodel, directory=str(directory), project_name="search")
+        tuner.seed = options.seed
+        if tuner.oracle is oracle and not oracle.start_order:  # a worker asks its chief's oracle
+            oracle.first = _possible(options.first, oracle.get_space())
+        return tuner
+
+    return make
+
+
+def _possible(known: Iterable[Mapping[str, Any]], space: kt.HyperParameters) -> list[dict[str, Any]]:
+    """Those known trials that are in the search space."""
+    possible = []
+    for values in known:
+        try:
+            possible.append(values_in(space, values))
+        except CompressorError as error:
+            logger.info("a trial that was good before is not tried: %s", error)
+        else:
+            logger.info("the search begins with what was good before: %s", possible[-1][TRANSLATOR])
+    return possible
+
+
+TUNERS: dict[str, Callable[..., kt.Tuner]] = {name: _maker(name) for name in ORACLES}
+"""The tuners by their names in the configuration."""

@@ -1,0 +1,43 @@
+"""What TensorBoard shows of a search: a run for each trial, compared in its HParams view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import tensorflow as tf
+from tensorboard.plugins.hparams import api
+
+from compressor_lib.search.run import TrialReport
+
+METRICS = ("accuracy", "parameters", "compression", "score")
+"""What is compared, by its name in :class:`compressor_lib.search.run.TrialReport`."""
+
+
+def write_summaries(reports: Sequence[TrialReport], folder: str | Path) -> None:
+    """Writes a search's trials for ``tensorboard --logdir``.
+
+    Args:
+        reports: The trials.
+        folder: Where to; each trial has a folder in it, named by its id.
+
+    Example:
+        >>> write_summaries(trial_reports(tuner, hypermodel), "logs/search")  # doctest: +SKIP
+    """
+    values = [_hyperparameters(report) for report in reports]
+    names = dict.fromkeys(name for trial in values for name in trial)
+    with tf.summary.create_file_writer(str(folder)).as_default():
+        api.hparams_config(
+            hparams=[api.HParam(name) for name in names],
+            metrics=[api.Metric(metric, display_name=metric) for metric in METRICS],
+        )
+    for report, hyperparameters in zip(reports, values, strict=True):
+        with tf.summary.create_file_writer(str(Path(folder, report.trial_id))).as_default():
+            api.hparams(hyperparameters, trial_id=report.trial_id)
+            for metric in METRICS:
+                tf.summary.scalar(metric, getattr(report, metric), step=0)
+
+
+def _hyperparameters(report: TrialReport) -> dict[str, bool | float | int | str]:
+    """Those that were searched; keras-tuner's own notes on a trial are not."""
+    return {name: value for name, value in report.hyperparameters.items() if not name.startswith("tuner/")}

@@ -1,0 +1,1 @@
+"""Training of whole networks: the reference model, and the compressed one."""

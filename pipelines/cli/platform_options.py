@@ -1,0 +1,145 @@
+"""Options that choose a platform, the same for every command that asks one."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from compressor_lib.errors import CompressorError
+from pipelines.cli.exit_status import WRONG_INPUT
+from pipelines.cli.output_capture import say
+from pipelines.platforms.base import Platform, Values
+from pipelines.platforms.package_file import PackageFile
+
+if TYPE_CHECKING:
+    from pipelines.platforms.local_schedules import LocalSchedules
+
+SCHEDULES = "COMPRESSOR_SCHEDULES"
+"""Environment variable with the folder of this machine's schedules."""
+
+
+class Target(str, Enum):
+    """A platform that takes packages."""
+
+    kubeflow = "kubeflow"
+    vertex = "vertex"
+
+
+class Place(str, Enum):
+    """Where runs can be repeated."""
+
+    kubeflow = "kubeflow"
+    vertex = "vertex"
+    local = "local"
+
+
+_OPTIONS: dict[str, Any] = {
+    "host": Annotated[str | None, typer.Option(metavar="URL", envvar="KFP_HOST", help="kubeflow: of its API.")],
+    "namespace": Annotated[str | None, typer.Option(envvar="KFP_NAMESPACE", help="kubeflow: the user's, if any.")],
+    "project": Annotated[str | None, typer.Option(envvar="GOOGLE_CLOUD_PROJECT", help="vertex: its name.")],
+    "region": Annotated[str | None, typer.Option(envvar="GOOGLE_CLOUD_REGION", help="vertex: as europe-west1.")],
+    "service_account": Annotated[str | None, typer.Option(metavar="EMAIL", help="vertex: whom nodes act for.")],
+}
+_FOLDER = Annotated[Path | None, typer.Option(metavar="DIR", envvar=SCHEDULES, help="local: of the schedules.")]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The options that choose a platform, or this machine."""
+
+    target: Target | Place | None
+    host: str | None
+    namespace: str | None
+    project: str | None
+    region: str | None
+    service_account: str | None
+    folder: Path | None = None
+
+    @property
+    def local(self) -> LocalSchedules:
+        """The schedules of this machine.
+
+        Raises:
+            CompressorError: If another place is chosen.
+        """
+        if self.target is not Place.local:
+            raise CompressorError("this is for --target local: other platforms start their runs by themselves.")
+        from pipelines.platforms.local_schedules import LocalSchedules
+
+        return LocalSchedules(self.folder or Path(typer.get_app_dir("auto-compressor"), "schedules"))
+
+    @property
+    def schedules(self) -> Platform | LocalSchedules:
+        """What knows the schedules."""
+        return self.local if self.target is Place.local else self.connect()
+
+    def connect(self) -> Platform:
+        """The platform.
+
+        Raises:
+            CompressorError: If an option is missing, or the platform cannot be reached.
+        """
+        if self.target is not None and self.target.value == Target.kubeflow.value:
+            if self.host is None:
+                raise CompressorError("--target kubeflow needs --host, the URL of its API.")
+            from pipelines.platforms.kubeflow import Kubeflow
+
+            return Kubeflow(self.host, namespace=self.namespace)
+        if self.project is None or self.region is None:
+            raise CompressorError("--target vertex needs --project and --region.")
+        from pipelines.platforms.vertex import Vertex
+
+        return Vertex(self.project, self.region, service_account=self.service_account)
+
+    def package(self, path: Path, given: list[str] | None, *, any_version: bool) -> tuple[PackageFile, Values]:
+        """A package that fits the platform, and runtime parameters of it."""
+        from pipelines.execution.code_version import code_version
+
+        package = PackageFile.read(path)
+        assert self.target is not None
+        package.check(self.target.value, None if any_version else code_version())
+        return package, package.values(given or ())
+
+
+_REQUIRED = inspect.Parameter.empty
+
+
+def chosen_from(targets: type[Enum], default: Any = _REQUIRED) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command, in place of its first parameter ``choice``, the options that choose a platform.
+
+    What a platform refuses ends the command with one message.
+
+    Args:
+        targets: What can be chosen.
+        default: What is chosen where nothing is said; by default something must be said.
+    """
+    target: Any = Annotated[targets | None if default is None else targets, typer.Option(help="The platform.")]
+    options = {"target": target, **_OPTIONS, **({"folder": _FOLDER} if targets is Place else {})}
+
+    def with_options(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def chosen(**given: Any) -> None:
+            choice = Choice(**{name: given.pop(name) for name in options})
+            try:
+                command(choice, **given)
+            except CompressorError as error:
+                say(f"error: {error}", err=True)
+                raise typer.Exit(WRONG_INPUT) from error
+
+        _, *others = inspect.signature(command, eval_str=True).parameters.values()
+        parameters = [other.replace(kind=inspect.Parameter.KEYWORD_ONLY) for other in others]
+        for name, kind in options.items():
+            given = default if name == "target" else None
+            parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=given))
+        chosen.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        chosen.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return chosen
+
+    return with_options

@@ -1,0 +1,358 @@
+"""The commands ``compressor submit``, ``compressor doctor`` and ``compressor schedule``."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+import warnings
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from compressor_lib.errors import CompressorError, unknown
+from pipelines.cli.exit_status import FAILED, NOT_FOLLOWED, STOPPED, WRONG_INPUT
+from pipelines.cli.options import OutputFolder, Overrides
+from pipelines.cli.output_capture import captured, say
+from pipelines.cli.platform_options import Choice, Place, Target, chosen_from
+from pipelines.kubeflow.new_data import ONLY_NEW
+from pipelines.platforms.base import GoneError, Platform, Progress, RemoteRun, Schedule, State
+from pipelines.platforms.cron import Cron
+
+if TYPE_CHECKING:
+    from pipelines.platforms.local_schedules import LocalSchedules
+
+POLL = 10.0
+"""Seconds between two looks at a run."""
+
+LOOKS = 6
+"""How many of them in a row may be refused until a run is no longer followed."""
+
+PackageArgument = Annotated[Path, typer.Argument(metavar="PACKAGE", help="What compressor compile has written.")]
+Parameters = Annotated[
+    list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A runtime parameter, as in tau=0.8.")
+]
+PipelineRoot = Annotated[
+    str | None, typer.Option(metavar="URI", help="Where artifacts go; by default as compiled, or the platform's own.")
+]
+AnyVersion = Annotated[bool, typer.Option("--any-version", help="Take a package of another version of the project.")]
+Name = Annotated[str, typer.Argument(help="The schedule's.")]
+
+
+@chosen_from(Target)
+def submit(
+    choice: Choice,
+    package: PackageArgument,
+    param: Parameters = None,
+    pipeline_root: PipelineRoot = None,
+    caching: Annotated[bool, typer.Option("--cache/--no-cache", help="Take nodes from the cache.")] = True,
+    any_version: AnyVersion = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
+) -> None:
+    """Starts a run of a package, and tells where to watch it.
+
+    Example: compressor submit pictures.yaml --target kubeflow --host http://localhost:8080 --param tau=0.9 --wait
+    """
+    file, values = choice.package(package, param, any_version=any_version)
+    platform = choice.connect()
+    root = pipeline_root or file.places.get("pipeline_root")
+    run = platform.submit(package, name=file.name, parameters=values, pipeline_root=root, caching=caching)
+    _tell_run(run)
+    if wait:
+        _follow(platform, run, file.nodes)
+
+
+@chosen_from(Target, default=None)
+def doctor(
+    choice: Choice,
+    package: Annotated[
+        Path | None,
+        typer.Argument(metavar="[PACKAGE]", help="What compressor compile has written; without it this machine."),
+    ] = None,
+    any_version: AnyVersion = False,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="This machine: a run's YAML file; by default MobileNetV2's.")
+    ] = None,
+    output: OutputFolder = None,
+    overrides: Overrides = None,
+) -> None:
+    """Checks this machine, or what a package needs and whether it is there; ends with 2 if something is missing.
+
+    Example: compressor doctor pictures.yaml --target kubeflow --host http://localhost:8080
+    """
+    if package is None:
+        _examine_machine(config, output, overrides)
+        return
+    if choice.target is None:
+        raise CompressorError("a package needs --target, the platform that it is for: kubeflow or vertex.")
+    from pipelines.execution.code_version import code_version
+    from pipelines.platforms.doctor import Needs, examine
+
+    needs = Needs(
+        package, choice.target.value, choice.connect, None if any_version else code_version(), choice.project,
+        choice.service_account,
+    )  # fmt: skip
+    missing = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Google's libraries have many, and they are of no use here
+        for check in examine(needs):
+            say(str(check))
+            missing = missing or check.ok is False
+    if missing:
+        raise typer.Exit(WRONG_INPUT)
+
+
+def _examine_machine(config: Path | None, output: str | None, overrides: list[str] | None) -> None:
+    """Prints a line for each thing that a run needs of this machine."""
+    from pipelines.config.config import BackboneConfig, load_config
+    from pipelines.execution.machine import PROBLEM, examine
+
+    if config is None and overrides:
+        raise CompressorError("--set replaces values of a configuration: give it by --config.")
+    loaded = load_config(config, overrides or (), paths={"output": output}) if config else None
+    backbone = loaded.backbone if loaded else BackboneConfig(name="MobileNetV2")
+    folder = loaded.output if loaded else (output or "runs")
+    findings = examine(folder, backbone)
+    problems = False
+    while True:
+        with captured(Path(os.devnull)):  # TensorFlow's warnings are of no use here
+            finding = next(findings, None)
+        if finding is None:
+            break
+        say(str(finding))
+        problems = problems or finding.grade == PROBLEM
+    if problems:
+        raise typer.Exit(WRONG_INPUT)
+
+
+schedules = typer.Typer(no_args_is_help=True, help="Repeats runs on a platform, or on this machine.")
+
+
+@schedules.command()
+@chosen_from(Place, default=Place.local)
+def create(
+    choice: Choice,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A package; for --target local a run's YAML file.")],
+    cron: Annotated[str, typer.Option(help="Minute, hour, day, month, weekday, as in '0 3 * * 1'.")],
+    name: Annotated[str | None, typer.Option(help="The schedule's; by default the pipeline's.")] = None,
+    time_zone: Annotated[
+        str, typer.Option(help="The cron's, as in Europe/Berlin; kubeflow knows its own alone.")
+    ] = "UTC",
+    param: Parameters = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="local: replaces one value, as in run.")
+    ] = None,
+    pipeline_root: PipelineRoot = None,
+    any_version: AnyVersion = False,
+) -> None:
+    """Repeats runs of a package, or of a configuration on this machine, at most one at a time.
+
+    On this machine, which is the default, runs start only while something serves the schedule: the command tells how.
+
+    Example: compressor schedule create examples/pictures.yaml --cron "0 3 * * 1" --set data.path=/data/pictures
+
+    Elsewhere: compressor schedule create package.yaml --target kubeflow --host http://localhost:8080 --cron "0 3 * * 1"
+    """
+    when = Cron.parse(cron, time_zone)
+    if choice.target is Place.local:
+        from pipelines.config.config import load_config
+
+        name = name or load_config(file, overrides or ()).name
+        local = choice.local
+        _tell_schedule(local.create(file, name=name, cron=when, overrides=overrides or ()))
+        typer.echo(_who_starts(local, name, choice.folder))
+        return
+    package, values = choice.package(file, param, any_version=any_version)
+    if ONLY_NEW in package.kinds:
+        values = {ONLY_NEW: 1, **values}
+    root = pipeline_root or package.places.get("pipeline_root")
+    made = choice.connect().create_schedule(
+        file, name=name or package.name, cron=when, parameters=values, pipeline_root=root
+    )
+    _tell_schedule(made)
+    if choice.target is Place.kubeflow:
+        typer.echo("these times are the cluster's: UTC, unless its CRON_SCHEDULE_TIMEZONE is another zone")
+
+
+@schedules.command("list")
+@chosen_from(Place, default=Place.local)
+def list_schedules(choice: Choice) -> None:
+    """Lists the schedules of a platform.
+
+    Example: compressor schedule list
+    """
+    known = choice.schedules.schedules()
+    if not known:
+        say("no schedules; 'compressor schedule create' makes one", err=True)
+    for schedule in known:
+        state = "paused" if schedule.paused else _shown(schedule.next_run)
+        typer.echo(f"{schedule.name}  {schedule.cron.fields} {schedule.cron.time_zone}  {state}")
+
+
+@schedules.command()
+@chosen_from(Place, default=Place.local)
+def show(
+    choice: Choice,
+    name: Name,
+    as_systemd: Annotated[bool, typer.Option("--print-systemd", help="local: a user service that serves it.")] = False,
+    as_cron: Annotated[bool, typer.Option("--print-cron", help="local: lines for a crontab.")] = False,
+) -> None:
+    """Shows a schedule and its next three times.
+
+    Example: compressor schedule show pictures
+    """
+    if as_systemd:
+        typer.echo(choice.local.print_systemd(name), nl=False)
+        return
+    if as_cron:
+        typer.echo(choice.local.print_cron(name), nl=False)
+        return
+    known = {schedule.name: schedule for schedule in choice.schedules.schedules()}
+    if name not in known:
+        raise unknown("schedule", name, known)
+    _tell_schedule(known[name])
+
+
+@schedules.command()
+@chosen_from(Place, default=Place.local)
+def pause(choice: Choice, name: Name) -> None:
+    """Lets a schedule start no more runs.
+
+    Example: compressor schedule pause pictures
+    """
+    choice.schedules.pause(name)
+    typer.echo(f"{name} is paused")
+
+
+@schedules.command()
+@chosen_from(Place, default=Place.local)
+def resume(choice: Choice, name: Name) -> None:
+    """Lets a paused schedule start runs again; missed ones are not made up for.
+
+    Example: compressor schedule resume pictures
+    """
+    choice.schedules.resume(name)
+    typer.echo(f"{name} goes on")
+
+
+@schedules.command()
+@chosen_from(Place, default=Place.local)
+def delete(choice: Choice, name: Name) -> None:
+    """Ends a schedule; its runs stay.
+
+    Example: compressor schedule delete pictures
+    """
+    choice.schedules.delete(name)
+    typer.echo(f"{name} is deleted")
+
+
+@schedules.command("run-now")
+@chosen_from(Place, default=Place.local)
+def run_now(choice: Choice, name: Name) -> None:
+    """Starts a run of a schedule out of turn; on this machine it waits for its end.
+
+    Example: compressor schedule run-now pictures
+    """
+    if choice.target is Place.local:
+        raise typer.Exit(choice.local.run_now(name))
+    _tell_run(choice.connect().run_now(name))
+
+
+@schedules.command()
+@chosen_from(Place, default=Place.local)
+def serve(choice: Choice) -> None:
+    """Starts the runs of this machine's schedules when they are due, until Ctrl-C.
+
+    Example: compressor schedule serve
+    """
+    choice.local.serve()
+
+
+def _tell_run(run: RemoteRun) -> None:
+    typer.echo(f"run   {run.id}\nwatch {run.link}")
+
+
+def _tell_schedule(schedule: Schedule) -> None:
+    typer.echo(f"{schedule.name}: {schedule.cron.fields}, {schedule.cron.time_zone} ({schedule.id})")
+    if schedule.paused:
+        typer.echo("paused")
+        return
+    for time_of_run in schedule.cron.next_runs(3):
+        typer.echo(f"next  {_shown(time_of_run)}")
+
+
+def _who_starts(local: LocalSchedules, name: str, folder: Path | None) -> str:
+    """What starts the runs of this machine's schedules: a process that serves them, or how one is started."""
+    if since := local.served_since():
+        return f"its runs are started by 'compressor schedule serve', which runs since {since:%Y-%m-%d %H:%M}"
+    options = shlex.join(["--folder", str(folder.absolute())]) if folder else ""
+    show = " ".join(filter(None, ["compressor schedule show", name, options]))
+    serve = " ".join(filter(None, ["compressor schedule serve", options]))
+    service = "~/.config/systemd/user/compressor-schedules.service"
+    return (
+        "nothing starts its runs yet; one of these does:\n"
+        f"  now, until Ctrl-C  {serve}\n"
+        f"  cron               (crontab -l; {show} --print-cron) | crontab -\n"
+        f"  systemd            mkdir -p ~/.config/systemd/user && {show} --print-systemd > {service} && "
+        "systemctl --user daemon-reload && systemctl --user enable --now compressor-schedules"
+    )
+
+
+def _shown(when: datetime | None) -> str:
+    return f"{when:%a %Y-%m-%d %H:%M %Z}" if when else "never"
+
+
+def _follow(platform: Platform, run: RemoteRun, order: Sequence[str]) -> None:
+    """Prints what changes until the run ends; its failure ends the command.
+
+    Args:
+        platform: Where it runs.
+        run: The run.
+        order: The package's nodes, in the order to print them in.
+    """
+    told: dict[str, State] = {}
+    looked_once_more = False
+    try:
+        while True:
+            progress = _looked_at(platform, run)
+            nodes = {node: progress.nodes[node] for node in (*order, *progress.nodes) if node in progress.nodes}
+            for node, state in nodes.items():
+                if told.get(node) is not state:
+                    typer.echo(f"{datetime.now():%H:%M:%S}  {node:22} {state.value}")
+            told.update(nodes)
+            if progress.state.is_final:
+                # Platforms may note the end of a run before that of its nodes.
+                if looked_once_more or all(state.is_final for state in nodes.values()):
+                    break
+                looked_once_more = True
+            time.sleep(POLL)
+    except KeyboardInterrupt:
+        typer.echo(f"no longer followed; the run goes on: {run.link}", err=True)
+        raise typer.Exit(STOPPED) from None
+    except GoneError as error:
+        typer.echo(f"error: run {run.id} is not there any more: it was deleted", err=True)
+        raise typer.Exit(NOT_FOLLOWED) from error
+    except CompressorError as error:
+        say(f"error: {error}\nno longer followed; the run goes on: {run.link}", err=True)
+        raise typer.Exit(NOT_FOLLOWED) from error
+    typer.echo(f"the run is {progress.state.value}")
+    if progress.state not in (State.DONE, State.CACHED):
+        failed = [node for node, state in nodes.items() if state is State.FAILED]
+        reason = progress.reason or (f"{', '.join(failed)} failed" if failed else "no reason is given")
+        say(f"error: {reason}\nlogs: {run.link}", err=True)
+        raise typer.Exit(FAILED)
+
+
+def _looked_at(platform: Platform, run: RemoteRun) -> Progress:
+    """A run's progress; a quota that is used up for a moment, or a network that is away, is got over."""
+    for _ in range(LOOKS - 1):
+        try:
+            return platform.progress(run.id)
+        except GoneError:
+            raise
+        except CompressorError:
+            time.sleep(POLL)
+    return platform.progress(run.id)

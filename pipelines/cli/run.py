@@ -1,0 +1,142 @@
+"""``compressor run``, once its configuration is right: what it does, and what the screen tells of it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from compressor_lib.errors import CompressorError
+from pipelines.cli.exit_status import FAILED, STOPPED, ended
+from pipelines.config.plain_path import link_plain_path
+
+if TYPE_CHECKING:
+    from pipelines.config.config import Config
+    from pipelines.execution.events import Events
+    from pipelines.results.locks import OutputLock
+    from pipelines.results.outcome import Results
+
+_STOPPED = "stopped; finished nodes and trials are kept: run the same command to resume"
+
+
+def new_log(config: Config) -> Path:
+    """Makes the output folder, which must take files, and names the run's log in it."""
+    if "://" in config.output:
+        raise CompressorError(f"output {config.output!r} is not on this machine: give a local folder by --output.")
+    logs = Path(config.output) / "logs"
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+        for folder in (config.output, logs):
+            tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        from pipelines.execution.preflight import output_error
+
+        raise output_error(config.output, error.strerror) from error
+    return logs / f"{datetime.now():%Y%m%d-%H%M%S}.log"
+
+
+def watched_run(config: Config, runner: str, log: Path, verbose: bool, lock: OutputLock) -> Results:
+    """Runs the pipeline on a clean screen; ends the command where a node fails."""
+    from pipelines.cli.advice import advice
+    from pipelines.cli.output_capture import captured
+    from pipelines.cli.progress_view import LiveView, PlainLines, can_be_live
+    from pipelines.execution.events import Events, EventsFile
+    from pipelines.execution.run_estimate import REFERENCE, RETRAIN, EstimateEvents, RunEstimate, earlier_seconds
+    from pipelines.execution.runners import NodeFailure, explain
+    from pipelines.execution.signals import ended_in_time
+
+    typer.echo(f"pipeline {config.name} on {runner}\noutput   {config.output}\nlog      {log}")
+    try:
+        with ended_in_time(_stop_at_once()), captured(log, verbose=verbose) as console, ExitStack() as stack:
+            # Other output would tear a live view.
+            live = can_be_live(console) and not verbose
+            events_file = Path(config.output) / "events.jsonl"
+            epochs = {
+                REFERENCE: config.reference.head_epochs + config.reference.epochs,
+                RETRAIN: config.retrain.head_epochs + config.retrain.epochs,
+            }
+            estimate = RunEstimate(earlier_seconds(events_file), epochs)
+            view = stack.enter_context(LiveView(console, estimate)) if live else PlainLines(console)
+            told = EstimateEvents(estimate, view, EventsFile(events_file))
+            return _run(config, runner, stack.enter_context(Events(told, ticks=live)), lock)
+    except KeyboardInterrupt:
+        raise ended(STOPPED, _STOPPED) from None
+    except NodeFailure as failure:
+        raise ended(FAILED, f"error: {failure}\nwhat to do: {advice(failure)}\nlog: {log}") from failure
+    except CompressorError:
+        raise
+    except Exception as error:
+        raise ended(FAILED, f"error: {explain(error)}\nwhat to do: {advice(error)}\nlog: {log}") from error
+
+
+def _stop_at_once() -> Callable[[], None]:
+    """What ends the process where a library does not let go; it tells so on what is the screen now."""
+    screen = os.dup(2)
+
+    def stop() -> None:
+        os.write(screen, f"{_STOPPED}\n".encode())
+        os._exit(STOPPED)
+
+    return stop
+
+
+def _run(config: Config, runner: str, events: Events, lock: OutputLock) -> Results:
+    """The run itself, from data to results."""
+    from pipelines.execution import metadata_store, runners
+    from pipelines.execution.code_version import code_version
+    from pipelines.execution.digits import write_digits
+
+    if config.data.source == "digits":
+        write_digits(config.data_path)
+    link_plain_path(os.path.join(config.output, "pipeline_root"))
+    for line in metadata_store.prepare(config.metadata_path, config.pipeline_root, config.serving_directory):
+        events.say(line)
+    events.doing("loading TensorFlow and TFX")
+    from pipelines.execution.preflight import check_classes, check_network, check_pictures
+    from pipelines.pipeline import create_pipeline
+    from pipelines.results.outcome import conclude
+
+    images = check_pictures(config)
+    check_network(config, check_classes(config, images).names if images else None)
+    pipeline = create_pipeline(config, code_version=code_version())
+    events.begin([component.id for component in pipeline.components])
+    runners.run(pipeline, runner, events, seed=config.seed, check=lock.check)
+    metadata_store.keep_copy(config.metadata_path)
+    if not events.worked:
+        events.say("nothing is new since the last run: nothing was trained, and nothing is pushed again")
+    events.doing("writing the report")
+    return conclude(config)
+
+
+def verdict_told(results: Results) -> str:
+    """What the gate's verdict means for the model, in a sentence."""
+    if not results.blessed:
+        return "not blessed: it failed the gate and was not pushed; models that were pushed before stay in place"
+    if results.pushed_path is None:
+        return "blessed: it passed the gate and may be deployed; it is in no folder on this machine"
+    version = Path(results.pushed_path).name
+    if results.pushed_before:
+        return (
+            f"blessed: nothing new to push; version {version} is in {results.pushed_path} since {results.pushed_before}"
+        )
+    return f"blessed: it passed the gate and may be deployed; pushed as version {version} to {results.pushed_path}"
+
+
+def tell(results: Results, output: str) -> None:
+    """Prints the table, the verdict, and where the rest is told."""
+    from pipelines.cli.output_capture import people_console, say
+    from pipelines.results.outcome import render_results
+
+    people_console().print(render_results(results))
+    say(verdict_told(results), "bold green" if results.blessed else "bold red")
+    for reason in results.reasons:
+        say(f"  {reason}")
+    for sentence in results.advice:
+        say(f"what to do: {sentence}")
+    say(f"report: {Path(output) / 'report.html'}")

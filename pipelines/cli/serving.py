@@ -1,0 +1,119 @@
+"""The commands for a model that was pushed: ``compressor predict`` and ``compressor rollback``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compressor_lib.errors import CompressorError, did_you_mean
+from pipelines.cli.exit_status import WRONG_INPUT, wrong_input_told
+from pipelines.cli.output_capture import captured, say
+
+
+def predict(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL", help="A SavedModel's folder, a push directory (its newest version), or a .tflite file."
+        ),
+    ],
+    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="Picture files, or folders of them.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object a line, with the probability of every class.")
+    ] = False,
+) -> None:
+    """Tells the class of pictures, and how probable it is, by a model that was pushed.
+
+    Example: compressor predict runs/digits/serving cat.jpg more-pictures --json
+    """
+    with wrong_input_told():
+        from compressor_lib.deployment.model_path import find_model
+
+        found = find_model(model)  # these paths are checked before TensorFlow is loaded, which takes a while
+        there: list[Path] = []
+        missing: list[Path] = []
+        for picture in _files(pictures):
+            (there if picture.exists() else missing).append(picture)
+        for picture in missing:
+            say(f"error: picture {str(picture)!r} does not exist.{did_you_mean(picture)}", err=True)
+        if not there:
+            raise typer.Exit(WRONG_INPUT)
+        with captured(Path(os.devnull)):  # TensorFlow's greeting
+            from compressor_lib.deployment.predict import load_classifier
+
+            classifier = load_classifier(found)
+        failed = len(missing)
+        for picture in there:
+            try:
+                answer = classifier.predict(picture)
+            except CompressorError as error:
+                failed += 1
+                say(f"error: {error}", err=True)
+                continue
+            likeliest, probability = next(iter(answer.items()))
+            if as_json:
+                said = {"picture": str(picture), "class": likeliest, "probability": probability}
+                typer.echo(json.dumps({**said, "probabilities": answer}))
+            else:
+                typer.echo(f"{picture}  {likeliest}  {probability:.1%}")
+    if failed:
+        raise typer.Exit(WRONG_INPUT)
+
+
+def _files(pictures: list[Path]) -> Iterator[Path]:
+    """Files as they are given; of a folder, the pictures in it at any depth, but for hidden ones."""
+    from compressor_lib.deployment.image_suffixes import READ
+
+    for path in pictures:
+        if not path.is_dir():
+            yield path
+            continue
+        inside = [
+            file
+            for file in sorted(path.rglob("*"))
+            if not any(part.startswith(".") for part in file.relative_to(path).parts)
+            and file.is_file()
+            and _is_image(file)
+        ]
+        if not inside:
+            raise CompressorError(f"folder {str(path)!r} holds no pictures ({', '.join(READ)}): give another.")
+        yield from inside
+
+
+def _is_image(file: Path) -> bool:
+    """Whether training would read a file, by its suffix, or by how it begins where it has none."""
+    from compressor_lib.deployment.image_beginnings import LONGEST, begins_like_image
+    from compressor_lib.deployment.image_suffixes import is_read, suffix_of
+
+    if suffix_of(file.name):
+        return is_read(file.name)
+    try:
+        with file.open("rb") as content:
+            return begins_like_image(content.read(LONGEST))
+    except OSError:
+        return True  # where it is predicted, the reason is told
+
+
+def rollback(
+    directory: Annotated[
+        str, typer.Argument(metavar="DIRECTORY", help="The push directory, with its numbered folders; also gs://...")
+    ],
+) -> None:
+    """Withdraws the newest model of a push directory, so that the one that was blessed before it serves again.
+
+    Example: compressor rollback runs/digits/serving
+    """
+    with wrong_input_told():
+        from pipelines.execution.preflight import check_installed
+
+        check_installed()
+        with captured(Path(os.devnull)):
+            from components.artifacts.pushed_versions import roll_back
+
+            withdrawn, now = roll_back(directory)
+    typer.echo(f"version {withdrawn} is withdrawn; {now} serves again")

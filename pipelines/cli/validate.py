@@ -1,0 +1,155 @@
+"""``compressor validate``: a run's own checks, without the run, and a summary of what it would do."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from pipelines.cli.exit_status import wrong_input_told
+from pipelines.cli.options import AsJson, ConfigFile, DataFolder, OutputFolder, Overrides
+from pipelines.cli.output_capture import captured, people_console, say
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from pipelines.config.config import Config
+    from pipelines.execution.preflight import Classes, Counts, Images, Network
+
+_MOST_CLASSES = 20
+"""So many classes are listed, each on a line."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run would begin with.
+
+    Attributes:
+        images: The data's; None where they are counted by the run.
+        classes: Those of its models; None likewise.
+        network: The network.
+        tuner: The search's.
+        trials: The most trials; None for any number.
+    """
+
+    images: Images | None
+    classes: Classes | None
+    network: Network
+    tuner: str
+    trials: int | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The keys of ``--json``, which docs/tutorial.md lists."""
+        return {
+            "valid": True,
+            "images": self.images and self.images.counts,
+            "left_out": self.images and self.images.left_out,
+            "classes": self.classes and (self.classes.names if self.classes.are_all else None),
+            "reference": {"parameters": self.network.parameters, "macs": self.network.macs},
+            "weights": self.network.weights,
+            "connections": self.network.connections,
+            "trials": self.trials,
+        }
+
+
+def examine(config: Config) -> Summary:
+    """Checks all that a run would refuse before it trains.
+
+    Args:
+        config: The run's. Data, output and pushed models that are not on this machine are left to the run.
+
+    Raises:
+        CompressorError: As the run would.
+    """
+    from pipelines.execution.preflight import check_classes, check_network, check_output, check_pictures, planned_trials
+
+    check_output(config.output)
+    is_here = config.data.source == "digits" or os.path.isdir(config.data_path)
+    images = check_pictures(config) if is_here else None
+    classes = check_classes(config, images, stores=False) if images else None
+    network = check_network(config, classes.names if classes else None, download=False)
+    return Summary(images, classes, network, config.search.tuner, planned_trials(config))
+
+
+def rendered(summary: Summary) -> list[RenderableType]:
+    """The summary for people: a table of images, and a line for each other thing."""
+    parts: list[RenderableType] = []
+    if summary.images:
+        parts.append(_images_table(summary.images.counts))
+        if summary.images.left_out:
+            kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary.images.left_out.items())
+            parts.append(f"left out     {sum(summary.images.left_out.values()):,} images ({kinds})")
+    else:
+        parts.append("images       not counted: they are not on this machine, or in TFRecords, which the run reads")
+    if summary.classes and summary.classes.gone:
+        parts.append(_kept_classes(summary.classes))
+    if summary.classes and not summary.classes.are_all:
+        parts.append("classes      of pushed models are not counted: push.directory is not on this machine")
+    network = summary.network
+    if network.parameters is not None:
+        macs = "" if network.macs is None else f", {network.macs / 1e6:,.1f} million MACs for an image"
+        parts.append(f"reference    {network.parameters:,} parameters{macs}")
+    parts.append(f"weights      {network.weights}")
+    most = "any number" if summary.trials is None else f"{summary.trials} at most"
+    parts.append(f"trials       {most}, by {summary.tuner}, of {network.connections} connections")
+    return parts
+
+
+def _kept_classes(classes: Classes) -> str:
+    from components.artifacts.class_list import how_to_remove
+
+    names = ", ".join(classes.gone[:_MOST_CLASSES]) + (", ..." if len(classes.gone) > _MOST_CLASSES else "")
+    return (
+        f"classes      {len(classes.names)}, with those of the pushed model that have no images ({names}); "
+        f"to take them out: {how_to_remove(classes.gone, classes.removed)}"
+    )
+
+
+def _images_table(counts: Counts) -> RenderableType:
+    from rich import box
+    from rich.table import Table
+
+    table = Table("images", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for split in counts:
+        table.add_column(split, justify="right")
+    classes = list(dict.fromkeys(name for by_class in counts.values() for name in by_class))
+    for name in classes[:_MOST_CLASSES]:
+        table.add_row(name, *(f"{by_class.get(name, 0):,}" for by_class in counts.values()))
+    if len(classes) > _MOST_CLASSES:
+        table.add_row(f"... and {len(classes) - _MOST_CLASSES} more")
+    total = f"{len(classes)} classes"
+    table.add_row(total, *(f"{sum(by_class.values()):,}" for by_class in counts.values()), style="bold")
+    return table
+
+
+def validate(
+    config: ConfigFile,
+    data: DataFolder = None,
+    output: OutputFolder = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Checks a configuration, its data and its network, as a run does before it trains, and runs nothing.
+
+    Example: compressor validate --config examples/pictures.yaml --data pictures --set search.tau=0.9
+    """
+    with wrong_input_told():
+        from pipelines.config.config import load_config
+
+        loaded = load_config(config, overrides or (), paths={"data.path": data, "output": output})
+        with captured(Path(os.devnull)):  # TensorFlow's warnings are of no use here
+            summary = examine(loaded)
+    if as_json:
+        typer.echo(json.dumps({"config": str(config), **summary.as_json()}, indent=2))
+        return
+    say(f"{config} is valid.")
+    console = people_console()
+    for part in rendered(summary):
+        if isinstance(part, str):
+            say(part)
+        else:
+            console.print(part)

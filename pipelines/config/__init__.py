@@ -1,0 +1,1 @@
+"""The configuration: its fields, their values, and what is wrong with a file."""

@@ -1,0 +1,152 @@
+"""Where Beam runs: the section of the configuration, and the flags that it stands for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from pipelines.config.beam_flags import HOST_AND_PORT
+from pipelines.config.sections.base import Section
+
+_NEEDED = {
+    "direct": (),
+    "dataflow": ("project", "region", "temp_location"),
+    "flink": ("master",),
+    "spark": ("master",),
+}
+_OPTIONAL = {
+    "direct": ("workers",),
+    "dataflow": ("workers", "image"),
+    "flink": ("workers", "environment", "environment_config"),
+    "spark": ("environment", "environment_config"),
+}
+
+_ENVIRONMENT_CONFIG = {
+    "docker": (r"\w[\w./:@-]*", "an image, such as registry.example.org/beam-worker:1"),
+    "external": (HOST_AND_PORT, "host:port of the worker pool"),
+}
+"""What it must look like, by environment; the others take none."""
+_BOOT = '{"command":"/opt/apache/beam/boot"}'
+"""What environment process starts: where Beam's own images have their entrypoint. A configuration names no command."""
+
+IN_ONE_PROCESS = ("--direct_num_workers=1", "--direct_running_mode=in_memory")
+"""For nodes whose work is TensorFlow's, on all cores, or little: to start processes takes a node 7 s and more."""
+
+
+class Beam(Section):
+    """What runs the Beam nodes: reading, statistics, Transform, translators and evaluation."""
+
+    runner: Literal["direct", "dataflow", "flink", "spark"] = Field(
+        default="direct",
+        description="direct: the node's own machine; or the service or cluster that it sends its job to.",
+    )
+    workers: int | None = Field(
+        default=None,
+        gt=0,
+        description="direct: processes that read pictures and prepare them; dataflow: most machines; flink: "
+        "parallelism. null: the runner's default.",
+    )
+    project: str | None = Field(default=None, description="dataflow: the Google Cloud project.")
+    region: str | None = Field(default=None, description="dataflow: its region, such as europe-west1.")
+    temp_location: str | None = Field(default=None, description="dataflow: folder in gs:// for files in passing.")
+    image: str | None = Field(default=None, description="dataflow: the image of the workers; null: Dataflow's own.")
+    master: str | None = Field(
+        default=None,
+        description="flink: host:port of its REST API; spark: the master's URL, such as spark://host:7077.",
+    )
+    environment: Literal["docker", "process", "external", "loopback"] | None = Field(
+        default=None,
+        description="flink and spark: what starts Python workers (process: the cluster's machines, by "
+        "/opt/apache/beam/boot; loopback: the node itself); null: Beam's default.",
+    )
+    environment_config: str | None = Field(
+        default=None,
+        description="docker: the image; external: host:port of the worker pool.",
+    )
+
+    @field_validator("temp_location")
+    @classmethod
+    def _temp_location_is_remote(cls, location: str | None) -> str | None:
+        if location is not None and not location.startswith("gs://"):
+            raise ValueError(f"is {location!r}, which Dataflow cannot reach: begin it with gs://.")
+        return location
+
+    @model_validator(mode="after")
+    def _fields_fit_runner(self) -> Beam:
+        needed, known = _NEEDED[self.runner], (*_NEEDED[self.runner], *_OPTIONAL[self.runner])
+        given = {name for name, value in self if value is not None and name != "runner"}
+        missing = [name for name in needed if not getattr(self, name)]
+        if missing:
+            raise ValueError(f"has no {_joined(missing)}, which runner {self.runner} needs.")
+        strange = [name for name in Beam.model_fields if name in given and name not in known]
+        if strange:
+            raise ValueError(
+                f"has {_joined(strange)}, which runner {self.runner} does not take; it takes {_joined(known)}."
+            )
+        self._check_environment()
+        return self
+
+    def _check_environment(self) -> None:
+        config = self.environment_config
+        if config and self.environment is None:
+            raise ValueError("has environment_config, but no environment: choose docker or external.")
+        if self.environment not in _ENVIRONMENT_CONFIG:
+            if config:
+                raise ValueError(f"has environment_config, which environment {self.environment} does not take.")
+            return
+        if not config:
+            raise ValueError(f"has no environment_config, which environment {self.environment} needs.")
+        pattern, meant = _ENVIRONMENT_CONFIG[self.environment]
+        if not re.fullmatch(pattern, config):
+            raise ValueError(f"has environment_config {config!r}: for {self.environment} give {meant}.")
+
+
+def has_processes(beam: Beam) -> bool:
+    """Whether the node's own machine runs Beam in several processes."""
+    return beam.runner == "direct" and (beam.workers or 1) > 1
+
+
+def beam_flags(beam: Beam) -> list[str]:
+    """The flags that a section stands for.
+
+    Args:
+        beam: The section.
+
+    Returns:
+        Flags as Beam's ``PipelineOptions`` take them; none for Beam's defaults.
+
+    Example:
+        >>> beam_flags(Beam(workers=2))
+        ['--direct_num_workers=2', '--direct_running_mode=multi_processing', '--sdk_container_image=none']
+    """
+    if beam.runner == "direct":
+        if not has_processes(beam):
+            return []
+        # TFX packs itself up for workers elsewhere, for seconds in every node, unless they have an image.
+        return _flags(
+            direct_num_workers=beam.workers, direct_running_mode="multi_processing", sdk_container_image="none"
+        )
+    if beam.runner == "dataflow":
+        return _flags(
+            runner="DataflowRunner", project=beam.project, region=beam.region, temp_location=beam.temp_location,
+            max_num_workers=beam.workers, sdk_container_image=beam.image,
+            experiments="use_runner_v2" if beam.image else None,
+        )  # fmt: skip
+    environment = {
+        "environment_type": beam.environment and beam.environment.upper(),
+        "environment_config": _BOOT if beam.environment == "process" else beam.environment_config,
+    }
+    if beam.runner == "flink":
+        return _flags(runner="FlinkRunner", flink_master=beam.master, parallelism=beam.workers, **environment)
+    return _flags(runner="SparkRunner", spark_master_url=beam.master, **environment)
+
+
+def _flags(**options: str | int | None) -> list[str]:
+    return [f"--{name}={value}" for name, value in options.items() if value is not None]
+
+
+def _joined(names: Iterable[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,211 @@
+"""The configuration of a run: one YAML file, checked as a whole before anything starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from compressor_lib.deployment.literal_path import has_pattern
+from compressor_lib.errors import CompressorError
+from pipelines.config.beam import Beam, beam_flags
+from pipelines.config.beam_flags import BeamArg
+from pipelines.config.errors import explain
+from pipelines.config.overrides import one_line, override
+from pipelines.config.places import check_output_apart, check_push_apart
+from pipelines.config.plain_path import plain_path
+from pipelines.config.sections.backbone import BackboneConfig, Head
+from pipelines.config.sections.base import Section, absolute
+from pipelines.config.sections.cluster import S3, Resources, SecurityContext, Volume, check_volumes_apart
+from pipelines.config.sections.data import Data
+from pipelines.config.sections.delivery import Export, Gate, Push
+from pipelines.config.sections.search import Search, Translators
+from pipelines.config.sections.training import Retraining, Training
+from pipelines.config.vertex import Vertex, VertexEndpoint
+from pipelines.config.yaml_values import GivenTwiceError, read_yaml
+
+METADATA_FILE = "metadata.sqlite"
+"""ML Metadata's store, in the output folder of a run."""
+
+
+class Config(Section):
+    """A whole run. Paths are absolute once it is loaded."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,127}$",
+        description="The pipeline's name: small letters, digits and hyphens.",
+    )
+    seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of everything random.")
+    output: str = Field(
+        description="Folder of everything a run writes; 'runs/' and the name if not given. One in a store, such as "
+        "gs://bucket/root, is what a compiled package writes to; a folder of this machine is for runs here."
+    )
+    volumes: list[Volume] = Field(default_factory=list, description="On Kubeflow: volumes that all nodes see.")
+    s3: S3 = Field(default_factory=S3, description="On Kubeflow: the store behind s3:// and minio://.")
+    security_context: SecurityContext | None = Field(
+        default=None, description="On Kubeflow from 2.16 on: whom nodes run as; null: as the image and the cluster say."
+    )
+    warm_start: bool = Field(
+        default=True,
+        description="Whether a run starts from what the previous one that pushed to the same folder left: its search's "
+        "best hyperparameters are the first trial, and its translators are taken where the backbone is the same.",
+    )
+    data: Data
+    backbone: BackboneConfig
+    head: Head = Field(default_factory=Head)
+    reference: Training = Field(default_factory=Training)
+    translators: Translators = Field(default_factory=Translators)
+    search: Search = Field(default_factory=Search)
+    retrain: Retraining = Field(default_factory=Retraining)
+    export: Export = Field(default_factory=Export)
+    gate: Gate = Field(default_factory=Gate)
+    push: Push = Field(default_factory=Push)
+    resources: dict[str, Resources] = Field(
+        default_factory=dict, description="On Kubeflow and Vertex: what nodes may use, by their id, such as retrain."
+    )
+    uncached: list[str] = Field(
+        default_factory=list,
+        description="On Kubeflow and Vertex: nodes, by their id, that are never taken from the cache.",
+    )
+    retries: int = Field(default=0, ge=0, description="On Kubeflow and Vertex: how often a failed node is tried again.")
+    vertex: Vertex | None = Field(
+        default=None, description="On Vertex: custom jobs and an endpoint; null: all is done in the nodes."
+    )
+    beam: Beam = Field(default_factory=Beam)
+    beam_pipeline_args: list[BeamArg] = Field(
+        default_factory=list,
+        description="More flags of Beam, after those of beam, --name=value, such as --machine_type=n1-standard-8. "
+        "Only those that run no code; docs/scaling.md lists them.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_output(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "output" not in values:
+            return {**values, "output": f"runs/{values.get('name')}"}
+        return values
+
+    @field_validator("output")
+    @classmethod
+    def _output_is_absolute(cls, output: str) -> str:
+        if "://" in output and has_pattern(output):
+            raise ValueError(f"is {output!r}, and TFX takes * ? [ ] for patterns: give a folder without them.")
+        return absolute(output)
+
+    @field_validator("volumes")
+    @classmethod
+    def _volumes_are_apart(cls, volumes: list[Volume]) -> list[Volume]:
+        check_volumes_apart(volumes)
+        return volumes
+
+    @field_validator("data")
+    @classmethod
+    def _data_is_there(cls, data: Data, info: ValidationInfo) -> Data:
+        path = data.path
+        output = info.data.get("output")
+        if path is not None and output is not None:
+            check_output_apart(path, output)
+        volumes = tuple(volume.prefix for volume in info.data.get("volumes", ()))
+        if path is None or "://" in path or path.startswith(volumes):
+            return data
+        if not os.path.isdir(path):
+            raise ValueError(f"path is {path!r}, which is not a folder: correct it (here or by --data).")
+        return data
+
+    @field_validator("push")
+    @classmethod
+    def _push_is_apart(cls, push: Push, info: ValidationInfo) -> Push:
+        data = info.data.get("data")
+        if push.directory is not None and data is not None and data.path is not None:
+            check_push_apart(data.path, push.directory)
+        return push
+
+    @property
+    def pipeline_root(self) -> str:
+        """Folder of the artifacts, by a path that TFX takes literally."""
+        return plain_path(os.path.join(self.output, "pipeline_root"))
+
+    @property
+    def remote_root(self) -> str | None:
+        """The pipeline root of a package; None: ``output`` is a folder of this machine, of no use elsewhere."""
+        return self.pipeline_root if "://" in self.output else None
+
+    @property
+    def metadata_path(self) -> str:
+        """SQLite file of ML Metadata."""
+        return os.path.join(self.output, METADATA_FILE)
+
+    @property
+    def serving_directory(self) -> str:
+        """Folder that blessed models are pushed to."""
+        return self.push.directory or os.path.join(self.output, "serving")
+
+    @property
+    def endpoint(self) -> VertexEndpoint | None:
+        """Where models are deployed on Vertex AI; None: they are pushed to ``serving_directory``."""
+        return None if self.vertex is None else self.vertex.endpoint
+
+    @property
+    def beam_flags(self) -> list[str]:
+        """All flags for Beam."""
+        return [*beam_flags(self.beam), *self.beam_pipeline_args]
+
+    @property
+    def data_path(self) -> str:
+        """Folder of the pictures; the embedded digits are written into the output."""
+        return self.data.path or os.path.join(self.output, "data")
+
+
+def load_config(
+    path: str | os.PathLike[str], overrides: Sequence[str] = (), *, paths: Mapping[str, str | None] | None = None
+) -> Config:
+    """Reads and checks a configuration.
+
+    Args:
+        path: YAML file.
+        overrides: Single values that replace the file's, as ``"search.tau=0.9"``; see
+            :func:`pipelines.config.overrides.parsed`.
+        paths: Further ones, by field, taken to the letter; None replaces nothing.
+
+    Returns:
+        The configuration, every field filled, paths absolute.
+
+    Raises:
+        CompressorError: If the file cannot be read or a field is wrong; there is one line for each
+            wrong field, all of them at once.
+
+    Example:
+        >>> load_config("examples/digits.yaml", ["search.tau=0.9"]).search.tau
+        0.9
+    """
+    values = _read(path)
+    override(values, overrides, Config, paths)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as invalid:
+        lines = [explain(error, Config) for error in invalid.errors(include_url=False)]
+    if len(lines) == 1:
+        raise CompressorError(f"{path}: {lines[0]}")
+    raise CompressorError("\n  ".join([f"{path} has {len(lines)} invalid fields:", *lines]))
+
+
+def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise CompressorError(f"config file '{path}' does not exist: give another by --config.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CompressorError(f"config file '{path}' cannot be read: {error}.") from error
+    try:
+        values = read_yaml(text)
+    except GivenTwiceError as error:
+        raise CompressorError(f"config file '{path}': {error}.") from error
+    except yaml.YAMLError as error:
+        raise CompressorError(f"config file '{path}' is not YAML: {one_line(error)}.") from error
+    if not isinstance(values, dict):
+        raise CompressorError(f"config file '{path}' holds no fields: begin with 'name: my-pipeline'.")
+    return values

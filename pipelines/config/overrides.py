@@ -1,0 +1,178 @@
+"""Values from the command line that replace those of a configuration's file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel
+
+from compressor_lib.errors import CompressorError
+from pipelines.config.errors import shown
+from pipelines.config.yaml_values import read_yaml, root_of
+
+_NULL = ("", "~", "null", "Null", "NULL")
+
+
+def override(
+    values: dict[str, Any],
+    texts: Sequence[str],
+    config: type[BaseModel],
+    paths: Mapping[str, str | None] | None = None,
+) -> None:
+    """Sets values of the file's, in place.
+
+    Args:
+        values: The file's.
+        texts: What stands behind each ``--set``.
+        config: The model that the values are of.
+        paths: Values that have an option of their own, by field, taken to the letter; None replaces nothing.
+
+    Raises:
+        CompressorError: As :func:`parsed` and :func:`replace`, or if a field is given twice.
+    """
+    given: dict[str, Any] = {}
+    for text in texts:
+        keys, value = parsed(text, config)
+        if _is_in(given, keys):
+            raise CompressorError(f"--set {shown('.'.join(keys))} is given twice: keep one of them.")
+        try:
+            replace(values, keys, value)
+        except CompressorError as error:
+            raise CompressorError(f"--set {shown(text)}: {error}.") from None
+        replace(given, keys, value)
+    for field, path in (paths or {}).items():
+        if path is None:
+            continue
+        if _is_in(given, field.split(".")):
+            raise CompressorError(
+                f"{field} is given twice, by --set and by the option that replaces it: keep one of them."
+            )
+        replace(values, field.split("."), path)
+
+
+def parsed(text: str, config: type[BaseModel]) -> tuple[list[str], Any]:
+    """Reads what stands behind ``--set``.
+
+    Args:
+        text: As ``"search.tau=0.9"``. Where the field takes text, what stands behind the ``=`` is that text, whatever
+            it looks like: ``"data.path=run #1"``. Only ``null`` is none where the field may be null, and quotes around
+            it are YAML's. Other fields are read as YAML, so that numbers, lists and sections can be given.
+        config: The model that the values are of.
+
+    Returns:
+        Names of the sections and of the field, and its value.
+
+    Raises:
+        CompressorError: If the text has another form, is no YAML, or would lose its end as a comment of YAML's.
+    """
+    dotted, equals, value = text.partition("=")
+    keys = [key.strip() for key in dotted.split(".")]
+    if not equals or not all(keys):
+        raise CompressorError(f"--set {shown(text)} has another form than section.field=value.")
+    try:
+        return keys, _value(value.strip(), _kinds(config, keys))
+    except yaml.YAMLError as error:
+        raise CompressorError(f"--set {shown(text)}: the value is not YAML: {one_line(error)}.") from error
+
+
+def replace(values: dict[str, Any], keys: Sequence[str], value: Any) -> None:
+    """Sets one value of the file's, in place.
+
+    Args:
+        values: The file's.
+        keys: Names of the sections, and of the field.
+        value: It.
+
+    Raises:
+        CompressorError: If one of the sections is a value.
+    """
+    for key in keys[:-1]:
+        if values.get(key) is None:  # "gate:" in a file, with nothing below
+            values[key] = {}
+        values = values[key]
+        if not isinstance(values, dict):
+            raise CompressorError(f"{key!r} is a value, not a section")
+    values[keys[-1]] = value
+
+
+def _is_in(values: Any, keys: Sequence[str]) -> bool:
+    """Whether values hold a field, or something inside a section."""
+    for key in keys:
+        if not isinstance(values, dict) or key not in values:
+            return False
+        values = values[key]
+    return True
+
+
+def one_line(error: Exception) -> str:
+    """An error of YAML's in one line."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem and error.problem_mark:
+        problem = error.problem.replace("'<stream end>'", "the end")
+        return f"{problem} in line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}"
+    return " ".join(str(error).replace('"<unicode string>", ', "").split())
+
+
+def _value(text: str, kinds: list[Any]) -> Any:
+    is_text = [kind is str or _is_choice(kind) for kind in kinds if kind is not NoneType]
+    if not is_text or not all(is_text):
+        return _structured(text, plain_is_text=any(is_text))
+    if NoneType in kinds and text in _NULL:
+        return None
+    return _unquoted(text)
+
+
+def _structured(text: str, *, plain_is_text: bool) -> Any:
+    """A value of YAML; where the field takes text as well, a plain word is taken as it is."""
+    root = root_of(text)
+    if root is None or not text[root.end_mark.index :].strip():
+        return read_yaml(text)
+    if plain_is_text and isinstance(root, yaml.ScalarNode) and root.style is None:
+        return text
+    raise yaml.YAMLError(f"{shown(text[root.end_mark.index :].strip())} would be a comment, and lost")
+
+
+def _unquoted(text: str) -> str:
+    """Text without the quotes around it, if there are any, as YAML reads them."""
+    if text[:1] not in ("'", '"'):
+        return text
+    try:
+        root = root_of(text)
+    except yaml.YAMLError:
+        return text
+    if isinstance(root, yaml.ScalarNode) and root.end_mark.index == len(text):
+        return str(root.value)
+    return text
+
+
+def _kinds(config: type[BaseModel], keys: list[str]) -> list[Any]:
+    """The types that a field may have; none where there is no such field."""
+    kinds: list[Any] = [config]
+    for key in keys:
+        kinds = [part for kind in kinds for part in _parts(_inside(kind, key))]
+    return kinds
+
+
+def _inside(kind: Any, key: str) -> Any:
+    """What a section, or a mapping, holds under a key; ``NoReturn`` if nothing."""
+    if get_origin(kind) is dict:
+        return get_args(kind)[1]
+    fields = kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else {}
+    return fields[key].annotation if key in fields else NoReturn
+
+
+def _parts(annotation: Any) -> list[Any]:
+    """The types of a union, or the one that there is."""
+    if annotation is NoReturn:
+        return []
+    if get_origin(annotation) is Annotated:
+        return _parts(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [part for inner in get_args(annotation) for part in _parts(inner)]
+    return [annotation]
+
+
+def _is_choice(kind: Any) -> bool:
+    return get_origin(kind) is Literal and all(isinstance(one, str) for one in get_args(kind))

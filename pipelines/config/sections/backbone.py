@@ -1,0 +1,115 @@
+"""Sections ``backbone`` and ``head``: the network that is compressed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from compressor_lib.networks.class_label import class_label
+from pipelines.config.sections.base import Section, absolute, existing_file
+
+
+class BackboneConfig(Section):
+    """The network that is compressed: one of the catalogue by name, or a model of the user's own."""
+
+    name: str | None = Field(default=None, description="Name in the catalogue; 'compressor backbones' lists it.")
+    model: str | None = Field(
+        default=None,
+        description="Instead of a name: a .keras file of a trained functional classifier of any architecture.",
+    )
+    classes: list[str] | None = Field(
+        default=None,
+        min_length=2,
+        description="model: names of its outputs, in their order, to keep its head; null: its head is replaced.",
+    )
+    rescale: tuple[float, float] | None = Field(
+        default=None,
+        description="model: scale and offset from pixels in 0..255 to what it takes; null: it takes the pixels.",
+    )
+    input_size: int = Field(
+        default=224, ge=32, description="Height and width of its pictures, in pixels; of a model, its own if fixed."
+    )
+    alpha: float = Field(default=1.0, gt=0, description="Width multiplier, MobileNets only.")
+    weights: str = Field(
+        default="imagenet",
+        description="imagenet (fetched by Keras), none (random), or a weights file.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _size_of_model(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or not isinstance(values.get("model"), str) or "input_size" in values:
+            return values
+        size = _own_size(values["model"])
+        return values if size is None else {**values, "input_size": size}
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_known(cls, name: str | None) -> str | None:
+        from compressor_lib.networks.backbones import find_backbone
+
+        if name is not None:
+            find_backbone(name)
+        return name
+
+    @field_validator("model")
+    @classmethod
+    def _model_exists(cls, model: str | None) -> str | None:
+        return None if model is None else existing_file(model, "give a .keras file")
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_are_written_as_in_the_data(cls, classes: list[str] | None) -> list[str] | None:
+        return None if classes is None else [class_label(name) for name in classes]
+
+    @field_validator("alpha")
+    @classmethod
+    def _alpha_fits_name(cls, alpha: float, info: ValidationInfo) -> float:
+        from compressor_lib.networks.backbones import find_backbone
+
+        name = info.data.get("name")
+        if name and alpha != 1.0 and not find_backbone(name).has_alpha:
+            raise ValueError(f"is {alpha}, but {name} has no width multiplier: leave it at 1.0.")
+        return alpha
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_exist(cls, weights: str) -> str:
+        return (
+            weights if weights in ("imagenet", "none") else existing_file(weights, "give one, or 'imagenet' or 'none'")
+        )
+
+    @model_validator(mode="after")
+    def _is_named_or_own(self) -> BackboneConfig:
+        given = self.model_fields_set
+        if self.name is None and self.model is None:
+            raise ValueError("has neither name nor model: give the one, of the catalogue, or the other, a file.")
+        foreign = {"name", "alpha", "weights"} if self.model is not None else {"classes", "rescale"}
+        if wrong := [field for field in type(self).model_fields if field in foreign & given]:
+            kind = "a model of your own" if self.model is not None else "a network of the catalogue"
+            raise ValueError(f"has {' and '.join(wrong)}, which {kind} does not take: leave out.")
+        if self.model is not None:
+            own_size = _own_size(self.model)
+            if own_size is None and "input_size" not in given:
+                raise ValueError("model takes pictures of any size: set backbone.input_size.")
+            if own_size not in (None, self.input_size):
+                raise ValueError(f"input_size is {self.input_size}, but the model takes {own_size}: leave it out.")
+        return self
+
+
+def _own_size(model: str) -> int | None:
+    """The input size of a ``.keras`` file that is on this machine; None if it is variable or cannot be known."""
+    from compressor_lib.networks.keras_file import read_keras_file
+
+    path = absolute(model)
+    return read_keras_file(path).input_size if os.path.isfile(path) else None
+
+
+class Head(Section):
+    """The classifier on top of the backbone."""
+
+    units: int = Field(default=0, ge=0, description="Width of a hidden layer; 0: a single softmax layer.")
+    dropout: float = Field(default=0.2, ge=0, lt=1, description="Share dropped in front of the classifier.")

@@ -1,0 +1,1 @@
+"""Local runs: what they check, start, watch and leave behind."""

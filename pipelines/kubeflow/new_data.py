@@ -1,0 +1,130 @@
+"""NewData, the first node on Kubeflow: it looks at the outside world, so that the nodes behind it can be cached.
+
+Kubeflow runs no drivers, and its cache goes by what a task is given. So a node of its own, never cached, looks for the
+newest spans and at what was pushed, and gives that as parameters to the nodes that read them: where nothing has
+changed, they are taken from the cache. It also tells whether there is anything new, and the ExampleGen runs on that
+condition; what waits for it is left out with it, and the run is a success. What was seen last is noted beside the
+pushed models: by NewData in :data:`SEEN_PENDING`, and in :data:`SEEN` once the Pusher has run, so that a run that
+failed is not the last word.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+NODE = "NewData"
+"""Id of the node; :mod:`pipelines.kubeflow.probe` is what it runs."""
+
+ONLY_NEW = "only_new_data"
+"""Runtime parameter: 1 to stop where there is nothing new."""
+PUSH_DIRECTORY = "push_directory"
+
+NEW_DATA = "new_data"
+SPAN, VERSION, FINGERPRINT, INPUT_CONFIG = "span", "version", "input_fingerprint", "input_config"
+PREVIOUS_RUN, DEPLOYED_VERSION = "previous_run", "deployed_version"
+NOTE = "note"  # as components.warm_start.executor has it, which imports TFX
+"""The node's output parameters."""
+YES, NO = "yes", "no"
+
+SEEN = ".data-seen"
+SEEN_PENDING = ".data-seen.pending"
+"""Files in the push directory, with a hash of the data. Serving looks at folders whose names are numbers alone."""
+
+_KINDS = {
+    **dict.fromkeys(
+        (NEW_DATA, VERSION, FINGERPRINT, INPUT_CONFIG, PREVIOUS_RUN, NOTE, DEPLOYED_VERSION), "STRING"
+    ),
+    SPAN: "NUMBER_INTEGER",
+}  # fmt: skip
+_LOOKED_FOR = ("input_base", INPUT_CONFIG, "range_config")
+_WRITERS = ("Pusher", "Handover")
+"""They change the outside world in every run, so no cache may stand in for them."""
+
+Json = dict[str, Any]
+
+
+def look_first(spec: Json, example_gen: str) -> None:
+    """Puts the node in front of a PipelineSpec's others, in place.
+
+    Args:
+        spec: Of schema 2.1.0, without runtime parameters so far. It gets :data:`ONLY_NEW`.
+        example_gen: Id of the node that reads the data.
+    """
+    tasks = spec["root"]["dag"]["tasks"]
+    gen = tasks[example_gen]
+    executors = spec["deploymentSpec"]["executors"]
+    component = spec["components"][gen["componentRef"]["name"]]
+    container = executors[component["executorLabel"]]["container"]
+    executors[f"{NODE}_executor"] = {
+        "container": {
+            "image": container["image"], "command": [], "args": ["--json_serialized_invocation_args", "{{$}}"]
+        }
+    }  # fmt: skip
+    spec["components"][NODE] = {
+        "executorLabel": f"{NODE}_executor",
+        "outputDefinitions": {"parameters": {name: {"parameterType": kind} for name, kind in _KINDS.items()}},
+    }
+    tasks[NODE] = {"componentRef": {"name": NODE}, "inputs": {}, "taskInfo": {"name": NODE}}
+    definitions = component["inputDefinitions"]["parameters"]
+    for name in _LOOKED_FOR:
+        if name in gen["inputs"]["parameters"]:
+            _give(
+                spec, NODE, name, definitions[name]["parameterType"], copy.deepcopy(gen["inputs"]["parameters"][name])
+            )
+    if "range_config" in definitions:
+        del definitions["range_config"], gen["inputs"]["parameters"]["range_config"]
+
+    root = spec["root"].setdefault("inputDefinitions", {}).setdefault("parameters", {})
+    root[ONLY_NEW] = {"parameterType": "NUMBER_INTEGER", "defaultValue": 0}
+    for node in (NODE, "Pusher"):
+        _give(spec, node, ONLY_NEW, "NUMBER_INTEGER", {"componentInputParameter": ONLY_NEW})
+
+    told = {
+        example_gen: (NEW_DATA, SPAN, VERSION, FINGERPRINT, INPUT_CONFIG),
+        "PreviousRun": (PREVIOUS_RUN,),
+        "DeployedModel": (DEPLOYED_VERSION,),
+        "Handover": (NOTE,),
+    }
+    for node in told.keys() & tasks.keys():
+        for name in told[node]:
+            source = {"taskOutputParameter": {"producerTask": NODE, "outputParameterKey": name}}
+            _give(spec, node, name, _KINDS[name], source)
+        tasks[node]["dependentTasks"] = sorted({*tasks[node].get("dependentTasks", []), NODE})
+    gen["triggerPolicy"] = {"condition": f"inputs.parameter_values['{NEW_DATA}'] == '{YES}'"}
+    for node in _WRITERS:
+        tasks[node].pop("cachingOptions", None)
+
+
+def _give(spec: Json, node: str, name: str, kind: str, source: Json) -> None:
+    task = spec["root"]["dag"]["tasks"][node]
+    task["inputs"].setdefault("parameters", {})[name] = source
+    inputs = spec["components"][task["componentRef"]["name"]].setdefault("inputDefinitions", {})
+    inputs.setdefault("parameters", {})[name] = {"parameterType": kind}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Notes that a run came to its end."""
+    from tfx.dsl.io import fileio
+
+    import components  # noqa: F401  - registers object stores
+
+    parser = argparse.ArgumentParser(prog="python -m pipelines.kubeflow.new_data", description=__doc__)
+    parser.add_argument("push_directory")
+    folder = parser.parse_args(arguments).push_directory
+    if fileio.exists(os.path.join(folder, SEEN_PENDING)):
+        fileio.rename(os.path.join(folder, SEEN_PENDING), os.path.join(folder, SEEN), overwrite=True)
+
+
+if __name__ == "__main__":
+    from pipelines.kubeflow.executor import redact_output
+
+    redact_output()
+    main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # the note is made, so no crash of a library at the interpreter's exit may undo it

@@ -1,0 +1,190 @@
+"""What a package needs, and whether it is there: the checks of ``compressor doctor``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from compressor_lib.errors import CompressorError
+from compressor_lib.support.proxies import reason, via
+from pipelines.platforms.base import Platform
+from pipelines.platforms.package_file import PackageFile
+from pipelines.platforms.registry import Image, NotLookedAt, Registry
+
+TITLE, PROJECT_TITLE = "org.opencontainers.image.title", "auto-compressor"
+"""The label by which the project's images are known, and its value: see build/Dockerfile."""
+
+_RIGHTS = {"read": ("objects.get", "objects.list"), "write": ("objects.get", "objects.list", "objects.create")}
+_USES = {"data_path": "read", "push_directory": "write", "pipeline_root": "write"}
+_ACCOUNT = re.compile(r"[a-z0-9][a-z0-9.-]*@[a-z0-9.-]+\.gserviceaccount\.com")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]+[a-z0-9]")
+_CLOUD_STORAGE = "https://storage.googleapis.com"
+_TIMEOUT = 30.0
+"""Seconds to wait for a bucket's answer."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was looked at.
+
+    Attributes:
+        name: The thing.
+        ok: Whether it is there; None: this cannot be looked up from here.
+        detail: More of it, or the way out.
+    """
+
+    name: str
+    ok: bool | None
+    detail: str
+
+    def __str__(self) -> str:
+        """One line."""
+        mark = {True: "ok", False: "MISSING", None: "unknown"}[self.ok]
+        return f"{mark:8} {self.name}: {self.detail}"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What is to run, and where.
+
+    Attributes:
+        package: The compiled package's file.
+        target: ``"kubeflow"`` or ``"vertex"``.
+        connect: Reaches the platform.
+        code_version: The hash of the code that is installed; None: that of the package does not matter.
+        project: The Google Cloud project's id, if known.
+        service_account: Whom nodes act for; None: the platform's default.
+    """
+
+    package: Path
+    target: str
+    connect: Callable[[], Platform]
+    code_version: str | None = None
+    project: str | None = None
+    service_account: str | None = None
+
+
+def examine(needs: Needs) -> Iterator[Check]:
+    """Looks at one thing after the other; a package that cannot be read names no more of them."""
+    try:
+        package = PackageFile.read(needs.package)
+    except CompressorError as error:
+        package = None
+        yield Check("package", False, str(error))
+    if package is not None:
+        yield check_package(package, needs)
+    yield check_api(needs)
+    if package is not None:
+        for image in package.images:
+            yield check_image(image)
+        for bucket, rights in buckets_of(package).items():
+            yield check_bucket(bucket, rights, needs)
+    if needs.target == "vertex" and needs.service_account:
+        yield check_service_account(needs.service_account)
+
+
+def check_package(package: PackageFile, needs: Needs) -> Check:
+    """Whether it is compiled for the target, by the code that is installed."""
+    try:
+        package.check(needs.target, needs.code_version)
+    except CompressorError as error:
+        return Check("package", False, str(error))
+    version = ", by this version" if needs.code_version else ""
+    return Check("package", True, f"pipeline {package.name}, compiled for {needs.target}{version}")
+
+
+def check_api(needs: Needs) -> Check:
+    """Whether the platform answers, and lets one see the schedules."""
+    try:
+        needs.connect().schedules()
+    except CompressorError as error:
+        return Check("API", False, str(error))
+    return Check("API", True, f"{needs.target} answers and lets you in")
+
+
+def check_image(text: str) -> Check:
+    """Whether the registry has an image, and the project is in it."""
+    name = f"image {text}"
+    try:
+        image = Image.parse(text)
+        registry = Registry(image)
+        if not registry.has_image():
+            return Check(name, False, "the registry does not have it: push it by make image and docker push")
+    except CompressorError as error:
+        return Check(name, False, str(error))
+    except NotLookedAt as reason:
+        return Check(name, None, f"{reason}; the nodes will see")
+    labels = registry.labels()
+    if labels is not None and labels.get(TITLE) != PROJECT_TITLE:
+        return Check(name, False, "an image without the project in it: build it by make image")
+    details = ["it is there" if labels is None else "it is there, with the project in it"]
+    if not image.by_digest:
+        details.append("caches go by its name, not by what is in it: better give its digest")
+    return Check(name, True, "; ".join(details))
+
+
+def buckets_of(package: PackageFile) -> dict[str, list[str]]:
+    """The buckets of Cloud Storage that a package names, and what nodes need to do there."""
+    found: dict[str, set[str]] = {}
+    for name, place in package.places.items():
+        if place.startswith("gs://"):
+            bucket = place.removeprefix("gs://").partition("/")[0]
+            found.setdefault(bucket, set()).update(_RIGHTS[_USES[name]])
+    return {bucket: sorted(rights) for bucket, rights in found.items()}
+
+
+def check_bucket(bucket: str, rights: list[str], needs: Needs) -> Check:
+    """Whether a bucket is there for the caller, who need not be whom the nodes act for.
+
+    Args:
+        bucket: Its name.
+        rights: What must be allowed, as ``["objects.get"]``.
+        needs: Whose they are.
+    """
+    import requests
+    from google.api_core.exceptions import GoogleAPICallError
+    from google.auth.exceptions import GoogleAuthError
+
+    name = f"bucket {bucket}"
+    if _BUCKET.fullmatch(bucket) is None:
+        return Check(name, False, "no bucket can have this name: compile with another one")
+    try:
+        allowed = _allowed(bucket, [f"storage.{right}" for right in rights], needs.project)
+    except GoogleAuthError:
+        later = "looked at by the nodes" if needs.target == "kubeflow" else "gcloud auth application-default login"
+        return Check(name, None, f"not without credentials of Google Cloud: {later}")
+    except requests.RequestException as error:
+        through = via(_CLOUD_STORAGE)
+        why = f"{through} ({reason(error)})" if through else " from here"
+        return Check(name, None, f"Cloud Storage cannot be reached{why}; the nodes will see")
+    except GoogleAPICallError as error:
+        if error.code == 404:
+            way_out = f"make it by gcloud storage buckets create gs://{bucket}, or compile with another name"
+            return Check(name, False, f"there is none: {way_out}")
+        if error.code not in (401, 403):
+            return Check(name, None, f"Cloud Storage answers {error.code}: try again later")
+        allowed = []
+    refused = [right for right in rights if f"storage.{right}" not in allowed]
+    if refused:
+        way_out = "check the name, or let its owner give you and whom the nodes act for roles/storage.objectAdmin"
+        return Check(name, False, f"you have not the right to {', '.join(refused)}: {way_out}")
+    return Check(name, True, f"you may {', '.join(rights)}, and so must whom the nodes act for")
+
+
+def _allowed(bucket: str, permissions: list[str], project: str | None) -> list[str]:
+    from google.cloud import storage
+
+    client = storage.Client(project=project)
+    # Without retries, which would go on for two minutes.
+    found: list[str] = client.bucket(bucket).test_iam_permissions(permissions, timeout=_TIMEOUT, retry=None)
+    return found
+
+
+def check_service_account(email: str) -> Check:
+    """Whether an e-mail can be a service account's; whether there is one, only the platform knows."""
+    name = f"service account {email}"
+    if _ACCOUNT.fullmatch(email) is None:
+        return Check(name, False, "no e-mail of a service account: give NAME@PROJECT.iam.gserviceaccount.com")
+    return Check(name, True, "its form is right; nodes act for it, so you need roles/iam.serviceAccountUser on it")

@@ -1,0 +1,132 @@
+"""What a compiled package says of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from compressor_lib.errors import CompressorError, unknown
+from pipelines.config.yaml_values import GivenTwiceError, read_yaml_documents
+
+_NUMBERS = ("NUMBER_DOUBLE", "NUMBER_INTEGER")
+
+
+@dataclass(frozen=True)
+class PackageFile:
+    """A file that ``compressor compile`` has written.
+
+    Attributes:
+        path: Of the file.
+        target: What it was compiled for, ``"kubeflow"`` or ``"vertex"``.
+        name: The pipeline's.
+        code_version: The hash of the code that compiled it.
+        kinds: The runtime parameters' types, by name.
+        images: What its nodes run in.
+        nodes: The ids of its nodes, each behind those that it depends on.
+        places: Where data and artifacts are, as far as it says: ``pipeline_root`` and runtime parameters' defaults.
+    """
+
+    path: Path
+    target: str
+    name: str
+    code_version: str
+    kinds: dict[str, str]
+    images: tuple[str, ...]
+    nodes: tuple[str, ...]
+    places: dict[str, str]
+
+    @classmethod
+    def read(cls, path: Path) -> PackageFile:
+        """Reads a package.
+
+        Raises:
+            CompressorError: If the file is missing or something else.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise CompressorError(f"package '{path}' does not exist: make one by 'compressor compile'.") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise CompressorError(
+                f"package '{path}' cannot be read: {error}. Make one by 'compressor compile'."
+            ) from error
+        try:
+            first = next(read_yaml_documents(text))  # JSON is YAML
+            spec: Any = first.get("pipelineSpec", first)
+            tasks = spec["root"]["dag"]["tasks"]
+            behind = {node: task.get("dependentTasks", ()) for node, task in tasks.items()}
+            search = tasks["PruningSearch"]["inputs"]["parameters"]
+            parameters = spec["root"]["inputDefinitions"]["parameters"]
+            executors = spec["deploymentSpec"]["executors"].values()
+            places = {name: parameters.get(name, {}).get("defaultValue") for name in ("data_path", "push_directory")}
+            places["pipeline_root"] = first.get("runtimeConfig", {}).get("gcsOutputDirectory") or spec.get(
+                "defaultPipelineRoot"
+            )
+            return cls(
+                path,
+                "vertex" if "pipelineSpec" in first else "kubeflow",
+                spec["pipelineInfo"]["name"],
+                search["code_version"]["runtimeValue"]["constant"],
+                {name: described["parameterType"] for name, described in parameters.items()},
+                tuple(dict.fromkeys(one["container"]["image"] for one in executors if "container" in one)),
+                tuple(TopologicalSorter(behind).static_order()),
+                {name: place for name, place in places.items() if place},
+            )
+        except GivenTwiceError as error:
+            raise CompressorError(f"package '{path}': {error}, or make one by compressor compile.") from error
+        except (yaml.YAMLError, StopIteration, KeyError, TypeError, AttributeError, CycleError) as error:
+            raise CompressorError(f"'{path}' is no package of this project: make one by compressor compile.") from error
+
+    def check(self, target: str, code_version: str | None) -> None:
+        """Refuses a package of another target or of other code.
+
+        Args:
+            target: Where it is to run.
+            code_version: The hash of the code that is installed; None: it does not matter.
+        """
+        if target != self.target:
+            raise CompressorError(
+                f"package '{self.path}' is compiled for {self.target}: compile it for {target}, or give --target "
+                f"{self.target}."
+            )
+        if code_version not in (None, self.code_version):
+            raise CompressorError(
+                f"package '{self.path}' was compiled by another version of auto-compressor: compile it again, with an "
+                "image of this version, or take it as it is by --any-version."
+            )
+
+    def values(self, given: Sequence[str]) -> dict[str, str | float | int]:
+        """Runtime parameters from a command line.
+
+        Args:
+            given: As ``["tau=0.8", "data_path=gs://bucket/pictures"]``.
+
+        Raises:
+            CompressorError: If one is unknown or of another type.
+        """
+        values: dict[str, str | float | int] = {}
+        for text in given:
+            name, equals, value = text.partition("=")
+            if not equals:
+                raise CompressorError(f"--param {text!r} has another form than name=value.")
+            if name not in self.kinds:
+                raise unknown("parameter", name, self.kinds)
+            if self.kinds[name] not in _NUMBERS:
+                values[name] = value
+                continue
+            try:
+                number = json.loads(value)
+                values[name] = (
+                    int(number) if self.kinds[name] == "NUMBER_INTEGER" and int(number) == number else float(number)
+                )
+            except (ValueError, TypeError):
+                raise CompressorError(f"--param {text!r}: {name} must be a number.") from None
+            if self.kinds[name] == "NUMBER_INTEGER" and not isinstance(values[name], int):
+                raise CompressorError(f"--param {text!r}: {name} must be a whole number.")
+        return values

@@ -1,0 +1,93 @@
+"""A schedule of this machine, as its file says it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, field_validator
+
+from compressor_lib.errors import CompressorError
+from compressor_lib.support.atomic_write import replace_file
+from compressor_lib.support.processes import module_command
+from pipelines.config.yaml_values import GivenTwiceError, check_given_once
+from pipelines.platforms.cron import Cron
+
+
+class Plan(BaseModel):
+    """What is repeated, when, and how it went last; the name of its file is its name.
+
+    Attributes:
+        config: The run's YAML file.
+        directory: Working directory of the runs: relative paths of the configuration begin there.
+        overrides: Values for ``--set``.
+        cron: When.
+        paused: Whether it starts no runs.
+        created: When it was made.
+        since: Times before this do not count as missed: when it was made or last resumed.
+        last_started: When its last run began; None: it had none.
+        last_status: That run's exit status; None: it is not over, or was cut off.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    config: Path
+    directory: Path
+    overrides: tuple[str, ...]
+    cron: Cron
+    paused: bool
+    created: AwareDatetime
+    since: AwareDatetime
+    last_started: AwareDatetime | None
+    last_status: int | None
+
+    @field_validator("cron")
+    @classmethod
+    def _cron_is_right(cls, cron: Cron) -> Cron:
+        return Cron.parse(cron.fields, cron.time_zone)
+
+    def due(self) -> datetime | None:
+        """The first time after the last run, which may be over; None: it is paused, or there is none."""
+        if self.paused:
+            return None
+        after = max(self.since, self.last_started or self.since)
+        # In the hour that summer time repeats, cron's next time may be the one before.
+        times = (time.astimezone(timezone.utc) for time in self.cron.next_runs(2, after))
+        return next((time for time in times if time > after), None)
+
+    def command(self) -> list[str]:
+        """What a run is started with."""
+        overrides = [word for override in self.overrides for word in ("--set", override)]
+        return [*module_command("pipelines.cli"), "run", "--config", str(self.config), *overrides]
+
+
+def read_plan(path: Path) -> Plan:
+    """Reads a schedule's file.
+
+    Raises:
+        CompressorError: If it cannot be read, or holds something else.
+    """
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+        check_given_once(text)
+        return Plan.model_validate_json(text)
+    except GivenTwiceError as error:
+        raise CompressorError(f"schedule file '{path}': {error}.") from error
+    except ValidationError as invalid:
+        first = invalid.errors(include_url=False)[0]
+        what = ": ".join([*map(str, first["loc"]), first["msg"]])
+        raise CompressorError(f"schedule file '{path}' is damaged ({what}): correct it, or delete it.") from invalid
+    except OSError as error:
+        raise CompressorError(f"schedule file '{path}' cannot be read: {error.strerror}.") from error
+
+
+def write_plan(plan: Plan, path: Path) -> None:
+    """Writes a schedule's file, as a whole.
+
+    Raises:
+        CompressorError: If the folder takes no files.
+    """
+    try:
+        replace_file(path, plan.model_dump_json(indent=2) + "\n")
+    except OSError as error:
+        raise CompressorError(f"schedule file '{path}' cannot be written: {error.strerror}.") from error

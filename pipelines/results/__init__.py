@@ -1,0 +1,1 @@
+"""What a run has made, read from its metadata store and its artifacts."""

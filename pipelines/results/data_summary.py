@@ -1,0 +1,73 @@
+"""What a run's data is like, for people: how many pictures of which class, and what is out of order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.results.lineage import NodeRun
+
+NOTABLE_IMBALANCE = 3.0
+"""From here on it is told, and that classes can be weighted."""
+
+
+def read_summary(validator: NodeRun) -> dict[str, Any]:
+    """Reads what ExampleValidator noted.
+
+    Returns:
+        The fields of a :class:`components.artifacts.data_summary.Summary`.
+    """
+    from components.artifacts.data_summary import SUMMARY_FILE  # which brings TFX
+
+    found: dict[str, Any] = json.loads((Path(validator.outputs["anomalies"].uri) / SUMMARY_FILE).read_text())
+    return found
+
+
+def render_summary(summary: Mapping[str, Any]) -> Group:
+    """Sets out the pictures of each split, and a line for each anomaly.
+
+    Args:
+        summary: As :func:`read_summary` gives it; empty where nothing was noted.
+    """
+    table = Table("", title="The data")
+    for column in ("images", "classes", "smallest class", "largest class"):
+        table.add_column(column, justify="right")
+    for split, counts in summary.get("pictures", {}).items():
+        if counts:
+            ends = [min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)]
+            table.add_row(
+                split,
+                f"{sum(counts.values()):,}",
+                f"{len(counts):,}",
+                *(f"{name}: {counts[name]:,}" for name in ends),
+            )
+    lines = []
+    if summary.get("imbalance", 1.0) >= NOTABLE_IMBALANCE:
+        lines.append(
+            f"the largest class has {summary['imbalance']:.1f} times as many training images as the smallest "
+            "(data.class_weights: balanced lets them count the same)"
+        )
+    if summary.get("drift") is not None:
+        lines.append(
+            f"classes' shares have changed by up to {100 * summary['drift']:.1f} points against the run before"
+        )
+    warnings = []
+    if left_out := summary.get("left_out"):
+        warnings.append(Text(f"left out: {_by_kind(left_out, 'image')}; skipped.jsonl names them", style="yellow"))
+    if others := summary.get("others"):
+        lines.append(f"besides: {_by_kind(others, 'file')} that are no images")
+    anomalies = [Text(f"anomaly: {sentence}", style="yellow") for sentence in summary.get("anomalies", [])]
+    return Group(*([table] if table.row_count else []), *warnings, *map(Text, lines), *anomalies)
+
+
+def _by_kind(counts: Mapping[str, int], noun: str) -> str:
+    """Such as ``"60 images (40 .heic, 20 .jpg in nested folders)"``."""
+    total = sum(counts.values())
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
+    return f"{total:,} {noun}{'' if total == 1 else 's'} ({kinds})"

@@ -1,0 +1,50 @@
+"""A run's report, as its node made it, with what only the finished run knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.results.lineage import NodeRun, Run
+
+if TYPE_CHECKING:
+    from components.report.data import NodeStep
+
+
+def write_report(run: Run, folder: Path) -> Path:
+    """Writes a run's report.
+
+    Args:
+        run: One that came to its report.
+        folder: Where to.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        CompressorError: If the run did not come so far.
+    """
+    from components.report.data import ReportData
+    from components.report.page import write_page
+
+    data = ReportData.read(Path(run["Report"].outputs["report"].uri))
+    return write_page(replace(data, steps=steps_of(run.nodes)), folder)
+
+
+def steps_of(nodes: Mapping[str, NodeRun]) -> list[NodeStep]:
+    """Says of each node how long it took, and which node's outputs it took."""
+    from components.report.data import NodeStep
+
+    makers = {artifact.id: name for name, node in nodes.items() for artifact in node.outputs.values()}
+    return [
+        NodeStep(
+            name=name,
+            state=node.state,
+            seconds=node.seconds,
+            inputs={key: makers.get(artifact.id, artifact.uri) for key, artifact in node.inputs.items()},
+            outputs={key: artifact.uri for key, artifact in node.outputs.items()},
+        )
+        for name, node in nodes.items()
+    ]

@@ -1,0 +1,94 @@
+"""A past run for programs: the keys of ``--json``, which docs/tutorial.md lists; keys may be added, none goes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.results.lineage import Run
+
+if TYPE_CHECKING:
+    from compressor_lib.deployment.figures import ModelFigures
+    from pipelines.results.lineage import Artifacts
+
+
+def verdict(run: Run) -> str:
+    """What came of a run, in a few words."""
+    if run.state == "done":
+        if not run.is_new:
+            return "nothing new"
+        if run.blessed is None:
+            return "not judged"
+        return f"{'blessed' if run.blessed else 'not blessed'}, {'pushed' if run.pushed_path else 'not pushed'}"
+    states = {"failed": ("failed",), "interrupted": ("stopped",), "running": ("running",)}[run.state]
+    where = next((name for name, node in run.nodes.items() if node.state in states), None)
+    return f"{run.state} in {where}" if where else f"{run.state} after {list(run.nodes)[-1]}"
+
+
+def run_summary(output: Path, run: Run) -> dict[str, Any]:
+    """What ``runs --json`` tells of a run."""
+    from pipelines.results.outcome import kept_results
+
+    results, note = kept_results(run)
+    both = {"reference": results.reference, "compressed": results.compressed} if results else {}
+    return {
+        "id": run.id,
+        "pipeline": run.pipeline,
+        "output": str(output),
+        "started": run.started.isoformat(),
+        "state": run.state,
+        "verdict": verdict(run),
+        "note": note,
+        "new": run.is_new,
+        "span": run.span,
+        "blessed": run.blessed,
+        "pushed_to": run.pushed_path,
+        "pushed_at": run.pushed_at.isoformat() if run.pushed_at else None,
+        "accuracy": {name: figures.accuracy for name, figures in both.items()},
+        "accuracy_interval": {
+            name: _interval(figures, results.verdict.confidence_shown) for name, figures in both.items() if results
+        },
+        "parameters": {name: figures.parameters for name, figures in both.items()},
+    }
+
+
+def _interval(figures: ModelFigures, confidence: float) -> dict[str, Any]:
+    """What an accuracy was measured on, and both ends of its interval."""
+    accuracy = figures.judged(confidence).accuracy
+    return {
+        "right": figures.right,
+        "images": figures.images,
+        "low": accuracy.low,
+        "high": accuracy.high,
+        "confidence": confidence,
+    }
+
+
+def run_details(output: Path, run: Run) -> dict[str, Any]:
+    """What ``show --json`` tells of a run: its summary, all its figures, and its nodes."""
+    from pipelines.results.outcome import kept_results
+
+    readable, _ = kept_results(run)
+    results = json.loads(run.results) if readable else None
+    nodes = [
+        {
+            "name": name,
+            "state": node.state,
+            "started": node.started.isoformat() if node.started else None,
+            "seconds": node.seconds,
+            "inputs": _uris(node.inputs),
+            "outputs": _uris(node.outputs),
+        }
+        for name, node in run.nodes.items()
+    ]
+    return {
+        **run_summary(output, run),
+        "reasons": results["verdict"]["reasons"] if results else [],
+        "results": results,
+        "nodes": nodes,
+    }
+
+
+def _uris(artifacts: Artifacts) -> dict[str, str]:
+    return {key: artifact.uri for key, artifact in artifacts.items()}

@@ -1,0 +1,583 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import keras
+import keras_tuner as kt
+import numpy as np
+import pytest
+from keras_tuner.src import protos
+from tfx import types
+from tfx.types import standard_artifacts
+from tfx.utils import path_utils
+
+from components.artifacts.file_names import SEARCH_REPORT_FILE
+from components.pruning_search import PruningSearch, parallel
+from components.pruning_search.executor import Executor, _key
+from components.pruning_search.job import SearchJob
+from components.storage.gcs_mount import MOUNT
+from compressor_lib.cuts.connections import parse_connection
+from compressor_lib.cuts.families import searched_connections
+from compressor_lib.cuts.surgery import create_submodel, without_head
+from compressor_lib.deployment.export import TEACHER_FILE, load_keras
+from compressor_lib.errors import CompressorError
+from compressor_lib.networks.heads import attach_head
+from compressor_lib.networks.macs import multiply_adds
+from compressor_lib.pretraining.translator_fit import fit_translators
+from compressor_lib.search import run
+from compressor_lib.search.second_cut import FIRST_CUT
+from compressor_lib.support.atomic_write import replace_file
+from compressor_lib.support.processes import module_command
+
+pytestmark = pytest.mark.slow
+
+CONNECTIONS = ["block_2_add->block_16_expand", "24,36", "block_5_add->head"]  # 24 is block_5_add, 36 is Conv_1
+TRIALS = 3
+
+
+class Nothing(kt.HyperModel):
+    """A search space without networks."""
+
+    def build(self, hp):
+        hp.Float("x", 0, 1)
+
+
+def component(**arguments) -> PruningSearch:
+    return PruningSearch(
+        examples=types.Channel(type=standard_artifacts.Examples),
+        base_model=types.Channel(type=standard_artifacts.Model),
+        translators=types.Channel(type=standard_artifacts.Model),
+        backbone="MobileNetV2",
+        **arguments,
+    )
+
+
+def artifact(kind: type[types.Artifact], uri: Path) -> types.Artifact:
+    made = kind()
+    made.uri = str(uri)
+    return made
+
+
+def save_bank(base: keras.Model, folder: Path) -> types.Artifact:
+    pictures = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+    connections = searched_connections(base, "MobileNetV2", CONNECTIONS)
+    fit_translators(base, connections, [pictures], held_out=0.2).save(folder)
+    return artifact(standard_artifacts.Model, folder)
+
+
+@pytest.fixture(scope="module")
+def bank(reference, tmp_path_factory) -> types.Artifact:
+    return save_bank(reference.base, tmp_path_factory.mktemp("bank"))
+
+
+@pytest.fixture(scope="module")
+def examples(make_examples, pictures) -> types.Artifact:
+    return make_examples({split: [pictures[split]] for split in ("train", "eval")})
+
+
+def do(folder: Path, examples, reference, bank, *, known: dict | None = None, **changed) -> dict[str, Path]:
+    """Runs the executor, after a search in which these hyperparameters were the best; returns where the outputs are."""
+    arguments = {
+        "connections": CONNECTIONS, "tuner": "random", "max_trials": TRIALS, "max_epochs": 2,
+        "tau": 0.6, "dropout": 0.1,
+    }  # fmt: skip
+    outputs = {
+        "model": artifact(standard_artifacts.Model, folder / "model" / "1"),
+        "best_hyperparameters": artifact(standard_artifacts.HyperParameters, folder / "best_hyperparameters" / "1"),
+        "tuner_results": artifact(standard_artifacts.TunerResults, folder / "tuner_results" / "1"),
+    }
+    for output in outputs.values():
+        Path(output.uri).mkdir(parents=True)
+    inputs = {"examples": [examples], "base_model": [reference.model], "translators": [bank]}
+    if known is not None:
+        previous = artifact(standard_artifacts.HyperParameters, folder / "previous")
+        Path(previous.uri).mkdir(exist_ok=True)
+        Path(previous.uri, "best_hyperparameters.txt").write_text(json.dumps({"space": [], "values": known}))
+        inputs["previous_hyperparameters"] = [previous]
+    Executor(Executor.Context(tmp_dir=str(folder / "tmp"))).Do(
+        inputs,
+        {key: [output] for key, output in outputs.items()},
+        component(**{**arguments, **changed}).exec_properties,
+    )
+    return {key: Path(output.uri) for key, output in outputs.items()}
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory, examples, reference, bank) -> dict[str, Path]:
+    return do(tmp_path_factory.mktemp("search"), examples, reference, bank, head_units=[0, 8])
+
+
+@pytest.fixture(scope="module")
+def report(searched) -> list[dict]:
+    return json.loads((searched["tuner_results"] / SEARCH_REPORT_FILE).read_text())
+
+
+def test_the_report_has_a_row_for_every_trial_the_best_first(report, reference):
+    assert len(report) == TRIALS
+    scores = [row["score"] for row in report]
+    assert scores == sorted(scores, reverse=True)
+    total = reference.classifier.count_params()
+    for row in report:
+        assert row["cost"] == row["parameters"]
+        assert row["compression"] == pytest.approx(1 - row["parameters"] / total)
+        assert row["within_budget"]
+        assert 0 < row["compression"] < 1
+        assert row["score"] == pytest.approx(0.6 * row["accuracy"] + 0.4 * row["compression"])
+        assert row["seconds"] > 0
+        # "24,36" is reported by the layers' names.
+        assert row["connection"] in [str(parse_connection(text, reference.base)) for text in CONNECTIONS]
+        assert row["hyperparameters"]["top_fc1_units"] in (0, 8)
+
+
+def test_hyperparameters_and_results_are_as_the_stock_tuner_writes_them(searched, report):
+    stored = json.loads((searched["best_hyperparameters"] / "best_hyperparameters.txt").read_text())
+    best = kt.HyperParameters.from_config(stored)
+    assert best.values == report[0]["hyperparameters"]
+
+    rows = json.loads((searched["tuner_results"] / "tuner_results.json").read_text())
+    assert rows == [{"trial_id": row["trial_id"], "score": row["score"], **row["hyperparameters"]} for row in report]
+
+
+def test_the_model_is_the_best_trials_on_the_references_weights(searched, report, reference):
+    model = load_keras(searched["model"] / "Format-Serving")
+
+    assert model.count_params() == report[0]["parameters"]
+    assert model.output_shape == (None, 3)
+    submodel = create_submodel(reference.base, report[0]["connection"])
+    for layer in submodel.layers:
+        if layer.name.startswith("translator_"):
+            continue
+        for found, expected in zip(model.get_layer(layer.name).get_weights(), layer.get_weights(), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_artifacts_may_be_in_mounted_cloud_storage(tmp_path, examples, reference, bank, monkeypatch):
+    monkeypatch.setenv(MOUNT, str(tmp_path))
+    bucket = tmp_path / "bucket"
+    bucket.mkdir()
+
+    def there(given: types.Artifact, name: str) -> list[types.Artifact]:
+        (bucket / name).symlink_to(given.uri)
+        moved = type(given)()
+        moved.copy_from(given)
+        moved.uri = f"gs://bucket/{name}"
+        return [moved]
+
+    outputs = {
+        "model": [artifact(standard_artifacts.Model, Path("model"))],
+        "best_hyperparameters": [artifact(standard_artifacts.HyperParameters, Path("best_hyperparameters"))],
+        "tuner_results": [artifact(standard_artifacts.TunerResults, Path("tuner_results"))],
+    }
+    for name, (output,) in outputs.items():
+        output.uri = f"gs://bucket/run/{name}/1"
+        (bucket / "run" / name / "1").mkdir(parents=True)
+    inputs = {
+        "examples": there(examples, "examples"),
+        "base_model": there(reference.model, "reference"),
+        "translators": there(bank, "bank"),
+    }
+    properties = component(connections=["block_5_add->head"], tuner="random", max_trials=1, max_epochs=1)
+    Executor(Executor.Context()).Do(inputs, outputs, properties.exec_properties)
+    assert len(json.loads((bucket / "run" / "tuner_results" / "1" / SEARCH_REPORT_FILE).read_text())) == 1
+    assert load_keras(bucket / "run" / "model" / "1" / "Format-Serving").output_shape == (None, 3)
+    assert outputs["model"][0].uri == "gs://bucket/run/model/1"
+
+
+def test_the_teacher_is_the_reference(searched, reference, pictures):
+    teacher = load_keras(searched["model"] / "Format-Serving", TEACHER_FILE)
+    inputs = pictures["eval"].astype(np.float32)
+    np.testing.assert_array_equal(teacher.predict(inputs, verbose=0), reference.classifier.predict(inputs, verbose=0))
+
+
+def test_nothing_but_the_trials_is_left_beside_the_outputs(searched):
+    root = searched["tuner_results"].parents[1]
+    parts = {path: path.relative_to(root).parts for path in root.rglob("*") if path.is_file()}
+    files = {path.name for path, folders in parts.items() if not {".trials", "tensorboard"} & set(folders)}
+    assert files == {
+        "model.keras", TEACHER_FILE, "best_hyperparameters.txt", "tuner_results.json", SEARCH_REPORT_FILE,
+    }  # fmt: skip
+
+
+def test_a_search_that_was_cut_short_goes_on(tmp_path, examples, reference, bank, monkeypatch):
+    ended: list[str] = []
+    on_trial_end = run._Announcing.on_trial_end
+
+    def stopped_in_the_third(tuner, trial):
+        if len(ended) == 2 and not (tmp_path / "stopped").exists():
+            (tmp_path / "stopped").touch()
+            raise KeyboardInterrupt
+        on_trial_end(tuner, trial)
+        ended.append(trial.trial_id)
+
+    monkeypatch.setattr(run._Announcing, "on_trial_end", stopped_in_the_third)
+    arguments = (tmp_path, examples, reference, bank)
+    # Truncations make the quickest trials.
+    how = {"tuner": "hyperband", "max_trials": 60, "max_epochs": 3}
+    how["connections"] = ["block_2_add->head", "block_5_add->head"]
+    with pytest.raises(KeyboardInterrupt):
+        do(*arguments, **how)
+    for folder in ("model", "best_hyperparameters", "tuner_results"):
+        (tmp_path / folder / "1").rmdir()  # as TFX does; nothing is in them yet
+
+    outputs = do(*arguments, **how)
+
+    report = json.loads((outputs["tuner_results"] / SEARCH_REPORT_FILE).read_text())
+    assert len(report) > 3
+    # No trial was done twice, none was left out.
+    assert sorted(row["trial_id"] for row in report) == sorted(ended)
+
+
+KNOWN = {"translator": "block_5_add->head", "top_fc1_units": 0, "lr": 0.00789}
+
+
+def first_trial(outputs: dict[str, Path]) -> dict:
+    reports = json.loads((outputs["tuner_results"] / SEARCH_REPORT_FILE).read_text())
+    (first,) = [report for report in reports if int(report["trial_id"]) == 0]
+    return first["hyperparameters"]
+
+
+def test_the_best_of_an_earlier_search_is_tried_first(tmp_path, examples, reference, bank):
+    outputs = do(tmp_path, examples, reference, bank, known={**KNOWN, "tuner/epochs": 9}, max_trials=1)
+    assert first_trial(outputs) == KNOWN
+
+
+def test_what_is_no_hyperparameters_is_passed_over(tmp_path, examples, reference, bank, caplog):
+    def job(known):
+        return SearchJob("", "", "", "", component(tuner="random").exec_properties, known=known, first_cut="a->b")
+
+    assert job([KNOWN]).options.first == []  # it had one cut, and this is the search for a second
+    assert job([{**KNOWN, FIRST_CUT: "a->b"}]).options.first == [{**KNOWN, FIRST_CUT: "a->b"}]
+    assert dataclasses.replace(job([{**KNOWN, FIRST_CUT: "a->b"}]), first_cut="").options.first == [
+        {**KNOWN, FIRST_CUT: "a->b", "translator": "a->b"}
+    ]
+    do(tmp_path, examples, reference, bank, known=[], max_trials=1, connections=["block_5_add->head"])
+    assert "cannot be read" in caplog.text
+
+
+def test_the_winner_is_within_budget_and_weighed_by_the_cost_wanted(tmp_path, examples, reference, bank):
+    # Of these, one alone keeps the budget, and on noise the larger one may well score better.
+    connections = ["block_2_add->head"]
+    small, large = (
+        attach_head(create_submodel(reference.base, connections[0]), 3, units=units).count_params() for units in (4, 64)
+    )
+    budget = (small + large) // 2
+    how = {"connections": connections, "head_units": [64, 4], "max_trials": 4, "max_epochs": 1}
+    outputs = do(tmp_path, examples, reference, bank, **how, cost="flops", budgets={"parameters": budget})
+    report = json.loads((outputs["tuner_results"] / SEARCH_REPORT_FILE).read_text())
+    assert {row["parameters"]: row["within_budget"] for row in report} == {small: True, large: False}
+    assert report[0]["parameters"] == small
+    total = multiply_adds(reference.classifier)
+    assert [row["compression"] for row in report] == [pytest.approx(1 - row["cost"] / total) for row in report]
+    assert min(row["cost"] for row in report) == report[0]["cost"] < total
+    model = load_keras(outputs["model"] / "Format-Serving")
+    assert model.count_params() == small
+    stored = json.loads((outputs["best_hyperparameters"] / "best_hyperparameters.txt").read_text())
+    assert kt.HyperParameters.from_config(stored).values == report[0]["hyperparameters"]
+
+
+def test_trials_are_spent_on_the_shortlist(tmp_path, examples, reference, bank):
+    outputs = do(tmp_path, examples, reference, bank, shortlist=1)
+    reports = json.loads((outputs["tuner_results"] / SEARCH_REPORT_FILE).read_text())
+    tried = {report["connection"] for report in reports}
+    assert len(tried & {"block_2_add->block_16_expand", "block_5_add->Conv_1"}) <= 1
+
+
+def test_workers_are_given_the_shortlist(examples, reference, bank):
+    patterns = {split: f"{examples.uri}/Split-{split}/*" for split in ("train", "eval")}
+    parameters = component(connections=CONNECTIONS, shortlist=1).exec_properties
+    model_dir = path_utils.serving_model_path(reference.model.uri)
+    job = SearchJob(model_dir, bank.uri, patterns["train"], patterns["eval"], parameters)
+    hypermodel = job.hypermodel()
+    narrowed = job.narrowed(hypermodel)
+    assert narrowed.hypermodel().connections == hypermodel.connections
+    assert len(hypermodel.connections) < len(CONNECTIONS)
+    assert not narrowed.parameters["shortlist"]
+
+
+def test_the_best_network_is_cut_again(tmp_path, examples, reference, bank):
+    outputs = do(
+        tmp_path, examples, reference, bank, connections=["block_5_add->tail"], tail_units=[8], cuts=2, tau=0.1
+    )
+    reports = json.loads((outputs["tuner_results"] / SEARCH_REPORT_FILE).read_text())
+    assert len(reports) == 2 * TRIALS
+    scores = [report["score"] for report in reports]
+    assert scores == sorted(scores, reverse=True)
+    # Nearly all that counts is size, and a second cut saves more.
+    assert reports[0]["connection"].startswith("block_5_add->tail & ")
+    model = load_keras(outputs["model"] / "Format-Serving")
+    assert model.count_params() == reports[0]["parameters"]
+    assert {"translator_conv", "translator_first_conv"} <= {layer.name for layer in model.layers}
+    total = reference.classifier.count_params()
+    for report in reports:
+        assert report["compression"] == pytest.approx(1 - report["parameters"] / total)
+    stored = json.loads((outputs["best_hyperparameters"] / "best_hyperparameters.txt").read_text())
+    assert stored["values"]["first_cut"] == "block_5_add->tail"
+
+
+def test_workers_are_told_of_the_first_cut(tmp_path, examples, reference, bank, make_classifier):
+    patterns = {split: f"{examples.uri}/Split-{split}/*" for split in ("train", "eval")}
+    model_dir = path_utils.serving_model_path(reference.model.uri)
+    job = SearchJob(
+        model_dir, bank.uri, patterns["train"], patterns["eval"], component(connections=CONNECTIONS).exec_properties
+    )
+    hypermodel = job.hypermodel()
+    classifier = attach_head(create_submodel(reference.base, "block_5_add->tail", tail_units=8), 3)
+    second = job.second(classifier, "block_5_add->tail", hypermodel, tmp_path / "first" / "model.keras")
+    assert second is not None
+    second.save(tmp_path / "job.json")
+    again = SearchJob.load(tmp_path / "job.json").hypermodel()
+    assert again.base.count_params() == classifier.count_params() - 3 * (8 + 1)
+    assert (again.max_parameters, again.max_cost) == (hypermodel.max_parameters, hypermodel.max_cost)
+    assert again.connections == second.hypermodel().connections != []
+
+
+def test_where_no_second_cut_saves_enough_the_first_one_stands(tmp_path, examples, reference, bank, caplog):
+    with caplog.at_level("INFO"):
+        outputs = do(tmp_path, examples, reference, bank, connections=["expanded_conv_project_BN->head"], cuts=2)
+    assert "no second cut of expanded_conv_project_BN->head would save enough" in caplog.text
+    assert len(json.loads((outputs["tuner_results"] / SEARCH_REPORT_FILE).read_text())) == TRIALS
+
+
+def test_a_budget_that_nothing_keeps_is_told_before_the_search(tmp_path, examples, reference, bank):
+    with pytest.raises(CompressorError, match="no connection keeps the budgets: the nearest, block_2_add->block_16"):
+        do(tmp_path, examples, reference, bank, connections=CONNECTIONS[:1], budgets={"parameters": 1000})
+    assert not (tmp_path / ".trials").exists()
+
+
+@pytest.fixture
+def processes(monkeypatch) -> list[subprocess.Popen]:
+    """The workers' processes, in the order in which they are started."""
+    started: list[subprocess.Popen] = []
+
+    class Noted(subprocess.Popen):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            started.append(self)
+
+    monkeypatch.setattr(parallel.subprocess, "Popen", Noted)
+    return started
+
+
+def instead_of_workers(monkeypatch, code: str) -> None:
+    """Lets the workers' processes run this code."""
+    monkeypatch.setattr(parallel._Worker, "_command", property(lambda worker: [sys.executable, "-c", code]))
+
+
+def saved_oracle(folder: Path) -> dict:
+    """What the chief has saved, nothing where it has not yet or is about to."""
+    try:
+        (file,) = folder.rglob("oracle.json")
+        return json.loads(file.read_text())
+    except ValueError:
+        return {"ongoing_trials": {}, "end_order": []}
+
+
+def test_a_parallel_search_survives_a_killed_worker(tmp_path, examples, reference, bank, processes, caplog):
+    killed = threading.Event()
+
+    def kill_the_first_to_work():
+        while not killed.is_set():
+            time.sleep(0.05)
+            for name in saved_oracle(tmp_path)["ongoing_trials"]:
+                processes[int(name[-1])].kill()
+                killed.set()
+                break
+
+    killer = threading.Thread(target=kill_the_first_to_work)
+    killer.start()
+    with caplog.at_level("INFO"):
+        outputs = do(
+            tmp_path, examples, reference, bank, tuner="hyperband", max_trials=5, max_epochs=3, parallel_trials=2,
+            connections=["block_2_add->head", "block_5_add->head", "block_5_add->Conv_1"], known=KNOWN,
+        )  # fmt: skip
+    killer.join()
+
+    assert len(processes) == 3
+    assert sorted(process.returncode for process in processes) == [-signal.SIGKILL, 0, 0]
+    report = json.loads((outputs["tuner_results"] / SEARCH_REPORT_FILE).read_text())
+    assert sorted(row["trial_id"] for row in report) == [f"{number}" for number in range(len(report))]
+    assert len(report) == 5  # of the six that Hyperband makes of three epochs
+    assert KNOWN.items() <= first_trial(outputs).items()
+    assert sum(record.message.startswith("trial ") for record in caplog.records) == 5
+    assert load_keras(outputs["model"] / "Format-Serving").count_params() == report[0]["parameters"]
+    (trials,) = (tmp_path / ".trials").iterdir()
+    assert (trials / "done").is_file()
+
+
+def test_a_parallel_search_that_was_cut_short_goes_on(tmp_path, examples, reference, bank, processes, monkeypatch):
+    sleep = time.sleep
+
+    def stopped_after_two_trials(seconds):
+        sleep(seconds)
+        if len(saved_oracle(tmp_path)["end_order"]) >= 2:
+            raise KeyboardInterrupt
+
+    how = {"connections": ["block_2_add->head", "block_5_add->head"], "max_trials": 12, "parallel_trials": 2}
+    monkeypatch.setattr(parallel.time, "sleep", stopped_after_two_trials)
+    with pytest.raises(KeyboardInterrupt):
+        do(tmp_path, examples, reference, bank, **how)
+    monkeypatch.setattr(parallel.time, "sleep", sleep)
+    assert all(process.returncode is not None for process in processes)
+    ended = saved_oracle(tmp_path)["end_order"]
+    (first,) = [path.read_text() for path in tmp_path.rglob(f"trial_{ended[0]}/trial.json")]
+    for folder in ("model", "best_hyperparameters", "tuner_results"):
+        (tmp_path / folder / "1").rmdir()  # as TFX does; nothing is in them yet
+
+    outputs = do(tmp_path, examples, reference, bank, **how)
+
+    report = json.loads((outputs["tuner_results"] / SEARCH_REPORT_FILE).read_text())
+    assert sorted(int(row["trial_id"]) for row in report) == list(range(12))
+    (again,) = [row for row in report if row["trial_id"] == ended[0]]
+    assert again["score"] == json.loads(first)["score"]
+
+
+def test_a_search_without_workers_left_shows_what_the_last_one_said(
+    tmp_path, examples, reference, bank, processes, monkeypatch
+):
+    instead_of_workers(monkeypatch, "print('boom'); raise SystemExit(3)")
+    with pytest.raises(CompressorError, match=r"all workers of the search died(.|\n)*worker-1.log ends with:\nboom"):
+        do(tmp_path, examples, reference, bank, parallel_trials=2)
+    assert len(processes) == 2 * (1 + parallel._RESTARTS)
+
+
+@pytest.mark.survives("a disk is full during a worker's trial")
+def test_what_no_trial_is_to_blame_for_ends_a_parallel_search(
+    tmp_path, examples, reference, bank, processes, monkeypatch
+):
+    instead_of_workers(monkeypatch, f"print('the disk is full'); raise SystemExit({parallel.STOPPED})")
+    with pytest.raises(CompressorError, match=r"the search stopped\n.*/worker-\d.log ends with:\nthe disk is full$"):
+        do(tmp_path, examples, reference, bank, parallel_trials=2)
+    assert len(processes) == 2
+
+
+def test_a_worker_tells_what_no_trial_is_to_blame_for(tmp_path, reference):
+    no_bank, model_dir = str(tmp_path), path_utils.serving_model_path(reference.model.uri)
+    job = SearchJob(model_dir, no_bank, "none", "none", component(connections=CONNECTIONS).exec_properties)
+    job.save(tmp_path / "job.json")
+    command = [*module_command("components.pruning_search.worker"), str(tmp_path / "job.json")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        said = process.stderr.read()
+        assert process.wait() == parallel.STOPPED
+    assert "translator" in said.splitlines()[-1]
+    assert "Traceback" not in said
+
+
+def test_a_chief_whose_disk_is_full_records_nothing_more(tmp_path, monkeypatch):
+    oracle = run.TUNERS["random"](Nothing(), run.SearchOptions("random"), tmp_path).oracle
+    chief, trial = parallel._Chief(oracle), oracle.create_trial("worker-0")
+    with monkeypatch.context() as full:
+        full.setattr(oracle, "update_trial", lambda *_, **__: replace_file("/dev/full/none", b""))
+        with pytest.raises(NotADirectoryError):
+            chief.UpdateTrial(protos.get_service().UpdateTrialRequest(trial_id=trial.trial_id), None)
+    trial.status = "INVALID"  # as a worker takes it that is not answered
+    with pytest.raises(NotADirectoryError):
+        chief.EndTrial(protos.get_service().EndTrialRequest(trial=trial.to_proto()), None)
+    assert oracle.end_order == []
+    chief.stop()
+
+
+def test_workers_are_stopped_with_the_search(tmp_path, examples, reference, bank, processes, monkeypatch):
+    instead_of_workers(monkeypatch, "import time; time.sleep(600)")
+
+    def stop(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(parallel.time, "sleep", stop)
+    with pytest.raises(KeyboardInterrupt):
+        do(tmp_path, examples, reference, bank, parallel_trials=2)
+    assert [process.returncode for process in processes] == [-signal.SIGKILL] * 2
+
+
+def test_a_worker_does_not_outlive_its_search(tmp_path):
+    command = [*module_command("components.pruning_search.worker"), str(tmp_path / "job.json")]
+    os.mkfifo(tmp_path / "job.json")  # so that it would wait for ever
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        process.stdin.close()
+        assert process.wait(timeout=300) == 1
+
+
+@pytest.mark.parametrize("tuner", ["hyperband", "random"])
+def test_the_others_need_not_wait_for_a_trial_that_was_given_up(tmp_path, tuner):
+    made = run.TUNERS[tuner](Nothing(), run.SearchOptions(tuner, max_trials=3, max_epochs=3), tmp_path)
+    chief = parallel._Chief(made.oracle)
+    lost = made.oracle.create_trial("worker-0")
+    chief.give_up("worker-0")
+    assert made.oracle.trials[lost.trial_id].status == "FAILED"
+    while (trial := made.oracle.create_trial("worker-1")).status != "STOPPED":
+        assert trial.status == "RUNNING"
+        made.oracle.update_trial(trial.trial_id, {run.OBJECTIVE: 0.5})
+        trial.status = "COMPLETED"
+        made.oracle.end_trial(trial)
+    chief.stop()
+
+
+def test_too_many_failures_in_a_row_are_told(tmp_path):
+    chief = parallel._Chief(run.TUNERS["random"](Nothing(), run.SearchOptions("random"), tmp_path).oracle)
+    for number in range(run.MOST_FAILURES):
+        assert chief.failure is None
+        chief.oracle.create_trial(f"worker-{number}")
+        chief.give_up(f"worker-{number}")
+    (tmp_path / "worker-0.log").write_text("why")
+    with pytest.raises(CompressorError, match=r"the search stopped: Number of consecutive failures(.|\n)*\nwhy$"):
+        parallel._watch(chief, [parallel._Worker("worker-0", tmp_path, chief.port, threads=1)])
+    chief.stop()
+
+
+def test_trials_on_other_translators_are_not_taken_over(reference):
+    properties = component().exec_properties
+    keys = {_key(properties, reference.base, "examples", bank) for bank in ("bank", "other bank")}
+    assert len(keys) == 2
+
+
+def test_translators_of_another_backbone_are_refused(tmp_path, examples, reference, make_classifier):
+    other = save_bank(without_head(make_classifier(seed=1), name="MobileNetV2"), tmp_path / "other")
+    with pytest.raises(CompressorError, match="fitted on another backbone"):
+        do(tmp_path, examples, reference, other)
+
+
+def test_a_connection_without_translator_is_told(tmp_path, examples, reference, bank):
+    with pytest.raises(CompressorError, match="no translator for block_1_project_BN->Conv_1"):
+        do(tmp_path, examples, reference, bank, connections=["block_1_project_BN->Conv_1"])
+
+
+def test_an_empty_bank_folder_is_told(tmp_path, examples, reference):
+    nothing = artifact(standard_artifacts.Model, tmp_path / "nothing")
+    with pytest.raises(CompressorError, match="holds no complete translator bank"):
+        do(tmp_path, examples, reference, nothing)
+
+
+def test_parameters_are_plain_enough_for_every_orchestrator():
+    parameters = PruningSearch.SPEC_CLASS.PARAMETERS
+    assert {parameter.type for parameter in parameters.values()} <= {int, float, str}
+    assert set(component().exec_properties) == set(parameters)
+
+
+def test_the_component_hands_on_its_arguments():
+    wired = component(
+        connections=("53,151",), tuner="grid", max_trials=4, max_epochs=5, parallel_trials=2, cuts=2, tau=0.5,
+        shortlist=9, train_translators=True, feature_memory_mb=100,
+        cost="latency", budgets={"parameters": 500_000, "latency": 8.5},
+        head_units=(0, 8), tail_units=(64,), min_learning_rate=0.01, max_learning_rate=0.1, dropout=0.3, batch_size=7,
+        class_weights="balanced", seed=2, code_version="x",
+    )  # fmt: skip
+    assert wired.exec_properties == {
+        "backbone": "MobileNetV2", "connections": '["53,151"]', "tuner": "grid", "max_trials": 4,
+        "max_epochs": 5, "parallel_trials": 2, "vertex_job": "", "cuts": 2, "shortlist": 9, "train_translators": 1,
+        "feature_memory_mb": 100, "tau": 0.5, "cost": "latency",
+        "budgets": '{"latency": 8.5, "parameters": 500000}', "head_units": "[0, 8]", "tail_units": "[64]",
+        "min_learning_rate": 0.01, "max_learning_rate": 0.1, "dropout": 0.3, "batch_size": 7,
+        "class_weights": "balanced", "seed": 2, "code_version": "x",
+    }  # fmt: skip
+    assert {key: output.type for key, output in wired.outputs.items()} == {
+        "model": standard_artifacts.Model,
+        "best_hyperparameters": standard_artifacts.HyperParameters,
+        "tuner_results": standard_artifacts.TunerResults,
+    }

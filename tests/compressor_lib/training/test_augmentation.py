@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from compressor_lib.errors import CompressorError
+from compressor_lib.training.augmentation import Augment, Augmentation
+
+OFF = {"flip": False, "rotation": 0.0, "zoom": 0.0, "translation": 0.0, "contrast": 0.0}
+
+
+def varied(pictures: np.ndarray, **on) -> np.ndarray:
+    return np.asarray(Augment(Augmentation(**{**OFF, **on}))(pictures))
+
+
+@pytest.fixture
+def pictures() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (32, 16, 16, 3)).astype(np.float32)
+
+
+def disc(count: int, size: int = 33) -> np.ndarray:
+    """A bright disc off the middle, which a rotation moves around."""
+    rows, columns = np.mgrid[:size, :size]
+    spot = np.exp(-((rows - 16) ** 2 + (columns - 22) ** 2) / 8.0) * 200
+    return np.repeat(np.repeat(spot[None, ..., None], 3, axis=3), count, axis=0).astype(np.float32)
+
+
+def centre(pictures: np.ndarray) -> np.ndarray:
+    """Centre of mass (row, column) of each picture, `[N, 2]`."""
+    mass = pictures[..., 0]
+    grid = np.mgrid[: mass.shape[1], : mass.shape[2]]
+    return np.stack([(mass * axis).sum((1, 2)) / mass.sum((1, 2)) for axis in grid], axis=1)
+
+
+def test_all_off_changes_nothing(pictures):
+    np.testing.assert_array_equal(varied(pictures), pictures)
+
+
+def test_flip_mirrors_about_half_and_leaves_the_rest(pictures):
+    keras.utils.set_random_seed(0)
+    out = varied(pictures, flip=True)
+    kept = np.array([np.allclose(a, b, atol=1e-3) for a, b in zip(out, pictures, strict=True)])
+    mirrored = np.array([np.allclose(a, b[:, ::-1], atol=1e-3) for a, b in zip(out, pictures, strict=True)])
+    assert (kept ^ mirrored).all()
+    assert 8 <= mirrored.sum() <= 24
+
+
+def test_rotation_keeps_the_distance_to_the_middle_and_stays_within_its_angle():
+    keras.utils.set_random_seed(0)
+    rows, columns = (centre(varied(disc(64), rotation=0.1)) - 16).T
+    np.testing.assert_allclose(np.hypot(rows, columns), 6, atol=0.1)
+    degrees = np.abs(np.degrees(np.arctan2(rows, columns)))
+    assert 25 < degrees.max() <= 36.5
+
+
+def test_translation_moves_both_ways_within_its_share():
+    keras.utils.set_random_seed(0)
+    moved = centre(varied(disc(64), translation=0.1)) - centre(disc(1))
+    assert 2.5 < np.abs(moved).max() <= 3.4
+    assert (moved.min(axis=0) < -2).all()
+    assert (moved.max(axis=0) > 2).all()
+
+
+def test_zoom_scales_about_the_middle():
+    keras.utils.set_random_seed(0)
+    rows, columns = (centre(varied(disc(64), zoom=0.2)) - 16).T
+    np.testing.assert_allclose(rows, 0, atol=0.1)
+    assert 6 / 1.2 - 0.1 <= columns.min() < 5.4
+    assert 6.8 < columns.max() <= 6 / 0.8 + 0.1
+
+
+def test_contrast_stretches_about_each_picture_s_mean(pictures):
+    calm = pictures / 4 + 90  # far enough from 0 and 255 for nothing to be clipped
+    out = varied(calm, contrast=0.5)
+    np.testing.assert_allclose(out.mean((1, 2)), calm.mean((1, 2)), rtol=1e-4)
+    factors = out.std((1, 2)) / calm.std((1, 2))
+    np.testing.assert_allclose(factors, np.repeat(factors[:, :1], 3, axis=1), rtol=1e-3)
+    assert 0.5 <= factors.min() < 0.7
+    assert 1.3 < factors.max() <= 1.5
+
+
+def test_values_stay_within_a_picture_s_range(pictures):
+    out = varied(pictures, flip=True, rotation=0.5, zoom=0.5, translation=0.5, contrast=0.9)
+    assert out.shape == pictures.shape
+    assert out.min() >= 0
+    assert out.max() <= 255
+
+
+def test_the_seed_repeats_the_draws(pictures):
+    def run() -> np.ndarray:
+        keras.utils.set_random_seed(3)
+        return np.asarray(Augment(Augmentation())(pictures))
+
+    np.testing.assert_array_equal(run(), run())
+
+
+@pytest.mark.parametrize("field", ["rotation", "zoom", "translation", "contrast"])
+@pytest.mark.parametrize("value", [-0.1, 1.0, float("nan")])
+def test_a_share_outside_its_range_is_refused(field, value):
+    with pytest.raises(CompressorError, match=f"augmentation.{field}"):
+        Augmentation(**{field: value})

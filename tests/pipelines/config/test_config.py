@@ -1,0 +1,506 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from compressor_lib.deployment.tflite import Precision
+from compressor_lib.errors import CompressorError
+from compressor_lib.objective.costs import COSTS
+from pipelines.cli.exit_status import WRONG_INPUT
+from pipelines.cli.main import app
+from pipelines.config.config import Config, Export, Retraining, Training, load_config
+from pipelines.config.sections.data import Data
+from pipelines.config.sections.delivery import Gate
+from pipelines.config.sections.search import Search
+from pipelines.config.vertex import Machine
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+SMALLEST = {"name": "tiny", "data": {"source": "digits"}, "backbone": {"name": "MobileNetV2"}}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def _write(values: object) -> Path:
+        path = tmp_path / "config.yaml"
+        path.write_text(values if isinstance(values, str) else yaml.safe_dump(values))
+        return path
+
+    return _write
+
+
+def refusal(path: Path, *overrides: str) -> str:
+    with pytest.raises(CompressorError) as caught:
+        load_config(path, overrides)
+    return str(caught.value)
+
+
+def test_smallest_config_is_filled_with_defaults(write):
+    config = load_config(write(SMALLEST))
+    assert config.search.tau == 0.8
+    assert config.output == os.path.abspath("runs/tiny")
+    assert config.data_path == os.path.join(config.output, "data")
+    assert config.serving_directory == os.path.join(config.output, "serving")
+    assert config.retrain.distillation.temperature == 2.0
+
+
+def test_paths_are_read_from_the_current_directory(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cats").mkdir()
+    (tmp_path / "w.h5").touch()
+    config = load_config(
+        write(SMALLEST),
+        [
+            "data={source: folder, path: cats}",
+            "backbone.weights=w.h5",
+            "output=out",
+            "push.directory=served",
+        ],
+    )
+    assert config.data_path == str(tmp_path / "cats")
+    assert config.backbone.weights == str(tmp_path / "w.h5")
+    assert config.metadata_path == str(tmp_path / "out" / "metadata.sqlite")
+    assert config.serving_directory == str(tmp_path / "served")
+
+
+def test_a_window_of_spans(write):
+    assert load_config(write(SMALLEST)).data.window is None
+    assert load_config(write(SMALLEST), ["data.span=span-{SPAN}", "data.spans={window: 4}"]).data.window == 4
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("name=Bad Name", "name is 'Bad Name': it must be small letters"),
+        ("uncached=[2024]", "uncached[0] is 2024: it must be text"),
+        ("seed=-1", "seed is -1: it must be at least 0."),
+        ("head=", "head is empty: it must be a section of fields."),
+        ("tau=0.5", "unknown field 'tau'. Did you mean 'search.tau'?"),
+        ("serch.tau=0.5", "unknown field 'serch'. Did you mean 'search'?"),
+        ("search.tua=0.5", "unknown field 'search.tua'. Did you mean 'search.tau'?"),
+        (
+            "data={source: tfrecord, path: 'minio://b/x'}",
+            "data.path is 'minio://b/x', and Beam, which reads TFRecords, knows no minio://: write s3:// for it",
+        ),
+        ("data.source=foldr", "data.source is 'foldr': it must be 'folder', 'tfrecord' or"),
+        ("data.source=folder", "data.path is missing: source folder needs a folder"),
+        ("data={source: folder, path: no/such}", "which is not a folder"),
+        ("data.path=.", "data.path is set, but the digits are embedded"),
+        ("data.span=latest", "data.span is 'latest': it must hold {SPAN}"),
+        (
+            "data.spans=newest",
+            "data.spans is 'newest': choose latest, or how many of the newest spans, as in {window: 4}.",
+        ),
+        ("data.spans={window: 0}", "data.spans is {'window': 0}: choose latest"),
+        ("data.spans={window: true}", "data.spans is {'window': True}: choose latest"),
+        ("data.spans={window: 2, last: 3}", "data.spans is {'window': 2, 'last': 3}: choose latest"),
+        ("data.spans={window: 2}", "data.spans is a window, but data.span is missing: say how spans are named"),
+        ("export.formats=[float32, int4]", "export.formats[1] is 'int4': it must be 'float32', 'float16' or 'int8'."),
+        ("data.splits.eval=0", "data.splits.eval is 0: it must be more than 0."),
+        ("data.max_bad_share=2", "data.max_bad_share is 2: it must be at most 1."),
+        ("backbone.name=MobilNetV2", "Did you mean 'MobileNetV2'?"),
+        ("backbone={}", "backbone has neither name nor model: give the one"),
+        ("backbone.classes=[a, b]", "backbone has classes, which a network of the catalogue does not take"),
+        ("backbone={model: none.keras}", "none.keras', which is no file: give a .keras file."),
+        ("backbone={model: pyproject.toml}", "pyproject.toml' is not a .keras file"),
+        ("backbone.input_size=31", "backbone.input_size is 31: it must be at least 32."),
+        ("backbone.input_size=48.5", "backbone.input_size is 48.5: it must be a whole number."),
+        ("backbone={name: EfficientNetB0, alpha: 0.5}", "EfficientNetB0 has no width multiplier"),
+        ("backbone.weights=none.h5", "which is no file"),
+        ("head.dropout=1", "head.dropout is 1: it must be below 1."),
+        ("reference.epochs=many", "reference.epochs is 'many': it must be a whole number."),
+        ("reference={head_epochs: 0, epochs: 0}", "reference has head_epochs and epochs of 0"),
+        ("reference.distillation.weight=1", "Did you mean 'retrain.distillation'?"),
+        ("reference.augmentation.flip=maybe", "flip is 'maybe': it must be true or false."),
+        ("retrain.distillation.weight=1.5", "retrain.distillation.weight is 1.5"),
+        ("retrain.distillation=", "retrain.distillation is empty: it must be a section"),
+        ("translators.held_out=1", "translators.held_out is 1: it must be below 1."),
+        ("search.tau=1.5", "search.tau is 1.5: it must be at most 1."),
+        ("search.tau=.nan", "search.tau is nan: it must be a finite number."),
+        ("latency_ms=8", "unknown field 'latency_ms'. Did you mean 'search.budgets.latency_ms'?"),
+        ("search.objective.cost=flop", "Did you mean 'flops'?"),
+        ("search.budgets.flops=0", "search.budgets.flops is 0: it must be more than 0."),
+        ("search.objective.max_parameters=9", "search.objective.max_parameters is now search.budgets.parameters."),
+        ("search.objective={max_flops: 9}", "search.objective.max_flops is now search.budgets.flops."),
+        ("search.objective.max_bytes=9", "search.objective.max_bytes is now search.budgets.bytes."),
+        ("search.objective.max_latency_ms=9", "search.objective.max_latency_ms is now search.budgets.latency_ms."),
+        ("search.parallel_trials=0", "search.parallel_trials is 0: it must be more than 0."),
+        ("retrain.strategy=all", "retrain.strategy is 'all': it must be 'none' or 'mirrored'."),
+        ("search.tuner=hyperbnd", "Did you mean 'hyperband'?"),
+        ("search.connections=everything", "search.connections is 'everything': choose published"),
+        ("search.connections=[53, 151]", "search.connections is [53, 151]: choose published"),
+        ("search.connections=[]", "search.connections is []: choose published"),
+        ("search.head_units=[]", "search.head_units is []: it must be a list that is not empty."),
+        ("search.head_units=[-1]", "search.head_units[0] is -1: it must be at least 0."),
+        ("gate.baseline=none", "gate.baseline is 'none': it must be 'reference', 'blessed' or 'deployed'."),
+        ("gate.max_drop=-0.1", "gate.max_drop is -0.1: it must be at least 0."),
+        (
+            "beam.runner=flnk",
+            "beam.runner is 'flnk': it must be 'direct', 'dataflow', 'flink' or 'spark'. Did you mean",
+        ),
+        ("beam.workers=0", "beam.workers is 0: it must be more than 0."),
+        ("beam={runner: dataflow, project: a}", "beam has no region, temp_location, which runner dataflow needs."),
+        (
+            "beam.temp_location=/tmp/x",
+            "beam.temp_location is '/tmp/x', which Dataflow cannot reach: begin it with gs://",
+        ),
+        ("beam={runner: flink}", "beam has no master, which runner flink needs."),
+        ("beam={runner: spark, master: 'local[2]', workers: 2}", "beam has workers, which runner spark does not take"),
+        ("beam={image: a}", "beam has image, which runner direct does not take; it takes workers."),
+        (
+            "beam={runner: spark, master: a, environment: docker}",
+            "beam has no environment_config, which environment docker needs.",
+        ),
+        ("beam={runner: flink, master: a, environment_config: b}", "beam has environment_config, but no environment"),
+        (
+            "beam={runner: flink, master: a, environment: loopback, environment_config: b}",
+            "beam has environment_config, which environment loopback does not take.",
+        ),
+        (
+            "beam={runner: flink, master: a, environment: external, environment_config: embed}",
+            "beam has environment_config 'embed': for external give host:port of the worker pool.",
+        ),
+        ("vertex={project: a, search: {machine_type: b}}", "vertex.region is missing."),
+        ("vertex={project: a, region: b}", "vertex has neither training, search nor endpoint: give one"),
+        ("vertex={project: a, region: b, training: {}}", "vertex.training.machine_type is missing."),
+        (
+            "vertex={project: a, region: b, training: {machine_type: c, nods: [retrain]}}",
+            "unknown field 'vertex.training.nods'. Did you mean",
+        ),
+        (
+            "vertex={project: a, region: b, training: {machine_type: c, nodes: [Pusher]}}",
+            "vertex.training.nodes[0] is 'Pusher': it must be 'reference' or 'retrain'.",
+        ),
+        (
+            "vertex={project: a, region: b, search: {machine_type: c, replicas: 0}}",
+            "vertex.search.replicas is 0: it must be more than 0.",
+        ),
+        (
+            "vertex={project: a, region: b, endpoint: {machine_type: c, display_name: d, image: e, min_replicas: 2}}",
+            "vertex.endpoint has min_replicas 2 above max_replicas 1: swap them.",
+        ),
+        ("volumes=[{claim: a, path: /mnt, x: 1}]", "unknown field 'volumes[0].x'."),
+        ("volumes=[{claim: team.data, path: /mnt}]", "volumes[0].claim is 'team.data', and Kubeflow names the volume"),
+        (f"volumes=[{{claim: {'a' * 64}, path: /mnt}}]", "63 at most"),
+        (
+            "volumes=[{claim: kfp-launcher, path: /mnt}]",
+            "volumes[0].claim is 'kfp-launcher', and each node has another",
+        ),
+        ("volumes=[{claim: dot-cache-scratch, path: /mnt}]", "volumes[0].claim is 'dot-cache-scratch', and each node"),
+        ("volumes=[{claim: compressor-work, path: /mnt}]", "volumes[0].claim is 'compressor-work', and each node has"),
+        ("volumes=[{claim: a, path: mnt}]", "volumes[0].path is 'mnt': give an absolute path"),
+        ("volumes=[{claim: a, path: /minio/}]", "volumes[0].path is '/minio/', where Kubeflow mounts a volume of its"),
+        ("volumes=[{claim: a, path: /x}, {claim: a, path: /y}]", "volumes has claim 'a' twice"),
+        ("volumes=[{claim: a, path: /x}, {claim: b, path: /x/}]", "volumes has path '/x/' twice"),
+        ("s3.endpoint=seaweedfs:9000", "s3.endpoint is 'seaweedfs:9000': give http:// or https://, a host and a port"),
+        ("s3.secret=Keys", "s3.secret is 'Keys', which names no Secret: give a name of small letters"),
+        ("security_context={}", "security_context has no run_as_user, run_as_group or run_as_non_root: give one"),
+        ("security_context={run_as_user: 0, run_as_non_root: true}", "security_context has run_as_non_root and run_as"),
+        ("resources={retrain: {cpus: 1}}", "unknown field 'resources.retrain.cpus'. Did you mean"),
+        ("beam_pipeline_args=--x", "beam_pipeline_args is '--x': it must be a list."),
+    ],
+)
+def test_a_wrong_field_gets_one_line_that_names_it(write, override, expected):
+    message = refusal(write(SMALLEST), override)
+    assert expected in message
+    assert "\n" not in message
+
+
+@pytest.fixture
+def own_model(tmp_path):
+    """Writes what `compressor_lib.networks.keras_file` reads of a model for pictures of a size, None for any."""
+
+    def _write(size: int | None) -> str:
+        layers = [
+            {"module": "keras.layers", "class_name": "InputLayer", "config": {"batch_shape": [None, size, size, 3]}}
+        ]
+        path = tmp_path / "own.keras"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(
+                "config.json",
+                json.dumps({"module": "keras", "class_name": "Functional", "config": {"layers": layers}}),
+            )
+        return str(path)
+
+    return _write
+
+
+def test_a_model_of_ones_own_brings_its_input_size(write, own_model):
+    path = own_model(96)
+    overrides = [f"backbone={{model: {path}, classes: [b, a], rescale: [0.5, -1]}}"]
+    backbone = load_config(write(SMALLEST), overrides).backbone
+    assert (backbone.name, backbone.model, backbone.input_size) == (None, path, 96)
+    assert (backbone.classes, backbone.rescale) == (["b", "a"], (0.5, -1.0))
+    assert load_config(write(SMALLEST), [*overrides, "backbone.input_size=96"]).backbone == backbone
+    assert "input_size is 64, but the model takes 96" in refusal(write(SMALLEST), *overrides, "backbone.input_size=64")
+
+
+def test_a_model_for_pictures_of_any_size_needs_one(write, own_model):
+    override = f"backbone={{model: {own_model(None)}}}"
+    assert "any size: set backbone.input_size" in refusal(write(SMALLEST), override)
+    assert load_config(write(SMALLEST), [override, "backbone.input_size=64"]).backbone.input_size == 64
+
+
+@pytest.mark.parametrize("field", ["name: MobileNetV2", "alpha: 0.5", "weights: none"])
+def test_a_model_of_ones_own_takes_no_fields_of_the_catalogue(write, own_model, field):
+    message = refusal(write(SMALLEST), f"backbone={{model: {own_model(96)}, {field}}}")
+    assert f"backbone has {field.split(':')[0]}, which a model of your own does not take" in message
+
+
+def test_all_wrong_fields_are_told_at_once(write):
+    message = refusal(write({**SMALLEST, "seed": "x"}), "search.tau=2", "gaet.min_accuracy=0.5")
+    assert message.splitlines()[0].endswith("has 3 invalid fields:")
+    assert len(message.splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("search.tau", "has another form than section.field=value"),
+        ("=3", "has another form"),
+        ("search..tau=3", "has another form"),
+        ("seed.x=3", "'seed' is a value, not a section"),
+        ("search.tau=[", "the value is not YAML"),
+    ],
+)
+def test_a_wrong_override_is_refused(write, override, expected):
+    message = refusal(write({**SMALLEST, "seed": 1}), override)
+    assert override in message
+    assert expected in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("name: [", "is not YAML: expected the node content, but found the end in line 1, column 8."),
+        ("name: a: b", "is not YAML: mapping values are not allowed here in line 1, column 8."),
+        ("", "holds no fields"),
+        ("- a\n- b", "holds no fields"),
+    ],
+)
+def test_a_file_that_is_no_mapping_is_refused(write, content, expected):
+    assert expected in refusal(write(content))
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path):
+    assert "does not exist" in refusal(tmp_path / "none.yaml")
+    assert "cannot be read" in refusal(tmp_path)
+    (tmp_path / "picture.yaml").write_bytes(b"\xff\xd8\xff")
+    assert "cannot be read" in refusal(tmp_path / "picture.yaml")
+
+
+def test_overrides_are_yaml(write):
+    config = load_config(
+        write(SMALLEST),
+        [
+            "search.connections=53,151",
+            "search.head_units=[0, 64]",
+            "search.tau=3e-1",
+            "reference.learning_rate=1e-3",
+        ],
+    )
+    assert config.search.connections == ["53,151"]
+    assert config.search.head_units == [0, 64]
+    assert config.search.tau == 0.3
+    assert config.reference.learning_rate == 1e-3
+
+
+def test_budgets_are_the_limits_that_are_set(write):
+    assert load_config(write(SMALLEST)).search.budgets.limits == {}
+    overrides = [f"search.budgets.{name}={value}" for name, value in
+                 {"parameters": 500_000, "flops": 10**8, "bytes": 2_000_000, "latency_ms": 8.5}.items()]  # fmt: skip
+    budgets = load_config(write(SMALLEST), overrides).search.budgets.limits
+    assert budgets == {"parameters": 500_000, "flops": 10**8, "bytes": 2_000_000, "latency": 8.5}
+    assert budgets.keys() == COSTS.keys()
+
+
+def test_the_costs_are_the_librarys(write):
+    for cost in COSTS:
+        assert load_config(write(SMALLEST), [f"search.objective.cost={cost}"]).search.objective.cost == cost
+
+
+def test_remote_paths_are_left_alone(write):
+    config = load_config(write(SMALLEST), ["data={source: tfrecord, path: 'gs://bucket/x'}"])
+    assert config.data_path == "gs://bucket/x"
+
+
+def test_training_sections_mirror_the_librarys_options():
+    from compressor_lib.training.train import TrainingOptions
+
+    names = {field.name for field in dataclasses.fields(TrainingOptions)}
+    assert set(Retraining.model_fields) == names
+    assert set(Training.model_fields) == names - {"distillation"}
+    assert Training().options() == TrainingOptions()
+    options = Retraining.model_validate({"epochs": 3, "distillation": {"weight": 0.7}}).options()
+    assert options.epochs == 3
+    assert options.distillation is not None
+    assert options.distillation.weight == 0.7
+
+
+def test_export_formats_are_the_librarys():
+    (choice,) = get_args(Export.model_fields["formats"].annotation)
+    assert choice == Precision
+
+
+def test_every_field_is_described():
+    from pipelines.config.config import Section
+
+    undescribed = [
+        f"{section.__name__}.{name}"
+        for section in Section.__subclasses__() + Training.__subclasses__() + Machine.__subclasses__()
+        for name, field in section.model_fields.items()
+        if not field.description and not isinstance(field.annotation, type(Section))
+    ]
+    assert undescribed == []
+
+
+@pytest.mark.parametrize("source", ["folder", "tfrecord"])
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ("pics/out", "data.path is '.*/pics', and the output '.*/pics/out' lies in it.* another folder by --output"),
+        ("pics", "lies in it"), ("link/out", "lies in it"),
+        (".", "data.path is '.*/pics', which lies in the output '.*', .* another folder by --output"),
+    ],
+)  # fmt: skip
+def test_data_and_output_lie_apart(source, output, told, tmp_path):
+    (tmp_path / "pics").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "pics")
+    overrides = [f"data.source={source}", f"data.path={tmp_path}/pics"]
+    with pytest.raises(CompressorError, match=told):
+        load_config(EXAMPLES / "pictures.yaml", [*overrides, f"output={tmp_path}/{output}"])
+    load_config(EXAMPLES / "pictures.yaml", [*overrides, f"output={tmp_path}/pics2"])
+
+
+@pytest.mark.parametrize("directory", ["pics/serving", "pics"])
+def test_data_and_push_directory_lie_apart(directory, tmp_path):
+    (tmp_path / "pics").mkdir()
+    overrides = [f"data.path={tmp_path}/pics", f"output={tmp_path}/out", f"push.directory={tmp_path}/{directory}"]
+    with pytest.raises(CompressorError, match="push.directory is '.*', which lies in the data folder '.*/pics'"):
+        load_config(EXAMPLES / "pictures.yaml", overrides)
+
+
+def test_remote_folders_lie_apart_too():
+    overrides = ["data.path=gs://bucket/pics", "output=gs://bucket/pics/out"]
+    with pytest.raises(CompressorError, match="lies in it"):
+        load_config(EXAMPLES / "pictures.yaml", overrides)
+
+
+def test_artifacts_are_reached_by_a_path_that_is_no_pattern(tmp_path):
+    config = load_config(EXAMPLES / "digits.yaml", [f"output={tmp_path}/[v2]"])
+    assert config.pipeline_root.startswith(f"{tmp_path}/.compressor-")
+    with pytest.raises(CompressorError, match=r"output is 'gs://b/\[v2\]', and TFX takes \* \? \[ \] for patterns"):
+        load_config(EXAMPLES / "digits.yaml", ["output=gs://b/[v2]"])
+
+
+def test_a_path_that_is_not_utf_8_is_told(tmp_path):
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(folder)
+    with pytest.raises(CompressorError, match=r"data\.path is '.*caf\\xe9', which is not UTF-8: rename it"):
+        load_config(EXAMPLES / "pictures.yaml", [f"data.path={json.dumps(os.fsdecode(folder))}"])
+
+
+@pytest.mark.parametrize("name", ["digits", "pictures", "tfrecords"])
+def test_the_examples_are_right(name, tmp_path):
+    overrides = [] if name == "digits" else [f"data.path={tmp_path}"]
+    assert load_config(EXAMPLES / f"{name}.yaml", overrides).name == name
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+names = st.sampled_from([*Config.model_fields, *(name for one in (Data, Search, Gate) for name in one.model_fields)])
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    whole=st.dictionaries(names | st.text(max_size=8), values, max_size=5) | values,
+    overrides=st.lists(st.tuples(names, names, values | st.text(max_size=8)), max_size=2),
+)
+@example(whole=SMALLEST, overrides=[])
+def test_any_config_is_taken_or_refused_in_a_sentence(write, whole, overrides):
+    told = [f"{section}.{field}={value}" for section, field, value in overrides]
+    if isinstance(whole, dict):
+        whole = SMALLEST | whole
+    try:
+        assert load_config(write(yaml.safe_dump(whole)), told).name
+    except CompressorError as error:
+        refused = str(error)
+    else:
+        return
+    assert refused
+    assert "Traceback" not in refused
+
+
+ODD_VALUES = [
+    "2026-13-45", "!!int abc", "!!bool x", "!!timestamp foo", "!!float x", "1" * 5000, "0x" + "f" * 5000,
+    "[" * 5000, "{a: " * 5000, "!!python/object:os.system x", "!!binary '?'", "&a [*a]", "{1: 2, ? [a] : b}",
+    '"\\ud800"', "!!omap [a: 1]", "{<<: 7}", "{<<: [1]}", "1:99:99.5", "!<tag:yaml.org,2002:int> []",
+    "[&a0 [x], " + ", ".join(f"&a{n} [" + 9 * f"*a{n - 1}, " + "]" for n in range(1, 20)) + "]",  # 9 ** 19 values
+]  # fmt: skip
+"""YAML that is damaged, or that a config has no use for."""
+
+
+@pytest.mark.survives("a damaged or odd config")
+@pytest.mark.parametrize("value", ODD_VALUES, ids=range(len(ODD_VALUES)))
+def test_an_odd_value_is_refused_in_a_sentence_wherever_it_stands(write, value):
+    smallest = "data: {source: digits}\nbackbone: {name: MobileNetV2}\n"
+    for field in ("name", "seed", "search", "uncached"):
+        named = "" if field == "name" else "name: tiny\n"
+        assert len(refusal(write(f"{named}{smallest}{field}: {value}"))) < 2000
+        if field != "name":  # which is text, whatever it looks like
+            assert len(refusal(write(SMALLEST), f"{field}={value}")) < 2000
+
+
+def test_a_value_that_yaml_cannot_read_is_told_with_its_line(write):
+    message = refusal(write("data: {source: digits}\nname: 2026-13-45\n"))
+    assert "config.yaml' is not YAML: '2026-13-45' cannot be read as timestamp" in message
+    assert "put it in quotes if it is text, in line 2, column 7" in message
+
+
+tagged = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(
+        ["", "!!int ", "!!bool ", "!!float ", "!!timestamp ", "!!binary ", "!!set ", "!!omap ", "!!str ", "!x "]
+    ),
+    st.sampled_from(["", "[", "{", "- ", "&a ", "*a", "<<: ", "? "]),
+    st.text("0123456789:-+.,eTZ[]{}abxn_ ", max_size=14) | st.text(max_size=8),
+)
+
+
+@pytest.mark.survives("a damaged or odd config")
+def test_the_command_refuses_any_yaml_without_a_traceback(write):
+    smallest = yaml.safe_dump(SMALLEST | {"data": {"source": "digits", "path": "/not/there"}})  # never taken
+
+    @settings(max_examples=150, deadline=None)
+    @given(name=names, value=tagged, override=st.none() | st.tuples(names, tagged))
+    @example(name="seed", value="1" * 5000, override=None)
+    @example(name="name", value="[" * 5000, override=None)
+    @example(name="seed", value="1", override=("name", "2026-13-45"))
+    def check(name, value, override):
+        more = [] if override is None else ["--set", "=".join(override)]
+        path = write(f"{smallest}{name}: {value}\n")
+        ended = CliRunner().invoke(app, ["validate", "--config", str(path), *more])
+        assert isinstance(ended.exception, SystemExit), ended.exception
+        assert ended.exit_code == WRONG_INPUT
+        assert "Traceback" not in ended.output
+
+    check()
+
+
+@given(text=st.text(max_size=40) | st.binary(max_size=40).map(lambda content: content.decode("latin-1")))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_is_refused_in_a_sentence(write, text):
+    assert refusal(write(text))

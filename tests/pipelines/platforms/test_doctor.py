@@ -1,0 +1,345 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import google.auth
+import pytest
+import yaml
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import DefaultCredentialsError
+from kubeflow_api import KubeflowApi
+from registry_api import RegistryApi
+from typer.testing import CliRunner
+from vertex_api import VertexApi
+
+from pipelines.cli import main as cli
+from pipelines.execution.code_version import code_version
+from pipelines.platforms import vertex as vertex_module
+from pipelines.platforms.doctor import PROJECT_TITLE, TITLE, buckets_of
+from pipelines.platforms.package_file import PackageFile
+from pipelines.platforms.vertex import Vertex
+
+GOLDEN = Path(__file__).parents[1] / "kubeflow" / "golden"
+IMAGE = "registry/auto-compressor@sha256:0123"
+PROJECT, REGION = "my-project", "europe-west4"
+LABELS = {TITLE: PROJECT_TITLE}
+READ, WRITE = {"storage.objects.get", "storage.objects.list"}, {"storage.objects.create"}
+
+
+class Storage:
+    """A stand-in for Cloud Storage: buckets by name, each with what one may do there, or a status."""
+
+    def __init__(self) -> None:
+        self.buckets: dict[str, set[str] | int] = {"bucket": READ | WRITE}
+        storage = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                url = urlsplit(self.path)
+                *_, bucket, iam, test = url.path.split("/")
+                assert (iam, test) == ("iam", "testPermissions")
+                allowed = storage.buckets.get(bucket, 404)
+                if isinstance(allowed, int):
+                    self._send(allowed, {"error": {"code": allowed, "message": "no"}})
+                else:
+                    self._send(200, {"permissions": sorted(allowed & {*parse_qs(url.query)["permissions"]})})
+
+            def _send(self, status: int, said: object) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.end_headers()
+                self.wfile.write(json.dumps(said).encode())
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def storage(monkeypatch) -> Iterator[Storage]:
+    storage = Storage()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage.url)
+    yield storage
+    storage.close()
+
+
+@pytest.fixture
+def registry() -> Iterator[RegistryApi]:
+    registry = RegistryApi()
+    yield registry
+    registry.close()
+
+
+class World:
+    """A package, and all that it needs."""
+
+    def __init__(self, folder: Path, target: str, registry: RegistryApi, storage: Storage) -> None:
+        self.registry, self.storage, self.target = registry, storage, target
+        self.digest = registry.push("team/auto-compressor", "1", LABELS)
+        self.image = f"{registry.host}/team/auto-compressor@{self.digest}"
+        golden = GOLDEN / ("vertex.json" if target == "vertex" else "kubeflow.yaml")
+        self.package = folder / golden.name
+        (compiled,) = yaml.safe_load_all(golden.read_text().replace(IMAGE, self.image))
+        search = compiled.get("pipelineSpec", compiled)["root"]["dag"]["tasks"]["PruningSearch"]
+        search["inputs"]["parameters"]["code_version"]["runtimeValue"]["constant"] = code_version()
+        self.package.write_text(json.dumps(compiled))  # which is YAML, too
+        self.options: list[str] = []
+
+    def replace(self, before: str, after: str) -> None:
+        assert before in self.package.read_text()
+        self.package.write_text(self.package.read_text().replace(before, after))
+
+    def use(self, reference: str) -> str:
+        before, self.image = self.image, f"{self.registry.host}/{reference}"
+        self.replace(before, self.image)
+        return self.image
+
+    def doctor(self, *arguments: str) -> tuple[int, list[str]]:
+        given = ["doctor", str(self.package), "--target", self.target, *self.options, *arguments]
+        result = CliRunner().invoke(cli.app, given)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result.exit_code, result.stdout.splitlines()
+
+    def line(self, name: str, *arguments: str, missing: bool = True) -> str:
+        """The line that tells of a thing, all others being right."""
+        status, lines = self.doctor(*arguments)
+        (line,) = (line for line in lines if line[9:].startswith(name))
+        assert all(other.startswith("ok       ") for other in lines if other != line)
+        assert status == (2 if missing else 0)
+        return line
+
+
+@pytest.fixture
+def kubeflow_api() -> Iterator[KubeflowApi]:
+    api = KubeflowApi()
+    yield api
+    api.close()
+
+
+@pytest.fixture
+def vertex_api(monkeypatch) -> Iterator[VertexApi]:
+    api = VertexApi(PROJECT, REGION)
+    connected = partial(Vertex, endpoint=api.url, credentials=AnonymousCredentials())
+    monkeypatch.setattr(vertex_module, "Vertex", connected)
+    yield api
+    api.close()
+
+
+@pytest.fixture
+def kubeflow(tmp_path, monkeypatch, registry, storage, kubeflow_api) -> World:
+    for name in ("KFP_TOKEN", "KFP_COOKIES", "KFP_NAMESPACE", "GOOGLE_CLOUD_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    world = World(tmp_path, "kubeflow", registry, storage)
+    world.options = ["--host", kubeflow_api.url]
+    return world
+
+
+@pytest.fixture
+def vertex(tmp_path, registry, storage, vertex_api) -> World:
+    world = World(tmp_path, "vertex", registry, storage)
+    world.options = ["--project", PROJECT, "--region", REGION]
+    return world
+
+
+@pytest.fixture
+def nobody(monkeypatch):
+    """There are no credentials of Google Cloud."""
+
+    def default(**_):
+        raise DefaultCredentialsError("none")
+
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+    monkeypatch.setattr(google.auth, "default", default)
+
+
+class TestAllIsThere:
+    def test_on_kubeflow(self, kubeflow):
+        assert kubeflow.doctor() == (0, [
+            "ok       package: pipeline pictures, compiled for kubeflow, by this version",
+            "ok       API: kubeflow answers and lets you in",
+            f"ok       image {kubeflow.image}: it is there, with the project in it",
+            "ok       bucket bucket: you may objects.create, objects.get, objects.list, "
+            "and so must whom the nodes act for",
+        ])  # fmt: skip
+
+    def test_on_vertex(self, vertex):
+        email = "nodes@my-project.iam.gserviceaccount.com"
+        status, lines = vertex.doctor("--service-account", email)
+        assert status == 0
+        assert [line.split(":")[0] for line in lines] == [
+            "ok       package", "ok       API", "ok       image 127.0.0.1", "ok       bucket bucket",
+            f"ok       service account {email}",
+        ]  # fmt: skip
+        assert lines[-1].endswith("nodes act for it, so you need roles/iam.serviceAccountUser on it")
+
+
+class TestPackage:
+    def test_of_another_version(self, kubeflow):
+        kubeflow.replace(code_version(), "0" * 16)
+        line = kubeflow.line("package")
+        assert line.startswith("MISSING  package: ")
+        assert "was compiled by another version of auto-compressor: compile it again" in line
+        assert kubeflow.line("package", "--any-version", missing=False).endswith("compiled for kubeflow")
+
+    def test_of_another_target(self, kubeflow, vertex):
+        kubeflow.package = vertex.package
+        assert "is compiled for vertex: compile it for kubeflow, or" in kubeflow.line("package")
+
+    def test_without_one_the_api_is_looked_at(self, kubeflow):
+        kubeflow.package.write_text("a: 1")
+        assert "is no package of this project: make one by compressor compile" in kubeflow.line("package")
+        assert len(kubeflow.doctor()[1]) == 2
+
+
+class TestApi:
+    def test_a_host_that_is_not_there(self, kubeflow, kubeflow_api):
+        kubeflow_api.close()
+        assert "cannot be reached: check --host and the network" in kubeflow.line("API")
+
+    def test_a_host_that_lets_nobody_in(self, kubeflow, kubeflow_api):
+        kubeflow_api.token = "secret"
+        assert "takes no one without a valid token: renew the one in $KFP_TOKEN" in kubeflow.line("API")
+
+    def test_a_namespace_that_is_anothers(self, kubeflow, kubeflow_api):
+        kubeflow_api.answers_with = 403
+        assert "refuses: you may not do this in this namespace (give --namespace)" in kubeflow.line("API")
+
+    def test_an_option_that_is_missing(self, kubeflow, monkeypatch):
+        monkeypatch.delenv("KFP_HOST", raising=False)
+        kubeflow.options = []
+        assert kubeflow.line("API") == "MISSING  API: --target kubeflow needs --host, the URL of its API."
+
+    def test_a_project_that_does_not_allow_it(self, vertex, vertex_api):
+        vertex_api.answers_with = [403]
+        assert "MISSING  API: you may not do this in project 'my-project'" in vertex.line("API")
+
+    def test_a_region_that_is_none(self, vertex):
+        vertex.options[-1] = "europe"
+        assert "region 'europe' is none of Google Cloud: give one such as" in vertex.line("API")
+
+    def test_vertex_wants_credentials(self, vertex, nobody, monkeypatch):
+        monkeypatch.setattr(vertex_module, "Vertex", Vertex)
+        status, lines = vertex.doctor()
+        assert status == 2
+        assert "log in by gcloud auth application-default login" in lines[1]
+        assert lines[1].startswith("MISSING  API: ")
+
+
+class TestImage:
+    def test_one_that_is_not_pushed(self, kubeflow):
+        image = kubeflow.use("team/auto-compressor@sha256:4567")
+        assert kubeflow.line("image") == (
+            f"MISSING  image {image}: the registry does not have it: push it by make image and docker push"
+        )
+
+    @pytest.mark.parametrize("labels", [None, {}, {TITLE: "python"}])
+    def test_one_without_the_project(self, kubeflow, labels):
+        kubeflow.registry.push("team/auto-compressor", "python", labels)
+        image = kubeflow.use("team/auto-compressor:python")
+        assert kubeflow.line("image") == (
+            f"MISSING  image {image}: an image without the project in it: build it by make image"
+        )
+
+    def test_one_by_its_tag(self, kubeflow):
+        kubeflow.use("team/auto-compressor:1")
+        line = kubeflow.line("image", missing=False)
+        assert line.startswith("ok       image ")
+        assert line.endswith("caches go by its name, not by what is in it: better give its digest")
+
+    def test_one_that_cannot_be_looked_into(self, kubeflow):
+        kubeflow.registry.blobs.clear()
+        assert kubeflow.line("image", missing=False) == f"ok       image {kubeflow.image}: it is there"
+
+    def test_one_behind_a_log_in_may_be_there(self, kubeflow):
+        kubeflow.registry.token, kubeflow.registry.is_public = "secret", False
+        line = kubeflow.line("image", missing=False)
+        assert line.startswith("unknown  image ")
+        assert line.endswith(": the registry wants a log-in, or does not have it; the nodes will see")
+
+    def test_one_whose_registry_only_the_nodes_reach(self, kubeflow):
+        kubeflow.registry.close()
+        line = kubeflow.line("image", missing=False)
+        assert line.startswith("unknown  image ")
+        assert f"{kubeflow.registry.host} cannot be reached from here" in line
+
+    def test_each_one_is_looked_at_once(self, kubeflow):
+        other = f"{kubeflow.registry.host}/team/other:1"
+        kubeflow.package.write_text(kubeflow.package.read_text().replace(kubeflow.image, other, 1))
+        lines = [line for line in kubeflow.doctor()[1] if " image " in line]
+        assert [line.split()[0] for line in lines] == ["MISSING", "ok"]
+
+    def test_what_is_no_image(self, kubeflow):
+        kubeflow.replace(kubeflow.image, "a?b")
+        assert kubeflow.line("image").startswith("MISSING  image a?b: 'a?b' names no image: compile")
+
+
+class TestBuckets:
+    def test_each_is_there_for_what_the_package_does_in_it(self, vertex):
+        vertex.replace("gs://bucket/pictures", "gs://pictures/all")
+        package = PackageFile.read(vertex.package)
+        assert package.places == {
+            "data_path": "gs://pictures/all", "push_directory": "gs://bucket/root/serving",
+            "pipeline_root": "gs://bucket/root/pipeline_root",
+        }  # fmt: skip
+        assert buckets_of(package) == {
+            "pictures": ["objects.get", "objects.list"], "bucket": ["objects.create", "objects.get", "objects.list"],
+        }  # fmt: skip
+        vertex.storage.buckets["pictures"] = READ
+        assert vertex.doctor()[0] == 0
+
+    @pytest.mark.parametrize(
+        ("known", "reason"),
+        [
+            (404, "there is none: make it by gcloud storage buckets create gs://bucket"),
+            (403, "you have not the right to objects.create, objects.get, objects.list: check the name, or let"),
+            (READ, "you have not the right to objects.create: check the name, or let its owner give you"),
+        ],
+    )
+    def test_one_that_is_missing_or_anothers(self, vertex, known, reason):
+        vertex.storage.buckets["bucket"] = known
+        assert vertex.line("bucket").startswith(f"MISSING  bucket bucket: {reason}")
+
+    @pytest.mark.parametrize("bucket", ["", "My bucket"])
+    def test_a_name_that_none_can_have(self, vertex, bucket):
+        vertex.replace("gs://bucket/pictures", f"gs://{bucket}/pictures")
+        assert vertex.line(f"bucket {bucket}:").endswith("no bucket can have this name: compile with another one")
+
+    def test_a_store_that_fails_or_is_away(self, vertex, monkeypatch):
+        vertex.storage.buckets["bucket"] = 503
+        assert "unknown  bucket bucket: Cloud Storage answers 503" in vertex.line("bucket", missing=False)
+        vertex.storage.close()
+        assert "unknown  bucket bucket: Cloud Storage cannot be" in vertex.line("bucket", missing=False)
+
+    def test_without_credentials_a_clusters_nodes_will_see(self, kubeflow, nobody):
+        line = kubeflow.line("bucket", missing=False)
+        assert line == "unknown  bucket bucket: not without credentials of Google Cloud: looked at by the nodes"
+
+    def test_other_stores_are_the_clusters(self, kubeflow):
+        kubeflow.replace("gs://bucket/pictures", "/mnt/team/pictures")
+        kubeflow.replace("gs://bucket/root/serving", "/mnt/team/serving")
+        kubeflow.replace("gs://bucket/root/pipeline_root", "minio://bucket/root/pipeline_root")
+        assert not any(" bucket " in line for line in kubeflow.doctor()[1])
+
+
+class TestServiceAccount:
+    @pytest.mark.parametrize("email", ["me@example.org", "nodes", "my-project.iam.gserviceaccount.com"])
+    def test_what_is_none(self, vertex, email):
+        line = vertex.line("service account", "--service-account", email)
+        assert line.endswith("no e-mail of a service account: give NAME@PROJECT.iam.gserviceaccount.com")
+
+    def test_the_projects_own_is_one(self, vertex):
+        email = "123-compute@developer.gserviceaccount.com"
+        assert vertex.line("service account", "--service-account", email, missing=False).startswith("ok ")
