@@ -71,7 +71,10 @@ def test_what_the_run_knows_is_beside_the_pushed_models(cluster, done):
         "statistics/Split-train/FeatureStats.pb",
     }
     assert names <= set(left.namelist())
-    assert json.loads(left.read("about.json"))["about"] == {"span": 1}
+    about = json.loads(left.read("about.json"))["about"]
+    (pushed,) = cluster.pushed
+    assert (about["span"], about["newest_version"]) == (1, pushed.name)
+    assert about["note"] == done["NewData"].parameters["note"]
 
 
 def test_metadata_goes_from_task_to_task(done):
