@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from isolated import isolated_python
+from isolated import isolated_python, mediapipe_python
 from PIL import Image
 
 from compressor_lib.deployment.export import export_classifier, tflite_paths
@@ -127,8 +127,8 @@ def exported(request, tmp_path_factory) -> tuple[Path, list[Path], list[str]]:
     return folder / "1", [files[number] for number in chosen], names
 
 
-def said(script: str, *arguments: Path) -> Iterator[tuple[str, float]]:
-    command = [isolated_python(), "-I", "-c", script, *map(str, arguments)]
+def said(python: str, script: str, *arguments: Path) -> Iterator[tuple[str, float]]:
+    command = [python, "-I", "-c", script, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     return (tuple(json.loads(line)) for line in done.stdout.splitlines())
@@ -137,7 +137,7 @@ def said(script: str, *arguments: Path) -> Iterator[tuple[str, float]]:
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
 def test_litert_and_the_example_predict_what_the_saved_model_does(exported, precision):
     folder, files, expected = exported
-    found = list(said(LITERT, EXAMPLE, tflite_paths(folder)[precision], *files))
+    found = list(said(isolated_python(), LITERT, EXAMPLE, tflite_paths(folder)[precision], *files))
     assert [name for name, _ in found] == expected
     assert all(0.2 < probability <= 1 for _, probability in found)
 
@@ -145,6 +145,6 @@ def test_litert_and_the_example_predict_what_the_saved_model_does(exported, prec
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
 def test_mediapipe_takes_the_file_as_it_is_and_names_the_same_classes(exported, precision):
     folder, files, expected = exported
-    found = list(said(MEDIAPIPE, EXAMPLE, tflite_paths(folder)[precision], *files))
+    found = list(said(mediapipe_python(), MEDIAPIPE, EXAMPLE, tflite_paths(folder)[precision], *files))
     assert [name for name, _ in found] == expected
     assert all(0.2 < score <= 1 for _, score in found)
