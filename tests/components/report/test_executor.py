@@ -81,7 +81,7 @@ def data(reference, small_backbone, make_examples, tmp_path, monkeypatch) -> Rep
     TranslatorBank.for_backbone(reference.base, {}).save(tmp_path / "bank")
     runs = {key: artifact(tmp_path / key, standard_artifacts.ModelRun) for key in ("reference_run", "compressed_run")}
     for run in runs.values():
-        Path(run.uri, executor.HISTORY).write_text(json.dumps(made_up_report().histories["reference"]))
+        Path(run.uri, executor.HISTORY_FILE).write_text(json.dumps(made_up_report().histories["reference"]))
     pushed = artifact(tmp_path / "pushed", standard_artifacts.PushedModel)
     pushed.set_int_custom_property("pushed", 0)
     monkeypatch.setattr(executor, "summarise_pictures", lambda *_: made_up_report().data)

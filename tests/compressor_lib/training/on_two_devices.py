@@ -1,15 +1,20 @@
 """Trains the same network on one device and on two, and prints as JSON what both came to.
 
-Run by test_training.py: logical devices have to be made before TensorFlow starts.
+Run by test_train.py: logical devices have to be made before TensorFlow starts.
 """
 
 import json
 import logging
+import sys
+from pathlib import Path
 
 import keras
 import tensorflow as tf
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from conftest import shake
-from test_training import data, network, options
+from test_train import data, network, options
 
 from compressor_lib.training.train import Distillation, train
 
