@@ -19,9 +19,9 @@ import tensorflow as tf
 from tfx.proto import example_gen_pb2
 
 from components.image_example_gen.content import is_image_without_suffix
-from components.image_example_gen.stratified_split import counts_of
 from components.storage import spans
 from components.storage.listing import files_under, is_folder, is_text, listed, printable
+from components.storage.stratified_split import counts_of
 from compressor_lib.deployment.image_suffixes import READ, is_image, is_read, kind_of
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.class_label import class_label

@@ -18,10 +18,11 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, proto_utils
 
 from components.custom_options import unpacked_options
-from components.image_example_gen import dataset_layout, stratified_split
+from components.image_example_gen import dataset_layout
 from components.image_example_gen.duplicates import Copy, FindDuplicates
 from components.left_out import LEFT_OUT, describe_left_out
 from components.storage.spans import patterns_of
+from components.storage.stratified_split import deal
 from compressor_lib.deployment import image_check
 from compressor_lib.deployment.image_suffixes import kind_of
 from compressor_lib.errors import CompressorError
@@ -279,7 +280,7 @@ class _ToExample(_Reader):
 
 def _deal_folder(names_in_folder: tuple[str, Iterable[str]], shares: Mapping[str, int]) -> Iterable[tuple[str, str]]:
     _, names = names_in_folder
-    return stratified_split.deal(names, shares).items()
+    return deal(names, shares).items()
 
 
 def _tell(duplicates: list[dict[str, Any]], left_out: list[str]) -> None:

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from components.image_example_gen.stratified_split import counts_of
+from components.storage.stratified_split import counts_of
 
 
 class Cuts(NamedTuple):

@@ -177,7 +177,7 @@ def check_classes(config: Config, images: Images, *, stores: bool = True) -> Cla
 
 def _counted(images: Sequence[dataset_layout.Picture], shares: Mapping[str, int]) -> Counts:
     """Counts images as the first node deals them to the splits: each class folder by itself."""
-    from components.image_example_gen.stratified_split import counts_of
+    from components.storage.stratified_split import counts_of
 
     counts: Counts = {split: {} for split in shares}
     in_folder = Counter((image.class_folder, image.label, image.split) for image in images)
@@ -190,7 +190,7 @@ def _counted(images: Sequence[dataset_layout.Picture], shares: Mapping[str, int]
 def _digits(shares: Mapping[str, int]) -> Counts:
     from sklearn.datasets import load_digits
 
-    from components.image_example_gen.stratified_split import counts_of
+    from components.storage.stratified_split import counts_of
 
     by_class = {str(label): counts_of(count, shares) for label, count in Counter(load_digits().target.tolist()).items()}
     return {split: {label: by_class[label][split] for label in sorted(by_class)} for split in shares}

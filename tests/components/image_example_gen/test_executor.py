@@ -21,8 +21,8 @@ from tfx.utils import proto_utils
 from components.image_example_gen import ImageExampleGen
 from components.image_example_gen.driver import Driver
 from components.image_example_gen.executor import DUPLICATES_FILE, SKIPPED_FILE, Executor
-from components.image_example_gen.stratified_split import deal
 from components.storage import listing
+from components.storage.stratified_split import deal
 from compressor_lib.errors import CompressorError
 
 pytestmark = pytest.mark.slow
