@@ -80,7 +80,8 @@ def looked(values: Json) -> Json:
     directory = values[PUSH_DIRECTORY]
     classes = pushed_classes(directory)  # first, for it tells why it cannot read
     described = _digest(f"{data.span} {data.version} {data.fingerprint}")
-    previous = _previous_run(directory, described, classes)
+    newest = newest_version(directory)
+    previous = _previous_run(directory, described, classes, newest)
     only_new = bool(values[ONLY_NEW])
     is_new = not (only_new and _was_seen(directory, described))
     if is_new:
@@ -94,18 +95,18 @@ def looked(values: Json) -> Json:
         INPUT_CONFIG: data.input_config,
         PREVIOUS_RUN: previous,
         NOTE: json.dumps([described, previous]),
-        DEPLOYED_VERSION: newest_version(directory),
+        DEPLOYED_VERSION: newest,
         NEW_DATA: YES if is_new else NO,
     }
 
 
-def _previous_run(directory: str, described: str, classes: Sequence[str]) -> str:
+def _previous_run(directory: str, described: str, classes: Sequence[str], newest: str) -> str:
     """What a run starts from. The same run once more starts from the same, so that all of it comes from the cache."""
-    exists = fileio.exists(os.path.join(directory, HANDOVER))
-    about = (read_handover(directory, {}) if exists else None) or {}
+    about = read_handover(directory, {}) or {}
     data, previous = json.loads(about.get(NOTE) or "[null, null]")
-    if data == described and about[NEWEST] == newest_version(directory):  # nobody has pushed since
+    if data == described and about[NEWEST] == newest:  # nobody has pushed since
         return str(previous)
+    exists = fileio.exists(os.path.join(directory, HANDOVER))
     return _digest(json.dumps([fingerprint(directory, [HANDOVER]) if exists else None, list(classes)]))
 
 
