@@ -79,7 +79,7 @@ def read_handover(push_directory: str, parts: Mapping[str, str]) -> dict[str, An
             logger.warning("%s cannot be read (%r): this run starts from nothing", path, error)
             return None
         with zipfile.ZipFile(copy) as archive:  # it is whole: what fails here, such as a full disk, is told
-            archive.extractall(local)
+            archive.extractall(local, [name for name in told["members"] if PurePosixPath(name).parts[0] in parts])
         for part, folder in parts.items():
             for source in _files(os.path.join(local, part)):
                 target = os.path.join(folder, os.path.relpath(source, os.path.join(local, part)))
