@@ -33,16 +33,16 @@ def isolated_python() -> str:
     if uv is None:
         pytest.skip("there is no uv on PATH or in $UV to make an environment without TensorFlow: run make test")
     folder = Path(tempfile.mkdtemp(prefix="without-tensorflow-"))
-    python, overrides = folder / "bin" / "python", folder / "overrides.txt"
+    python, overrides = folder / "venv" / "bin" / "python", folder / "overrides.txt"
+    overrides.write_text(OVERRIDES)
     for command in (
-        [uv, "venv", "--quiet", "--python", "3.11", str(folder)],
+        [uv, "venv", "--quiet", "--python", "3.11", str(folder / "venv")],
         [uv, "pip", "install", "--quiet", "--python", str(python), "--overrides", str(overrides), *PACKAGES],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
         if done.returncode:
             shutil.rmtree(folder, ignore_errors=True)
             pytest.skip(f"LiteRT and MediaPipe cannot be installed here: {done.stderr.strip().splitlines()[-1:]}")
-        overrides.write_text(OVERRIDES)
     return str(python)
 
 

@@ -12,46 +12,21 @@ import types
 
 import pytest
 import typer
+from made_up_results import made_up_results
 from typer.testing import CliRunner
 
 import pipelines.execution.runners
 import pipelines.results.outcome
-from compressor_lib.deployment.gate import Bounds, Verdict
-from compressor_lib.deployment.intervals import Interval, PairedCounts
-from compressor_lib.deployment.judged import Judged
-from compressor_lib.deployment.model_metrics import Latency, Speedup
 from compressor_lib.errors import CompressorError
 from pipelines.cli import main as cli
 from pipelines.execution.runners import NodeFailure
 from pipelines.results.locks import OutputLock
-from pipelines.results.outcome import FormatFigures, ModelFigures, Results
 
 CONFIG = """
 name: tiny
 data: {source: folder, path: %s}
 backbone: {name: MobileNetV2, weights: none}
 """
-
-
-def figures(blessed: bool) -> Results:
-    return Results(
-        reference=ModelFigures(95, 100, 1_000_000, 4_000_000, Latency(8.0, 7.8, 8.3)),
-        compressed=ModelFigures(80, 100, 250_000, 1_000_000, Latency(2.0, 1.9, 2.1)),
-        change=Interval(-0.15, -0.23, -0.08),
-        formats={
-            "float32": FormatFigures("model.tflite", 1_000_000, Latency(2.0, 1.9, 2.1), Speedup(4.0, 3.8, 4.2)),
-        },
-        verdict=Verdict(
-            Bounds(0.5, 0.02),
-            Judged.counted("", pictures=100, right=80, pairs=PairedCounts(80, 0, 15, 5)),
-            [],
-            "0",
-            [] if blessed else ["accuracy fell by 15 points, 2 at most"],
-        ),
-        has_reference_as_baseline=True,
-        pushed_path="/served/7" if blessed else None,
-        advice=[] if blessed else ["Compression costs more than gate.max_drop allows: raise search.tau."],
-    )
 
 
 def make_images(folder):
@@ -78,7 +53,7 @@ class Stage:
         module.create_pipeline = self._create  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "pipelines.pipeline", module)
         monkeypatch.setattr(pipelines.execution.runners, "run", self._run)
-        monkeypatch.setattr(pipelines.results.outcome, "conclude", lambda config: figures(self.blessed))
+        monkeypatch.setattr(pipelines.results.outcome, "conclude", lambda config: made_up_results(self.blessed))
 
     def _create(self, config, *, code_version):
         self.created = {"config": config, "code_version": code_version}

@@ -9,41 +9,19 @@ from datetime import datetime
 
 import pytest
 from made_up_report import made_up_report
+from made_up_results import made_up_results
 from metadata_store import EXECUTION, Store
 from rich.console import Console
 from typer.testing import CliRunner
 
-from compressor_lib.deployment.figures import FormatFigures, ModelFigures
-from compressor_lib.deployment.gate import Bounds, Verdict
-from compressor_lib.deployment.intervals import Interval, PairedCounts
-from compressor_lib.deployment.judged import Judged
-from compressor_lib.deployment.model_metrics import Latency, Speedup
 from pipelines.cli import main as cli
 from pipelines.cli.runs import complete_run, runs_table
 from pipelines.config.config import METADATA_FILE
 from pipelines.results.lineage import Lineage
-from pipelines.results.outcome import Results
 
 RUN, RUN_2 = "2026-11-26T09:00:00.200002", "2026-11-26T10:00:00.300003"
 
-RESULTS = Results(
-    reference=ModelFigures(95, 100, 1_000_000, 4_000_000, Latency(8.0, 7.8, 8.3)),
-    compressed=ModelFigures(80, 100, 250_000, 1_000_000, Latency(2.0, 1.9, 2.1)),
-    change=Interval(-0.15, -0.23, -0.08),
-    formats={
-        "float32": FormatFigures("model.tflite", 1_000_000, Latency(2.0, 1.9, 2.1), Speedup(4.0, 3.8, 4.2)),
-    },
-    verdict=Verdict(
-        Bounds(0.5, 0.02),
-        Judged.counted("", pictures=100, right=80, pairs=PairedCounts(80, 0, 15, 5)),
-        [],
-        "0",
-        ["accuracy fell by 15 points, 2 at most"],
-    ),
-    has_reference_as_baseline=True,
-    pushed_path=None,
-    advice=["Compression costs more than gate.max_drop allows: raise search.tau."],
-)
+RESULTS = made_up_results(blessed=False)
 
 
 @pytest.fixture

@@ -51,10 +51,7 @@ class Cluster:
         parameters: Mapping[str, Any] | None = None,
         *,
         root: str = ROOT,
-        at_most: int | None = None,
-        stub: Mapping[str, Mapping[str, Any]] | None = None,
-        killed: Mapping[str, str] | None = None,
-        environment: Mapping[str, str] | None = None,
+        **how: Any,
     ) -> Outcome:
         """Runs a package.
 
@@ -62,14 +59,9 @@ class Cluster:
             package: Its text.
             parameters: Runtime parameters.
             root: The pipeline root; empty: the one of the ConfigMap ``kfp-launcher``.
-            at_most: The number of pods after which the run ends.
-            stub: What nodes do whose image has :mod:`kubeflow_rig.stub` in place of the project; None: it has the
-                project.
-            killed: Nodes whose first attempt is killed, and the text in their logs at which that happens.
-            environment: What every container has beside its own environment.
+            how: As :meth:`run_workflow` takes it.
         """
-        compiled = self.workflow(package, parameters, root=root)
-        return self.run_workflow(compiled, at_most=at_most, stub=stub, killed=killed, environment=environment)
+        return self.run_workflow(self.workflow(package, parameters, root=root), **how)
 
     def run_workflow(
         self,
@@ -85,10 +77,11 @@ class Cluster:
 
         Args:
             compiled: The Workflow.
-            at_most: As in :meth:`run`.
-            stub: As in :meth:`run`.
-            killed: As in :meth:`run`.
-            environment: As in :meth:`run`.
+            at_most: The number of pods after which the run ends.
+            stub: What nodes do whose image has :mod:`kubeflow_rig.stub` in place of the project; None: it has the
+                project.
+            killed: Nodes whose first attempt is killed, and the text in their logs at which that happens.
+            environment: What every container has beside its own environment.
             report: Gets the Workflow's status whenever that changes.
         """
         pods = replace(self.pods, environment=environment or {})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-import datetime
 import threading
 from itertools import count
 from typing import Any
+
+from kubeflow_rig.status import now
 
 Json = dict[str, Any]
 
@@ -54,7 +55,7 @@ class CustomResources:
         about |= {
             "namespace": path.split("/")[-2], "uid": f"00000000-0000-0000-0000-{version:012x}",
             "resourceVersion": str(version),
-            "creationTimestamp": f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}",
+            "creationTimestamp": now(),
         }  # fmt: skip
         self._objects[f"{path}/{about['name']}"] = one
         return copy.deepcopy(one)

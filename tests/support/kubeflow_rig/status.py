@@ -25,7 +25,7 @@ class Status:
 
     def __init__(self, name: str, report: Report) -> None:
         self._name, self._report = name, report
-        self._said: Json = {"phase": RUNNING, "startedAt": _now(), "nodes": {}}
+        self._said: Json = {"phase": RUNNING, "startedAt": now(), "nodes": {}}
 
     def note(self, place: str, kind: str, phase: str, message: str = "") -> None:
         """Notes a node, or how it goes on.
@@ -41,18 +41,18 @@ class Status:
         key = f"{self._name}-{zlib.crc32(name.encode())}" if place else self._name
         never_ran = phase in (SKIPPED, OMITTED)
         node = self._said["nodes"].setdefault(key, {
-            "id": key, "name": name, "displayName": place.split(".")[-1] or name, "startedAt": _now(),
+            "id": key, "name": name, "displayName": place.split(".")[-1] or name, "startedAt": now(),
         })  # fmt: skip
         node |= {"type": "Skipped" if never_ran else kind, "phase": phase}
         if message:
             node["message"] = message
         if phase != RUNNING:
-            node["finishedAt"] = _now()
+            node["finishedAt"] = now()
         self._report(copy.deepcopy(self._said))
 
     def end(self, phase: str) -> None:
         """Ends the Workflow."""
-        self._said |= {"phase": phase, "finishedAt": _now()}
+        self._said |= {"phase": phase, "finishedAt": now()}
         self._report(copy.deepcopy(self._said))
 
 
@@ -60,5 +60,6 @@ def nobody(status: Json) -> None:
     """Gets reports that nobody asked for."""
 
 
-def _now() -> str:
+def now() -> str:
+    """The time, as Kubernetes writes it."""
     return f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
