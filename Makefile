@@ -102,7 +102,7 @@ docs: $(ENVIRONMENT) ## Build the documentation into site/; a broken link fails
 	set -o pipefail; NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict 2>&1 | { grep -v ^INFO || true; }
 
 .PHONY: bench
-bench: $(ENVIRONMENT) ## Measure speed, print tables; FULL=1: on all pictures, at full size
+bench: $(ENVIRONMENT) ## Measure speed, print tables; FULL=1: on all images, at full size
 	$(BIN)/python -m benchmarks $(if $(FULL),--full)
 
 .PHONY: lock

@@ -26,10 +26,10 @@ def row(backbone: Backbone) -> str:
     connections = searched_connections(base, backbone.name, "published")
     regressions = list(regressions_of(base, connections).values())
     taps = tapped(base, connections, targets=True).compute_output_spec(base.input)
-    one_picture = {name: np.zeros((1, *tap.shape[1:]), np.float32) for name, tap in taps.items()}
+    one_image = {name: np.zeros((1, *tap.shape[1:]), np.float32) for name, tap in taps.items()}
     sums = TranslatorSums()
     for part in (sums.fitted, sums.scored):
-        part.add(one_picture, regressions)
+        part.add(one_image, regressions)
     grams, crosses, squares = (
         sum(array.nbytes for part in (sums.fitted, sums.scored) for array in getattr(part, kind).values()) / 1e6
         for kind in ("gram", "cross", "square")

@@ -1,4 +1,4 @@
-"""What benchmarks run on: real pictures and pretrained weights where they are at hand, else the embedded digits."""
+"""What benchmarks run on: real images and pretrained weights where they are at hand, else the embedded digits."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from compressor_lib.deployment.images import decode_picture
+from compressor_lib.deployment.images import decode_image
 
 SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
-class PictureSet:
+class ImageSet:
     """A data set in three splits.
 
     Attributes:
         name: What tables call it.
-        files: For each split, picture files' bytes or paths.
+        files: For each split, image files' bytes or paths.
         labels: For each split, indices of the classes.
         classes: How many there are.
         weights: Folder of weights files; None: random weights.
@@ -43,22 +43,22 @@ class PictureSet:
         Args:
             split: One of ``SPLITS``.
             size: Height and width, in pixels.
-            batch_size: Pictures a batch.
-            shuffle_seed: None for a fixed order. With a seed, pictures are decoded once, kept in memory and shuffled
+            batch_size: Images a batch.
+            shuffle_seed: None for a fixed order. With a seed, images are decoded once, kept in memory and shuffled
                 anew at each pass, which training does many times.
         """
 
-        def picture(file: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return decode_picture(file if self.is_encoded else tf.io.read_file(file), size), label
+        def image(file: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return decode_image(file if self.is_encoded else tf.io.read_file(file), size), label
 
         rows = (tf.constant(self.files[split]), tf.constant(self.labels[split], tf.int64))
-        decoded = tf.data.Dataset.from_tensor_slices(rows).map(picture, num_parallel_calls=tf.data.AUTOTUNE)
+        decoded = tf.data.Dataset.from_tensor_slices(rows).map(image, num_parallel_calls=tf.data.AUTOTUNE)
         if shuffle_seed is not None:
             decoded = decoded.cache().shuffle(self.count(split), seed=shuffle_seed)
         return decoded.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
     def count(self, *splits: str) -> int:
-        """Pictures in some splits."""
+        """Images in some splits."""
         return sum(len(self.files[split]) for split in splits)
 
     def weights_file(self, name: str) -> Path | None:
@@ -66,27 +66,27 @@ class PictureSet:
         return self.weights and self.weights / name
 
 
-def load(limit: int | None = None) -> PictureSet:
-    """The clothing pictures under ``$COMPRESSOR_TEST_DATA`` if they are there, else the digits.
+def load(limit: int | None = None) -> ImageSet:
+    """The clothing images under ``$COMPRESSOR_TEST_DATA`` if they are there, else the digits.
 
     Args:
-        limit: At most so many training pictures, and a share of the other splits; None for all.
+        limit: At most so many training images, and a share of the other splits; None for all.
     """
     clothing = _root() / "clothing"
     return _folders(clothing, _weights(), limit) if clothing.is_dir() else digits(limit)
 
 
-def digits(limit: int | None = None) -> PictureSet:
+def digits(limit: int | None = None) -> ImageSet:
     """scikit-learn's handwritten digits, as :func:`load` gives them."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
     pixels = np.repeat(data.images[..., None] * 255 / 16, 3, axis=-1).astype(np.uint8)
-    encoded = [tf.io.encode_png(picture).numpy() for picture in pixels]
+    encoded = [tf.io.encode_png(image).numpy() for image in pixels]
     order = np.random.default_rng(0).permutation(len(encoded))
     parts = dict(zip(SPLITS, np.split(order, [len(order) * 8 // 10, len(order) * 9 // 10]), strict=True))
     parts = {split: part[: _share(limit, split)] for split, part in parts.items()}
-    return PictureSet(
+    return ImageSet(
         "digits",
         {split: [encoded[i] for i in part] for split, part in parts.items()},
         {split: [int(data.target[i]) for i in part] for split, part in parts.items()},
@@ -105,7 +105,7 @@ def _weights() -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _folders(root: Path, weights: Path | None, limit: int | None) -> PictureSet:
+def _folders(root: Path, weights: Path | None, limit: int | None) -> ImageSet:
     classes = sorted(folder.name for folder in (root / "train").iterdir() if folder.is_dir())
     files, labels = {}, {}
     for split in SPLITS:
@@ -115,7 +115,7 @@ def _folders(root: Path, weights: Path | None, limit: int | None) -> PictureSet:
         order = np.random.default_rng(0).permutation(len(pairs))[: _share(limit, split)]
         files[split] = [pairs[i][0] for i in order]
         labels[split] = [pairs[i][1] for i in order]
-    return PictureSet(root.name, files, labels, len(classes), weights, is_encoded=False)
+    return ImageSet(root.name, files, labels, len(classes), weights, is_encoded=False)
 
 
 def _share(limit: int | None, split: str) -> int | None:

@@ -1,7 +1,7 @@
-"""What a run costs with many pictures, with many classes, with Beam's workers: ``python -m benchmarks.load``.
+"""What a run costs with many images, with many classes, with Beam's workers: ``python -m benchmarks.load``.
 
-``python -m benchmarks.load pictures 2000 10000`` measures one part, at other sizes. With many classes there are ten
-pictures for each of the most. Pictures are noise around a colour for each class, and the network is tiny: it is the
+``python -m benchmarks.load images 2000 10000`` measures one part, at other sizes. With many classes there are ten
+images for each of the most. Images are noise around a colour for each class, and the network is tiny: it is the
 pipeline that bears the load here.
 """
 
@@ -41,13 +41,13 @@ _CONNECTIONS = ["block_1_relu->block_3_conv", "block_1_relu->tail", "block_2_rel
 def main() -> None:
     """Measures all parts, or one, and prints their tables."""
     parts: dict[str, tuple[Callable[[Sequence[int]], None], list[int]]] = {
-        "pictures": (lambda sizes: _growing("picture", sizes, [(one, 10) for one in sizes]), [2_000, 10_000, 100_000]),
+        "images": (lambda sizes: _growing("image", sizes, [(one, 10) for one in sizes]), [2_000, 10_000, 100_000]),
         "classes": (lambda sizes: _growing("class", sizes, [(10 * max(sizes), one) for one in sizes]), [10, 2_000]),
         "workers": (_workers, [50_000]),
     }
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", nargs="?", choices=parts, help="one of the parts; all of them if not given")
-    parser.add_argument("sizes", nargs="*", type=int, help="numbers of pictures, or of classes, growing")
+    parser.add_argument("sizes", nargs="*", type=int, help="numbers of images, or of classes, growing")
     asked = parser.parse_args()
     for name in [asked.part] if asked.part else parts:
         measure, sizes = parts[name]
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def _growing(what: str, counts: Sequence[int], sizes: Sequence[tuple[int, int]]) -> None:
-    """Runs of more and more pictures or classes, with tables after each, for a long one may be cut short."""
+    """Runs of more and more images or classes, with tables after each, for a long one may be cut short."""
     runs = []
     for number, size in enumerate(sizes, 1):
         runs.append(_measured(*size))
@@ -65,8 +65,8 @@ def _growing(what: str, counts: Sequence[int], sizes: Sequence[tuple[int, int]])
 def _tables(
     what: str, counts: Sequence[int], sizes: Sequence[tuple[int, int]], runs: Sequence[dict[str, Load]]
 ) -> None:
-    """What each node takes of time, of the processors and of memory, and what a further picture or class does."""
-    header = [f"{pictures:,} of {classes:,} classes" for pictures, classes in sizes[: len(counts)]]
+    """What each node takes of time, of the processors and of memory, and what a further image or class does."""
+    header = [f"{images:,} of {classes:,} classes" for images, classes in sizes[: len(counts)]]
     further = [f"one more, to {count:,}" for count in counts[1:]]
     for field, unit, scale, of_one_unit, of_one in (
         ("seconds", "seconds", 1.0, "ms", 1e3),
@@ -81,7 +81,7 @@ def _tables(
                 for before, after, fewer, more in zip(taken, taken[1:], counts, counts[1:], strict=False)
             ]
             rows.append([node, *(one * scale for one in taken), *slopes])
-        title = f"{SIZE} px pictures, a run each: {unit}, and {of_one_unit} for one {what} more"
+        title = f"{SIZE} px images, a run each: {unit}, and {of_one_unit} for one {what} more"
         show(f"load_{what}_{field}", title, ["node", *header, *further], rows)
 
 
@@ -97,20 +97,20 @@ def _workers(sizes: Sequence[int]) -> None:
             named = IN_PROCESSES if node not in IN_PROCESSES else (node,)
             medians.append(statistics.median(sum(one[workers][each].seconds for each in named) for one in rounds))
         rows.append([node, *medians, medians[-1] / medians[0]])
-    title = f"{count:,} pictures of {SIZE} px: seconds, medians of {ROUNDS} rounds in turns"
+    title = f"{count:,} images of {SIZE} px: seconds, medians of {ROUNDS} rounds in turns"
     show("load_workers", title, ["node", *(f"{n} worker{'s' * (n > 1)}" for n in WORKERS), "ratio"], rows)
 
 
 def _measured(count: int, classes: int, workers: int = 1, last: str = "") -> dict[str, Load]:
-    """Runs the command on so many pictures, up to the last node or another; what each took, and all of them."""
+    """Runs the command on so many images, up to the last node or another; what each took, and all of them."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _draw(folder / "pictures", count, classes)
+        _draw(folder / "images", count, classes)
         writing = f"from benchmarks.load import write_network; write_network({str(folder / 'network.keras')!r})"
         subprocess.run([sys.executable, "-c", writing], check=True, capture_output=True)
         (folder / "config.yaml").write_text(yaml.safe_dump(_config(folder, workers)))
         command = [sys.executable, "-m", "pipelines.cli", "run", "--config", str(folder / "config.yaml")]
-        print(f"{count:,} pictures of {classes:,} classes, workers: {workers}", flush=True)
+        print(f"{count:,} images of {classes:,} classes, workers: {workers}", flush=True)
         began = time.time()
         with (folder / "screen.txt").open("w") as screen:
             process = subprocess.Popen(command, stdout=screen, stderr=subprocess.STDOUT)
@@ -142,7 +142,7 @@ def _config(folder: Path, workers: int) -> dict[str, object]:
     return {
         "name": "load",
         "output": str(folder / "out"),
-        "data": {"source": "folder", "path": str(folder / "pictures")},
+        "data": {"source": "folder", "path": str(folder / "images")},
         "backbone": {"model": str(folder / "network.keras")},
         "reference": _TRAINING,
         "search": {
@@ -176,13 +176,13 @@ def write_network(path: str) -> None:
 
     keras.utils.set_random_seed(0)
     layers = keras.layers
-    pictures = keras.Input((SIZE, SIZE, 3))
-    x = layers.Rescaling(1 / 127.5, -1)(pictures)
+    images = keras.Input((SIZE, SIZE, 3))
+    x = layers.Rescaling(1 / 127.5, -1)(images)
     for number in (1, 2, 3):
         x = layers.Conv2D(8 * 2**number, 3, 2, "same", use_bias=False, name=f"block_{number}_conv")(x)
         x = layers.BatchNormalization(name=f"block_{number}_bn")(x)
         x = layers.ReLU(6.0, name=f"block_{number}_relu")(x)
-    attach_head(keras.Model(pictures, x), 2).save(path)
+    attach_head(keras.Model(images, x), 2).save(path)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How memory grows with the number of pictures: ``python -m benchmarks.memory``."""
+"""How memory grows with the number of images: ``python -m benchmarks.memory``."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ SIZE = 224
 COUNTS = (1000, 2000, 4000)
 PROMISED = 100_000
 FEATURE_MEMORY = 64 * 2**20
-"""Bytes: little, so that all but a few hundred pictures' features go to files, as most of 100,000 would."""
+"""Bytes: little, so that all but a few hundred images' features go to files, as most of 100,000 would."""
 
 
 def main() -> None:
-    """Searches a process for each number of pictures, and prints their memory and the slope."""
+    """Searches a process for each number of images, and prints their memory and the slope."""
     measured = {count: _peak_of(count) for count in COUNTS}
     (fewest, *_, most) = COUNTS
     slope = (measured[most] - measured[fewest]) / (most - fewest)
     show(
         "memory",
         f"{BACKBONE} 1.0, {SIZE} px, all families, features in memory limited to {FEATURE_MEMORY // 2**20} MiB",
-        ("pictures", "memory of the process at its peak, MB"),
+        ("images", "memory of the process at its peak, MB"),
         [
             *((count, peak / 1e6) for count, peak in measured.items()),
-            (f"{PROMISED}, by the slope of {slope / 1e3:.2f} kB a picture", (measured[most] + slope * PROMISED) / 1e6),
+            (f"{PROMISED}, by the slope of {slope / 1e3:.2f} kB an image", (measured[most] + slope * PROMISED) / 1e6),
         ],
     )
 
@@ -49,7 +49,7 @@ def _peak_of(count: int) -> float:
 
 
 def search(count: int) -> None:
-    """Searches ``count`` random pictures and prints the process' peak of memory, in bytes."""
+    """Searches ``count`` random images and prints the process' peak of memory, in bytes."""
     backbone = find_backbone(BACKBONE).build(input_size=SIZE, weights=None, preprocess=True)
     hypermodel = HyperCompressor(
         backbone.count_params(),
@@ -61,18 +61,16 @@ def search(count: int) -> None:
     )
     began = time.time()
     with Watch(os.getpid()) as watch, tempfile.TemporaryDirectory() as folder:
-        run_search(
-            hypermodel, _pictures(count), _pictures(32), SearchOptions("random", max_trials=4, max_epochs=2), folder
-        )
+        run_search(hypermodel, _images(count), _images(32), SearchOptions("random", max_trials=4, max_epochs=2), folder)
     print(watch.between(began, time.time()).memory)
 
 
-def _pictures(count: int) -> tf.data.Dataset:
-    def picture(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _images(count: int) -> tf.data.Dataset:
+    def image(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         noise = tf.random.stateless_uniform((SIZE, SIZE, 3), (number, 0), 0, 256, tf.int32)
         return tf.cast(noise, tf.uint8), number % 10
 
-    return tf.data.Dataset.range(count).map(picture).batch(32).prefetch(1)
+    return tf.data.Dataset.range(count).map(image).batch(32).prefetch(1)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ import keras
 import keras_tuner as kt
 from scipy.stats import spearmanr
 
-from benchmarks.data import SPLITS, PictureSet, digits, load
+from benchmarks.data import SPLITS, ImageSet, digits, load
 from benchmarks.tables import RESULTS, show
 from compressor_lib.cuts.families import searched_connections
 from compressor_lib.cuts.surgery import without_head
@@ -51,8 +51,8 @@ class Effort:
     """How much is computed.
 
     Attributes:
-        limit: At most so many training pictures, and a share of the other splits; None for all.
-        size: Height and width of the pictures, in pixels.
+        limit: At most so many training images, and a share of the other splits; None for all.
+        size: Height and width of the images, in pixels.
         training: How networks are trained, all for as many epochs.
         search: How sub-networks are searched.
         kept: Shares of the reference's parameters that compressed networks may keep.
@@ -114,27 +114,27 @@ def main(full: bool, seeds: Sequence[int] = ()) -> None:
         seeds: Some of the form's seeds; none for all.
     """
     effort = FULL if full else SHORT
-    pictures = load(effort.limit)
-    compare(pictures, replace(effort, seeds=tuple(seeds) or effort.seeds))
-    if full and pictures.name != "digits" and not seeds:
+    images = load(effort.limit)
+    compare(images, replace(effort, seeds=tuple(seeds) or effort.seeds))
+    if full and images.name != "digits" and not seeds:
         compare(digits(), replace(effort, seeds=effort.seeds[:1], ranked=0))
 
 
-def compare(pictures: PictureSet, effort: Effort) -> None:
+def compare(images: ImageSet, effort: Effort) -> None:
     """Runs an experiment for each seed and prints what came out."""
     about = (
-        f"{BACKBONE}, {effort.size} px, {pictures.name}: {pictures.count('train')} training, "
-        f"{pictures.count('validation')} validation, {pictures.count('test')} test pictures; "
+        f"{BACKBONE}, {effort.size} px, {images.name}: {images.count('train')} training, "
+        f"{images.count('validation')} validation, {images.count('test')} test images; "
         f"{effort.training.head_epochs} + {effort.training.epochs} epochs, of the networks found without a head phase"
     )
     results = []
     for seed in effort.seeds:
-        experiment = Experiment(pictures, effort, seed)
+        experiment = Experiment(images, effort, seed)
         results.append(list(experiment.results()))
         if effort.ranked and seed == 0:
             ranked = experiment.ranking()
             show(
-                f"ranking-{pictures.name}",
+                f"ranking-{images.name}",
                 f"{about}; seed {seed}. Spearman's rank correlation: {rank_correlation(ranked):.2f}",
                 ("connection", "parameters", "score", "accuracy in the search, %", "retrained, test, %"),
                 [
@@ -144,7 +144,7 @@ def compare(pictures: PictureSet, effort: Effort) -> None:
             )
         keras.backend.clear_session()
     show(
-        f"quality-{pictures.name}",
+        f"quality-{images.name}",
         f"{about}; seeds {', '.join(map(str, effort.seeds))}",
         ("network", "parameters", "saved, %", "test accuracy, %", "spread", "against reference"),
         summary(results),
@@ -182,24 +182,24 @@ def summary(results: Sequence[Sequence[Result]]) -> list[tuple[object, ...]]:
 class Experiment:
     """Everything of one seed, in one process."""
 
-    def __init__(self, pictures: PictureSet, effort: Effort, seed: int) -> None:
-        self.pictures, self.effort, self.seed = pictures, effort, seed
-        self.shuffled = pictures.dataset("train", effort.size, shuffle_seed=seed)
-        self.train = pictures.dataset("train", effort.size)
-        self.validation = pictures.dataset("validation", effort.size)
-        self.test = pictures.dataset("test", effort.size)
+    def __init__(self, images: ImageSet, effort: Effort, seed: int) -> None:
+        self.images, self.effort, self.seed = images, effort, seed
+        self.shuffled = images.dataset("train", effort.size, shuffle_seed=seed)
+        self.train = images.dataset("train", effort.size)
+        self.validation = images.dataset("validation", effort.size)
+        self.test = images.dataset("test", effort.size)
         self.options = replace(
             effort.training,
             distillation=Distillation(),
-            batch_norm="frozen" if pictures.weights else "train",  # a network from scratch needs to learn it
+            batch_norm="frozen" if images.weights else "train",  # a network from scratch needs to learn it
         )
         # The search has trained the head already, so as many epochs all go to the whole network.
         self.retraining = replace(
             self.options, head_epochs=0, epochs=effort.training.head_epochs + effort.training.epochs
         )
         same = replace(effort, kept=(), seeds=(), ranked=0)
-        digest = hashlib.sha256(repr((same, pictures.count(*SPLITS))).encode()).hexdigest()[:8]
-        self.folder = RESULTS / f"{pictures.name}-{digest}-seed{seed}"
+        digest = hashlib.sha256(repr((same, images.count(*SPLITS))).encode()).hexdigest()[:8]
+        self.folder = RESULTS / f"{images.name}-{digest}-seed{seed}"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._searches = tempfile.TemporaryDirectory()
 
@@ -242,7 +242,7 @@ class Experiment:
         """The whole network, trained; from its file, if it is there."""
         file = self.folder / "reference.keras"
         if not file.exists():
-            model = attach_head(self.backbone(1.0), self.pictures.classes, dropout=0.2)
+            model = attach_head(self.backbone(1.0), self.images.classes, dropout=0.2)
             self.trained(model, replace(self.options, distillation=None)).save(draft := file.with_suffix(".new.keras"))
             draft.rename(file)
         model = keras.models.load_model(file, safe_mode=True)
@@ -263,7 +263,7 @@ class Experiment:
         """A pretrained backbone."""
         return find_backbone(BACKBONE).build(
             input_size=self.effort.size,
-            weights=self.pictures.weights_file(WEIGHTS[alpha]),
+            weights=self.images.weights_file(WEIGHTS[alpha]),
             alpha=alpha,
             preprocess=True,
         )
@@ -283,13 +283,13 @@ class Experiment:
 
     def narrow(self, alpha: float) -> tuple[keras.Model, str]:
         """A backbone of another width, uncut, trained as compressed networks are, its teacher included."""
-        return self.trained(attach_head(self.backbone(alpha), self.pictures.classes, dropout=0.2), self.options), ""
+        return self.trained(attach_head(self.backbone(alpha), self.images.classes, dropout=0.2), self.options), ""
 
     def published(self) -> tuple[keras.Model, str]:
         """The published procedure: published connections and heads on a pretrained backbone that stays frozen."""
         hypermodel = HyperCompressor(
             self.reference.count_params(),
-            self.pictures.classes,
+            self.images.classes,
             backbone=self.backbone(1.0),
             connections=searched_connections(self.base, BACKBONE, "published"),
             loss="sparse_categorical_crossentropy",
@@ -302,7 +302,7 @@ class Experiment:
         """A search as the pipeline does it, on the reference's backbone; within a budget accuracy alone counts."""
         hypermodel = HyperCompressor(
             self.reference.count_params(),
-            self.pictures.classes,
+            self.images.classes,
             tau=1.0 if budgets else 0.9,
             backbone=self.base,
             connections=searched_connections(self.base, BACKBONE, connections),

@@ -12,7 +12,7 @@ import keras
 import keras_tuner as kt
 import tensorflow as tf
 
-from benchmarks.data import PictureSet, load
+from benchmarks.data import ImageSet, load
 from benchmarks.tables import show
 from compressor_lib.cuts.connections import Connection
 from compressor_lib.cuts.families import searched_connections
@@ -29,32 +29,32 @@ PUBLISHED_EPOCHS = 5
 
 
 def main(full: bool) -> None:
-    """Prints the table of speeds: all pictures at 224 px, or some at 96 px in the short form."""
+    """Prints the table of speeds: all images at 224 px, or some at 96 px in the short form."""
     size, limit, rounds = (224, None, 3) if full else (96, 512, 3)
-    pictures = load(limit)
+    images = load(limit)
     keras.utils.set_random_seed(0)
-    rows = Speed(pictures, size, rounds).rows(measure_plain=full)
+    rows = Speed(images, size, rounds).rows(measure_plain=full)
     show(
         "speed",
-        f"{BACKBONE} 1.0, {size} px, {pictures.name}: {pictures.count('train')} + {pictures.count('validation')} "
-        f"pictures; F and translators: medians of {rounds} rounds, searches: one run each",
+        f"{BACKBONE} 1.0, {size} px, {images.name}: {images.count('train')} + {images.count('validation')} "
+        f"images; F and translators: medians of {rounds} rounds, searches: one run each",
         ("work", "seconds", "ratio to F"),
         rows,
     )
 
 
 class Speed:
-    """Measures everything on one set of pictures, in one process."""
+    """Measures everything on one set of images, in one process."""
 
-    def __init__(self, pictures: PictureSet, size: int, rounds: int) -> None:
-        self.pictures, self.rounds = pictures, rounds
+    def __init__(self, images: ImageSet, size: int, rounds: int) -> None:
+        self.images, self.rounds = images, rounds
         backbone = find_backbone(BACKBONE)
         self.base = backbone.build(
-            input_size=size, weights=pictures.weights_file("mobilenet_v2_1.0_224_no_top.h5"), preprocess=True
+            input_size=size, weights=images.weights_file("mobilenet_v2_1.0_224_no_top.h5"), preprocess=True
         )
         self.connections = searched_connections(self.base, backbone.name, "published")
-        self.train = pictures.dataset("train", size)
-        self.validation = pictures.dataset("validation", size)
+        self.train = images.dataset("train", size)
+        self.validation = images.dataset("validation", size)
 
     def rows(self, *, measure_plain: bool) -> list[tuple[str, float, float]]:
         """Rows ``(what, seconds, ratio to F)``.
@@ -120,10 +120,10 @@ class Speed:
 
     def _hypermodel(self, kind: type[HyperCompressor] = HyperCompressor, **changed: Any) -> HyperCompressor:
         """The published search space."""
-        whole = attach_head(self.base, self.pictures.classes)
+        whole = attach_head(self.base, self.images.classes)
         return kind(
             whole.count_params(),
-            self.pictures.classes,
+            self.images.classes,
             backbone=self.base,
             connections=self.connections,
             loss="sparse_categorical_crossentropy",

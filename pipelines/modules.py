@@ -19,10 +19,10 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from components.artifacts.class_list import read_class_list
 from components.artifacts.file_names import HISTORY_FILE
 from components.resumable import mark_done, sweep, work_key
-from components.storage.examples import count_classes, count_examples, picture_dataset
+from components.storage.examples import count_classes, count_examples, image_dataset
 from components.storage.gcs_mount import mounted
 from compressor_lib.deployment.export import TEACHER_FILE, export_saved_model, load_keras
-from compressor_lib.deployment.images import decode_picture, encode_picture
+from compressor_lib.deployment.images import decode_image, encode_image
 from compressor_lib.networks.batch_norm_folding import folded
 from compressor_lib.training.augmentation import Augmentation
 from compressor_lib.training.class_weights import balanced_weights
@@ -37,7 +37,7 @@ CHECKPOINT_FILE = "checkpoint.npz"
 
 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:
-    """Decodes, resizes and re-encodes every picture; turns class names into indices.
+    """Decodes, resizes and re-encodes every image; turns class names into indices.
 
     Args:
         inputs: The raw features.
@@ -50,12 +50,12 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: Mapping[str, Any]) -
     size = int(custom_config["size"])
 
     def resized(encoded: tf.Tensor) -> tf.Tensor:
-        return encode_picture(decode_picture(encoded, size))
+        return encode_image(decode_image(encoded, size))
 
-    pictures = tf.map_fn(resized, _dense(inputs[custom_config[IMAGE]]))
+    images = tf.map_fn(resized, _dense(inputs[custom_config[IMAGE]]))
     labels = _dense(inputs[custom_config[LABEL]])
     return {
-        IMAGE: pictures,
+        IMAGE: images,
         LABEL: tft.make_and_track_object(lambda: _indices(custom_config["classes"]), name="classes").lookup(labels),
     }
 
@@ -88,9 +88,7 @@ def run_fn(fn_args: FnArgs) -> None:
     size = model.input_shape[1]
     options = _training_options(config["training"])
     train_dataset, eval_dataset = (
-        picture_dataset(
-            files, size=size, batch_size=options.batch_size, classes=len(classes), shuffle_seed=shuffle_seed
-        )
+        image_dataset(files, size=size, batch_size=options.batch_size, classes=len(classes), shuffle_seed=shuffle_seed)
         for files, shuffle_seed in ((fn_args.train_files, config["seed"]), (fn_args.eval_files, None))
     )
     class_weights = None

@@ -47,7 +47,7 @@ class Nodes:
     image: str
 
     def example_gen(self) -> BaseNode:
-        """What reads the pictures."""
+        """What reads the images."""
         data = self.config.data
         if data.source == "tfrecord":
             return ImportExampleGen(
@@ -81,7 +81,7 @@ class Nodes:
         )
 
     def statistics_gen(self, **inputs: Any) -> tfx.components.StatisticsGen:
-        """What counts the pictures, by class too."""
+        """What counts the images, by class too."""
         return tfx.components.StatisticsGen(stats_options=statistics_options(), **inputs)
 
     def example_validator(self, **inputs: Any) -> ExampleValidator:
@@ -97,7 +97,7 @@ class Nodes:
         )
 
     def transform(self, **inputs: Any) -> Transform:
-        """What makes pictures of one size, and indices of class names."""
+        """What makes images of one size, and indices of class names."""
         return Transform(
             preprocessing_fn=f"{MODULES}.preprocessing_fn",
             label=self.config.data.label_feature,

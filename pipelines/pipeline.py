@@ -51,23 +51,23 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
     )
     if config.data.on_anomaly == "stop":
         transform.add_upstream_node(example_validator)
-    pictures = transform.outputs["transformed_examples"]
-    training = {"examples": pictures, "transform_graph": transform.outputs["transform_graph"]}
+    images = transform.outputs["transformed_examples"]
+    training = {"examples": images, "transform_graph": transform.outputs["transform_graph"]}
     reference = make.reference(**training)
     base_model = reference.outputs["model"]
-    translator_pretrainer = make.translator_pretrainer(examples=pictures, base_model=base_model, previous=previous_run)
+    translator_pretrainer = make.translator_pretrainer(examples=images, base_model=base_model, previous=previous_run)
     translators = translator_pretrainer.outputs["translators"]
     pruning_search = make.pruning_search(
-        examples=pictures, base_model=base_model, translators=translators, previous=previous_run
+        examples=images, base_model=base_model, translators=translators, previous=previous_run
     )
     hyperparameters = pruning_search.outputs["best_hyperparameters"]
     retrain = make.retrain(base_model=pruning_search.outputs["model"], hyperparameters=hyperparameters, **training)
-    converter = make.converter(base_model=retrain.outputs["model"], reference=base_model, examples=pictures)
+    converter = make.converter(base_model=retrain.outputs["model"], reference=base_model, examples=images)
     model = converter.outputs["model"]
     baseline, nodes = make.baseline(candidate=model, reference=base_model)
     # A node may take an artifact once: where the reference is the baseline, it is not given a second time.
     reference_beside = None if baseline is base_model else base_model
-    evaluator = make.evaluator(examples=pictures, model=model, baseline_model=baseline, reference=reference_beside)
+    evaluator = make.evaluator(examples=images, model=model, baseline_model=baseline, reference=reference_beside)
     pusher = make.pusher(
         model=model,
         blessing=evaluator.outputs["blessing"],
@@ -82,7 +82,7 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
         examples=examples,
         statistics=statistics,
         anomalies=example_validator.outputs["anomalies"],
-        transformed_examples=pictures,
+        transformed_examples=images,
         reference=base_model,
         reference_run=reference.outputs["model_run"],
         translators=translators,

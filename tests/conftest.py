@@ -72,8 +72,8 @@ def small_backbone() -> Callable[[], keras.Model]:
         return layers.Add(name=f"{name}_add")([x, y]) if x.shape == y.shape else y
 
     def make() -> keras.Model:
-        pictures = keras.Input((32, 32, 3), name="pictures")
-        x = layers.Rescaling(1 / 127.5, -1, name=PREPROCESS)(pictures)
+        images = keras.Input((32, 32, 3), name="images")
+        x = layers.Rescaling(1 / 127.5, -1, name=PREPROCESS)(images)
         x = layers.Conv2D(6, 3, strides=2, padding="same", use_bias=False, name="Conv1")(x)
         x = layers.BatchNormalization(name="expanded_conv_project_BN")(x)
         for name, strides, units in (
@@ -84,6 +84,6 @@ def small_backbone() -> Callable[[], keras.Model]:
         x = layers.Conv2D(64, 1, use_bias=False, name="Conv_1")(x)
         x = layers.BatchNormalization(name="Conv_1_bn")(x)
         x = layers.ReLU(6.0, name="out_relu")(x)
-        return keras.Model(pictures, x, name="MobileNetV2")
+        return keras.Model(images, x, name="MobileNetV2")
 
     return make

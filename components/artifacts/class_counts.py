@@ -21,7 +21,7 @@ def statistics_options() -> tfdv.StatsOptions:
     """How statistics are made.
 
     By sketches, which count up to :data:`NAMED` classes exactly. Without them TFDV holds every value in memory, every
-    picture too.
+    image too.
     """
     return tfdv.StatsOptions(num_rank_histogram_buckets=NAMED, use_sketch_based_topk_uniques=True)
 
@@ -29,7 +29,7 @@ def statistics_options() -> tfdv.StatsOptions:
 def class_counts(
     statistics: statistics_pb2.DatasetFeatureStatisticsList, label: str, known: Sequence[str] = ()
 ) -> dict[str, int]:
-    """Counts the pictures of each class.
+    """Counts the images of each class.
 
     Args:
         statistics: Of one split, by TFDV.
@@ -80,7 +80,7 @@ def moved_most(before: Mapping[str, int], after: Mapping[str, int]) -> str:
     """The class whose share has changed most.
 
     Args:
-        before: Pictures of each class, as :func:`class_counts` gives them.
+        before: Images of each class, as :func:`class_counts` gives them.
         after: Likewise, later.
     """
 
@@ -92,5 +92,5 @@ def moved_most(before: Mapping[str, int], after: Mapping[str, int]) -> str:
 
 
 def imbalance(counts: Mapping[str, int]) -> float:
-    """How many times as many pictures the largest class has as the smallest; 1 where there are none."""
+    """How many times as many images the largest class has as the smallest; 1 where there are none."""
     return max(counts.values()) / max(1, min(counts.values())) if counts else 1.0

@@ -14,10 +14,10 @@ class Summary:
     """The content of :data:`SUMMARY_FILE`.
 
     Attributes:
-        pictures: Number of pictures by split and class; of no classes where there are too many to name.
-        imbalance: How many times as many training pictures the largest class has as the smallest.
-        previous_pictures: Training pictures of the run before, by class.
-        drift: Largest change of a class's share among the training pictures, 0..1; None without a run before.
+        images: Number of images by split and class; of no classes where there are too many to name.
+        imbalance: How many times as many training images the largest class has as the smallest.
+        previous_images: Training images of the run before, by class.
+        drift: Largest change of a class's share among the training images, 0..1; None without a run before.
         new_classes: Classes that run did not have.
         missing_classes: Classes that it had, and this one has not.
         anomalies: All that is out of order, a sentence each.
@@ -25,9 +25,9 @@ class Summary:
         others: Number of files that are no images, by suffix.
     """
 
-    pictures: dict[str, dict[str, int]] = field(default_factory=dict)
+    images: dict[str, dict[str, int]] = field(default_factory=dict)
     imbalance: float = 1.0
-    previous_pictures: dict[str, int] = field(default_factory=dict)
+    previous_images: dict[str, int] = field(default_factory=dict)
     drift: float | None = None
     new_classes: list[str] = field(default_factory=list)
     missing_classes: list[str] = field(default_factory=list)

@@ -22,7 +22,7 @@ def judged(predictions: Predictions, model: str, confidence: float) -> tuple[Jud
     common = common_labels(predictions)
     overall = Judged.counted(
         "",
-        pictures=len(labels),
+        images=len(labels),
         right=int(right.sum()),
         pairs=predictions.pairs(model, BASELINE, np.isin(labels, common)) if common else None,
         confidence=confidence,
@@ -33,7 +33,7 @@ def judged(predictions: Predictions, model: str, confidence: float) -> tuple[Jud
         classes.append(
             Judged.counted(
                 predictions.classes[label],
-                pictures=int(of_class.sum()),
+                images=int(of_class.sum()),
                 right=int(right[of_class].sum()),
                 pairs=predictions.pairs(model, BASELINE, of_class) if label in common else None,
                 confidence=confidence,

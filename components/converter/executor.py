@@ -14,7 +14,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components.storage.examples import picture_dataset, split_patterns
+from components.storage.examples import image_dataset, split_patterns
 from components.storage.gcs_mount import mounted_artifacts
 from compressor_lib.deployment.export import add_tflite, load_keras, read_classes
 from compressor_lib.deployment.latency import time_models
@@ -100,5 +100,5 @@ def _convert(folder: str, reference: str, formats: list[Precision], calibration:
 def _some_images(patterns: str, folder: str, seed: int) -> np.ndarray:
     """Images of a split drawn by the seed, or all if it has fewer."""
     size = load_keras(folder).input_shape[1]
-    images = picture_dataset(patterns, size=size, batch_size=1, shuffle_seed=seed, labelled=False)
+    images = image_dataset(patterns, size=size, batch_size=1, shuffle_seed=seed, labelled=False)
     return np.concatenate(list(itertools.islice(images.as_numpy_iterator(), CALIBRATION_IMAGES)))

@@ -18,7 +18,7 @@ from tfx.dsl.io import fileio
 
 from components.artifacts.predictions import BASELINE, MODEL, ModelPredictions, Predictions, image_key
 from components.evaluator.tfma_config import LABEL, PROBABILITIES, SIGNATURE
-from components.storage.examples import decode_pictures
+from components.storage.examples import decode_images
 from compressor_lib.deployment.export import IMAGE_FEATURE
 from compressor_lib.deployment.tflite import tflite_interpreter, tflite_predict
 from compressor_lib.support.control_groups import usable_threads
@@ -153,7 +153,7 @@ def _asked(path: str) -> Callable[[Sequence[bytes]], Probabilities]:
         content = file.read()
     size = int(tflite_interpreter(content).get_input_details()[0]["shape"][1])
     return _in_parts(
-        lambda records: tflite_predict(content, decode_pictures(records, size), num_threads=usable_threads())
+        lambda records: tflite_predict(content, decode_images(records, size), num_threads=usable_threads())
     )
 
 

@@ -38,7 +38,7 @@ class ExampleValidatorSpec(component_spec.ComponentSpec):
 class ExampleValidator(base_component.BaseComponent):
     """Validates statistics as TFX's component of that name does, and compares them with those of the run before.
 
-    Output: ``anomalies``, as the stock component writes them, with ``data.json`` beside them: the pictures of each
+    Output: ``anomalies``, as the stock component writes them, with ``data.json`` beside them: the images of each
     class and split, what has changed, and each anomaly in a sentence.
 
     Example:
@@ -79,7 +79,7 @@ class ExampleValidator(base_component.BaseComponent):
             previous_classes: The pushed model's classes; one without images is an anomaly. None where none can be
                 known.
             removed_classes: Those of them that are taken out, and are no anomaly.
-            max_drift: Most that the share of a class among the training pictures may have changed, 0..1 (TFDV's
+            max_drift: Most that the share of a class among the training images may have changed, 0..1 (TFDV's
                 L-infinity comparator).
             on_anomaly: ``"stop"`` to fail where there is one, ``"warn"`` to tell of it alone.
             code_version: Part of the cache key; change it when the code changes.

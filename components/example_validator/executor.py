@@ -65,11 +65,11 @@ class Executor(base_executor.BaseExecutor):
         anomalies.split_names, anomalies.span = artifact_utils.encode_split_names(splits), statistics.span
         blessed = {}
         now = {split: stats_artifact_utils.load_statistics(statistics, split).proto() for split in splits}
-        summary.pictures = {split: class_counts(counted, label) for split, counted in now.items()}
+        summary.images = {split: class_counts(counted, label) for split, counted in now.items()}
         gone = []
         for known in input_dict.get("previous_classes", []):
-            if all(summary.pictures.values()):  # else there are too many to name, or none
-                gone = gone_classes(summary.pictures, read_class_list(known.uri), removed)
+            if all(summary.images.values()):  # else there are too many to name, or none
+                gone = gone_classes(summary.images, read_class_list(known.uri), removed)
         for split, counted in now.items():
             previous = before if split == _COMPARED else None
             found = tfdv.validate_statistics(counted, schema, previous_statistics=previous)
@@ -82,7 +82,7 @@ class Executor(base_executor.BaseExecutor):
             writer_utils.write_anomalies(os.path.join(directory, DEFAULT_FILE_NAME), found)
             blessed[split] = int(not found.anomaly_info and not found.HasField("dataset_anomaly_info"))
         anomalies.set_json_value_custom_property(ARTIFACT_PROPERTY_BLESSED_KEY, blessed)
-        summary.imbalance = imbalance(summary.pictures.get(_COMPARED, {}))
+        summary.imbalance = imbalance(summary.images.get(_COMPARED, {}))
         io_utils.write_string_file(os.path.join(anomalies.uri, SUMMARY_FILE), summary.to_json())
         _tell(summary)
         if summary.anomalies and exec_properties["on_anomaly"] == "stop":
@@ -94,11 +94,11 @@ class Executor(base_executor.BaseExecutor):
 
 def _compare(summary: Summary, found: anomalies_pb2.Anomalies, before: Mapping[str, int], label: str) -> None:
     """Notes what has changed since the run before."""
-    summary.previous_pictures = dict(before)
+    summary.previous_images = dict(before)
     for info in found.drift_skew_info:
         if info.path.step[:] == [label]:
             summary.drift = max(measurement.value for measurement in info.drift_measurements)
-    now = summary.pictures[_COMPARED]
+    now = summary.images[_COMPARED]
     if now and before:
         summary.new_classes = natural_order(now.keys() - before.keys())
         summary.missing_classes = natural_order(before.keys() - now.keys())
@@ -135,7 +135,7 @@ def _sentences(found: anomalies_pb2.Anomalies, split: str, summary: Summary, max
     for feature, info in sorted(found.anomaly_info.items()):
         for reason in info.reason:
             if reason.type == _DRIFT:
-                name = moved_most(summary.previous_pictures, summary.pictures[split])
+                name = moved_most(summary.previous_images, summary.images[split])
                 sentences.append(
                     f"the share of class {name!r} has changed by {100 * (summary.drift or 0):.1f} points against "
                     f"the run before, where data.max_drift allows {100 * max_drift:g}"
@@ -150,12 +150,12 @@ def _sentences(found: anomalies_pb2.Anomalies, split: str, summary: Summary, max
 
 def _tell(summary: Summary) -> None:
     """Logs the summary in a few lines."""
-    counts = summary.pictures.get(_COMPARED, {})
+    counts = summary.images.get(_COMPARED, {})
     if counts:
         few, many = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
         each = f"from {counts[few]} of {few!r} to {counts[many]} of {many!r}"
         if counts[few] == counts[many]:
             each = f"{counts[few]} of each"
-        logger.info("%d training pictures of %d classes, %s", sum(counts.values()), len(counts), each)
+        logger.info("%d training images of %d classes, %s", sum(counts.values()), len(counts), each)
     for sentence in summary.anomalies:
         logger.warning("anomaly: %s", sentence)

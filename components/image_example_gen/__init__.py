@@ -1,4 +1,4 @@
-"""Pictures in folders to Examples."""
+"""Images in folders to Examples."""
 
 from components.image_example_gen.component import ImageExampleGen
 

@@ -10,7 +10,7 @@ from tfx.proto import example_gen_pb2
 
 from components.custom_options import packed_options
 from components.image_example_gen import driver, executor
-from components.image_example_gen.dataset_layout import pictures_split
+from components.image_example_gen.dataset_layout import images_split
 from components.image_example_gen.duplicates import POLICIES
 from components.storage.spans import rolling_range
 from compressor_lib.deployment.image_check import MAX_PIXELS
@@ -22,15 +22,15 @@ _SHARES = {"train": 8, "eval": 1, "test": 1}
 class ImageExampleGen(component.FileBasedExampleGen):
     """Turns a folder of class folders into Examples.
 
-    Every Example has three byte features: ``image`` (encoded picture), ``label`` (name of the
+    Every Example has three byte features: ``image`` (encoded image), ``label`` (name of the
     class) and ``filename`` (path relative to the data folder). See README.md for the layouts.
 
-    The output artifact has the custom properties ``skipped`` (number of unreadable pictures) and
-    ``skipped_files`` (JSON list of up to 20 names), ``duplicates`` (number of pictures that are copies
+    The output artifact has the custom properties ``skipped`` (number of unreadable images) and
+    ``skipped_files`` (JSON list of up to 20 names), ``duplicates`` (number of images that are copies
     of others) and ``duplicates_left_out``; ``skipped.jsonl`` and ``duplicates.jsonl`` in it name all.
 
     Example:
-        >>> example_gen = ImageExampleGen(input_base="pictures")  # doctest: +SKIP
+        >>> example_gen = ImageExampleGen(input_base="images")  # doctest: +SKIP
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
@@ -49,20 +49,20 @@ class ImageExampleGen(component.FileBasedExampleGen):
         duplicates: str = "one_split",
         code_version: str = "",
     ) -> None:
-        """Describes where the pictures are; nothing is looked at before the component runs.
+        """Describes where the images are; nothing is looked at before the component runs.
 
         Args:
             input_base: The data folder, local or remote.
             splits: Share of every split; 8:1:1 for train, eval and test by default. In a pre-split
                 folder only the names count.
-            max_bad_share: Share of unreadable pictures, 0..1, above which the component fails.
+            max_bad_share: Share of unreadable images, 0..1, above which the component fails.
             span: Pattern of the span folders under ``input_base``, such as ``"span-{SPAN}"``: the
                 newest is taken, at each run. None: no spans.
             window: How many of the newest spans are taken; None: the one.
-            max_pixels: Pictures with more are unreadable.
+            max_pixels: Images with more are unreadable.
             max_file_mb: Larger files, in MiB, are unreadable.
             outside_links: Whether symbolic links that lead out of ``input_base`` are followed, or unreadable.
-            duplicates: ``"one_split"`` leaves copies of a picture out of all splits but one, ``"keep"`` does not.
+            duplicates: ``"one_split"`` leaves copies of an image out of all splits but one, ``"keep"`` does not.
             code_version: Changes with the code, so that the cache does not outlive it.
 
         Raises:
@@ -79,7 +79,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
             raise unknown("policy for duplicates", duplicates, POLICIES)
         super().__init__(
             input_base=input_base,
-            input_config=example_gen_pb2.Input(splits=[pictures_split(span)]),
+            input_config=example_gen_pb2.Input(splits=[images_split(span)]),
             output_config=example_gen_pb2.Output(
                 split_config=example_gen_pb2.SplitConfig(
                     splits=[

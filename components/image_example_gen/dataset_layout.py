@@ -1,4 +1,4 @@
-"""Folders of labelled pictures: their layout, what they hold, and what is wrong with them.
+"""Folders of labelled images: their layout, what they hold, and what is wrong with them.
 
 Two layouts are known, each optionally inside span folders::
 
@@ -28,13 +28,13 @@ from compressor_lib.networks.class_label import class_label
 
 logger = logging.getLogger(__name__)
 
-PICTURES_PATTERN = "*/*"
+IMAGES_PATTERN = "*/*"
 _SHOWN_IN_ERROR = 5
 _OTHER_NAMES = {"eval": ("validation", "val")}
 
 
-class Picture(NamedTuple):
-    """One picture file.
+class Image(NamedTuple):
+    """One image file.
 
     Attributes:
         name: Path relative to the data folder, with forward slashes.
@@ -77,40 +77,38 @@ class Listing:
     """What a data folder holds.
 
     Attributes:
-        pictures: The images that can be read, as far as their names or first bytes tell, sorted by name.
+        images: The images that can be read, as far as their names or first bytes tell, sorted by name.
         left_out: Images that are not used, whatever they hold.
         others: How many files are no images, by suffix.
     """
 
-    pictures: list[Picture] = field(default_factory=list)
+    images: list[Image] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
 
     @property
     def total(self) -> int:
         """How many images there are, used or not."""
-        return len(self.pictures) + len(self.left_out)
+        return len(self.images) + len(self.left_out)
 
 
 class NamesInputProcessor(spans.InputProcessor):
     """Finds spans of images; its fingerprint is of images at whatever depth, so that other files may come and go."""
 
-    PATTERN = PICTURES_PATTERN
+    PATTERN = IMAGES_PATTERN
 
     def counts(self, folder: str, name: str) -> bool:
         """Returns whether a file is an image; those that are left out count too, as a run reports them."""
         return is_image(name) or is_image_without_suffix(os.path.join(self._input_base_uri, folder, name))
 
 
-def pictures_split(span: str | None) -> example_gen_pb2.Input.Split:
+def images_split(span: str | None) -> example_gen_pb2.Input.Split:
     """The input that TFX's driver looks for.
 
     Args:
         span: Pattern of the span folders with TFX's specs, such as ``"span-{SPAN}"``; None: there are none.
     """
-    return example_gen_pb2.Input.Split(
-        name="pictures", pattern=f"{span}/{PICTURES_PATTERN}" if span else PICTURES_PATTERN
-    )
+    return example_gen_pb2.Input.Split(name="images", pattern=f"{span}/{IMAGES_PATTERN}" if span else IMAGES_PATTERN)
 
 
 def newest_spans(input_base: str, span: str | None, window: int | None) -> list[str]:
@@ -118,16 +116,16 @@ def newest_spans(input_base: str, span: str | None, window: int | None) -> list[
 
     Args:
         input_base: The data folder.
-        span: As for :func:`pictures_split`.
+        span: As for :func:`images_split`.
         window: How many of the newest; None: the one.
 
     Returns:
-        For each the pattern of its pictures relative to ``input_base``, the oldest first.
+        For each the pattern of its images relative to ``input_base``, the oldest first.
 
     Raises:
         CompressorError: No folder matches, or a matching one has no number.
     """
-    split = pictures_split(span)
+    split = images_split(span)
     processor = NamesInputProcessor(input_base, [split], spans.rolling_range(window))
     number, version = processor.resolve_span_and_version()
     return spans.patterns_of(processor.get_pattern_for_span_version(split.pattern, number, version))
@@ -138,7 +136,7 @@ def layout(input_base: str, pattern: str, splits: Iterable[str]) -> dict[str, st
 
     Args:
         input_base: The data folder.
-        pattern: Its pictures, or those of a span in it, as if the folder were flat.
+        pattern: Its images, or those of a span in it, as if the folder were flat.
         splits: Names of the splits.
 
     Returns:
@@ -148,13 +146,13 @@ def layout(input_base: str, pattern: str, splits: Iterable[str]) -> dict[str, st
     Raises:
         CompressorError: As in :func:`pre_split_folders`, or a class folder's name cannot name a class.
     """
-    folder = pattern.removesuffix(PICTURES_PATTERN)
+    folder = pattern.removesuffix(IMAGES_PATTERN)
     by_split = pre_split_folders(os.path.join(input_base, folder).rstrip("/"), splits)
     for root in by_split.values() or ("",):
         _classes(os.path.join(input_base, folder, root).rstrip("/"))
     if not by_split:
         return {"": pattern}
-    return {split: f"{folder}{name}/{PICTURES_PATTERN}" for split, name in by_split.items()}
+    return {split: f"{folder}{name}/{IMAGES_PATTERN}" for split, name in by_split.items()}
 
 
 def pre_split_folders(folder: str, splits: Iterable[str]) -> dict[str, str]:
@@ -196,7 +194,7 @@ def pre_split_folders(folder: str, splits: Iterable[str]) -> dict[str, str]:
     return {split: folders[0] for split, folders in found.items()}
 
 
-def list_pictures(input_base: str, layouts: Iterable[Mapping[str, str]]) -> Listing:
+def list_images(input_base: str, layouts: Iterable[Mapping[str, str]]) -> Listing:
     """Lists a data folder's images. Files without a suffix are opened, for their first bytes; no others are.
 
     Hidden files are left out without a word. Images outside of class folders, in folders inside them, of formats that
@@ -211,14 +209,14 @@ def list_pictures(input_base: str, layouts: Iterable[Mapping[str, str]]) -> List
 
     Raises:
         CompressorError: The folder is missing, has no class folders, a single class, or a class
-            without pictures; or the classes differ between the splits.
+            without images; or the classes differ between the splits.
     """
     real_base = _real(input_base)
     listing = Listing()
     for patterns in layouts:
         classes: dict[str, set[str]] = {}
         for split, pattern in patterns.items():
-            root = pattern.removesuffix(PICTURES_PATTERN).rstrip("/")
+            root = pattern.removesuffix(IMAGES_PATTERN).rstrip("/")
             folder = os.path.join(input_base, root).rstrip("/")
             by_label = _classes(folder)
             classes[split] = set(by_label)
@@ -229,13 +227,13 @@ def list_pictures(input_base: str, layouts: Iterable[Mapping[str, str]]) -> List
                 if not is_folder(os.path.join(folder, name)):
                     _leave_out(listing, input_base, "/".join(filter(None, (root, name))), "outside class folders")
         _check_classes(input_base, classes)
-    labels = {picture.label for picture in listing.pictures}
+    labels = {image.label for image in listing.images}
     if len(labels) == 1:
         raise CompressorError(
             f"data folder {input_base!r} has a single class, {min(labels)!r}. "
             "A classifier needs at least two class folders."
         )
-    listing.pictures.sort()
+    listing.images.sort()
     return listing
 
 
@@ -262,22 +260,22 @@ def check_left_out(input_base: str, left_out: Sequence[LeftOut], total: int, max
         )
 
 
-def check_counts(pictures: Iterable[Picture], shares: Mapping[str, int], skipped: Iterable[str] = ()) -> None:
-    """Refuses classes that cannot give every split at least one picture.
+def check_counts(images: Iterable[Image], shares: Mapping[str, int], skipped: Iterable[str] = ()) -> None:
+    """Refuses classes that cannot give every split at least one image.
 
     Args:
-        pictures: All pictures.
+        images: All images.
         shares: Share of every split.
-        skipped: Names of the pictures that cannot be used.
+        skipped: Names of the images that cannot be used.
 
     Raises:
-        CompressorError: A class has too few pictures.
+        CompressorError: A class has too few images.
     """
     skipped = set(skipped)
     folders: dict[str, Counter[tuple[str, str]]] = {}
-    for picture in pictures:
-        of_class = folders.setdefault(picture.label, Counter())
-        of_class[picture.class_folder, picture.split] += picture.name not in skipped
+    for image in images:
+        of_class = folders.setdefault(image.label, Counter())
+        of_class[image.class_folder, image.split] += image.name not in skipped
     for label, counts in folders.items():
         in_split: Counter[str] = Counter()
         for (_, split), count in counts.items():
@@ -291,15 +289,15 @@ def check_counts(pictures: Iterable[Picture], shares: Mapping[str, int], skipped
             elif len(counts) > 1:
                 needed += " in one of the spans"
             raise CompressorError(
-                f"class {label!r} has {total} {'readable ' if skipped else ''}picture(s){where}, "
-                f"and needs {needed}. Add pictures or delete the class."
+                f"class {label!r} has {total} {'readable ' if skipped else ''}image(s){where}, "
+                f"and needs {needed}. Add images or delete the class."
             )
 
 
 def _list_class(listing: Listing, input_base: str, at: str, label: str, split: str, real_base: str) -> None:
     """Adds what is in one class folder, which is ``at`` in the data folder."""
     folder = os.path.join(input_base, at)
-    before = len(listing.pictures), len(listing.left_out)
+    before = len(listing.images), len(listing.left_out)
     for name in listed(folder):
         path = os.path.join(folder, name)
         if not is_image(name) and is_folder(path):
@@ -307,10 +305,10 @@ def _list_class(listing: Listing, input_base: str, at: str, label: str, split: s
                 _leave_out(listing, input_base, f"{at}/{name}/{nested}", "in nested folders", label)
         elif is_text(name) and (is_read(name) or is_image_without_suffix(path)):
             leads_out = not _inside(path, real_base)
-            listing.pictures.append(Picture(f"{at}/{name}", label, split, leads_out))
+            listing.images.append(Image(f"{at}/{name}", label, split, leads_out))
         else:
             _leave_out(listing, input_base, f"{at}/{name}", "", label)
-    if len(listing.pictures) == before[0]:
+    if len(listing.images) == before[0]:
         others = listing.left_out[before[1] :]
         found = f"; {len(others)} images in it are left out ({by_kind(others)})" if others else ""
         raise CompressorError(
@@ -382,7 +380,7 @@ def _class_folders(folder: str) -> list[str]:
         if not is_folder(folder):
             raise CompressorError(
                 f"data folder {folder!r} does not exist. "
-                "Give a folder that has one sub-folder of pictures for each class."
+                "Give a folder that has one sub-folder of images for each class."
             )
         names = _folders(folder)
     except (OSError, tf.errors.OpError) as error:
@@ -392,7 +390,7 @@ def _class_folders(folder: str) -> list[str]:
     if not names:
         raise CompressorError(
             f"data folder {folder!r} has no class folders. "
-            "Put the pictures of each class into a sub-folder named after the class."
+            "Put the images of each class into a sub-folder named after the class."
         )
     return names
 

@@ -13,7 +13,7 @@ from components.image_example_gen.dataset_layout import NamesInputProcessor
 class Driver(driver.FileBasedDriver):
     """Finds the newest spans and the input's fingerprint.
 
-    The stock fingerprint is made of sizes and times alone. A picture that is moved to another
+    The stock fingerprint is made of sizes and times alone. An image that is moved to another
     class changes neither, and the old Examples would be taken from the cache.
     """
 

@@ -1,4 +1,4 @@
-"""Pictures that are there more than once: found by their pixels, and kept to one split."""
+"""Images that are there more than once: found by their pixels, and kept to one split."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ POLICIES = ("one_split", "keep")
 
 
 class Copy(NamedTuple):
-    """One of several pictures with the same pixels.
+    """One of several images with the same pixels.
 
     Attributes:
         name: Path relative to the data folder.
@@ -25,9 +25,9 @@ class Copy(NamedTuple):
 
 
 def describe(copies: Iterable[Copy], splits: Sequence[str], policy: str) -> dict[str, Any]:
-    """Tells of pictures with the same pixels, and which of them are left out.
+    """Tells of images with the same pixels, and which of them are left out.
 
-    A model that has seen a picture in training is not judged by it: with ``one_split`` the copies in the last of their
+    A model that has seen an image in training is not judged by it: with ``one_split`` the copies in the last of their
     splits stay, in ``splits``' order, so that what is judged on is left as it is.
 
     Args:
@@ -36,7 +36,7 @@ def describe(copies: Iterable[Copy], splits: Sequence[str], policy: str) -> dict
         policy: One of ``POLICIES``.
 
     Returns:
-        ``files``, ``labels`` (more than one: the same picture is in several classes), ``splits`` and ``left_out``.
+        ``files``, ``labels`` (more than one: the same image is in several classes), ``splits`` and ``left_out``.
 
     Example:
         >>> describe([Copy("a/1.png", "a", "train"), Copy("a/2.png", "a", "test")], ["train", "test"], "one_split")
@@ -54,16 +54,16 @@ def describe(copies: Iterable[Copy], splits: Sequence[str], policy: str) -> dict
 
 
 class FindDuplicates(beam.PTransform):
-    """From ``(digest of the pixels, Copy)`` of all pictures to what :func:`describe` tells of those not alone."""
+    """From ``(digest of the pixels, Copy)`` of all images to what :func:`describe` tells of those not alone."""
 
     def __init__(self, splits: Sequence[str], policy: str) -> None:
         super().__init__()
         self._splits, self._policy = splits, policy
 
-    def expand(self, pictures: beam.PCollection) -> beam.PCollection:
+    def expand(self, images: beam.PCollection) -> beam.PCollection:
         """See the class."""
         return (
-            pictures
+            images
             | "GroupByPixels" >> beam.GroupByKey()
             | "Copies" >> beam.MapTuple(lambda _, copies: list(copies))
             | "NotAlone" >> beam.Filter(lambda copies: len(copies) > 1)

@@ -1,4 +1,4 @@
-"""Reads, checks and splits pictures on Beam."""
+"""Reads, checks and splits images on Beam."""
 
 import json
 import logging
@@ -37,7 +37,7 @@ _SHOWN = 20
 
 
 class Executor(base_example_gen_executor.BaseExampleGenExecutor):
-    """Writes a data folder's pictures as Examples, split by folder or stratified by share."""
+    """Writes a data folder's images as Examples, split by folder or stratified by share."""
 
     def GetInputSourceToExamplePTransform(self) -> beam.PTransform:
         """Not used: all splits are read together by ``GenerateExamplesByBeam``."""
@@ -48,11 +48,11 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
     ) -> dict[str, beam.pvalue.PCollection]:
         """Builds the pipeline from file names to one collection of Examples a split.
 
-        The stratified split deals the pictures that were found readable, so that a damaged one
-        leaves no split without a class. Every class folder is dealt by itself, so that a picture stays in its split
+        The stratified split deals the images that were found readable, so that a damaged one
+        leaves no split without a class. Every class folder is dealt by itself, so that an image stays in its split
         while a window of spans moves on.
 
-        What is grouped and shuffled are names, which the runner may hold in memory; a picture that stays is read a
+        What is grouped and shuffled are names, which the runner may hold in memory; an image that stays is read a
         second time where it is written.
 
         Args:
@@ -65,7 +65,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         input_base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
         readable, skipped = (
             pipeline
-            | "List" >> beam.Create(self._pictures)
+            | "List" >> beam.Create(self._images)
             | "Spread" >> beam.Reshuffle()
             | "Check" >> beam.ParDo(_Check(input_base, self._options)).with_outputs("skipped", main="readable")
         )
@@ -91,8 +91,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         names = list(self._shares)
         duplicates = (
             placed
-            | "ByPixels"
-            >> beam.MapTuple(lambda picture, sha256: (sha256, Copy(picture.name, picture.label, picture.split)))
+            | "ByPixels" >> beam.MapTuple(lambda image, sha256: (sha256, Copy(image.name, image.label, image.split)))
             | "FindDuplicates" >> FindDuplicates(names, self._options["duplicates"])
         )
         _ = (
@@ -103,10 +102,10 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         left_out = duplicates | "LeftOut" >> beam.FlatMap(lambda one: [(name, True) for name in one["left_out"]])
         parts = (
             placed
-            | "Pictures" >> beam.Keys()
+            | "Images" >> beam.Keys()
             | "LeaveOut"
-            >> beam.Filter(lambda picture, left_out: picture.name not in left_out, beam.pvalue.AsDict(left_out))
-            | "ToSplits" >> beam.Partition(lambda picture, _: names.index(picture.split), len(names))
+            >> beam.Filter(lambda image, left_out: image.name not in left_out, beam.pvalue.AsDict(left_out))
+            | "ToSplits" >> beam.Partition(lambda image, _: names.index(image.split), len(names))
         )
         return {
             name: part
@@ -130,22 +129,22 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
                 ``google.protobuf.Struct`` with the component's other parameters.
 
         Raises:
-            CompressorError: The folder cannot be used (see ``dataset_layout.list_pictures``), or too many
-                of its pictures cannot be read. No split is left behind.
+            CompressorError: The folder cannot be used (see ``dataset_layout.list_images``), or too many
+                of its images cannot be read. No split is left behind.
         """
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         input_base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
         self._configure(input_base, exec_properties)
         self._skipped_file = os.path.join(examples.uri, SKIPPED_FILE)
         self._duplicates_file = os.path.join(examples.uri, DUPLICATES_FILE)
-        listing = dataset_layout.list_pictures(input_base, self._layouts)
-        self._pictures = listing.pictures
+        listing = dataset_layout.list_images(input_base, self._layouts)
+        self._images = listing.images
         _warn_left_out(listing)
         max_bad_share = self._options["max_bad_share"]
         dataset_layout.check_left_out(input_base, listing.left_out, listing.total, max_bad_share)
-        dataset_layout.check_counts(self._pictures, self._shares)
-        examples.set_int_custom_property("images", len(self._pictures))
-        examples.set_int_custom_property("classes", len({picture.label for picture in self._pictures}))
+        dataset_layout.check_counts(self._images, self._shares)
+        examples.set_int_custom_property("images", len(self._images))
+        examples.set_int_custom_property("classes", len({image.label for image in self._images}))
 
         self._write(examples, exec_properties)
 
@@ -175,7 +174,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         examples.set_int_custom_property("duplicates_left_out", len(copies))
 
     def _write(self, examples: types.Artifact, exec_properties: dict[str, Any]) -> None:
-        """As the stock executor does, whose shuffle would hold the pictures themselves in memory."""
+        """As the stock executor does, whose shuffle would hold the images themselves in memory."""
         examples.split_names = artifact_utils.encode_split_names(list(self._shares))
         with self._make_beam_pipeline() as pipeline:
             for name, part in self.GenerateExamplesByBeam(pipeline, exec_properties).items():
@@ -200,18 +199,18 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         self._layouts = [dataset_layout.layout(input_base, pattern, self._shares) for pattern in patterns]
 
     def _check_counts(self, unreadable: list[str], copies: list[str]) -> None:
-        dataset_layout.check_counts(self._pictures, self._shares, unreadable)
+        dataset_layout.check_counts(self._images, self._shares, unreadable)
         try:
-            dataset_layout.check_counts(self._pictures, self._shares, [*unreadable, *copies])
+            dataset_layout.check_counts(self._images, self._shares, [*unreadable, *copies])
         except CompressorError as error:
             raise CompressorError(
-                f"{error} {len(copies)} copies of pictures in other splits were left out; "
+                f"{error} {len(copies)} copies of images in other splits were left out; "
                 "data.duplicates: keep takes them."
             ) from error
 
 
 class _Reader(beam.DoFn):
-    """Reads pictures."""
+    """Reads images."""
 
     def __init__(self, input_base: str, options: Mapping[str, Any]) -> None:
         self._input_base = input_base
@@ -221,53 +220,53 @@ class _Reader(beam.DoFn):
     def _content(self, name: str) -> bytes:
         limit, path = self._max_file_mb * 2**20, os.path.join(self._input_base, name)
         if "://" not in path and os.path.exists(path) and not os.path.isfile(path):  # a pipe would never end
-            raise image_check.UnreadablePicture("not a regular file")
+            raise image_check.UnreadableImage("not a regular file")
         try:
             with fileio.open(path, "rb") as file:
                 content = file.read(limit + 1)
             if len(content) > limit:
-                raise image_check.UnreadablePicture(f"more than max_file_mb {self._max_file_mb}")
+                raise image_check.UnreadableImage(f"more than max_file_mb {self._max_file_mb}")
             return content
         except fileio.NotFoundError as error:
-            raise image_check.UnreadablePicture(str(error)) from error
+            raise image_check.UnreadableImage(str(error)) from error
         except (
             tf.errors.NotFoundError,
             tf.errors.PermissionDeniedError,
-            tf.errors.FailedPreconditionError,  # A folder with a picture's suffix.
+            tf.errors.FailedPreconditionError,  # A folder with an image's suffix.
         ) as error:
-            raise image_check.UnreadablePicture(error.message) from error
+            raise image_check.UnreadableImage(error.message) from error
 
 
 class _Check(_Reader):
-    """Yields pictures with the SHA-256 of their pixels, and sets aside those that cannot be decoded."""
+    """Yields images with the SHA-256 of their pixels, and sets aside those that cannot be decoded."""
 
-    def process(self, picture: dataset_layout.Picture) -> Iterator[Any]:
+    def process(self, image: dataset_layout.Image) -> Iterator[Any]:
         try:
-            if picture.leads_out and not self._outside_links:
-                raise image_check.UnreadablePicture(
+            if image.leads_out and not self._outside_links:
+                raise image_check.UnreadableImage(
                     "a link that leads out of the data folder, which data.outside_links does not allow"
                 )
-            read = image_check.decodable(self._content(picture.name), self._max_pixels)
-        except image_check.UnreadablePicture as error:
-            skipped = {"file": picture.name, "reason": str(error)}
+            read = image_check.decodable(self._content(image.name), self._max_pixels)
+        except image_check.UnreadableImage as error:
+            skipped = {"file": image.name, "reason": str(error)}
             yield beam.pvalue.TaggedOutput("skipped", skipped)
         else:
-            yield picture._replace(is_converted=read.is_converted), read.sha256
+            yield image._replace(is_converted=read.is_converted), read.sha256
 
 
 class _ToExample(_Reader):
-    """Makes Examples of pictures that were checked."""
+    """Makes Examples of images that were checked."""
 
-    def process(self, picture: dataset_layout.Picture) -> Iterator[tf.train.Example]:
+    def process(self, image: dataset_layout.Image) -> Iterator[tf.train.Example]:
         try:
-            content = self._content(picture.name)
-            encoded = image_check.decodable(content, self._max_pixels).encoded if picture.is_converted else content
-        except image_check.UnreadablePicture as error:
+            content = self._content(image.name)
+            encoded = image_check.decodable(content, self._max_pixels).encoded if image.is_converted else content
+        except image_check.UnreadableImage as error:
             raise CompressorError(
-                f"{picture.name} could be read at first, and cannot any more ({error}): "
+                f"{image.name} could be read at first, and cannot any more ({error}): "
                 "run again when the data folder is at rest."
             ) from error
-        features = {"image": encoded, "label": picture.label.encode(), "filename": picture.name.encode()}
+        features = {"image": encoded, "label": image.label.encode(), "filename": image.name.encode()}
         yield tf.train.Example(
             features=tf.train.Features(
                 feature={
@@ -286,11 +285,11 @@ def _deal_folder(names_in_folder: tuple[str, Iterable[str]], shares: Mapping[str
 def _tell(duplicates: list[dict[str, Any]], left_out: list[str]) -> None:
     if duplicates:
         logger.warning(
-            "%d pictures are there more than once; %d copies are left out, so that each stays in one split",
+            "%d images are there more than once; %d copies are left out, so that each stays in one split",
             len(duplicates), len(left_out),
         )  # fmt: skip
     for one in [one for one in duplicates if len(one["labels"]) > 1][:_SHOWN]:
-        logger.warning("the same picture is in classes %s: %s", one["labels"], one["files"])
+        logger.warning("the same image is in classes %s: %s", one["labels"], one["files"])
 
 
 def _as_left_out(unreadable: dict[str, str]) -> dataset_layout.LeftOut:
@@ -300,7 +299,7 @@ def _as_left_out(unreadable: dict[str, str]) -> dataset_layout.LeftOut:
 
 def _warn_left_out(listing: dataset_layout.Listing) -> None:
     """Logs what a listing leaves out: by class, in counts."""
-    used = Counter(picture.label for picture in listing.pictures)
+    used = Counter(image.label for image in listing.images)
     for label in sorted({one.label for one in listing.left_out}):
         lost = [one for one in listing.left_out if one.label == label]
         of_class = f"class {label!r}: {len(lost)} of {len(lost) + used[label]}" if label else f"{len(lost)}"

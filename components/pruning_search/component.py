@@ -129,7 +129,7 @@ class PruningSearch(base_component.BaseComponent):
             shortlist: How many connections trials are spent on, those that promise most (see
                 :mod:`compressor_lib.search.shortlist`); None for all.
             train_translators: Whether trials train their translator with their head.
-            feature_memory_mb: Memory, in MiB, for what the backbone computed of the pictures, in each process; what is
+            feature_memory_mb: Memory, in MiB, for what the backbone computed of the images, in each process; what is
                 beyond goes to a temporary folder.
             cost: What compression saves, a name in ``compressor_lib.objective.costs.COSTS``.
             budgets: The most that the best network may have of any costs, by name.
@@ -138,9 +138,9 @@ class PruningSearch(base_component.BaseComponent):
             dropout: In the head.
             min_learning_rate: Least learning rate of a head.
             max_learning_rate: Largest one.
-            batch_size: Pictures a step.
-            class_weights: ``"balanced"`` lets each class count the same in a trial's loss, however many pictures it
-                has; ``"none"`` each picture. Trials are ranked by plain accuracy all the same.
+            batch_size: Images a step.
+            class_weights: ``"balanced"`` lets each class count the same in a trial's loss, however many images it
+                has; ``"none"`` each image. Trials are ranked by plain accuracy all the same.
             seed: Of the search.
             code_version: Part of the cache key; change it when the code changes.
         """

@@ -12,7 +12,7 @@ import keras
 import keras_tuner as kt
 import tensorflow as tf
 
-from components.storage.examples import count_classes, picture_dataset
+from components.storage.examples import count_classes, image_dataset
 from compressor_lib.cuts.families import rejoining_connections, searched_connections
 from compressor_lib.cuts.surgery import without_head
 from compressor_lib.deployment.export import load_keras, read_classes
@@ -182,7 +182,7 @@ class SearchJob:
 
     def _datasets(self, hypermodel: HyperCompressor) -> Sequence[tf.data.Dataset]:
         return [
-            picture_dataset(
+            image_dataset(
                 pattern,
                 size=hypermodel.base.input_shape[1],
                 batch_size=self.parameters["batch_size"],

@@ -88,7 +88,7 @@ class Pusher(base_component.BaseComponent):
             push_directory: Where to, in any store; each version is a folder in it, named by a number.
             name: The model's, on its card.
             backbone: What was compressed, likewise.
-            label: The raw Examples' feature with a picture's class.
+            label: The raw Examples' feature with an image's class.
             keep: How many versions are kept there.
             removed_classes: Classes of the version that is pushed now that the model need not have.
             code_version: Part of the cache key; change it when the code changes.

@@ -21,7 +21,7 @@ from components.artifacts.pushed_versions import prune, publish, staging
 from components.artifacts.served_classes import endpoint_of
 from components.artifacts.verdict import LEFT_OUT, MODEL_SHA256, read_verdict
 from components.pusher.class_order import check_class_order, check_endpoint_order
-from components.pusher.model_card import Json, model_card, pictures_by_split, write_card
+from components.pusher.model_card import Json, images_by_split, model_card, write_card
 from components.pusher.smoke_test import try_alone, try_model_server
 from components.storage.gcs_mount import fetched
 from compressor_lib.deployment.export import read_classes, tflite_paths
@@ -127,7 +127,7 @@ def _card(prepared: str, input_dict: Artifacts, exec_properties: dict[str, Any])
             reference=reference,
             verdict=read_verdict(uris["evaluation"]),
             trials=trials,
-            data=pictures_by_split(uris["statistics"], exec_properties["label"], read_classes(prepared)),
+            data=images_by_split(uris["statistics"], exec_properties["label"], read_classes(prepared)),
             name=exec_properties["name"],
             backbone=exec_properties["backbone"],
         )

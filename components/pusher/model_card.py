@@ -30,7 +30,7 @@ MOST_CLASSES = 24
 """The card for people names no more classes; that for programs names all."""
 
 FEW = 30
-"""Classes with fewer test pictures than this are named among the limits."""
+"""Classes with fewer test images than this are named among the limits."""
 
 _MOST_NAMED = 10
 """A limit names no more classes."""
@@ -55,7 +55,7 @@ def model_card(
         reference: The uncompressed one's. Both are on this machine.
         verdict: The gate's.
         trials: The search's report, the winner first.
-        data: From :func:`pictures_by_split`.
+        data: From :func:`images_by_split`.
         name: The pipeline's.
         backbone: What was compressed.
     """
@@ -96,12 +96,12 @@ def model_card(
     }
 
 
-def pictures_by_split(statistics: str, label: str, classes: Sequence[str]) -> Json:
-    """Counts the pictures of each split, and of each class in it.
+def images_by_split(statistics: str, label: str, classes: Sequence[str]) -> Json:
+    """Counts the images of each split, and of each class in it.
 
     Args:
         statistics: URI of what StatisticsGen made.
-        label: The feature with a picture's class.
+        label: The feature with an image's class.
         classes: The model's, in the order of its outputs, which is that of the counts.
     """
     found = {}
@@ -112,7 +112,7 @@ def pictures_by_split(statistics: str, label: str, classes: Sequence[str]) -> Js
         with fileio.open(path, "rb") as file:
             counted = statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read())
         found[folder.removeprefix("Split-")] = {
-            "pictures": counted.datasets[0].num_examples,
+            "images": counted.datasets[0].num_examples,
             "classes": class_counts(counted, label, classes),
         }
     return found
@@ -134,7 +134,7 @@ def _lines(card: Json) -> Iterator[str]:
     overall = _judged(card["accuracy"])
     yield from _section(
         "Accuracy",
-        f"On {overall.pictures:,} test images, which neither training nor the search has seen: "
+        f"On {overall.images:,} test images, which neither training nor the search has seen: "
         f"**{phrases.accuracy(overall)}**"
         + (f", {phrases.compared(overall.change)} against the gate's baseline." if overall.change else "."),
         f"Intervals have {100 * gate['confidence_shown']:g} % confidence.",
@@ -186,7 +186,7 @@ def _gate_lines(card: Json) -> Iterator[str]:
 def _class_rows(card: Json) -> Iterator[tuple[str, ...]]:
     for one in map(_judged, _least_accurate(card["accuracy_by_class"])):
         change = phrases.compared(one.change) if one.change else ""
-        yield one.name, f"{one.pictures:,}", phrases.accuracy(one), change
+        yield one.name, f"{one.images:,}", phrases.accuracy(one), change
 
 
 def _format_rows(formats: Json) -> Iterator[tuple[str, ...]]:
@@ -206,7 +206,7 @@ def _limits(verdict: Verdict, classes: Sequence[str]) -> Iterator[str]:
     tested = {one.name for one in verdict.classes}
     if untested := [name for name in classes if name not in tested]:
         yield f"Nothing is known of classes without test images: {_some(untested)}."
-    if few := [f"{one.name} ({one.pictures})" for one in verdict.classes if one.pictures < FEW]:
+    if few := [f"{one.name} ({one.images})" for one in verdict.classes if one.images < FEW]:
         yield f"Little is known of classes with fewer than {FEW} test images: {_some(few)}."
     if verdict.bounds.confidence is None:
         yield "The gate asked for no confidence: on other images the model may fall short of its thresholds."
@@ -218,7 +218,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _dumped(judged: Judged) -> Json:
-    fields: Json = {"name": judged.name, "pictures": judged.pictures, "right": judged.right}
+    fields: Json = {"name": judged.name, "images": judged.images, "right": judged.right}
     for name in ("accuracy", "baseline", "change"):
         figure: Interval | None = getattr(judged, name)
         fields[name] = vars(figure) if figure else None
@@ -235,14 +235,14 @@ def _judged(fields: Json) -> Judged:
         Interval(**fields[name]) if fields[name] else None for name in ("accuracy", "baseline", "change")
     )
     assert accuracy is not None
-    return Judged(fields["name"], fields["pictures"], fields["right"], accuracy, baseline, change)
+    return Judged(fields["name"], fields["images"], fields["right"], accuracy, baseline, change)
 
 
 def _data_rows(data: Json) -> Iterator[tuple[str, ...]]:
     for split, counted in data.items():
         classes = ", ".join(f"{name} {count:,}" for name, count in [*counted["classes"].items()][:MOST_CLASSES])
         classes += _more(counted["classes"])
-        yield split, f"{counted['pictures']:,}" + (f": {classes}" if classes else "")
+        yield split, f"{counted['images']:,}" + (f": {classes}" if classes else "")
 
 
 def _more(classes: Sized) -> str:

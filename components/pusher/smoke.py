@@ -13,17 +13,17 @@ def main(model: str) -> str:
     signatures = tf.saved_model.load(model).signatures
     classes = Path(model, "assets.extra", "classes.txt").read_text(encoding="utf-8").splitlines()
     pixels = tf.cast(tf.random.stateless_uniform((48, 64, 3), (0, 1), 0, 256, tf.int32), tf.uint8)
-    pictures = tf.stack([tf.io.encode_png(pixels), tf.io.encode_jpeg(pixels), tf.io.encode_png(pixels[..., :1])])
+    images = tf.stack([tf.io.encode_png(pixels), tf.io.encode_jpeg(pixels), tf.io.encode_png(pixels[..., :1])])
     examples = [
         tf.train.Example(
             features=tf.train.Features(
-                feature={"image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[picture]))}
+                feature={"image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image]))}
             )
         ).SerializeToString()
-        for picture in pictures.numpy()
+        for image in images.numpy()
     ]
     answers = {
-        "serving_default": signatures["serving_default"](image_bytes=pictures),
+        "serving_default": signatures["serving_default"](image_bytes=images),
         "serving_tf_example": signatures["serving_tf_example"](examples=tf.constant(examples)),
     }
     for name, answer in answers.items():

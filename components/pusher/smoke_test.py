@@ -88,8 +88,8 @@ def try_model_server(model: str) -> bool:
 
 
 def _answer(server: subprocess.Popen[bytes], url: str, log: IO[str]) -> Any:
-    picture = tf.io.encode_png(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)).numpy()
-    question = json.dumps({"instances": [{"b64": base64.b64encode(picture).decode()}]}).encode()
+    image = tf.io.encode_png(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)).numpy()
+    question = json.dumps({"instances": [{"b64": base64.b64encode(image).decode()}]}).encode()
     end = time.monotonic() + _SECONDS
     while time.monotonic() < end:
         if server.poll() is not None:

@@ -81,7 +81,7 @@ def _about_accuracy(verdict: Verdict, has_budgets: bool) -> Iterator[str]:
     if verdict.bounds.keeps(figure, threshold):
         return
     if _holds(figure, threshold):
-        yield _undecided("the accuracy", "gate.min_accuracy", figure, threshold, verdict.overall.pictures)
+        yield _undecided("the accuracy", "gate.min_accuracy", figure, threshold, verdict.overall.images)
     if figure.value < threshold:
         yield f"The reference model reaches gate.min_accuracy and the compressed model does not: {_keep(has_budgets)}."
 
@@ -91,14 +91,14 @@ def _about_drop(verdict: Verdict, reference: Judged, has_budgets: bool) -> Itera
     if change is None or verdict.bounds.keeps(change, threshold):
         return
     if _holds(change, threshold):
-        compared = verdict.overall.pairs.images if verdict.overall.pairs else verdict.overall.pictures
+        compared = verdict.overall.pairs.images if verdict.overall.pairs else verdict.overall.images
         yield _undecided("the change", "gate.max_drop", change, threshold, compared)
     if change.value >= threshold:
         return
     both = reference.compared(verdict.confidence_shown)
     if both and reference.change and reference.change.value < threshold:
         theirs, ours = map(phrases.accuracy, both)
-        on = "" if both[0].pictures == reference.pictures else ", on the images of classes that both have"
+        on = "" if both[0].images == reference.images else ", on the images of classes that both have"
         yield (
             f"The reference model itself, {ours}, is as far below the gate's baseline, {theirs}{on}: compression is "
             "not the cause. Look at the new images and their labels, or give more reference.epochs."
@@ -115,7 +115,7 @@ def _about_classes(verdict: Verdict) -> Iterator[str]:
     for one in sorted(failing, key=lambda one: one.change.value if one.change else 0.0)[:_MOST_CLASSES]:
         assert one.change is not None
         if _holds(one.change, -allowed):
-            yield _undecided(f"the change of class {one.name}", "gate.per_class", one.change, -allowed, one.pictures)
+            yield _undecided(f"the change of class {one.name}", "gate.per_class", one.change, -allowed, one.images)
         if one.change.value < -allowed:
             yield (
                 f"Class {one.name} loses more than gate.per_class allows: give more training images of it, "

@@ -192,7 +192,7 @@ def _figures(model: ModelFigures) -> dict[str, float]:
 
 def counted_validation(accuracy: float, images: int) -> str:
     """How many validation images an accuracy stands for, with its interval; empty where their number is not known."""
-    return phrases.counted(Judged.counted("", pictures=images, right=round(accuracy * images))) if images else ""
+    return phrases.counted(Judged.counted("", images=images, right=round(accuracy * images))) if images else ""
 
 
 def _best(history: dict[str, list[float]]) -> float:
@@ -424,7 +424,7 @@ def by_class(data: ReportData) -> Spec:
 def _right(confusion: Confusion, number: int) -> str:
     """How many of a class's test images are named rightly, with the interval."""
     right, images = confusion[number].get(number, 0), sum(confusion[number].values())
-    return phrases.counted(Judged.counted("", pictures=images, right=right))
+    return phrases.counted(Judged.counted("", images=images, right=right))
 
 
 def _heat(x: Spec, y: Spec, shade: str, tooltip: list[Any]) -> Spec:

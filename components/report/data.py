@@ -87,8 +87,8 @@ class ExampleImage:
 
 
 Confusion = list[dict[int, int]]
-"""For each class, how many of its pictures are taken for which, by number. Classes that none is taken for are left out,
-so it grows with the pictures, not with the square of the classes."""
+"""For each class, how many of its images are taken for which, by number. Classes that none is taken for are left out,
+so it grows with the images, not with the square of the classes."""
 
 
 @dataclass(frozen=True)
@@ -118,23 +118,23 @@ class Answers:
 
 @dataclass(frozen=True)
 class DataSummary:
-    """The pictures of a run.
+    """The images of a run.
 
     Attributes:
-        pictures: How many there are of each class, by split.
+        images: How many there are of each class, by split.
         totals: How many there are, by split.
         skipped: How many files were left out.
         skipped_files: Some of them.
-        duplicates: How many pictures are copies of others; None where they were not looked for.
+        duplicates: How many images are copies of others; None where they were not looked for.
         duplicates_left_out: How many of them were left out, being in another split too.
-        imbalance: How many times as many training pictures the largest class has as the smallest.
+        imbalance: How many times as many training images the largest class has as the smallest.
         drift: Largest change of a class's share against the run before, 0 to 1; None without one.
         anomalies: What ExampleValidator found, a sentence each.
         left_out: How many images were left out, by kind, such as ``".heic"``.
         others: How many files are no images, by suffix.
     """
 
-    pictures: dict[str, dict[str, int]]
+    images: dict[str, dict[str, int]]
     totals: dict[str, int]
     skipped: int
     skipped_files: list[str]
@@ -191,7 +191,7 @@ class ReportData:
         histories: What each training came through, by ``reference`` and ``compressed``; see
             :func:`compressor_lib.training.train.train`.
         answers: What both models say to the test split.
-        data: The pictures.
+        data: The images.
         config: The configuration, every field.
         versions: Of the project and what it stands on.
         artifacts: Where what the report was made of is, by node and key.

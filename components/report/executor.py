@@ -20,9 +20,9 @@ from components.artifacts.predictions import MODEL, REFERENCE, Predictions, imag
 from components.artifacts.verdict import read_verdict
 from components.report.advice import advice
 from components.report.data import ReportData
+from components.report.example_images import summarise_images
 from components.report.network import network_blocks
 from components.report.page import write_page
-from components.report.pictures import summarise_pictures
 from components.report.predictions import compare_answers
 from components.report.trials import read_trials
 from components.report.versions import versions
@@ -117,7 +117,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
             for role in directories
         },
         answers=answers,
-        data=summarise_pictures(
+        data=summarise_images(
             inputs["examples"],
             inputs["statistics"],
             inputs["anomalies"],
@@ -138,7 +138,7 @@ def _images(patterns: str, keys: Collection[str]) -> dict[str, bytes]:
 def _figures(judged: Judged, parameters: int, metrics: ModelMetrics, timed: str) -> ModelFigures:
     return ModelFigures(
         right=judged.right,
-        images=judged.pictures,
+        images=judged.images,
         parameters=parameters,
         bytes=metrics.bytes.get(timed),
         latency=metrics.latency.get(timed),

@@ -29,7 +29,7 @@ _SAVED_MODEL = "Format-Serving"
 """TFX's name of the folder with a model's SavedModel."""
 
 STATIC_WIDTH = 720
-"""Width in pixels of the pictures for readers without JavaScript."""
+"""Width in pixels of the images for readers without JavaScript."""
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("components.report", "page_files"),
@@ -165,7 +165,7 @@ def _segments(network: list[Block]) -> list[Segment]:
 def _counted(data: ReportData) -> list[str]:
     """The classes whose images are counted: all, in the order of the model's outputs, or, of many, the smallest."""
     totals = Counter[str]()
-    for counts in data.data.pictures.values():
+    for counts in data.data.images.values():
         totals.update(counts)
     if not totals:
         return []

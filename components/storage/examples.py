@@ -1,4 +1,4 @@
-"""Transformed Examples as batches of pictures."""
+"""Transformed Examples as batches of images."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tfx import types
 from tfx.types import artifact_utils
 
 from components.storage.listing import is_folder, listed
-from compressor_lib.deployment.images import CHANNELS, decode_picture
+from compressor_lib.deployment.images import CHANNELS, decode_image
 from compressor_lib.errors import CompressorError
 
-# Encoded pictures held in memory: at 224 px at most about 300 MB.
+# Encoded images held in memory: at 224 px at most about 300 MB.
 _SHUFFLE_BUFFER = 2048
 
 
@@ -53,7 +53,7 @@ def count_examples(patterns: Sequence[str] | str) -> int:
 
 
 def count_classes(patterns: Sequence[str] | str, classes: int) -> list[int]:
-    """Counts the Examples of each class by reading them once; no picture is decoded.
+    """Counts the Examples of each class by reading them once; no image is decoded.
 
     Args:
         patterns: Patterns of gzipped TFRecord files of Examples with ``label`` (index of the class).
@@ -76,7 +76,7 @@ def count_classes(patterns: Sequence[str] | str, classes: int) -> list[int]:
     return counts.tolist()
 
 
-def picture_dataset(
+def image_dataset(
     patterns: Sequence[str] | str,
     *,
     size: int,
@@ -91,18 +91,18 @@ def picture_dataset(
     same epochs.
 
     Args:
-        patterns: Patterns of gzipped TFRecord files of Examples with ``image`` (encoded picture)
+        patterns: Patterns of gzipped TFRecord files of Examples with ``image`` (encoded image)
             and ``label`` (index of the class).
-        size: Height and width of the pictures in pixels.
-        batch_size: Pictures a batch; the last batch may be smaller.
+        size: Height and width of the images in pixels.
+        batch_size: Images a batch; the last batch may be smaller.
         classes: Number of classes; a label outside 0..classes-1 then raises
             ``tf.errors.InvalidArgumentError``. None: not checked.
         shuffle_seed: Seed of the shuffling. None: in the order of the files.
         labelled: Whether to yield labels.
 
     Returns:
-        A dataset of known cardinality that yields ``(pictures, labels)``, uint8 [N, size, size, 3]
-        and int64 [N], or the pictures alone.
+        A dataset of known cardinality that yields ``(images, labels)``, uint8 [N, size, size, 3]
+        and int64 [N], or the images alone.
 
     Raises:
         CompressorError: No file matches, or the files hold no Examples.
@@ -119,20 +119,20 @@ def picture_dataset(
         if labelled:
             features["label"] = tf.io.FixedLenFeature([], tf.int64)
         example = tf.io.parse_single_example(record, features)
-        picture = decode_picture(example["image"], size)
-        return (picture, _checked(example["label"], classes)) if labelled else picture
+        image = decode_image(example["image"], size)
+        return (image, _checked(example["label"], classes)) if labelled else image
 
     batches = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     batches = batches.batch(batch_size).prefetch(tf.data.AUTOTUNE)
     return batches.apply(tf.data.experimental.assert_cardinality(math.ceil(count / batch_size)))
 
 
-def decode_pictures(records: Sequence[bytes], size: int) -> npt.NDArray[np.uint8]:
-    """Decodes the pictures of transformed Examples.
+def decode_images(records: Sequence[bytes], size: int) -> npt.NDArray[np.uint8]:
+    """Decodes the images of transformed Examples.
 
     Args:
-        records: Serialised Examples with ``image`` (encoded picture).
-        size: Height and width of the pictures in pixels.
+        records: Serialised Examples with ``image`` (encoded image).
+        size: Height and width of the images in pixels.
 
     Returns:
         uint8 ``[len(records), size, size, 3]``.
@@ -144,12 +144,12 @@ def decode_pictures(records: Sequence[bytes], size: int) -> npt.NDArray[np.uint8
 
 @functools.cache
 def _decoder(size: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Encoded pictures ``[N]`` to ``uint8 [N, size, size, 3]``, as a graph, which takes a fraction of op by op."""
-    pictures = tf.TensorSpec([size, size, CHANNELS], tf.uint8)
+    """Encoded images ``[N]`` to ``uint8 [N, size, size, 3]``, as a graph, which takes a fraction of op by op."""
+    images = tf.TensorSpec([size, size, CHANNELS], tf.uint8)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def decoded(encoded: tf.Tensor) -> tf.Tensor:
-        return tf.map_fn(lambda one: decode_picture(one, size), encoded, fn_output_signature=pictures)
+        return tf.map_fn(lambda one: decode_image(one, size), encoded, fn_output_signature=images)
 
     return decoded
 

@@ -1,4 +1,4 @@
-"""``s3://`` and ``minio://`` for TFX's file functions, with which pictures are read and models are pushed.
+"""``s3://`` and ``minio://`` for TFX's file functions, with which images are read and models are pushed.
 
 TensorFlow reads ``gs://`` by itself, and neither of these since 2.6. Endpoint, region and credentials come from where
 every client of S3 looks for them (https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html), such as

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 
 
 def deal(names: Iterable[str], shares: Mapping[str, int]) -> dict[str, str]:
-    """Deals the pictures of one class folder to the splits.
+    """Deals the images of one class folder to the splits.
 
     The names are ordered by their SHA-256 and cut at the shares, so the result does not depend on
     the order of a listing.
 
     Args:
-        names: The pictures' names.
+        names: The images' names.
         shares: Share of every split, positive.
 
     Returns:
@@ -30,10 +30,10 @@ def deal(names: Iterable[str], shares: Mapping[str, int]) -> dict[str, str]:
 
 
 def counts_of(total: int, shares: Mapping[str, int]) -> dict[str, int]:
-    """How many pictures each split gets.
+    """How many images each split gets.
 
     Counts are rounded by largest remainder; a split that would get none takes one from the largest, as long as there
-    are pictures for all.
+    are images for all.
 
     Args:
         total: How many there are.

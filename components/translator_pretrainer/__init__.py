@@ -1,4 +1,4 @@
-"""TranslatorPretrainer: fits the translators of every connection, in one pass over unlabelled pictures."""
+"""TranslatorPretrainer: fits the translators of every connection, in one pass over unlabelled images."""
 
 from components.translator_pretrainer.component import TranslatorPretrainer
 

@@ -69,7 +69,7 @@ class TranslatorPretrainer(base_beam_component.BaseBeamComponent):
         """Wires the component.
 
         Args:
-            examples: Transformed Examples; only their pictures are read.
+            examples: Transformed Examples; only their images are read.
             base_model: A Model whose ``assets.extra/model.keras`` is the uncompressed classifier.
             backbone: Its backbone's name in the catalogue; empty for another network, which has no published
                 connections.
@@ -78,8 +78,8 @@ class TranslatorPretrainer(base_beam_component.BaseBeamComponent):
             connections: a family (see :func:`compressor_lib.cuts.families.searched_connections`) or a list; those
                 without a B have nothing to be fitted.
             split: The split to fit on.
-            batch_size: Pictures in one forward pass.
-            held_out: Share of the pictures that the translators are scored on instead.
+            batch_size: Images in one forward pass.
+            held_out: Share of the images that the translators are scored on instead.
             ridge: Penalty on the kernels, as a share of the mean variance of A's channels.
             code_version: Part of the cache key; change it when the code changes.
         """

@@ -17,7 +17,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.storage.examples import count_examples, decode_pictures, split_patterns
+from components.storage.examples import count_examples, decode_images, split_patterns
 from components.storage.gcs_mount import fetched, stored
 from compressor_lib.cuts.connections import Connection
 from compressor_lib.cuts.families import searched_connections
@@ -64,7 +64,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 previous.save(folder)
             logger.info("took %d translators of the previous run: the backbone is the same", len(previous.translators))
             return
-        # Counting reads every picture once more, so it is done for those who watch alone.
+        # Counting reads every image once more, so it is done for those who watch alone.
         total = count_examples(pattern) if logger.isEnabledFor(logging.DEBUG) else None
         with self._make_beam_pipeline() as pipeline:
             sums = (
@@ -76,7 +76,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             )
             _ = sums | "Solve" >> beam.ParDo(_Solve(load_base, connections, exec_properties["ridge"], output))
         fitted = len(regressions_of(base, connections))
-        logger.info("fitted %d translators in one pass over the pictures", fitted)
+        logger.info("fitted %d translators in one pass over the images", fitted)
 
 
 class _SumUp(beam.DoFn):
@@ -106,7 +106,7 @@ class _SumUp(beam.DoFn):
 
     def process(self, records: list[bytes]) -> None:
         if self._tapped is not None:
-            self._sums.add(self._tapped, decode_pictures(records, self._size), self._regressions)
+            self._sums.add(self._tapped, decode_images(records, self._size), self._regressions)
             self._seen += len(records)
             tell(logger, Progress("image", self._seen, self._total))
 
@@ -138,7 +138,7 @@ class _Merge(beam.CombineFn):
 
 
 class _Solve(beam.DoFn):
-    """Turns the sums of all pictures into the bank, and writes it."""
+    """Turns the sums of all images into the bank, and writes it."""
 
     def __init__(
         self,

@@ -85,7 +85,7 @@ class TranslatorSpec:
 
     @property
     def multiply_adds(self) -> int:
-        """Those of the 1x1 convolution, for one picture."""
+        """Those of the 1x1 convolution, for one image."""
         return math.prod(self.target) * self.source[2]
 
     def pool(self, name: str | None = POOL) -> keras.layers.MaxPooling2D:
@@ -141,7 +141,7 @@ def _feature_map(layer: str, tensor: keras.KerasTensor) -> tuple[int, int, int]:
     if len(shape) != 4 or None in shape[1:]:
         raise CompressorError(
             f"at layer {layer!r} the tensor is {shape}, not a feature map [N, height, width, channels] of fixed size; "
-            "build the backbone with a fixed input size and cut where the tensor is a picture"
+            "build the backbone with a fixed input size and cut where the tensor is an image"
         )
     return shape[1:]
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from compressor_lib.deployment.images import CHANNELS, encode_picture
+from compressor_lib.deployment.images import CHANNELS, encode_image
 from compressor_lib.deployment.tflite import ConversionError, Precision, tflite_predict, to_tflite
 from compressor_lib.deployment.tflite_metadata import with_metadata
 from compressor_lib.errors import first_line
@@ -72,7 +72,7 @@ def convert(
         CompressorError: If a format is unknown or lacks its calibration.
     """
     images = _noise(model.input_shape[1]) if calibration is None else calibration[:COMPARED]
-    encoded = tf.stack([encode_picture(image) for image in images])
+    encoded = tf.stack([encode_image(image) for image in images])
     expected = served(image_bytes=encoded)["probabilities"].numpy()
     conversions = Conversions({}, {})
     for precision in dict.fromkeys(formats):

@@ -21,7 +21,7 @@ def orientation(encoded: tf.Tensor) -> tf.Tensor:
     """Reads the orientation.
 
     Args:
-        encoded: scalar `tf.string`: a picture file's bytes.
+        encoded: scalar `tf.string`: an image file's bytes.
 
     Returns:
         Scalar `tf.int32`, 1 to 8 as in EXIF; 1, which is upright, where the file is no JPEG or does not say.
@@ -29,23 +29,23 @@ def orientation(encoded: tf.Tensor) -> tf.Tensor:
     return tf.cond(tf.io.is_jpeg(encoded), lambda: _of_jpeg(encoded), lambda: tf.constant(UPRIGHT))
 
 
-def upright(picture: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Turns a picture as its orientation says.
+def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Turns an image as its orientation says.
 
     Args:
-        picture: `[height, width, channels]`, as it is stored.
+        image: `[height, width, channels]`, as it is stored.
         orientation: what :func:`orientation` reads.
 
     Returns:
-        The picture as it is meant to be seen, `[width, height, channels]` for 5 to 8.
+        The image as it is meant to be seen, `[width, height, channels]` for 5 to 8.
     """
 
     def where(values: list[int], turned: tf.Tensor, otherwise: tf.Tensor) -> tf.Tensor:
         return tf.cond(tf.reduce_any(orientation == values), lambda: turned(otherwise), lambda: otherwise)
 
-    picture = where([5, 6, 7, 8], lambda x: tf.transpose(x, [1, 0, 2]), picture)
-    picture = where([2, 3, 6, 7], lambda x: tf.reverse(x, [1]), picture)
-    return where([3, 4, 7, 8], lambda x: tf.reverse(x, [0]), picture)
+    image = where([5, 6, 7, 8], lambda x: tf.transpose(x, [1, 0, 2]), image)
+    image = where([2, 3, 6, 7], lambda x: tf.reverse(x, [1]), image)
+    return where([3, 4, 7, 8], lambda x: tf.reverse(x, [0]), image)
 
 
 class _Bytes:

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from compressor_lib.deployment.classes_file import CLASSES_FILE, format_classes, read_classes_file
 from compressor_lib.deployment.conversion import Conversions, convert
-from compressor_lib.deployment.images import CHANNELS, decode_picture
+from compressor_lib.deployment.images import CHANNELS, decode_image
 from compressor_lib.deployment.literal_path import literal_path
 from compressor_lib.deployment.measure import count_parameters
 from compressor_lib.deployment.model_metrics import EXTRA, ModelMetrics, read_figures, write_figures
@@ -27,7 +27,7 @@ TEACHER_FILE = "teacher.keras"
 TFLITE_FILE = "model.tflite"
 
 IMAGE_FEATURE = "image"
-"""The feature of a `tf.train.Example` that holds the encoded picture."""
+"""The feature of a `tf.train.Example` that holds the encoded image."""
 
 
 def keras_path(directory: str | Path, name: str = KERAS_FILE) -> Path:
@@ -108,11 +108,11 @@ def export_classifier(
     once when all is written.
 
     Args:
-        model: classifier from `float32` pictures `[N, S, S, 3]`, 0..255, to probabilities `[N, C]`.
+        model: classifier from `float32` images `[N, S, S, 3]`, 0..255, to probabilities `[N, C]`.
         class_names: the `C` names, in the order of the probabilities.
         directory: a folder that does not exist yet or is empty.
         formats: precisions of the TFLite models; float32 is written whether it is named or not.
-        calibration: `uint8 [K, S, S, 3]`, which int8 needs: some of the training pictures.
+        calibration: `uint8 [K, S, S, 3]`, which int8 needs: some of the training images.
 
     Raises:
         CompressorError: if the folder has content, the names do not fit the model, or a TFLite model cannot be made,
@@ -137,8 +137,8 @@ def export_saved_model(model: keras.Model, class_names: Sequence[str], directory
     The SavedModel has two signatures. Both return `probabilities`, `float32 [N, C]`, and `class`,
     the likeliest one's name, `string [N]`.
 
-    - `serving_default` takes `image_bytes`, `string [N]`: picture files of any size and kind that
-      `decode_picture` reads.
+    - `serving_default` takes `image_bytes`, `string [N]`: image files of any size and kind that
+      `decode_image` reads.
     - `serving_tf_example` takes `examples`, `string [N]`: serialised `tf.train.Example`s whose
       feature `image` holds such a file; further features are ignored.
 
@@ -146,7 +146,7 @@ def export_saved_model(model: keras.Model, class_names: Sequence[str], directory
     :mod:`compressor_lib.deployment.model_metrics`. The folder appears at once when all is written.
 
     Args:
-        model: classifier from `float32` pictures `[N, S, S, 3]`, 0..255, to probabilities `[N, C]`.
+        model: classifier from `float32` images `[N, S, S, 3]`, 0..255, to probabilities `[N, C]`.
         class_names: the `C` names, in the order of the probabilities.
         directory: a folder that does not exist yet or is empty.
 
@@ -166,7 +166,7 @@ def add_tflite(
     Args:
         directory: as :func:`export_saved_model` wrote it.
         formats: their precisions.
-        calibration: `uint8 [K, S, S, 3]`, which int8 needs: some of the training pictures. The TFLite models are
+        calibration: `uint8 [K, S, S, 3]`, which int8 needs: some of the training images. The TFLite models are
             compared with the SavedModel on the first few; without them, on fixed noise.
 
     Returns:
@@ -231,12 +231,12 @@ def _serving(model: keras.Model, class_names: Sequence[str]) -> tf.Module:
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
     def from_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        pictures = tf.map_fn(
-            lambda encoded: decode_picture(encoded, size),
+        images = tf.map_fn(
+            lambda encoded: decode_image(encoded, size),
             image_bytes,
             fn_output_signature=tf.TensorSpec((size, size, CHANNELS), tf.uint8),
         )
-        probabilities = model(tf.cast(pictures, tf.float32), training=False)
+        probabilities = model(tf.cast(images, tf.float32), training=False)
         likeliest = tf.argmax(probabilities, axis=-1)
         return {
             "probabilities": probabilities,

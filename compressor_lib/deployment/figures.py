@@ -34,7 +34,7 @@ class ModelFigures:
 
     def judged(self, confidence: float = CONFIDENCE) -> Judged:
         """The same with its interval."""
-        return Judged.counted("", pictures=self.images, right=self.right, confidence=confidence)
+        return Judged.counted("", images=self.images, right=self.right, confidence=confidence)
 
 
 @dataclass(frozen=True)

@@ -183,7 +183,7 @@ def judge(
         not_converted: Why there is no TFLite model, by precision: those that have none.
 
     Example:
-        >>> judge(Bounds(0.9, 0.02), Judged.counted("", pictures=50, right=40), [], "").reasons
+        >>> judge(Bounds(0.9, 0.02), Judged.counted("", images=50, right=40), [], "").reasons
         ['accuracy is 80.0 % (40 of 50, 67.0 to 88.8 %); gate.min_accuracy asks for 90 %']
     """
     reasons = list(_reasons(bounds, overall, classes))
@@ -234,7 +234,7 @@ def _reasons(bounds: Bounds, overall: Judged, classes: Sequence[Judged]) -> Iter
     )
     for one in failing[:_MOST_CLASSES]:
         yield (
-            f"class {one.name} ({one.pictures} test images): {_change(one)}; "
+            f"class {one.name} ({one.images} test images): {_change(one)}; "
             f"gate.per_class allows a drop of {_asked(100 * bounds.per_class, 'points', bounds)}"
         )
     if len(failing) > _MOST_CLASSES:
@@ -244,8 +244,8 @@ def _reasons(bounds: Bounds, overall: Judged, classes: Sequence[Judged]) -> Iter
 def _change(judged: Judged) -> str:
     change = judged.change
     assert change is not None
-    compared = judged.pairs.images if judged.pairs else judged.pictures
-    on = "" if compared == judged.pictures else f", on {compared:,} images of classes that both have"
+    compared = judged.pairs.images if judged.pairs else judged.images
+    on = "" if compared == judged.images else f", on {compared:,} images of classes that both have"
     return f"accuracy changes by {phrases.points(change)} against the baseline{on}"
 
 
@@ -274,17 +274,17 @@ def _judged(fields: dict[str, Any], bounds: Bounds) -> Judged:
         name: Interval(**fields[name]) for name in ("accuracy", "baseline", "change") if fields[name] is not None
     }
     pairs = PairedCounts(**fields["pairs"]) if fields.get("pairs") else None
-    return Judged(fields["name"], fields["pictures"], fields["right"], **figures, pairs=pairs)
+    return Judged(fields["name"], fields["images"], fields["right"], **figures, pairs=pairs)
 
 
 def _judged_without_counts(fields: dict[str, Any], bounds: Bounds) -> Judged:
     """What was written before there were counts, with intervals where it had none."""
-    name, pictures, confidence = fields["name"], fields["pictures"], confidence_shown(bounds)
-    right = round(fields["accuracy"]["value"] * pictures)
-    judged = Judged.counted(name, pictures=pictures, right=right, confidence=confidence)
+    name, images, confidence = fields["name"], fields["images"], confidence_shown(bounds)
+    right = round(fields["accuracy"]["value"] * images)
+    judged = Judged.counted(name, images=images, right=right, confidence=confidence)
     if not fields["baseline"] or not fields["change"]:
         return judged
-    baseline = share_interval(round(fields["baseline"]["value"] * pictures), pictures, confidence)
+    baseline = share_interval(round(fields["baseline"]["value"] * images), images, confidence)
     change = fields["change"]
     if change["low"] is None:
         # The images were not counted in pairs: Newcombe's interval for two samples, which is wider (method 10, 1998).
@@ -292,4 +292,4 @@ def _judged_without_counts(fields: dict[str, Any], bounds: Bounds) -> Judged:
         low = value - math.hypot(accuracy.value - accuracy.low, baseline.high - baseline.value)
         high = value + math.hypot(accuracy.high - accuracy.value, baseline.value - baseline.low)
         change = {"value": value, "low": low, "high": high}
-    return Judged(name, pictures, right, judged.accuracy, baseline, Interval(**change))
+    return Judged(name, images, right, judged.accuracy, baseline, Interval(**change))

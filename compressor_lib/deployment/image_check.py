@@ -16,7 +16,7 @@ from compressor_lib.deployment.images import decode_upright
 
 MAX_PIXELS = 100_000_000
 
-# Pillow knows dozens of formats, some of which start other programs (EPS): only pictures pass.
+# Pillow knows dozens of formats, some of which start other programs (EPS): only images pass.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", *(("AVIF",) if features.check("avif") else ()))
 _TOO_DEEP = ("I", "F")
 
@@ -26,12 +26,12 @@ _upright = tf.function(decode_upright, input_signature=[tf.TensorSpec([], tf.str
 _PILLOWS_LIMIT = threading.Lock()
 
 
-class UnreadablePicture(ValueError):
-    """Bytes that are no picture, a damaged one, or one that is too large."""
+class UnreadableImage(ValueError):
+    """Bytes that are no image, a damaged one, or one that is too large."""
 
 
 class Decodable(NamedTuple):
-    """A picture that TensorFlow decodes.
+    """An image that TensorFlow decodes.
 
     Attributes:
         encoded: The file's bytes, or a PNG in their place.
@@ -45,7 +45,7 @@ class Decodable(NamedTuple):
 
 
 def decodable(encoded: bytes, max_pixels: int | None = MAX_PIXELS) -> Decodable:
-    """Returns a picture that ``decode_picture`` reads, unchanged where it can be.
+    """Returns an image that ``decode_image`` reads, unchanged where it can be.
 
     JPEG, PNG and GIF (grey, palette and RGBA too) pass unchanged. What only Pillow reads becomes an upright RGB PNG,
     and so does every BMP: TensorFlow reads palette BMP without an error as wrong colours.
@@ -56,16 +56,16 @@ def decodable(encoded: bytes, max_pixels: int | None = MAX_PIXELS) -> Decodable:
             TensorFlow decodes them all to keep the first. None: any number.
 
     Returns:
-        The encoded picture, and what identifies it.
+        The encoded image, and what identifies it.
 
     Raises:
-        UnreadablePicture: Neither TensorFlow nor Pillow can decode it, or it is too large.
+        UnreadableImage: Neither TensorFlow nor Pillow can decode it, or it is too large.
     """
     try:
         with opened(encoded) as image:
             width, height = image.size
             if max_pixels is not None and width * height > max_pixels:
-                raise UnreadablePicture(f"{width} x {height} pixels, more than max_pixels {max_pixels:,}")
+                raise UnreadableImage(f"{width} x {height} pixels, more than max_pixels {max_pixels:,}")
             if max_pixels is not None and image.format == "GIF":
                 _check_frames(encoded, max_pixels)
             pixels = None if image.format == "BMP" else _decoded(encoded)
@@ -73,10 +73,10 @@ def decodable(encoded: bytes, max_pixels: int | None = MAX_PIXELS) -> Decodable:
             if pixels is None:
                 encoded = _png(image)
                 pixels = _upright(encoded).numpy()
-    except UnreadablePicture:
+    except UnreadableImage:
         raise
     except Exception as error:  # Damaged files make Pillow raise almost anything.
-        raise UnreadablePicture(_reason(encoded, error)) from error
+        raise UnreadableImage(_reason(encoded, error)) from error
     sha256 = hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
     return Decodable(encoded, is_converted, sha256)
 
@@ -98,7 +98,7 @@ def opened(encoded: bytes) -> Image.Image:
 def _check_frames(encoded: bytes, max_pixels: int) -> None:
     frames = [width * height for width, height in frame_sizes(encoded)]
     if sum(frames) > max_pixels:
-        raise UnreadablePicture(
+        raise UnreadableImage(
             f"{len(frames)} frames of {sum(frames):,} pixels together, more than max_pixels {max_pixels:,}"
         )
 
@@ -113,7 +113,7 @@ def _decoded(encoded: bytes) -> np.ndarray | None:
 
 def _png(image: Image.Image) -> bytes:
     if image.mode in _TOO_DEEP:
-        raise UnreadablePicture("pixels of more than 16 bits")
+        raise UnreadableImage("pixels of more than 16 bits")
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I;16"):  # Pillow would cut off what is above 255
         upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
@@ -126,5 +126,5 @@ def _reason(encoded: bytes, error: Exception) -> str:
     if not encoded:
         return "empty file"
     if isinstance(error, Image.UnidentifiedImageError):
-        return "not a picture"
+        return "not an image"
     return str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Encoded pictures to pixels and back: one way for Transform, training and serving."""
+"""Encoded images to pixels and back: one way for Transform, training and serving."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from compressor_lib.deployment.exif import orientation, upright
 CHANNELS = 3
 
 
-def decode_picture(encoded: tf.Tensor, size: int) -> tf.Tensor:
-    """Decodes one picture and resizes it to a square.
+def decode_image(encoded: tf.Tensor, size: int) -> tf.Tensor:
+    """Decodes one image and resizes it to a square.
 
     Works eagerly and inside graphs (`tf.data`, `tf.map_fn`, a Transform `preprocessing_fn`). The
-    resize is antialiased and bilinear; it does not keep the aspect ratio. A picture that is already
+    resize is antialiased and bilinear; it does not keep the aspect ratio. An image that is already
     `size` x `size` keeps its pixels exactly.
 
     Args:
@@ -24,17 +24,17 @@ def decode_picture(encoded: tf.Tensor, size: int) -> tf.Tensor:
         `uint8` tensor of shape `[size, size, 3]`, RGB.
 
     Raises:
-        tf.errors.InvalidArgumentError: when run, if the bytes are not such a picture.
+        tf.errors.InvalidArgumentError: when run, if the bytes are not such an image.
     """
-    picture = decode_upright(encoded)
-    resized = tf.image.resize(picture, [size, size], method="bilinear", antialias=True)
+    image = decode_upright(encoded)
+    resized = tf.image.resize(image, [size, size], method="bilinear", antialias=True)
     return tf.saturate_cast(tf.round(resized), tf.uint8)
 
 
 def decode_upright(encoded: tf.Tensor) -> tf.Tensor:
-    """Decodes one picture in its own size, as it is meant to be seen.
+    """Decodes one image in its own size, as it is meant to be seen.
 
-    A JPEG is turned as its EXIF orientation says. Grey pictures become three equal channels, transparency is dropped,
+    A JPEG is turned as its EXIF orientation says. Grey images become three equal channels, transparency is dropped,
     of an animation the first frame is kept, of 16 bits the upper 8.
 
     Args:
@@ -44,16 +44,16 @@ def decode_upright(encoded: tf.Tensor) -> tf.Tensor:
         `uint8` tensor of shape `[height, width, 3]`, RGB.
 
     Raises:
-        tf.errors.InvalidArgumentError: when run, if the bytes are not such a picture, or a BMP with a palette, which
+        tf.errors.InvalidArgumentError: when run, if the bytes are not such an image, or a BMP with a palette, which
             TensorFlow would decode to wrong colours.
     """
     with tf.control_dependencies([_refuse_palette_bmp(encoded)]):
-        picture = tf.io.decode_image(encoded, channels=CHANNELS, expand_animations=False)
+        image = tf.io.decode_image(encoded, channels=CHANNELS, expand_animations=False)
     # decode_image leaves the rank open, and resize needs it.
-    picture.set_shape([None, None, CHANNELS])
-    picture = upright(picture, orientation(encoded))
-    picture.set_shape([None, None, CHANNELS])
-    return picture
+    image.set_shape([None, None, CHANNELS])
+    image = upright(image, orientation(encoded))
+    image.set_shape([None, None, CHANNELS])
+    return image
 
 
 def _refuse_palette_bmp(encoded: tf.Tensor) -> tf.Operation | None:
@@ -63,15 +63,15 @@ def _refuse_palette_bmp(encoded: tf.Tensor) -> tf.Operation | None:
     return tf.debugging.assert_equal(palette, False, "a BMP with a palette is not read: save it as PNG")
 
 
-def encode_picture(picture: tf.Tensor) -> tf.Tensor:
-    """Encodes one picture without loss.
+def encode_image(image: tf.Tensor) -> tf.Tensor:
+    """Encodes one image without loss.
 
     Args:
-        picture: `uint8` tensor of shape `[height, width, 3]`.
+        image: `uint8` tensor of shape `[height, width, 3]`.
 
     Returns:
-        Scalar `tf.string`: a PNG file's bytes, which `decode_picture` turns back into the same
+        Scalar `tf.string`: a PNG file's bytes, which `decode_image` turns back into the same
         pixels.
     """
     # Level 1 writes several times faster than the default, for files a few per cent larger.
-    return tf.io.encode_png(picture, compression=1)
+    return tf.io.encode_png(image, compression=1)

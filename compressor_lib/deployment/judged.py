@@ -13,7 +13,7 @@ class Judged:
 
     Attributes:
         name: The class of the images; empty: all of them.
-        pictures: How many they are.
+        images: How many they are.
         right: How many of them the model predicts right.
         accuracy: Of the model.
         baseline: Accuracy of the model it is compared with, on the images of the classes that both have; None where
@@ -23,7 +23,7 @@ class Judged:
     """
 
     name: str
-    pictures: int
+    images: int
     right: int
     accuracy: Interval
     baseline: Interval | None = None
@@ -32,28 +32,28 @@ class Judged:
 
     @classmethod
     def counted(
-        cls, name: str, *, pictures: int, right: int, pairs: PairedCounts | None = None, confidence: float = CONFIDENCE
+        cls, name: str, *, images: int, right: int, pairs: PairedCounts | None = None, confidence: float = CONFIDENCE
     ) -> Judged:
         """Turns counts into figures with their intervals.
 
         Args:
             name: The class of the images; empty: all of them.
-            pictures: How many they are.
+            images: How many they are.
             right: How many of them the model predicts right.
             pairs: The model (new) beside the baseline (old) on the images that they are compared on; None, or counts
                 of no image: they are not compared.
             confidence: Of the intervals.
 
         Example:
-            >>> Judged.counted("cat", pictures=60, right=59).accuracy.low
+            >>> Judged.counted("cat", images=60, right=59).accuracy.low
             0.9114487027240993
         """
-        accuracy = share_interval(right, pictures, confidence)
+        accuracy = share_interval(right, images, confidence)
         if pairs is None or not pairs.images:
-            return cls(name, pictures, right, accuracy)
+            return cls(name, images, right, accuracy)
         return cls(
             name,
-            pictures,
+            images,
             right,
             accuracy,
             share_interval(pairs.old_right, pairs.images, confidence),
@@ -71,6 +71,6 @@ class Judged:
             return None
         images, old, new = self.pairs.images, self.pairs.old_right, self.pairs.new_right
         return (
-            Judged.counted(self.name, pictures=images, right=old, confidence=confidence),
-            Judged.counted(self.name, pictures=images, right=new, confidence=confidence),
+            Judged.counted(self.name, images=images, right=old, confidence=confidence),
+            Judged.counted(self.name, images=images, right=new, confidence=confidence),
         )

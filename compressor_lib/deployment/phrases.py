@@ -42,11 +42,11 @@ def accuracy(judged: Judged) -> str:
 
 def accuracy_parts(judged: Judged) -> Parts:
     """The same as ``98.3 %``, ``59 of 60`` and ``91.1 to 99.7 %``; of no images, one part that says so."""
-    if not judged.pictures:
+    if not judged.images:
         return ("not measured (0 images)",)
     return (
         percent(judged.accuracy.value),
-        f"{judged.right:,} of {judged.pictures:,}",
+        f"{judged.right:,} of {judged.images:,}",
         interval(judged.accuracy),
     )
 

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from compressor_lib.deployment.classes_file import CLASSES_FILE, read_classes_file
 from compressor_lib.deployment.export import classes_path
-from compressor_lib.deployment.image_check import UnreadablePicture, decodable
-from compressor_lib.deployment.images import decode_picture
+from compressor_lib.deployment.image_check import UnreadableImage, decodable
+from compressor_lib.deployment.images import decode_image
 from compressor_lib.deployment.literal_path import literal_path
 from compressor_lib.deployment.model_path import find_model
 from compressor_lib.deployment.tflite import tflite_interpreter, tflite_predict
@@ -40,28 +40,28 @@ class Classifier:
     classes: list[str]
     probabilities: Callable[[bytes], npt.NDArray[np.float32]]
 
-    def predict(self, picture: Path) -> dict[str, float]:
-        """Looks at one picture, with the pixels that training gives a file of its kind.
+    def predict(self, image: Path) -> dict[str, float]:
+        """Looks at one image, with the pixels that training gives a file of its kind.
 
         Args:
-            picture: A file of any kind that is trained on, see :mod:`compressor_lib.deployment.image_suffixes`, and of
+            image: A file of any kind that is trained on, see :mod:`compressor_lib.deployment.image_suffixes`, and of
                 any size.
 
         Returns:
             The classes' probabilities, the likeliest first.
 
         Raises:
-            CompressorError: If it is not there, or no such picture.
+            CompressorError: If it is not there, or no such image.
         """
         try:
             # No limit of pixels: the user has named the file, and training may have had a higher one.
-            answer = self.probabilities(decodable(picture.read_bytes(), max_pixels=None).encoded)
+            answer = self.probabilities(decodable(image.read_bytes(), max_pixels=None).encoded)
         except FileNotFoundError:
-            raise CompressorError(f"picture {str(picture)!r} does not exist.{did_you_mean(picture)}") from None
+            raise CompressorError(f"image {str(image)!r} does not exist.{did_you_mean(image)}") from None
         except OSError as error:
-            raise CompressorError(f"picture {str(picture)!r} cannot be read: {error.strerror}.") from error
-        except UnreadablePicture as error:
-            raise CompressorError(f"picture {str(picture)!r} cannot be decoded ({error}): save it anew.") from error
+            raise CompressorError(f"image {str(image)!r} cannot be read: {error.strerror}.") from error
+        except UnreadableImage as error:
+            raise CompressorError(f"image {str(image)!r} cannot be decoded ({error}): save it anew.") from error
         return {self.classes[number]: float(answer[number]) for number in np.argsort(-answer, kind="stable")}
 
 
@@ -107,7 +107,7 @@ def _from_tflite(path: Path) -> Classifier:
     return Classifier(
         path,
         _checked(read_classes_file(path.with_name(CLASSES_FILE)), path, count, labels(content)),
-        lambda encoded: tflite_predict(content, decode_picture(encoded, size).numpy()[None])[0],
+        lambda encoded: tflite_predict(content, decode_image(encoded, size).numpy()[None])[0],
     )
 
 

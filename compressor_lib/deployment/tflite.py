@@ -44,18 +44,18 @@ class ConversionError(CompressorError):
 def to_tflite(model: keras.Model, *, precision: Precision = "float32", calibration: np.ndarray | None = None) -> bytes:
     """Converts a model to TFLite.
 
-    The twin takes one picture of pixels, 0..255, `[1, S, S, 3]`, and gives probabilities `[1, C]`.
+    The twin takes one image of pixels, 0..255, `[1, S, S, 3]`, and gives probabilities `[1, C]`.
 
     - float32: both in `float32`.
     - float16: likewise; the weights are stored in half the bytes and widened to compute.
     - int8: integers throughout, weights with a scale for each channel (Jacob et al. 2018,
-      https://arxiv.org/abs/1712.05877). The picture is `uint8`, pixels as they are; a probability
+      https://arxiv.org/abs/1712.05877). The image is `uint8`, pixels as they are; a probability
       is `uint8`, in 1/256.
 
     Args:
         model: takes `float32 [N, S, S, 3]`.
         precision: what the numbers are.
-        calibration: for int8: `[K, S, S, 3]`, 0..255, pictures like those to come, on which the
+        calibration: for int8: `[K, S, S, 3]`, 0..255, images like those to come, on which the
             activations' ranges are measured; about 100 do.
 
     Returns:
@@ -67,8 +67,8 @@ def to_tflite(model: keras.Model, *, precision: Precision = "float32", calibrati
     """
     if precision not in get_args(Precision):
         raise CompressorError(f"precision {precision!r} is unknown: choose {', '.join(get_args(Precision))}.")
-    call = tf.function(lambda pictures: model(pictures, training=False), autograph=False)
-    spec = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="pictures")
+    call = tf.function(lambda images: model(images, training=False), autograph=False)
+    spec = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="images")
     # The converter of TensorFlow 2.16 aborts on what Keras 3 tracks ("missing attribute 'value'",
     # tensorflow issue 63987), from_keras_model included. It takes the bare variables.
     holder = tf.Module()
@@ -100,12 +100,12 @@ def _not_converted(error: Exception, precision: str) -> ConversionError:
 def _quantise(converter: tf.lite.TFLiteConverter, calibration: np.ndarray | None) -> None:
     """Asks for integers throughout; an operation that has no such form fails the conversion."""
     if calibration is None or not len(calibration):
-        raise CompressorError("int8 needs pictures to calibrate on: give some of the training pictures.")
-    pictures = calibration.astype(np.float32)
+        raise CompressorError("int8 needs images to calibrate on: give some of the training images.")
+    images = calibration.astype(np.float32)
     # A black and a white pixel: the input's range is then all of 0..255, its scale 1.
-    pictures[0, 0, 0], pictures[0, 0, 1] = 0, 255
+    images[0, 0, 0], images[0, 0, 1] = 0, 255
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([picture[None]] for picture in pictures)
+    converter.representative_dataset = lambda: ([image[None]] for image in images)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.uint8
 
@@ -124,12 +124,12 @@ def tflite_interpreter(tflite: bytes | str | Path, num_threads: int = 1) -> tf.l
     return interpreter
 
 
-def tflite_predict(tflite: bytes | str | Path, pictures: np.ndarray, num_threads: int = 1) -> np.ndarray:
-    """Answers with a TFLite model of any precision, one picture at a time.
+def tflite_predict(tflite: bytes | str | Path, images: np.ndarray, num_threads: int = 1) -> np.ndarray:
+    """Answers with a TFLite model of any precision, one image at a time.
 
     Args:
         tflite: the file's bytes or its path.
-        pictures: `[N, S, S, 3]`, `uint8` or float, 0..255; N at least 1.
+        images: `[N, S, S, 3]`, `uint8` or float, 0..255; N at least 1.
         num_threads: threads it may use.
 
     Returns:
@@ -138,8 +138,8 @@ def tflite_predict(tflite: bytes | str | Path, pictures: np.ndarray, num_threads
     interpreter = tflite_interpreter(tflite, num_threads)
     (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
     answers = []
-    for picture in pictures:
-        interpreter.set_tensor(source["index"], _stored(picture[None], source))
+    for image in images:
+        interpreter.set_tensor(source["index"], _stored(image[None], source))
         interpreter.invoke()
         answers.append(_real(interpreter.get_tensor(target["index"])[0], target))
     return np.stack(answers)

@@ -103,6 +103,6 @@ def _full_disk_told() -> Iterator[None]:
         yield
     except OSError as error:
         raise CompressorError(
-            f"the features of the pictures cannot be written: {error}; give more memory for them, free the disk, "
+            f"the features of the images cannot be written: {error}; give more memory for them, free the disk, "
             "or set TMPDIR to a folder on a larger one"
         ) from error

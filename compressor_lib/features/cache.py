@@ -1,6 +1,6 @@
-"""Features: what a frozen network computes of every picture, computed once and reused by every trial.
+"""Features: what a frozen network computes of every image, computed once and reused by every trial.
 
-As long as the backbone is frozen, its activations are constants of the picture. One pass of the backbone
+As long as the backbone is frozen, its activations are constants of the image. One pass of the backbone
 over a data set yields them at every cut (see :mod:`compressor_lib.pretraining.taps`); what stands behind a cut is
 small, and is trained from there.
 """
@@ -152,7 +152,7 @@ def _computed(
 
 
 def frozen_frontier(model: keras.Model) -> str | None:
-    """The last layer whose output is a constant of the picture while ``model`` trains.
+    """The last layer whose output is a constant of the image while ``model`` trains.
 
     A layer is constant if all it takes is, and it is frozen: it has no weights and draws no random numbers, or
     its ``trainable`` is off (a frozen network runs as in inference, dropout included; Keras' guide to transfer

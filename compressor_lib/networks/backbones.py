@@ -30,7 +30,7 @@ class Backbone:
 
     Attributes:
         name: Name in ``keras.applications``.
-        default_size: Height and width, in pixels, of the pictures it was published with.
+        default_size: Height and width, in pixels, of the images it was published with.
         parameters: Parameters without top, at ``alpha=1.0``.
         cut_in_front_of: Regular expression; the grid cuts after whatever feeds a matching layer.
         rejoin: The layers B where the grid rejoins.
@@ -39,7 +39,7 @@ class Backbone:
             rescales by itself.
         has_alpha: Whether a width multiplier is taken.
         options: Further arguments of the builder.
-        minimum_size: Smallest picture the builder takes.
+        minimum_size: Smallest image the builder takes.
         imagenet_accuracy: Top-1 accuracy of the published weights on ImageNet's validation images, 0 to 1, with the
             published size and ``alpha=1.0``. Sources: https://keras.io/api/applications/, and for MobileNetV3 the
             documentation of ``keras.applications.MobileNetV3Small`` and ``MobileNetV3Large``.
@@ -98,8 +98,8 @@ class Backbone:
         options: dict[str, object] = dict(self.options)
         if self.has_alpha:
             options["alpha"] = alpha
-        pictures = keras.Input(shape, name="pictures")
-        x = pictures
+        images = keras.Input(shape, name="images")
+        x = images
         if preprocess and self.rescale is not None:
             scale, offset = self.rescale
             x = keras.layers.Rescaling(scale, offset, name=PREPROCESS)(x)
@@ -124,7 +124,7 @@ class Backbone:
             raise CompressorError(f"input shape {shape} is not (height, width, 3)")
         if min(shape[:2]) < self.minimum_size:
             raise CompressorError(
-                f"backbone {self.name} takes pictures of at least {self.minimum_size} x {self.minimum_size} pixels, "
+                f"backbone {self.name} takes images of at least {self.minimum_size} x {self.minimum_size} pixels, "
                 f"not {shape[0]} x {shape[1]}"
             )
         return shape

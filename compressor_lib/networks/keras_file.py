@@ -38,7 +38,7 @@ class KerasFile:
     """A model that can be compressed, by its configuration.
 
     Attributes:
-        input_size: Height and width of its pictures, in pixels; None if it takes any.
+        input_size: Height and width of its images, in pixels; None if it takes any.
     """
 
     input_size: int | None
@@ -53,7 +53,7 @@ def read_keras_file(path: str | Path) -> KerasFile:
     Raises:
         CompressorError: If it is no such file or one of Keras 2, or its model is not functional or Sequential, holds
             code of its own (subclasses, custom layers, Lambda layers), is quantised, or takes anything but one square
-            colour picture.
+            colour image.
     """
     try:
         with open(path, "rb") as file:
@@ -155,12 +155,12 @@ def _input_size(config: dict[str, Any], path: str | Path) -> int | None:
     ] or [config.get("build_input_shape")]
     if len(shapes) != 1:
         raise CompressorError(
-            f"the model in {str(path)!r} takes {len(shapes)} inputs; only a model of one picture can be compressed"
+            f"the model in {str(path)!r} takes {len(shapes)} inputs; only a model of one image can be compressed"
         )
     shape = shapes[0]
     if shape is None or len(shape) != 4 or shape[3] != 3 or shape[1] != shape[2]:
         raise CompressorError(
-            f"the model in {str(path)!r} takes {shape}, not square colour pictures [None, size, size, 3]; "
-            "build it for such pictures"
+            f"the model in {str(path)!r} takes {shape}, not square colour images [None, size, size, 3]; "
+            "build it for such images"
         )
     return shape[1]

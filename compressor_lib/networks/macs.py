@@ -1,4 +1,4 @@
-"""Multiply-adds: how much a network computes for one picture, counted from its graph."""
+"""Multiply-adds: how much a network computes for one image, counted from its graph."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _layers = keras.layers
 
 
 def multiply_adds(model: keras.Model) -> int:
-    """Counts the multiply-adds of one picture.
+    """Counts the multiply-adds of one image.
 
     The convention is that of the MobileNets (Sandler et al., MobileNetV2, CVPR 2018, Table 4: 300M for
     MobileNetV2 1.0 at 224 px): one multiplication together with its addition counts one, and only convolutions
@@ -30,7 +30,7 @@ def multiply_adds(model: keras.Model) -> int:
 
 
 def layer_multiply_adds(layer: keras.layers.Layer) -> int:
-    """Counts the multiply-adds of one picture in one layer of a functional model; see :func:`multiply_adds`.
+    """Counts the multiply-adds of one image in one layer of a functional model; see :func:`multiply_adds`.
 
     Conv2D, DepthwiseConv2D, SeparableConv2D, Conv2DTranspose, Dense (on tensors of any rank) and nested models
     count, anything else is 0.
@@ -49,12 +49,12 @@ def layer_multiply_adds(layer: keras.layers.Layer) -> int:
 
 
 def _positions(layer: keras.layers.Layer, tensor: keras.KerasTensor) -> int:
-    """How many vectors of channels a tensor holds for one picture."""
+    """How many vectors of channels a tensor holds for one image."""
     shape = list(tensor.shape[1:])
     del shape[0 if getattr(layer, "data_format", None) == "channels_first" else -1]
     if None in shape:
         raise CompressorError(
-            f"the multiply-adds of layer {layer.name!r} depend on the picture's size; "
+            f"the multiply-adds of layer {layer.name!r} depend on the image's size; "
             "build the model with a fixed input size"
         )
     return math.prod(shape)

@@ -109,7 +109,7 @@ def in_float32(config: Any) -> Any:
 
 
 def _only_augments(layer: keras.layers.Layer) -> bool:
-    """Whether it is one of Keras' random layers, which leave pictures as they are outside of training."""
+    """Whether it is one of Keras' random layers, which leave images as they are outside of training."""
     kind = type(layer).__name__
     return (
         kind.startswith(("Rand", "AugMix", "CutMix", "MixUp"))

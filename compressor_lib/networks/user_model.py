@@ -34,11 +34,11 @@ def load_own_model(
 
     Args:
         path: A ``.keras`` file of a functional or Sequential model. Models nested in it are put in line.
-        input_size: Height and width in pixels, where the model takes pictures of any size; its own if None.
+        input_size: Height and width in pixels, where the model takes images of any size; its own if None.
         rescale: ``(scale, offset)`` from pixels in 0..255 to what the model takes; None if it takes the pixels.
 
     Returns:
-        A flat functional model from float32 pictures ``[N, size, size, 3]``, 0..255, to its answers. Layers
+        A flat functional model from float32 images ``[N, size, size, 3]``, 0..255, to its answers. Layers
         keep their names, except for those that would pass for layers this project adds: these begin with
         ``own_``.
 
@@ -51,12 +51,12 @@ def load_own_model(
     own_size = read_keras_file(path).input_size
     size = input_size or own_size
     if size is None:
-        raise CompressorError(f"the model in {str(path)!r} takes pictures of any size; give the input_size")
+        raise CompressorError(f"the model in {str(path)!r} takes images of any size; give the input_size")
     if own_size not in (None, size):
-        raise CompressorError(f"the model in {str(path)!r} takes pictures of {own_size} pixels, not {size}")
+        raise CompressorError(f"the model in {str(path)!r} takes images of {own_size} pixels, not {size}")
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
-        x = pictures = keras.Input((size, size, 3), name="pictures")
+        x = images = keras.Input((size, size, 3), name="images")
         if rescale is not None:
             x = keras.layers.Rescaling(*rescale, name=PREPROCESS)(x)
         answers = model(x)
@@ -66,7 +66,7 @@ def load_own_model(
             f"the model in {str(path)!r} cannot be loaded and run: {cause}. Save it again with the Keras that is "
             f"installed here ({keras.__version__})"
         ) from error
-    flat = flattened(keras.Model(pictures, answers, name=model.name))
+    flat = flattened(keras.Model(images, answers, name=model.name))
     return flattened(flat, _safe_names(flat, rescaled=rescale is not None))
 
 
@@ -79,7 +79,7 @@ def keep_head(model: keras.Model, own_classes: Sequence[str], classes: Sequence[
         classes: The data's names, in the order that is wanted.
 
     Returns:
-        A classifier from the same pictures to probabilities ``[N, classes]``. A softmax is added where the model
+        A classifier from the same images to probabilities ``[N, classes]``. A softmax is added where the model
         answers with logits.
 
     Raises:

@@ -35,7 +35,7 @@ class Translator:
     Attributes:
         kernel: float32 ``[channels of A, channels that B receives]``.
         bias: float32 ``[channels that B receives]``.
-        r2: Share of the variance of what B used to receive that the translator explains, on pictures it
+        r2: Share of the variance of what B used to receive that the translator explains, on images it
             was not fitted on; None if there were none.
     """
 
@@ -50,7 +50,7 @@ class TranslatorBank:
 
     Attributes:
         backbone: Name of the backbone model.
-        input_shape: Height, width and channels of the pictures it took.
+        input_shape: Height, width and channels of the images it took.
         fingerprint: See :func:`fingerprint`.
         translators: By ``str(connection)``.
         fit: How they were fitted, by the names of the options; empty where that is not known.
@@ -77,7 +77,7 @@ class TranslatorBank:
         """
         if tuple(base.input_shape[1:]) != self.input_shape:
             raise CompressorError(
-                f"the translator bank was fitted on pictures of shape {self.input_shape}, the backbone "
+                f"the translator bank was fitted on images of shape {self.input_shape}, the backbone "
                 f"{base.name!r} takes {tuple(base.input_shape[1:])}; fit the translators again"
             )
         if fingerprint(base) != self.fingerprint:

@@ -1,7 +1,7 @@
 """Translators in closed form.
 
 A 1x1 convolution that maps A's pooled activations to what B used to receive is a linear regression whose
-rows are the positions of all pictures. Its normal equations are sums over pictures: they are accumulated
+rows are the positions of all images. Its normal equations are sums over images: they are accumulated
 batch by batch, and sums made anywhere combine by adding.
 """
 
@@ -28,7 +28,7 @@ class Regression:
 
 @dataclass
 class NormalEquations:
-    """Sums over pictures, in float64, from which the regressions are solved and scored.
+    """Sums over images, in float64, from which the regressions are solved and scored.
 
     With X the rows of a source tap, a one appended for the bias, and Y the rows of a target tap:
 
@@ -37,7 +37,7 @@ class NormalEquations:
         cross: ``X'Y`` by regression, ``[channels + 1, target channels]``.
         square: The diagonal of ``Y'Y`` by target tap, ``[target channels]``.
 
-    Memory does not grow with the number of pictures.
+    Memory does not grow with the number of images.
     """
 
     gram: dict[str, Array] = field(default_factory=dict)
@@ -112,7 +112,7 @@ class NormalEquations:
         return np.vstack([kernel, target_mean - mean @ kernel])
 
     def r2(self, regression: Regression, solution: Array) -> float:
-        """Share of the target's variance that a solution explains on the pictures summed here.
+        """Share of the target's variance that a solution explains on the images summed here.
 
         Computed before the translator's ReLU, where it has one. Clipping to the range that the target
         lies in cannot raise any squared error, so there the figure is a lower bound.

@@ -1,6 +1,6 @@
 """Translator pretraining: without labels, before any search.
 
-Two ways: in closed form, every connection together in one pass over the pictures, and by gradient descent,
+Two ways: in closed form, every connection together in one pass over the images, and by gradient descent,
 one connection at a time, as published.
 """
 
@@ -20,23 +20,23 @@ from compressor_lib.pretraining.bank import Translator, TranslatorBank
 from compressor_lib.pretraining.regression import NormalEquations, Regression
 from compressor_lib.pretraining.taps import source_tap, tapped, target_tap
 
-Pictures = npt.NDArray[np.generic]
+Images = npt.NDArray[np.generic]
 
 _TINY = float(np.finfo(np.float64).tiny)
 
 
 class TranslatorSums:
-    """Accumulates, over batches of pictures, all that the closed form needs.
+    """Accumulates, over batches of images, all that the closed form needs.
 
-    A share of the pictures, chosen by their content, is held out to score the fit. Instances made anywhere
-    from disjoint pictures combine with :meth:`merge`, whatever the sharding.
+    A share of the images, chosen by their content, is held out to score the fit. Instances made anywhere
+    from disjoint images combine with :meth:`merge`, whatever the sharding.
     """
 
     def __init__(self, held_out: float = 0.1) -> None:
         """Starts from nothing.
 
         Args:
-            held_out: Share of the pictures, between 0 and 1, that the translators are scored on.
+            held_out: Share of the images, between 0 and 1, that the translators are scored on.
         """
         if not 0 < held_out < 1:
             raise CompressorError(f"held_out is a share between 0 and 1, not {held_out}")
@@ -44,15 +44,15 @@ class TranslatorSums:
         self.fitted = NormalEquations()
         self.scored = NormalEquations()
 
-    def add(self, tap_model: keras.Model, pictures: Pictures, regressions: Sequence[Regression]) -> None:
+    def add(self, tap_model: keras.Model, images: Images, regressions: Sequence[Regression]) -> None:
         """Runs the tapped backbone over a batch ``[N, h, w, 3]`` and adds what comes out."""
-        self.add_taps(tap_model.predict_on_batch(pictures), pictures, regressions)
+        self.add_taps(tap_model.predict_on_batch(images), images, regressions)
 
     def add_taps(
-        self, taps: Mapping[str, npt.NDArray[np.floating]], pictures: Pictures, regressions: Sequence[Regression]
+        self, taps: Mapping[str, npt.NDArray[np.floating]], images: Images, regressions: Sequence[Regression]
     ) -> None:
-        """Adds what the tapped backbone made of a batch of pictures."""
-        scored = np.array([_chance(picture) < self.held_out for picture in np.asarray(pictures)])
+        """Adds what the tapped backbone made of a batch of images."""
+        scored = np.array([_chance(image) < self.held_out for image in np.asarray(images)])
         for part, sums in ((~scored, self.fitted), (scored, self.scored)):
             if part.any():
                 sums.add({name: value[part] for name, value in taps.items()}, regressions)
@@ -67,13 +67,13 @@ class TranslatorSums:
         """Solves every connection's regression.
 
         Returns:
-            The bank. R2 is None for all where no picture was held out.
+            The bank. R2 is None for all where no image was held out.
 
         Raises:
-            CompressorError: If no picture was added.
+            CompressorError: If no image was added.
         """
         if not self.fitted.gram and any(connection.rejoins for connection in connections):
-            raise CompressorError("no pictures to fit translators on; check the training data")
+            raise CompressorError("no images to fit translators on; check the training data")
         translators = {}
         for connection, regression in regressions_of(base, connections).items():
             solution = self.fitted.solve(regression, ridge)
@@ -95,7 +95,7 @@ def regressions_of(base: keras.Model, connections: Sequence[Connection]) -> dict
 def fit_translators(
     base: keras.Model,
     connections: Sequence[Connection],
-    pictures: Iterable[Pictures],
+    images: Iterable[Images],
     *,
     held_out: float = 0.1,
     ridge: float = 1e-3,
@@ -105,8 +105,8 @@ def fit_translators(
     Args:
         base: The backbone, without its head.
         connections: Which translators to fit; truncations have none and are passed over.
-        pictures: Batches ``[N, h, w, 3]`` of what the backbone takes; no labels.
-        held_out: Share of the pictures that the translators are scored on instead of fitted on.
+        images: Batches ``[N, h, w, 3]`` of what the backbone takes; no labels.
+        held_out: Share of the images that the translators are scored on instead of fitted on.
         ridge: Penalty on the kernels, as a share of the mean variance of A's channels.
 
     Returns:
@@ -119,7 +119,7 @@ def fit_translators(
     sums = TranslatorSums(held_out)
     if regressions:
         tap_model = tapped(base, [c for c in connections if c.rejoins], targets=True)
-        for batch in pictures:
+        for batch in images:
             sums.add(tap_model, np.asarray(batch), regressions)
     return sums.solve(base, connections, ridge)
 
@@ -127,7 +127,7 @@ def fit_translators(
 def train_translator(
     base: keras.Model,
     connection: Connection,
-    pictures: Iterable[Pictures],
+    images: Iterable[Images],
     *,
     epochs: int = 5,
     learning_rate: float = 1e-3,
@@ -141,13 +141,13 @@ def train_translator(
     Args:
         base: The backbone, without its head.
         connection: One that has a translator.
-        pictures: Batches ``[N, h, w, 3]``, iterated once per epoch.
-        epochs: Passes over the pictures.
+        images: Batches ``[N, h, w, 3]``, iterated once per epoch.
+        epochs: Passes over the images.
         learning_rate: Adam's.
         seed: Of the translator's first weights.
 
     Returns:
-        The translator; its R2 is measured on the pictures of the last epoch, before each step.
+        The translator; its R2 is measured on the images of the last epoch, before each step.
     """
     spec = TranslatorSpec.of(base, connection)
     tap_model = tapped(base, [connection], targets=True)
@@ -160,7 +160,7 @@ def train_translator(
     translator.compile(keras.optimizers.Adam(learning_rate), "mse")
     residual = total = total_mean = count = 0.0
     for epoch in range(epochs):
-        for batch in pictures:
+        for batch in images:
             taps = tap_model.predict_on_batch(np.asarray(batch))
             if epoch == epochs - 1:
                 wanted = taps[target].astype(np.float64)
@@ -172,13 +172,13 @@ def train_translator(
                 count += wanted[..., 0].size
             translator.train_on_batch(taps[source], taps[target])
     if not count:
-        raise CompressorError("no pictures to train the translator on; check the training data")
+        raise CompressorError("no images to train the translator on; check the training data")
     variance = float(np.sum(total - np.square(total_mean) / count))
     kernel, bias = conv.get_weights()
     return Translator(kernel[0, 0], bias, 1 - residual / max(variance, _TINY))
 
 
-def _chance(picture: Pictures) -> float:
-    """A number in 0..1 that depends on the picture's content alone."""
-    digest = hashlib.blake2b(np.ascontiguousarray(picture).tobytes(), digest_size=8).digest()
+def _chance(image: Images) -> float:
+    """A number in 0..1 that depends on the image's content alone."""
+    digest = hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

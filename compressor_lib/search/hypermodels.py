@@ -106,7 +106,7 @@ class HyperCompressor(kt.HyperModel):
             name: The hypermodel's.
             tunable: As in keras-tuner.
             weights: ``"imagenet"``, a weights file without top, or None.
-            input_shape: Height, width, channels (or one size) of the pictures; the published size if None.
+            input_shape: Height, width, channels (or one size) of the images; the published size if None.
             backbone: A functional model without head to search instead of the catalogue's. Its input is what
                 the data sets yield.
             connections: The connections to search, or a family of them (see
@@ -122,7 +122,7 @@ class HyperCompressor(kt.HyperModel):
             loss: ``"categorical_crossentropy"`` for one-hot labels, as published;
                 ``"sparse_categorical_crossentropy"`` for indices.
             cache_features: Whether trials may train on cached activations. Turn it off for data sets that give
-                other pictures at each pass (augmentation).
+                other images at each pass (augmentation).
             feature_memory: Bytes of memory for cached activations; those beyond go to a temporary folder. None for
                 no limit.
             cost: What compression saves, a name in ``compressor_lib.objective.costs.COSTS``. One that is measured
@@ -208,7 +208,7 @@ class HyperCompressor(kt.HyperModel):
 
         Args:
             count: How many connections to keep, at least one of each family.
-            train: Finite batches ``(pictures, labels)`` of what the backbone takes.
+            train: Finite batches ``(images, labels)`` of what the backbone takes.
             validation: Likewise; what to expect of each connection is measured on it.
 
         Raises:
@@ -405,7 +405,7 @@ class HyperCompressor(kt.HyperModel):
                     self.translators.apply(_subnetwork_in(model, connection), connection)
         history = self._training.fit(model, connection, arguments) if self._cache_features else None
         if history is None:
-            logger.info("training on the pictures themselves, not on cached features")
+            logger.info("training on the images themselves, not on cached features")
             history = model.fit(**arguments)
         examples = self._training.held_out if self._cache_features else 0
         constants = {**self.costs(model), "seconds": time.monotonic() - started, "examples": examples}
@@ -422,8 +422,8 @@ class HyperCompressor(kt.HyperModel):
         if self._cache_features and self._training.frontier(model, connection) is not None:
             self.translators = self._training.cache.translators(dataset)
         else:
-            pictures = _as_the_backbone_takes(model, connection, dataset)
-            self.translators = fit_translators(self.base, self.connections, pictures)
+            images = _as_the_backbone_takes(model, connection, dataset)
+            self.translators = fit_translators(self.base, self.connections, images)
 
 
 class HyperCompressedMobileNet(HyperCompressor):
@@ -456,7 +456,7 @@ def _subnetwork_in(model: keras.Model, connection: Connection) -> keras.Model:
 
 
 def _as_the_backbone_takes(model: keras.Model, connection: Connection, dataset: tf.data.Dataset) -> Iterable[Any]:
-    """Batches of pictures as they reach the sub-network, behind whatever ``model`` puts in front of it."""
+    """Batches of images as they reach the sub-network, behind whatever ``model`` puts in front of it."""
     subnetwork = _subnetwork_in(model, connection)
     in_front = None
     if subnetwork is not model:

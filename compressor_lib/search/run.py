@@ -109,11 +109,11 @@ def run_search(
 
     Args:
         hypermodel: The search space.
-        train: Finite batches ``(pictures, labels)``.
+        train: Finite batches ``(images, labels)``.
         validation: Likewise; trials are ranked on it.
         options: How to search.
         directory: Where keras-tuner keeps the trials.
-        class_weights: How much a training picture of each class counts in a trial's loss, by the class's index; None
+        class_weights: How much a training image of each class counts in a trial's loss, by the class's index; None
             for 1 each. Trials are ranked without them.
 
     Returns:
@@ -134,7 +134,7 @@ def run_search(
             raise
         raise CompressorError(
             f"{MOST_FAILURES} trials failed one after the other, the last by {failure_of(str(error))}; try less: a "
-            "smaller max_learning_rate, or fewer pictures a step if memory was short"
+            "smaller max_learning_rate, or fewer images a step if memory was short"
         ) from error
     finally:
         gc.unfreeze()

@@ -35,7 +35,7 @@ class BestTrial:
         accuracy = f"{self.accuracy:.2%}"
         if self.images:
             right = round(self.accuracy * self.images)
-            accuracy = phrases.accuracy(Judged.counted("", pictures=self.images, right=right))
+            accuracy = phrases.accuracy(Judged.counted("", images=self.images, right=right))
         return f"{self.connection} ({self.parameters:,} parameters, accuracy {accuracy}, score {self.score:.4f})"
 
 

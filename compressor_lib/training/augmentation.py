@@ -1,4 +1,4 @@
-"""Random variations of the training pictures."""
+"""Random variations of the training images."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from compressor_lib.errors import CompressorError
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far training pictures are varied; 0 (or False) turns one variation off.
+    """How far training images are varied; 0 (or False) turns one variation off.
 
     Attributes:
-        flip: mirrors half of the pictures left to right.
+        flip: mirrors half of the images left to right.
         rotation: largest turn either way, as a share of a full circle (0.05 is 18 degrees).
         zoom: largest change of scale either way, as a share of the size.
         translation: largest shift either way, as a share of the side, along both axes.
@@ -48,11 +48,11 @@ class Augmentation:
 
 
 class Augment(keras.layers.Layer):
-    """Varies each picture of a batch on its own: one affine map, then its contrast.
+    """Varies each image of a batch on its own: one affine map, then its contrast.
 
     Flip, turn, zoom and shift are composed into a single interpolation, which blurs less and costs
     a third of what Keras's chain of `RandomRotation`, `RandomZoom` and `RandomTranslation` does
-    (on a CPU such a chain takes most of a head-only step). What moves in is the picture's own
+    (on a CPU such a chain takes most of a head-only step). What moves in is the image's own
     reflection, as there. `keras.utils.set_random_seed` makes the draws repeatable.
 
     Args:
@@ -66,42 +66,42 @@ class Augment(keras.layers.Layer):
         self.supports_jit = False  # XLA lacks the interpolation.
         self.built = True
 
-    def call(self, pictures: Any) -> Any:
+    def call(self, images: Any) -> Any:
         """Varies a batch.
 
         Args:
-            pictures: `float32` of shape `[N, height, width, 3]`, 0..255.
+            images: `float32` of shape `[N, height, width, 3]`, 0..255.
 
         Returns:
             The same shape, dtype and range.
         """
         if self.options.moves:
-            pictures = ops.image.affine_transform(
-                pictures, self._maps(pictures), interpolation="bilinear", fill_mode="reflect"
+            images = ops.image.affine_transform(
+                images, self._maps(images), interpolation="bilinear", fill_mode="reflect"
             )
         if self.options.contrast:
-            mean = ops.mean(pictures, axis=(1, 2), keepdims=True)
-            factor = 1.0 + self._draw(pictures, self.options.contrast)[:, None, None, None]
-            pictures = ops.clip((pictures - mean) * factor + mean, 0.0, 255.0)
-        return pictures
+            mean = ops.mean(images, axis=(1, 2), keepdims=True)
+            factor = 1.0 + self._draw(images, self.options.contrast)[:, None, None, None]
+            images = ops.clip((images - mean) * factor + mean, 0.0, 255.0)
+        return images
 
-    def _draw(self, pictures: Any, limit: float) -> Any:
-        """Draws one number within -limit..limit for each picture."""
-        return keras.random.uniform((ops.shape(pictures)[0],), minval=-limit, maxval=limit, seed=self.generator)
+    def _draw(self, images: Any, limit: float) -> Any:
+        """Draws one number within -limit..limit for each image."""
+        return keras.random.uniform((ops.shape(images)[0],), minval=-limit, maxval=limit, seed=self.generator)
 
-    def _maps(self, pictures: Any) -> Any:
+    def _maps(self, images: Any) -> Any:
         """Draws `[N, 8]` maps from output to input pixels, in `affine_transform`'s order."""
         options = self.options
-        height, width = pictures.shape[1:3]
-        angle = self._draw(pictures, 2.0 * math.pi * options.rotation)
-        scale = 1.0 + self._draw(pictures, options.zoom)
-        mirror = ops.sign(self._draw(pictures, 1.0)) if options.flip else 1.0
-        right = self._draw(pictures, width * options.translation)
-        down = self._draw(pictures, height * options.translation)
+        height, width = images.shape[1:3]
+        angle = self._draw(images, 2.0 * math.pi * options.rotation)
+        scale = 1.0 + self._draw(images, options.zoom)
+        mirror = ops.sign(self._draw(images, 1.0)) if options.flip else 1.0
+        right = self._draw(images, width * options.translation)
+        down = self._draw(images, height * options.translation)
 
         cosine, sine = scale * ops.cos(angle), scale * ops.sin(angle)
         xx, xy, yx, yy = mirror * cosine, -sine, mirror * sine, cosine
-        # Turns and zooms about the middle of the picture.
+        # Turns and zooms about the middle of the image.
         middle_x, middle_y = (width - 1) / 2.0, (height - 1) / 2.0
         x0 = middle_x + right - xx * middle_x - xy * middle_y
         y0 = middle_y + down - yx * middle_x - yy * middle_y

@@ -1,4 +1,4 @@
-"""How much the pictures of each class count in training, where some classes have many and others few."""
+"""How much the images of each class count in training, where some classes have many and others few."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from compressor_lib.errors import CompressorError
 
 
 def balanced_weights(counts: Sequence[int]) -> list[float]:
-    """Weights with which every class counts the same, however many pictures it has.
+    """Weights with which every class counts the same, however many images it has.
 
-    The weight of a class is the number of pictures by the number of classes and of the class's own pictures (King and
-    Zeng, Political Analysis 9(2), 2001; scikit-learn's ``class_weight="balanced"``). Over all pictures they are 1 on
+    The weight of a class is the number of images by the number of classes and of the class's own images (King and
+    Zeng, Political Analysis 9(2), 2001; scikit-learn's ``class_weight="balanced"``). Over all images they are 1 on
     average, so learning rates need not change.
 
     Args:

@@ -57,7 +57,7 @@ class TrainingOptions:
     Attributes:
         head_epochs: most epochs with only the new layers open.
         epochs: most epochs with the whole network open, after those.
-        batch_size: pictures a step; for whoever batches the datasets.
+        batch_size: images a step; for whoever batches the datasets.
         head_learning_rate: Adam's, constant, for the head's epochs.
         learning_rate: Adam's highest in the unfrozen epochs: it rises from 0 during the first of them (a fifth of them
             all, if that is less) and falls to 0 on a cosine (Loshchilov and Hutter, arXiv:1608.03983; the rise: Goyal
@@ -66,7 +66,7 @@ class TrainingOptions:
         batch_norm: `"frozen"` keeps the backbone's batch normalisation as pretrained; `"train"`
             lets it learn in the unfrozen epochs, which a network trained from scratch needs.
         label_smoothing: share of each label spread over all classes.
-        augmentation: how training pictures are varied.
+        augmentation: how training images are varied.
         distillation: how much the teacher counts; None for no teacher.
         strategy: `"none"` trains on one device; `"mirrored"` on all accelerators of the machine, each of
             which takes its share of every batch (`tf.distribute.MirroredStrategy`).
@@ -126,16 +126,16 @@ def train(
     same numbers for its share.
 
     Args:
-        model: flat functional classifier, from `float32` pictures `[N, S, S, 3]`, 0..255, to
+        model: flat functional classifier, from `float32` images `[N, S, S, 3]`, 0..255, to
             softmax probabilities `[N, C]`.
-        train_dataset: batches of (`uint8` pictures `[N, S, S, 3]`, integer labels `[N]`), shuffled
+        train_dataset: batches of (`uint8` images `[N, S, S, 3]`, integer labels `[N]`), shuffled
             as wished. Augmentation is done here.
         eval_dataset: such batches, not varied.
         options: how to train; `batch_size` is not used here.
         teacher: classifier with the model's input and output shapes, needed if
             `options.distillation` has a weight. It is not changed; one whose batch norms are folded (see
             :func:`compressor_lib.networks.batch_norm_folding.folded`) answers alike, and faster.
-        class_weights: how much a training picture of each class counts in the loss, by the class's index, the
+        class_weights: how much a training image of each class counts in the loss, by the class's index, the
             distance to the teacher included; None for 1 each. See
             :func:`compressor_lib.training.class_weights.balanced_weights`. Which epoch is best is told without them.
         callbacks: further Keras callbacks, given to both phases. The model they see has the
@@ -261,14 +261,14 @@ class _Trainee(keras.Model):
         return [self._mean_loss, self._accuracy]
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        pictures, labels = _unpack(data)
-        pictures = self.augment(pictures)
+        images, labels = _unpack(data)
+        images = self.augment(images)
         with tf.GradientTape() as tape:
-            answers = self.student(pictures, training=True)
+            answers = self.student(images, training=True)
             losses = _label_loss(labels, answers, self._smoothing)
             weight, temperature = self._distillation.weight, self._distillation.temperature
             if weight and self._teach:
-                distance = _distance(self._teach(pictures), answers, temperature)
+                distance = _distance(self._teach(images), answers, temperature)
                 losses = (1.0 - weight) * losses + weight * temperature**2 * distance
             if self._class_weights is not None:
                 losses *= tf.gather(tf.constant(self._class_weights, losses.dtype), labels)
@@ -281,8 +281,8 @@ class _Trainee(keras.Model):
         return self._note(losses, labels, answers)
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        pictures, labels = _unpack(data)
-        answers = self.student(pictures, training=False)
+        images, labels = _unpack(data)
+        answers = self.student(images, training=False)
         return self._note(_label_loss(labels, answers, 0.0), labels, answers)
 
     def _note(self, losses: tf.Tensor, labels: tf.Tensor, answers: tf.Tensor) -> dict[str, Any]:
@@ -427,7 +427,7 @@ def _mirrored() -> tf.distribute.Strategy:
 
 
 def _copy(model: keras.Model) -> keras.Model:
-    """The same network with variables of its own; its batch norms look at all devices' pictures."""
+    """The same network with variables of its own; its batch norms look at all devices' images."""
 
     def cloned(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
@@ -466,8 +466,8 @@ def _new_layers(classifier: keras.Model) -> set[str]:
 
 
 def _unpack(data: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    pictures, labels = data
-    return tf.cast(pictures, tf.float32), tf.reshape(labels, [-1])
+    images, labels = data
+    return tf.cast(images, tf.float32), tf.reshape(labels, [-1])
 
 
 def _log(probabilities: tf.Tensor) -> tf.Tensor:
@@ -509,7 +509,7 @@ def _check_teacher(model: keras.Model, teacher: keras.Model | None) -> None:
         if ours != theirs:
             raise CompressorError(
                 f"the teacher's {side} is {theirs}, the model's {ours}: distillation needs a "
-                "teacher for the same pictures and classes."
+                "teacher for the same images and classes."
             )
 
 

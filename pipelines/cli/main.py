@@ -91,9 +91,9 @@ def run(
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show all logs on the screen too.")] = False,
 ) -> None:
-    """Compresses a model: from pictures to a pushed one, through the whole pipeline.
+    """Compresses a model: from images to a pushed one, through the whole pipeline.
 
-    Example: compressor run --config examples/pictures.yaml --data pictures --set search.tau=0.9
+    Example: compressor run --config examples/pictures.yaml --data images --set search.tau=0.9
     """
     with wrong_input_told():
         from pipelines.config.config import load_config

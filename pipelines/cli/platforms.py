@@ -152,7 +152,7 @@ def create(
 
     On this machine, which is the default, runs start only while something serves the schedule: the command tells how.
 
-    Example: compressor schedule create examples/pictures.yaml --cron "0 3 * * 1" --set data.path=/data/pictures
+    Example: compressor schedule create examples/pictures.yaml --cron "0 3 * * 1" --set data.path=/data/images
 
     Elsewhere: compressor schedule create package.yaml --target kubeflow --host http://localhost:8080 --cron "0 3 * * 1"
     """
@@ -202,7 +202,7 @@ def show(
 ) -> None:
     """Shows a schedule and its next three times.
 
-    Example: compressor schedule show pictures
+    Example: compressor schedule show images
     """
     if as_systemd:
         typer.echo(choice.local.print_systemd(name), nl=False)
@@ -221,7 +221,7 @@ def show(
 def pause(choice: Choice, name: Name) -> None:
     """Lets a schedule start no more runs.
 
-    Example: compressor schedule pause pictures
+    Example: compressor schedule pause images
     """
     choice.schedules.pause(name)
     typer.echo(f"{name} is paused")
@@ -232,7 +232,7 @@ def pause(choice: Choice, name: Name) -> None:
 def resume(choice: Choice, name: Name) -> None:
     """Lets a paused schedule start runs again; missed ones are not made up for.
 
-    Example: compressor schedule resume pictures
+    Example: compressor schedule resume images
     """
     choice.schedules.resume(name)
     typer.echo(f"{name} goes on")
@@ -243,7 +243,7 @@ def resume(choice: Choice, name: Name) -> None:
 def delete(choice: Choice, name: Name) -> None:
     """Ends a schedule; its runs stay.
 
-    Example: compressor schedule delete pictures
+    Example: compressor schedule delete images
     """
     choice.schedules.delete(name)
     typer.echo(f"{name} is deleted")
@@ -254,7 +254,7 @@ def delete(choice: Choice, name: Name) -> None:
 def run_now(choice: Choice, name: Name) -> None:
     """Starts a run of a schedule out of turn; on this machine it waits for its end.
 
-    Example: compressor schedule run-now pictures
+    Example: compressor schedule run-now images
     """
     if choice.target is Place.local:
         raise typer.Exit(choice.local.run_now(name))

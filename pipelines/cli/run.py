@@ -98,11 +98,11 @@ def _run(config: Config, runner: str, events: Events, lock: OutputLock) -> Resul
     for line in metadata_store.prepare(config.metadata_path, config.pipeline_root, config.serving_directory):
         events.say(line)
     events.doing("loading TensorFlow and TFX")
-    from pipelines.execution.preflight import check_classes, check_network, check_pictures
+    from pipelines.execution.preflight import check_classes, check_images, check_network
     from pipelines.pipeline import create_pipeline
     from pipelines.results.outcome import conclude
 
-    images = check_pictures(config)
+    images = check_images(config)
     check_network(config, check_classes(config, images).names if images else None)
     pipeline = create_pipeline(config, code_version=code_version())
     events.begin([component.id for component in pipeline.components])

@@ -22,14 +22,14 @@ def predict(
             metavar="MODEL", help="A SavedModel's folder, a push directory (its newest version), or a .tflite file."
         ),
     ],
-    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="Picture files, or folders of them.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files, or folders of them.")],
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object a line, with the probability of every class.")
     ] = False,
 ) -> None:
-    """Tells the class of pictures, and how probable it is, by a model that was pushed.
+    """Tells the class of images, and how probable it is, by a model that was pushed.
 
-    Example: compressor predict runs/digits/serving cat.jpg more-pictures --json
+    Example: compressor predict runs/digits/serving cat.jpg more-images --json
     """
     with wrong_input_told():
         from compressor_lib.deployment.model_path import find_model
@@ -37,10 +37,10 @@ def predict(
         found = find_model(model)  # these paths are checked before TensorFlow is loaded, which takes a while
         there: list[Path] = []
         missing: list[Path] = []
-        for picture in _files(pictures):
-            (there if picture.exists() else missing).append(picture)
-        for picture in missing:
-            say(f"error: picture {str(picture)!r} does not exist.{did_you_mean(picture)}", err=True)
+        for image in _files(images):
+            (there if image.exists() else missing).append(image)
+        for image in missing:
+            say(f"error: image {str(image)!r} does not exist.{did_you_mean(image)}", err=True)
         if not there:
             raise typer.Exit(WRONG_INPUT)
         with captured(Path(os.devnull)):  # TensorFlow's greeting
@@ -48,28 +48,28 @@ def predict(
 
             classifier = load_classifier(found)
         failed = len(missing)
-        for picture in there:
+        for image in there:
             try:
-                answer = classifier.predict(picture)
+                answer = classifier.predict(image)
             except CompressorError as error:
                 failed += 1
                 say(f"error: {error}", err=True)
                 continue
             likeliest, probability = next(iter(answer.items()))
             if as_json:
-                said = {"picture": str(picture), "class": likeliest, "probability": probability}
+                said = {"image": str(image), "class": likeliest, "probability": probability}
                 typer.echo(json.dumps({**said, "probabilities": answer}))
             else:
-                typer.echo(f"{picture}  {likeliest}  {probability:.1%}")
+                typer.echo(f"{image}  {likeliest}  {probability:.1%}")
     if failed:
         raise typer.Exit(WRONG_INPUT)
 
 
-def _files(pictures: list[Path]) -> Iterator[Path]:
-    """Files as they are given; of a folder, the pictures in it at any depth, but for hidden ones."""
+def _files(images: list[Path]) -> Iterator[Path]:
+    """Files as they are given; of a folder, the images in it at any depth, but for hidden ones."""
     from compressor_lib.deployment.image_suffixes import READ
 
-    for path in pictures:
+    for path in images:
         if not path.is_dir():
             yield path
             continue
@@ -81,7 +81,7 @@ def _files(pictures: list[Path]) -> Iterator[Path]:
             and _is_image(file)
         ]
         if not inside:
-            raise CompressorError(f"folder {str(path)!r} holds no pictures ({', '.join(READ)}): give another.")
+            raise CompressorError(f"folder {str(path)!r} holds no images ({', '.join(READ)}): give another.")
         yield from inside
 
 

@@ -65,11 +65,11 @@ def examine(config: Config) -> Summary:
     Raises:
         CompressorError: As the run would.
     """
-    from pipelines.execution.preflight import check_classes, check_network, check_output, check_pictures, planned_trials
+    from pipelines.execution.preflight import check_classes, check_images, check_network, check_output, planned_trials
 
     check_output(config.output)
     is_here = config.data.source == "digits" or os.path.isdir(config.data_path)
-    images = check_pictures(config) if is_here else None
+    images = check_images(config) if is_here else None
     classes = check_classes(config, images, stores=False) if images else None
     network = check_network(config, classes.names if classes else None, download=False)
     return Summary(images, classes, network, config.search.tuner, planned_trials(config))
@@ -135,7 +135,7 @@ def validate(
 ) -> None:
     """Checks a configuration, its data and its network, as a run does before it trains, and runs nothing.
 
-    Example: compressor validate --config examples/pictures.yaml --data pictures --set search.tau=0.9
+    Example: compressor validate --config examples/pictures.yaml --data images --set search.tau=0.9
     """
     with wrong_input_told():
         from pipelines.config.config import load_config

@@ -46,7 +46,7 @@ class Beam(Section):
     workers: int | None = Field(
         default=None,
         gt=0,
-        description="direct: processes that read pictures and prepare them; dataflow: most machines; flink: "
+        description="direct: processes that read images and prepare them; dataflow: most machines; flink: "
         "parallelism. null: the runner's default.",
     )
     project: str | None = Field(default=None, description="dataflow: the Google Cloud project.")

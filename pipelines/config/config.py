@@ -156,7 +156,7 @@ class Config(Section):
 
     @property
     def data_path(self) -> str:
-        """Folder of the pictures; the embedded digits are written into the output."""
+        """Folder of the images; the embedded digits are written into the output."""
         return self.data.path or os.path.join(self.output, "data")
 
 

@@ -1,18 +1,18 @@
-"""The embedded default: scikit-learn's handwritten digits, as a folder of pictures."""
+"""The embedded default: scikit-learn's handwritten digits, as a folder of images."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-PICTURES = 1797
+IMAGES = 1797
 SIDE = 32
 
 
 def write_digits(folder: str | Path) -> None:
     """Writes the digits as PNGs in class folders ``0`` to ``9``.
 
-    The pictures are the test half of the UCI handwritten digits (Kaynak, 1995), which scikit-learn
+    The images are the test half of the UCI handwritten digits (Kaynak, 1995), which scikit-learn
     carries: 8 x 8 pixels with 17 levels of grey, drawn here at 32 x 32, bicubic, since no backbone
     takes fewer. Nothing is done where the folder is complete; it appears whole or not at all.
 
@@ -20,7 +20,7 @@ def write_digits(folder: str | Path) -> None:
         folder: Where to. What is there, if it is not the complete set, is replaced.
     """
     folder = Path(folder)
-    if sum(1 for _ in folder.glob("[0-9]/*.png")) == PICTURES:
+    if sum(1 for _ in folder.glob("[0-9]/*.png")) == IMAGES:
         return
     import numpy as np
     from PIL import Image
@@ -29,10 +29,10 @@ def write_digits(folder: str | Path) -> None:
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     digits = load_digits()
-    for number, (picture, label) in enumerate(zip(digits.images, digits.target, strict=True)):
+    for number, (image, label) in enumerate(zip(digits.images, digits.target, strict=True)):
         path = partial / str(label) / f"{number:04d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        grey = np.round(picture * (255 / 16)).astype(np.uint8)
+        grey = np.round(image * (255 / 16)).astype(np.uint8)
         Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(path)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

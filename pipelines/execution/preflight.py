@@ -115,7 +115,7 @@ def output_error(output: str, why: str | None) -> CompressorError:
     )
 
 
-def check_pictures(config: Config) -> Images | None:
+def check_images(config: Config) -> Images | None:
     """Looks at a folder of images, or at the first records of TFRecords. No image is decoded: the first node does that.
 
     Args:
@@ -139,10 +139,10 @@ def check_pictures(config: Config) -> Images | None:
         return None
     shares = data.splits.model_dump()
     patterns = dataset_layout.newest_spans(path, data.span, data.window)
-    listing = dataset_layout.list_pictures(path, [dataset_layout.layout(path, pattern, shares) for pattern in patterns])
+    listing = dataset_layout.list_images(path, [dataset_layout.layout(path, pattern, shares) for pattern in patterns])
     dataset_layout.check_left_out(path, listing.left_out, listing.total, data.max_bad_share)
-    dataset_layout.check_counts(listing.pictures, shares)
-    return Images(_counted(listing.pictures, shares), dict(Counter(one.kind for one in listing.left_out).most_common()))
+    dataset_layout.check_counts(listing.images, shares)
+    return Images(_counted(listing.images, shares), dict(Counter(one.kind for one in listing.left_out).most_common()))
 
 
 def check_classes(config: Config, images: Images, *, stores: bool = True) -> Classes:
@@ -175,7 +175,7 @@ def check_classes(config: Config, images: Images, *, stores: bool = True) -> Cla
     return Classes(class_list(images.counts, known, removed), gone, removed, are_all)
 
 
-def _counted(images: Sequence[dataset_layout.Picture], shares: Mapping[str, int]) -> Counts:
+def _counted(images: Sequence[dataset_layout.Image], shares: Mapping[str, int]) -> Counts:
     """Counts images as the first node deals them to the splits: each class folder by itself."""
     from components.storage.stratified_split import counts_of
 

@@ -1,7 +1,7 @@
 """The driver of the first node on platforms: finds the newest spans, and whether there is anything new.
 
-It takes the place of TFX's own (``file_based_example_gen.driver``), whose fingerprint of a folder of pictures sees
-neither their names nor pictures that are split already. Vertex AI runs it in front of the node, and caches by what
+It takes the place of TFX's own (``file_based_example_gen.driver``), whose fingerprint of a folder of images sees
+neither their names nor images that are split already. Vertex AI runs it in front of the node, and caches by what
 it says; on Kubeflow the node NewData (:mod:`pipelines.kubeflow.probe`) looks in its place.
 """
 
@@ -21,7 +21,7 @@ from tfx.proto import example_gen_pb2, range_config_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
-from components.image_example_gen.dataset_layout import PICTURES_PATTERN
+from components.image_example_gen.dataset_layout import IMAGES_PATTERN
 from components.image_example_gen.driver import NamesInputProcessor
 from components.storage.spans import InputProcessor
 from pipelines.kubeflow.executor import redact_output
@@ -121,8 +121,8 @@ def found_data(input_base: str, input_config: str, range_config: str | None) -> 
     proto_utils.json_to_proto(input_config, config)
     if range_config:
         proto_utils.json_to_proto(range_config, window)
-    of_pictures = all(split.pattern.endswith(PICTURES_PATTERN) for split in config.splits)
-    kind = NamesInputProcessor if of_pictures else InputProcessor
+    of_images = all(split.pattern.endswith(IMAGES_PATTERN) for split in config.splits)
+    kind = NamesInputProcessor if of_images else InputProcessor
     processor = kind(input_base, config.splits, window)
     span, version = processor.resolve_span_and_version()
     fingerprint = processor.get_input_fingerprint(span, version)

@@ -128,9 +128,7 @@ def check_compilable(config: Config, target: str) -> None:
     else:
         check("output", config.output, stores, root)
     if config.data.source == "digits":
-        reasons.append(
-            "data.source is digits, which are written on this machine: give a folder of pictures or TFRecords"
-        )
+        reasons.append("data.source is digits, which are written on this machine: give a folder of images or TFRecords")
     check("data.path", config.data.path, readable, f"put the data where its path begins with {' or '.join(readable)}")
     if config.endpoint is None:
         check(

@@ -131,6 +131,6 @@ def _set_per_class(value: Any, placeholder: str) -> None:
 
 
 def _thresholds(value: Any) -> list[Any]:
-    """Those of all pictures, and of each class, as :func:`components.evaluator.tfma_config.eval_config` sets them."""
+    """Those of all images, and of each class, as :func:`components.evaluator.tfma_config.eval_config` sets them."""
     accuracy = value["metrics_specs"][0]["metrics"][0]
     return [one["threshold"] for one in accuracy["per_slice_thresholds"]]

@@ -105,7 +105,7 @@ class PackageFile:
         """Runtime parameters from a command line.
 
         Args:
-            given: As ``["tau=0.8", "data_path=gs://bucket/pictures"]``.
+            given: As ``["tau=0.8", "data_path=gs://bucket/images"]``.
 
         Raises:
             CompressorError: If one is unknown or of another type.

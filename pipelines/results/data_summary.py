@@ -1,4 +1,4 @@
-"""What a run's data is like, for people: how many pictures of which class, and what is out of order."""
+"""What a run's data is like, for people: how many images of which class, and what is out of order."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read_summary(validator: NodeRun) -> dict[str, Any]:
 
 
 def render_summary(summary: Mapping[str, Any]) -> Group:
-    """Sets out the pictures of each split, and a line for each anomaly.
+    """Sets out the images of each split, and a line for each anomaly.
 
     Args:
         summary: As :func:`read_summary` gives it; empty where nothing was noted.
@@ -38,7 +38,7 @@ def render_summary(summary: Mapping[str, Any]) -> Group:
     table = Table("", title="The data")
     for column in ("images", "classes", "smallest class", "largest class"):
         table.add_column(column, justify="right")
-    for split, counts in summary.get("pictures", {}).items():
+    for split, counts in summary.get("images", {}).items():
         if counts:
             ends = [min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)]
             table.add_row(

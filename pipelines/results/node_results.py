@@ -55,8 +55,8 @@ def _examples(artifact: Artifact, cached: bool) -> str:
 def _anomalies(artifact: Artifact, cached: bool) -> str:
     summary = _read(artifact, "data.json")
     count = len(summary["anomalies"])
-    images = sum(sum(by_class.values()) for by_class in summary["pictures"].values())
-    classes = len({name for by_class in summary["pictures"].values() for name in by_class})
+    images = sum(sum(by_class.values()) for by_class in summary["images"].values())
+    classes = len({name for by_class in summary["images"].values() for name in by_class})
     found = f"{count or 'no'} {'anomaly' if count == 1 else 'anomalies'}"
     return f"{images:,} images, {classes} classes, {found}" if classes else found
 
@@ -118,7 +118,7 @@ def _accuracy(share: float, images: int) -> str:
     """An accuracy with its count and interval, or alone where the number of images was not written."""
     if not images:
         return phrases.percent(share)
-    return phrases.accuracy(Judged.counted("", pictures=images, right=round(share * images)))
+    return phrases.accuracy(Judged.counted("", images=images, right=round(share * images)))
 
 
 def _read(artifact: Artifact, name: str) -> Any:

@@ -33,8 +33,8 @@ def test_a_slope_is_what_one_more_takes(monkeypatch):
     tables = {}
     monkeypatch.setattr(load, "_measured", measured)
     monkeypatch.setattr(load, "show", lambda name, title, header, rows: tables.update({name: rows[0]}))
-    load._growing("picture", [1000, 3000], [(1000, 10), (3000, 10)])
-    assert tables["load_picture_seconds"] == [load.TOTAL, 20, 40, 10]
-    assert tables["load_picture_memory"] == [load.TOTAL, 1002, 1006, 2]
+    load._growing("image", [1000, 3000], [(1000, 10), (3000, 10)])
+    assert tables["load_image_seconds"] == [load.TOTAL, 20, 40, 10]
+    assert tables["load_image_memory"] == [load.TOTAL, 1002, 1006, 2]
     load._workers([1000])
     assert tables["load_workers"] == ["ImageExampleGen", 20, 20, 1]

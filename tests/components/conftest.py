@@ -1,4 +1,4 @@
-"""Folders of tiny pictures, and tiny artifacts."""
+"""Folders of tiny images, and tiny artifacts."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from tfx.utils import path_utils
 from components.artifacts import served_classes
 from compressor_lib.cuts.surgery import without_head
 from compressor_lib.deployment.export import export_classifier
-from compressor_lib.deployment.images import encode_picture
+from compressor_lib.deployment.images import encode_image
 from compressor_lib.networks.heads import attach_head
 
 if TYPE_CHECKING:
@@ -43,29 +43,29 @@ def vertex_api(monkeypatch) -> Iterator["VertexApi"]:
     api.close()
 
 
-def picture_bytes(kind: str = "JPEG", mode: str = "RGB", seed: int = 0) -> bytes:
-    """Encodes an 8 x 6 picture of noise."""
+def image_bytes(kind: str = "JPEG", mode: str = "RGB", seed: int = 0) -> bytes:
+    """Encodes an 8 x 6 image of noise."""
     pixels = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).convert(mode).save(file, kind)
     return file.getvalue()
 
 
-@pytest.fixture(name="picture_bytes")
-def picture_bytes_fixture():
-    return picture_bytes
+@pytest.fixture(name="image_bytes")
+def image_bytes_fixture():
+    return image_bytes
 
 
 @pytest.fixture
 def make_folder(tmp_path):
     """Makes a folder of JPEGs: ``make_folder({"cat": 3, "dog": 4})``, one count a class folder."""
 
-    def make(counts: dict[str, int], root: str = "pictures") -> pathlib.Path:
+    def make(counts: dict[str, int], root: str = "images") -> pathlib.Path:
         base = tmp_path / root
         for folder, count in counts.items():
             (base / folder).mkdir(parents=True)
             for number in range(count):
-                content = picture_bytes(seed=zlib.crc32(f"{folder}/{number}".encode()))
+                content = image_bytes(seed=zlib.crc32(f"{folder}/{number}".encode()))
                 (base / folder / f"{number:03}.jpg").write_bytes(content)
         return base
 
@@ -94,8 +94,8 @@ def reference(make_classifier, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def pictures() -> dict[str, np.ndarray]:
-    """Pictures of noise by split, uint8 ``[N, 32, 32, 3]``."""
+def images() -> dict[str, np.ndarray]:
+    """Images of noise by split, uint8 ``[N, 32, 32, 3]``."""
     random = np.random.default_rng(0)
     return {
         split: random.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
@@ -119,17 +119,17 @@ def make_examples(tmp_path_factory):
             for number, shard in enumerate(shards):
                 path = folder / f"transformed_examples-{number:05}-of-{len(shards):05}.gz"
                 with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
-                    for index, picture in enumerate(shard):
-                        writer.write(_transformed(picture, label=label(picture) if label else index % 3))
+                    for index, image in enumerate(shard):
+                        writer.write(_transformed(image, label=label(image) if label else index % 3))
         return examples
 
     return make
 
 
-def _transformed(picture: np.ndarray, label: int) -> bytes:
-    image = encode_picture(picture).numpy()
+def _transformed(image: np.ndarray, label: int) -> bytes:
+    encoded = encode_image(image).numpy()
     feature = {
-        "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
+        "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded])),
         "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
     }
     return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()

@@ -37,8 +37,8 @@ def residual_network() -> keras.Model:
     """16 px; skips around `conv_1` and `conv_2`; cut layers at 8 x 8 and 4 x 4 positions."""
     layers = keras.layers
     keras.utils.set_random_seed(0)
-    pictures = keras.Input((16, 16, 3), name="pictures")
-    x = layers.Conv2D(6, 3, strides=2, padding="same", name="stem")(pictures)
+    images = keras.Input((16, 16, 3), name="images")
+    x = layers.Conv2D(6, 3, strides=2, padding="same", name="stem")(images)
     x = stem = layers.ReLU(name="stem_relu")(x)
     x = layers.Conv2D(6, 3, padding="same", name="conv_1")(x)
     x = layers.Add(name="add_1")([stem, x])
@@ -52,7 +52,7 @@ def residual_network() -> keras.Model:
     x = layers.Conv2D(10, 1, name="last")(x)
     x = layers.BatchNormalization(name="last_bn")(x)
     x = layers.ReLU(name="last_relu")(x)
-    return shake(keras.Model(pictures, x, name="residual"))
+    return shake(keras.Model(images, x, name="residual"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -126,7 +126,7 @@ def published_size() -> Callable[[str], keras.Model]:
 
 @pytest.fixture(scope="session")
 def pixels() -> Callable[..., np.ndarray]:
-    """Makes pictures with some structure: `pixels(count, size, seed)`, float32 in 0..255."""
+    """Makes images with some structure: `pixels(count, size, seed)`, float32 in 0..255."""
 
     def make(count: int = 8, size: int = 32, seed: int = 0) -> np.ndarray:
         rng = np.random.default_rng(seed)
@@ -140,7 +140,7 @@ def pixels() -> Callable[..., np.ndarray]:
 
 @pytest.fixture(scope="session")
 def labelled() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
-    """Makes pictures whose class is their brightest channel, in about -1..1, and sparse labels."""
+    """Makes images whose class is their brightest channel, in about -1..1, and sparse labels."""
 
     def make(count: int = 48, size: int = 16, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng(seed)

@@ -25,7 +25,7 @@ TUNERS = {
 
 
 def data(count: int, seed: int) -> tf.data.Dataset:
-    """Pictures whose class is their brightest channel, in batches of 8."""
+    """Images whose class is their brightest channel, in batches of 8."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 3, count)
     x = rng.normal(0, 0.5, (count, 16, 16, 3))

@@ -27,10 +27,10 @@ def test_a_configuration_in_the_documentation_is_right(block, tmp_path, monkeypa
     import keras
 
     monkeypatch.chdir(tmp_path)
-    pathlib.Path("pictures").mkdir()
+    pathlib.Path("images").mkdir()
     if "mine.keras" in block.text:
-        pictures = keras.Input((32, 32, 3))
-        keras.Model(pictures, keras.layers.Conv2D(2, 32)(pictures)).save("mine.keras")
+        images = keras.Input((32, 32, 3))
+        keras.Model(images, keras.layers.Conv2D(2, 32)(images)).save("mine.keras")
     values = yaml.safe_load(block.text)
 
     Config.model_validate({**MINIMAL, **values})

@@ -121,31 +121,31 @@ WAYS: dict[str, Callable[[list[str]], None]] = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> pathlib.Path:
-    """A folder with what the commands' examples name: pictures, files of weights, a model of one's own."""
+    """A folder with what the commands' examples name: images, files of weights, a model of one's own."""
     import keras
     from PIL import Image
 
     tmp_path = tmp_path_factory.mktemp("documentation")
     for name in ("cat", "dog"):
-        (tmp_path / "pictures" / name).mkdir(parents=True)
+        (tmp_path / "images" / name).mkdir(parents=True)
         for number in range(3):
-            Image.new("RGB", (32, 32)).save(tmp_path / "pictures" / name / f"{number}.png")
+            Image.new("RGB", (32, 32)).save(tmp_path / "images" / name / f"{number}.png")
     (tmp_path / "path/to").mkdir(parents=True)
-    for link in ("path/to/pictures", "path/to/tfrecords"):
-        (tmp_path / link).symlink_to(tmp_path / "pictures")
+    for link in ("path/to/images", "path/to/tfrecords"):
+        (tmp_path / link).symlink_to(tmp_path / "images")
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / "mobilenet_v2_no_top.h5").touch()
     layers = keras.layers
-    pictures = keras.Input((32, 32, 3))
-    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(pictures))
-    keras.Model(pictures, layers.Dense(2, activation="softmax")(x)).save(tmp_path / "mine.keras")
+    images = keras.Input((32, 32, 3))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(images))
+    keras.Model(images, layers.Dense(2, activation="softmax")(x)).save(tmp_path / "mine.keras")
     return tmp_path
 
 
 @pytest.mark.parametrize("command", commands())
 def test_a_command_of_the_documentation(command, folder, monkeypatch):
     monkeypatch.chdir(folder)
-    words = shlex.split(command.replace("/data/pictures", str(folder / "pictures")))
+    words = shlex.split(command.replace("/data/images", str(folder / "images")))
     ways = [prefix for prefix in WAYS if words[: len(prefix.split())] == prefix.split()]
 
     assert ways, f"WAYS does not say how {command!r} is checked"

@@ -1,4 +1,4 @@
-"""The compiled Kubeflow package, from pictures to a pushed model, each task as the backend runs it."""
+"""The compiled Kubeflow package, from images to a pushed model, each task as the backend runs it."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def done(cluster) -> dict[str, Done]:
 def test_a_model_is_pushed_that_answers(cluster, done):
     (model,) = cluster.pushed
     served = tf.saved_model.load(str(model)).signatures["serving_default"]
-    (picture, *_) = sorted((cluster.folder / "pictures").rglob("*.*"))
-    answer = served(image_bytes=tf.constant([picture.read_bytes()]))
+    (image, *_) = sorted((cluster.folder / "images").rglob("*.*"))
+    answer = served(image_bytes=tf.constant([image.read_bytes()]))
     assert answer["probabilities"].shape == (1, 3)
 
 
@@ -53,7 +53,7 @@ def test_artifacts_are_in_the_object_store_alone(cluster, done):
     ("node", "line"),
     [
         ("reference", r"epoch 1/1: loss [\d.]+, val_accuracy [\d.]+ \(fine-tuning\)"),
-        ("TranslatorPretrainer", r"fitted 1 translators in one pass over the pictures"),
+        ("TranslatorPretrainer", r"fitted 1 translators in one pass over the images"),
         ("PruningSearch", r"trial 2/2: .* scores [\d.]+; best so far block_.* \([\d,]+ parameters, accuracy .*\)"),
     ],
 )
@@ -122,7 +122,7 @@ def test_the_report_shows_the_configuration_that_ran(cluster, done):
     assert shown["search"]["tau"] == 0.7
     assert shown["search"]["max_trials"] == 2
     assert shown["gate"]["max_drop"] == 0.95
-    assert shown["data"]["path"] == str(cluster.folder / "pictures")
+    assert shown["data"]["path"] == str(cluster.folder / "images")
     assert shown["push"]["directory"] == str(cluster.folder / "serving")
     assert shown["only_new_data"] == 1
 
@@ -143,12 +143,12 @@ def test_a_run_without_new_data_ends_with_its_first_task(cluster, done):
     assert list(idle) == ["NewData"]
     assert idle["NewData"].outputs.keys() == {"executor-logs"}
     assert len(cluster.pushed) == 1
-    (picture, *_) = sorted((cluster.folder / "pictures").rglob("*.*"))
-    picture.rename(picture.with_stem("renamed"))
+    (image, *_) = sorted((cluster.folder / "images").rglob("*.*"))
+    image.rename(image.with_stem("renamed"))
     values = {name: given["defaultValue"] for name, given in cluster.package.parameters.items()}
     again = cluster.backend.task(cluster.package, "NewData", {**values, "only_new_data": 1}, {})
     assert again.parameters["new_data"] == "yes"
-    picture.with_stem("renamed").rename(picture)
+    image.with_stem("renamed").rename(image)
 
 
 def test_the_same_run_once_more_begins_with_the_same(cluster, done):
@@ -163,12 +163,12 @@ def test_the_same_run_once_more_begins_with_the_same(cluster, done):
     assert cluster.backend.task(cluster.package, "PreviousRun", values, before).cached
 
 
-def test_pictures_and_models_may_be_in_an_object_store(cluster, done):
+def test_images_and_models_may_be_in_an_object_store(cluster, done):
     """And artifacts in another one, an ``s3://`` root, to which the launcher has keys of its own."""
     if cluster.backend.layout != "2.17":
         pytest.skip("what is no output is the same in both layouts")
     server = S3Server("team")
-    for path in sorted((cluster.folder / "pictures").rglob("*.*")):
+    for path in sorted((cluster.folder / "images").rglob("*.*")):
         server.client.upload_file(str(path), "team", str(path.relative_to(cluster.folder)))
     ambient = dict(server.environment)
     endpoint = ambient.pop("AWS_ENDPOINT_URL")
@@ -183,7 +183,7 @@ def test_pictures_and_models_may_be_in_an_object_store(cluster, done):
     backend.environment = {**cluster.backend.environment, **ambient, **launchers}
     package = cluster.compiled(f"s3={{endpoint: '{endpoint}', secret: team-store}}")
     values = {name: given["defaultValue"] for name, given in package.parameters.items()}
-    values |= {"data_path": "minio://team/pictures", "push_directory": "minio://team/serving", "only_new_data": 1}
+    values |= {"data_path": "minio://team/images", "push_directory": "minio://team/serving", "only_new_data": 1}
     try:
         found = backend.task(package, "NewData", values, {})
         read = backend.task(package, "ImageExampleGen", values, {"NewData": found})

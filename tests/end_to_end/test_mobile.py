@@ -16,7 +16,7 @@ from isolated import isolated_python, mediapipe_python
 from PIL import Image
 
 from compressor_lib.deployment.export import export_classifier, tflite_paths
-from compressor_lib.deployment.images import decode_picture
+from compressor_lib.deployment.images import decode_image
 from compressor_lib.networks.backbones import BACKBONES
 from compressor_lib.networks.heads import attach_head
 
@@ -97,7 +97,7 @@ def clothing(folder: Path) -> tuple[keras.Model, list[str], list[Path], np.ndarr
         return [file for name in names for file in sorted((DATA / "clothing" / split / name).glob("*.jpg"))[:count]]
 
     train = of("train", 40)
-    images = np.stack([decode_picture(file.read_bytes(), SIZE).numpy() for file in train])
+    images = np.stack([decode_image(file.read_bytes(), SIZE).numpy() for file in train])
     labels = np.array([names.index(file.parent.name) for file in train])
     base.trainable = False
     model.compile(keras.optimizers.Adam(1e-2), "sparse_categorical_crossentropy", metrics=["accuracy"])

@@ -23,17 +23,17 @@ retrain: {head_epochs: 0, epochs: 15, learning_rate: 3.0e-3, batch_norm: train}
 gate: {baseline: deployed, min_accuracy: 0.8, max_drop: 0.3}
 """
 COLOURS = {"blue": (40, 60, 220), "green": (50, 200, 60), "red": (220, 50, 40)}
-PICTURES = 20
+IMAGES = 20
 
 
 def add_span(folder: Path, number: int, *, labels_are_right: bool = True) -> None:
-    """Plain pictures of three colours, with some noise; wrong labels are a third of each colour."""
+    """Plain images of three colours, with some noise; wrong labels are a third of each colour."""
     random = np.random.default_rng(number)
     names = list(COLOURS)
     for colour, pixel in COLOURS.items():
-        for picture in range(PICTURES):
-            label = colour if labels_are_right else names[picture % 3]
-            path = folder / f"span-{number}" / label / f"{colour}-{picture}.png"
+        for image in range(IMAGES):
+            label = colour if labels_are_right else names[image % 3]
+            path = folder / f"span-{number}" / label / f"{colour}-{image}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             noise = random.normal(pixel, 40, (40, 40, 3)).clip(0, 255)
             Image.fromarray(noise.astype(np.uint8)).save(path)
@@ -46,10 +46,10 @@ def test_each_tick_pushes_what_is_new_and_no_worse(make_runs, small_backbone, tm
         return trial["hyperparameters"]
 
     attach_head(small_backbone(), 4).save(tmp_path / "model.keras")
-    pictures = tmp_path / "pictures"
-    runs = make_runs("weekly", CONFIG, f"data.path={pictures}", f"backbone.model={tmp_path}/model.keras")
+    images = tmp_path / "images"
+    runs = make_runs("weekly", CONFIG, f"data.path={images}", f"backbone.model={tmp_path}/model.keras")
 
-    add_span(pictures, 1)
+    add_span(images, 1)
     first = runs.command(monkeypatch)
     assert first.exit_code == 0, first.output
     assert len(runs.pushed) == 1
@@ -60,7 +60,7 @@ def test_each_tick_pushes_what_is_new_and_no_worse(make_runs, small_backbone, tm
     assert "nothing is new since the last run" in idle.output
     assert len(runs.pushed) == 1
 
-    add_span(pictures, 2)
+    add_span(images, 2)
     second = runs.command(monkeypatch, "--set", "seed=1")  # which would try another learning rate
     assert "nothing is new" not in second.output
     assert len(runs.pushed) == 2
@@ -70,7 +70,7 @@ def test_each_tick_pushes_what_is_new_and_no_worse(make_runs, small_backbone, tm
     statistics = runs.nodes()["PreviousRun"].outputs["statistics"]
     assert statistics.properties["span"].int_value == 1
 
-    add_span(pictures, 3, labels_are_right=False)
+    add_span(images, 3, labels_are_right=False)
     third = runs.command(monkeypatch)
     assert third.exit_code == 0
     assert "not blessed" in third.output

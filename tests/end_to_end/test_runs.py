@@ -1,4 +1,4 @@
-"""The whole pipeline on tiny pictures. Its models are too small to be any good."""
+"""The whole pipeline on tiny images. Its models are too small to be any good."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from components.report.data import ReportData
 from components.storage.examples import count_examples, split_patterns
 from compressor_lib.deployment import phrases
 from compressor_lib.deployment.export import load_keras, read_classes, tflite_paths
-from compressor_lib.deployment.images import decode_picture
+from compressor_lib.deployment.images import decode_image
 from compressor_lib.deployment.model_metrics import read_figures
 from compressor_lib.networks.heads import attach_head
 from pipelines.config.config import METADATA_FILE
@@ -59,9 +59,9 @@ SERVE = """
 import json, sys
 import tensorflow as tf
 
-model, *pictures = sys.argv[1:]
+model, *images = sys.argv[1:]
 served = tf.saved_model.load(model).signatures["serving_default"]
-encoded = [open(picture, "rb").read() for picture in pictures]
+encoded = [open(image, "rb").read() for image in images]
 answer = served(image_bytes=tf.constant(encoded))
 assert not {"compressor_lib", "components", "pipelines", "tfx"} & set(sys.modules)
 classes = [name.decode() for name in answer["class"].numpy()]
@@ -74,7 +74,7 @@ def all_nodes(outcome: str, nodes: set[str] = NODES) -> dict[str, list[str]]:
 
 
 def noise(colour: str, seed: int) -> Image.Image:
-    """A picture of coloured noise, its sides between 20 and 60 pixels."""
+    """An image of coloured noise, its sides between 20 and 60 pixels."""
     random = np.random.default_rng([seed, *COLOURS[colour]])
     height, width = random.integers(20, 61, 2)
     pixels = random.normal(COLOURS[colour], 40, (height, width, 3))
@@ -82,18 +82,18 @@ def noise(colour: str, seed: int) -> Image.Image:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory) -> Path:
+def images(tmp_path_factory) -> Path:
     """A pre-split folder of JPEGs and PNGs, with a broken one, and no way to be always right."""
-    folder = tmp_path_factory.mktemp("data") / "pictures"
+    folder = tmp_path_factory.mktemp("data") / "images"
     for place, (split, count) in enumerate(SPLITS.items()):
         for colour in COLOURS:
             (folder / split / colour).mkdir(parents=True)
             for number in range(count):
                 kind = ("jpg", "png")[number % 2]
-                picture = noise(colour, seed=number + 100 * place)
-                picture.save(folder / split / colour / f"{number:02}.{kind}")
-    (folder / "train" / "red" / "broken.jpg").write_bytes(b"no picture at all")
-    # The same picture under two names of classes: one of the two is always named wrongly.
+                image = noise(colour, seed=number + 100 * place)
+                image.save(folder / split / colour / f"{number:02}.{kind}")
+    (folder / "train" / "red" / "broken.jpg").write_bytes(b"no image at all")
+    # The same image under two names of classes: one of the two is always named wrongly.
     for colour in ("blue", "green"):
         noise("red", seed=1000).save(folder / "test" / colour / "ambiguous.png")
     return folder
@@ -108,9 +108,9 @@ def own_model(small_backbone, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first(make_runs, pictures, own_model):
+def first(make_runs, images, own_model):
     """Runs whose first one is done, and that one's outcomes."""
-    runs = make_runs("first", CONFIG, f"data.path={pictures}", f"backbone.model={own_model}")
+    runs = make_runs("first", CONFIG, f"data.path={images}", f"backbone.model={own_model}")
     return runs, runs()
 
 
@@ -126,7 +126,7 @@ class TestLocal:
         _, outcomes = first
         assert outcomes == all_nodes("done")
 
-    def test_a_broken_picture_is_skipped(self, first):
+    def test_a_broken_image_is_skipped(self, first):
         runs, _ = first
         examples = runs.nodes()["ImageExampleGen"].outputs["examples"]
         properties = examples.custom_properties
@@ -150,8 +150,8 @@ class TestLocal:
         history = json.loads((runs.made("retrain", "model_run") / "history.json").read_text())
         assert len(history["val_accuracy"]) == 2
 
-    def test_the_pushed_model_answers_in_a_process_with_tensorflow_alone(self, pictures, pushed, tmp_path):
-        files = sorted((pictures / "test").glob("*/0[01].*"))
+    def test_the_pushed_model_answers_in_a_process_with_tensorflow_alone(self, images, pushed, tmp_path):
+        files = sorted((images / "test").glob("*/0[01].*"))
         assert {file.suffix for file in files} == {".jpg", ".png"}
 
         answer = subprocess.run(
@@ -161,7 +161,7 @@ class TestLocal:
 
         classes, probabilities = json.loads(answer.stdout.splitlines()[-1])
         model, names = load_keras(pushed), read_classes(pushed)
-        inputs = tf.stack([decode_picture(file.read_bytes(), 32) for file in files])
+        inputs = tf.stack([decode_image(file.read_bytes(), 32) for file in files])
         expected = model(tf.cast(inputs, tf.float32), training=False).numpy()
         assert sorted(names) == sorted(COLOURS)
         assert classes == [names[number] for number in expected.argmax(axis=-1)]
@@ -177,10 +177,10 @@ class TestLocal:
         assert kept == data.compressed.parameters
         assert [trial.connection for trial in data.trials] == [trial["connection"] for trial in report]
         assert sorted(data.translators) == ["block_2_add->block_16_expand", "block_5_add->Conv_1"]
-        assert data.data.pictures["test"] == {"blue": 4, "green": 4, "red": 3}
+        assert data.data.images["test"] == {"blue": 4, "green": 4, "red": 3}
         assert data.data.skipped_files == ["train/red/broken.jpg"]
         assert data.data.duplicates is not None
-        # Of the two ambiguous pictures each model can name but one.
+        # Of the two ambiguous images each model can name but one.
         assert sum(sum(row.values()) for row in data.answers.compressed) == 11
         assert data.compressed.accuracy <= 10 / 11
         assert data.verdict == read_verdict(str(runs.made("Evaluator", "evaluation")))
@@ -225,8 +225,8 @@ class TestLocal:
 
     def test_the_pushed_model_explains_itself(self, pushed):
         card = json.loads((pushed / "assets.extra" / "model_card.json").read_text())
-        assert card["data"]["test"] == {"pictures": 11, "classes": {"blue": 4, "green": 4, "red": 3}}
-        assert card["accuracy"]["pictures"] == 11
+        assert card["data"]["test"] == {"images": 11, "classes": {"blue": 4, "green": 4, "red": 3}}
+        assert card["accuracy"]["images"] == 11
         assert [one["name"] for one in card["accuracy_by_class"]] == card["classes"] == read_classes(pushed)
         assert card["cut"]["connection"] in (pushed / "assets.extra" / "model_card.md").read_text()
         assert not [path for path in pushed.parent.iterdir() if path.name.startswith(".staging")]
@@ -268,7 +268,7 @@ class TestGate:
         assert "gate.min_accuracy asks for 100 % with 90 % confidence" in (runs.output / "report.html").read_text()
         assert "gate.min_accuracy asks for 100 % with 90 % confidence" in result.output
         verdict = read_verdict(str(runs.made("Evaluator", "evaluation")))
-        assert verdict.overall.pictures == sum(one.pictures for one in verdict.classes) == 3 * 3 + 2
+        assert verdict.overall.images == sum(one.images for one in verdict.classes) == 3 * 3 + 2
         assert verdict.model_sha256 == files_sha256(str(runs.made("Converter", "model") / "Format-Serving"))
         for one in (verdict.overall, *verdict.classes):
             for figure in (one.accuracy, one.baseline, one.change):
@@ -313,8 +313,8 @@ class TestRecordsOnBeam:
 
     OVERRIDES = (
         "data.source=tfrecord",
-        "data.image_feature=picture/bytes",
-        "data.label_feature=picture/name",
+        "data.image_feature=image/bytes",
+        "data.label_feature=image/name",
         "backbone={name: MobileNet, input_size: 32, alpha: 0.25, weights: none}",
         "search.connections=['3,73', 'conv_pw_5_relu->head']",
         "search.max_trials=2",
@@ -322,13 +322,13 @@ class TestRecordsOnBeam:
     NODES = NODES - {"ImageExampleGen"} | {"ImportExampleGen"}
 
     @pytest.fixture(scope="class")
-    def records(self, pictures, tmp_path_factory) -> Path:
+    def records(self, images, tmp_path_factory) -> Path:
         folder = tmp_path_factory.mktemp("records")
-        with tf.io.TFRecordWriter(str(folder / "pictures.tfrecord")) as writer:
-            for file in sorted(pictures.glob("*/*/[0-9]*")):
+        with tf.io.TFRecordWriter(str(folder / "images.tfrecord")) as writer:
+            for file in sorted(images.glob("*/*/[0-9]*")):
                 content = {"bytes": file.read_bytes(), "name": file.parent.name.encode()}
                 feature = {
-                    f"picture/{name}": tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+                    f"image/{name}": tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
                     for name, value in content.items()
                 }
                 example = tf.train.Example(features=tf.train.Features(feature=feature))

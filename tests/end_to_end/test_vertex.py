@@ -1,4 +1,4 @@
-"""The compiled Vertex package, from pictures to a pushed model, each container command as Vertex AI runs it."""
+"""The compiled Vertex package, from images to a pushed model, each container command as Vertex AI runs it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 from kubeflow_backend import Done
-from kubeflow_cluster import CONFIG, write_pictures
+from kubeflow_cluster import CONFIG, write_images
 from vertex_service import VertexService
 
 from compressor_lib.networks.heads import attach_head
@@ -21,7 +21,7 @@ from pipelines.kubeflow.package import compile_package
 pytestmark = pytest.mark.slow
 
 REMOTE = (
-    "output=gs://bucket/root", "data.path=gs://bucket/pictures", "push.directory=gs://bucket/serving", "volumes=[]",
+    "output=gs://bucket/root", "data.path=gs://bucket/images", "push.directory=gs://bucket/serving", "volumes=[]",
     "backbone={model: 'gs://bucket/model.keras', input_size: 32}",
 )  # fmt: skip
 
@@ -29,7 +29,7 @@ REMOTE = (
 @pytest.fixture(scope="module")
 def service(tmp_path_factory, small_backbone) -> VertexService:
     folder = tmp_path_factory.mktemp("storage")
-    write_pictures(folder / "bucket" / "pictures" / "span-1")
+    write_images(folder / "bucket" / "images" / "span-1")
     attach_head(small_backbone(), 4).save(folder / "bucket" / "model.keras")
     service = VertexService(folder)
     service.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -47,8 +47,8 @@ def done(service) -> dict[str, Done]:
 def test_a_model_is_pushed_that_answers(service, done):
     (model,) = (service.folder / "bucket" / "serving").glob("[0-9]*")
     served = tf.saved_model.load(str(model)).signatures["serving_default"]
-    (picture, *_) = sorted((service.folder / "bucket" / "pictures").rglob("*.*"))
-    assert served(image_bytes=tf.constant([picture.read_bytes()]))["probabilities"].shape == (1, 3)
+    (image, *_) = sorted((service.folder / "bucket" / "images").rglob("*.*"))
+    assert served(image_bytes=tf.constant([image.read_bytes()]))["probabilities"].shape == (1, 3)
 
 
 def test_artifacts_are_in_cloud_storage_with_their_types(done):

@@ -38,9 +38,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory) -> Path:
-    """Class folders of small pictures of coloured noise."""
-    folder = tmp_path_factory.mktemp("data") / "pictures"
+def images(tmp_path_factory) -> Path:
+    """Class folders of small images of coloured noise."""
+    folder = tmp_path_factory.mktemp("data") / "images"
     for colour, mean in COLOURS.items():
         (folder / colour).mkdir(parents=True)
         for number in range(20):
@@ -50,7 +50,7 @@ def pictures(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def config(pictures, small_backbone, tmp_path_factory) -> Path:
+def config(images, small_backbone, tmp_path_factory) -> Path:
     """The configuration of a small run, with a backbone of its own."""
     import keras
 
@@ -65,13 +65,13 @@ def config(pictures, small_backbone, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def compressor(config, pictures, tmp_path_factory) -> Iterator[Callable[..., Command]]:
+def compressor(config, images, tmp_path_factory) -> Iterator[Callable[..., Command]]:
     """Starts ``compressor run`` into an output folder."""
     started: list[Command] = []
     screens, numbers = tmp_path_factory.mktemp("screens"), itertools.count()
 
     def start(output: Path, **kill: Any) -> Command:
-        typed = ["run", "--config", str(config), "--data", str(pictures), "--output", str(output)]
+        typed = ["run", "--config", str(config), "--data", str(images), "--output", str(output)]
         command = Command(typed, screens / f"{next(numbers)}.txt", **kill)
         started.append(command)
         return command

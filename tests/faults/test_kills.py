@@ -77,10 +77,10 @@ def killed_inside(
 
 
 @pytest.mark.parametrize("number", range(STARTS))
-def test_a_command_that_is_killed_while_it_starts(config, pictures, undisturbed, tally, tmp_path_factory, number):
+def test_a_command_that_is_killed_while_it_starts(config, images, undisturbed, tally, tmp_path_factory, number):
     output = Path(tmp_path_factory.getbasetemp(), "starts")
     with tally("kill -9 while the command starts"):
-        typed = ["run", "--config", str(config), "--data", str(pictures), "--output", str(output)]
+        typed = ["run", "--config", str(config), "--data", str(images), "--output", str(output)]
         with subprocess.Popen([sys.executable, "-m", "pipelines.cli", *typed], stdout=subprocess.DEVNULL) as process:
             time.sleep(random.Random(number).uniform(0.5, 8.0))
             process.kill()

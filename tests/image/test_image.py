@@ -54,7 +54,7 @@ def test_it_tells_what_is_in_it():
     assert python == installed
 
 
-def test_a_package_runs_in_it_from_pictures_to_a_pushed_model(tmp_path, small_backbone, capsys):
+def test_a_package_runs_in_it_from_images_to_a_pushed_model(tmp_path, small_backbone, capsys):
     shared = os.umask(0)  # the nodes run as another user
     try:
         cluster = Cluster(tmp_path, small_backbone, "2.17", image=str(IMAGE))

@@ -123,7 +123,7 @@ class TestUpToTheEngine:
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
-def test_it_runs_from_pictures_to_a_pushed_model(cluster, runs_in):
+def test_it_runs_from_images_to_a_pushed_model(cluster, runs_in):
     shared = os.umask(0)  # the nodes run as another user
     try:
         cluster.folder.chmod(0o777)

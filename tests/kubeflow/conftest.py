@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CONFIG = """
 name: on-kubeflow
 output: minio://mlpipeline/v2/artifacts
-data: {source: folder, path: /team/pictures, span: "span-{SPAN}"}
+data: {source: folder, path: /team/images, span: "span-{SPAN}"}
 backbone: {name: MobileNetV2, input_size: 48, weights: none}
 gate: {min_accuracy: 0.0, max_drop: 1.0}
 push: {directory: /team/serving}
@@ -139,9 +139,9 @@ def compressor(server: ApiServer, stored: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """One of a pipeline that no other test has; the file has the pipeline's name."""
-    path = tmp_path / f"pictures-{next(_NUMBERS)}.yaml"
+    path = tmp_path / f"images-{next(_NUMBERS)}.yaml"
     text = GOLDEN.read_text().replace("gs://bucket", "minio://mlpipeline")
-    path.write_text(text.replace("\n  name: pictures\n", f"\n  name: {path.stem}\n"))
+    path.write_text(text.replace("\n  name: images\n", f"\n  name: {path.stem}\n"))
     return path
 
 

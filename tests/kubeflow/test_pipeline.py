@@ -45,7 +45,7 @@ def uri_of(outcome: Outcome, node: str, output: str) -> str:
 def test_a_model_is_pushed_that_answers(volume, done):
     (model,) = volume.pushed
     served = tf.saved_model.load(str(model)).signatures["serving_default"]
-    (image, *_) = sorted((volume.folder / "pictures").rglob("*.*"))
+    (image, *_) = sorted((volume.folder / "images").rglob("*.*"))
     answer = served(image_bytes=tf.constant([image.read_bytes()]))
     assert answer["probabilities"].shape == (1, 3)
 

@@ -26,7 +26,7 @@ GEN = "root.ImageExampleGen.executor"
 @pytest.fixture(scope="module")
 def begun(cluster) -> Outcome:
     """The root's driver, then those of the first nodes, and their launchers."""
-    return cluster.run(PACKAGE, {"data_path": "gs://other/pictures"}, at_most=5, stub={})
+    return cluster.run(PACKAGE, {"data_path": "gs://other/images"}, at_most=5, stub={})
 
 
 def arguments(outcome: Outcome) -> list[str]:
@@ -47,7 +47,7 @@ def test_the_first_node_runs_behind_its_driver(begun):
 
 
 def test_runtime_parameters_reach_the_node(begun):
-    assert given(begun)["inputs"]["parameterValues"]["input_base"] == "gs://other/pictures"
+    assert given(begun)["inputs"]["parameterValues"]["input_base"] == "gs://other/images"
 
 
 def test_nodes_are_no_root(begun):
@@ -56,7 +56,7 @@ def test_nodes_are_no_root(begun):
 
 def test_artifacts_lie_below_the_pipeline_root(cluster, begun):
     uri = given(begun)["outputs"]["artifacts"]["examples"]["artifacts"][0]["uri"]
-    assert uri.startswith("minio://mlpipeline/v2/artifacts/pictures/")
+    assert uri.startswith("minio://mlpipeline/v2/artifacts/images/")
     assert (
         cluster.services.store.read(f"{uri.removeprefix('minio://mlpipeline/')}/made-by") == b"ImageExampleGen.examples"
     )
@@ -73,7 +73,7 @@ def test_without_a_root_the_namespaces_own_is_taken(cluster):
     outcome = cluster.run(PACKAGE, root="", at_most=5, stub={})
     cluster.services.kubernetes.launcher.clear()
     uri = given(outcome)["outputs"]["artifacts"]["examples"]["artifacts"][0]["uri"]
-    assert uri.startswith("minio://mlpipeline/private/team/pictures/")
+    assert uri.startswith("minio://mlpipeline/private/team/images/")
 
 
 def test_a_root_in_s3_is_written_with_the_key_of_its_provider(cluster):

@@ -22,7 +22,7 @@ s3:
 """
 ARTIFACTS, IMAGES = "key-of-artifacts", "key-of-images"
 OVERRIDES = (
-    "data.path=minio://team/pictures",
+    "data.path=minio://team/images",
     "push.directory=minio://team/serving",
     "s3={endpoint: 'http://seaweedfs.kubeflow:9000', secret: of-images}",
     "retries=1",
@@ -38,7 +38,7 @@ def done(cluster: Cluster, small_backbone) -> Outcome:
     kubernetes.secrets["of-artifacts"] = {"key": ARTIFACTS, "secret": "1"}
     kubernetes.secrets["of-images"] = {"accesskey": IMAGES, "secretkey": "2"}
     client.create_bucket(Bucket="team")
-    for file in sorted((volume.folder / "pictures").rglob("*.*")):
+    for file in sorted((volume.folder / "images").rglob("*.*")):
         client.upload_file(str(file), "team", str(file.relative_to(volume.folder)))
     cluster.services.store.requests.clear()
     package = compile_package(

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
-from odd_pictures import CONVERTED, SERVED
+from odd_images import CONVERTED, SERVED
 from PIL import Image
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 from tfx.components.trainer.fn_args_utils import FnArgs
@@ -27,7 +27,7 @@ from compressor_lib.deployment.export import (
     tflite_paths,
 )
 from compressor_lib.deployment.image_check import decodable
-from compressor_lib.deployment.images import decode_picture
+from compressor_lib.deployment.images import decode_image
 from compressor_lib.deployment.model_metrics import read_figures
 from compressor_lib.errors import CompressorError
 from pipelines.config.config import Head, Retraining, Training
@@ -43,7 +43,7 @@ TRAINING = {"batch_size": 4, "batch_norm": "train", "learning_rate": 1e-2}
 
 
 def encoded(number: int) -> bytes:
-    """A picture of noise, of a kind, a mode and a size that follow from its number."""
+    """An image of noise, of a kind, a mode and a size that follow from its number."""
     random = np.random.default_rng(number)
     pixels = random.integers(0, 256, (20 + 5 * number, 64 - 4 * number, 3), dtype=np.uint8)
     kind, mode = (("JPEG", "RGB"), ("PNG", "RGBA"), ("PNG", "L"))[number % 3]
@@ -73,7 +73,7 @@ def transform(tmp_path_factory):
     return tft.TFTransformOutput(str(folder / "graph")), transformed
 
 
-def test_pictures_are_stored_as_the_pixels_that_are_served(transform):
+def test_images_are_stored_as_the_pixels_that_are_served(transform):
     _, rows = transform
     assert len(rows) == len(RAW)
     for raw, row in zip(RAW, rows, strict=True):
@@ -81,12 +81,12 @@ def test_pictures_are_stored_as_the_pixels_that_are_served(transform):
         assert stored.startswith(b"\x89PNG")
         pixels = tf.io.decode_png(stored)
         assert pixels.shape == (SIZE, SIZE, 3)
-        np.testing.assert_array_equal(pixels, decode_picture(raw, SIZE))
-        np.testing.assert_array_equal(pixels, decode_picture(stored, SIZE))
+        np.testing.assert_array_equal(pixels, decode_image(raw, SIZE))
+        np.testing.assert_array_equal(pixels, decode_image(stored, SIZE))
 
 
-@pytest.mark.survives("500 odd pictures, trained on and served")
-def test_500_pictures_of_all_kinds_are_served_as_they_are_trained_on(transform, tmp_path):
+@pytest.mark.survives("500 odd images, trained on and served")
+def test_500_images_of_all_kinds_are_served_as_they_are_trained_on(transform, tmp_path):
     kinds = [*SERVED.values(), CONVERTED["bmp"]]
     raw = [kinds[number % len(kinds)](number) for number in range(500)]
     clothing = Path(os.environ.get("COMPRESSOR_TEST_DATA", "../shared/data"), "clothing", "test")
@@ -179,7 +179,7 @@ def test_the_reference_is_built_trained_and_exported(reference):
     assert len(history(reference)["val_accuracy"]) == 1
     assert history(reference)["eval_images"] == [len(NAMES)]
     served = tf.saved_model.load(reference.serving_model_dir).signatures["serving_default"]
-    expected = model(tf.stack([tf.cast(decode_picture(RAW[0], SIZE), tf.float32)]), training=False)
+    expected = model(tf.stack([tf.cast(decode_image(RAW[0], SIZE), tf.float32)]), training=False)
     found = served(image_bytes=tf.constant(RAW[:1]))
     np.testing.assert_allclose(found["probabilities"], expected, atol=1e-4)
 
@@ -224,11 +224,11 @@ def compressed(make_args, base_model: Path, weight: float, **custom_config) -> F
 def small_classifier() -> keras.Model:
     """Stands in for what a search leaves."""
     keras.utils.set_random_seed(0)
-    pictures = keras.Input((SIZE, SIZE, 3))
-    x = keras.layers.Rescaling(1 / 127.5, -1, name="preprocess")(pictures)
+    images = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Rescaling(1 / 127.5, -1, name="preprocess")(images)
     x = keras.layers.Conv2D(4, 3, strides=4, name="stem")(x)
     x = keras.layers.GlobalAveragePooling2D(name="top_gap")(x)
-    return keras.Model(pictures, keras.layers.Dense(len(CLASSES), activation="softmax", name="classifier")(x))
+    return keras.Model(images, keras.layers.Dense(len(CLASSES), activation="softmax", name="classifier")(x))
 
 
 @pytest.fixture(scope="module")

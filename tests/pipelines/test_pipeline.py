@@ -35,13 +35,13 @@ head: {units: 8, dropout: 0.3}
 def create(tmp_path):
     """Makes a pipeline and returns its nodes by id: ``create("gate.max_drop=0.1", ...)``."""
     for label in ("cat", "dog"):
-        (tmp_path / "pictures" / label).mkdir(parents=True)
+        (tmp_path / "images" / label).mkdir(parents=True)
         for number in range(3):
-            (tmp_path / "pictures" / label / f"{number}.jpg").write_bytes(b"not read yet")
+            (tmp_path / "images" / label / f"{number}.jpg").write_bytes(b"not read yet")
     (tmp_path / "config.yaml").write_text(CONFIG)
 
     def make(*overrides: str, code_version: str = "v1") -> dict[str, tfx.types.BaseNode]:
-        places = [f"data.path={tmp_path / 'pictures'}", f"output={tmp_path / 'out'}"]
+        places = [f"data.path={tmp_path / 'images'}", f"output={tmp_path / 'out'}"]
         config = load_config(tmp_path / "config.yaml", [*places, *overrides])
         make.pipeline = create_pipeline(config, code_version=code_version)
         return {node.id: node for node in make.pipeline.components}
@@ -63,7 +63,7 @@ def custom_config(node: tfx.types.BaseNode) -> dict:
 
 
 def thresholds(nodes: dict[str, tfx.types.BaseNode]) -> list[dict]:
-    """Those of all pictures, and of each class if there are any."""
+    """Those of all images, and of each class if there are any."""
     config = json_format.Parse(nodes["Evaluator"].exec_properties["eval_config"], EvalConfig())
     accuracy, count = config.metrics_specs[0].metrics
     assert (accuracy.class_name, count.class_name) == ("Accuracy", "ExampleCount")

@@ -1,4 +1,4 @@
-"""A cluster in a folder: a backend, a volume with pictures and a model, and a package that was compiled for them."""
+"""A cluster in a folder: a backend, a volume with images and a model, and a package that was compiled for them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipelines.kubeflow.package import compile_package
 CONFIG = """
 name: on-kubeflow
 output: minio://mlpipeline/v2/artifacts
-data: {source: folder, path: FOLDER/pictures, span: "span-{SPAN}", splits: {train: 3, eval: 1, test: 1}}
+data: {source: folder, path: FOLDER/images, span: "span-{SPAN}", splits: {train: 3, eval: 1, test: 1}}
 backbone: {model: FOLDER/model.keras}
 reference: {head_epochs: 0, epochs: 1, learning_rate: 2.0e-3, batch_norm: train}
 search:
@@ -33,23 +33,23 @@ gate: {min_accuracy: 0.0, max_drop: 1.0}
 push: {directory: FOLDER/serving}
 volumes: [{claim: work, path: FOLDER}]
 """
-PICTURES = 12
+IMAGES = 12
 CLOTHING = Path(os.environ.get("COMPRESSOR_TEST_DATA", "../shared/data")) / "clothing" / "train"
 
 
-def write_pictures(folder: Path) -> None:
+def write_images(folder: Path) -> None:
     """A span of three classes: photographs where they are at hand, else noise."""
     random = np.random.default_rng(0)
     classes = sorted(path for path in CLOTHING.iterdir() if path.is_dir())[:3] if CLOTHING.is_dir() else []
     for number, name in enumerate([path.name for path in classes] or ["blue", "green", "red"]):
         (folder / name).mkdir(parents=True)
         if classes:
-            for path in sorted(classes[number].iterdir())[:PICTURES]:
+            for path in sorted(classes[number].iterdir())[:IMAGES]:
                 shutil.copy(path, folder / name)
             continue
-        for picture in range(PICTURES):
+        for image in range(IMAGES):
             pixels = random.integers(0, 120, (40, 40, 3)) + 130 * (np.arange(3) == number)
-            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{picture}.png")
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{image}.png")
 
 
 class Cluster:
@@ -63,7 +63,7 @@ class Cluster:
 
     def __init__(self, folder: Path, backbone: Callable[[], keras.Model], layout: str, image: str = "image") -> None:
         self.folder = folder
-        write_pictures(folder / "pictures" / "span-1")
+        write_images(folder / "images" / "span-1")
         attach_head(backbone(), 4).save(folder / "model.keras")
         (folder / "config.yaml").write_text(CONFIG.replace("FOLDER", str(folder)))
         self.package = self.compiled(image=image)

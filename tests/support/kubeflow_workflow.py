@@ -32,7 +32,7 @@ _MESSAGES = {
 }
 
 
-def workflow(nodes: Mapping[str, str], *, cancelled: bool = False, name: str = "pictures-x7k2p") -> Json:
+def workflow(nodes: Mapping[str, str], *, cancelled: bool = False, name: str = "images-x7k2p") -> Json:
     """The Workflow of a run.
 
     Args:

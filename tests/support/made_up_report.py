@@ -50,7 +50,7 @@ def trial(number: int) -> Trial:
 def judged(name: str, both: int, gained: int, lost: int, neither: int) -> Judged:
     """How a model did beside its baseline, from the counts of both."""
     pairs = PairedCounts(both, gained, lost, neither)
-    return Judged.counted(name, pictures=pairs.images, right=pairs.new_right, pairs=pairs)
+    return Judged.counted(name, images=pairs.images, right=pairs.new_right, pairs=pairs)
 
 
 def made_up_verdict() -> Verdict:
@@ -98,7 +98,7 @@ def made_up_report() -> ReportData:
         backbone="MobileNetV2",
         verdict=verdict,
         pushed_to="/served/1",
-        advice=advice(verdict, Judged.counted("", pictures=40, right=35)),
+        advice=advice(verdict, Judged.counted("", images=40, right=35)),
         reference=ModelFigures(35, 40, 360_000, 1_450_000, Latency(2.0, 1.9, 2.2)),
         compressed=ModelFigures(34, 40, 36_771, 160_000, Latency(0.5, 0.48, 0.55)),
         change=verdict.overall.change,
@@ -125,7 +125,7 @@ def made_up_report() -> ReportData:
             changed={"hat": [example("hat", "dress", 0.7)]},
         ),
         data=DataSummary(
-            pictures={split: dict.fromkeys(CLASSES, 10 * place) for place, split in enumerate(SPLITS, 1)},
+            images={split: dict.fromkeys(CLASSES, 10 * place) for place, split in enumerate(SPLITS, 1)},
             totals={"train": 30, "eval": 60, "test": 40},
             skipped=2,
             skipped_files=["train/hat/broken.jpg"],

@@ -20,7 +20,7 @@ def made_up_results(blessed: bool) -> Results:
         },
         verdict=Verdict(
             Bounds(0.5, 0.02),
-            Judged.counted("", pictures=100, right=80, pairs=PairedCounts(80, 0, 15, 5)),
+            Judged.counted("", images=100, right=80, pairs=PairedCounts(80, 0, 15, 5)),
             [],
             "0",
             [] if blessed else ["accuracy fell by 15 points, 2 at most"],

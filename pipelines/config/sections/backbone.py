@@ -30,7 +30,7 @@ class BackboneConfig(Section):
         description="model: scale and offset from pixels in 0..255 to what it takes; null: it takes the pixels.",
     )
     input_size: int = Field(
-        default=224, ge=32, description="Height and width of its pictures, in pixels; of a model, its own if fixed."
+        default=224, ge=32, description="Height and width of its images, in pixels; of a model, its own if fixed."
     )
     alpha: float = Field(default=1.0, gt=0, description="Width multiplier, MobileNets only.")
     weights: str = Field(
@@ -94,7 +94,7 @@ class BackboneConfig(Section):
         if self.model is not None:
             own_size = _own_size(self.model)
             if own_size is None and "input_size" not in given:
-                raise ValueError("model takes pictures of any size: set backbone.input_size.")
+                raise ValueError("model takes images of any size: set backbone.input_size.")
             if own_size not in (None, self.input_size):
                 raise ValueError(f"input_size is {self.input_size}, but the model takes {own_size}: leave it out.")
         return self

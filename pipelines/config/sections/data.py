@@ -1,4 +1,4 @@
-"""Section ``data``: where the pictures are, and which of them count."""
+"""Section ``data``: where the images are, and which of them count."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _spans(value: object) -> object:
 
 
 class Splits(Section):
-    """Shares of the pictures that go to each split; only their ratio counts."""
+    """Shares of the images that go to each split; only their ratio counts."""
 
     train: int = Field(default=8, gt=0, description="Share that models are trained on.")
     eval: int = Field(default=1, gt=0, description="Share that the search and early stopping judge on.")
@@ -38,20 +38,18 @@ class Window(Section):
 
 
 class Data(Section):
-    """Where the pictures are."""
+    """Where the images are."""
 
     source: Literal["folder", "tfrecord", "digits"] = Field(
-        description="folder: class folders of pictures; tfrecord: TFRecords of tf.Examples; "
+        description="folder: class folders of images; tfrecord: TFRecords of tf.Examples; "
         "digits: scikit-learn's handwritten digits, which need no path."
     )
-    path: str | None = Field(
-        default=None, validate_default=True, description="Folder of the pictures or the TFRecords."
-    )
-    image_feature: str = Field(default="image", description="tfrecord: feature of the encoded picture.")
+    path: str | None = Field(default=None, validate_default=True, description="Folder of the images or the TFRecords.")
+    image_feature: str = Field(default="image", description="tfrecord: feature of the encoded image.")
     label_feature: str = Field(
         default="label", description="tfrecord: feature of the class name; whitespace around it is taken off."
     )
-    splits: Splits = Field(default_factory=Splits, description="Used where the pictures are not split already.")
+    splits: Splits = Field(default_factory=Splits, description="Used where the images are not split already.")
     max_bad_share: Share = Field(
         default=0.05,
         description="folder: the run is refused above this share of images that are unreadable or left out for their "
@@ -60,7 +58,7 @@ class Data(Section):
     max_pixels: int = Field(
         default=100_000_000,
         gt=0,
-        description="folder: pictures with more, in a GIF in all frames together, are skipped as unreadable; each "
+        description="folder: images with more, in a GIF in all frames together, are skipped as unreadable; each "
         "takes 3 bytes of memory, in a GIF 4.",
     )
     max_file_mb: int = Field(default=100, gt=0, description="folder: larger files, in MiB, are skipped as unreadable.")
@@ -71,20 +69,20 @@ class Data(Section):
     )
     duplicates: Literal["one_split", "keep"] = Field(
         default="one_split",
-        description="folder: one_split: pictures with the same pixels stay in one split, that of the test before that "
+        description="folder: one_split: images with the same pixels stay in one split, that of the test before that "
         "of the search before that of training; keep: they stay where they are. They are reported in any case.",
     )
     span: str | None = Field(
         default=None,
         description="Pattern of the span folders under path, such as 'span-{SPAN}': the newest "
-        "span is taken; other characters stand for themselves. null: path itself holds the pictures.",
+        "span is taken; other characters stand for themselves. null: path itself holds the images.",
     )
     spans: Annotated[Literal["latest"] | Window, BeforeValidator(_spans)] = Field(
         default="latest", description="latest: the newest span; {window: N}: the newest N of them, together."
     )
     max_drift: Share = Field(
         default=0.1,
-        description="Most that a class's share of the training pictures may change against the run before; more is an "
+        description="Most that a class's share of the training images may change against the run before; more is an "
         "anomaly, as are classes that come or go.",
     )
     on_anomaly: Literal["warn", "stop"] = Field(
@@ -98,8 +96,8 @@ class Data(Section):
     )
     class_weights: Literal["none", "balanced"] = Field(
         default="none",
-        description="balanced: in all training each class counts the same, however many pictures it has; none: each "
-        "picture does. Accuracies, the gate's too, are plain in either case.",
+        description="balanced: in all training each class counts the same, however many images it has; none: each "
+        "image does. Accuracies, the gate's too, are plain in either case.",
     )
 
     @field_validator("path")

@@ -18,7 +18,7 @@ class Export(Section):
     formats: list[Literal["float32", "float16", "int8"]] = Field(
         default=["float32"],
         description="TFLite formats of the compressed model, float32 always among them. One that does not convert is "
-        "left out. int8 is calibrated on training pictures.",
+        "left out. int8 is calibrated on training images.",
     )
 
 
@@ -30,7 +30,7 @@ class Gate(Section):
     per_class: Share | None = Field(
         default=None,
         description="Most accuracy lost against the baseline in any one class, of which the test split has some "
-        "pictures; null: any loss.",
+        "images; null: any loss.",
     )
     confidence: float | None = Field(
         default=None,

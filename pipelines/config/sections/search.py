@@ -31,7 +31,7 @@ Connections = Annotated[Family | list[str], BeforeValidator(_connections)]
 class Translators(Section):
     """How translators are fitted."""
 
-    held_out: float = Field(default=0.1, gt=0, lt=1, description="Share of the pictures R2 is measured on.")
+    held_out: float = Field(default=0.1, gt=0, lt=1, description="Share of the images R2 is measured on.")
     ridge: float = Field(default=1e-3, ge=0, description="Ridge of the closed form.")
 
 
@@ -41,7 +41,7 @@ class Objective(Section):
     cost: Literal["parameters", "flops", "bytes", "latency"] = Field(
         default="parameters",
         description="What is weighed against accuracy, as a share of the reference's: parameters; flops, the "
-        "multiply-adds for a picture; bytes of the TFLite file; or latency, its measured time for a picture.",
+        "multiply-adds for an image; bytes of the TFLite file; or latency, its measured time for an image.",
     )
 
 
@@ -49,10 +49,10 @@ class Budgets(Section):
     """What the winner must not exceed."""
 
     parameters: int | None = Field(default=None, gt=0, description="Most parameters; null: any number.")
-    flops: int | None = Field(default=None, gt=0, description="Most multiply-adds for a picture; null: any number.")
+    flops: int | None = Field(default=None, gt=0, description="Most multiply-adds for an image; null: any number.")
     bytes: int | None = Field(default=None, gt=0, description="Largest TFLite file, in float32; null: any size.")
     latency_ms: float | None = Field(
-        default=None, gt=0, description="Longest time for a picture, by TFLite on one thread here; null: any time."
+        default=None, gt=0, description="Longest time for an image, by TFLite on one thread here; null: any time."
     )
 
     @property
@@ -103,7 +103,7 @@ class Search(Section):
     feature_memory_mb: int = Field(
         default=4096,
         ge=0,
-        description="Memory, in MiB, for what the backbone computed of the pictures; the rest goes to TMPDIR.",
+        description="Memory, in MiB, for what the backbone computed of the images; the rest goes to TMPDIR.",
     )
     tau: Share = Field(default=0.8, description="Weight of accuracy; 1 - tau weighs the share of the cost saved.")
     objective: Objective = Field(default_factory=Objective, description="Which cost is saved.")

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class AugmentationConfig(Section):
-    """How far training pictures are varied; 0 (or false) turns one variation off."""
+    """How far training images are varied; 0 (or false) turns one variation off."""
 
-    flip: bool = Field(default=True, description="Mirror half of the pictures left to right.")
+    flip: bool = Field(default=True, description="Mirror half of the images left to right.")
     rotation: float = Field(default=0.05, ge=0, lt=1, description="Largest turn, as a share of a circle.")
     zoom: float = Field(default=0.1, ge=0, lt=1, description="Largest change of scale, as a share.")
     translation: float = Field(default=0.1, ge=0, lt=1, description="Largest shift, as a share of a side.")
@@ -34,7 +34,7 @@ class Training(Section):
 
     head_epochs: int = Field(default=5, ge=0, description="Most epochs with the backbone frozen.")
     epochs: int = Field(default=10, ge=0, description="Most epochs with everything open, after those.")
-    batch_size: int = Field(default=32, gt=0, description="Pictures a step.")
+    batch_size: int = Field(default=32, gt=0, description="Images a step.")
     head_learning_rate: float = Field(default=1e-3, gt=0, description="Adam's, with the backbone frozen.")
     learning_rate: float = Field(default=1e-4, gt=0, description="Adam's highest, with everything open.")
     patience: int = Field(default=5, gt=0, description="Epochs without a better one that end a phase.")
@@ -45,7 +45,7 @@ class Training(Section):
     )
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="Share of each label spread over all classes.")
     augmentation: AugmentationConfig = Field(
-        default_factory=AugmentationConfig, description="How far pictures are varied."
+        default_factory=AugmentationConfig, description="How far images are varied."
     )
     strategy: Literal["none", "mirrored"] = Field(
         default="none",

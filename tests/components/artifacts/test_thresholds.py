@@ -40,7 +40,7 @@ def test_with_a_confidence_the_lower_end_decides():
 
 
 def test_without_a_baseline_there_is_no_drop():
-    alone = Judged.counted("", pictures=60, right=53)
+    alone = Judged.counted("", images=60, right=53)
     assert list(rows(Bounds(min_accuracy=0.8, max_drop=0.2), alone)) == ["gate.min_accuracy"]
 
 

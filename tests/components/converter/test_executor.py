@@ -18,7 +18,7 @@ from components.artifacts.model_files import model_files
 from components.converter import Converter
 from components.converter.executor import Executor
 from compressor_lib.deployment.export import export_saved_model, load_keras, read_classes, tflite_paths
-from compressor_lib.deployment.images import encode_picture
+from compressor_lib.deployment.images import encode_image
 from compressor_lib.deployment.model_metrics import read_figures
 from compressor_lib.deployment.tflite import tflite_predict, to_tflite
 from compressor_lib.deployment.tflite_metadata import with_metadata
@@ -40,7 +40,7 @@ def trained(make_classifier, tmp_path_factory) -> standard_artifacts.Model:
 
 
 @pytest.fixture
-def convert(trained, make_examples, pictures, tmp_path):
+def convert(trained, make_examples, images, tmp_path):
     """Runs the executor; returns the folder of what it made."""
 
     def run(*formats: str, base=trained, reference=trained, examples=None, name: str = "converted") -> Path:
@@ -52,7 +52,7 @@ def convert(trained, make_examples, pictures, tmp_path):
         )
         model = standard_artifacts.Model()
         model.uri = str(tmp_path / name)
-        examples = examples or make_examples({"train": [pictures["train"]]})
+        examples = examples or make_examples({"train": [images["train"]]})
         inputs = {"base_model": [base], "reference": [reference], "examples": [examples]}
         Executor().Do(inputs, {"model": [model]}, dict(component.exec_properties))
         return Path(path_utils.serving_model_path(model.uri))
@@ -60,7 +60,7 @@ def convert(trained, make_examples, pictures, tmp_path):
     return run
 
 
-def test_it_adds_the_formats_and_leaves_the_saved_model_as_it_is(convert, trained, pictures):
+def test_it_adds_the_formats_and_leaves_the_saved_model_as_it_is(convert, trained, images):
     folder = convert("float16", "int8")
 
     assert list(tflite_paths(folder)) == ["float32", "float16", "int8"]
@@ -69,9 +69,9 @@ def test_it_adds_the_formats_and_leaves_the_saved_model_as_it_is(convert, traine
     assert filecmp.cmpfiles(before, folder, kept, shallow=False) == (kept, [], [])
     new = set(model_files(str(folder))) - set(model_files(str(before)))
     assert new == {f"assets.extra/{path.name}" for path in tflite_paths(folder).values()}
-    images = pictures["train"][:4]
+    images = images["train"][:4]
     ask = tf.saved_model.load(str(folder)).signatures["serving_default"]
-    expected = ask(image_bytes=tf.stack([encode_picture(image) for image in images]))["probabilities"].numpy()
+    expected = ask(image_bytes=tf.stack([encode_image(image) for image in images]))["probabilities"].numpy()
     for path in tflite_paths(folder).values():
         np.testing.assert_allclose(tflite_predict(path, images), expected, atol=0.05)
         assert zipfile.ZipFile(path).read("labels.txt").decode().splitlines() == read_classes(folder) == CLASSES
@@ -104,8 +104,8 @@ def test_a_smaller_model_is_faster_than_its_reference(convert, trained, small_ba
     assert metrics.bytes["float32"] < metrics.bytes["reference"]
 
 
-def test_int8_is_calibrated_on_the_same_images_each_time(convert, make_examples, pictures):
-    examples = make_examples({"train": np.array_split(pictures["train"], 3)})
+def test_int8_is_calibrated_on_the_same_images_each_time(convert, make_examples, images):
+    examples = make_examples({"train": np.array_split(images["train"], 3)})
     one, other = (convert("int8", examples=examples, name=name) for name in ("one", "other"))
     for path, again in zip(tflite_paths(one).values(), tflite_paths(other).values(), strict=True):
         assert path.read_bytes() == again.read_bytes()

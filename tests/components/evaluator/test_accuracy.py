@@ -1,4 +1,4 @@
-"""Accuracy, as TFMA computes it of two models, of all pictures and by class."""
+"""Accuracy, as TFMA computes it of two models, of all images and by class."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from components.evaluator.accuracy import Accuracy
 from components.evaluator.tfma_config import eval_config, with_classes
 from compressor_lib.deployment.gate import Bounds
 
-CLASSES, PICTURES = 5, 60
+CLASSES, IMAGES = 5, 60
 MODELS = ("baseline", "candidate")
 NAMES = [f"class{number}" for number in range(CLASSES)]
 
-LABELS = np.random.default_rng(0).integers(0, CLASSES, PICTURES)
-PROBABILITIES = np.random.default_rng(1).dirichlet(np.ones(CLASSES), (len(MODELS), PICTURES)).astype(np.float32)
+LABELS = np.random.default_rng(0).integers(0, CLASSES, IMAGES)
+PROBABILITIES = np.random.default_rng(1).dirichlet(np.ones(CLASSES), (len(MODELS), IMAGES)).astype(np.float32)
 RIGHT = PROBABILITIES.argmax(-1) == LABELS
 
 
@@ -41,7 +41,7 @@ def test_right_ones_are_counted_however_they_are_dealt(model):
     computation = Accuracy().computations(eval_config=config(), model_names=list(MODELS))[place]
     counting = computation.combiner
     groups = [counting.create_accumulator() for _ in range(4)]
-    for number in range(PICTURES):
+    for number in range(IMAGES):
         groups[number % 3] = counting.add_input(  # the fourth stays empty
             groups[number % 3], tfma.metrics.to_standard_metric_inputs(extracts(number))
         )
@@ -60,7 +60,7 @@ def test_a_baseline_is_read_by_its_own_class_names(order):
     found = {}
     for computation in (baseline, candidate):
         counts = computation.combiner.create_accumulator()
-        for number in range(PICTURES):
+        for number in range(IMAGES):
             one = extracts(number)
             one[tfma.PREDICTIONS_KEY]["baseline"] = probabilities[number]
             counts = computation.combiner.add_input(counts, tfma.metrics.to_standard_metric_inputs(one))
@@ -71,7 +71,7 @@ def test_a_baseline_is_read_by_its_own_class_names(order):
     assert found == {"baseline": (predicted == LABELS)[common].mean(), "candidate": RIGHT[1].mean()}
 
 
-def test_of_no_pictures_there_is_none():
+def test_of_no_images_there_is_none():
     (computation,) = Accuracy().computations(eval_config=config())
     (value,) = computation.combiner.extract_output(computation.combiner.create_accumulator()).values()
     assert np.isnan(value)
@@ -85,7 +85,7 @@ def test_tfma_computes_it_by_class_with_differences():
         by_slice = dict(found)
         assert len(by_slice) == 1 + CLASSES
         for label in (None, *range(CLASSES)):
-            of_slice = np.ones(PICTURES, bool) if label is None else label == LABELS
+            of_slice = np.ones(IMAGES, bool) if label is None else label == LABELS
             values = {
                 (key.model_name, key.is_diff): value
                 for key, value in by_slice[() if label is None else (("label", label),)].items()
@@ -103,7 +103,7 @@ def test_tfma_computes_it_by_class_with_differences():
     with beam.Pipeline() as pipeline:
         evaluation = (
             pipeline
-            | beam.Create(range(PICTURES))
+            | beam.Create(range(IMAGES))
             | beam.Map(extracts)
             | tfma.extractors.SliceKeyExtractor(slice_spec=slices, materialize=False).ptransform
             | tfma.evaluators.MetricsPlotsAndValidationsEvaluator(eval_config=asked).ptransform

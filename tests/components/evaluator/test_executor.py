@@ -82,13 +82,13 @@ class TestClassesAreJoinedByName:
             baseline=named(["dog", "cat"], ["cat"] * 80),
         )
         verdict = verdict_of(given, BOUNDS, "")
-        assert (verdict.overall.right, verdict.overall.pictures) == (60, 80)
+        assert (verdict.overall.right, verdict.overall.images) == (60, 80)
         assert verdict.overall.pairs is not None
         assert verdict.overall.pairs.images == 60
         assert verdict.overall.change is not None
         assert verdict.overall.change.value == 0.5
         emu = verdict.classes[2]
-        assert (emu.name, emu.right, emu.pictures, emu.change) == ("emu", 0, 20, None)
+        assert (emu.name, emu.right, emu.images, emu.change) == ("emu", 0, 20, None)
         (note,) = verdict.notes
         assert note.startswith("The baseline does not have class emu: such images count for gate.min_accuracy")
 
@@ -124,7 +124,7 @@ class TestClassesAreJoinedByName:
         classes = ["ant", "cat", "dog", "emu"]
         given = predictions(IMAGES, classes, model=named(classes, IMAGES), baseline=named(classes, IMAGES))
         overall, found = judged(given, "model", 0.95)
-        assert overall.pictures == 60
+        assert overall.images == 60
         assert [one.name for one in found] == ["cat", "dog"]
         assert notes(given) == ["There are no test images of classes ant, emu: nothing is known of such images."]
 
@@ -132,7 +132,7 @@ class TestClassesAreJoinedByName:
         images = [*IMAGES, *["emu"] * 5]
         predicted = named(["cat", "dog"], [*IMAGES, *["dog"] * 5])  # "dog" is the last class
         verdict = verdict_of(predictions(images, ["cat", "dog"], model=predicted, baseline=predicted), BOUNDS, "")
-        assert (verdict.overall.right, verdict.overall.pictures) == (60, 65)
+        assert (verdict.overall.right, verdict.overall.images) == (60, 65)
         assert verdict.notes == ["5 test images are of classes that were not trained: each counts as predicted wrong."]
 
 
@@ -166,11 +166,11 @@ class TestFormats:
         assert verdict_of(self.given(int8=badly(59)), bounds, "").formats["int8"].blessed is passes
 
 
-def spread(classifier: keras.Model, pictures: np.ndarray) -> None:
-    """Lets an untrained classifier tell these pictures apart, into several classes."""
+def spread(classifier: keras.Model, images: np.ndarray) -> None:
+    """Lets an untrained classifier tell these images apart, into several classes."""
     *_, dense = (layer for layer in classifier.layers if layer.get_weights())
     kernel, bias = dense.get_weights()
-    inner = keras.Model(classifier.input, dense.input).predict(pictures.astype(np.float32), verbose=0)
+    inner = keras.Model(classifier.input, dense.input).predict(images.astype(np.float32), verbose=0)
     kernel = np.random.default_rng(3).normal(size=kernel.shape).astype(np.float32) / inner.std()
     dense.set_weights([kernel, bias - (inner @ kernel).mean(0)])
 
@@ -178,26 +178,26 @@ def spread(classifier: keras.Model, pictures: np.ndarray) -> None:
 @pytest.mark.slow
 class TestNode:
     @pytest.fixture(scope="class")
-    def pictures(self) -> np.ndarray:
+    def images(self) -> np.ndarray:
         random = np.random.default_rng(0)
         noise = random.integers(0, 256, (40, 32, 32, 3))
         return (noise * random.uniform(0, 1, (40, 1, 1, 3))).astype(np.uint8)
 
     @pytest.fixture(scope="class")
-    def classifier(self, make_classifier, pictures) -> keras.Model:
+    def classifier(self, make_classifier, images) -> keras.Model:
         made = make_classifier(0)
-        spread(made, pictures)
+        spread(made, images)
         return made
 
     @pytest.fixture(scope="class")
-    def examples(self, classifier, pictures, make_examples) -> standard_artifacts.Examples:
+    def examples(self, classifier, images, make_examples) -> standard_artifacts.Examples:
         """Labelled as the classifier predicts them, so it is always right."""
 
-        def label(picture: np.ndarray) -> int:
-            return int(classifier.predict(picture[None].astype(np.float32), verbose=0).argmax())
+        def label(image: np.ndarray) -> int:
+            return int(classifier.predict(image[None].astype(np.float32), verbose=0).argmax())
 
-        assert len({label(picture) for picture in pictures}) > 1
-        return make_examples({"test": [pictures[:15], pictures[15:]]}, label)
+        assert len({label(image) for image in images}) > 1
+        return make_examples({"test": [images[:15], images[15:]]}, label)
 
     def exported(self, folder: Path, classifier: keras.Model, classes: list[str]) -> standard_artifacts.Model:
         model = standard_artifacts.Model()
@@ -240,13 +240,13 @@ class TestNode:
         return blessing
 
     def test_it_judges_the_model_and_each_format_by_class_names(
-        self, tmp_path, examples, model, reversed_model, reference, pictures
+        self, tmp_path, examples, model, reversed_model, reference, images
     ):
         blessing = self.evaluate(
             tmp_path, BOUNDS, examples=examples, model=model, baseline_model=reversed_model, reference=reference.model
         )
         verdict = read_verdict(str(tmp_path / "evaluation"))
-        assert (verdict.overall.right, verdict.overall.pictures) == (40, 40)
+        assert (verdict.overall.right, verdict.overall.images) == (40, 40)
         assert verdict.overall.baseline is not None
         assert verdict.overall.baseline.value == 1
         assert {name: one.blessed for name, one in verdict.formats.items()} == {
@@ -263,7 +263,7 @@ class TestNode:
 
         kept = Predictions.read(str(tmp_path / "evaluation"))
         assert set(kept.models) == {"model", "baseline", "reference", "float32", "float16", "int8"}
-        assert len(kept.images) == len(pictures) == len(set(kept.images))
+        assert len(kept.images) == len(images) == len(set(kept.images))
         probability = kept.models["model"].probability
         np.testing.assert_allclose(kept.models["baseline"].true_probability, probability, atol=1e-5)
         np.testing.assert_allclose(kept.models["float32"].probability, probability, atol=1e-3)

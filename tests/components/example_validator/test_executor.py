@@ -108,23 +108,23 @@ def blessed(anomalies: types.Artifact) -> dict[str, int]:
 def test_the_first_run_has_nothing_to_compare_with(validate):
     summary, anomalies = validate(None, MORE_DOGS)
     assert summary["anomalies"] == []
-    assert (summary["drift"], summary["previous_pictures"]) == (None, {})
+    assert (summary["drift"], summary["previous_images"]) == (None, {})
     assert blessed(anomalies) == {"train": 1, "eval": 1}
 
 
-def test_pictures_and_imbalance_are_told(validate, caplog):
+def test_images_and_imbalance_are_told(validate, caplog):
     caplog.set_level("INFO")
     summary, _ = validate(None, MORE_DOGS)
-    assert summary["pictures"] == {"train": MORE_DOGS, "eval": EVEN}
+    assert summary["images"] == {"train": MORE_DOGS, "eval": EVEN}
     assert summary["imbalance"] == 3
     few, many = MORE_DOGS["cat"], MORE_DOGS["dog"]
-    assert f"{few + many} training pictures of 2 classes, from {few} of 'cat' to {many} of 'dog'" in caplog.messages
+    assert f"{few + many} training images of 2 classes, from {few} of 'cat' to {many} of 'dog'" in caplog.messages
 
 
-def test_pictures_of_even_classes_are_told_once(validate, caplog):
+def test_images_of_even_classes_are_told_once(validate, caplog):
     caplog.set_level("INFO")
     validate(None, EVEN)
-    assert f"{2 * EVEN['cat']} training pictures of 2 classes, {EVEN['cat']} of each" in caplog.messages
+    assert f"{2 * EVEN['cat']} training images of 2 classes, {EVEN['cat']} of each" in caplog.messages
 
 
 def test_drift_beyond_the_limit_is_an_anomaly_of_the_training_split(validate, caplog):
@@ -132,7 +132,7 @@ def test_drift_beyond_the_limit_is_an_anomaly_of_the_training_split(validate, ca
     (sentence,) = summary["anomalies"]
     assert sentence.startswith("the share of class 'cat' has changed by 25.0 points against the run before")
     assert summary["drift"] == pytest.approx(0.25)
-    assert summary["previous_pictures"] == EVEN
+    assert summary["previous_images"] == EVEN
     assert f"anomaly: {sentence}" in caplog.text
     assert blessed(anomalies) == {"train": 0, "eval": 1}
     written = (pathlib.Path(anomalies.uri) / "Split-train" / "SchemaDiff.pb").read_bytes()

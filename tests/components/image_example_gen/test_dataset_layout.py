@@ -60,12 +60,12 @@ def reasons(examples: standard_artifacts.Examples) -> dict[str, str]:
 class TestLiteralPaths:
     @pytest.mark.parametrize("root", ["pics [v2]", "what?", "x*|{SPAN}"])
     @pytest.mark.parametrize("span", [None, "span-{SPAN}"])
-    def test_images_that_arrive_are_seen(self, root, span, make_folder, picture_bytes, tmp_path):
+    def test_images_that_arrive_are_seen(self, root, span, make_folder, image_bytes, tmp_path):
         below = "" if span is None else "span-3/"
         base = make_folder({f"{below}cat": 4, f"{below}dog": 4}, root)
         before = fingerprint(base, span=span)
         assert fingerprint(base, span=span) == before
-        (base / f"{below}cat" / "new.jpg").write_bytes(picture_bytes(seed=7))
+        (base / f"{below}cat" / "new.jpg").write_bytes(image_bytes(seed=7))
         assert fingerprint(base, span=span) != before
         assert len(labels(run(base, tmp_path, span=span))) == 9
 
@@ -110,9 +110,9 @@ class TestWhatIsNoImage:
 
 
 class TestNamesThatAreNotText:
-    def test_a_file_is_named_counted_and_left_out(self, make_folder, picture_bytes, tmp_path, caplog):
+    def test_a_file_is_named_counted_and_left_out(self, make_folder, image_bytes, tmp_path, caplog):
         base = make_folder({"cat": 8, "dog": 8})
-        (base / "cat" / os.fsdecode(b"caf\xe9.jpg")).write_bytes(picture_bytes(seed=7))
+        (base / "cat" / os.fsdecode(b"caf\xe9.jpg")).write_bytes(image_bytes(seed=7))
         assert fingerprint(base)
         examples = run(base, tmp_path, max_bad_share=0.1)
         assert reasons(examples) == {r"cat/caf\xe9.jpg": "its name is not UTF-8: rename it"}
@@ -180,7 +180,7 @@ class TestSuffixes:
         assert examples.get_int_custom_property("skipped") == 0
 
     @pytest.fixture
-    def base(self, make_folder, picture_bytes) -> pathlib.Path:
+    def base(self, make_folder, image_bytes) -> pathlib.Path:
         """Of one class 24 of 84 images are read."""
         base = make_folder({"cat": 24, "dog": 84, "cat/2024": 20})
         for number in range(40):
@@ -220,11 +220,11 @@ class TestSuffixes:
             file.rename(file.with_suffix(""))
         assert set(labels(run(base, tmp_path)).values()) == {"cat", "dog"}
 
-    def test_images_without_suffix_that_are_left_out_are_counted(self, make_folder, picture_bytes, tmp_path):
+    def test_images_without_suffix_that_are_left_out_are_counted(self, make_folder, image_bytes, tmp_path):
         base = make_folder({"cat": 8, "dog": 8, "cat/deeper": 0})
         for name in ("stray", "cat/deeper/1", os.fsdecode(b"cat/caf\xe9")):
-            (base / name).write_bytes(picture_bytes(seed=7))
-        (base / "dog" / "damaged").write_bytes(picture_bytes(seed=8)[:40])
+            (base / name).write_bytes(image_bytes(seed=7))
+        (base / "dog" / "damaged").write_bytes(image_bytes(seed=8)[:40])
         (base / "dog" / "telephone").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
         counts = read_left_out(run(base, tmp_path, max_bad_share=0.3))
         assert counts.images == {

@@ -54,7 +54,7 @@ def run(example_gen: ImageExampleGen, tmp_path: pathlib.Path) -> standard_artifa
 
 
 def read(examples: standard_artifacts.Examples) -> dict[str, dict[str, tuple[str, bytes]]]:
-    """Label and encoded picture by file name by split."""
+    """Label and encoded image by file name by split."""
     found: dict[str, dict[str, tuple[str, bytes]]] = collections.defaultdict(dict)
     for file in pathlib.Path(examples.uri).glob("Split-*/*"):
         split = found[file.parent.name.removeprefix("Split-")]
@@ -92,9 +92,7 @@ class TestFlatFolder:
 
         splits = read(run(ImageExampleGen(str(base)), tmp_path))
 
-        counts = {
-            split: collections.Counter(label for label, _ in pictures.values()) for split, pictures in splits.items()
-        }
+        counts = {split: collections.Counter(label for label, _ in images.values()) for split, images in splits.items()}
         assert counts == {
             "train": {"cat": 16, "dog": 8, "eel": 1},
             "eval": {"cat": 2, "dog": 1, "eel": 1},
@@ -104,18 +102,18 @@ class TestFlatFolder:
             names = [f"{label}/{path.name}" for path in (base / label).iterdir()]
             assert {
                 name: split
-                for split, pictures in splits.items()
-                for name, (its_label, _) in pictures.items()
+                for split, images in splits.items()
+                for name, (its_label, _) in images.items()
                 if its_label == label
             } == deal(names, SHARES)
 
-    def test_pictures_pass_unchanged_and_the_artifact_says_what_it_is(self, make_folder, tmp_path):
+    def test_images_pass_unchanged_and_the_artifact_says_what_it_is(self, make_folder, tmp_path):
         base = make_folder({"cat": 3, "dog": 3})
 
         examples = run(ImageExampleGen(str(base)), tmp_path)
 
-        for pictures in read(examples).values():
-            for name, (label, image) in pictures.items():
+        for images in read(examples).values():
+            for name, (label, image) in images.items():
                 assert name.split("/")[0] == label
                 assert image == (base / name).read_bytes()
         assert json.loads(examples.split_names) == ["train", "eval", "test"]
@@ -123,20 +121,20 @@ class TestFlatFolder:
         assert examples.get_int_custom_property("skipped") == 0
         assert examples.get_string_custom_property("skipped_files") == "[]"
 
-    def test_what_is_no_picture_is_left_out(self, make_folder, tmp_path, picture_bytes):
+    def test_what_is_no_image_is_left_out(self, make_folder, tmp_path, image_bytes):
         base = make_folder({"cat": 3, "dog": 3})
         (base / "cat" / "Thumbs.db").write_bytes(b"x")
         (base / "cat" / ".DS_Store").write_bytes(b"x")
         (base / "cat" / "._000.jpg").write_bytes(b"x")
-        (base / "cat" / "LOUD.JPEG").write_bytes(picture_bytes())
+        (base / "cat" / "LOUD.JPEG").write_bytes(image_bytes())
         (base / "cat" / "nested").mkdir()
-        (base / "cat" / "nested" / "deep.jpg").write_bytes(picture_bytes())
+        (base / "cat" / "nested" / "deep.jpg").write_bytes(image_bytes())
         (base / ".hidden").mkdir()
         (base / "readme.txt").write_text("x")
 
         examples = run(ImageExampleGen(str(base), max_bad_share=0.2), tmp_path)
 
-        names = {name for pictures in read(examples).values() for name in pictures}
+        names = {name for images in read(examples).values() for name in images}
         assert {name for name in names if name.startswith("cat")} == {
             "cat/000.jpg", "cat/001.jpg", "cat/002.jpg", "cat/LOUD.JPEG"
         }  # fmt: skip
@@ -150,7 +148,7 @@ class TestFlatFolder:
     def test_other_splits(self, make_folder, tmp_path):
         base = make_folder({"cat": 4, "dog": 4})
         splits = read(run(ImageExampleGen(str(base), splits={"a": 1, "b": 1}), tmp_path))
-        assert {name: len(pictures) for name, pictures in splits.items()} == {"a": 4, "b": 4}
+        assert {name: len(images) for name, images in splits.items()} == {"a": 4, "b": 4}
 
 
 class TestPreSplitFolder:
@@ -226,9 +224,9 @@ class TestWindow:
     SPAN = "span-{SPAN}"
 
     def splits_of(self, base: pathlib.Path, tmp_path: pathlib.Path, window: int) -> dict[str, str]:
-        """The split of every picture."""
+        """The split of every image."""
         splits = read(run(ImageExampleGen(str(base), span=self.SPAN, window=window), tmp_path))
-        return {name: split for split, pictures in splits.items() for name in pictures}
+        return {name: split for split, images in splits.items() for name in images}
 
     def test_the_last_spans_are_read_together_however_each_is_laid_out(self, make_folder, tmp_path):
         make_folder({f"span-{number}/{label}": 3 for number in (1, 9) for label in "ab"})
@@ -249,7 +247,7 @@ class TestWindow:
         base = make_folder({f"span-{number}/{label}": 3 for number in (3, 7) for label in "ab"})
         assert len(self.splits_of(base, tmp_path, window=5)) == 12
 
-    def test_a_picture_stays_in_its_split_while_the_window_moves(self, make_folder, tmp_path):
+    def test_an_image_stays_in_its_split_while_the_window_moves(self, make_folder, tmp_path):
         base = make_folder({f"span-{number}/{label}": 12 for number in (1, 2) for label in "ab"})
         before = self.splits_of(base, tmp_path, window=2)
         make_folder({f"span-3/{label}": 12 for label in "ab"})
@@ -260,15 +258,15 @@ class TestWindow:
     def test_spans_need_not_have_the_same_classes(self, make_folder, tmp_path):
         base = make_folder({"span-1/a": 3, "span-1/b": 3, "span-2/a": 1, "span-2/c": 3})
         splits = read(run(ImageExampleGen(str(base), span=self.SPAN, window=2), tmp_path))
-        for pictures in splits.values():
-            assert {label for label, _ in pictures.values()} == {"a", "b", "c"}
+        for images in splits.values():
+            assert {label for label, _ in images.values()} == {"a", "b", "c"}
 
     @pytest.mark.parametrize(
         ("layout", "message"),
         [
             (
                 {"span-1/a": 2, "span-2/a": 2, "span-2/b": 3},
-                r"class 'a' has 4 picture\(s\), and needs one .* in one of",
+                r"class 'a' has 4 image\(s\), and needs one .* in one of",
             ),
             ({"span-1/a": 3, "span-2/a": 3}, "single class, 'a'"),
         ],
@@ -305,14 +303,14 @@ class TestWindow:
 
     def test_a_window_of_nothing_is_refused(self):
         with pytest.raises(CompressorError, match="a window of 0 spans holds nothing"):
-            ImageExampleGen("pictures", span=self.SPAN, window=0)
+            ImageExampleGen("images", span=self.SPAN, window=0)
 
 
 class TestFingerprint:
     def fingerprint(self, base: pathlib.Path, driver: type) -> str:
         return properties(ImageExampleGen(str(base)), driver)["input_fingerprint"]
 
-    def test_sees_a_picture_that_moves_to_another_class(self, make_folder):
+    def test_sees_an_image_that_moves_to_another_class(self, make_folder):
         base = make_folder({"cat": 4, "dog": 3})
         before = self.fingerprint(base, Driver)
         stock_before = self.fingerprint(base, stock_driver.FileBasedDriver)
@@ -323,7 +321,7 @@ class TestFingerprint:
         assert self.fingerprint(base, Driver) != before
         assert self.fingerprint(base, stock_driver.FileBasedDriver) == stock_before
 
-    def test_sees_a_picture_that_changes_in_a_folder_that_is_split(self, make_folder):
+    def test_sees_an_image_that_changes_in_a_folder_that_is_split(self, make_folder):
         base = make_folder(PRE_SPLIT)
         before = self.fingerprint(base, Driver)
         assert self.fingerprint(base, Driver) == before
@@ -338,7 +336,7 @@ class TestFingerprint:
         assert one == two
 
 
-class TestUnreadablePictures:
+class TestUnreadableImages:
     @pytest.fixture
     def base(self, make_folder) -> pathlib.Path:
         base = make_folder({"cat": 10, "dog": 10})
@@ -347,10 +345,10 @@ class TestUnreadablePictures:
         (base / "cat" / "empty.png").write_bytes(b"")
         (base / "dog" / "folder.png").mkdir()
         (base / "dog" / "bytes.gif").write_bytes(b"\0" * 99)
-        (base / "dog" / "text.jpg").write_text("no picture")
+        (base / "dog" / "text.jpg").write_text("no image")
         return base
 
-    @pytest.mark.survives("unreadable pictures among others")
+    @pytest.mark.survives("unreadable images among others")
     def test_are_skipped_counted_and_named(self, base, tmp_path, caplog):
         examples = run(ImageExampleGen(str(base), max_bad_share=0.2), tmp_path)
 
@@ -362,16 +360,16 @@ class TestUnreadablePictures:
         reasons = {one["file"]: one["reason"] for one in map(json.loads, lines)}
         assert sorted(reasons) == bad
         assert reasons["cat/empty.png"] == "empty file"
-        assert reasons["dog/text.jpg"] == "not a picture"
+        assert reasons["dog/text.jpg"] == "not an image"
         assert "truncated" in reasons["cat/corrupt.jpg"].lower()
         assert all(f"skipped {name}: {reasons[name]}" in caplog.messages for name in bad)
         assert caplog.messages[-1] == "skipped 5 of 25 images; skipped.jsonl names them"
         assert {record.name.partition(".")[0] for record in caplog.records} == {"components"}  # what the screen shows
-        assert {name: len(pictures) for name, pictures in read(examples).items()} == {
+        assert {name: len(images) for name, images in read(examples).items()} == {
             "train": 16, "eval": 2, "test": 2
         }  # fmt: skip
 
-    @pytest.mark.survives("a named pipe among the pictures")
+    @pytest.mark.survives("a named pipe among the images")
     @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
     def test_a_pipe_is_skipped_and_not_waited_for(self, make_folder, tmp_path):
         base = make_folder({"cat": 5, "dog": 5})
@@ -381,7 +379,7 @@ class TestUnreadablePictures:
         (line,) = (pathlib.Path(examples.uri) / SKIPPED_FILE).read_text().splitlines()
         assert json.loads(line) == {"file": "cat/pipe.jpg", "reason": "not a regular file"}
 
-    @pytest.mark.survives("too many unreadable pictures")
+    @pytest.mark.survives("too many unreadable images")
     def test_too_many_are_refused_and_no_split_is_left(self, base, tmp_path):
         (base / "dog" / "zero.jpg").write_bytes(b"")
         with pytest.raises(CompressorError) as error:
@@ -399,16 +397,16 @@ class TestUnreadablePictures:
         base = make_folder(layout)
         for path in base.glob("**/a/*.jpg" if "a" in layout else "test/a/*.jpg"):
             path.write_bytes(b"")
-        with pytest.raises(CompressorError, match=r"class 'a' has 0 readable picture\(s\)"):
+        with pytest.raises(CompressorError, match=r"class 'a' has 0 readable image\(s\)"):
             run(ImageExampleGen(str(base), max_bad_share=1), tmp_path)
 
 
 class TestLinks:
     @pytest.mark.survives("a symbolic link out of the data folder")
-    def test_that_lead_out_are_skipped(self, make_folder, tmp_path, picture_bytes):
+    def test_that_lead_out_are_skipped(self, make_folder, tmp_path, image_bytes):
         outside = tmp_path / "outside"
         outside.mkdir()
-        (outside / "secret.jpg").write_bytes(picture_bytes())
+        (outside / "secret.jpg").write_bytes(image_bytes())
         base = make_folder({"cat": 3, "dog": 3})
         (base / "cat" / "link.jpg").symlink_to(outside / "secret.jpg")
         (base / "cat" / "inside.jpg").symlink_to(base / "dog" / "000.jpg")
@@ -422,8 +420,8 @@ class TestLinks:
         assert examples.get_string_custom_property("skipped_files") == '["cat/link.jpg"]'
         assert "cat/inside.jpg" in {name for one in read(examples).values() for name in one}
 
-    def test_that_lead_out_are_followed_on_request(self, make_folder, tmp_path, picture_bytes):
-        (tmp_path / "secret.jpg").write_bytes(picture_bytes())
+    def test_that_lead_out_are_followed_on_request(self, make_folder, tmp_path, image_bytes):
+        (tmp_path / "secret.jpg").write_bytes(image_bytes())
         base = make_folder({"cat": 3, "dog": 3})
         (base / "cat" / "link.jpg").symlink_to(tmp_path / "secret.jpg")
         examples = run(ImageExampleGen(str(base), outside_links=True), tmp_path)
@@ -438,7 +436,7 @@ class TestLinks:
         (base / link).rename(tmp_path / "outside" / "moved")
         (base / link).symlink_to(tmp_path / "outside" / "moved")
 
-        with pytest.raises(CompressorError, match=r"class 'a' has 0 readable picture\(s\) in split 'test'"):
+        with pytest.raises(CompressorError, match=r"class 'a' has 0 readable image\(s\) in split 'test'"):
             run(ImageExampleGen(str(base), max_bad_share=1), tmp_path)
 
     @pytest.mark.survives("a symbolic link out of the data folder")
@@ -475,11 +473,11 @@ class TestRefused:
             raise PermissionError("no permission")
 
         monkeypatch.setattr(listing.os, "listdir", refuse)
-        with pytest.raises(CompressorError, match=r"pictures' cannot be listed: no permission"):
+        with pytest.raises(CompressorError, match=r"images' cannot be listed: no permission"):
             run(example_gen, tmp_path)
 
-    def test_no_class_folders(self, tmp_path, picture_bytes):
-        (tmp_path / "a.jpg").write_bytes(picture_bytes())
+    def test_no_class_folders(self, tmp_path, image_bytes):
+        (tmp_path / "a.jpg").write_bytes(image_bytes())
         with pytest.raises(CompressorError, match="has no class folders"):
             run(ImageExampleGen(str(tmp_path)), tmp_path / "out")
 
@@ -505,15 +503,15 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("layout", "message"),
         [
-            ({"cat": 3, "dog": 0}, r"class folder '.*/pictures/dog' holds no images that are read"),
+            ({"cat": 3, "dog": 0}, r"class folder '.*/images/dog' holds no images that are read"),
             ({"cat": 5}, "single class, 'cat'"),
-            ({"cat": 5, "dog": 2}, r"class 'dog' has 2 picture\(s\), and needs one for each of "),
+            ({"cat": 5, "dog": 2}, r"class 'dog' has 2 image\(s\), and needs one for each of "),
             ({**PRE_SPLIT, "test/c": 2}, "class 'c' is in split 'test' but not in split 'train'"),
             ({**PRE_SPLIT, "train/c": 2}, "class 'c' is in split 'train' but not in split 'eval'"),
             ({**PRE_SPLIT, "test/c": 0}, r"class folder '.*/test/c' holds no images that are read"),
         ],
     )
-    def test_pictures(self, layout, message, make_folder, tmp_path):
+    def test_images(self, layout, message, make_folder, tmp_path):
         base = make_folder(layout)
         with pytest.raises(CompressorError, match=message):
             run(ImageExampleGen(str(base)), tmp_path)
@@ -534,11 +532,11 @@ def bomb(side: int) -> bytes:
 
 class TestLimits:
     @pytest.mark.survives("20,000 x 20,000 pixels, and a file of 2 GiB")
-    def test_what_is_too_large_is_skipped_and_counted(self, make_folder, tmp_path, picture_bytes):
+    def test_what_is_too_large_is_skipped_and_counted(self, make_folder, tmp_path, image_bytes):
         base = make_folder({"cat": 5, "dog": 5})
         (base / "cat" / "bomb.png").write_bytes(bomb(20_000))
         with (base / "dog" / "two-gigabytes.jpg").open("wb") as file:
-            file.write(picture_bytes())
+            file.write(image_bytes())
             file.truncate(2**31)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -552,13 +550,13 @@ class TestLimits:
             "dog/two-gigabytes.jpg": "more than max_file_mb 100",
         }
         assert examples.get_int_custom_property("skipped") == 2
-        assert sum(len(pictures) for pictures in read(examples).values()) == 10
+        assert sum(len(images) for images in read(examples).values()) == 10
 
-    def test_the_pictures_are_never_in_memory_together(self, make_folder, tmp_path, picture_bytes):
+    def test_the_images_are_never_in_memory_together(self, make_folder, tmp_path, image_bytes):
         base = make_folder({"cat": 12, "dog": 12})
         for path in base.glob("*/*"):
             with path.open("ab") as file:
-                file.truncate(2**24)  # what follows a JPEG's end is part of the file, though not of the picture
+                file.truncate(2**24)  # what follows a JPEG's end is part of the file, though not of the image
         memory = pathlib.Path("/proc/self")
         (memory / "clear_refs").write_text("5")  # the peak is counted anew, see proc(5)
         before = peak(memory)
@@ -566,7 +564,7 @@ class TestLimits:
         examples = run(ImageExampleGen(str(base), splits={"train": 2, "test": 1}, max_file_mb=16), tmp_path)
 
         assert peak(memory) - before < 24 * 2**24
-        assert sum(len(image) for pictures in read(examples).values() for _, image in pictures.values()) == 24 * 2**24
+        assert sum(len(image) for images in read(examples).values() for _, image in images.values()) == 24 * 2**24
 
     def test_limits_can_be_changed(self, make_folder, tmp_path):
         base = make_folder({"cat": 3, "dog": 3})
@@ -577,7 +575,7 @@ class TestLimits:
 class TestDuplicates:
     @pytest.fixture
     def base(self, make_folder) -> pathlib.Path:
-        """A split folder in which one picture is everywhere, and one is in two classes of a split."""
+        """A split folder in which one image is everywhere, and one is in two classes of a split."""
         base = make_folder({f"{split}/{label}": 3 for split in ("train", "eval", "test") for label in "ab"})
         original = (base / "test" / "a" / "000.jpg").read_bytes()
         for copy in ("train/a/copy.jpg", "train/b/copy.jpg", "eval/a/copy.jpg", "test/a/copy.jpg"):
@@ -585,12 +583,12 @@ class TestDuplicates:
         shutil.copyfile(base / "train" / "a" / "001.jpg", base / "train" / "b" / "also-a.jpg")
         return base
 
-    @pytest.mark.survives("the same picture in several splits")
+    @pytest.mark.survives("the same image in several splits")
     def test_copies_stay_in_one_split(self, base, tmp_path, caplog):
         with caplog.at_level("WARNING"):
             examples = run(ImageExampleGen(str(base)), tmp_path)
 
-        names = {name for pictures in read(examples).values() for name in pictures}
+        names = {name for images in read(examples).values() for name in images}
         left_out = {"train/a/copy.jpg", "train/b/copy.jpg", "eval/a/copy.jpg"}
         assert names == {str(path.relative_to(base)) for path in base.rglob("*.jpg")} - left_out
         assert examples.get_int_custom_property("duplicates") == 5
@@ -606,24 +604,24 @@ class TestDuplicates:
                 "left_out": [],
             },
         ]  # fmt: skip
-        assert "2 pictures are there more than once; 3 copies are left out" in caplog.text
-        assert "the same picture is in classes ['a', 'b']: ['train/a/001.jpg', 'train/b/also-a.jpg']" in caplog.text
+        assert "2 images are there more than once; 3 copies are left out" in caplog.text
+        assert "the same image is in classes ['a', 'b']: ['train/a/001.jpg', 'train/b/also-a.jpg']" in caplog.text
 
     def test_on_request_they_stay_where_they_are(self, base, tmp_path):
         examples = run(ImageExampleGen(str(base), duplicates="keep"), tmp_path)
-        assert sum(len(pictures) for pictures in read(examples).values()) == 6 * 3 + 5
+        assert sum(len(images) for images in read(examples).values()) == 6 * 3 + 5
         assert examples.get_int_custom_property("duplicates") == 5
         assert examples.get_int_custom_property("duplicates_left_out") == 0
 
-    @pytest.mark.survives("the same picture in several splits")
-    def test_no_picture_is_in_two_splits_of_a_flat_folder(self, make_folder, tmp_path):
+    @pytest.mark.survives("the same image in several splits")
+    def test_no_image_is_in_two_splits_of_a_flat_folder(self, make_folder, tmp_path):
         base = make_folder({"cat": 12, "dog": 12})
         for path in list((base / "cat").iterdir()):
             shutil.copyfile(path, path.with_name(f"copy-{path.name}"))
 
         splits = read(run(ImageExampleGen(str(base)), tmp_path))
 
-        contents = [{image for _, image in pictures.values()} for pictures in splits.values()]
+        contents = [{image for _, image in images.values()} for images in splits.values()]
         assert sum(map(len, contents)) == len(set.union(*contents)) == 24
 
     def test_a_class_of_copies_alone_is_refused(self, make_folder, tmp_path):
@@ -631,14 +629,14 @@ class TestDuplicates:
         for path in (base / "dog").iterdir():
             shutil.copyfile(base / "cat" / "000.jpg", path)
         told = (
-            "class '(cat|dog)' has . readable.* copies of pictures in other splits were left out; data.duplicates: keep"
+            "class '(cat|dog)' has . readable.* copies of images in other splits were left out; data.duplicates: keep"
         )
         with pytest.raises(CompressorError, match=told):
             run(ImageExampleGen(str(base)), tmp_path)
 
     def test_an_unknown_policy_is_refused(self):
         with pytest.raises(CompressorError, match="unknown policy for duplicates 'kep'. Did you mean 'keep'"):
-            ImageExampleGen("pictures", duplicates="kep")
+            ImageExampleGen("images", duplicates="kep")
 
 
 def test_component_spec(make_folder):
@@ -649,7 +647,7 @@ def test_component_spec(make_folder):
     given = example_gen.exec_properties
     assert given["input_base"] == base
     assert input_config(example_gen) == example_gen_pb2.Input(
-        splits=[example_gen_pb2.Input.Split(name="pictures", pattern="*/*")]
+        splits=[example_gen_pb2.Input.Split(name="images", pattern="*/*")]
     )
     output_config = json.loads(given["output_config"])
     assert output_config["split_config"]["splits"] == [

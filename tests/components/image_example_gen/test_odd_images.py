@@ -1,4 +1,4 @@
-"""Folders of pictures as people have them: nothing but a CompressorError is raised, and no label is wrong."""
+"""Folders of images as people have them: nothing but a CompressorError is raised, and no label is wrong."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
-from odd_pictures import BROKEN, CONVERTED, SERVED, SUFFIXES, pixels, saved
+from odd_images import BROKEN, CONVERTED, SERVED, SUFFIXES, pixels, saved
 from PIL import Image, ImageOps
 from tfx.orchestration import data_types
 from tfx.types import standard_artifacts
@@ -29,17 +29,17 @@ from compressor_lib.errors import CompressorError
 WHOLE = SERVED | CONVERTED
 
 
-@pytest.mark.survives("a broken picture")
+@pytest.mark.survives("a broken image")
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_picture_is_told_in_one_line(kind):
-    with pytest.raises(image_check.UnreadablePicture) as caught:
+def test_a_broken_image_is_told_in_one_line(kind):
+    with pytest.raises(image_check.UnreadableImage) as caught:
         image_check.decodable(BROKEN[kind](0))
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.survives("an odd picture")
+@pytest.mark.survives("an odd image")
 @pytest.mark.parametrize("kind", WHOLE)
-def test_a_whole_picture_has_the_colours_that_pillow_sees(kind):
+def test_a_whole_image_has_the_colours_that_pillow_sees(kind):
     if "16-bit" in kind:
         pytest.skip("Pillow cuts 16 bits off at 255")
     encoded = WHOLE[kind](3)
@@ -50,10 +50,10 @@ def test_a_whole_picture_has_the_colours_that_pillow_sees(kind):
 
 
 def as_pillow_sees(encoded: bytes) -> Image.Image:
-    picture = ImageOps.exif_transpose(Image.open(io.BytesIO(encoded)))
-    if picture.mode in ("RGBA", "LA"):  # transparency is dropped, not blended
-        picture = picture.convert("RGBA")
-    return picture.convert("RGB")
+    image = ImageOps.exif_transpose(Image.open(io.BytesIO(encoded)))
+    if image.mode in ("RGBA", "LA"):  # transparency is dropped, not blended
+        image = image.convert("RGBA")
+    return image.convert("RGB")
 
 
 folders = st.lists(
@@ -74,7 +74,7 @@ folders = st.lists(
 @given(classes=folders, share=st.sampled_from([0.0, 0.3, 1.0]), policy=st.sampled_from(["one_split", "keep"]))
 def test_any_folder_is_read_rightly_or_refused(classes, share, policy):
     with tempfile.TemporaryDirectory() as place:
-        base = pathlib.Path(place, "pictures")
+        base = pathlib.Path(place, "images")
         base.mkdir()
         for number, files in enumerate(classes):
             folder = base / f"class {number}"
@@ -103,7 +103,7 @@ def run(example_gen: ImageExampleGen, place: pathlib.Path) -> standard_artifacts
 
 
 def check(base: pathlib.Path, examples: standard_artifacts.Examples, policy: str) -> None:
-    """Every picture is in one split under its folder's name with its pixels, or is told of."""
+    """Every image is in one split under its folder's name with its pixels, or is told of."""
     uri = pathlib.Path(examples.uri)
     told = {json.loads(line)["file"] for line in (uri / SKIPPED_FILE).read_text().splitlines()}
     duplicates = [json.loads(line) for line in (uri / DUPLICATES_FILE).read_text().splitlines()]
@@ -134,17 +134,17 @@ def check(base: pathlib.Path, examples: standard_artifacts.Examples, policy: str
         assert not left_out
 
 
-@pytest.mark.survives("a corpus of all kinds of pictures")
+@pytest.mark.survives("a corpus of all kinds of images")
 @pytest.mark.slow
 def test_a_corpus_of_everything(tmp_path):
-    base = tmp_path / "pictures"
+    base = tmp_path / "images"
     for label in ("one", "other"):
         (base / label).mkdir(parents=True)
         for index, (kind, make) in enumerate((WHOLE | BROKEN).items()):
             suffix = SUFFIXES[index % len(SUFFIXES)]  # most are wrong
             (base / label / f"{kind}{suffix}").write_bytes(make(index + 100 * len(label)))
     shutil.copyfile(next((base / "one").glob("jpeg*")), base / "one" / "copy.jpg")
-    (base / "one" / "picture.txt").write_bytes(saved(Image.fromarray(pixels(0)), "PNG"))
+    (base / "one" / "image.txt").write_bytes(saved(Image.fromarray(pixels(0)), "PNG"))
 
     examples = run(ImageExampleGen(str(base), max_bad_share=0.5), tmp_path)
 

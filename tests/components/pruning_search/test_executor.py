@@ -67,9 +67,9 @@ def artifact(kind: type[types.Artifact], uri: Path) -> types.Artifact:
 
 
 def save_bank(base: keras.Model, folder: Path) -> types.Artifact:
-    pictures = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
     connections = searched_connections(base, "MobileNetV2", CONNECTIONS)
-    fit_translators(base, connections, [pictures], held_out=0.2).save(folder)
+    fit_translators(base, connections, [images], held_out=0.2).save(folder)
     return artifact(standard_artifacts.Model, folder)
 
 
@@ -79,8 +79,8 @@ def bank(reference, tmp_path_factory) -> types.Artifact:
 
 
 @pytest.fixture(scope="module")
-def examples(make_examples, pictures) -> types.Artifact:
-    return make_examples({split: [pictures[split]] for split in ("train", "eval")})
+def examples(make_examples, images) -> types.Artifact:
+    return make_examples({split: [images[split]] for split in ("train", "eval")})
 
 
 def do(folder: Path, examples, reference, bank, *, known: dict | None = None, **changed) -> dict[str, Path]:
@@ -191,9 +191,9 @@ def test_artifacts_may_be_in_mounted_cloud_storage(tmp_path, examples, reference
     assert outputs["model"][0].uri == "gs://bucket/run/model/1"
 
 
-def test_the_teacher_is_the_reference(searched, reference, pictures):
+def test_the_teacher_is_the_reference(searched, reference, images):
     teacher = load_keras(searched["model"] / "Format-Serving", TEACHER_FILE)
-    inputs = pictures["eval"].astype(np.float32)
+    inputs = images["eval"].astype(np.float32)
     np.testing.assert_array_equal(teacher.predict(inputs, verbose=0), reference.classifier.predict(inputs, verbose=0))
 
 

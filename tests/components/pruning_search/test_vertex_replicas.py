@@ -25,10 +25,10 @@ COMMAND = [sys.executable, "-m", "tfx.scripts.run_executor", "--executor_class_p
 
 
 @pytest.fixture
-def search_inputs(tmp_path, make_examples, pictures, reference):
+def search_inputs(tmp_path, make_examples, images, reference):
     """Inputs, outputs and parameters of a search of six short trials."""
     inputs = {
-        "examples": [make_examples({split: [pictures[split]] for split in ("train", "eval")})],
+        "examples": [make_examples({split: [images[split]] for split in ("train", "eval")})],
         "base_model": [reference.model],
         "translators": [standard_artifacts.Model()],
     }

@@ -58,8 +58,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         assert self.path == "/v1/models/" + flags["model_name"] + ":predict", self.path
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        pictures = [base64.b64decode(one["b64"]) for one in asked["instances"]]
-        answer = served(image_bytes=tf.constant(pictures))
+        images = [base64.b64decode(one["b64"]) for one in asked["instances"]]
+        answer = served(image_bytes=tf.constant(images))
         rows = zip(answer["probabilities"].numpy().tolist(), answer["class"].numpy())
         self.answer({{"predictions": [{{"probabilities": p, "class": {name}}} for p, c in rows]}})
 
@@ -92,7 +92,7 @@ BOUNDS = Bounds(min_accuracy=0.5, max_drop=0.3, per_class=0.5, confidence=0.9)
 
 def judged(name: str, both: int, lost: int, neither: int) -> Judged:
     pairs = PairedCounts(both, 0, lost, neither)
-    return Judged.counted(name, pictures=pairs.images, right=both, pairs=pairs, confidence=0.9)
+    return Judged.counted(name, images=pairs.images, right=both, pairs=pairs, confidence=0.9)
 
 
 OVERALL = judged("", 54, 2, 4)
@@ -107,7 +107,7 @@ VERDICT = judge(
 
 
 def statistics(folder: Path) -> standard_artifacts.ExampleStatistics:
-    """Of three pictures to train on."""
+    """Of three images to train on."""
     split = folder / "Split-train"
     split.mkdir(parents=True)
     found = statistics_pb2.DatasetFeatureStatisticsList()
@@ -157,7 +157,7 @@ def push(candidate, told_of, tmp_path):
         blessing.set_string_custom_property(LEFT_OUT, json.dumps(left_out))
         given = {
             "push_directory": str(tmp_path / "serving"), "keep": keep, "code_version": "",
-            "name": "pictures", "backbone": "MobileNetV2", "label": "label", "removed_classes": "[]",
+            "name": "images", "backbone": "MobileNetV2", "label": "label", "removed_classes": "[]",
         }  # fmt: skip
         inputs = {"model": [candidate], "model_blessing": [blessing], **told_of}
         Executor().Do(inputs, {"pushed_model": [told]}, given)
@@ -179,8 +179,8 @@ def test_what_was_evaluated_is_pushed_and_old_versions_go(push, candidate, tmp_p
     assert [path.name for path in (tmp_path / "serving").iterdir()] == [str(version)]
 
     told = json.loads(card.read_text())
-    assert (told["name"], told["classes"]) == ("pictures", ["a", "b", "c"])
-    assert told["data"] == {"train": {"pictures": 3, "classes": {"a": 2, "b": 1}}}
+    assert (told["name"], told["classes"]) == ("images", ["a", "b", "c"])
+    assert told["data"] == {"train": {"images": 3, "classes": {"a": 2, "b": 1}}}
     assert told["parameters"] == told["reference"]["parameters"] == read_parameters(evaluated)
     assert told["tflite"]["float32"]["bytes"] == tflite_path(evaluated).stat().st_size
     assert told["tflite"]["float32"]["latency"] == {"median": 2.0, "low": 1.8, "high": 2.5}
@@ -193,7 +193,7 @@ def test_what_was_evaluated_is_pushed_and_old_versions_go(push, candidate, tmp_p
     }  # fmt: skip
     lines = text.read_text().splitlines()
     for line in (
-        "# pictures",
+        "# images",
         "| train | 3: a 2, b 1 |",
         "`block_2_add->head` of MobileNetV2: what lay between is gone.",
         "It passed these thresholds on the test images, by the lower end of each interval:",
@@ -209,7 +209,7 @@ class TestLeftOut:
     def candidate(self, candidate, told_of):
         evaluated = f"{candidate.uri}/Format-Serving"
         shutil.copy(tflite_path(evaluated), tflite_path(evaluated, "int8"))
-        losing = Judged.counted("", pictures=60, right=30, pairs=PairedCounts(30, 0, 30, 0))
+        losing = Judged.counted("", images=60, right=30, pairs=PairedCounts(30, 0, 30, 0))
         formats = {
             "float32": judge_format(VERDICT.bounds, VERDICT.overall, []),
             "int8": judge_format(VERDICT.bounds, losing, []),

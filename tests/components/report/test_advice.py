@@ -17,12 +17,12 @@ from pipelines.config.errors import all_fields
 
 def judged(both: int, gained: int, lost: int, neither: int, name: str = "") -> Judged:
     pairs = PairedCounts(both, gained, lost, neither)
-    return Judged.counted(name, pictures=pairs.images, right=pairs.new_right, pairs=pairs)
+    return Judged.counted(name, images=pairs.images, right=pairs.new_right, pairs=pairs)
 
 
 def told(verdict: Verdict, reference: tuple[int, int], **options: bool) -> list[str]:
     right, images = reference
-    return advice(verdict, Judged.counted("", pictures=images, right=right), **options)
+    return advice(verdict, Judged.counted("", images=images, right=right), **options)
 
 
 # What was measured (both right, gained, lost, neither), what is asked for, the reference's count; then how many
@@ -107,7 +107,7 @@ def test_a_reference_below_the_deployed_model_is_to_blame():
 
 def compared_on_some(right: int, images: int, both: int, gained: int, lost: int, neither: int) -> Judged:
     """A model on all images, compared with a baseline that has the classes of some."""
-    return Judged.counted("", pictures=images, right=right, pairs=PairedCounts(both, gained, lost, neither))
+    return Judged.counted("", images=images, right=right, pairs=PairedCounts(both, gained, lost, neither))
 
 
 def test_a_reference_that_is_poor_at_new_classes_alone_is_not_to_blame():

@@ -135,12 +135,12 @@ def test_trials_are_sorted_by_a_column_and_back(opened, report_data):
     assert heading.get_attribute("aria-sort") is None
 
 
-def test_without_javascript_the_charts_are_pictures(opened, report_data):
+def test_without_javascript_the_charts_are_images(opened, report_data):
     page = opened(java_script_enabled=False, viewport={"width": 360, "height": 800})
-    pictures = page.locator("noscript svg[role=img]")
-    assert pictures.count() == _charts(report_data)
+    images = page.locator("noscript svg[role=img]")
+    assert images.count() == _charts(report_data)
     assert page.locator("noscript svg").first.is_visible()
-    assert "Validation accuracy of every trial" in (pictures.first.get_attribute("aria-label") or "")
+    assert "Validation accuracy of every trial" in (images.first.get_attribute("aria-label") or "")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -84,7 +84,7 @@ def data(reference, small_backbone, make_examples, tmp_path, monkeypatch) -> Rep
         Path(run.uri, executor.HISTORY_FILE).write_text(json.dumps(made_up_report().histories["reference"]))
     pushed = artifact(tmp_path / "pushed", standard_artifacts.PushedModel)
     pushed.set_int_custom_property("pushed", 0)
-    monkeypatch.setattr(executor, "summarise_pictures", lambda *_: made_up_report().data)
+    monkeypatch.setattr(executor, "summarise_images", lambda *_: made_up_report().data)
     config = Config(
         name="made-up",
         data={"source": "digits"},

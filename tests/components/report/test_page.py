@@ -34,7 +34,7 @@ def test_the_page_is_made_without_tensorflow():
     assert subprocess.run([sys.executable, "-c", made], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
-def test_charts_are_specifications_and_pictures(page):
+def test_charts_are_specifications_and_images(page):
     specs = json.loads(re.search(r'<script type="application/json" id="charts">(.*?)</script>', page, re.DOTALL)[1])
     shown = re.findall(r'data-chart="([\w-]+)"', page)
     assert sorted(shown) == sorted(specs)
@@ -44,10 +44,8 @@ def test_charts_are_specifications_and_pictures(page):
 def test_thousands_of_classes_leave_it_small(report_data, page):
     names = [f"class {number:04}" for number in range(2000)]
     answers = Answers(names, [{n: 1} for n in range(2000)], [{n: 1} if n % 3 else {0: 1} for n in range(2000)])
-    pictures = {split: {name: 1 + n for n, name in enumerate(names)} for split in report_data.data.totals}
-    data = dataclasses.replace(
-        report_data, answers=answers, data=dataclasses.replace(report_data.data, pictures=pictures)
-    )
+    images = {split: {name: 1 + n for n, name in enumerate(names)} for split in report_data.data.totals}
+    data = dataclasses.replace(report_data, answers=answers, data=dataclasses.replace(report_data.data, images=images))
 
     found = render_page(data)
 
@@ -65,8 +63,8 @@ def table_of_images(data: ReportData) -> list[str]:
 def test_images_are_counted_in_the_order_of_the_models_outputs(report_data):
     """A class that was added later is the last one; one that the model does not have follows."""
     answers = Answers(["hat", "shirt", "apron", "gone"], [{}] * 4, [{}] * 4)
-    pictures = {"train": {"apron": 3, "hat": 5, "shirt": 4}, "eval": {}, "test": {"zebra": 1, "hat": 2}}
-    data = dataclasses.replace(report_data.data, pictures=pictures)
+    images = {"train": {"apron": 3, "hat": 5, "shirt": 4}, "eval": {}, "test": {"zebra": 1, "hat": 2}}
+    data = dataclasses.replace(report_data.data, images=images)
     shown = table_of_images(dataclasses.replace(report_data, answers=answers, data=data))
     assert shown == ["hat", "shirt", "apron", "gone", "zebra"]
 
@@ -167,7 +165,7 @@ def test_the_accuracies_of_trials_have_their_counts(report_data, page):
     assert "90.0&nbsp;% 54 of 60, 79.9 to 95.3 % 60,000" in words(page)
     assert "60 images of the validation split" in words(page)
     unknown = dataclasses.replace(
-        report_data, data=dataclasses.replace(report_data.data, totals={"test": 40}, pictures={"test": {}})
+        report_data, data=dataclasses.replace(report_data.data, totals={"test": 40}, images={"test": {}})
     )
     assert "54 of 60" not in render_page(unknown)
 

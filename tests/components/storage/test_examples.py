@@ -3,16 +3,16 @@ import pytest
 import tensorflow as tf
 from tfx.types import standard_artifacts
 
-from components.storage.examples import count_classes, count_examples, picture_dataset, split_patterns
-from compressor_lib.deployment.images import encode_picture
+from components.storage.examples import count_classes, count_examples, image_dataset, split_patterns
+from compressor_lib.deployment.images import encode_image
 from compressor_lib.errors import CompressorError
 
 SIZE = 8
-PICTURES = np.random.default_rng(0).integers(0, 256, (10, SIZE, SIZE, 3), dtype=np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 256, (10, SIZE, SIZE, 3), dtype=np.uint8)
 
 
 def example(number: int) -> bytes:
-    image = encode_picture(PICTURES[number]).numpy()
+    image = encode_image(IMAGES[number]).numpy()
     features = {
         "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
         "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[number])),
@@ -36,24 +36,24 @@ def labels(dataset: tf.data.Dataset) -> list[int]:
     return [int(label) for _, batch in dataset for label in batch]
 
 
-def test_pictures_and_labels_in_order(pattern):
-    dataset = picture_dataset(pattern, size=SIZE, batch_size=4)
+def test_images_and_labels_in_order(pattern):
+    dataset = image_dataset(pattern, size=SIZE, batch_size=4)
 
-    pictures, found = zip(*dataset.as_numpy_iterator(), strict=True)
+    images, found = zip(*dataset.as_numpy_iterator(), strict=True)
 
-    assert [len(batch) for batch in pictures] == [4, 4, 2]
+    assert [len(batch) for batch in images] == [4, 4, 2]
     assert dataset.cardinality() == 3
     assert dataset.element_spec == (
         tf.TensorSpec([None, SIZE, SIZE, 3], tf.uint8),
         tf.TensorSpec([None], tf.int64),
     )
-    np.testing.assert_array_equal(np.concatenate(pictures), PICTURES)
+    np.testing.assert_array_equal(np.concatenate(images), IMAGES)
     np.testing.assert_array_equal(np.concatenate(found), np.arange(10))
 
 
 @pytest.mark.slow
 def test_shuffling_follows_the_seed_and_changes_with_the_epoch(pattern):
-    one, same, other = (picture_dataset([pattern], size=SIZE, batch_size=4, shuffle_seed=seed) for seed in (1, 1, 2))
+    one, same, other = (image_dataset([pattern], size=SIZE, batch_size=4, shuffle_seed=seed) for seed in (1, 1, 2))
     first, second = labels(one), labels(one)
     assert sorted(first) == sorted(second) == list(range(10))
     assert first != second
@@ -62,15 +62,15 @@ def test_shuffling_follows_the_seed_and_changes_with_the_epoch(pattern):
 
 
 def test_without_labels(pattern):
-    dataset = picture_dataset(pattern, size=4, batch_size=10, labelled=False)
+    dataset = image_dataset(pattern, size=4, batch_size=10, labelled=False)
     assert dataset.element_spec == tf.TensorSpec([None, 4, 4, 3], tf.uint8)
     assert [batch.shape for batch in dataset] == [(10, 4, 4, 3)]
 
 
 def test_a_label_outside_the_classes_is_told(pattern):
-    assert len(labels(picture_dataset(pattern, size=SIZE, batch_size=5, classes=10))) == 10
+    assert len(labels(image_dataset(pattern, size=SIZE, batch_size=5, classes=10))) == 10
     with pytest.raises(tf.errors.InvalidArgumentError, match="a label is too large"):
-        labels(picture_dataset(pattern, size=SIZE, batch_size=5, classes=9))
+        labels(image_dataset(pattern, size=SIZE, batch_size=5, classes=9))
 
 
 def test_count(pattern):
@@ -87,11 +87,11 @@ def test_paths_are_literal(pattern, tmp_path, name):
 
 def test_nothing_to_read(pattern, tmp_path):
     with pytest.raises(CompressorError, match="no files match"):
-        picture_dataset(split_patterns(str(tmp_path), "test"), size=SIZE, batch_size=4)
+        image_dataset(split_patterns(str(tmp_path), "test"), size=SIZE, batch_size=4)
     (tmp_path / "Split-empty").mkdir()
     tf.io.TFRecordWriter(str(tmp_path / "Split-empty" / "data.gz"), "GZIP").close()
     with pytest.raises(CompressorError, match="no Examples in"):
-        picture_dataset(split_patterns(str(tmp_path), "empty"), size=SIZE, batch_size=4)
+        image_dataset(split_patterns(str(tmp_path), "empty"), size=SIZE, batch_size=4)
 
 
 def test_patterns_of_an_artifact():

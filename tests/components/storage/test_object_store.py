@@ -103,7 +103,7 @@ def write(path: str) -> None:
 class TestRefusals:
     """Each is one message without credentials in it."""
 
-    def told(self, do, path: str = "s3://data/pictures") -> str:
+    def told(self, do, path: str = "s3://data/images") -> str:
         with pytest.raises(CompressorError) as error:
             do(path)
         assert "of-the-test" not in str(error.value)
@@ -112,12 +112,12 @@ class TestRefusals:
     @pytest.mark.parametrize("do", [fileio.open, fileio.listdir, write, fileio.isdir])
     def test_no_permission(self, store, do):
         with store.refusing():
-            assert "refuses 's3://data/pictures': check that the credentials" in self.told(do)
+            assert "refuses 's3://data/images': check that the credentials" in self.told(do)
 
     def test_no_credentials(self, store, monkeypatch):
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.delenv(name)
-        assert "no credentials for 's3://data/pictures': set AWS_ACCESS_KEY_ID" in self.told(fileio.open)
+        assert "no credentials for 's3://data/images': set AWS_ACCESS_KEY_ID" in self.told(fileio.open)
 
     def test_no_store(self, store, monkeypatch):
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # where nothing listens
@@ -165,15 +165,13 @@ def examples_in(artifact: standard_artifacts.Examples, split: str) -> list[tf.tr
 
 
 @pytest.mark.slow
-def test_pictures_are_read_by_beams_workers(store, tmp_path):
+def test_images_are_read_by_beams_workers(store, tmp_path):
     names = [f"span-1/{label}/{number}.png" for label in ("cat", "dog") for number in range(3)]
     for shade, name in enumerate(names):
-        picture = io.BytesIO()
-        Image.fromarray(np.full((4, 4, 3), shade, np.uint8)).save(picture, "PNG")
-        store.client.put_object(Bucket="data", Key=f"pictures/{name}", Body=picture.getvalue())
-    component = ImageExampleGen(
-        input_base="s3://data/pictures", splits={"train": 1, "eval": 1, "test": 1}, span="span-1"
-    )
+        image = io.BytesIO()
+        Image.fromarray(np.full((4, 4, 3), shade, np.uint8)).save(image, "PNG")
+        store.client.put_object(Bucket="data", Key=f"images/{name}", Body=image.getvalue())
+    component = ImageExampleGen(input_base="s3://data/images", splits={"train": 1, "eval": 1, "test": 1}, span="span-1")
     artifact = standard_artifacts.Examples()
     artifact.uri = str(tmp_path / "examples")
     workers = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
@@ -183,16 +181,16 @@ def test_pictures_are_read_by_beams_workers(store, tmp_path):
     assert sorted(one.features.feature["filename"].bytes_list.value[0].decode() for one in found) == names
 
 
-def test_the_driver_sees_spans_and_new_pictures(store):
-    assert newest_version("s3://data/pictures") == ""
+def test_the_driver_sees_spans_and_new_images(store):
+    assert newest_version("s3://data/images") == ""
     for number in (1, 2):
-        store.client.put_object(Bucket="data", Key=f"pictures/span-{number}/cat/1.png", Body=b"x")
-    split = example_gen_pb2.Input.Split(name="pictures", pattern="span-{SPAN}/*/*")
-    processor = NamesInputProcessor("s3://data/pictures", [split], None)
+        store.client.put_object(Bucket="data", Key=f"images/span-{number}/cat/1.png", Body=b"x")
+    split = example_gen_pb2.Input.Split(name="images", pattern="span-{SPAN}/*/*")
+    processor = NamesInputProcessor("s3://data/images", [split], None)
     assert processor.resolve_span_and_version() == (2, None)
     before = processor.get_input_fingerprint(2, None)
     assert processor.get_input_fingerprint(2, None) == before
-    store.client.put_object(Bucket="data", Key="pictures/span-2/cat/2.png", Body=b"x")
+    store.client.put_object(Bucket="data", Key="images/span-2/cat/2.png", Body=b"x")
     assert processor.get_input_fingerprint(2, None) != before
 
 

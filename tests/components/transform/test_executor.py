@@ -16,12 +16,12 @@ from components.artifacts.class_counts import statistics_options
 from components.artifacts.class_list import read_class_list, write_class_list
 from components.transform import Transform
 from components.transform.executor import Executor
-from compressor_lib.deployment.images import encode_picture
+from compressor_lib.deployment.images import encode_image
 from compressor_lib.errors import CompressorError
 
 pytestmark = pytest.mark.slow
 
-IMAGE = encode_picture(tf.zeros((4, 4, 3), tf.uint8)).numpy()
+IMAGE = encode_image(tf.zeros((4, 4, 3), tf.uint8)).numpy()
 
 
 @pytest.fixture

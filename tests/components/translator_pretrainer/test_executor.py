@@ -53,10 +53,10 @@ def component(**arguments) -> TranslatorPretrainer:
     )
 
 
-def in_library(reference, pictures, connections=CONNECTIONS) -> TranslatorBank:
-    """The bank that the library fits on the same pictures, without Beam."""
+def in_library(reference, images, connections=CONNECTIONS) -> TranslatorBank:
+    """The bank that the library fits on the same images, without Beam."""
     found = searched_connections(reference.base, "MobileNetV2", connections)
-    batches = np.array_split(pictures, 3)
+    batches = np.array_split(images, 3)
     return fit_translators(reference.base, found, batches, held_out=0.3)
 
 
@@ -69,18 +69,18 @@ def assert_same(bank: TranslatorBank, other: TranslatorBank) -> None:
         assert translator.r2 == pytest.approx(other.translators[name].r2, rel=1e-5)
 
 
-def test_it_fits_what_the_library_fits(fit, reference, make_examples, pictures, caplog):
+def test_it_fits_what_the_library_fits(fit, reference, make_examples, images, caplog):
     with caplog.at_level(logging.DEBUG, "components.translator_pretrainer"):
-        bank = fit(make_examples({"train": [pictures["train"]], "eval": [pictures["eval"]]}))
+        bank = fit(make_examples({"train": [images["train"]], "eval": [images["eval"]]}))
 
     told = [progress for record in caplog.records if (progress := progress_in(record))]
-    assert told[-1] == Progress("image", len(pictures["train"]), len(pictures["train"]))
+    assert told[-1] == Progress("image", len(images["train"]), len(images["train"]))
     assert list(bank.translators) == WITH_TRANSLATOR
     assert bank.input_shape == (32, 32, 3)
-    assert_same(bank, in_library(reference, pictures["train"]))
+    assert_same(bank, in_library(reference, images["train"]))
 
 
-def test_sharding_and_parallel_workers_change_nothing(fit, reference, make_examples, pictures, monkeypatch):
+def test_sharding_and_parallel_workers_change_nothing(fit, reference, make_examples, images, monkeypatch):
     parts: list[tuple[int, int]] = []
     merge = TranslatorSums.merge
 
@@ -91,14 +91,14 @@ def test_sharding_and_parallel_workers_change_nothing(fit, reference, make_examp
     monkeypatch.setattr(TranslatorSums, "merge", counting)
 
     bank = fit(
-        make_examples({"train": np.array_split(pictures["train"], 5)}),
+        make_examples({"train": np.array_split(images["train"], 5)}),
         beam=["--direct_running_mode=multi_threading", "--direct_num_workers=2"],
         batch_size=3,
     )
 
-    # Sums of some of the pictures did meet sums of others.
+    # Sums of some of the images did meet sums of others.
     assert any(all(pair) for pair in parts)
-    assert_same(bank, in_library(reference, pictures["train"]))
+    assert_same(bank, in_library(reference, images["train"]))
 
 
 @pytest.mark.parametrize(
@@ -111,33 +111,33 @@ def test_sharding_and_parallel_workers_change_nothing(fit, reference, make_examp
     ],
 )
 def test_any_sharding_gives_the_same_bank_in_memory_and_in_processes(
-    fit, reference, make_examples, pictures, beam, shards
+    fit, reference, make_examples, images, beam, shards
 ):
-    bank = fit(make_examples({"train": np.array_split(pictures["train"], shards)}), beam=beam, batch_size=5)
-    assert_same(bank, in_library(reference, pictures["train"]))
+    bank = fit(make_examples({"train": np.array_split(images["train"], shards)}), beam=beam, batch_size=5)
+    assert_same(bank, in_library(reference, images["train"]))
 
 
-def test_the_split_is_chosen(fit, reference, make_examples, pictures):
-    examples = make_examples({split: [pictures[split]] for split in ("train", "eval")})
+def test_the_split_is_chosen(fit, reference, make_examples, images):
+    examples = make_examples({split: [images[split]] for split in ("train", "eval")})
 
     bank = fit(examples, split="eval")
 
-    assert_same(bank, in_library(reference, pictures["eval"]))
+    assert_same(bank, in_library(reference, images["eval"]))
 
 
 def test_the_previous_runs_translators_are_taken_where_the_backbone_is_the_same(
-    fit, reference, make_examples, pictures, tmp_path, caplog
+    fit, reference, make_examples, images, tmp_path, caplog
 ):
     nothing = standard_artifacts.Examples()
     nothing.uri, nothing.split_names = "/nowhere", '["train"]'
     previous = tmp_path / "previous"
-    before = in_library(reference, pictures["eval"])
+    before = in_library(reference, images["eval"])
     before.save(previous)
-    assert_same(fit(nothing, previous=str(previous)), before)  # no picture was read
+    assert_same(fit(nothing, previous=str(previous)), before)  # no image was read
 
     (tmp_path / "empty").mkdir()
-    examples = make_examples({"train": [pictures["train"]]})
-    expected = in_library(reference, pictures["train"])
+    examples = make_examples({"train": [images["train"]]})
+    expected = in_library(reference, images["train"])
     assert_same(fit(examples, previous=str(tmp_path / "empty")), expected)
     replace(before, fingerprint="0" * 64).save(previous)
     with caplog.at_level("INFO"):
@@ -145,8 +145,8 @@ def test_the_previous_runs_translators_are_taken_where_the_backbone_is_the_same(
     assert "not taken: the translator bank was fitted on another backbone" in caplog.text
 
 
-def test_truncations_alone_need_no_translator(fit, make_examples, pictures):
-    bank = fit(make_examples({"train": [pictures["train"]]}), connections=json.dumps(["block_5_add->head"]))
+def test_truncations_alone_need_no_translator(fit, make_examples, images):
+    bank = fit(make_examples({"train": [images["train"]]}), connections=json.dumps(["block_5_add->head"]))
     assert bank.translators == {}
 
 
@@ -157,16 +157,16 @@ def test_truncations_alone_need_no_translator(fit, make_examples, pictures):
         ({"backbone": "MobilNetV2", "connections": '"all"'}, r"unknown backbone 'MobilNetV2'"),
     ],
 )
-def test_what_is_unknown_is_refused_before_a_picture_is_read(fit, changed, message):
+def test_what_is_unknown_is_refused_before_an_image_is_read(fit, changed, message):
     nothing = standard_artifacts.Examples()
     nothing.uri, nothing.split_names = "/nowhere", '["train"]'
     with pytest.raises(CompressorError, match=message):
         fit(nothing, **changed)
 
 
-def test_no_pictures_are_told(fit, make_examples, pictures, tmp_path):
-    with pytest.raises(Exception, match="no pictures to fit translators on"):
-        fit(make_examples({"train": [pictures["train"][:0]]}))
+def test_no_images_are_told(fit, make_examples, images, tmp_path):
+    with pytest.raises(Exception, match="no images to fit translators on"):
+        fit(make_examples({"train": [images["train"][:0]]}))
     assert not (tmp_path / "translators" / "manifest.json").exists()
 
 

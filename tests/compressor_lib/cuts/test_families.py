@@ -34,7 +34,7 @@ def v2() -> keras.Model:
 
 @pytest.fixture(scope="module", params=NETWORKS)
 def network(request) -> keras.Model:
-    """An architecture without a grid here, and small pictures."""
+    """An architecture without a grid here, and small images."""
     keras.utils.set_random_seed(0)
     build = getattr(keras.applications, request.param)
     return build(include_top=False, weights=None, input_shape=(64, 64, 3))
@@ -145,8 +145,8 @@ def test_a_network_of_the_catalogue_can_be_rejoined_anywhere_too(v2):
 
 
 def test_a_network_with_nothing_to_save_is_told():
-    pictures = keras.Input((8, 8, 3))
-    base = keras.Model(pictures, keras.layers.Conv2D(4, 3, name="only")(pictures), name="tiny")
+    images = keras.Input((8, 8, 3))
+    base = keras.Model(images, keras.layers.Conv2D(4, 3, name="only")(images), name="tiny")
     with pytest.raises(CompressorError, match="graph of 'tiny' has no connection of the family 'all'"):
         searched_connections(base, None, "all")
 

@@ -148,7 +148,7 @@ def test_a_submodel_can_be_cut_again(residual, pixels, agree):
 
 def test_preprocessing_stays_in_front(mobilenet_v2, pixels, agree):
     submodel = create_submodel(mobilenet_v2, "53,head")
-    assert names(submodel)[:2] == ["pictures", "preprocess"]
+    assert names(submodel)[:2] == ["images", "preprocess"]
     x = pixels(2)
     agree(submodel(x), intermediate(mobilenet_v2, "block_5_add", x))
 
@@ -221,12 +221,12 @@ def test_sequential_models_can_be_cut(pixels):
 
 
 def test_operations_that_are_no_layers_are_carried_along(pixels, agree):
-    pictures = keras.Input((8, 8, 3))
-    a = layers.Conv2D(4, 3, padding="same", name="a")(pictures)
+    images = keras.Input((8, 8, 3))
+    a = layers.Conv2D(4, 3, padding="same", name="a")(images)
     b = layers.Conv2D(4, 3, padding="same", name="b")(a)
     c = layers.Conv2D(5, 3, padding="same", name="c")((a + b) * 2.0)
     d = layers.Conv2D(6, 3, padding="same", name="d")(c - 1.0)
-    base = keras.Model(pictures, d)
+    base = keras.Model(images, d)
     x = pixels(2, 8) / 255
     agree(create_submodel(base, "c->head")(x), intermediate(base, "c", x))
     # What c and d receive comes from an operation.
@@ -260,10 +260,10 @@ def test_copy_weights_goes_by_name(residual):
 
 @pytest.mark.parametrize(("cut", "pool"), [("stem_relu", True), ("project", False)])
 def test_a_tail_is_a_narrow_translator_in_front_of_the_head(cut, pool):
-    pictures = keras.Input((16, 16, 3), name="pictures")
-    x = layers.ReLU(name="stem_relu")(layers.Conv2D(6, 3, strides=2, padding="same", name="stem")(pictures))
+    images = keras.Input((16, 16, 3), name="images")
+    x = layers.ReLU(name="stem_relu")(layers.Conv2D(6, 3, strides=2, padding="same", name="stem")(images))
     x = layers.Conv2D(8, 1, strides=2, name="project")(x)
-    base = keras.Model(pictures, layers.Conv2D(50, 1, name="last")(x))
+    base = keras.Model(images, layers.Conv2D(50, 1, name="last")(x))
     tail = create_submodel(base, f"{cut}->tail", tail_units=5)
     assert translator_of(tail) == [
         *(["translator_pool"] if pool else []),
@@ -293,5 +293,5 @@ def test_a_shared_network_answers_like_its_own_with_the_layers_of_the_base(resid
     assert [layer.name for layer in shared.layers] == [layer.name for layer in own.layers]
     assert shared.get_layer("conv_1") is residual.get_layer("conv_1")
     own.set_weights(shared.get_weights())
-    pictures = pixels(4, 16)
-    agree(shared(pictures), own(pictures))
+    images = pixels(4, 16)
+    agree(shared(images), own(images))

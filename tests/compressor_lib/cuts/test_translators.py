@@ -48,10 +48,10 @@ def test_windows_and_strides(source, target, window, stride):
 )
 def test_the_layer_gives_that_size(source, target):
     spec = TranslatorSpec((*source, 2), (*target, 3))
-    picture = np.random.default_rng(0).random((1, *source, 2), dtype=np.float32)
+    image = np.random.default_rng(0).random((1, *source, 2), dtype=np.float32)
     assert spec.pools
-    assert tuple(spec.pool()(picture).shape) == (1, *target, 2)
-    assert tuple(spec.conv()(spec.pool()(picture)).shape) == (1, *target, 3)
+    assert tuple(spec.pool()(image).shape) == (1, *target, 2)
+    assert tuple(spec.conv()(spec.pool()(image)).shape) == (1, *target, 3)
 
 
 def test_no_pool_where_none_is_needed():
@@ -88,10 +88,10 @@ RELUS = {
 @pytest.mark.parametrize("kind", RELUS)
 def test_the_activation_is_the_one_in_front_of_b(kind):
     make, ceiling = RELUS[kind]
-    pictures = keras.Input((8, 8, 3))
-    a = layers.Conv2D(4, 3, name="a")(pictures)
+    images = keras.Input((8, 8, 3))
+    a = layers.Conv2D(4, 3, name="a")(images)
     x = make()(layers.Conv2D(5, 3)(a))
-    base = keras.Model(pictures, layers.Conv2D(2, 1, name="b")(x))
+    base = keras.Model(images, layers.Conv2D(2, 1, name="b")(x))
     spec = TranslatorSpec.of(base, Connection("a", "b"))
     assert spec == TranslatorSpec((6, 6, 4), (4, 4, 5), ceiling)
     assert (spec.activation() is None) == (ceiling is None)
@@ -126,26 +126,26 @@ def test_efficientnet_b5s_odd_sizes(published_size):
     assert (spec.pool().pool_size, spec.pool().strides) == ((4, 4), (8, 8))
 
 
-def test_a_smaller_picture_than_wanted_is_refused():
-    pictures = keras.Input((8, 8, 3))
-    x = layers.UpSampling2D(name="up")(layers.Conv2D(4, 3, strides=2, name="a")(pictures))
-    base = keras.Model(pictures, layers.Conv2D(2, 1, name="b")(x))
+def test_a_smaller_image_than_wanted_is_refused():
+    images = keras.Input((8, 8, 3))
+    x = layers.UpSampling2D(name="up")(layers.Conv2D(4, 3, strides=2, name="a")(images))
+    base = keras.Model(images, layers.Conv2D(2, 1, name="b")(x))
     with pytest.raises(CompressorError, match=r"'a' gives 3 x 3 positions, fewer than the 6 x 6 that 'b'"):
         TranslatorSpec.of(base, Connection("a", "b"))
 
 
 @pytest.mark.parametrize("shape", [(None, None, 3), (8, None, 3)])
 def test_a_size_that_is_open_is_refused(shape):
-    pictures = keras.Input(shape)
-    x = layers.Conv2D(4, 3, name="m")(layers.Conv2D(4, 3, name="a")(pictures))
-    base = keras.Model(pictures, layers.Conv2D(2, 1, name="b")(x))
+    images = keras.Input(shape)
+    x = layers.Conv2D(4, 3, name="m")(layers.Conv2D(4, 3, name="a")(images))
+    base = keras.Model(images, layers.Conv2D(2, 1, name="b")(x))
     with pytest.raises(CompressorError, match=r"'a'.*fixed size; build the backbone with a fixed input"):
         TranslatorSpec.of(base, Connection("a", "b"))
 
 
 def test_a_vector_is_no_feature_map():
-    pictures = keras.Input((8, 8, 3))
-    x = layers.Flatten(name="flat")(layers.Conv2D(4, 3, name="a")(pictures))
-    base = keras.Model(pictures, layers.Dense(3, name="dense")(x))
+    images = keras.Input((8, 8, 3))
+    x = layers.Flatten(name="flat")(layers.Conv2D(4, 3, name="a")(images))
+    base = keras.Model(images, layers.Dense(3, name="dense")(x))
     with pytest.raises(CompressorError, match=r"'dense'.*not a feature map"):
         TranslatorSpec.of(base, Connection("a", "dense"))

@@ -45,7 +45,7 @@ def test_it_is_read_in_both_byte_orders(value, order, kind, before):
 
 
 @pytest.mark.parametrize("value", range(1, 9))
-def test_a_picture_is_turned_as_pillow_turns_it(value):
+def test_an_image_is_turned_as_pillow_turns_it(value):
     tag = Image.Exif()
     tag[274] = value
     file = io.BytesIO()
@@ -58,7 +58,7 @@ def test_a_picture_is_turned_as_pillow_turns_it(value):
     "encoded",
     [
         jpeg(), jpeg(exif(0)), jpeg(exif(9)), jpeg(exif(6)[:12]), jpeg(exif(6, kind=2)),
-        b"", b"\xff\xd8", b"\xff\xd8\xff\xe1", b"no picture", tf.io.encode_png(PIXELS).numpy(),
+        b"", b"\xff\xd8", b"\xff\xd8\xff\xe1", b"no image", tf.io.encode_png(PIXELS).numpy(),
     ],
 )  # fmt: skip
 def test_what_does_not_say_is_upright(encoded):

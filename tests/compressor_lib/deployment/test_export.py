@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from compressor_lib.deployment import conversion, export
-from compressor_lib.deployment.images import decode_picture
+from compressor_lib.deployment.images import decode_image
 from compressor_lib.deployment.tflite import tflite_interpreter, tflite_predict, to_tflite
 from compressor_lib.errors import CompressorError
 from compressor_lib.objective.metrics import AccuracyCompression
@@ -34,7 +34,7 @@ def model() -> keras.Model:
     x = keras.layers.Dropout(0.5, name="top_dropout")(x)
     x = keras.layers.Dense(3, activation="softmax", name="classifier")(x)
     model = keras.Model(inputs, x)
-    # Strong enough that different pictures get clearly different answers.
+    # Strong enough that different images get clearly different answers.
     model.get_layer("classifier").kernel.assign(10 * model.get_layer("classifier").kernel)
     return model
 
@@ -52,29 +52,29 @@ def encoded() -> list[bytes]:
     jpeg = rng.integers(0, 80, (40, 30, 3), dtype=np.uint8)
     png = rng.integers(150, 256, (SIZE, SIZE, 3), dtype=np.uint8)
     grey = rng.integers(0, 256, (9, 21, 1), dtype=np.uint8)
-    pictures = (tf.io.encode_jpeg(jpeg), tf.io.encode_png(png), tf.io.encode_png(grey))
-    return [picture.numpy() for picture in pictures]
+    images = (tf.io.encode_jpeg(jpeg), tf.io.encode_png(png), tf.io.encode_png(grey))
+    return [image.numpy() for image in images]
 
 
 @pytest.fixture(scope="module")
 def expected(model, encoded) -> np.ndarray:
-    pictures = tf.stack([decode_picture(picture, SIZE) for picture in encoded])
-    return model(tf.cast(pictures, tf.float32), training=False).numpy()
+    images = tf.stack([decode_image(image, SIZE) for image in encoded])
+    return model(tf.cast(images, tf.float32), training=False).numpy()
 
 
-def example(picture: bytes) -> bytes:
+def example(image: bytes) -> bytes:
     def feature(value: bytes) -> tf.train.Feature:
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 
     label = tf.train.Feature(int64_list=tf.train.Int64List(value=[1]))
-    features = {"image": feature(picture), "label": label, "filename": feature(b"a/b.jpg")}
+    features = {"image": feature(image), "label": label, "filename": feature(b"a/b.jpg")}
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
 def test_a_fresh_process_with_tensorflow_alone_answers(exported, encoded, expected, tmp_path):
-    for number, picture in enumerate(encoded):
-        (tmp_path / f"{number}.img").write_bytes(picture)
-        (tmp_path / f"{number}.example").write_bytes(example(picture))
+    for number, image in enumerate(encoded):
+        (tmp_path / f"{number}.img").write_bytes(image)
+        (tmp_path / f"{number}.example").write_bytes(example(image))
     script = f"""
 import json, pathlib
 import tensorflow as tf
@@ -97,7 +97,7 @@ result = [ask("serving_default", "image_bytes", "*.img"),
         assert classes == [NAMES[index] for index in expected.argmax(axis=1)]
 
 
-def test_pictures_get_different_answers(expected):
+def test_images_get_different_answers(expected):
     assert np.ptp(expected, axis=0).max() > 0.1
 
 
@@ -113,19 +113,19 @@ def test_signatures_have_an_open_batch_and_named_ends(exported):
         assert (outputs["probabilities"].dtype, outputs["class"].dtype) == (tf.float32, tf.string)
 
 
-def test_an_example_without_a_picture_is_refused(exported):
+def test_an_example_without_an_image_is_refused(exported):
     ask = tf.saved_model.load(str(exported)).signatures["serving_tf_example"]
     with pytest.raises(tf.errors.InvalidArgumentError, match="image"):
         ask(examples=tf.constant([tf.train.Example().SerializeToString()]))
 
 
 def test_tflite_answers_as_the_model(exported, encoded, expected):
-    pictures = np.stack([decode_picture(picture, SIZE) for picture in encoded])
-    answers = tflite_predict(export.tflite_path(exported), pictures)
+    images = np.stack([decode_image(image, SIZE) for image in encoded])
+    answers = tflite_predict(export.tflite_path(exported), images)
     assert answers.dtype == np.float32
     np.testing.assert_allclose(answers, expected, atol=1e-5)
     content = export.tflite_path(exported).read_bytes()
-    np.testing.assert_array_equal(tflite_predict(content, pictures.astype(np.float64)), answers)
+    np.testing.assert_array_equal(tflite_predict(content, images.astype(np.float64)), answers)
 
 
 def test_keras_file_and_classes_travel_along(model, exported):
@@ -167,7 +167,7 @@ def test_an_empty_folder_is_filled_and_a_full_one_refused(model, tmp_path):
 
 @pytest.fixture(scope="module")
 def calibration(encoded) -> np.ndarray:
-    return np.stack([decode_picture(picture, SIZE) for picture in encoded])
+    return np.stack([decode_image(image, SIZE) for image in encoded])
 
 
 def test_other_formats_are_written_beside_float32(model, calibration, expected, tmp_path):

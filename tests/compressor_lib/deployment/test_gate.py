@@ -27,10 +27,10 @@ def classes(*changes: float) -> list[Judged]:
     ]
 
 
-def losing(lost: int, pictures: int = 200) -> Judged:
+def losing(lost: int, images: int = 200) -> Judged:
     """A model that errs where it lost, beside a baseline that never errs."""
-    right = pictures - lost
-    return Judged.counted("", pictures=pictures, right=right, pairs=PairedCounts(right, 0, lost, 0))
+    right = images - lost
+    return Judged.counted("", images=images, right=right, pairs=PairedCounts(right, 0, lost, 0))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_with_a_confidence_the_lower_end_decides(accuracy, change, passes):
 
 
 def test_figures_come_from_counts():
-    judged = Judged.counted("cat", pictures=60, right=59, pairs=PairedCounts(both=59, gained=0, lost=1, neither=0))
+    judged = Judged.counted("cat", images=60, right=59, pairs=PairedCounts(both=59, gained=0, lost=1, neither=0))
     assert judged.accuracy.value == pytest.approx(59 / 60)
     assert (judged.accuracy.low, judged.accuracy.high) == pytest.approx((0.9114, 0.9971), abs=1e-4)
     assert judged.baseline is not None
@@ -72,12 +72,12 @@ def test_figures_come_from_counts():
 
 
 def test_what_is_not_compared_has_no_change():
-    judged = Judged.counted("new", pictures=20, right=19, pairs=PairedCounts(0, 0, 0, 0))
+    judged = Judged.counted("new", images=20, right=19, pairs=PairedCounts(0, 0, 0, 0))
     assert (judged.baseline, judged.change, judged.pairs) == (None, None, None)
 
 
 def test_reasons_show_counts_intervals_and_thresholds():
-    judged = Judged.counted("", pictures=200, right=184, pairs=PairedCounts(184, 0, 10, 6))
+    judged = Judged.counted("", images=200, right=184, pairs=PairedCounts(184, 0, 10, 6))
     assert judge(SURE, judged, [], "").reasons == [
         "accuracy is 92.0 % (184 of 200, 87.4 to 95.0 %); gate.min_accuracy asks for 90 % with 95 % confidence",
         "accuracy changes by -5.0 points (-9.0 to -2.7) against the baseline; "
@@ -86,7 +86,7 @@ def test_reasons_show_counts_intervals_and_thresholds():
 
 
 def test_a_reason_counts_the_images_that_were_compared():
-    judged = Judged.counted("", pictures=80, right=64, pairs=PairedCounts(44, 0, 16, 0))
+    judged = Judged.counted("", images=80, right=64, pairs=PairedCounts(44, 0, 16, 0))
     (reason,) = judge(Bounds(0.5, 0.02), judged, [], "").reasons
     assert "against the baseline, on 60 images of classes that both have; gate.max_drop" in reason
 
@@ -123,10 +123,10 @@ def test_a_format_that_fails_leaves_the_model_blessed():
     assert sentence.startswith("int8 is not pushed: accuracy changes by -15.0 points")
 
 
-@pytest.mark.parametrize(("lost", "pictures", "lossy"), [(1, 60, False), (3, 60, False), (30, 200, True)])
-def test_a_conversion_is_lossy_where_its_interval_says_so(lost, pictures, lossy):
-    change = losing(lost, pictures).change
-    assert judge_format(Bounds(0.5, 0.5), losing(lost, pictures), [], change).is_lossy is lossy
+@pytest.mark.parametrize(("lost", "images", "lossy"), [(1, 60, False), (3, 60, False), (30, 200, True)])
+def test_a_conversion_is_lossy_where_its_interval_says_so(lost, images, lossy):
+    change = losing(lost, images).change
+    assert judge_format(Bounds(0.5, 0.5), losing(lost, images), [], change).is_lossy is lossy
 
 
 @pytest.mark.parametrize(("bounds", "confidence"), [(Bounds(0.5, 0.1), 0.95), (Bounds(0.5, 0.1, None, 0.8), 0.8)])
@@ -146,7 +146,7 @@ def test_a_verdict_is_read_as_it_was_written():
 def test_a_verdict_from_before_there_were_counts_is_read(ends):
     change = {"value": -0.02, "low": ends[0], "high": ends[1]}
     share = {"value": 0.9, "low": None, "high": None}
-    judged = {"name": "", "pictures": 50, "accuracy": share, "baseline": {**share, "value": 0.92}, "change": change}
+    judged = {"name": "", "images": 50, "accuracy": share, "baseline": {**share, "value": 0.92}, "change": change}
     old = {
         "bounds": {"min_accuracy": 0.5, "max_drop": 0.02, "per_class": None, "confidence": None},
         "overall": judged,

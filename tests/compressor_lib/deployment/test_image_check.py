@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from memory import peak
-from odd_pictures import in_mode
+from odd_images import in_mode
 from PIL import Image
 
 from compressor_lib.deployment import image_check
-from compressor_lib.deployment.image_check import UnreadablePicture, decodable
-from compressor_lib.deployment.images import decode_picture
+from compressor_lib.deployment.image_check import UnreadableImage, decodable
+from compressor_lib.deployment.images import decode_image
 
 
 def animated(frames: int, side: int) -> bytes:
@@ -36,7 +36,7 @@ def animated(frames: int, side: int) -> bytes:
 def test_what_tensorflow_reads_is_unchanged(kind, mode):
     encoded = in_mode(mode, kind)(0)
     assert decodable(encoded).encoded == encoded
-    assert decode_picture(tf.constant(encoded), 6).shape == (6, 6, 3)
+    assert decode_image(tf.constant(encoded), 6).shape == (6, 6, 3)
 
 
 @pytest.mark.parametrize(
@@ -57,22 +57,22 @@ def test_an_animation_is_read():
     frames = [Image.new("RGB", (6, 6), color) for color in ("red", "green", "blue")]
     file = io.BytesIO()
     frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
-    picture = decode_picture(tf.constant(decodable(file.getvalue()).encoded), 6)
-    np.testing.assert_array_equal(picture[0, 0], [255, 0, 0])
+    image = decode_image(tf.constant(decodable(file.getvalue()).encoded), 6)
+    np.testing.assert_array_equal(image[0, 0], [255, 0, 0])
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
 def test_a_cut_file_is_unreadable(kind):
     encoded = in_mode("P" if kind == "GIF" else "RGB", kind)(0)
-    with pytest.raises(UnreadablePicture):
+    with pytest.raises(UnreadableImage):
         decodable(encoded[: len(encoded) // 2])
 
 
-@pytest.mark.survives("a picture that would start a program")
+@pytest.mark.survives("an image that would start a program")
 def test_formats_that_start_programs_are_not_opened():
     postscript = io.BytesIO()
     Image.new("RGB", (4, 4)).save(postscript, "EPS")
-    with pytest.raises(UnreadablePicture, match="not a picture"):
+    with pytest.raises(UnreadableImage, match="not an image"):
         decodable(postscript.getvalue())
 
 
@@ -97,7 +97,7 @@ def test_of_sixteen_bits_the_upper_ones_are_kept():
 def test_deeper_pixels_are_unreadable():
     file = io.BytesIO()
     Image.fromarray(np.zeros((4, 4), np.float32)).save(file, "TIFF")
-    with pytest.raises(UnreadablePicture, match="more than 16 bits"):
+    with pytest.raises(UnreadableImage, match="more than 16 bits"):
         decodable(file.getvalue())
 
 
@@ -108,7 +108,7 @@ def test_too_many_pixels_are_unreadable_before_any_is_decoded(kind, monkeypatch)
     Image.new("RGB", (100, 101)).save(file, kind)
     assert decodable(file.getvalue(), max_pixels=10_100)
     monkeypatch.setattr(image_check, "decode_upright", pytest.fail)
-    with pytest.raises(UnreadablePicture, match=r"100 x 101 pixels, more than max_pixels 10,099"):
+    with pytest.raises(UnreadableImage, match=r"100 x 101 pixels, more than max_pixels 10,099"):
         decodable(file.getvalue(), max_pixels=10_099)
 
 
@@ -121,9 +121,9 @@ def test_all_frames_of_an_animation_count():
     (memory / "clear_refs").write_text("5")  # the peak is counted anew, see proc(5)
     before = peak(memory)
     told = r"60 frames of 375,000,000 pixels together, more than max_pixels 100,000,000"
-    with pytest.raises(UnreadablePicture, match=told):
+    with pytest.raises(UnreadableImage, match=told):
         decodable(animation)
-    with pytest.raises(UnreadablePicture, match="60 frames"):
+    with pytest.raises(UnreadableImage, match="60 frames"):
         decodable(animation[:-100])  # a decoder would keep what is before the cut
     assert peak(memory) - before < 2500**2
     assert decodable(animated(60, side=25), max_pixels=60 * 25**2).is_converted is False

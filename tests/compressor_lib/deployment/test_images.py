@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from compressor_lib.deployment.images import decode_picture, decode_upright, encode_picture
+from compressor_lib.deployment.images import decode_image, decode_upright, encode_image
 
 SIZE = 16
 
@@ -23,8 +23,8 @@ def smooth(height: int, width: int) -> np.ndarray:
 
 
 def test_a_png_of_the_size_keeps_its_pixels():
-    picture = noise(SIZE, SIZE)
-    np.testing.assert_array_equal(decode_picture(encode_picture(picture), SIZE), picture)
+    image = noise(SIZE, SIZE)
+    np.testing.assert_array_equal(decode_image(encode_image(image), SIZE), image)
 
 
 @pytest.mark.parametrize(
@@ -39,44 +39,44 @@ def test_a_png_of_the_size_keeps_its_pixels():
     ids=["png", "grey png", "rgba png", "small jpeg", "grey jpeg"],
 )
 def test_every_kind_becomes_a_square_of_three_channels(encoded):
-    picture = decode_picture(encoded, SIZE)
-    assert picture.shape == (SIZE, SIZE, 3)
-    assert picture.dtype == tf.uint8
+    image = decode_image(encoded, SIZE)
+    assert image.shape == (SIZE, SIZE, 3)
+    assert image.dtype == tf.uint8
 
 
 def test_grey_becomes_three_equal_channels():
-    picture = decode_picture(tf.io.encode_png(noise(20, 20, 1)), SIZE).numpy()
-    np.testing.assert_array_equal(picture[..., 0], picture[..., 2])
+    image = decode_image(tf.io.encode_png(noise(20, 20, 1)), SIZE).numpy()
+    np.testing.assert_array_equal(image[..., 0], image[..., 2])
 
 
 def test_shrinking_averages_instead_of_skipping_pixels():
     chequered = np.tile(np.array([[0, 255], [255, 0]], np.uint8)[..., None], (32, 32, 3))
-    picture = decode_picture(encode_picture(chequered), SIZE).numpy()
-    assert 120 <= picture.min() <= picture.max() <= 135
+    image = decode_image(encode_image(chequered), SIZE).numpy()
+    assert 120 <= image.min() <= image.max() <= 135
 
 
 def test_pixels_are_rounded_not_cut():
     pair = np.array([[[10] * 3, [11] * 3], [[11] * 3, [11] * 3]], np.uint8)  # mean 10.75
-    assert decode_picture(encode_picture(pair), 1).numpy().tolist() == [[[11, 11, 11]]]
+    assert decode_image(encode_image(pair), 1).numpy().tolist() == [[[11, 11, 11]]]
 
 
 def test_the_same_pixels_eagerly_in_tf_data_and_in_map_fn():
-    encoded = [encode_picture(smooth(30, 50)).numpy(), tf.io.encode_jpeg(smooth(64, 20)).numpy()]
-    eager = np.stack([decode_picture(one, SIZE) for one in encoded])
+    encoded = [encode_image(smooth(30, 50)).numpy(), tf.io.encode_jpeg(smooth(64, 20)).numpy()]
+    eager = np.stack([decode_image(one, SIZE) for one in encoded])
 
-    dataset = tf.data.Dataset.from_tensor_slices(encoded).map(lambda one: decode_picture(one, SIZE))
+    dataset = tf.data.Dataset.from_tensor_slices(encoded).map(lambda one: decode_image(one, SIZE))
     assert dataset.element_spec.shape == (SIZE, SIZE, 3)
     mapped = tf.function(
-        lambda batch: tf.map_fn(lambda one: decode_picture(one, SIZE), batch, fn_output_signature=tf.uint8)
+        lambda batch: tf.map_fn(lambda one: decode_image(one, SIZE), batch, fn_output_signature=tf.uint8)
     )(tf.constant(encoded))
 
     np.testing.assert_array_equal(np.stack(list(dataset)), eager)
     np.testing.assert_array_equal(mapped, eager)
 
 
-def test_bytes_that_are_no_picture_are_refused():
+def test_bytes_that_are_no_image_are_refused():
     with pytest.raises(tf.errors.InvalidArgumentError):
-        decode_picture(tf.constant(b"not a picture"), SIZE)
+        decode_image(tf.constant(b"not an image"), SIZE)
 
 
 @pytest.mark.parametrize("mode", ["P", "L", "1"])
@@ -98,7 +98,7 @@ def test_of_sixteen_bits_the_upper_ones_are_kept():
     np.testing.assert_array_equal(decode_upright(tf.io.encode_png(deep)), deep >> 8)
 
 
-def test_a_picture_that_was_taken_upright_stays_and_others_are_turned():
+def test_an_image_that_was_taken_upright_stays_and_others_are_turned():
     tag = Image.Exif()
     tag[274] = 6
     file = io.BytesIO()

@@ -9,13 +9,13 @@ from compressor_lib.deployment.judged import Judged
 def test_what_is_compared_is_counted_on_the_common_images_alone():
     """60 images, of which the baseline knows the class of 40."""
     pairs = PairedCounts(both=30, gained=4, lost=2, neither=4)
-    baseline, model = Judged.counted("", pictures=60, right=40, pairs=pairs).compared(confidence=0.8)
-    assert (baseline.right, baseline.pictures) == (32, 40)
-    assert (model.right, model.pictures) == (34, 40)
-    assert baseline.accuracy == Judged.counted("", pictures=40, right=32, confidence=0.8).accuracy
+    baseline, model = Judged.counted("", images=60, right=40, pairs=pairs).compared(confidence=0.8)
+    assert (baseline.right, baseline.images) == (32, 40)
+    assert (model.right, model.images) == (34, 40)
+    assert baseline.accuracy == Judged.counted("", images=40, right=32, confidence=0.8).accuracy
 
 
 @pytest.mark.parametrize("pairs", [None, PairedCounts(0, 0, 0, 0)])
 def test_without_a_common_image_nothing_is_compared(pairs):
-    judged = Judged.counted("", pictures=60, right=40, pairs=pairs)
+    judged = Judged.counted("", images=60, right=40, pairs=pairs)
     assert (judged.compared(), judged.change, judged.baseline) == (None, None, None)

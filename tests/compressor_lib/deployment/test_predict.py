@@ -7,14 +7,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from odd_pictures import in_mode, pixels, saved
+from odd_images import in_mode, pixels, saved
 from PIL import Image
 
 from compressor_lib.deployment.classes_file import CLASSES_FILE
 from compressor_lib.deployment.export import classes_path, export_classifier, tflite_path
 from compressor_lib.deployment.image_check import decodable
 from compressor_lib.deployment.image_suffixes import is_read
-from compressor_lib.deployment.images import decode_picture
+from compressor_lib.deployment.images import decode_image
 from compressor_lib.deployment.predict import load_classifier
 from compressor_lib.errors import CompressorError
 
@@ -25,9 +25,9 @@ CLASSES = ["red", "green", "blue"]
 def exported(tmp_path_factory) -> Path:
     """A classifier by the brightest channel, in a push directory beside an older version."""
     directory = tmp_path_factory.mktemp("serving")
-    pictures = keras.Input((8, 8, 3))
-    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 16)(pictures))
-    model = keras.Model(pictures, keras.layers.Softmax()(x))
+    images = keras.Input((8, 8, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 16)(images))
+    model = keras.Model(images, keras.layers.Softmax()(x))
     calibration = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
     export_classifier(model, CLASSES, directory / "10", formats=["float32", "float16", "int8"], calibration=calibration)
     (directory / "9").mkdir()
@@ -37,7 +37,7 @@ def exported(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def green(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("pictures") / "green.png"
+    path = tmp_path_factory.mktemp("images") / "green.png"
     Image.new("RGB", (20, 10), (60, 160, 40)).save(path)
     return path
 
@@ -99,12 +99,12 @@ def test_a_broken_model_is_told(exported, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["SavedModel", "float32"])
-def test_a_picture_that_cannot_be_read_is_told(exported, green, tmp_path, form):
+def test_an_image_that_cannot_be_read_is_told(exported, green, tmp_path, form):
     model = exported / "10"
     classifier = load_classifier(model if form == "SavedModel" else tflite_path(model))
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     for name, message in (
-        ("broken.png", r"cannot be decoded \(not a picture\)"),
+        ("broken.png", r"cannot be decoded \(not an image\)"),
         ("brokn.png", "Did you mean '.*broken.png'"),
     ):
         with pytest.raises(CompressorError, match=message):
@@ -140,7 +140,7 @@ def test_whatever_training_reads_is_predicted_with_the_pixels_of_training(export
     path = tmp_path / name
     path.write_bytes(READ[name])
     classifier = load_classifier(exported / "10" if form == "SavedModel" else tflite_path(exported / "10"))
-    trained = decode_picture(tf.constant(decodable(READ[name]).encoded), 8).numpy()
+    trained = decode_image(tf.constant(decodable(READ[name]).encoded), 8).numpy()
     expected = keras.ops.softmax(trained.astype(np.float32).mean(axis=(0, 1)) / 16).numpy()
     answer = classifier.predict(path)
     np.testing.assert_allclose([answer[one] for one in CLASSES], expected, atol=1e-4)

@@ -15,33 +15,33 @@ CONVOLUTIONS = 7
 
 
 @pytest.fixture(scope="module")
-def pictures(pixels) -> np.ndarray:
+def images(pixels) -> np.ndarray:
     return pixels(16, SIZE).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
-def model(residual, pictures) -> keras.Model:
-    """A classifier that tells the pictures apart: its logits spread by 3 about 0."""
+def model(residual, images) -> keras.Model:
+    """A classifier that tells the images apart: its logits spread by 3 about 0."""
     keras.utils.set_random_seed(0)
     inputs = keras.Input((SIZE, SIZE, 3))
     scaled = keras.layers.Rescaling(1 / 127.5, -1)(inputs)
     features = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(residual(scaled)))
     logits = keras.layers.Dense(3)
     model = keras.Model(inputs, keras.layers.Softmax()(logits(features.output)))
-    raw = logits(features(pictures.astype(np.float32))).numpy()
+    raw = logits(features(images.astype(np.float32))).numpy()
     logits.kernel.assign(logits.kernel * (3 / raw.std(axis=0)))
     logits.bias.assign(-raw.mean(axis=0) * (3 / raw.std(axis=0)))
     return model
 
 
 @pytest.fixture(scope="module")
-def expected(model, pictures) -> np.ndarray:
-    return model(pictures.astype(np.float32), training=False).numpy()
+def expected(model, images) -> np.ndarray:
+    return model(images.astype(np.float32), training=False).numpy()
 
 
 @pytest.fixture(scope="module")
-def calibration(pictures) -> np.ndarray:
-    return pictures.astype(np.float32)
+def calibration(images) -> np.ndarray:
+    return images.astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +57,13 @@ def tensors(tflite: bytes) -> list[dict]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("float16", 0.02), ("int8", 0.4)])
-def test_answers_are_the_models(twins, pictures, expected, precision, tolerance):
+def test_answers_are_the_models(twins, images, expected, precision, tolerance):
     assert np.ptp(expected, axis=0).max() > 0.5
-    answers = tflite_predict(twins[precision], pictures)
+    answers = tflite_predict(twins[precision], images)
     assert answers.dtype == np.float32
     np.testing.assert_allclose(answers, expected, atol=tolerance)
     np.testing.assert_allclose(answers.sum(axis=-1), 1, atol=0.01)
-    np.testing.assert_array_equal(tflite_predict(twins[precision], pictures.astype(np.float64)), answers)
+    np.testing.assert_array_equal(tflite_predict(twins[precision], images.astype(np.float64)), answers)
 
 
 def test_narrower_weights_take_fewer_bytes(twins):
@@ -89,14 +89,14 @@ def test_int8_folds_batch_norms_and_scales_each_channel(twins):
     assert len(kernels) == CONVOLUTIONS
 
 
-def test_int8_leaves_the_calibration_as_it_is(twins, calibration, pictures):
+def test_int8_leaves_the_calibration_as_it_is(twins, calibration, images):
     assert len(twins) == 3
-    np.testing.assert_array_equal(calibration, pictures)
+    np.testing.assert_array_equal(calibration, images)
 
 
 @pytest.mark.parametrize("none", [None, np.zeros((0, SIZE, SIZE, 3), np.uint8)])
 def test_int8_without_calibration_is_refused(model, none):
-    with pytest.raises(CompressorError, match="int8 needs pictures to calibrate on"):
+    with pytest.raises(CompressorError, match="int8 needs images to calibrate on"):
         to_tflite(model, precision="int8", calibration=none)
 
 
@@ -105,8 +105,8 @@ def test_an_unknown_precision_is_refused(model):
         to_tflite(model, precision="int4")
 
 
-def test_converting_prints_nothing_but_keeps_it_in_the_log(model, pictures, capfd, caplog):
+def test_converting_prints_nothing_but_keeps_it_in_the_log(model, images, capfd, caplog):
     with caplog.at_level(logging.DEBUG, "compressor_lib.deployment.tflite"):
-        tflite_predict(to_tflite(model, precision="int8", calibration=pictures[:2]), pictures[:1])
+        tflite_predict(to_tflite(model, precision="int8", calibration=images[:2]), images[:1])
     assert capfd.readouterr() == ("", "")
     assert any("Ignored output_format" in record.message for record in caplog.records)

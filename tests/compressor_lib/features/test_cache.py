@@ -23,12 +23,12 @@ def classifier(base: keras.Model, connection: Connection, frozen: bool = True, *
 
 def flat(*behind: layers.Layer, front: layers.Layer | None = None) -> keras.Model:
     """A frozen convolution with something in front and something behind."""
-    pictures = keras.Input((4, 4, 3), name="pictures")
-    x = pictures if front is None else front(pictures)
+    images = keras.Input((4, 4, 3), name="images")
+    x = images if front is None else front(images)
     x = layers.Conv2D(3, 1, name="frozen", trainable=False)(x)
     for layer in behind:
         x = layer(x)
-    return keras.Model(pictures, x)
+    return keras.Model(images, x)
 
 
 def dense() -> layers.Layer:
@@ -64,11 +64,11 @@ def test_an_entirely_frozen_model_has_no_frontier():
     assert frozen_frontier(flat(layers.ReLU())) is None
 
 
-def test_a_model_that_trains_from_the_pictures_has_no_frontier():
-    pictures = keras.Input((4, 4, 3))
-    assert frozen_frontier(keras.Model(pictures, layers.Conv2D(2, 1)(pictures))) is None
-    rescaled = layers.Rescaling(2.0, name="twice")(pictures)
-    assert frozen_frontier(keras.Model(pictures, layers.Conv2D(2, 1)(rescaled))) == "twice"
+def test_a_model_that_trains_from_the_images_has_no_frontier():
+    images = keras.Input((4, 4, 3))
+    assert frozen_frontier(keras.Model(images, layers.Conv2D(2, 1)(images))) is None
+    rescaled = layers.Rescaling(2.0, name="twice")(images)
+    assert frozen_frontier(keras.Model(images, layers.Conv2D(2, 1)(rescaled))) == "twice"
 
 
 RANDOM = {
@@ -97,19 +97,19 @@ def test_a_nested_model_without_weights_is_constant():
 
 
 def test_two_tensors_into_the_trained_part_have_no_single_frontier():
-    pictures = keras.Input((4, 4, 3))
-    one, two = (layers.Conv2D(3, 1, trainable=False)(pictures) for _ in range(2))
+    images = keras.Input((4, 4, 3))
+    one, two = (layers.Conv2D(3, 1, trainable=False)(images) for _ in range(2))
     trained = layers.Add()([layers.Conv2D(3, 1)(one), two])
-    assert frozen_frontier(keras.Model(pictures, trained)) is None
+    assert frozen_frontier(keras.Model(images, trained)) is None
 
 
 def test_operations_are_constant_but_no_frontier():
-    pictures = keras.Input((4, 4, 3))
-    x = layers.Conv2D(3, 1, name="frozen", trainable=False)(pictures)
-    between = keras.Model(pictures, layers.Dense(2)(layers.ReLU(name="relu")(x * 2.0)))
+    images = keras.Input((4, 4, 3))
+    x = layers.Conv2D(3, 1, name="frozen", trainable=False)(images)
+    between = keras.Model(images, layers.Dense(2)(layers.ReLU(name="relu")(x * 2.0)))
     assert frozen_frontier(between) == "relu"
-    assert frozen_frontier(keras.Model(pictures, layers.Dense(2)(x * 2.0))) is None
-    assert frozen_frontier(keras.Model(pictures, layers.Dense(2)(x) * 2.0)) == "frozen"
+    assert frozen_frontier(keras.Model(images, layers.Dense(2)(x * 2.0))) is None
+    assert frozen_frontier(keras.Model(images, layers.Dense(2)(x) * 2.0)) == "frozen"
 
 
 def test_features_start_at_the_cut_of_the_own_subnetwork(residual):
@@ -132,14 +132,14 @@ def test_features_do_not_start_behind_foreign_weights(residual):
 
 
 def test_features_do_not_start_in_a_nested_subnetwork(residual):
-    pictures = keras.Input((16, 16, 3))
-    x = layers.GlobalAveragePooling2D(name="gap")(create_submodel(residual, CUT)(pictures))
-    model = keras.Model(pictures, layers.Dense(3)(x))
+    images = keras.Input((16, 16, 3))
+    x = layers.GlobalAveragePooling2D(name="gap")(create_submodel(residual, CUT)(images))
+    model = keras.Model(images, layers.Dense(3)(x))
     assert not starts_at_cut(model, residual, CUT, "gap")
 
 
 class Counting:
-    """A data set that counts how often its pictures are read."""
+    """A data set that counts how often its images are read."""
 
     def __init__(self, *arrays: np.ndarray, batch: int = 7) -> None:
         self.dataset = tf.data.Dataset.from_tensor_slices(arrays).batch(batch)

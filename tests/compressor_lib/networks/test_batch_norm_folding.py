@@ -17,8 +17,8 @@ def test_it_answers_alike_with_the_same_names(mobilenet_v2, pixels, agree):
     faster = folded(mobilenet_v2)
     assert list(kinds(faster)) == list(kinds(mobilenet_v2))
     assert "BatchNormalization" not in kinds(faster).values()
-    pictures = pixels(4, 32)
-    agree(faster(pictures, training=False), mobilenet_v2(pictures, training=False))
+    images = pixels(4, 32)
+    agree(faster(images, training=False), mobilenet_v2(images, training=False))
 
 
 def test_outputs_that_are_wanted_stay_as_they_are(mobilenet_v2, pixels, agree):
@@ -26,19 +26,19 @@ def test_outputs_that_are_wanted_stay_as_they_are(mobilenet_v2, pixels, agree):
     faster = folded(mobilenet_v2, keep=[wanted])
     assert kinds(faster)["block_5_project_BN"] == "BatchNormalization"
     assert kinds(faster)["block_6_project_BN"] == "Activation"
-    pictures = pixels(4, 32)
-    agree(*(keras.Model(m.input, m.get_layer(wanted).output)(pictures) for m in (faster, mobilenet_v2)))
+    images = pixels(4, 32)
+    agree(*(keras.Model(m.input, m.get_layer(wanted).output)(images) for m in (faster, mobilenet_v2)))
 
 
 def network(*convolutions: layers.Layer, behind: list[layers.Layer], both: bool = False) -> keras.Model:
     """Convolutions, what stands behind them, and perhaps a second consumer of the last convolution."""
-    x = pictures = keras.Input((8, 8, 4))
+    x = images = keras.Input((8, 8, 4))
     for layer in convolutions:
         x = layer(x)
     y = x
     for layer in behind:
         y = layer(y)
-    return keras.Model(pictures, layers.Add()([x, y]) if both else y)
+    return keras.Model(images, layers.Add()([x, y]) if both else y)
 
 
 @pytest.mark.parametrize(
@@ -52,10 +52,10 @@ def network(*convolutions: layers.Layer, behind: list[layers.Layer], both: bool 
 def test_every_kind_of_convolution_is_folded(model, pixels, agree, shaken):
     keras.utils.set_random_seed(0)
     model = shaken(model())
-    pictures = pixels(4, 8)[..., [0, 1, 2, 0]]
+    images = pixels(4, 8)[..., [0, 1, 2, 0]]
     faster = folded(model)
     assert "BatchNormalization" not in kinds(faster).values()
-    agree(faster(pictures), model(pictures))
+    agree(faster(images), model(images))
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,8 @@ def test_what_is_no_convolutions_own_stays(model, pixels, agree, shaken):
     model = shaken(model())
     faster = folded(model)
     assert "BatchNormalization" in kinds(faster).values()
-    pictures = pixels(4, 8)[..., [0, 1, 2, 0]]
-    agree(faster(pictures), model(pictures))
+    images = pixels(4, 8)[..., [0, 1, 2, 0]]
+    agree(faster(images), model(images))
 
 
 def test_the_network_itself_is_left_alone(residual):

@@ -18,8 +18,8 @@ def test_units_of_a_network_with_skips(residual):
 
 
 def test_units_of_a_pre_activation_network():
-    pictures = keras.Input((8, 8, 3), name="pictures")
-    x = keras.layers.Rescaling(2.0)(pictures)
+    images = keras.Input((8, 8, 3), name="images")
+    x = keras.layers.Rescaling(2.0)(images)
     x = skip = layers.Conv2D(4, 1, name="stem")(x)
     for number in (1, 2):
         x = layers.BatchNormalization(name=f"bn_{number}")(x)
@@ -31,7 +31,7 @@ def test_units_of_a_pre_activation_network():
     x = layers.ZeroPadding2D(name="pad")(x)
     x = layers.Conv2D(4, 3, name="conv_3")(x)
     x = layers.ReLU(name="relu_4")(x)
-    points = CutPoints(keras.Model(pictures, layers.SpatialDropout2D(0.1, name="dropout")(x)))
+    points = CutPoints(keras.Model(images, layers.SpatialDropout2D(0.1, name="dropout")(x)))
     assert points.cuts == ["stem", "join_1", "join_2", "relu_3", "dropout"]
     # The normalisation behind a join belongs to the convolution behind it.
     assert points.rejoins == ["stem", "bn_1", "bn_2", "bn_3", "pad"]

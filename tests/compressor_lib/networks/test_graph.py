@@ -13,7 +13,7 @@ layers = keras.layers
 def test_producers_and_sink_of_a_residual_network(residual):
     graph = LayerGraph.of(residual)
     assert graph.sink == "last_relu"
-    assert graph.producers["pictures"] == ()
+    assert graph.producers["images"] == ()
     assert graph.producers["add_1"] == ("stem_relu", "conv_1")
     assert graph.producers["last"] == ("add_2",)
     assert set(graph.producers) == {layer.name for layer in residual.layers}
@@ -35,7 +35,7 @@ def test_order_does_not_trust_the_order_of_the_configuration(residual):
 
 def test_ancestors(residual):
     graph = LayerGraph.of(residual)
-    assert graph.ancestors("conv_1") == {"conv_1", "stem_relu", "stem", "pictures"}
+    assert graph.ancestors("conv_1") == {"conv_1", "stem_relu", "stem", "images"}
     assert "conv_1" in graph.ancestors("add_1")
     assert graph.ancestors(graph.sink) == set(graph.producers)
 
@@ -81,13 +81,13 @@ def test_consumers_are_the_other_side_of_producers(residual):
 
 
 def test_a_branch_of_several_layers_is_bypassed_throughout():
-    pictures = keras.Input((4, 4, 3), name="pictures")
-    left = right = pictures
+    images = keras.Input((4, 4, 3), name="images")
+    left = right = images
     for number in range(2):
         left = layers.Conv2D(3, 1, name=f"left_{number}")(left)
         right = layers.Conv2D(3, 1, name=f"right_{number}")(right)
     joined = layers.Concatenate(name="joined")([left, right])
-    graph = LayerGraph.of(keras.Model(pictures, joined))
+    graph = LayerGraph.of(keras.Model(images, joined))
     assert {name for name in graph.producers if graph.bypass(name)} == {
         "left_0",
         "left_1",
@@ -104,32 +104,32 @@ def test_sequential_models_have_a_graph_too():
 
 
 def test_operations_that_are_no_layers_are_part_of_the_graph():
-    pictures = keras.Input((4, 4, 3), name="pictures")
-    one = layers.Conv2D(3, 1, name="one")(pictures)
-    joined = pictures + one
-    graph = LayerGraph.of(keras.Model(pictures, layers.Conv2D(2, 1, name="two")(joined * 2.0)))
+    images = keras.Input((4, 4, 3), name="images")
+    one = layers.Conv2D(3, 1, name="one")(images)
+    joined = images + one
+    graph = LayerGraph.of(keras.Model(images, layers.Conv2D(2, 1, name="two")(joined * 2.0)))
     (multiply,) = graph.producers["two"]
     (add,) = graph.producers[multiply]
-    assert graph.producers[add] == ("pictures", "one")
-    assert graph.bypass("one") == ("pictures", add)
+    assert graph.producers[add] == ("images", "one")
+    assert graph.bypass("one") == ("images", add)
     assert graph.bypass(add) is None
 
 
 def test_a_layer_called_twice_is_refused():
-    pictures = keras.Input((4, 4, 3))
+    images = keras.Input((4, 4, 3))
     shared = layers.Conv2D(3, 1, name="shared")
     with pytest.raises(CompressorError, match="'shared'.*called more than once"):
-        LayerGraph.of(keras.Model(pictures, shared(shared(pictures))))
+        LayerGraph.of(keras.Model(images, shared(shared(images))))
 
 
 def test_a_layer_that_another_model_uses_too_is_fine():
     shared = layers.Conv2D(3, 1, name="shared")
     models = []
     for size in (4, 6):
-        pictures = keras.Input((size, size, 3), name="pictures")
-        models.append(keras.Model(pictures, shared(pictures)))
+        images = keras.Input((size, size, 3), name="images")
+        models.append(keras.Model(images, shared(images)))
     for model in models:
-        assert LayerGraph.of(model).producers["shared"] == ("pictures",)
+        assert LayerGraph.of(model).producers["shared"] == ("images",)
 
 
 def test_several_inputs_are_refused():

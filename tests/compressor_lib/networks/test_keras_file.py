@@ -31,17 +31,17 @@ def saved(model: keras.Model, tmp_path) -> str:
     return path
 
 
-def test_the_size_of_its_pictures(tmp_path):
+def test_the_size_of_its_images(tmp_path):
     assert read_keras_file(saved(classifier(24, 24, 3), tmp_path)).input_size == 24
     assert read_keras_file(saved(classifier(None, None, 3), tmp_path)).input_size is None
     nested = classifier(20, 20, 3)
-    pictures = keras.Input((20, 20, 3))
-    assert read_keras_file(saved(keras.Model(pictures, nested(pictures)), tmp_path)).input_size == 20
+    images = keras.Input((20, 20, 3))
+    assert read_keras_file(saved(keras.Model(images, nested(images)), tmp_path)).input_size == 20
 
 
 @pytest.mark.parametrize("shape", [(24, 20, 3), (24, 24, 1)])
-def test_other_pictures_are_refused(tmp_path, shape):
-    with pytest.raises(CompressorError, match="not square colour pictures"):
+def test_other_images_are_refused(tmp_path, shape):
+    with pytest.raises(CompressorError, match="not square colour images"):
         read_keras_file(saved(classifier(*shape), tmp_path))
 
 
@@ -199,9 +199,9 @@ def keras_2_classifier(k: Any) -> Any:
         ],
         name="base",
     )
-    pictures = k.Input((8, 8, 3))
-    x = k.layers.GlobalAveragePooling2D()(base(k.layers.Rescaling(1 / 255)(pictures)))
-    return k.Model(pictures, k.layers.Dense(2, activation="softmax")(x))
+    images = k.Input((8, 8, 3))
+    x = k.layers.GlobalAveragePooling2D()(base(k.layers.Rescaling(1 / 255)(images)))
+    return k.Model(images, k.layers.Dense(2, activation="softmax")(x))
 
 
 @pytest.mark.slow

@@ -53,10 +53,10 @@ def test_a_nested_model_counts():
     assert multiply_adds(model) == 8 * 6 * 5 * 4 + 8 * 6 * 4 * 3
 
 
-def test_what_depends_on_the_pictures_size_is_refused():
+def test_what_depends_on_the_images_size_is_refused():
     inputs = keras.Input((None, None, 3))
     model = keras.Model(inputs, layers.Conv2D(4, 1, name="first")(inputs))
-    with pytest.raises(CompressorError, match="'first' depend on the picture's size"):
+    with pytest.raises(CompressorError, match="'first' depend on the image's size"):
         multiply_adds(model)
 
 

@@ -16,22 +16,22 @@ def names(model: keras.Model) -> list[str]:
 
 def inner(name: str = "inner") -> keras.Model:
     """Holds a Sequential, a skip and an operation."""
-    pictures = keras.Input((12, 12, 3), name="inner_input")
-    x = skip = layers.Conv2D(4, 3, strides=2, name="conv")(pictures)
+    images = keras.Input((12, 12, 3), name="inner_input")
+    x = skip = layers.Conv2D(4, 3, strides=2, name="conv")(images)
     x = keras.Sequential([layers.BatchNormalization(name="bn"), layers.ReLU(name="relu")], name="block")(x)
     x = layers.Add(name="add")([x, skip])
-    return keras.Model(pictures, x * 2.0, name=name)
+    return keras.Model(images, x * 2.0, name=name)
 
 
 def test_nested_models_are_put_in_line(pixels, agree):
-    pictures = keras.Input((12, 12, 3), name="pictures")
-    x = inner()(pictures, training=False)
+    images = keras.Input((12, 12, 3), name="images")
+    x = inner()(images, training=False)
     x = layers.Conv2D(5, 3, name="conv")(x)
-    model = keras.Model(pictures, layers.GlobalAveragePooling2D(name="pool")(x), name="outer")
+    model = keras.Model(images, layers.GlobalAveragePooling2D(name="pool")(x), name="outer")
 
     flat = flattened(model)
 
-    assert names(flat) == ["pictures", "conv", "bn", "relu", "add", "outer_conv", "pool"]
+    assert names(flat) == ["images", "conv", "bn", "relu", "add", "outer_conv", "pool"]
     assert flat.name == "outer"
     x = pixels(3, 12)
     agree(flat(x), model(x))
@@ -55,7 +55,7 @@ def test_augmentation_is_left_out_and_what_was_learnt_of_the_data_is_kept(pixels
             keras.Sequential([layers.RandomFlip(name="flip"), layers.RandomRotation(0.1)], name="augmentation"),
             normalisation,
             adapted,
-            layers.RandomCrop(10, 10, name="crop"),  # gives pictures of another size, so it is not left out
+            layers.RandomCrop(10, 10, name="crop"),  # gives images of another size, so it is not left out
             layers.Conv2D(4, 3, name="conv"),
         ]
     )
@@ -74,6 +74,6 @@ def test_layers_are_renamed(residual, pixels, agree):
 
 def test_a_model_that_is_used_twice_is_refused():
     shared = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(3, 1)], name="shared")
-    pictures = keras.Input((8, 8, 3))
+    images = keras.Input((8, 8, 3))
     with pytest.raises(CompressorError, match="'shared'.*called more than once"):
-        flattened(keras.Model(pictures, shared(shared(pictures))))
+        flattened(keras.Model(images, shared(shared(images))))

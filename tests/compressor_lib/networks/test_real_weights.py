@@ -12,7 +12,7 @@ import pytest
 
 from compressor_lib.cuts.connections import Connection
 from compressor_lib.cuts.surgery import create_submodel
-from compressor_lib.deployment.images import decode_picture
+from compressor_lib.deployment.images import decode_image
 from compressor_lib.deployment.tflite import tflite_predict, to_tflite
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.backbones import BACKBONES
@@ -21,7 +21,7 @@ from compressor_lib.pretraining.translator_fit import fit_translators
 
 ROOT = Path(__file__).parents[3]
 DATA = ROOT / os.environ.get("COMPRESSOR_TEST_DATA", "../shared/data")
-SIZE, PICTURES = 160, 192
+SIZE, IMAGES = 160, 192
 
 pytestmark = [
     pytest.mark.real_data,
@@ -41,9 +41,9 @@ WEIGHTS = [
 @pytest.fixture(scope="module")
 def photographs() -> np.ndarray:
     files = sorted((DATA / "clothing" / "train").glob("*/*.jpg"))
-    chosen = files[:: len(files) // PICTURES][:PICTURES]
-    pictures = [decode_picture(file.read_bytes(), SIZE) for file in chosen]
-    return np.stack(pictures).astype(np.float32)
+    chosen = files[:: len(files) // IMAGES][:IMAGES]
+    images = [decode_image(file.read_bytes(), SIZE) for file in chosen]
+    return np.stack(images).astype(np.float32)
 
 
 def real(name: str, alpha: float, file: str, size: int = SIZE):
@@ -57,7 +57,7 @@ def test_the_weights_fit_the_network(name, alpha, file, photographs):
     small = photographs[:8, ::2, ::2][:, :80, :80]
     features = base.predict(np.pad(small, [(0, 0), (8, 8), (8, 8), (0, 0)]), verbose=0)
     assert np.isfinite(features).all()
-    # A trained network answers to what is in the picture: no dead answer, and each picture its own.
+    # A trained network answers to what is in the image: no dead answer, and each image its own.
     means = features.mean((1, 2))
     assert np.ptp(means, axis=0).max() > 0.5
     assert np.linalg.matrix_rank(means) == 8
@@ -97,8 +97,8 @@ def test_int8_keeps_the_accuracy_of_float():
             for label, kind in enumerate(sorted((DATA / "clothing" / name).iterdir()))
             for file in sorted(kind.glob("*.jpg"))[:per_class]
         ]
-        pictures = [decode_picture(file.read_bytes(), SIZE) for file, _ in chosen]
-        return np.stack(pictures), np.array([label for _, label in chosen])
+        images = [decode_image(file.read_bytes(), SIZE) for file, _ in chosen]
+        return np.stack(images), np.array([label for _, label in chosen])
 
     keras.utils.set_random_seed(0)
     train, labels = split("train", 60)

@@ -34,11 +34,11 @@ def own_classifier(size: int | None = SIZE, activation: str = "softmax") -> kera
         ],
         name="base",
     )
-    pictures = keras.Input((size, size, 3))
-    x = base(layers.RandomFlip()(pictures))
+    images = keras.Input((size, size, 3))
+    x = base(layers.RandomFlip()(images))
     x = layers.GlobalMaxPooling2D(name="pool")(x)
     x = layers.Dropout(0.2, name="dropout")(x)
-    return keras.Model(pictures, layers.Dense(3, activation=activation, name="answers")(x), name="mine")
+    return keras.Model(images, layers.Dense(3, activation=activation, name="answers")(x), name="mine")
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_file_becomes_a_flat_network_with_names_that_are_safe(save, pixels, ag
     model = own_classifier()
     own = load_own_model(save(model))
     assert [layer.name for layer in own.layers] == [
-        "pictures", "conv", "own_translator_bn", "own_top_gap", "own_tail", "wide", "last",
+        "images", "conv", "own_translator_bn", "own_top_gap", "own_tail", "wide", "last",
         "pool", "dropout", "answers",
     ]  # fmt: skip
     assert last_feature_map(own) == "last"
@@ -76,12 +76,12 @@ def test_pixels_are_rescaled_where_the_model_does_not(save, pixels, agree):
 def test_a_model_of_any_size_is_given_one(save):
     path = save(own_classifier(size=None))
     assert load_own_model(path, input_size=20).input_shape == (None, 20, 20, 3)
-    with pytest.raises(CompressorError, match="pictures of any size; give the input_size"):
+    with pytest.raises(CompressorError, match="images of any size; give the input_size"):
         load_own_model(path)
 
 
 def test_another_size_is_refused(save):
-    with pytest.raises(CompressorError, match="takes pictures of 16 pixels, not 20"):
+    with pytest.raises(CompressorError, match="takes images of 16 pixels, not 20"):
         load_own_model(save(own_classifier()), input_size=20)
 
 
@@ -121,7 +121,7 @@ def test_logits_get_a_softmax(save, pixels):
 
 @pytest.mark.slow
 def test_the_head_of_keras_mobilenet_is_kept_too(save):
-    """A convolution over the pooled picture, reshaped."""
+    """A convolution over the pooled image, reshaped."""
     keras.utils.set_random_seed(0)
     model = keras.applications.MobileNet(weights=None, classes=3, input_shape=(32, 32, 3), alpha=0.25)
     own = load_own_model(save(model))
@@ -187,10 +187,10 @@ def classifier_under(policy: str, *, only: tuple[str, ...] = ()) -> keras.Model:
         ],
         name="base",
     )
-    pictures = keras.Input((SIZE, SIZE, 3))
-    x = layers.GlobalAveragePooling2D(dtype=dtype("pool"), name="pool")(base(pictures))
+    images = keras.Input((SIZE, SIZE, 3))
+    x = layers.GlobalAveragePooling2D(dtype=dtype("pool"), name="pool")(base(images))
     answers = layers.Dense(3, activation="softmax", dtype=dtype("answers"), name="answers")(x)
-    return keras.Model(pictures, answers, name="mine")
+    return keras.Model(images, answers, name="mine")
 
 
 @pytest.mark.slow
@@ -215,11 +215,11 @@ def test_a_network_of_any_float_is_deployed_in_float32(save, pixels, policy, onl
 
 
 def test_a_wrapped_layer_computes_in_float32_too(save):
-    pictures = keras.Input((SIZE, SIZE, 3))
-    x = layers.Conv2D(4, 3, dtype="mixed_float16")(pictures)
+    images = keras.Input((SIZE, SIZE, 3))
+    x = layers.Conv2D(4, 3, dtype="mixed_float16")(images)
     x = layers.TimeDistributed(layers.Dense(5, dtype="mixed_float16"), dtype="mixed_float16")(x)
     x = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(x))
-    own = load_own_model(save(keras.Model(pictures, x)))
+    own = load_own_model(save(keras.Model(images, x)))
     (wrapper,) = (layer for layer in own.layers if isinstance(layer, layers.TimeDistributed))
     assert wrapper.layer.compute_dtype == "float32"
 

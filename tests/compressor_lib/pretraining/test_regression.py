@@ -15,14 +15,14 @@ OTHER = Regression("v", "y")
 ALL = [WIDE, NARROW, OTHER]
 
 
-def taps(pictures: int = 40, seed: int = 0, noise: float = 0.5) -> dict[str, np.ndarray]:
+def taps(images: int = 40, seed: int = 0, noise: float = 0.5) -> dict[str, np.ndarray]:
     """`y` and `z` depend on `x` linearly, up to noise; `v` says nothing about `y`."""
     rng = np.random.default_rng(seed)
     mixing = np.random.default_rng(99)
-    x = rng.normal(3, 2, (pictures, 2, 2, 5))
-    y = x @ mixing.normal(size=(5, 4)) + mixing.normal(size=4) + noise * rng.normal(size=(pictures, 2, 2, 4))
+    x = rng.normal(3, 2, (images, 2, 2, 5))
+    y = x @ mixing.normal(size=(5, 4)) + mixing.normal(size=4) + noise * rng.normal(size=(images, 2, 2, 4))
     z = x[..., :2] + 10
-    v = rng.normal(size=(pictures, 2, 2, 3))
+    v = rng.normal(size=(images, 2, 2, 3))
     return {name: value.astype(np.float32) for name, value in (("x", x), ("y", y), ("z", z), ("v", v))}
 
 
@@ -94,7 +94,7 @@ def test_channels_that_never_change_give_the_mean():
 
 
 @pytest.mark.parametrize("regression", ALL, ids=lambda r: f"{r.source}->{r.target}")
-def test_r2_is_the_explained_share_on_other_pictures(regression):
+def test_r2_is_the_explained_share_on_other_images(regression):
     solution = sums_of(taps()).solve(regression, 1e-3)
     held_out = taps(20, seed=1)
     x, y = with_one(held_out[regression.source]), rows(held_out[regression.target])
@@ -107,7 +107,7 @@ def test_r2_is_the_explained_share_on_other_pictures(regression):
         assert r2 < 0.05
 
 
-def test_memory_does_not_grow_with_the_pictures():
+def test_memory_does_not_grow_with_the_images():
     few, many = sums_of(taps(2)), sums_of(taps(200))
     assert {key: value.shape for key, value in few.gram.items()} == {"x": (6, 6), "v": (4, 4)}
     for mine, theirs in ((few.gram, many.gram), (few.cross, many.cross), (few.square, many.square)):

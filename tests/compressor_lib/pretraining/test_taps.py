@@ -74,10 +74,10 @@ def test_the_backbone_is_left_alone(residual):
 
 def test_what_an_operation_gives_can_be_tapped(pixels):
     layers = keras.layers
-    pictures = keras.Input((8, 8, 3))
-    a = layers.Conv2D(4, 3, padding="same", name="a")(pictures)
+    images = keras.Input((8, 8, 3))
+    a = layers.Conv2D(4, 3, padding="same", name="a")(images)
     b = layers.Conv2D(4, 3, padding="same", name="b")(a)
-    base = keras.Model(pictures, layers.Conv2D(5, 3, name="c")(a + b))
+    base = keras.Model(images, layers.Conv2D(5, 3, name="c")(a + b))
     x, connection = pixels(2, 8), Connection("a", "c")
     taps = tapped(base, [connection], targets=True).predict_on_batch(x)
     wanted = intermediate(base, "a", x) + intermediate(base, "b", x)

@@ -25,12 +25,12 @@ DEEP, RELU = CONNECTIONS[1], CONNECTIONS[2]
 
 
 @pytest.fixture(scope="module")
-def pictures(pixels) -> np.ndarray:
+def images(pixels) -> np.ndarray:
     return pixels(60, 16) / 127.5 - 1
 
 
-def batches(pictures: np.ndarray, size: int = 16) -> list[np.ndarray]:
-    return [pictures[start : start + size] for start in range(0, len(pictures), size)]
+def batches(images: np.ndarray, size: int = 16) -> list[np.ndarray]:
+    return [images[start : start + size] for start in range(0, len(images), size)]
 
 
 def intermediate(model: keras.Model, layer: str, x: np.ndarray) -> np.ndarray:
@@ -48,16 +48,16 @@ def around(base: keras.Model, connection: Connection, x: np.ndarray) -> tuple[np
     return a.reshape(-1, a.shape[-1]).astype(np.float64), y.reshape(-1, y.shape[-1]).astype(np.float64)
 
 
-def test_every_translator_is_its_regressions_solution(residual, pictures):
+def test_every_translator_is_its_regressions_solution(residual, images):
     sums = TranslatorSums(held_out=1e-9)  # all are fitted on
     regressions = regressions_of(residual, CONNECTIONS)
     model = tapped(residual, CONNECTIONS[:3], targets=True)
-    for batch in batches(pictures):
+    for batch in batches(images):
         sums.add(model, batch, list(regressions.values()))
     bank = sums.solve(residual, CONNECTIONS, ridge=0.0)
     assert set(bank.translators) == {str(connection) for connection in CONNECTIONS[:3]}
     for connection in CONNECTIONS[:3]:
-        x, y = around(residual, connection, pictures)
+        x, y = around(residual, connection, images)
         expected, *_ = np.linalg.lstsq(np.hstack([x, np.ones((len(x), 1))]), y, rcond=None)
         translator = bank.translators[str(connection)]
         assert translator.kernel.dtype == translator.bias.dtype == np.float32
@@ -66,14 +66,14 @@ def test_every_translator_is_its_regressions_solution(residual, pictures):
         assert translator.r2 is None  # none was held out
 
 
-def test_r2_is_measured_on_pictures_that_were_not_fitted_on(residual, pictures):
-    bank = fit_translators(residual, CONNECTIONS, batches(pictures), held_out=0.3)
+def test_r2_is_measured_on_images_that_were_not_fitted_on(residual, images):
+    bank = fit_translators(residual, CONNECTIONS, batches(images), held_out=0.3)
     fitted = TranslatorSums(0.3)
     model = tapped(residual, CONNECTIONS[:3], targets=True)
     held = []
-    for picture in pictures:  # which pictures are held out is their own matter, not the batch's
+    for image in images:  # which images are held out is their own matter, not the batch's
         one = TranslatorSums(0.3)
-        one.add(model, picture[None], list(regressions_of(residual, CONNECTIONS).values()))
+        one.add(model, image[None], list(regressions_of(residual, CONNECTIONS).values()))
         held.append(bool(one.scored.gram))
         assert bool(one.fitted.gram) != held[-1]
         fitted.merge(one)
@@ -81,7 +81,7 @@ def test_r2_is_measured_on_pictures_that_were_not_fitted_on(residual, pictures):
     assert 0.1 < held.mean() < 0.5
     for connection in CONNECTIONS[:3]:
         translator = bank.translators[str(connection)]
-        x, y = around(residual, connection, pictures[held])
+        x, y = around(residual, connection, images[held])
         wrong = np.square(y - x @ translator.kernel - translator.bias).sum()
         assert translator.r2 == pytest.approx(1 - wrong / np.square(y - y.mean(0)).sum(), abs=1e-3)
     merged = fitted.solve(residual, CONNECTIONS)
@@ -89,19 +89,19 @@ def test_r2_is_measured_on_pictures_that_were_not_fitted_on(residual, pictures):
         np.testing.assert_allclose(merged.translators[name].kernel, translator.kernel, rtol=1e-3, atol=1e-5)
 
 
-def test_what_b_can_be_told_exactly_is_told_exactly(residual, pictures):
+def test_what_b_can_be_told_exactly_is_told_exactly(residual, images):
     nothing_between = Connection("add_2", "last")
-    bank = fit_translators(residual, [nothing_between], batches(pictures), ridge=1e-9)
+    bank = fit_translators(residual, [nothing_between], batches(images), ridge=1e-9)
     translator = bank.translators[str(nothing_between)]
     assert translator.r2 > 0.9999
     np.testing.assert_allclose(translator.kernel, np.eye(8), atol=1e-3)
     submodel = create_submodel(residual, nothing_between)
     bank.apply(submodel, nothing_between)
-    np.testing.assert_allclose(submodel(pictures), residual(pictures), rtol=1e-2, atol=1e-3)
+    np.testing.assert_allclose(submodel(images), residual(images), rtol=1e-2, atol=1e-3)
 
 
-def test_a_fitted_translator_brings_the_subnetwork_closer_to_the_whole(residual, pictures, pixels):
-    bank = fit_translators(residual, CONNECTIONS, batches(pictures))
+def test_a_fitted_translator_brings_the_subnetwork_closer_to_the_whole(residual, images, pixels):
+    bank = fit_translators(residual, CONNECTIONS, batches(images))
     other = pixels(20, 16, seed=5) / 127.5 - 1
     wanted = residual(other).numpy()
     for connection in CONNECTIONS[:2]:
@@ -111,12 +111,12 @@ def test_a_fitted_translator_brings_the_subnetwork_closer_to_the_whole(residual,
         assert np.square(submodel(other) - wanted).mean() < 0.5 * before
 
 
-def test_one_pass_over_the_pictures_fits_them_all(residual, pictures):
+def test_one_pass_over_the_images_fits_them_all(residual, images):
     passes = []
 
     def stream():
         passes.append(1)
-        yield from batches(pictures)
+        yield from batches(images)
 
     fit_translators(residual, CONNECTIONS, stream())
     assert len(passes) == 1
@@ -124,15 +124,15 @@ def test_one_pass_over_the_pictures_fits_them_all(residual, pictures):
     assert len(passes) == 1  # truncations have nothing to fit
 
 
-def test_batches_of_one_and_of_all_fit_the_same(residual, pictures):
-    banks = [fit_translators(residual, [DEEP], batches(pictures, size)) for size in (1, 60)]
+def test_batches_of_one_and_of_all_fit_the_same(residual, images):
+    banks = [fit_translators(residual, [DEEP], batches(images, size)) for size in (1, 60)]
     one, other = (bank.translators[str(DEEP)] for bank in banks)
     np.testing.assert_allclose(one.kernel, other.kernel, rtol=1e-3, atol=1e-5)
     assert one.r2 == pytest.approx(other.r2, abs=1e-5)
 
 
 @pytest.mark.slow
-def test_pictures_may_be_bytes_and_tensors(mobilenet_v2, pixels):
+def test_images_may_be_bytes_and_tensors(mobilenet_v2, pixels):
     keras_ops = keras.ops
     whole = pixels(8).round()
     connection = Connection("block_5_add", "Conv_1")
@@ -145,12 +145,12 @@ def test_pictures_may_be_bytes_and_tensors(mobilenet_v2, pixels):
     np.testing.assert_allclose(kernels[0], kernels[2], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("pictures", [[], iter(())])
-def test_no_pictures_are_refused(residual, pictures):
-    with pytest.raises(CompressorError, match="no pictures to fit translators on"):
-        fit_translators(residual, CONNECTIONS, pictures)
-    with pytest.raises(CompressorError, match="no pictures to train the translator on"):
-        train_translator(residual, DEEP, pictures)
+@pytest.mark.parametrize("images", [[], iter(())])
+def test_no_images_are_refused(residual, images):
+    with pytest.raises(CompressorError, match="no images to fit translators on"):
+        fit_translators(residual, CONNECTIONS, images)
+    with pytest.raises(CompressorError, match="no images to train the translator on"):
+        train_translator(residual, DEEP, images)
 
 
 @pytest.mark.parametrize("held_out", [0, 1, -0.1, 1.5, float("nan")])
@@ -160,10 +160,10 @@ def test_a_share_outside_0_to_1_is_refused(residual, held_out):
 
 
 @pytest.mark.slow
-def test_descent_approaches_the_closed_form(residual, pictures):
-    data = [pictures]
+def test_descent_approaches_the_closed_form(residual, images):
+    data = [images]
     closed = fit_translators(residual, [DEEP], data, held_out=1e-9, ridge=0.0).translators[str(DEEP)]
-    x, y = around(residual, DEEP, pictures)
+    x, y = around(residual, DEEP, images)
 
     def loss(translator):
         return np.square(y - x @ translator.kernel - translator.bias).mean()
@@ -173,30 +173,30 @@ def test_descent_approaches_the_closed_form(residual, pictures):
     assert losses[2] < 1.05 * loss(closed)
 
 
-def test_descents_r2_grows_and_is_about_right(residual, pictures):
-    data = [pictures]
+def test_descents_r2_grows_and_is_about_right(residual, images):
+    data = [images]
     first = train_translator(residual, RELU, data, epochs=1, learning_rate=0.05)
     last = train_translator(residual, RELU, data, epochs=60, learning_rate=0.05)
     assert first.r2 < last.r2 < 1
-    x, y = around(residual, RELU, pictures)
+    x, y = around(residual, RELU, images)
     given = np.clip(x @ last.kernel + last.bias, 0, 6)  # behind the translator's own ReLU6
     r2 = 1 - np.square(y - given).sum() / np.square(y - y.mean(0)).sum()
     assert last.r2 == pytest.approx(r2, abs=0.003)  # the last step makes the difference
 
 
 @pytest.mark.slow
-def test_the_seed_of_the_descent(residual, pictures):
+def test_the_seed_of_the_descent(residual, images):
     def kernel(seed: int) -> np.ndarray:
-        return train_translator(residual, DEEP, batches(pictures), epochs=1, seed=seed).kernel
+        return train_translator(residual, DEEP, batches(images), epochs=1, seed=seed).kernel
 
     np.testing.assert_allclose(kernel(1), kernel(1), rtol=1e-5, atol=1e-6)
     assert np.abs(kernel(1) - kernel(2)).max() > 1e-2
 
 
 @pytest.mark.slow
-def test_fitting_leaves_the_backbone_alone(fresh_residual, pictures):
+def test_fitting_leaves_the_backbone_alone(fresh_residual, images):
     before = fresh_residual.get_weights()
-    fit_translators(fresh_residual, CONNECTIONS, batches(pictures))
-    train_translator(fresh_residual, DEEP, batches(pictures), epochs=1)
+    fit_translators(fresh_residual, CONNECTIONS, batches(images))
+    train_translator(fresh_residual, DEEP, batches(images), epochs=1)
     for now, then in zip(fresh_residual.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)

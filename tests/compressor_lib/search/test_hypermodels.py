@@ -265,7 +265,7 @@ def test_translators_are_fitted_on_the_first_data(residual, train, validation, b
     assert set(compressor.translators.translators) == {*CUTS[:2]}
     for text, first in ((CUTS[0], model), (CUTS[1], None)):
         conv = (first or compressor.build(fixed(text))).get_layer("translator_conv")
-        # The bank was made from the same pictures.
+        # The bank was made from the same images.
         np.testing.assert_allclose(conv.get_weights()[0][0, 0], bank.translators[text].kernel, rtol=1e-3, atol=1e-4)
 
 
@@ -517,7 +517,7 @@ def assert_alike(outcome) -> None:
     (cached, cached_history), (plain, plain_history) = outcome
     assert set(cached_history) == set(plain_history)
     for name in set(plain_history) - {"seconds", "examples"}:
-        # An accuracy may differ by one picture on the edge.
+        # An accuracy may differ by one image on the edge.
         limit = 0.05 if "acc" in name else 0.01
         np.testing.assert_allclose(cached_history[name], plain_history[name], atol=limit)
     for mine, theirs in zip(cached.get_weights(), plain.get_weights(), strict=True):
@@ -652,9 +652,9 @@ class OpenTail(WithBuild):
 
 class Nested(WithBuild):
     def head(self, backbone):
-        pictures = keras.Input((16, 16, 3))
-        x = layers.GlobalAveragePooling2D()(backbone(pictures, training=False))
-        return keras.Model(pictures, layers.Dense(3, activation="softmax")(x))
+        images = keras.Input((16, 16, 3))
+        x = layers.GlobalAveragePooling2D()(backbone(images, training=False))
+        return keras.Model(images, layers.Dense(3, activation="softmax")(x))
 
 
 class NestedSequential(WithBuild):
@@ -665,10 +665,10 @@ class NestedSequential(WithBuild):
 
 class Augmented(WithBuild):
     def head(self, backbone):
-        pictures = keras.Input((16, 16, 3))
-        x = backbone(layers.RandomFlip()(pictures), training=False)
+        images = keras.Input((16, 16, 3))
+        x = backbone(layers.RandomFlip()(images), training=False)
         x = layers.GlobalAveragePooling2D()(x)
-        return keras.Model(pictures, layers.Dense(3, activation="softmax")(x))
+        return keras.Model(images, layers.Dense(3, activation="softmax")(x))
 
 
 class AugmentedBehindTheCut(WithBuild):
@@ -751,10 +751,10 @@ def test_a_nested_subnetwork_gets_fitted_translators_too(residual, bank, train, 
 def test_translators_are_fitted_on_what_reaches_the_backbone(residual, train):
     class InBytes(WithBuild):
         def head(self, backbone):
-            pictures = keras.Input((16, 16, 3))
-            x = backbone(layers.Rescaling(1 / 128, -1)(pictures), training=False)
+            images = keras.Input((16, 16, 3))
+            x = backbone(layers.Rescaling(1 / 128, -1)(images), training=False)
             x = layers.GlobalAveragePooling2D()(x)
-            return keras.Model(pictures, layers.Dense(3, activation="softmax")(x))
+            return keras.Model(images, layers.Dense(3, activation="softmax")(x))
 
     exact = (train.x * 128).round() / 128 + 0.0  # survives the way there and back to the last bit
     in_bytes = Data((exact + 1) * 128, train.y)
@@ -960,7 +960,7 @@ def test_a_tail_is_trained_on_cached_activations_like_in_the_plain_way(residual,
 
 
 @pytest.mark.slow
-def test_a_tail_reads_the_pictures_once_and_leaves_what_is_in_front_of_it(residual, bank, train, validation):
+def test_a_tail_reads_the_images_once_and_leaves_what_is_in_front_of_it(residual, bank, train, validation):
     compressor = hypermodel(residual, translators=bank, connections=["stem_relu->tail", "add_1->last"])
     model, _ = fit(compressor, train, validation, hp=fixed("stem_relu->tail"))
     assert was_cached(train, validation)

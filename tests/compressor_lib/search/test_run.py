@@ -271,7 +271,7 @@ def test_what_cannot_be_told_apart_is_ordered_by_size_where_accuracy_alone_count
 
     def order(tau: float, budgets: dict[str, float] | None, examples: int = 400) -> str:
         compressor = HyperCompressor(3000, 3, tau, backbone=residual, connections=["add_1->last"], budgets=budgets)
-        # The standard error of 0.8 on 400 pictures is 0.02.
+        # The standard error of 0.8 on 400 images is 0.02.
         trials = [("a", 0.80, 1000), ("b", 0.79, 2000), ("c", 0.785, 1500), ("d", 0.77, 1900), ("e", 0.9, 2500)]
         return "".join(one.trial_id for one in best_first([report(*trial, examples) for trial in trials], compressor))
 

@@ -49,9 +49,9 @@ def second_search(network: keras.Model, **changed) -> HyperCompressor:
 def test_the_network_is_that_of_the_classifier(residual, connection, end):
     classifier = compressed(residual, connection)
     network = network_to_cut_again(classifier)
-    pictures = np.random.default_rng(1).normal(size=(4, 16, 16, 3)).astype(np.float32)
+    images = np.random.default_rng(1).normal(size=(4, 16, 16, 3)).astype(np.float32)
     expected = create_submodel(classifier, f"{end}->head")
-    np.testing.assert_allclose(network(pictures), expected(pictures), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(network(images), expected(images), rtol=1e-5, atol=1e-6)
     taken = {layer.name for layer in network.layers}
     assert not taken & {"translator_conv", "translator_bn", "translator_pool", "translator_activation"}
 
@@ -92,7 +92,7 @@ def test_a_second_search_trains_the_tail_in_every_trial_from_what_it_was(residua
 
 
 @pytest.mark.slow
-def test_a_second_search_reads_the_pictures_once(residual, data, tmp_path, caplog):
+def test_a_second_search_reads_the_images_once(residual, data, tmp_path, caplog):
     network = network_to_cut_again(compressed(residual, "add_2->tail"))
     compressor = second_search(network)
     options = SearchOptions("random", max_trials=3, max_epochs=2, fixed={FIRST_CUT: "add_2->tail"})

@@ -23,7 +23,7 @@ def run(strategy: str, batch_norm: str) -> dict:
     keras.utils.set_random_seed(0)
     model, teacher = shake(network()), network()
     weight = model.get_layer("stem").kernel
-    # 44 pictures in batches of 8: the last batch of an epoch reaches one of the devices only.
+    # 44 images in batches of 8: the last batch of an epoch reaches one of the devices only.
     history = train(
         model,
         data(44),

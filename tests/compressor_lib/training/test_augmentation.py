@@ -10,12 +10,12 @@ from compressor_lib.training.augmentation import Augment, Augmentation
 OFF = {"flip": False, "rotation": 0.0, "zoom": 0.0, "translation": 0.0, "contrast": 0.0}
 
 
-def varied(pictures: np.ndarray, **on) -> np.ndarray:
-    return np.asarray(Augment(Augmentation(**{**OFF, **on}))(pictures))
+def varied(images: np.ndarray, **on) -> np.ndarray:
+    return np.asarray(Augment(Augmentation(**{**OFF, **on}))(images))
 
 
 @pytest.fixture
-def pictures() -> np.ndarray:
+def images() -> np.ndarray:
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, (32, 16, 16, 3)).astype(np.float32)
 
@@ -27,22 +27,22 @@ def disc(count: int, size: int = 33) -> np.ndarray:
     return np.repeat(np.repeat(spot[None, ..., None], 3, axis=3), count, axis=0).astype(np.float32)
 
 
-def centre(pictures: np.ndarray) -> np.ndarray:
-    """Centre of mass (row, column) of each picture, `[N, 2]`."""
-    mass = pictures[..., 0]
+def centre(images: np.ndarray) -> np.ndarray:
+    """Centre of mass (row, column) of each image, `[N, 2]`."""
+    mass = images[..., 0]
     grid = np.mgrid[: mass.shape[1], : mass.shape[2]]
     return np.stack([(mass * axis).sum((1, 2)) / mass.sum((1, 2)) for axis in grid], axis=1)
 
 
-def test_all_off_changes_nothing(pictures):
-    np.testing.assert_array_equal(varied(pictures), pictures)
+def test_all_off_changes_nothing(images):
+    np.testing.assert_array_equal(varied(images), images)
 
 
-def test_flip_mirrors_about_half_and_leaves_the_rest(pictures):
+def test_flip_mirrors_about_half_and_leaves_the_rest(images):
     keras.utils.set_random_seed(0)
-    out = varied(pictures, flip=True)
-    kept = np.array([np.allclose(a, b, atol=1e-3) for a, b in zip(out, pictures, strict=True)])
-    mirrored = np.array([np.allclose(a, b[:, ::-1], atol=1e-3) for a, b in zip(out, pictures, strict=True)])
+    out = varied(images, flip=True)
+    kept = np.array([np.allclose(a, b, atol=1e-3) for a, b in zip(out, images, strict=True)])
+    mirrored = np.array([np.allclose(a, b[:, ::-1], atol=1e-3) for a, b in zip(out, images, strict=True)])
     assert (kept ^ mirrored).all()
     assert 8 <= mirrored.sum() <= 24
 
@@ -71,8 +71,8 @@ def test_zoom_scales_about_the_middle():
     assert 6.8 < columns.max() <= 6 / 0.8 + 0.1
 
 
-def test_contrast_stretches_about_each_picture_s_mean(pictures):
-    calm = pictures / 4 + 90  # far enough from 0 and 255 for nothing to be clipped
+def test_contrast_stretches_about_each_image_s_mean(images):
+    calm = images / 4 + 90  # far enough from 0 and 255 for nothing to be clipped
     out = varied(calm, contrast=0.5)
     np.testing.assert_allclose(out.mean((1, 2)), calm.mean((1, 2)), rtol=1e-4)
     factors = out.std((1, 2)) / calm.std((1, 2))
@@ -81,17 +81,17 @@ def test_contrast_stretches_about_each_picture_s_mean(pictures):
     assert 1.3 < factors.max() <= 1.5
 
 
-def test_values_stay_within_a_picture_s_range(pictures):
-    out = varied(pictures, flip=True, rotation=0.5, zoom=0.5, translation=0.5, contrast=0.9)
-    assert out.shape == pictures.shape
+def test_values_stay_within_an_image_s_range(images):
+    out = varied(images, flip=True, rotation=0.5, zoom=0.5, translation=0.5, contrast=0.9)
+    assert out.shape == images.shape
     assert out.min() >= 0
     assert out.max() <= 255
 
 
-def test_the_seed_repeats_the_draws(pictures):
+def test_the_seed_repeats_the_draws(images):
     def run() -> np.ndarray:
         keras.utils.set_random_seed(3)
-        return np.asarray(Augment(Augmentation())(pictures))
+        return np.asarray(Augment(Augmentation())(images))
 
     np.testing.assert_array_equal(run(), run())
 

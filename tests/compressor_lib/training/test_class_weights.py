@@ -4,7 +4,7 @@ from compressor_lib.errors import CompressorError
 from compressor_lib.training.class_weights import balanced_weights
 
 
-def test_every_class_counts_the_same_and_all_pictures_as_before():
+def test_every_class_counts_the_same_and_all_images_as_before():
     counts = [60, 30, 10]
     total = [count * weight for count, weight in zip(counts, balanced_weights(counts), strict=True)]
     assert total == pytest.approx([100 / 3] * 3)

@@ -33,12 +33,12 @@ def network(classes: int = CLASSES) -> keras.Model:
 
 
 def data(count: int = 48, seed: int = 0, batch: int = 8) -> tf.data.Dataset:
-    """Pictures whose class is their brightest channel."""
+    """Images whose class is their brightest channel."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, CLASSES, count)
-    pictures = rng.integers(0, 100, (count, SIZE, SIZE, 3))
-    pictures[np.arange(count), :, :, labels] += 100
-    dataset = tf.data.Dataset.from_tensor_slices((pictures.astype(np.uint8), labels))
+    images = rng.integers(0, 100, (count, SIZE, SIZE, 3))
+    images[np.arange(count), :, :, labels] += 100
+    dataset = tf.data.Dataset.from_tensor_slices((images.astype(np.uint8), labels))
     return dataset.batch(batch)
 
 
@@ -120,8 +120,8 @@ def test_frozen_batch_norm_stays_as_it_was_while_the_rest_learns():
 def test_trained_batch_norm_forgets_its_first_averages_within_an_epoch():
     model = network()
     train(model, data(), data(), options(head_epochs=0, learning_rate=1e-9, batch_norm="train"))
-    pictures = np.concatenate([x for x, _ in data()]).astype(np.float32)
-    seen = model.get_layer("stem")(model.get_layer("preprocess")(pictures)).numpy()
+    images = np.concatenate([x for x, _ in data()]).astype(np.float32)
+    seen = model.get_layer("stem")(model.get_layer("preprocess")(images)).numpy()
     norm = model.get_layer("stem_bn")
     # At 0.999, six steps would have left 99.4 % of the first averages, 0 and 1.
     np.testing.assert_allclose(norm.moving_mean, seen.mean((0, 1, 2)), atol=0.1)
@@ -153,7 +153,7 @@ def test_the_rate_rises_for_an_epoch_and_falls_to_nothing():
 
 
 class Spoil(keras.callbacks.Callback):
-    """Makes the answers blind to the picture before each evaluation, from an epoch on."""
+    """Makes the answers blind to the image before each evaluation, from an epoch on."""
 
     def __init__(self, first: int) -> None:
         super().__init__()
@@ -422,7 +422,7 @@ def test_other_bad_options_are_refused():
         Distillation(temperature=0.0)
 
 
-def test_pictures_count_by_the_weight_of_their_class_in_training_alone():
+def test_images_count_by_the_weight_of_their_class_in_training_alone():
     keras.utils.set_random_seed(0)
     model, weights = network(), [0.5, 1.0, 4.0]
     x, y = next(iter(data(batch=16)))

@@ -47,8 +47,8 @@ class Stage:
         self.created: dict[str, object] = {}
         self.blessed = True
         self.failure: BaseException | None = None
-        make_images(folder / "pictures")
-        self.config.write_text(CONFIG % (folder / "pictures"))
+        make_images(folder / "images")
+        self.config.write_text(CONFIG % (folder / "images"))
         module = types.ModuleType("pipelines.pipeline")
         module.create_pipeline = self._create  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "pipelines.pipeline", module)
@@ -218,14 +218,14 @@ def test_fail_on_gate_lets_a_blessed_model_pass(stage):
 
 
 def test_a_failing_node_is_named_with_the_log(stage):
-    cause = CompressorError("class 'cat' has no pictures: add some")
+    cause = CompressorError("class 'cat' has no images: add some")
     stage.failure = NodeFailure("ImageExampleGen", cause)
     stage.failure.__cause__ = cause
     result = stage.invoke()
     assert result.exit_code == 1
     (log,) = (stage.output / "logs").iterdir()
     assert result.stderr == (
-        "error: node ImageExampleGen failed: class 'cat' has no pictures: add some\n"
+        "error: node ImageExampleGen failed: class 'cat' has no images: add some\n"
         "what to do: put that right, then run the same command again; it goes on from what is finished\n"
         f"log: {log}\n"
     )

@@ -16,20 +16,20 @@ from pipelines.cli import main as cli
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """A push directory with one model, and a folder with pictures."""
+    """A push directory with one model, and a folder with images."""
     folder = tmp_path_factory.mktemp("place")
-    pictures = keras.Input((8, 8, 3))
-    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 16)(pictures))
+    images = keras.Input((8, 8, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 16)(images))
     export_classifier(
-        keras.Model(pictures, keras.layers.Softmax()(x)), ["red", "green", "blue"], folder / "serving" / "7"
+        keras.Model(images, keras.layers.Softmax()(x)), ["red", "green", "blue"], folder / "serving" / "7"
     )
     colours = {"a/red.png": "red", "a/b/blue.jpg": "blue", "a/b/green.webp": "lime", ".hidden/x.png": "red"}
     for path, colour in colours.items():
-        (folder / "pictures" / path).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (9, 9), colour).save(folder / "pictures" / path)
-    (folder / "pictures" / "notes.txt").write_text("no picture")
-    (folder / "pictures" / "a" / "LICENSE").write_text("no picture")
-    Image.new("RGB", (9, 9), "lime").save(folder / "pictures" / "a" / "without", "PNG")
+        (folder / "images" / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 9), colour).save(folder / "images" / path)
+    (folder / "images" / "notes.txt").write_text("no image")
+    (folder / "images" / "a" / "LICENSE").write_text("no image")
+    Image.new("RGB", (9, 9), "lime").save(folder / "images" / "a" / "without", "PNG")
     return folder
 
 
@@ -38,10 +38,10 @@ def command(*arguments: object) -> Result:
 
 
 @pytest.mark.slow
-def test_pictures_in_a_folder_are_told_of_one_a_line(place):
-    result = command("predict", place / "serving", place / "pictures")
+def test_images_in_a_folder_are_told_of_one_a_line(place):
+    result = command("predict", place / "serving", place / "images")
     assert result.exit_code == 0, result.output
-    folder = place / "pictures" / "a"
+    folder = place / "images" / "a"
     assert result.output.splitlines() == [
         f"{folder}/{told}  100.0%"
         for told in ("b/blue.jpg  blue", "b/green.webp  green", "red.png  red", "without  green")
@@ -49,27 +49,27 @@ def test_pictures_in_a_folder_are_told_of_one_a_line(place):
 
 
 def test_answers_for_programs(place):
-    result = command("predict", place / "serving" / "7", place / "pictures" / "a" / "red.png", "--json")
+    result = command("predict", place / "serving" / "7", place / "images" / "a" / "red.png", "--json")
     (line,) = map(json.loads, result.output.splitlines())
-    assert (line["picture"], line["class"]) == (str(place / "pictures/a/red.png"), "red")
+    assert (line["image"], line["class"]) == (str(place / "images/a/red.png"), "red")
     assert line["probability"] == line["probabilities"]["red"] > 0.99
     assert len(line["probabilities"]) == 3
 
 
-def test_broken_pictures_do_not_stop_the_others_and_fail_at_the_end(place, tmp_path):
-    (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    good = place / "pictures" / "a" / "red.png"
+def test_broken_images_do_not_stop_the_others_and_fail_at_the_end(place, tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    good = place / "images" / "a" / "red.png"
     result = command("predict", place / "serving", tmp_path / "broken.jpg", tmp_path / "missing.jpg", good)
     assert result.exit_code == 2
-    assert f"error: picture '{tmp_path}/broken.jpg' cannot be decoded" in result.output
-    assert f"error: picture '{tmp_path}/missing.jpg' does not exist." in result.output
+    assert f"error: image '{tmp_path}/broken.jpg' cannot be decoded" in result.output
+    assert f"error: image '{tmp_path}/missing.jpg' does not exist." in result.output
     assert f"{good}  red" in result.output
 
 
-def test_a_folder_without_pictures_is_told(place, tmp_path):
+def test_a_folder_without_images_is_told(place, tmp_path):
     result = command("predict", place / "serving", tmp_path)
     assert result.exit_code == 2
-    assert "holds no pictures" in result.output
+    assert "holds no images" in result.output
 
 
 def test_rolling_back(place, tmp_path):
@@ -89,8 +89,8 @@ def test_rolling_back(place, tmp_path):
         (["predict", "nowhere", "cat.jpg"], "model 'nowhere' does not exist"),
         (["predict", "empty", "cat.jpg"], "folder 'empty' holds no SavedModel"),
         (["predict", "alone.tflite", "cat.jpg"], "'classes.txt', which names the classes of alone.tflite, is missing"),
-        (["predict", "serving", "cat.jpg", "dog.jpg"], "picture 'dog.jpg' does not exist"),
-        (["predict", "serving", "empty"], "folder 'empty' holds no pictures"),
+        (["predict", "serving", "cat.jpg", "dog.jpg"], "image 'dog.jpg' does not exist"),
+        (["predict", "serving", "empty"], "folder 'empty' holds no images"),
         (["rollback", "nowhere"], "there is no model in 'nowhere'"),
         (["rollback", "empty"], "there is no model in 'empty'"),
         (["rollback", "serving"], "version 7 is the only one in 'serving'"),

@@ -217,7 +217,7 @@ def test_a_wrong_field_gets_one_line_that_names_it(write, override, expected):
 
 @pytest.fixture
 def own_model(tmp_path):
-    """Writes what `compressor_lib.networks.keras_file` reads of a model for pictures of a size, None for any."""
+    """Writes what `compressor_lib.networks.keras_file` reads of a model for images of a size, None for any."""
 
     def _write(size: int | None) -> str:
         layers = [
@@ -244,7 +244,7 @@ def test_a_model_of_ones_own_brings_its_input_size(write, own_model):
     assert "input_size is 64, but the model takes 96" in refusal(write(SMALLEST), *overrides, "backbone.input_size=64")
 
 
-def test_a_model_for_pictures_of_any_size_needs_one(write, own_model):
+def test_a_model_for_images_of_any_size_needs_one(write, own_model):
     override = f"backbone={{model: {own_model(None)}}}"
     assert "any size: set backbone.input_size" in refusal(write(SMALLEST), override)
     assert load_config(write(SMALLEST), [override, "backbone.input_size=64"]).backbone.input_size == 64
@@ -295,8 +295,8 @@ def test_a_file_that_is_no_mapping_is_refused(write, content, expected):
 def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     assert "does not exist" in refusal(tmp_path / "none.yaml")
     assert "cannot be read" in refusal(tmp_path)
-    (tmp_path / "picture.yaml").write_bytes(b"\xff\xd8\xff")
-    assert "cannot be read" in refusal(tmp_path / "picture.yaml")
+    (tmp_path / "image.yaml").write_bytes(b"\xff\xd8\xff")
+    assert "cannot be read" in refusal(tmp_path / "image.yaml")
 
 
 def test_overrides_are_yaml(write):
@@ -410,7 +410,7 @@ def test_a_path_that_is_not_utf_8_is_told(tmp_path):
         load_config(EXAMPLES / "pictures.yaml", [f"data.path={json.dumps(os.fsdecode(folder))}"])
 
 
-@pytest.mark.parametrize("name", ["digits", "pictures", "tfrecords"])
+@pytest.mark.parametrize("name", ["digits", "images", "tfrecords"])
 def test_the_examples_are_right(name, tmp_path):
     overrides = [] if name == "digits" else [f"data.path={tmp_path}"]
     assert load_config(EXAMPLES / f"{name}.yaml", overrides).name == name

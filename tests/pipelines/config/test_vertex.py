@@ -26,7 +26,7 @@ from pipelines.pipeline import create_pipeline
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "pictures.yaml"
 IMAGE = "registry/auto-compressor@sha256:0123"
-REMOTE = ("output=gs://bucket/root", "data.path=gs://bucket/pictures")
+REMOTE = ("output=gs://bucket/root", "data.path=gs://bucket/images")
 PROJECT = "project: mine, region: europe-west1, service_account: trainer@mine"
 TRAINING = "training: {nodes: [retrain], machine_type: n1-standard-8, accelerator: NVIDIA_TESLA_T4, accelerators: 2}"
 SEARCH = "search: {machine_type: n1-standard-4, replicas: 4}"
@@ -72,7 +72,7 @@ def test_a_trainer_trains_in_a_job_in_the_packages_image(spec):
     }  # fmt: skip
     assert custom_config["ai_platform_training_args"] == {
         "project": "mine",
-        "display_name": "pictures-retrain",
+        "display_name": "images-retrain",
         "job_spec": {"worker_pool_specs": [pool(machine, 1)], "service_account": "trainer@mine"},
     }
     assert "ai_platform_training_args" not in json.loads(parameters(spec, "reference")["custom_config"])
@@ -84,7 +84,7 @@ def test_replicas_search_in_the_packages_image(spec):
     assert json.loads(parameters(spec, "PruningSearch")["vertex_job"]) == {
         "project": "mine",
         "region": "europe-west1",
-        "display_name": "pictures-search",
+        "display_name": "images-search",
         "job_spec": {"worker_pool_specs": [pool(machine, 1), pool(machine, 3)], "service_account": "trainer@mine"},
     }
 

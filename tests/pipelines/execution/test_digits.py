@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from pipelines.execution.digits import PICTURES, SIDE, write_digits
+from pipelines.execution.digits import IMAGES, SIDE, write_digits
 
 
 @pytest.fixture(scope="module")
@@ -21,17 +21,17 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.png")}
 
 
-def test_every_digit_is_a_picture_in_its_class(folder):
+def test_every_digit_is_an_image_in_its_class(folder):
     counts = {f.name: len(list(f.iterdir())) for f in folder.iterdir()}
     labels = load_digits().target
     assert counts == {str(d): int((labels == d).sum()) for d in range(10)}
-    assert sum(counts.values()) == PICTURES
+    assert sum(counts.values()) == IMAGES
 
 
-def test_a_picture_shows_its_digit(folder):
-    picture = Image.open(folder / "0" / "0000.png")
-    assert picture.size == (SIDE, SIDE)
-    small = np.asarray(picture.resize((8, 8), Image.Resampling.BOX), np.float64)
+def test_an_image_shows_its_digit(folder):
+    image = Image.open(folder / "0" / "0000.png")
+    assert image.size == (SIDE, SIDE)
+    small = np.asarray(image.resize((8, 8), Image.Resampling.BOX), np.float64)
     original = load_digits().images[0]
     assert np.corrcoef(small.ravel(), original.ravel())[0, 1] > 0.95
 

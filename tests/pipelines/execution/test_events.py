@@ -24,7 +24,7 @@ def test_nodes_messages_and_progress_become_events_in_their_order(told):
     with Events(told.append) as events:
         events.begin(["A", "B"])
         events.started("A")
-        OWN.info("picture %d of 9\nmore", 3)
+        OWN.info("image %d of 9\nmore", 3)
         tell(OWN, Progress("trial", 1, 2, "x", BEST))
         tell(OWN, Progress("trial", 1.5, 2))
         logging.getLogger("other").warning("noise")
@@ -35,7 +35,7 @@ def test_nodes_messages_and_progress_become_events_in_their_order(told):
     assert [(event.kind, event.node, event.message) for event in told] == [
         ("run", "", ""),
         ("started", "A", ""),
-        ("message", "A", "picture 3 of 9"),
+        ("message", "A", "image 3 of 9"),
         ("progress", "A", f"trial 1/2: x; best so far {BEST}"),
         ("cached", "A", ""),
         ("started", "B", ""),

@@ -13,19 +13,19 @@ from compressor_lib.networks import weights_download
 from pipelines.config.config import load_config
 from pipelines.execution.preflight import (
     check_classes,
+    check_images,
     check_installed,
     check_network,
     check_output,
-    check_pictures,
     planned_trials,
 )
 
 
 def config(tmp_path, *overrides):
-    (tmp_path / "pictures").mkdir(exist_ok=True)
+    (tmp_path / "images").mkdir(exist_ok=True)
     file = tmp_path / "config.yaml"
     file.write_text(
-        f"{{name: a, data: {{source: folder, path: {tmp_path}/pictures}}, "
+        f"{{name: a, data: {{source: folder, path: {tmp_path}/images}}, "
         "backbone: {name: MobileNetV2, input_size: 32, alpha: 0.35, weights: none}}"
     )
     return load_config(file, overrides)
@@ -41,8 +41,8 @@ def test_a_network_and_connections_that_are_right_pass(tmp_path):
 
 def test_a_folder_of_no_known_layout_is_refused(tmp_path):
     given = config(tmp_path)
-    with pytest.raises(CompressorError, match=f"'{tmp_path}/pictures' has no class folders"):
-        check_pictures(given)
+    with pytest.raises(CompressorError, match=f"'{tmp_path}/images' has no class folders"):
+        check_images(given)
 
 
 def images(folder, *names):
@@ -53,19 +53,19 @@ def images(folder, *names):
 
 
 def test_images_are_counted_as_they_are_dealt(tmp_path):
-    images(tmp_path / "pictures", "cat", "dog")
+    images(tmp_path / "images", "cat", "dog")
     shares = {"train": {"cat": 3, "dog": 3}, "eval": {"cat": 1, "dog": 1}, "test": {"cat": 1, "dog": 1}}
-    assert check_pictures(config(tmp_path)).counts == shares
+    assert check_images(config(tmp_path)).counts == shares
 
 
 def test_images_that_are_split_already_are_counted_where_they_are(tmp_path):
-    images(tmp_path / "pictures", *(f"{split}/{name}" for split in ("train", "val", "test") for name in ("a", "b")))
-    counts = check_pictures(config(tmp_path)).counts
+    images(tmp_path / "images", *(f"{split}/{name}" for split in ("train", "val", "test") for name in ("a", "b")))
+    counts = check_images(config(tmp_path)).counts
     assert counts == {split: {"a": 5, "b": 5} for split in ("train", "eval", "test")}
 
 
 def test_the_digits_are_counted_before_they_are_written(tmp_path):
-    counts = check_pictures(config(tmp_path, "data={source: digits, path: null}", f"output={tmp_path}/out")).counts
+    counts = check_images(config(tmp_path, "data={source: digits, path: null}", f"output={tmp_path}/out")).counts
     assert {split: sum(by_class.values()) for split, by_class in counts.items()} == {
         "train": 1438,
         "eval": 180,
@@ -79,39 +79,39 @@ def test_the_digits_are_counted_before_they_are_written(tmp_path):
     [(["cat"], "has a single class, 'cat'"), ([], "has no class folders")],
 )
 def test_too_few_classes_are_refused(tmp_path, folders, message):
-    images(tmp_path / "pictures", *folders)
+    images(tmp_path / "images", *folders)
     with pytest.raises(CompressorError, match=message):
-        check_pictures(config(tmp_path))
+        check_images(config(tmp_path))
 
 
 def test_too_few_images_are_refused(tmp_path):
-    images(tmp_path / "pictures", "cat", "dog")
+    images(tmp_path / "images", "cat", "dog")
     for number in range(3):
-        (tmp_path / "pictures" / "dog" / f"{number}.jpg").unlink()
-    with pytest.raises(CompressorError, match="class 'dog' has 2 picture"):
-        check_pictures(config(tmp_path))
+        (tmp_path / "images" / "dog" / f"{number}.jpg").unlink()
+    with pytest.raises(CompressorError, match="class 'dog' has 2 image"):
+        check_images(config(tmp_path))
 
 
 def test_more_images_left_out_than_allowed_are_refused_as_the_first_node_does(tmp_path):
-    images(tmp_path / "pictures", "cat", "dog")
+    images(tmp_path / "images", "cat", "dog")
     for number in range(2):
-        (tmp_path / "pictures" / "cat" / f"{number}.heic").touch()
-    (tmp_path / "pictures" / "dog.svg").touch()
+        (tmp_path / "images" / "cat" / f"{number}.heic").touch()
+    (tmp_path / "images" / "dog.svg").touch()
     told = r"3 of 13 images in data folder '.*' cannot be used \(2 \.heic, 1 .*\), more than max_bad_share 0\.2 allows"
     with pytest.raises(CompressorError, match=told):
-        check_pictures(config(tmp_path, "data.max_bad_share=0.2"))
-    found = check_pictures(config(tmp_path, "data.max_bad_share=0.25"))
+        check_images(config(tmp_path, "data.max_bad_share=0.2"))
+    found = check_images(config(tmp_path, "data.max_bad_share=0.25"))
     assert found.left_out == {".heic": 2, ".svg outside class folders": 1}
     assert sum(found.counts["train"].values()) == 6
 
 
 def test_images_without_suffix_are_counted(tmp_path):
-    images(tmp_path / "pictures", "cat", "dog")
+    images(tmp_path / "images", "cat", "dog")
     for number in range(5):
-        (tmp_path / "pictures" / "cat" / f"{number}.jpg").unlink()
-        (tmp_path / "pictures" / "cat" / f"{number}").write_bytes(b"\xff\xd8\xff\xe0")
-    (tmp_path / "pictures" / "cat" / "LICENSE").write_text("Do as you like.")
-    found = check_pictures(config(tmp_path))
+        (tmp_path / "images" / "cat" / f"{number}.jpg").unlink()
+        (tmp_path / "images" / "cat" / f"{number}").write_bytes(b"\xff\xd8\xff\xe0")
+    (tmp_path / "images" / "cat" / "LICENSE").write_text("Do as you like.")
+    found = check_images(config(tmp_path))
     assert (found.counts["train"], found.left_out) == ({"cat": 3, "dog": 3}, {})
 
 
@@ -139,22 +139,22 @@ def test_tfrecords_without_a_feature_are_refused(tmp_path, features, message):
     records(tmp_path / "records", **features)
     given = config(tmp_path, f"data={{source: tfrecord, path: {tmp_path}/records}}")
     with pytest.raises(CompressorError, match=message):
-        check_pictures(given)
+        check_images(given)
 
 
 def test_tfrecords_with_their_features_pass_also_in_spans(tmp_path):
     records(tmp_path / "records" / "span-1", image="", label="a")
-    check_pictures(config(tmp_path, f"data={{source: tfrecord, path: {tmp_path}/records, span: 'span-{{SPAN}}'}}"))
+    check_images(config(tmp_path, f"data={{source: tfrecord, path: {tmp_path}/records, span: 'span-{{SPAN}}'}}"))
 
 
 def test_a_file_of_no_records_and_a_folder_without_files_are_refused(tmp_path):
     (tmp_path / "records").mkdir()
     given = config(tmp_path, f"data={{source: tfrecord, path: {tmp_path}/records}}")
     with pytest.raises(CompressorError, match="holds no TFRecord files"):
-        check_pictures(given)
+        check_images(given)
     (tmp_path / "records" / "data").write_text("no records" * 10)
     with pytest.raises(CompressorError, match="holds no TFRecords of tf.Examples"):
-        check_pictures(given)
+        check_images(given)
 
 
 @pytest.mark.parametrize(("place", "why"), [("file", "is a file"), ("file/deeper/still", "is a file")])
@@ -188,32 +188,32 @@ def test_trials_to_come(tmp_path, overrides, planned):
 def test_the_newest_span_is_looked_at(tmp_path):
     given = config(tmp_path, "data.span=span-{SPAN}")
     with pytest.raises(CompressorError, match="cannot find the newest span"):
-        check_pictures(given)
+        check_images(given)
     for number, folder in ((1, "cat"), (2, "train/cat")):
-        (tmp_path / "pictures" / f"span-{number}" / folder).mkdir(parents=True)
+        (tmp_path / "images" / f"span-{number}" / folder).mkdir(parents=True)
     with pytest.raises(CompressorError, match="span-2' is split already, but split 'eval' is missing"):
-        check_pictures(given)
+        check_images(given)
 
 
 def test_every_span_of_a_window_is_looked_at(tmp_path):
     given = config(tmp_path, "data.span=span-{SPAN}", "data.spans={window: 2}")
     for name in ("span-1/train/cat", "span-2/train/cat", "span-3/cat"):
-        (tmp_path / "pictures" / name).mkdir(parents=True)
-        (tmp_path / "pictures" / name / "1.jpg").touch()
+        (tmp_path / "images" / name).mkdir(parents=True)
+        (tmp_path / "images" / name / "1.jpg").touch()
     with pytest.raises(CompressorError, match="span-2' is split already, but split 'eval' is missing"):
-        check_pictures(given)
+        check_images(given)
 
 
 def test_a_class_folder_whose_name_is_no_text_is_refused(tmp_path):
     given = config(tmp_path)
-    os.makedirs(os.fsencode(tmp_path) + b"/pictures/caf\xe9")
-    with pytest.raises(CompressorError, match=r"class folder '.*/pictures/caf\\xe9': .* not UTF-8: rename it"):
-        check_pictures(given)
+    os.makedirs(os.fsencode(tmp_path) + b"/images/caf\xe9")
+    with pytest.raises(CompressorError, match=r"class folder '.*/images/caf\\xe9': .* not UTF-8: rename it"):
+        check_images(given)
 
 
 def test_the_digits_are_known_whatever_is_left_of_them(tmp_path):
     (tmp_path / "out" / "data" / "0").mkdir(parents=True)
-    counts = check_pictures(config(tmp_path, "data={source: digits, path: null}", f"output={tmp_path}/out")).counts
+    counts = check_images(config(tmp_path, "data={source: digits, path: null}", f"output={tmp_path}/out")).counts
     assert counts
     assert sum(sum(by_class.values()) for by_class in counts.values()) == 1797
 
@@ -286,11 +286,11 @@ def test_a_network_that_does_not_convert_to_tflite_is_refused_and_one_in_half_pr
     import keras
 
     def saved(name: str, activation, dtype: str) -> str:
-        pictures = keras.Input((32, 32, 3))
-        x = keras.layers.Conv2D(4, 3, strides=4, dtype=dtype, name="stem")(pictures)
+        images = keras.Input((32, 32, 3))
+        x = keras.layers.Conv2D(4, 3, strides=4, dtype=dtype, name="stem")(images)
         x = keras.layers.Conv2D(8, 3, dtype=dtype)(keras.layers.Conv2D(8, 3, dtype=dtype)(x))
         x = keras.layers.GlobalAveragePooling2D(dtype=dtype)(activation(x))
-        keras.Model(pictures, keras.layers.Dense(2, activation="softmax")(x)).save(tmp_path / f"{name}.keras")
+        keras.Model(images, keras.layers.Dense(2, activation="softmax")(x)).save(tmp_path / f"{name}.keras")
         return f"backbone={{model: {tmp_path}/{name}.keras}}"
 
     check_network(config(tmp_path, saved("half", keras.ops.tanh, "mixed_float16")))
@@ -310,12 +310,12 @@ class TestClasses:
     @pytest.fixture
     def given(self, tmp_path):
         """A configuration of images of cats and dogs, whose models go to a folder."""
-        images(tmp_path / "pictures", "cat", "dog")
+        images(tmp_path / "images", "cat", "dog")
         return lambda *overrides: config(tmp_path, f"output={tmp_path}/out", *overrides)
 
     @staticmethod
     def names(config, **options) -> list[str]:
-        return check_classes(config, check_pictures(config), **options).names
+        return check_classes(config, check_images(config), **options).names
 
     def test_without_a_pushed_model_they_are_the_datas(self, given):
         assert self.names(given()) == ["cat", "dog"]
@@ -324,7 +324,7 @@ class TestClasses:
         push(tmp_path / "out" / "serving", 7, "eel", "dog")
         assert self.names(given()) == ["eel", "dog", "cat"]
         assert self.names(given("data.removed_classes=[eel]")) == ["dog", "cat"]
-        found = check_classes(given(), check_pictures(given()))
+        found = check_classes(given(), check_images(given()))
         assert (found.gone, found.are_all) == (["eel"], True)
 
     def test_a_removed_class_with_images_is_refused_as_by_transform(self, given):
@@ -338,13 +338,13 @@ class TestClasses:
             check_network(week, self.names(week))
         push(tmp_path / "out" / "serving", 1, *named.split(", "))
         parameters = check_network(week, self.names(week)).parameters
-        images(tmp_path / "pictures", "eel")
+        images(tmp_path / "images", "eel")
         assert check_network(week, self.names(week)).parameters == parameters
 
     def test_a_push_directory_in_a_store_is_looked_at_for_a_run_alone(self, given, tmp_path, s3):
         own = classifier(tmp_path, 3)
         remote = given("push.directory=s3://models/serving", f"backbone={{{own}, classes: [cat, dog, eel]}}")
-        found = check_classes(remote, check_pictures(remote), stores=False)
+        found = check_classes(remote, check_images(remote), stores=False)
         assert (found.names, found.are_all) == (["cat", "dog", "eel"], False)
         check_network(remote, found.names)
         assert self.names(remote) == ["cat", "dog"]

@@ -22,7 +22,7 @@ def First(model: OutputArtifact[Model]):
 
 
 def _refuse(_: int) -> None:
-    raise CompressorError("the picture 'x.jpg' is bad: take it out")
+    raise CompressorError("the image 'x.jpg' is bad: take it out")
 
 
 @component
@@ -93,8 +93,8 @@ def test_nodes_are_told_as_done_then_cached(run_with):
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("refuse", "node Second failed: the picture 'x.jpg' is bad: take it out"),
-        ("refuse in beam", "node Second failed: the picture 'x.jpg' is bad: take it out"),
+        ("refuse", "node Second failed: the image 'x.jpg' is bad: take it out"),
+        ("refuse in beam", "node Second failed: the image 'x.jpg' is bad: take it out"),
         ("break", "node Second failed: KeyError: 'missing'"),
     ],
 )

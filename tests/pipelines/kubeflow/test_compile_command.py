@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from pipelines.cli.main import app
 
-REMOTE = ["--set", "data.path=gs://bucket/pictures", "--pipeline-root", "gs://bucket/root", "--image", "some/image"]
+REMOTE = ["--set", "data.path=gs://bucket/images", "--pipeline-root", "gs://bucket/root", "--image", "some/image"]
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def compile_to(tmp_path):
 def test_a_package_is_written(compile_to):
     result, package = compile_to("--target", "vertex", *REMOTE)
     assert result.exit_code == 0, result.output
-    assert f"{package}: pipeline pictures for vertex, in some/image" in result.output
+    assert f"{package}: pipeline images for vertex, in some/image" in result.output
     job = json.loads(package.read_text())
     assert job["runtimeConfig"]["gcsOutputDirectory"] == "gs://bucket/root/pipeline_root"
 
@@ -41,7 +41,7 @@ def test_all_that_cannot_be_is_told_and_nothing_is_written(compile_to, tmp_path)
 
 
 def test_the_clusters_own_pipeline_root_is_told_of(compile_to):
-    overrides = ("--set", "data.path=gs://bucket/pictures", "--set", "push.directory=gs://bucket/serving")
+    overrides = ("--set", "data.path=gs://bucket/images", "--set", "push.directory=gs://bucket/serving")
     result, package = compile_to("--target", "kubeflow", "--image", "some/image", *overrides)
     assert result.exit_code == 0, result.output
     assert "artifacts go to the cluster's own pipeline root, of the ConfigMap kfp-launcher" in result.output
@@ -49,7 +49,7 @@ def test_the_clusters_own_pipeline_root_is_told_of(compile_to):
 
 
 def test_a_pipeline_root_on_this_machine_is_refused(compile_to, tmp_path):
-    given = ("--set", "data.path=gs://bucket/pictures", "--set", "push.directory=gs://bucket/serving")
+    given = ("--set", "data.path=gs://bucket/images", "--set", "push.directory=gs://bucket/serving")
     result, package = compile_to("--target", "kubeflow", "--image", "i", *given, "--pipeline-root", str(tmp_path))
     assert result.exit_code == 2
     assert f"--pipeline-root '{tmp_path}' is a folder of this machine: give one in a store" in result.output

@@ -37,7 +37,7 @@ def data(tmp_path) -> Path:
         for name in ("train/cat/a.png", "test/dog/b.png"):
             path = tmp_path / "data" / f"span-{span}" / name
             path.parent.mkdir(parents=True)
-            path.write_bytes(b"picture")
+            path.write_bytes(b"image")
     return tmp_path / "data"
 
 
@@ -49,10 +49,10 @@ def test_the_newest_span_is_found_and_told_of_the_examples(data):
     assert said["examples"]["input_fingerprint"] == said["input_fingerprint"]
 
 
-def test_pictures_that_are_split_already_are_seen_by_name(data):
+def test_images_that_are_split_already_are_seen_by_name(data):
     first = found(data, "span-{SPAN}/*/*")["input_fingerprint"]
-    picture = data / "span-2" / "train" / "cat" / "a.png"
-    picture.rename(picture.with_name("c.png"))
+    image = data / "span-2" / "train" / "cat" / "a.png"
+    image.rename(image.with_name("c.png"))
     assert found(data, "span-{SPAN}/*/*")["input_fingerprint"] != first
 
 
@@ -67,9 +67,9 @@ def test_records_have_spans_too(tmp_path):
 
 @pytest.mark.parametrize("pattern", ["span-{SPAN}/*/*", "span-{SPAN}/*"])
 def test_a_window_is_found_too(data, pattern):
-    picture = data / "span-10" / "train" / "cat" / "a.png"
-    picture.parent.mkdir(parents=True)
-    picture.write_bytes(b"picture")
+    image = data / "span-10" / "train" / "cat" / "a.png"
+    image.parent.mkdir(parents=True)
+    image.write_bytes(b"image")
     said = found(data, pattern, range_config=WINDOW)
     rest = pattern.partition("/")[2]
     assert json.loads(said["input_config"])["splits"][0]["pattern"] == f"span-2/{rest}//span-10/{rest}"

@@ -21,7 +21,7 @@ def test_paths_lead_back_to_their_uris(tmp_path, locations, scheme, mount):
     assert (
         locations.remote(f"{longer}/x and {path}/y") == f"{scheme}://bucket/model_run/x and {scheme}://bucket/model/y"
     )
-    assert locations.local("/data/pictures") == "/data/pictures"
+    assert locations.local("/data/images") == "/data/images"
 
 
 @pytest.mark.parametrize("name", ["report.html", "report.json", "eval_config.json", "card.md", "notes.txt", "a.pbtxt"])

@@ -21,7 +21,7 @@ GOLDEN = Path(__file__).parent / "golden"
 IMAGE = "registry/auto-compressor@sha256:0123"
 BEAM_NODES = ("ImageExampleGen", "StatisticsGen", "Transform", "TranslatorPretrainer", "Evaluator")
 REMOTE = (
-    "output=gs://bucket/root", "data.path=gs://bucket/pictures", "data.span=span-{SPAN}", "data.spans={window: 4}",
+    "output=gs://bucket/root", "data.path=gs://bucket/images", "data.span=span-{SPAN}", "data.spans={window: 4}",
     "resources={retrain: {cpu: 8, memory_gb: 32, accelerator: nvidia.com/gpu}}", "retries=2",
 )  # fmt: skip
 
@@ -76,7 +76,7 @@ def test_the_same_is_compiled_to_the_same_wherever_it_is(packages, target, tmp_p
 def test_the_kubeflow_package_is_one_that_its_client_takes(packages, specs):
     from kfp import components
 
-    assert components.load_component_from_text(packages["kubeflow"]).name == "pictures"
+    assert components.load_component_from_text(packages["kubeflow"]).name == "images"
     assert specs["kubeflow"]["schemaVersion"] == "2.1.0"
 
 
@@ -87,8 +87,8 @@ def test_the_vertex_package_is_one_that_its_sdk_takes(packages, tmp_path):
     file = tmp_path / "package.json"
     file.write_text(packages["vertex"])
     job = aiplatform.PipelineJob(
-        display_name="pictures", template_path=str(file), project="mine", location="europe-west1",
-        credentials=AnonymousCredentials(), parameter_values={"tau": 0.5, "max_trials": 3, "data_path": "gs://other/pictures"},
+        display_name="images", template_path=str(file), project="mine", location="europe-west1",
+        credentials=AnonymousCredentials(), parameter_values={"tau": 0.5, "max_trials": 3, "data_path": "gs://other/images"},
     )  # fmt: skip
     assert job.runtime_config.gcs_output_directory == "gs://bucket/root/pipeline_root"
 
@@ -180,7 +180,7 @@ class TestParameters:
         parameters = dict(specs[target]["root"]["inputDefinitions"]["parameters"])
         assert parameters.pop("only_new_data", {"defaultValue": 0})["defaultValue"] == 0  # Kubeflow's alone
         assert {name: given["defaultValue"] for name, given in parameters.items()} == {
-            "data_path": "gs://bucket/pictures", "span": "span-{SPAN}", "window": 4, "tau": 0.9, "max_trials": 60,
+            "data_path": "gs://bucket/images", "span": "span-{SPAN}", "window": 4, "tau": 0.9, "max_trials": 60,
             "min_accuracy": 0.5, "max_drop": 0.03, "push_directory": "gs://bucket/root/serving",
         }  # fmt: skip
 
@@ -231,13 +231,13 @@ class TestParameters:
             assert given[name] == {"componentInputParameter": name}
             assert name in specs[target]["components"]["Report"]["inputDefinitions"]["parameters"]
         changed = {
-            "data_path": 'gs://other/"pictures"', "span": "other-{SPAN}", "window": 2.0, "tau": 0.5, "max_trials": 3.0,
+            "data_path": 'gs://other/"images"', "span": "other-{SPAN}", "window": 2.0, "tau": 0.5, "max_trials": 3.0,
             "min_accuracy": 0.7, "max_drop": 0.01, "push_directory": "gs://other/models",
         } | ({"only_new_data": 1.0} if target == "kubeflow" else {})  # fmt: skip
         assert changed.keys() == root["inputDefinitions"]["parameters"].keys()
         text = with_values({**changed, "config": given["config"]["runtimeValue"]["constant"]})["config"]
         ran = config(
-            'data.path=gs://other/"pictures"', "data.span=other-{SPAN}", "data.spans={window: 2}", "search.tau=0.5",
+            'data.path=gs://other/"images"', "data.span=other-{SPAN}", "data.spans={window: 2}", "search.tau=0.5",
             "search.max_trials=3", "gate.min_accuracy=0.7", "gate.max_drop=0.01", "push.directory=gs://other/models",
         )  # fmt: skip
         shown = json.loads(text)
@@ -258,10 +258,10 @@ class TestParameters:
         ("kubeflow", "data.path=gs://bucket/cost$$", "data.path has \\$\\$ or .*, which Kubernetes changes on the way"),
         ("kubeflow", "push.directory=gs://bucket/$(HOME)/models", "push.directory has .*, which Kubernetes changes"),
         ("kubeflow", "resources={retrain: {node_selector: {pool: a$$}}}", "resources.retrain.node_selector.pool has"),
-        ("kubeflow", "data.path=minio://bucket/pictures", "data.path is 'minio://bucket/pictures', which takes cred"),
+        ("kubeflow", "data.path=minio://bucket/images", "data.path is 'minio://bucket/images', which takes cred"),
         (
             "kubeflow",
-            "data.path=minio://bucket/pictures",
+            "data.path=minio://bucket/images",
             "data.path is .*, and minio:// has no default host: name .*s3.en",
         ),
         (
@@ -281,7 +281,7 @@ class TestParameters:
         ),
         ("vertex", "output=/tmp/runs", "output is '/tmp/runs', which the nodes cannot reach: give"),
         ("vertex", "security_context={run_as_non_root: true}", "security_context is for clusters, and Vertex AI"),
-        ("vertex", "data.path=s3://bucket/pictures", "data.path is 's3://bucket/pictures', which the nodes cannot"),
+        ("vertex", "data.path=s3://bucket/images", "data.path is 's3://bucket/images', which the nodes cannot"),
         ("vertex", "s3.secret=mlpipeline-minio-artifact", "s3 is for clusters, and Vertex AI reads no such stores"),
         ("kubeflow", "backbone.weights=s3://bucket/a.h5", "backbone.weights is 's3://bucket/a.h5', which the nodes"),
         ("vertex", "output=s3://bucket/root", "output is 's3://bucket/root', which the nodes cannot reach: give"),
@@ -325,7 +325,7 @@ def test_an_output_that_a_node_takes_twice_is_refused(specs, target, node, key, 
 
 def test_paths_on_a_volume_can_be_reached():
     volume = ["volumes=[{claim: work, path: /mnt/work}]", "push.directory=/mnt/work/models"]
-    check_compilable(config(*volume, "data.path=/mnt/work/pictures"), "kubeflow")
+    check_compilable(config(*volume, "data.path=/mnt/work/images"), "kubeflow")
     with pytest.raises(
         CompressorError, match=r"data.path is .*, which .* begins with gs:// or s3:// or minio:// or /mnt/work/"
     ):
@@ -348,7 +348,7 @@ def test_volumes_and_labels_are_in_a_document_of_their_own():
 def test_nodes_that_use_an_object_store_by_themselves_are_told_the_way_to_it():
     package = compiled(
         "kubeflow", "s3={endpoint: 'http://minio.team:9000', secret: team-minio}", "gate.baseline=deployed",
-        "data.path=minio://team/pictures", "push.directory=s3://team/serving",
+        "data.path=minio://team/images", "push.directory=s3://team/serving",
     )  # fmt: skip
     spec, platform = yaml.safe_load_all(package)
     load(package)
@@ -369,7 +369,7 @@ def test_nodes_that_use_an_object_store_by_themselves_are_told_the_way_to_it():
 
 
 def test_a_bucket_of_amazons_takes_no_secret_where_a_role_may():
-    spec, *platforms = yaml.safe_load_all(compiled("kubeflow", "data.path=s3://team/pictures"))
+    spec, *platforms = yaml.safe_load_all(compiled("kubeflow", "data.path=s3://team/images"))
     assert not platforms
     assert "env" not in container(spec, "ImageExampleGen")
 

@@ -19,7 +19,7 @@ def data(tmp_path) -> Path:
         for name in ("train/cat/a.png", "test/dog/b.png"):
             path = tmp_path / "data" / f"span-{span}" / name
             path.parent.mkdir(parents=True)
-            path.write_bytes(b"picture")
+            path.write_bytes(b"image")
     return tmp_path / "data"
 
 
@@ -50,7 +50,7 @@ def test_data_is_old_once_a_run_has_come_to_its_end(data, tmp_path):
     assert said(data) == "no"
     new_data.main([str(tmp_path / "serving")])
     (data / "span-3" / "train" / "cat").mkdir(parents=True)
-    (data / "span-3" / "train" / "cat" / "a.png").write_bytes(b"picture")
+    (data / "span-3" / "train" / "cat" / "a.png").write_bytes(b"image")
     assert said(data) == "yes"
 
 
@@ -64,7 +64,7 @@ def test_a_change_in_any_span_of_the_window_is_new(data, tmp_path):
     assert said(data, range_config=WINDOW) == "yes"
     new_data.main([str(tmp_path / "serving")])
     assert said(data, range_config=WINDOW) == "no"
-    (data / "span-1" / "train" / "cat" / "c.png").write_bytes(b"picture")
+    (data / "span-1" / "train" / "cat" / "c.png").write_bytes(b"image")
     assert said(data) == "yes"
     assert said(data, range_config=WINDOW) == "yes"
 
@@ -98,7 +98,7 @@ def test_another_run_starts_from_what_the_last_one_left(data):
     serving = str(data.parent / "serving")
     first = probe.looked(values(data))
     write_handover(serving, {}, {"span": 1, "note": first["note"], "newest_version": ""})
-    (data / "span-2" / "train" / "cat" / "c.png").write_bytes(b"picture")
+    (data / "span-2" / "train" / "cat" / "c.png").write_bytes(b"image")
     assert probe.looked(values(data))["previous_run"] != first["previous_run"]
 
 

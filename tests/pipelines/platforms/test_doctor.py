@@ -168,7 +168,7 @@ def nobody(monkeypatch):
 class TestAllIsThere:
     def test_on_kubeflow(self, kubeflow):
         assert kubeflow.doctor() == (0, [
-            "ok       package: pipeline pictures, compiled for kubeflow, by this version",
+            "ok       package: pipeline images, compiled for kubeflow, by this version",
             "ok       API: kubeflow answers and lets you in",
             f"ok       image {kubeflow.image}: it is there, with the project in it",
             "ok       bucket bucket: you may objects.create, objects.get, objects.list, "
@@ -288,16 +288,16 @@ class TestImage:
 
 class TestBuckets:
     def test_each_is_there_for_what_the_package_does_in_it(self, vertex):
-        vertex.replace("gs://bucket/pictures", "gs://pictures/all")
+        vertex.replace("gs://bucket/images", "gs://images/all")
         package = PackageFile.read(vertex.package)
         assert package.places == {
-            "data_path": "gs://pictures/all", "push_directory": "gs://bucket/root/serving",
+            "data_path": "gs://images/all", "push_directory": "gs://bucket/root/serving",
             "pipeline_root": "gs://bucket/root/pipeline_root",
         }  # fmt: skip
         assert buckets_of(package) == {
-            "pictures": ["objects.get", "objects.list"], "bucket": ["objects.create", "objects.get", "objects.list"],
+            "images": ["objects.get", "objects.list"], "bucket": ["objects.create", "objects.get", "objects.list"],
         }  # fmt: skip
-        vertex.storage.buckets["pictures"] = READ
+        vertex.storage.buckets["images"] = READ
         assert vertex.doctor()[0] == 0
 
     @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ class TestBuckets:
 
     @pytest.mark.parametrize("bucket", ["", "My bucket"])
     def test_a_name_that_none_can_have(self, vertex, bucket):
-        vertex.replace("gs://bucket/pictures", f"gs://{bucket}/pictures")
+        vertex.replace("gs://bucket/images", f"gs://{bucket}/images")
         assert vertex.line(f"bucket {bucket}:").endswith("no bucket can have this name: compile with another one")
 
     def test_a_store_that_fails_or_is_away(self, vertex, monkeypatch):
@@ -328,7 +328,7 @@ class TestBuckets:
         assert line == "unknown  bucket bucket: not without credentials of Google Cloud: looked at by the nodes"
 
     def test_other_stores_are_the_clusters(self, kubeflow):
-        kubeflow.replace("gs://bucket/pictures", "/mnt/team/pictures")
+        kubeflow.replace("gs://bucket/images", "/mnt/team/images")
         kubeflow.replace("gs://bucket/root/serving", "/mnt/team/serving")
         kubeflow.replace("gs://bucket/root/pipeline_root", "minio://bucket/root/pipeline_root")
         assert not any(" bucket " in line for line in kubeflow.doctor()[1])

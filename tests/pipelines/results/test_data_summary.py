@@ -8,7 +8,7 @@ from rich.console import Console
 from components.artifacts.data_summary import Summary
 from pipelines.results.data_summary import render_summary
 
-PICTURES = {"train": {"cat": 40, "dog": 120}, "eval": {"cat": 5, "dog": 5}}
+IMAGES = {"train": {"cat": 40, "dog": 120}, "eval": {"cat": 5, "dog": 5}}
 
 
 def shown(summary: Summary) -> str:
@@ -18,15 +18,15 @@ def shown(summary: Summary) -> str:
 
 
 def test_every_split_has_its_row():
-    text = shown(Summary(pictures=PICTURES))
+    text = shown(Summary(images=IMAGES))
     assert "train │ 160 │ 2 │ cat: 40 │ dog: 120" in text
     assert "eval │ 10 │ 2 │ cat: 5 │ cat: 5" in text
     assert "against" not in text
 
 
 def test_weights_are_advised_where_classes_are_far_from_even():
-    assert "3.0 times as many training images" in shown(Summary(pictures=PICTURES, imbalance=3.0))
-    assert "times as many" not in shown(Summary(pictures=PICTURES, imbalance=1.5))
+    assert "3.0 times as many training images" in shown(Summary(images=IMAGES, imbalance=3.0))
+    assert "times as many" not in shown(Summary(images=IMAGES, imbalance=1.5))
 
 
 def test_what_has_changed_and_what_is_out_of_order_is_told():
@@ -39,7 +39,7 @@ def test_what_was_left_out_is_counted_by_kind():
     text = shown(Summary(left_out={".heic": 40, ".jpg in nested folders": 20}, others={".txt": 1}))
     assert "left out: 60 images (40 .heic, 20 .jpg in nested folders); skipped.jsonl names them" in text
     assert "besides: 1 file (1 .txt) that are no images" in text
-    assert "left out" not in shown(Summary(pictures=PICTURES))
+    assert "left out" not in shown(Summary(images=IMAGES))
 
 
 def test_a_run_of_which_nothing_was_noted_shows_nothing():

@@ -18,12 +18,12 @@ HISTORY = {"val_accuracy": [0.5, 0.9, 0.7], "best_epoch": [2.0]}
 def verdict(**bounds: float) -> dict[str, Any]:
     """Of 60 images, one of which is predicted wrong."""
     asked = Bounds(**{"max_drop": 0.02, **bounds})
-    overall = Judged.counted("", pictures=60, right=59, confidence=confidence_shown(asked))
+    overall = Judged.counted("", images=60, right=59, confidence=confidence_shown(asked))
     return json.loads(judge(asked, overall, [], "").to_json())
 
 
 OLD_VERDICT = verdict(min_accuracy=0.5) | {
-    "overall": {"name": "", "pictures": 60, "accuracy": {"value": 59 / 60, "low": None, "high": None},
+    "overall": {"name": "", "images": 60, "accuracy": {"value": 59 / 60, "low": None, "high": None},
                 "baseline": None, "change": None},
 }  # fmt: skip
 """From before there were counts."""
@@ -56,9 +56,9 @@ def artifact(uri="", **properties) -> Artifact:
          "blessed, accuracy 98.3 % (59 of 60, 94.6 to 99.5 %) on the test split"),
         ("evaluation", "verdict.json", OLD_VERDICT,
          "blessed, accuracy 98.3 % (59 of 60, 91.1 to 99.7 %) on the test split"),
-        ("anomalies", "data.json", {"pictures": {"train": {"a": 8, "b": 7}, "test": {"a": 1}}, "anomalies": ["x"]},
+        ("anomalies", "data.json", {"images": {"train": {"a": 8, "b": 7}, "test": {"a": 1}}, "anomalies": ["x"]},
          "16 images, 2 classes, 1 anomaly"),
-        ("anomalies", "data.json", {"pictures": {"train": {}}, "anomalies": []}, "no anomalies"),
+        ("anomalies", "data.json", {"images": {"train": {}}, "anomalies": []}, "no anomalies"),
         ("translators", "manifest.json", {"r2": {"a->b": 0.25, "a->c": 0.5}}, "2 translators, R2 up to 0.50"),
         ("translators", "manifest.json", {"r2": {}}, "no translators"),
     ],

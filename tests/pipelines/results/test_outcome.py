@@ -18,7 +18,7 @@ from compressor_lib.errors import CompressorError
 from pipelines.results.lineage import NodeRun, Run
 from pipelines.results.outcome import Results, collect, render_results
 
-DATA = Summary(pictures={"train": {"cat": 3, "dog": 4}}, anomalies=["new class 'dog', against the run before"])
+DATA = Summary(images={"train": {"cat": 3, "dog": 4}}, anomalies=["new class 'dog', against the run before"])
 BOUNDS = Bounds(min_accuracy=0.5, max_drop=0.1)
 OVERALL = judged("", 178, 4, 12, 6)
 

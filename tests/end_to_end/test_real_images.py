@@ -41,7 +41,7 @@ pytestmark = [
     pytest.mark.real_data,
     pytest.mark.skipif(
         not (PHOTOGRAPHS.is_dir() and WEIGHTS.is_file()),
-        reason=f"no clothing pictures and weights under {DATA}: set COMPRESSOR_TEST_DATA",
+        reason=f"no clothing images and weights under {DATA}: set COMPRESSOR_TEST_DATA",
     ),
 ]
 
@@ -66,7 +66,7 @@ def test_photographs_give_a_smaller_model_and_a_verdict_on_it(make_runs, photogr
     places = (f"output={runs.output}", f"data.path={photographs}")
     figures = collect(Lineage(load_config(runs.config_file, [*SMALL, *places]).metadata_path).run())
     reference, compressed = figures.reference, figures.compressed
-    # 20 pictures are judged, 5 a class. Guessing names a quarter of them.
+    # 20 images are judged, 5 a class. Guessing names a quarter of them.
     assert reference.accuracy >= 0.6
     assert compressed.accuracy >= 0.4
     assert compressed.parameters < reference.parameters

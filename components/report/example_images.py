@@ -1,4 +1,4 @@
-"""The pictures of a run: how many of which class, what was left out, what is strange about them."""
+"""The images of a run: how many of which class, what was left out, what is strange about them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from components.left_out import read_left_out
 from components.report.data import DataSummary
 
 
-def summarise_pictures(
+def summarise_images(
     examples: types.Artifact,
     statistics: types.Artifact,
     anomalies: types.Artifact,
@@ -33,18 +33,18 @@ def summarise_pictures(
         label: The feature with the class.
         classes: The model's, in the order of its outputs, which is that of the summary.
     """
-    pictures, totals = {}, {}
+    images, totals = {}, {}
     for split in artifact_utils.decode_split_names(statistics.split_names):
         found = statistics_pb2.DatasetFeatureStatisticsList()
         found.ParseFromString(_read(statistics, f"Split-{split}", "FeatureStats.pb"))
         totals[split] = int(found.datasets[0].num_examples)
-        pictures[split] = class_counts(found, label, classes)
+        images[split] = class_counts(found, label, classes)
     summary = Summary(**json.loads(_read(anomalies, SUMMARY_FILE)))
     left_out = read_left_out(examples)
     looked_for = examples.has_custom_property("duplicates")
     skipped_files = examples.get_string_custom_property("skipped_files")
     return DataSummary(
-        pictures=pictures,
+        images=images,
         totals=totals,
         skipped=int(examples.get_int_custom_property("skipped")),
         skipped_files=json.loads(skipped_files) if skipped_files else [],

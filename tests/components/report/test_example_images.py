@@ -6,7 +6,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.artifacts.data_summary import SUMMARY_FILE, Summary
-from components.report.pictures import summarise_pictures
+from components.report.example_images import summarise_images
 
 
 def test_images_are_counted_in_the_order_of_the_models_outputs(tmp_path):
@@ -25,9 +25,7 @@ def test_images_are_counted_in_the_order_of_the_models_outputs(tmp_path):
         (folder / "FeatureStats.pb").write_bytes(found.SerializeToString())
     Path(tmp_path, SUMMARY_FILE).write_text(Summary(imbalance=3.0).to_json())
 
-    summary = summarise_pictures(
-        standard_artifacts.Examples(), statistics, anomalies, "label", ["hat", "shirt", "apron"]
-    )
+    summary = summarise_images(standard_artifacts.Examples(), statistics, anomalies, "label", ["hat", "shirt", "apron"])
 
     assert summary.totals == {"train": 6, "test": 6}
-    assert [list(counts) for counts in summary.pictures.values()] == [["hat", "shirt", "apron"]] * 2
+    assert [list(counts) for counts in summary.images.values()] == [["hat", "shirt", "apron"]] * 2

@@ -1,4 +1,4 @@
-"""Pictures of every kind that people have in their folders, and files that are none."""
+"""Images of every kind that people have in their folders, and files that are none."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def pixels(seed: int, height: int = 23, width: int = 31) -> np.ndarray:
     return (colours + random.normal(0, 20, (height, width, 3))).clip(0, 255).astype(np.uint8)
 
 
-def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
-    """A picture's file."""
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    """An image's file."""
     file = io.BytesIO()
-    picture.save(file, kind, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
@@ -43,7 +43,7 @@ def deep(seed: int) -> bytes:
 
 
 def in_mode(mode: str, kind: str, **options: object) -> Callable[[int], bytes]:
-    """Makes pictures of a mode of Pillow's."""
+    """Makes images of a mode of Pillow's."""
     return lambda seed: saved(Image.fromarray(pixels(seed)).convert(mode), kind, **options)
 
 
@@ -85,6 +85,6 @@ BROKEN: dict[str, Callable[[int], bytes]] = {
     "html": lambda seed: b"<!doctype html><title>404 not found</title>",
     "header alone": lambda seed: SERVED["jpeg"](seed)[:20],
 }
-"""Files that are no pictures, or not whole."""
+"""Files that are no images, or not whole."""
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".JPG", ".Png")
