@@ -50,11 +50,10 @@ class Nodes:
         """What reads the images."""
         data = self.config.data
         if data.source == "tfrecord":
+            pattern = f"{data.span_pattern}/*" if data.span_pattern else "*"
             return ImportExampleGen(
                 input_base=self.config.data_path,
-                input_config=tfx.proto.Input(
-                    splits=[tfx.proto.Input.Split(name="examples", pattern=f"{data.span}/*" if data.span else "*")]
-                ),
+                input_config=tfx.proto.Input(splits=[tfx.proto.Input.Split(name="examples", pattern=pattern)]),
                 output_config=tfx.proto.Output(
                     split_config=tfx.proto.SplitConfig(
                         splits=[
@@ -63,7 +62,7 @@ class Nodes:
                         ]
                     )
                 ),
-                range_config=rolling_range(data.window),
+                range_config=rolling_range(data.span_window),
                 label=data.label_feature,
                 code_version=self.code_version,
             )
@@ -73,10 +72,10 @@ class Nodes:
             max_bad_share=data.max_bad_share,
             max_pixels=data.max_pixels,
             max_file_mb=data.max_file_mb,
-            outside_links=data.outside_links,
+            follow_external_links=data.follow_external_links,
             duplicates=data.duplicates,
-            span=data.span,
-            window=data.window,
+            span_pattern=data.span_pattern,
+            span_window=data.span_window,
             code_version=self.code_version,
         )
 

@@ -72,7 +72,7 @@ def test_a_trainer_trains_in_a_job_in_the_packages_image(spec):
     }  # fmt: skip
     assert custom_config["ai_platform_training_args"] == {
         "project": "mine",
-        "display_name": "images-retrain",
+        "display_name": "pictures-retrain",
         "job_spec": {"worker_pool_specs": [pool(machine, 1)], "service_account": "trainer@mine"},
     }
     assert "ai_platform_training_args" not in json.loads(parameters(spec, "reference")["custom_config"])
@@ -84,7 +84,7 @@ def test_replicas_search_in_the_packages_image(spec):
     assert json.loads(parameters(spec, "PruningSearch")["vertex_job"]) == {
         "project": "mine",
         "region": "europe-west1",
-        "display_name": "images-search",
+        "display_name": "pictures-search",
         "job_spec": {"worker_pool_specs": [pool(machine, 1), pool(machine, 3)], "service_account": "trainer@mine"},
     }
 

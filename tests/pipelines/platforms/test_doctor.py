@@ -168,7 +168,7 @@ def nobody(monkeypatch):
 class TestAllIsThere:
     def test_on_kubeflow(self, kubeflow):
         assert kubeflow.doctor() == (0, [
-            "ok       package: pipeline images, compiled for kubeflow, by this version",
+            "ok       package: pipeline pictures, compiled for kubeflow, by this version",
             "ok       API: kubeflow answers and lets you in",
             f"ok       image {kubeflow.image}: it is there, with the project in it",
             "ok       bucket bucket: you may objects.create, objects.get, objects.list, "

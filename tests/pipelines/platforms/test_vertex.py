@@ -46,7 +46,7 @@ def connected(api: VertexApi, **given) -> Vertex:
 
 def submitted(vertex: Platform, **given) -> RemoteRun:
     given = {"parameters": {}, "pipeline_root": None, "caching": True, **given}
-    return vertex.submit(PACKAGE, name="images", **given)
+    return vertex.submit(PACKAGE, name="pictures", **given)
 
 
 def scheduled(vertex: Platform, name: str = "weekly", **given) -> Schedule:
@@ -71,7 +71,7 @@ class TestSubmit:
         )
         (job,) = api.jobs.values()
         assert job.name == f"{PARENT}/pipelineJobs/{run.id}"
-        assert job.display_name == "images"
+        assert job.display_name == "pictures"
         assert job.runtime_config.gcs_output_directory == "gs://b/root"
         assert dict(job.runtime_config.parameter_values) == {"tau": 0.5, "max_trials": 3, "span": "span-7"}
         assert job.service_account == ""
