@@ -189,7 +189,7 @@ class TestSchedule:
         assert made.stdout.endswith("UTC, unless its CRON_SCHEDULE_TIMEZONE is another zone\n")
         (recurring,) = api.recurring.values()
         assert recurring["runtime_config"]["parameters"] == {"max_trials": 3, "only_new_data": 1}
-        assert "images  0 3 * * 1 UTC  Mon " in compressor("schedule", "list", api=api).stdout
+        assert "pictures  0 3 * * 1 UTC  Mon " in compressor("schedule", "list", api=api).stdout
         assert compressor("schedule", "pause", "pictures", api=api).stdout == "pictures is paused\n"
         assert compressor("schedule", "show", "pictures", api=api).stdout.endswith("paused\n")
         assert compressor("schedule", "resume", "pictures", api=api).stdout == "pictures goes on\n"
