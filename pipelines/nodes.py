@@ -149,7 +149,7 @@ class Nodes:
         trainer = tfx.extensions.google_cloud_ai_platform.Trainer(custom_config={**custom_config, **job}, **given)
         return trainer.with_id(node)
 
-    def translator_pretrainer(self, *, previous: PreviousRun | None, **inputs: Any) -> TranslatorPretrainer:
+    def translator_pretrainer(self, *, previous: BaseNode | None, **inputs: Any) -> TranslatorPretrainer:
         """What fits the translators."""
         return TranslatorPretrainer(
             previous_translators=self._known(previous, "translators"),
@@ -161,7 +161,7 @@ class Nodes:
             **inputs,
         )
 
-    def pruning_search(self, *, previous: PreviousRun | None, **inputs: Any) -> PruningSearch:
+    def pruning_search(self, *, previous: BaseNode | None, **inputs: Any) -> PruningSearch:
         """The search."""
         config, search = self.config, self.config.search
         return PruningSearch(
@@ -198,7 +198,7 @@ class Nodes:
             formats=self.config.export.formats, seed=self.config.seed, code_version=self.code_version, **inputs
         )
 
-    def _known(self, previous: PreviousRun | None, what: str) -> Any:
+    def _known(self, previous: BaseNode | None, what: str) -> Any:
         """What a run may start from, if it shall."""
         return previous.outputs[what] if previous and self.config.warm_start else None
 
@@ -267,7 +267,7 @@ class Nodes:
             **inputs,
         )
 
-    def served_classes(self, **inputs: Any) -> ServedClasses:
+    def served_classes(self, **inputs: Any) -> BaseNode:
         """What finds the classes that an endpoint on Vertex AI serves."""
         vertex, endpoint = self.config.vertex, self.config.endpoint
         assert vertex
@@ -280,11 +280,11 @@ class Nodes:
             **inputs,
         )
 
-    def previous_run(self, **inputs: Any) -> PreviousRun:
+    def previous_run(self, **inputs: Any) -> BaseNode:
         """What finds what the previous run left."""
         return PreviousRun(push_directory=self.config.serving_directory, code_version=self.code_version, **inputs)
 
-    def handover(self, **inputs: Any) -> Handover:
+    def handover(self, **inputs: Any) -> BaseNode:
         """What leaves it to the next one."""
         return Handover(push_directory=self.config.serving_directory, code_version=self.code_version, **inputs)
 

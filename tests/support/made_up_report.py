@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from components.report.advice import advice
-from components.report.data import Answers, Block, DataSummary, ExampleImage, NodeStep, ReportData, Trial
+from components.report.data import Answers, Block, ExampleImage, NodeStep, ReportData, RunData, Trial
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.gate import Bounds, Verdict, judge, judge_format
 from compressor_lib.deployment.intervals import PairedCounts
@@ -124,7 +124,7 @@ def made_up_report() -> ReportData:
             right=[example("dress", "dress", 0.41), example("hat", "hat", 0.52)],
             changed={"hat": [example("hat", "dress", 0.7)]},
         ),
-        data=DataSummary(
+        data=RunData(
             images={split: dict.fromkeys(CLASSES, 10 * place) for place, split in enumerate(SPLITS, 1)},
             totals={"train": 30, "eval": 60, "test": 40},
             skipped=2,
