@@ -54,7 +54,7 @@ def thresholds(verdict: Verdict) -> Iterator[Threshold]:
 
 def decides(verdict: Verdict) -> str:
     """Says which end of a figure is held against its threshold, and how sure the intervals are."""
-    sure = f"{100 * verdict.confidence_shown:g} %"
+    sure = phrases.percent(verdict.confidence_shown, decimals=None)
     if verdict.bounds.confidence is None:
         return f"What was measured decides; intervals of {sure} confidence show how far chance reaches."
     return f"The lower end of each interval decides, with {sure} confidence."

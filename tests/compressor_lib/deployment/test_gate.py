@@ -79,16 +79,16 @@ def test_what_is_not_compared_has_no_change():
 def test_reasons_show_counts_intervals_and_thresholds():
     judged = Judged.counted("", images=200, right=184, pairs=PairedCounts(184, 0, 10, 6))
     assert judge(SURE, judged, [], "").reasons == [
-        "accuracy is 92.0 % (184 of 200, 87.4 to 95.0 %); gate.min_accuracy asks for 90 % with 95 % confidence",
+        "accuracy is 92.0 % (184 of 200, 87.4 to 95.0 %); the gate requires at least 90 % with 95 % confidence",
         "accuracy changes by -5.0 points (-9.0 to -2.7) against the baseline; "
-        "gate.max_drop allows a drop of 2 points with 95 % confidence",
+        "the gate allows a drop of 2 points with 95 % confidence",
     ]
 
 
 def test_a_reason_counts_the_images_that_were_compared():
     judged = Judged.counted("", images=80, right=64, pairs=PairedCounts(44, 0, 16, 0))
     (reason,) = judge(Bounds(0.5, 0.02), judged, [], "").reasons
-    assert "against the baseline, on 60 images of classes that both have; gate.max_drop" in reason
+    assert "against the baseline, on 60 images of classes that both have; the gate allows" in reason
 
 
 def test_a_class_may_lose_what_it_likes_where_nothing_bounds_it():
@@ -103,7 +103,7 @@ def test_each_class_is_held_to_its_bound_the_worst_is_told_first():
         "class class1 (20 test images)",
     ]
     assert "-30.0 points" in verdict.reasons[0]
-    assert "gate.max_class_drop allows a drop of 10 points" in verdict.reasons[0]
+    assert "the gate allows a class a drop of 10 points" in verdict.reasons[0]
     assert verdict.worst_class == verdict.classes[3]
 
 
@@ -164,7 +164,7 @@ def test_a_verdict_from_before_there_were_counts_is_read(ends):
 
 @pytest.mark.parametrize("text", ["", "[]", '{"bounds": {"least": 1}}'])
 def test_what_is_no_verdict_is_refused(text):
-    with pytest.raises(CompressorError, match="run the pipeline again"):
+    with pytest.raises(CompressorError, match="evaluate the model again"):
         Verdict.from_json(text)
 
 
