@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in people's words."""
+"""Error messages for invalid configurations, in plain words."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _MUST_BE = {
     "less_than": "below {lt:g}",
     "less_than_equal": "at most {le:g}",
     "literal_error": "{expected}",
-    "string_pattern_mismatch": "small letters, digits and hyphens, 128 at most, no hyphen first",
+    "string_pattern_mismatch": "lower-case letters, digits and hyphens, 128 at most, no hyphen first",
     "too_short": "a list that is not empty",
 }
-"""What a value must be, in people's words, by pydantic's type of error."""
+"""What a value must be, in plain words, by pydantic's error type."""
 
 
 _RENAMED = {
@@ -50,15 +50,15 @@ _RENAMED = {
     "search.objective.max_bytes": "search.budgets.bytes",
     "search.objective.max_latency_ms": "search.budgets.latency_ms",
 }
-"""Fields that had another name, and the new one."""
+"""Renamed fields: old name to new name."""
 
 
 def explain(error: ErrorDetails, config: type[BaseModel]) -> str:
-    """One wrong field in one sentence.
+    """Describes one invalid field in one sentence.
 
     Args:
-        error: pydantic's.
-        config: The model that was to be validated.
+        error: pydantic's error.
+        config: The model that was validated.
     """
     location, context, kind = error["loc"], error.get("ctx", {}), error["type"]
     field = _dotted(location)
@@ -81,13 +81,13 @@ def explain(error: ErrorDetails, config: type[BaseModel]) -> str:
 
 @contextmanager
 def fields_named(section: str) -> Iterator[None]:
-    """Puts the field in front of an error of the library that names one of its arguments.
+    """Prefixes the library's errors with the field that the wrong argument was read from.
 
     Args:
-        section: The section whose fields are the arguments of what is called, such as ``"backbone"``.
+        section: The section whose fields are passed as arguments, such as ``"backbone"``.
 
     Raises:
-        CompressorError: As the library does, with ``backbone.weights: `` in front of the message.
+        CompressorError: The library's error, prefixed with the field, as in ``backbone.weights: ``.
     """
     try:
         yield
@@ -98,7 +98,7 @@ def fields_named(section: str) -> Iterator[None]:
 
 
 def _unknown_field(location: _Location, config: type[BaseModel]) -> str:
-    """Names the field that was meant: one of the same name elsewhere, or the nearest here."""
+    """Suggests a known field: the one with the same name in another section, or the most similar one in this."""
     if _dotted(location) in _RENAMED:
         return f"{_dotted(location)} is now {_RENAMED[_dotted(location)]}."
     *section, name = location
@@ -113,13 +113,13 @@ def _unknown_field(location: _Location, config: type[BaseModel]) -> str:
 def _section(location: Sequence[int | str], config: type[BaseModel]) -> type[BaseModel]:
     section = config
     for name in location:
-        if str(name) in section.model_fields:  # else it is an index, or a key
+        if str(name) in section.model_fields:  # otherwise it is an index or a key
             section = _section_in(section.model_fields[str(name)].annotation) or section
     return section
 
 
 def _section_in(annotation: Any) -> type[BaseModel] | None:
-    """The section that a field holds: as it is, in a list or a mapping, or where it may be null."""
+    """The section class in a field's annotation: bare, in a list or mapping, or optional."""
     inner = get_args(annotation)
     if inner:
         return next((section for section in map(_section_in, inner) if section), None)
@@ -127,7 +127,7 @@ def _section_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def all_fields(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """The names of a section's fields, with dots, those of its sections behind each."""
+    """Yields the dotted names of a section's fields, each followed by those of its subsections."""
     for name, field in section.model_fields.items():
         yield prefix + name
         kind = field.annotation
@@ -136,7 +136,7 @@ def all_fields(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 
 def _quoted(expected: str) -> list[str]:
-    """The words in pydantic's ``"'a', 'b' or 'c'"``."""
+    """The quoted words in pydantic's ``"'a', 'b' or 'c'"``."""
     return expected.split("'")[1::2]
 
 
@@ -148,7 +148,7 @@ def _dotted(location: _Location) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: as in YAML, and not too long."""
+    """Formats a value for a message: as in YAML, shortened if it is long."""
     text = repr(value) if not isinstance(value, bool) else str(value).lower()
     text = "empty" if value is None else text
     return text if len(text) <= 60 else text[:57] + "..."

@@ -1,4 +1,4 @@
-"""What every section of a configuration is made of."""
+"""The base class of all sections, and helpers for paths."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    """Base of every section: unknown fields are refused, values do not change afterwards."""
+    """Base class of all sections: unknown fields are refused, and values are read-only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def absolute(path: str) -> str:
-    """Makes a local path absolute, from the current directory; leaves ``gs://...`` alone.
+    """Makes a local path absolute, relative to the current directory; leaves ``gs://...`` unchanged.
 
     Raises:
-        ValueError: The path is not UTF-8, which TensorFlow and Beam need.
+        ValueError: If the path is not UTF-8, which TensorFlow and Beam require.
     """
     shown = os.fsencode(path).decode("utf-8", "backslashreplace")
     if shown != path:
@@ -29,8 +29,8 @@ def absolute(path: str) -> str:
 
 
 def existing_file(path: str, advice: str) -> str:
-    """Makes a path absolute; refuses a local one that is no file."""
+    """Makes a path absolute; refuses a local path that is not a file."""
     path = absolute(path)
     if "://" not in path and not os.path.isfile(path):
-        raise ValueError(f"is {path!r}, which is no file: {advice}.")
+        raise ValueError(f"is {path!r}, which is not a file: {advice}.")
     return path

@@ -191,7 +191,7 @@ def test_run_takes_no_jobs_on_vertex(stage):
     vertex = "vertex={project: mine, region: europe-west1, search: {machine_type: n1-standard-8}}"
     result = stage.invoke("--set", vertex)
     assert result.exit_code == 2
-    assert "vertex is for Vertex AI alone: take it out, or compile with --target vertex" in result.output
+    assert "section vertex is for Vertex AI only: remove it, or compile with --target vertex." in result.output
     assert not stage.created
 
 

@@ -141,7 +141,7 @@ class TestSubmit:
         ("arguments", "message"),
         [
             (["--param", "taus=1"], "unknown parameter 'taus'. Did you mean 'tau'"),
-            (["--param", "tau"], "--param 'tau' has another form than name=value"),
+            (["--param", "tau"], "--param 'tau' is not of the form name=value"),
             (["--param", "tau=high"], "--param 'tau=high': tau must be a number"),
             (["--param", "max_trials=1.5"], "max_trials must be a whole number"),
         ],
