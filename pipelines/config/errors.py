@@ -45,6 +45,11 @@ _RENAMED = {
 }
 """Fields that had another name, and the new one."""
 
+_REMOVED = {
+    "search.cuts": "one cut with a narrow tail leaves smaller and more accurate networks than two cuts do",
+}
+"""Fields that are gone, and why."""
+
 
 def explain(error: ErrorDetails, config: type[BaseModel]) -> str:
     """One wrong field in one sentence.
@@ -76,6 +81,8 @@ def _unknown_field(location: _Location, config: type[BaseModel]) -> str:
     """Names the field that was meant: one of the same name elsewhere, or the nearest here."""
     if _dotted(location) in _RENAMED:
         return f"{_dotted(location)} is now {_RENAMED[_dotted(location)]}."
+    if _dotted(location) in _REMOVED:
+        return f"{_dotted(location)} was removed: {_REMOVED[_dotted(location)]}. Delete the field."
     *section, name = location
     prefix = _dotted(tuple(section))
     siblings = [f"{prefix}.{field}" if prefix else field for field in _section(section, config).model_fields]
