@@ -73,7 +73,7 @@ def test_trials_are_in_their_order_with_families_and_widths(trials):
 
 
 def test_multiply_adds_are_counted_for_every_network(trials):
-    assert ["flops" in trial.costs for trial in trials] == [True, True, True, True]
+    assert ["macs" in trial.costs for trial in trials] == [True, True, True, True]
 
 
 def test_bytes_are_measured_of_the_winner_and_of_the_best(trials):
