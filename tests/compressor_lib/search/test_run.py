@@ -47,17 +47,11 @@ def data(labelled) -> tuple[tf.data.Dataset, tf.data.Dataset]:
 
 
 def hypermodel(base: keras.Model, **changed) -> HyperCompressor:
-    return HyperCompressor(
-        3000,
-        3,
-        0.6,
-        backbone=base,
-        connections=CUTS,
-        head_units=[0, 4],
-        loss="sparse_categorical_crossentropy",
-        learning_rates=(0.01, 0.1),
-        **changed,
-    )
+    arguments = {
+        "connections": CUTS, "head_units": [0, 4], "loss": "sparse_categorical_crossentropy",
+        "learning_rates": (0.01, 0.1),
+    }  # fmt: skip
+    return HyperCompressor(3000, 3, 0.6, backbone=base, **{**arguments, **changed})
 
 
 @pytest.fixture(scope="module")
