@@ -13,7 +13,8 @@ from compressor_lib.search.hypermodels import (
     HyperCompressor,
 )
 from compressor_lib.search.run import SearchOptions, run_search
-from compressor_lib.training.train import Distillation, TrainingOptions, train
+from compressor_lib.training.options import Distillation, TrainingOptions
+from compressor_lib.training.train import train
 
 __all__ = [
     "AccuracyCompression",

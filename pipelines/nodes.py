@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,7 @@ class Nodes:
             "role": "reference",
             "backbone": _backbone(self.config),
             "head": self.config.head.model_dump(),
-            "training": self.config.reference.model_dump(),
+            "training": asdict(self.config.reference),
         }
         return self._trainer("reference", custom_config, inputs)
 
@@ -125,7 +125,7 @@ class Nodes:
         """The Trainer of the compressed model."""
         custom_config = {
             "role": "compressed",
-            "training": self.config.retrain.model_dump(),
+            "training": asdict(self.config.retrain),
         }
         return self._trainer("retrain", custom_config, inputs)
 
@@ -156,8 +156,7 @@ class Nodes:
             previous_translators=self._known(previous, "translators"),
             backbone=self.config.backbone.name or "",
             connections=self.config.search.connections,
-            held_out=self.config.translators.held_out,
-            ridge=self.config.translators.ridge,
+            options=self.config.translators,
             code_version=self.code_version,
             **inputs,
         )

@@ -1,4 +1,4 @@
-"""Sections ``translators`` and ``search``: what sub-networks are tried, and how they are judged."""
+"""Section ``search``: what sub-networks are tried, and how they are judged."""
 
 from __future__ import annotations
 
@@ -26,13 +26,6 @@ def _connections(value: object) -> object:
 
 Family = Literal["published", "rejoining", "truncation", "tail", "all"]
 Connections = Annotated[Family | list[str], BeforeValidator(_connections)]
-
-
-class Translators(Section):
-    """How translators are fitted."""
-
-    held_out: float = Field(default=0.1, gt=0, lt=1, description="Share of the images R2 is measured on.")
-    ridge: float = Field(default=1e-3, ge=0, description="Ridge of the closed form.")
 
 
 class Objective(Section):

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from components.options import as_parameter, from_parameter, parsed
+from compressor_lib.training.options import Augmentation, Distillation, TrainingOptions
+
+OPTIONS = TrainingOptions(epochs=7, augmentation=Augmentation(flip=False), distillation=Distillation(0.25))
+
+
+def test_options_come_back_as_they_were():
+    assert from_parameter(TrainingOptions, as_parameter(OPTIONS)) == OPTIONS
+
+
+def test_the_text_is_the_same_for_the_same_options():
+    text = as_parameter(Distillation(temperature=3.0, weight=0.25))
+    assert text == '{"temperature": 3.0, "weight": 0.25}'
+
+
+def test_what_is_left_out_has_its_default():
+    assert parsed(TrainingOptions, {"epochs": 7}) == TrainingOptions(epochs=7)
+
+
+def test_a_runtime_parameter_may_be_written_in_any_form_of_its_number():
+    found = from_parameter(TrainingOptions, '{"epochs": 6e1, "batch_size": 8.0, "learning_rate": 1}')
+    assert (found.epochs, found.batch_size, found.learning_rate) == (60, 8, 1.0)
+    assert isinstance(found.epochs, int)
+
+
+@pytest.mark.parametrize("text", ['{"epochs": "many"}', '{"learning_rate": 0}', '{"distillation": {"weight": 2}}'])
+def test_what_is_no_option_is_refused(text):
+    with pytest.raises(ValueError, match="1 validation error"):
+        from_parameter(TrainingOptions, text)
