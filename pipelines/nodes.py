@@ -172,7 +172,6 @@ class Nodes:
             max_epochs=search.max_epochs,
             parallel_trials=search.parallel_trials,
             vertex_job=search_job(config.vertex, name=f"{config.name}-search", image=self.image),
-            cuts=search.cuts,
             shortlist=search.shortlist,
             train_translators=search.train_translators,
             feature_memory_mb=search.feature_memory_mb,

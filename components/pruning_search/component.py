@@ -23,7 +23,6 @@ class PruningSearchSpec(component_spec.ComponentSpec):
         "max_trials": component_spec.ExecutionParameter(type=int),
         "max_epochs": component_spec.ExecutionParameter(type=int),
         "parallel_trials": component_spec.ExecutionParameter(type=int),
-        "cuts": component_spec.ExecutionParameter(type=int),
         "vertex_job": component_spec.ExecutionParameter(type=str),
         "shortlist": component_spec.ExecutionParameter(type=int),
         "train_translators": component_spec.ExecutionParameter(type=int),
@@ -88,7 +87,6 @@ class PruningSearch(base_component.BaseComponent):
         max_epochs: int = 30,
         parallel_trials: int = 1,
         vertex_job: Mapping[str, Any] | None = None,
-        cuts: int = 1,
         shortlist: int | None = None,
         train_translators: bool = False,
         feature_memory_mb: int = 4096,
@@ -124,7 +122,6 @@ class PruningSearch(base_component.BaseComponent):
                 order of the trials, and with it what later ones try, may vary between runs.
             vertex_job: A custom job on Vertex AI whose replicas search together, in place of ``parallel_trials`` on
                 this machine: its ``project``, ``region`` and ``job_spec`` (a CustomJobSpec). None: no job.
-            cuts: 1, or 2 to search the best network once more for a second cut; the better of both is taken.
             tau: Weight of accuracy against compression.
             shortlist: How many connections trials are spent on, those that promise most (see
                 :mod:`compressor_lib.search.shortlist`); None for all.
@@ -160,7 +157,6 @@ class PruningSearch(base_component.BaseComponent):
                 max_epochs=max_epochs,
                 parallel_trials=parallel_trials,
                 vertex_job=json.dumps(vertex_job, sort_keys=True) if vertex_job else "",
-                cuts=cuts,
                 shortlist=shortlist or 0,
                 train_translators=int(train_translators),
                 feature_memory_mb=feature_memory_mb,

@@ -13,14 +13,13 @@ import keras_tuner as kt
 import tensorflow as tf
 
 from components.storage.examples import count_classes, image_dataset
-from compressor_lib.cuts.families import rejoining_connections, searched_connections
+from compressor_lib.cuts.families import searched_connections
 from compressor_lib.cuts.surgery import without_head
 from compressor_lib.deployment.export import load_keras, read_classes
 from compressor_lib.objective.costs import Yardstick, measure_costs
 from compressor_lib.pretraining.bank import TranslatorBank
-from compressor_lib.search.hypermodels import TRANSLATOR, HyperCompressor
+from compressor_lib.search.hypermodels import HyperCompressor
 from compressor_lib.search.run import SearchOptions, run_search
-from compressor_lib.search.second_cut import FIRST_CUT, layers_trained_again, network_to_cut_again
 from compressor_lib.training.class_weights import balanced_weights
 
 
@@ -35,9 +34,6 @@ class SearchJob:
         validation: Pattern of the files that they are ranked on.
         parameters: The component's execution parameters.
         max_cost: The uncompressed classifier's cost; measured if None.
-        first_model: File of the classifier with one cut whose network is to be cut again; the uncompressed classifier's
-            is cut if None.
-        first_cut: That cut.
         known: Hyperparameters that were the best of earlier searches, for the first trials.
     """
 
@@ -47,8 +43,6 @@ class SearchJob:
     validation: str
     parameters: dict[str, Any]
     max_cost: float | None = None
-    first_model: str | None = None
-    first_cut: str = ""
     known: Sequence[dict[str, Any]] = ()
 
     @classmethod
@@ -68,15 +62,8 @@ class SearchJob:
             max_trials=self.parameters["max_trials"],
             max_epochs=self.parameters["max_epochs"],
             seed=self.parameters["seed"],
-            fixed={FIRST_CUT: self.first_cut} if self.first_cut else {},
-            first=self._first(),
+            first=self.known,
         )
-
-    def _first(self) -> list[dict[str, Any]]:
-        """What is known of this cut. What was found by two cuts begins with the first of them."""
-        if self.first_cut:
-            return [values for values in self.known if FIRST_CUT in values]
-        return [{**values, TRANSLATOR: values.get(FIRST_CUT, values.get(TRANSLATOR))} for values in self.known]
 
     def hypermodel(self) -> HyperCompressor:
         """Seeds this process, loads the networks and makes the search space.
@@ -87,12 +74,7 @@ class SearchJob:
         exec_properties = self.parameters
         keras.utils.set_random_seed(exec_properties["seed"])
         reference, class_names = load_keras(self.reference_dir), read_classes(self.reference_dir)
-        if self.first_model is None:
-            base = without_head(reference, name=exec_properties["backbone"])
-            translators, trained_layers = TranslatorBank.load(self.bank_dir, base), []
-        else:
-            base = network_to_cut_again(keras.models.load_model(self.first_model, compile=False, safe_mode=True))
-            translators, trained_layers = None, layers_trained_again(base)
+        base = without_head(reference, name=exec_properties["backbone"])
         cost, budgets = exec_properties["cost"], json.loads(exec_properties["budgets"])
         yardstick, max_cost = None, self.max_cost
         if cost == "latency":
@@ -108,8 +90,7 @@ class SearchJob:
             connections=searched_connections(
                 base, exec_properties["backbone"], json.loads(exec_properties["connections"])
             ),
-            translators=translators,
-            trained_layers=trained_layers,
+            translators=TranslatorBank.load(self.bank_dir, base),
             train_translators=bool(exec_properties["train_translators"]),
             head_units=json.loads(exec_properties["head_units"]),
             tail_units=json.loads(exec_properties["tail_units"]),
@@ -133,31 +114,6 @@ class SearchJob:
         self._narrow(hypermodel, *self._datasets(hypermodel))
         connections = json.dumps([str(connection) for connection in hypermodel.connections])
         return replace(self, parameters={**self.parameters, "connections": connections, "shortlist": 0})
-
-    def second(self, classifier: keras.Model, cut: str, hypermodel: HyperCompressor, path: Path) -> SearchJob | None:
-        """The search for a second cut in the best network of this one.
-
-        Args:
-            classifier: That network with its head.
-            cut: Its connection.
-            hypermodel: From :meth:`hypermodel`.
-            path: Where to keep the classifier.
-
-        Returns:
-            The job; None where no other cut would save enough.
-        """
-        connections = [str(connection) for connection in rejoining_connections(network_to_cut_again(classifier))]
-        if not connections:
-            return None
-        path.parent.mkdir(parents=True, exist_ok=True)
-        classifier.save(path)
-        return replace(
-            self,
-            parameters={**self.parameters, "connections": json.dumps(connections)},
-            max_cost=hypermodel.max_cost,
-            first_model=str(path),
-            first_cut=cut,
-        )
 
     def search(self, hypermodel: HyperCompressor, directory: Path) -> kt.Tuner:
         """Searches in this process, alone or as one of several workers (keras-tuner's environment says which).

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from compressor_lib.features.cached_training import CachedTraining
 from compressor_lib.networks.backbones import find_backbone
 from compressor_lib.networks.graph import LayerGraph
 from compressor_lib.networks.heads import attach_head
-from compressor_lib.networks.weights import give_weights
 from compressor_lib.objective.costs import Budgets, Yardstick, counted_costs, find_cost, measure_costs
 from compressor_lib.objective.metrics import AccuracyCompression
 from compressor_lib.pretraining.bank import TranslatorBank
@@ -94,7 +93,6 @@ class HyperCompressor(kt.HyperModel):
         budgets: Mapping[str, float] | None = None,
         yardstick: Yardstick | None = None,
         class_names: Sequence[str] | None = None,
-        trained_layers: Collection[str] = (),
         train_translators: bool = False,
     ) -> None:
         """Describes the search space; nothing is built yet.
@@ -132,8 +130,6 @@ class HyperCompressor(kt.HyperModel):
                 narrowest form, as far as it can be counted without building, are not searched.
             yardstick: The uncompressed classifier that a latency is measured beside; None to time networks alone.
             class_names: The classes, whose names take some ``bytes`` of the TFLite file that is deployed.
-            trained_layers: Names of layers of the backbone that each trial trains with its head, from the weights they
-                have, rather than leave frozen.
             train_translators: Whether each trial trains its translator with its head, from the fitted weights. Slower,
                 for what stands behind B runs at every step; better where a linear map explains little.
 
@@ -177,7 +173,6 @@ class HyperCompressor(kt.HyperModel):
         self._loss = loss
         self._cache_features = cache_features
         self._feature_memory = feature_memory
-        self._trained_layers = frozenset(trained_layers)
         self._train_translators = train_translators
         self._rejoined: dict[Connection, keras.Model] = {}
         self._known_costs: dict[tuple[Any, ...], dict[str, float]] = {}
@@ -338,9 +333,6 @@ class HyperCompressor(kt.HyperModel):
             backbone = self._rejoined[connection]
             if self.translators is not None:
                 self.translators.apply(backbone, connection)
-        for layer in backbone.layers:
-            if layer.name in self._trained_layers:  # by an earlier trial, too
-                give_weights(self.base.get_layer(layer.name), layer)
         return self._classifier(hp, backbone)
 
     @functools.cached_property
@@ -352,8 +344,7 @@ class HyperCompressor(kt.HyperModel):
         # A tail has nothing pretrained, so it is trained like the head.
         is_trained = self.connection(hp).is_tail or self._train_translators
         for layer in backbone.layers:
-            of_translator = layer.name in TRANSLATOR_LAYERS
-            layer.trainable = layer.name in self._trained_layers or (is_trained and of_translator)
+            layer.trainable = is_trained and layer.name in TRANSLATOR_LAYERS
         if self._head_units is None:
             widths = PUBLISHED_HEAD_UNITS
             units = hp.Int(HEAD_UNITS, widths.start, widths.stop, step=widths.step, default=widths.start)

@@ -54,6 +54,11 @@ _RENAMED = {
 }
 """Fields that had another name, and the new one."""
 
+_REMOVED = {
+    "search.cuts": "one cut with a narrow tail leaves smaller and more accurate networks than two cuts do",
+}
+"""Fields that are gone, and why."""
+
 
 def explain(error: ErrorDetails, config: SectionType) -> str:
     """One wrong field in one sentence.
@@ -102,6 +107,8 @@ def _unknown_field(location: _Location, config: SectionType) -> str:
     """Names the field that was meant: one of the same name elsewhere, or the nearest here."""
     if _dotted(location) in _RENAMED:
         return f"{_dotted(location)} is now {_RENAMED[_dotted(location)]}."
+    if _dotted(location) in _REMOVED:
+        return f"{_dotted(location)} was removed: {_REMOVED[_dotted(location)]}. Delete the field."
     *section, name = location
     prefix = _dotted(tuple(section))
     siblings = [f"{prefix}.{field}" if prefix else field for field in fields_of(_section(section, config))]

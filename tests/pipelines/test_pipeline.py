@@ -204,7 +204,7 @@ def test_sections_reach_their_nodes(create):
         "seed=7", "translators.held_out=0.25", "translators.ridge=0.5",
         "search.tuner=grid", "search.connections=['53,151']", "search.head_units=[0, 4]",
         "search.tau=0.6", "search.max_trials=3", "search.max_epochs=2", "search.parallel_trials=2",
-        "search.cuts=2", "search.shortlist=9", "search.train_translators=true", "search.feature_memory_mb=100",
+        "search.shortlist=9", "search.train_translators=true", "search.feature_memory_mb=100",
         "search.objective.cost=latency", "search.budgets={parameters: 500_000, latency_ms: 8}",
         "search.min_learning_rate=0.01", "search.max_learning_rate=0.02",
         "reference.epochs=3", "retrain.epochs=4", "retrain.batch_size=9", "retrain.strategy=mirrored",
@@ -232,7 +232,7 @@ def test_sections_reach_their_nodes(create):
     assert pretrainer["connections"] == search["connections"] == '["53,151"]'
     assert (pretrainer["held_out"], pretrainer["ridge"]) == (0.25, 0.5)
     assert (search["tuner"], search["max_trials"], search["max_epochs"]) == ("grid", 3, 2)
-    assert (search["parallel_trials"], search["cuts"]) == (2, 2)
+    assert search["parallel_trials"] == 2
     assert (search["shortlist"], search["train_translators"], search["feature_memory_mb"]) == (9, 1, 100)
     assert (search["min_learning_rate"], search["max_learning_rate"]) == (0.01, 0.02)
     assert (search["tau"], search["head_units"], search["dropout"]) == (0.6, "[0, 4]", 0.3)

@@ -78,10 +78,6 @@ class Search(Section):
         description="Trials at a time, each in a process of its own on this machine. Above 1 the order of the "
         "trials, and with it what later ones try, may vary between runs.",
     )
-    cuts: Literal[1, 2] = Field(
-        default=1,
-        description="2: once the best network is found, it is searched for a second cut, and the better of both wins.",
-    )
     shortlist: int | None = Field(
         default=None,
         gt=0,

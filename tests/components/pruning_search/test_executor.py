@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import signal
@@ -33,7 +32,6 @@ from compressor_lib.networks.heads import attach_head
 from compressor_lib.networks.macs import multiply_adds
 from compressor_lib.pretraining.translator_fit import fit_translators
 from compressor_lib.search import run
-from compressor_lib.search.second_cut import FIRST_CUT
 from compressor_lib.support.atomic_write import replace_file
 from compressor_lib.support.processes import module_command
 
@@ -245,19 +243,12 @@ def first_trial(outputs: dict[str, Path]) -> dict:
 
 
 def test_the_best_of_an_earlier_search_is_tried_first(tmp_path, examples, reference, bank):
-    outputs = do(tmp_path, examples, reference, bank, known={**KNOWN, "tuner/epochs": 9}, max_trials=1)
+    unknown = {"tuner/epochs": 9, "first_cut": "block_13_project_BN->head"}  # the latter of an earlier release
+    outputs = do(tmp_path, examples, reference, bank, known={**KNOWN, **unknown}, max_trials=1)
     assert first_trial(outputs) == KNOWN
 
 
 def test_what_is_no_hyperparameters_is_passed_over(tmp_path, examples, reference, bank, caplog):
-    def job(known):
-        return SearchJob("", "", "", "", component(tuner="random").exec_properties, known=known, first_cut="a->b")
-
-    assert job([KNOWN]).options.first == []  # it had one cut, and this is the search for a second
-    assert job([{**KNOWN, FIRST_CUT: "a->b"}]).options.first == [{**KNOWN, FIRST_CUT: "a->b"}]
-    assert dataclasses.replace(job([{**KNOWN, FIRST_CUT: "a->b"}]), first_cut="").options.first == [
-        {**KNOWN, FIRST_CUT: "a->b", "translator": "a->b"}
-    ]
     do(tmp_path, examples, reference, bank, known=[], max_trials=1, connections=["block_5_add->head"])
     assert "cannot be read" in caplog.text
 
@@ -300,50 +291,6 @@ def test_workers_are_given_the_shortlist(examples, reference, bank):
     assert narrowed.hypermodel().connections == hypermodel.connections
     assert len(hypermodel.connections) < len(CONNECTIONS)
     assert not narrowed.parameters["shortlist"]
-
-
-def test_the_best_network_is_cut_again(tmp_path, examples, reference, bank):
-    outputs = do(
-        tmp_path, examples, reference, bank, connections=["block_5_add->tail"], tail_units=[8], cuts=2, tau=0.1
-    )
-    reports = json.loads((outputs["tuner_results"] / SEARCH_REPORT_FILE).read_text())
-    assert len(reports) == 2 * TRIALS
-    scores = [report["score"] for report in reports]
-    assert scores == sorted(scores, reverse=True)
-    # Nearly all that counts is size, and a second cut saves more.
-    assert reports[0]["connection"].startswith("block_5_add->tail & ")
-    model = load_keras(outputs["model"] / "Format-Serving")
-    assert model.count_params() == reports[0]["parameters"]
-    assert {"translator_conv", "translator_first_conv"} <= {layer.name for layer in model.layers}
-    total = reference.classifier.count_params()
-    for report in reports:
-        assert report["compression"] == pytest.approx(1 - report["parameters"] / total)
-    stored = json.loads((outputs["best_hyperparameters"] / "best_hyperparameters.txt").read_text())
-    assert stored["values"]["first_cut"] == "block_5_add->tail"
-
-
-def test_workers_are_told_of_the_first_cut(tmp_path, examples, reference, bank, make_classifier):
-    patterns = {split: f"{examples.uri}/Split-{split}/*" for split in ("train", "eval")}
-    model_dir = path_utils.serving_model_path(reference.model.uri)
-    job = SearchJob(
-        model_dir, bank.uri, patterns["train"], patterns["eval"], component(connections=CONNECTIONS).exec_properties
-    )
-    hypermodel = job.hypermodel()
-    classifier = attach_head(create_submodel(reference.base, "block_5_add->tail", tail_units=8), 3)
-    second = job.second(classifier, "block_5_add->tail", hypermodel, tmp_path / "first" / "model.keras")
-    assert second is not None
-    second.save(tmp_path / "job.json")
-    again = SearchJob.load(tmp_path / "job.json").hypermodel()
-    assert again.base.count_params() == classifier.count_params() - 3 * (8 + 1)
-    assert (again.max_parameters, again.max_cost) == (hypermodel.max_parameters, hypermodel.max_cost)
-    assert again.connections == second.hypermodel().connections != []
-
-
-def test_where_no_second_cut_saves_enough_the_first_one_stands(tmp_path, examples, reference, bank, caplog):
-    with caplog.at_level("INFO"):
-        outputs = do(tmp_path, examples, reference, bank, connections=["expanded_conv_project_BN->head"], cuts=2)
-    assert "no second cut of expanded_conv_project_BN->head would save enough" in caplog.text
-    assert len(json.loads((outputs["tuner_results"] / SEARCH_REPORT_FILE).read_text())) == TRIALS
 
 
 def test_a_budget_that_nothing_keeps_is_told_before_the_search(tmp_path, examples, reference, bank):
@@ -562,7 +509,7 @@ def test_parameters_are_plain_enough_for_every_orchestrator():
 
 def test_the_component_hands_on_its_arguments():
     wired = component(
-        connections=("53,151",), tuner="grid", max_trials=4, max_epochs=5, parallel_trials=2, cuts=2, tau=0.5,
+        connections=("53,151",), tuner="grid", max_trials=4, max_epochs=5, parallel_trials=2, tau=0.5,
         shortlist=9, train_translators=True, feature_memory_mb=100,
         cost="latency", budgets={"parameters": 500_000, "latency": 8.5},
         head_units=(0, 8), tail_units=(64,), min_learning_rate=0.01, max_learning_rate=0.1, dropout=0.3, batch_size=7,
@@ -570,7 +517,7 @@ def test_the_component_hands_on_its_arguments():
     )  # fmt: skip
     assert wired.exec_properties == {
         "backbone": "MobileNetV2", "connections": '["53,151"]', "tuner": "grid", "max_trials": 4,
-        "max_epochs": 5, "parallel_trials": 2, "vertex_job": "", "cuts": 2, "shortlist": 9, "train_translators": 1,
+        "max_epochs": 5, "parallel_trials": 2, "vertex_job": "", "shortlist": 9, "train_translators": 1,
         "feature_memory_mb": 100, "tau": 0.5, "cost": "latency",
         "budgets": '{"latency": 8.5, "parameters": 500000}', "head_units": "[0, 8]", "tail_units": "[64]",
         "min_learning_rate": 0.01, "max_learning_rate": 0.1, "dropout": 0.3, "batch_size": 7,

@@ -142,11 +142,6 @@ def test_a_replica_whose_chief_does_not_come_is_told(tmp_path, monkeypatch):
         take_trials(Replica("workerpool1-0", "somewhere", 2222, is_chief=False), tmp_path)
 
 
-def test_a_replica_does_not_wait_for_a_round_that_will_not_come(tmp_path):
-    replica = Replica("workerpool1-0", "somewhere", 2222, is_chief=False)
-    take_trials(replica, tmp_path / "first" / "second", after=tmp_path / "first")
-
-
 def test_the_executor_leaves_the_work_to_the_job(monkeypatch, search_inputs):
     inputs, outputs, properties = search_inputs
     started = []

@@ -138,6 +138,11 @@ def test_a_window_of_spans(write):
         ("search.objective={max_flops: 9}", "search.objective.max_flops is now search.budgets.macs."),
         ("search.objective.max_bytes=9", "search.objective.max_bytes is now search.budgets.bytes."),
         ("search.objective.max_latency_ms=9", "search.objective.max_latency_ms is now search.budgets.latency_ms."),
+        (
+            "search.cuts=2",
+            "search.cuts was removed: one cut with a narrow tail leaves smaller and more accurate networks than two "
+            "cuts do. Delete the field.",
+        ),
         ("search.parallel_trials=0", "search.parallel_trials is 0: it must be more than 0."),
         ("retrain.strategy=all", "retrain.strategy is 'all': it must be 'none' or 'mirrored'."),
         ("search.tuner=hyperbnd", "Did you mean 'hyperband'?"),
