@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
+from compressor_lib.errors import CompressorError
 from compressor_lib.support.options import Options
 
 T = TypeVar("T", bound=Options)
@@ -32,6 +33,12 @@ def parsed(kind: type[T], values: Mapping[str, Any]) -> T:
         values: By name; what is left out has its default.
 
     Raises:
-        ValueError: If a value has another type, or is beyond its limits.
+        CompressorError: If a value has another type, or is beyond its limits.
     """
-    return TypeAdapter(kind).validate_python(values)
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as invalid:
+        wrong = [
+            f"{'.'.join(map(str, error['loc']))} is {error['input']!r}: {error['msg']}" for error in invalid.errors()
+        ]
+        raise CompressorError("; ".join(wrong)) from invalid

@@ -60,7 +60,7 @@ class Config(Section):
     head: Head = Field(default_factory=Head)
     reference: ReferenceOptions = ReferenceOptions()
     translators: TranslatorOptions = TranslatorOptions()
-    search: Search = Field(default_factory=Search)
+    search: Search = Search()
     retrain: RetrainingOptions = RetrainingOptions()
     export: Export = Field(default_factory=Export)
     gate: Gate = Field(default_factory=Gate)

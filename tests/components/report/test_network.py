@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import keras
 import pytest
+from compressor_lib.search.second_cut import network_to_cut_again
 
 from components.report.data import Block
 from components.report.network import network_blocks
 from compressor_lib.cuts.surgery import create_submodel
 from compressor_lib.networks.heads import attach_head
-from compressor_lib.search.second_cut import network_to_cut_again
 
 
 @pytest.fixture(scope="module")

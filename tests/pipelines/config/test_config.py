@@ -319,8 +319,8 @@ def test_overrides_are_yaml(write):
             "reference.learning_rate=1e-3",
         ],
     )
-    assert config.search.connections == ["53,151"]
-    assert config.search.head_units == [0, 64]
+    assert config.search.connections == ("53,151",)
+    assert config.search.head_units == (0, 64)
     assert config.search.tau == 0.3
     assert config.reference.learning_rate == 1e-3
 
@@ -422,7 +422,7 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-names = st.sampled_from([*Config.model_fields, *(name for one in (Data, Search, Gate) for name in one.model_fields)])
+names = st.sampled_from([*Config.model_fields, *(name for one in (Data, Search, Gate) for name in fields_of(one))])
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
