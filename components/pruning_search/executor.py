@@ -17,6 +17,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.artifacts.file_names import SEARCH_REPORT_FILE
+from components.options import from_parameter
 from components.pruning_search.job import SearchJob
 from components.pruning_search.parallel import search_in_parallel
 from components.pruning_search.vertex_replicas import Replica, start_replicas, take_trials
@@ -26,6 +27,7 @@ from components.storage.gcs_mount import mounted_artifacts
 from compressor_lib.deployment.export import TEACHER_FILE, keras_path
 from compressor_lib.pretraining.bank import fingerprint
 from compressor_lib.search.hypermodels import HyperCompressor
+from compressor_lib.search.options import PruningSearchOptions
 from compressor_lib.search.run import trial_reports, write_report
 from compressor_lib.search.tensorboard import write_summaries
 
@@ -71,7 +73,12 @@ def _search(
         bank_dir=bank_dir,
         train=split_patterns(examples, "train"),
         validation=split_patterns(examples, "eval"),
-        parameters=exec_properties,
+        backbone=exec_properties["backbone"],
+        options=from_parameter(PruningSearchOptions, exec_properties["options"]),
+        dropout=exec_properties["dropout"],
+        batch_size=exec_properties["batch_size"],
+        class_weights=exec_properties["class_weights"],
+        seed=exec_properties["seed"],
         known=_known(input_dict.get(PREVIOUS)),
     )
     hypermodel = job.hypermodel()
@@ -105,7 +112,7 @@ def _searched(job: SearchJob, hypermodel: HyperCompressor, directory: Path) -> k
         "searching %d connections of %s with %s",
         len(hypermodel.connections), hypermodel.base.name, job.options.tuner,
     )  # fmt: skip
-    workers, replica = job.parameters["parallel_trials"], Replica.of_this_process()
+    workers, replica = job.options.parallel_trials, Replica.of_this_process()
     if replica is not None:
         return search_in_parallel(job, hypermodel, directory, 1, port=replica.port)
     if workers > 1:

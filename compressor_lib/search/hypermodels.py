@@ -30,6 +30,7 @@ from compressor_lib.objective.metrics import AccuracyCompression
 from compressor_lib.pretraining.bank import TranslatorBank
 from compressor_lib.pretraining.taps import source_tap
 from compressor_lib.pretraining.translator_fit import fit_translators
+from compressor_lib.search.options import ObjectiveOptions, PruningSearchOptions
 from compressor_lib.search.shortlist import expected_accuracies, linear_probe, most_promising, pooled, some_examples
 from compressor_lib.support.keras_settings import check_keras
 from compressor_lib.support.strategies import scope_of
@@ -42,6 +43,9 @@ LEARNING_RATE = "lr"
 TAIL_WIDTH = "tail_units"
 
 PUBLISHED_HEAD_UNITS = range(4, 32, 8)
+
+PUBLISHED_LEARNING_RATES = (1e-5, 1e-2)
+"""The published range, which is also tried below the least learning rate that pays (that of a search's options)."""
 
 
 class HyperCompressor(kt.HyperModel):
@@ -72,7 +76,7 @@ class HyperCompressor(kt.HyperModel):
         self,
         max_parameters: float,
         num_classes: int,
-        tau: float = 0.8,
+        tau: float = PruningSearchOptions.tau,
         name: str | None = None,
         tunable: bool = True,
         *,
@@ -82,18 +86,18 @@ class HyperCompressor(kt.HyperModel):
         connections: str | Sequence[str | Connection] | None = None,
         translators: TranslatorBank | None = None,
         head_units: Sequence[int] | None = None,
-        tail_units: Sequence[int] = (128, 256, 512),
+        tail_units: Sequence[int] = PruningSearchOptions.tail_units,
         dropout: float = 0.0,
-        learning_rates: tuple[float, float] = (1e-5, 1e-2),
+        learning_rates: tuple[float, float] = PUBLISHED_LEARNING_RATES,
         loss: str | keras.losses.Loss = "categorical_crossentropy",
         cache_features: bool = True,
         feature_memory: int | None = None,
-        cost: str = "parameters",
+        cost: str = ObjectiveOptions.cost,
         max_cost: float | None = None,
         budgets: Mapping[str, float] | None = None,
         yardstick: Yardstick | None = None,
         class_names: Sequence[str] | None = None,
-        train_translators: bool = False,
+        train_translators: bool = PruningSearchOptions.train_translators,
     ) -> None:
         """Describes the search space; nothing is built yet.
 

@@ -16,8 +16,9 @@ import keras
 import keras_tuner as kt
 import tensorflow as tf
 
-from compressor_lib.errors import CompressorError, unknown
+from compressor_lib.errors import CompressorError
 from compressor_lib.search.hypermodels import TRANSLATOR, HyperCompressor
+from compressor_lib.search.options import SearchOptions
 from compressor_lib.search.oracles import ORACLES, KnownFirst, values_in
 from compressor_lib.search.trial_runner import LightTrials
 from compressor_lib.support.progress import BestTrial, Progress, tell
@@ -30,36 +31,6 @@ MOST_FAILURES = 10
 """A search ends when so many trials have failed one after the other."""
 
 _WORKERS_PAUSE = 0.1
-
-
-@dataclass(frozen=True)
-class SearchOptions:
-    """How to search.
-
-    Attributes:
-        tuner: A name in ``TUNERS``.
-        max_trials: The most trials. Hyperband makes its brackets smaller to keep to it, and makes fewer where fewer
-            follow from ``max_epochs``; grid search makes fewer where the grid has fewer points.
-        max_epochs: Epochs of a trial; for Hyperband, of the longest.
-        seed: Of the tuner, and of every weight and shuffle in the trials.
-        first: Hyperparameters of the first trials, known to be good; what is not in the search space is passed over,
-            and logged. A search that goes on where it was keeps those that it began with.
-    """
-
-    tuner: str = "hyperband"
-    max_trials: int = 60
-    max_epochs: int = 30
-    seed: int = 0
-    first: Sequence[Mapping[str, Any]] = ()
-
-    def __post_init__(self) -> None:
-        """Refuses an unknown tuner and counts below one."""
-        if self.tuner not in TUNERS:
-            raise unknown("tuner", self.tuner, TUNERS)
-        if min(self.max_trials, self.max_epochs) < 1:
-            raise CompressorError(
-                f"a search needs at least one trial and one epoch, not {self.max_trials} and {self.max_epochs}"
-            )
 
 
 @dataclass(frozen=True)

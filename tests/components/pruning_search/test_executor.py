@@ -19,6 +19,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components.artifacts.file_names import SEARCH_REPORT_FILE
+from components.options import parsed
 from components.pruning_search import PruningSearch, parallel
 from components.pruning_search.executor import Executor, _key
 from components.pruning_search.job import SearchJob
@@ -32,6 +33,7 @@ from compressor_lib.networks.heads import attach_head
 from compressor_lib.networks.macs import multiply_adds
 from compressor_lib.pretraining.translator_fit import fit_translators
 from compressor_lib.search import run
+from compressor_lib.search.options import BudgetOptions, ObjectiveOptions, PruningSearchOptions
 from compressor_lib.support.atomic_write import replace_file
 from compressor_lib.support.processes import module_command
 
@@ -48,14 +50,22 @@ class Nothing(kt.HyperModel):
         hp.Float("x", 0, 1)
 
 
-def component(**arguments) -> PruningSearch:
+def component(*, dropout: float = 0.0, **options) -> PruningSearch:
     return PruningSearch(
         examples=types.Channel(type=standard_artifacts.Examples),
         base_model=types.Channel(type=standard_artifacts.Model),
         translators=types.Channel(type=standard_artifacts.Model),
         backbone="MobileNetV2",
-        **arguments,
+        options=parsed(PruningSearchOptions, options),
+        dropout=dropout,
     )
+
+
+def search_job(reference, **described) -> SearchJob:
+    return SearchJob(
+        reference_dir=path_utils.serving_model_path(reference.model.uri), backbone="MobileNetV2", dropout=0.0,
+        batch_size=32, class_weights="none", seed=0, **described,
+    )  # fmt: skip
 
 
 def artifact(kind: type[types.Artifact], uri: Path) -> types.Artifact:
@@ -261,7 +271,7 @@ def test_the_winner_is_within_budget_and_weighed_by_the_cost_wanted(tmp_path, ex
     )
     budget = (small + large) // 2
     how = {"connections": connections, "head_units": [64, 4], "max_trials": 4, "max_epochs": 1}
-    outputs = do(tmp_path, examples, reference, bank, **how, cost="macs", budgets={"parameters": budget})
+    outputs = do(tmp_path, examples, reference, bank, **how, objective={"cost": "macs"}, budgets={"parameters": budget})
     report = json.loads((outputs["tuner_results"] / SEARCH_REPORT_FILE).read_text())
     assert {row["parameters"]: row["within_budget"] for row in report} == {small: True, large: False}
     assert report[0]["parameters"] == small
@@ -283,14 +293,15 @@ def test_trials_are_spent_on_the_shortlist(tmp_path, examples, reference, bank):
 
 def test_workers_are_given_the_shortlist(examples, reference, bank):
     patterns = {split: f"{examples.uri}/Split-{split}/*" for split in ("train", "eval")}
-    parameters = component(connections=CONNECTIONS, shortlist=1).exec_properties
-    model_dir = path_utils.serving_model_path(reference.model.uri)
-    job = SearchJob(model_dir, bank.uri, patterns["train"], patterns["eval"], parameters)
+    options = PruningSearchOptions(connections=tuple(CONNECTIONS), shortlist=1)
+    job = search_job(
+        reference, bank_dir=bank.uri, train=patterns["train"], validation=patterns["eval"], options=options
+    )
     hypermodel = job.hypermodel()
     narrowed = job.narrowed(hypermodel)
     assert narrowed.hypermodel().connections == hypermodel.connections
     assert len(hypermodel.connections) < len(CONNECTIONS)
-    assert not narrowed.parameters["shortlist"]
+    assert narrowed.options.shortlist is None
 
 
 def test_a_budget_that_nothing_keeps_is_told_before_the_search(tmp_path, examples, reference, bank):
@@ -406,8 +417,8 @@ def test_what_no_trial_is_to_blame_for_ends_a_parallel_search(
 
 
 def test_a_worker_tells_what_no_trial_is_to_blame_for(tmp_path, reference):
-    no_bank, model_dir = str(tmp_path), path_utils.serving_model_path(reference.model.uri)
-    job = SearchJob(model_dir, no_bank, "none", "none", component(connections=CONNECTIONS).exec_properties)
+    options = PruningSearchOptions(connections=tuple(CONNECTIONS))
+    job = search_job(reference, bank_dir=str(tmp_path), train="none", validation="none", options=options)
     job.save(tmp_path / "job.json")
     command = [*module_command("components.pruning_search.worker"), str(tmp_path / "job.json")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -507,20 +518,36 @@ def test_parameters_are_plain_enough_for_every_orchestrator():
     assert set(component().exec_properties) == set(parameters)
 
 
+def test_a_job_is_read_as_it_was_written(tmp_path, reference):
+    options = PruningSearchOptions(connections=("53,151",), head_units=(0, 8), budgets=BudgetOptions(latency_ms=8.5))
+    known = [{"translator": "53,151", "lr": 0.01}]
+    job = search_job(reference, bank_dir="bank", train="a", validation="b", options=options, known=known)
+    job.save(tmp_path / "job.json")
+    assert SearchJob.load(tmp_path / "job.json") == job
+
+
 def test_the_component_hands_on_its_arguments():
-    wired = component(
+    options = PruningSearchOptions(
         connections=("53,151",), tuner="grid", max_trials=4, max_epochs=5, parallel_trials=2, tau=0.5,
-        shortlist=9, train_translators=True, feature_memory_mb=100,
-        cost="latency", budgets={"parameters": 500_000, "latency": 8.5},
-        head_units=(0, 8), tail_units=(64,), min_learning_rate=0.01, max_learning_rate=0.1, dropout=0.3, batch_size=7,
-        class_weights="balanced", seed=2, code_version="x",
+        shortlist=9, train_translators=True, feature_memory_mb=100, objective=ObjectiveOptions("latency"),
+        budgets=BudgetOptions(parameters=500_000, latency_ms=8.5), head_units=(0, 8), tail_units=(64,),
+        min_learning_rate=0.01, max_learning_rate=0.1,
     )  # fmt: skip
-    assert wired.exec_properties == {
-        "backbone": "MobileNetV2", "connections": '["53,151"]', "tuner": "grid", "max_trials": 4,
-        "max_epochs": 5, "parallel_trials": 2, "vertex_job": "", "shortlist": 9, "train_translators": 1,
-        "feature_memory_mb": 100, "tau": 0.5, "cost": "latency",
-        "budgets": '{"latency": 8.5, "parameters": 500000}', "head_units": "[0, 8]", "tail_units": "[64]",
-        "min_learning_rate": 0.01, "max_learning_rate": 0.1, "dropout": 0.3, "batch_size": 7,
+    channels = {name: types.Channel(type=standard_artifacts.Model) for name in ("base_model", "translators")}
+    wired = PruningSearch(
+        types.Channel(type=standard_artifacts.Examples), **channels, backbone="MobileNetV2", options=options,
+        dropout=0.3, batch_size=7, class_weights="balanced", seed=2, code_version="x",
+    )  # fmt: skip
+    handed_on = dict(wired.exec_properties)
+    assert json.loads(handed_on.pop("options")) == {
+        "connections": ["53,151"], "tuner": "grid", "max_trials": 4, "max_epochs": 5, "parallel_trials": 2,
+        "shortlist": 9, "train_translators": True, "feature_memory_mb": 100, "tau": 0.5,
+        "objective": {"cost": "latency"},
+        "budgets": {"parameters": 500_000, "macs": None, "bytes": None, "latency_ms": 8.5},
+        "head_units": [0, 8], "tail_units": [64], "min_learning_rate": 0.01, "max_learning_rate": 0.1,
+    }  # fmt: skip
+    assert handed_on == {
+        "backbone": "MobileNetV2", "vertex_job": "", "dropout": 0.3, "batch_size": 7,
         "class_weights": "balanced", "seed": 2, "code_version": "x",
     }  # fmt: skip
     assert {key: output.type for key, output in wired.outputs.items()} == {

@@ -16,9 +16,9 @@ from compressor_lib.features.array_store import ArrayStore
 from compressor_lib.networks.macs import multiply_adds
 from compressor_lib.objective.costs import Budgets
 from compressor_lib.search.hypermodels import HyperCompressor
+from compressor_lib.search.options import SearchOptions
 from compressor_lib.search.run import (
     TUNERS,
-    SearchOptions,
     TrialReport,
     best_first,
     run_search,
@@ -419,8 +419,8 @@ def test_a_trial_whose_loss_is_no_number_has_failed(residual, data, tmp_path):
     ("changed", "message"),
     [
         ({"tuner": "hyperbrand"}, "unknown tuner 'hyperbrand'. Did you mean 'hyperband'"),
-        ({"max_trials": 0}, "at least one trial and one epoch, not 0 and 30"),
-        ({"max_epochs": -1}, "at least one trial and one epoch, not 60 and -1"),
+        ({"max_trials": 0}, "max_trials is 0: it must be more than 0"),
+        ({"max_epochs": -1}, "max_epochs is -1: it must be more than 0"),
     ],
 )
 def test_options_that_cannot_be_are_refused(changed, message):
