@@ -12,7 +12,8 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.artifacts.class_counts import class_counts
-from components.artifacts.data_summary import SUMMARY_FILE, Summary
+from components.artifacts.data_summary import Summary
+from components.artifacts.file_names import SUMMARY_FILE
 from components.left_out import read_left_out
 from components.report.data import DataSummary
 

@@ -193,8 +193,10 @@ def trials_within_budget(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[k
     budgets = hypermodel.budgets
     costs = [(trial, _budgeted_costs(trial, hypermodel)) for trial in _completed(tuner)]
     if not costs:
-        last = list(tuner.oracle.trials.values())[-1]
-        raise CompressorError(f"no trial was completed; the last one failed by {failure_of(last.message)}")
+        failed = [trial for trial in tuner.oracle.trials.values() if trial.message]
+        if not failed:
+            raise CompressorError("no trial has finished, so there is no best one yet: run the search first")
+        raise CompressorError(f"no trial was completed; the last one failed by {failure_of(failed[-1].message)}")
     nearest, cost = min(costs, key=lambda tried: budgets.excess(tried[1]))
     raise CompressorError(
         f"no network that was tried keeps the budgets: the nearest, {hypermodel.connection(nearest.hyperparameters)}, "
