@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 
 @dataclass
-class Summary:
+class DataSummary:
     """The content of :data:`components.artifacts.file_names.SUMMARY_FILE`.
 
     Attributes:

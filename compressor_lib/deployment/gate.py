@@ -30,14 +30,14 @@ class Bounds:
     Attributes:
         min_accuracy: Least accuracy.
         max_drop: Most accuracy lost against the baseline.
-        per_class: Likewise in any one class; None: any loss.
+        max_class_drop: Likewise in any one class; None: any loss.
         confidence: The lower end of the interval with this confidence must keep each threshold; None: what was
             measured must.
     """
 
     min_accuracy: float
     max_drop: float
-    per_class: float | None = None
+    max_class_drop: float | None = None
     confidence: float | None = None
 
     def decisive(self, figure: Interval) -> float:
@@ -236,16 +236,16 @@ def _reasons(bounds: Bounds, overall: Judged, classes: Sequence[Judged]) -> Iter
         )
     if overall.change and not bounds.keeps(overall.change, -bounds.max_drop):
         yield f"{_change(overall)}; the gate allows a drop of {_drop(bounds.max_drop, bounds)}"
-    if bounds.per_class is None:
+    if bounds.max_class_drop is None:
         return
     failing = sorted(
-        (one for one in _changed(classes) if one.change and not bounds.keeps(one.change, -bounds.per_class)),
+        (one for one in _changed(classes) if one.change and not bounds.keeps(one.change, -bounds.max_class_drop)),
         key=lambda one: one.change.value,  # type: ignore[union-attr]
     )
     for one in failing[:_MOST_CLASSES]:
         yield (
             f"class {one.name} ({one.images} test images): {_change(one)}; "
-            f"the gate allows a class a drop of {_drop(bounds.per_class, bounds)}"
+            f"the gate allows a class a drop of {_drop(bounds.max_class_drop, bounds)}"
         )
     if len(failing) > _MOST_CLASSES:
         yield f"and likewise {len(failing) - _MOST_CLASSES} more classes"

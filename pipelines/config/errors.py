@@ -39,8 +39,14 @@ _MUST_BE = {
 
 
 _RENAMED = {
+    "data.outside_links": "data.follow_external_links",
+    "data.span": "data.span_pattern",
+    "data.spans": "data.span_window",
+    "gate.per_class": "gate.max_class_drop",
+    "search.budgets.flops": "search.budgets.macs",
+    "uncached": "disable_cache",
     "search.objective.max_parameters": "search.budgets.parameters",
-    "search.objective.max_flops": "search.budgets.flops",
+    "search.objective.max_flops": "search.budgets.macs",
     "search.objective.max_bytes": "search.budgets.bytes",
     "search.objective.max_latency_ms": "search.budgets.latency_ms",
 }

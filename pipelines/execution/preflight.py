@@ -139,7 +139,7 @@ def check_images(config: Config) -> Images | None:
             _check_record(file, [data.image_feature, data.label_feature])
         return None
     shares = data.splits.model_dump()
-    patterns = dataset_layout.newest_spans(path, data.span, data.window)
+    patterns = dataset_layout.newest_spans(path, data.span_pattern, data.span_window)
     listing = dataset_layout.list_images(path, [dataset_layout.layout(path, pattern, shares) for pattern in patterns])
     dataset_layout.check_left_out(path, listing.left_out, listing.total, data.max_bad_share)
     dataset_layout.check_counts(listing.images, shares)
@@ -205,8 +205,8 @@ def _record_files(config: Config) -> Iterator[str]:
     from components.storage import spans
 
     data = config.data
-    split = example_gen_pb2.Input.Split(name="examples", pattern=f"{data.span}/*" if data.span else "*")
-    processor = spans.InputProcessor(config.data_path, [split], spans.rolling_range(data.window))
+    split = example_gen_pb2.Input.Split(name="examples", pattern=f"{data.span_pattern}/*" if data.span_pattern else "*")
+    processor = spans.InputProcessor(config.data_path, [split], spans.rolling_range(data.span_window))
     span = processor.resolve_span_and_version()
     files, _ = record_files(config.data_path, processor.get_pattern_for_span_version(split.pattern, *span))
     for _, of_span in groupby(files, key=itemgetter(0)):

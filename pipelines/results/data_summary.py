@@ -22,7 +22,7 @@ def read_summary(validator: NodeRun) -> dict[str, Any]:
     """Reads what ExampleValidator noted.
 
     Returns:
-        The fields of a :class:`components.artifacts.data_summary.Summary`.
+        The fields of a :class:`components.artifacts.data_summary.DataSummary`.
     """
     found: dict[str, Any] = json.loads((Path(validator.outputs["anomalies"].uri) / SUMMARY_FILE).read_text())
     return found

@@ -255,7 +255,7 @@ class TestLocal:
 
 
 class TestGate:
-    WRONG = ("--set", "gate.min_accuracy=1.0", "--set", "gate.confidence=0.9", "--set", "gate.per_class=1.0")
+    WRONG = ("--set", "gate.min_accuracy=1.0", "--set", "gate.confidence=0.9", "--set", "gate.max_class_drop=1.0")
 
     def test_not_blessed_is_not_pushed(self, first, monkeypatch):
         runs, _ = first

@@ -96,7 +96,7 @@ def test_a_class_may_lose_what_it_likes_where_nothing_bounds_it():
 
 
 def test_each_class_is_held_to_its_bound_the_worst_is_told_first():
-    bounds = Bounds(0.9, 0.02, per_class=0.1)
+    bounds = Bounds(0.9, 0.02, max_class_drop=0.1)
     verdict = judge(bounds, overall(figure(0.95), figure(0.0)), classes(0.1, -0.2, -0.1, -0.3), "")
     assert [reason.partition(":")[0] for reason in verdict.reasons] == [
         "class class3 (20 test images)",
@@ -108,7 +108,7 @@ def test_each_class_is_held_to_its_bound_the_worst_is_told_first():
 
 
 def test_of_many_failing_classes_the_worst_are_told():
-    verdict = judge(Bounds(0.5, 0.5, per_class=0.1), overall(figure(0.9)), classes(*[-0.4] * 8), "")
+    verdict = judge(Bounds(0.5, 0.5, max_class_drop=0.1), overall(figure(0.9)), classes(*[-0.4] * 8), "")
     assert len(verdict.reasons) == 6
     assert verdict.reasons[-1] == "and likewise 3 more classes"
 
@@ -162,7 +162,7 @@ def test_a_verdict_from_before_there_were_counts_is_read(ends):
     share = {"value": 0.9, "low": None, "high": None}
     judged = {"name": "", "images": 50, "accuracy": share, "baseline": {**share, "value": 0.92}, "change": change}
     old = {
-        "bounds": {"min_accuracy": 0.5, "max_drop": 0.02, "per_class": None, "confidence": None},
+        "bounds": {"min_accuracy": 0.5, "max_drop": 0.02, "max_class_drop": None, "confidence": None},
         "overall": judged,
         "classes": [{**judged, "name": "cat", "baseline": None, "change": None}],
         "model_sha256": "abc",

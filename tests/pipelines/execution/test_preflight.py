@@ -144,7 +144,9 @@ def test_tfrecords_without_a_feature_are_refused(tmp_path, features, message):
 
 def test_tfrecords_with_their_features_pass_also_in_spans(tmp_path):
     records(tmp_path / "records" / "span-1", image="", label="a")
-    check_images(config(tmp_path, f"data={{source: tfrecord, path: {tmp_path}/records, span: 'span-{{SPAN}}'}}"))
+    check_images(
+        config(tmp_path, f"data={{source: tfrecord, path: {tmp_path}/records, span_pattern: 'span-{{SPAN}}'}}")
+    )
 
 
 def test_a_file_of_no_records_and_a_folder_without_files_are_refused(tmp_path):
@@ -186,7 +188,7 @@ def test_trials_to_come(tmp_path, overrides, planned):
 
 
 def test_the_newest_span_is_looked_at(tmp_path):
-    given = config(tmp_path, "data.span=span-{SPAN}")
+    given = config(tmp_path, "data.span_pattern=span-{SPAN}")
     with pytest.raises(CompressorError, match="cannot find the newest span"):
         check_images(given)
     for number, folder in ((1, "cat"), (2, "train/cat")):
@@ -196,7 +198,7 @@ def test_the_newest_span_is_looked_at(tmp_path):
 
 
 def test_every_span_of_a_window_is_looked_at(tmp_path):
-    given = config(tmp_path, "data.span=span-{SPAN}", "data.spans={window: 2}")
+    given = config(tmp_path, "data.span_pattern=span-{SPAN}", "data.span_window=2")
     for name in ("span-1/train/cat", "span-2/train/cat", "span-3/cat"):
         (tmp_path / "images" / name).mkdir(parents=True)
         (tmp_path / "images" / name / "1.jpg").touch()
