@@ -48,6 +48,12 @@ _CONFIG: Spec = {
         "orient": "top", "direction": "horizontal", "title": None, "offset": 8, "columns": 3, "labelLimit": 220,
         "layout": {"top": {"direction": "vertical"}},  # two side by side are too wide for a telephone
     },
+    # Percentages as phrases.percent writes them.
+    "locale": {
+        "number": {
+            "decimal": ".", "thousands": ",", "grouping": [3], "currency": ["", ""], "percent": "\u00a0%"
+        },
+    },
 }  # fmt: skip
 
 

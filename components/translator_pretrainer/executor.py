@@ -26,7 +26,8 @@ from compressor_lib.cuts.families import searched_connections
 from compressor_lib.cuts.surgery import without_head
 from compressor_lib.deployment.export import EXTRA, KERAS_FILE, load_keras
 from compressor_lib.errors import CompressorError
-from compressor_lib.pretraining.bank import ARRAYS, MANIFEST, TranslatorBank
+from compressor_lib.pretraining.bank import TranslatorBank
+from compressor_lib.pretraining.bank_files import ARRAYS, MANIFEST
 from compressor_lib.pretraining.options import TranslatorOptions
 from compressor_lib.pretraining.taps import tapped
 from compressor_lib.pretraining.translator_fit import TranslatorSums, regressions_of

@@ -12,6 +12,7 @@ import numpy as np
 from compressor_lib.cuts.connections import Connection, parse_connection
 from compressor_lib.cuts.family_names import Family
 from compressor_lib.cuts.translators import TranslatorSpec
+from compressor_lib.deployment import phrases
 from compressor_lib.errors import CompressorError, unknown
 from compressor_lib.networks.backbones import find_backbone
 from compressor_lib.networks.cut_points import CutPoints
@@ -156,8 +157,8 @@ def searched_connections(
     }[wanted]
     if not family:
         raise CompressorError(
-            f"the graph of {base.name!r} has no connection of the family {wanted!r} that saves {LEAST_SAVING:.0%} "
-            "of its parameters; list connections instead"
+            f"the graph of {base.name!r} has no connection of the family {wanted!r} that saves "
+            f"{phrases.percent(LEAST_SAVING, decimals=None)} of its parameters; list connections instead"
         )
     return family
 

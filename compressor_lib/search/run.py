@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from compressor_lib.errors import CompressorError
 from compressor_lib.search.hypermodels import TRANSLATOR, HyperCompressor
+from compressor_lib.search.keras_tuner_hooks import HookedTuner, failed_too_often, failure_of
 from compressor_lib.search.options import SearchOptions
 from compressor_lib.search.oracles import ORACLES, KnownFirst, values_in
 from compressor_lib.search.trial_runner import LightTrials
@@ -98,7 +99,7 @@ def run_search(
     try:
         tuner.search(train, validation_data=validation, **_epochs(options), **weights, verbose=0)
     except RuntimeError as error:
-        if not str(error).startswith("Number of consecutive failures"):
+        if not failed_too_often(error):
             raise
         raise CompressorError(
             f"{MOST_FAILURES} trials failed one after the other, the last by {failure_of(str(error))}; try less: a "
@@ -161,8 +162,10 @@ def trials_within_budget(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[k
     budgets = hypermodel.budgets
     costs = [(trial, _budgeted_costs(trial, hypermodel)) for trial in _completed(tuner)]
     if not costs:
-        last = list(tuner.oracle.trials.values())[-1]
-        raise CompressorError(f"no trial was completed; the last one failed by {failure_of(last.message)}")
+        failed = [trial for trial in tuner.oracle.trials.values() if trial.message]
+        if not failed:
+            raise CompressorError("no trial has finished, so there is no best one yet: run the search first")
+        raise CompressorError(f"no trial was completed; the last one failed by {failure_of(failed[-1].message)}")
     nearest, cost = min(costs, key=lambda tried: budgets.excess(tried[1]))
     raise CompressorError(
         f"no network that was tried keeps the budgets: the nearest, {hypermodel.connection(nearest.hyperparameters)}, "
@@ -248,34 +251,28 @@ def _best_so_far(oracle: kt.Oracle) -> BestTrial | None:
     return None
 
 
-def failure_of(message: str | None) -> str:
-    """The line of a failed trial's traceback that says why it failed."""
-    lines = [line for line in (message or "").splitlines() if line and not line.startswith((" ", "Traceback"))]
-    return lines[-1].removeprefix("keras_tuner.src.errors.") if lines else "nothing that is known"
-
-
-class _Announcing(kt.Tuner):
+class _Announcing(HookedTuner):
     """Says after each trial what it found, or leaves that to the chief, where there is one."""
 
     def on_search_begin(self) -> None:
         super().on_search_begin()
-        if not self._is_worker():
+        if not self.is_worker:
             announce(self.oracle)
 
     def on_search_end(self) -> None:
         super().on_search_end()
-        if not self._is_worker():
+        if not self.is_worker:
             announce_end(self.oracle)
 
     def pre_create_trial(self) -> None:
         super().pre_create_trial()
-        if self._is_worker():
+        if self.is_worker:
             # Where no trial is ready a worker asks again at once, and its chief would do little else than answer.
             time.sleep(_WORKERS_PAUSE)
 
     def on_trial_end(self, trial: Any) -> None:
         super().on_trial_end(trial)
-        if not self._is_worker():
+        if not self.is_worker:
             announce(self.oracle, trial)
         elif trial.message:
             logger.warning("trial %s failed: %s", trial.trial_id, trial.message)  # the chief is not told why

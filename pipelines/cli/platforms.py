@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compressor_lib.errors import CompressorError, unknown
-from pipelines.cli.exit_status import FAILED, NOT_FOLLOWED, STOPPED, WRONG_INPUT
+from pipelines.cli.exit_status import FAILED, NOT_FOLLOWED, STOPPED, WRONG_INPUT, ended
 from pipelines.cli.options import OutputFolder, Overrides
 from pipelines.cli.output_capture import captured, say
 from pipelines.cli.platform_options import Choice, Place, Target, chosen_from
@@ -57,8 +57,8 @@ def submit(
     Example: compressor submit pictures.yaml --target kubeflow --host http://localhost:8080 --param tau=0.9 --wait
     """
     file, values = choice.package(package, param, any_version=any_version)
+    root = file.pipeline_root(pipeline_root)
     platform = choice.connect()
-    root = pipeline_root or file.places.get("pipeline_root")
     run = platform.submit(package, name=file.name, parameters=values, pipeline_root=root, caching=caching)
     _tell_run(run)
     if wait:
@@ -168,7 +168,7 @@ def create(
     package, values = choice.package(file, param, any_version=any_version)
     if ONLY_NEW in package.kinds:
         values = {ONLY_NEW: 1, **values}
-    root = pipeline_root or package.places.get("pipeline_root")
+    root = package.pipeline_root(pipeline_root)
     made = choice.connect().create_schedule(
         file, name=name or package.name, cron=when, parameters=values, pipeline_root=root
     )
@@ -330,20 +330,16 @@ def _follow(platform: Platform, run: RemoteRun, order: Sequence[str]) -> None:
                 looked_once_more = True
             time.sleep(POLL)
     except KeyboardInterrupt:
-        typer.echo(f"no longer followed; the run goes on: {run.link}", err=True)
-        raise typer.Exit(STOPPED) from None
+        raise ended(STOPPED, f"no longer followed; the run goes on: {run.link}") from None
     except GoneError as error:
-        typer.echo(f"error: run {run.id} is not there any more: it was deleted", err=True)
-        raise typer.Exit(NOT_FOLLOWED) from error
+        raise ended(NOT_FOLLOWED, f"error: run {run.id} is not there any more: it was deleted") from error
     except CompressorError as error:
-        say(f"error: {error}\nno longer followed; the run goes on: {run.link}", err=True)
-        raise typer.Exit(NOT_FOLLOWED) from error
+        raise ended(NOT_FOLLOWED, f"error: {error}\nno longer followed; the run goes on: {run.link}") from error
     typer.echo(f"the run is {progress.state.value}")
     if progress.state not in (State.DONE, State.CACHED):
         failed = [node for node, state in nodes.items() if state is State.FAILED]
         reason = progress.reason or (f"{', '.join(failed)} failed" if failed else "no reason is given")
-        say(f"error: {reason}\nlogs: {run.link}", err=True)
-        raise typer.Exit(FAILED)
+        raise ended(FAILED, f"error: {reason}\nlogs: {run.link}")
 
 
 def _looked_at(platform: Platform, run: RemoteRun) -> Progress:

@@ -399,6 +399,13 @@ def test_a_search_in_which_every_trial_failed_is_told(residual, data, tmp_path):
         run_search(compressor, *data, SearchOptions("random", 12, 1), tmp_path)
 
 
+def test_before_the_first_trial_there_is_no_best_one(residual, tmp_path):
+    tuner = TUNERS["random"](hypermodel(residual), SearchOptions("random", 1, 1), tmp_path)
+    for best in (tuner.get_best_models, tuner.get_best_hyperparameters):
+        with pytest.raises(CompressorError, match="no trial has finished, so there is no best one yet: run the search"):
+            best()
+
+
 @pytest.mark.survives("a trial's loss is no number")
 def test_a_trial_whose_loss_is_no_number_has_failed(residual, data, tmp_path):
     class Diverging(HyperCompressor):

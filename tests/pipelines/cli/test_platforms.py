@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from pipelines.cli import main as cli
 from pipelines.cli import platforms
-from pipelines.platforms import kubeflow_client
+from pipelines.platforms import kfp_hooks
 from pipelines.results.locks import locked
 
 GOLDEN = Path(__file__).parents[1] / "kubeflow" / "golden"
@@ -103,7 +103,7 @@ class TestSubmit:
 
     def test_a_server_that_hangs_does_not_hold_up_the_end(self, api, package, monkeypatch):
         self.submit(package, api=api)
-        monkeypatch.setattr(kubeflow_client, "PATIENCE", 0.5)
+        monkeypatch.setattr(kfp_hooks, "PATIENCE", 0.5)
         monkeypatch.setattr(platforms, "LOOKS", 2)
         api.stalled = {"runs/run-2"}
         result = self.submit(package, "--wait", api=api)
