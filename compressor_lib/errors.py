@@ -8,7 +8,16 @@ from pathlib import Path
 
 
 class CompressorError(ValueError):
-    """A mistake in the input, told in one sentence that names the thing and the way out."""
+    """A mistake in the input, told in one sentence that names the thing and the way out.
+
+    Attributes:
+        argument: The argument to change, by its name in this library, where one is to blame: callers that know it by
+            another name, such as a field of a configuration, put that in front.
+    """
+
+    def __init__(self, message: str = "", *, argument: str | None = None) -> None:
+        super().__init__(message)
+        self.argument = argument
 
 
 def unknown(kind: str, value: object, known: Iterable[str]) -> CompressorError:

@@ -43,18 +43,18 @@ def thresholds(verdict: Verdict) -> Iterator[Threshold]:
             phrases.compared(overall.change),
             bounds.keeps(overall.change, -bounds.max_drop),
         )
-    if bounds.per_class is not None and (worst := _worst(verdict)) and worst.change:
+    if bounds.max_class_drop is not None and (worst := _worst(verdict)) and worst.change:
         yield Threshold(
-            "gate.per_class",
-            f"a loss of at most {100 * bounds.per_class:g} points in any class",
+            "gate.max_class_drop",
+            f"a loss of at most {100 * bounds.max_class_drop:g} points in any class",
             f"class {worst.name}: {phrases.compared(worst.change)}; {phrases.accuracy(worst)}",
-            bounds.keeps(worst.change, -bounds.per_class),
+            bounds.keeps(worst.change, -bounds.max_class_drop),
         )
 
 
 def decides(verdict: Verdict) -> str:
     """Says which end of a figure is held against its threshold, and how sure the intervals are."""
-    sure = f"{100 * verdict.confidence_shown:g} %"
+    sure = phrases.percent(verdict.confidence_shown, decimals=None)
     if verdict.bounds.confidence is None:
         return f"What was measured decides; intervals of {sure} confidence show how far chance reaches."
     return f"The lower end of each interval decides, with {sure} confidence."

@@ -32,8 +32,8 @@ def eval_config(bounds: Bounds) -> tfma.EvalConfig:
             ),
         )
     ]
-    if bounds.per_class is not None:
-        threshold = tfma.MetricThreshold(change_threshold=_largest_drop(bounds.per_class))
+    if bounds.max_class_drop is not None:
+        threshold = tfma.MetricThreshold(change_threshold=_largest_drop(bounds.max_class_drop))
         thresholds.append(tfma.PerSliceMetricThreshold(slicing_specs=[_BY_CLASS], threshold=threshold))
     return tfma.EvalConfig(
         model_specs=[tfma.ModelSpec(signature_name=SIGNATURE, label_key=LABEL, prediction_key=PROBABILITIES)],
@@ -72,7 +72,7 @@ def bounds_of(config: tfma.EvalConfig, confidence: float | None) -> Bounds:
     return Bounds(
         min_accuracy=overall.value_threshold.lower_bound.value,
         max_drop=-overall.change_threshold.absolute.value,
-        per_class=-by_class[0].change_threshold.absolute.value if by_class else None,
+        max_class_drop=-by_class[0].change_threshold.absolute.value if by_class else None,
         confidence=confidence,
     )
 

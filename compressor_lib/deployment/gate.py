@@ -30,14 +30,14 @@ class Bounds:
     Attributes:
         min_accuracy: Least accuracy.
         max_drop: Most accuracy lost against the baseline.
-        per_class: Likewise in any one class; None: any loss.
+        max_class_drop: Likewise in any one class; None: any loss.
         confidence: The lower end of the interval with this confidence must keep each threshold; None: what was
             measured must.
     """
 
     min_accuracy: float
     max_drop: float
-    per_class: float | None = None
+    max_class_drop: float | None = None
     confidence: float | None = None
 
     def decisive(self, figure: Interval) -> float:
@@ -87,7 +87,7 @@ class Verdict:
         bounds: What was asked for.
         overall: The model on all test images.
         classes: And on those of each class, in the order of the model's answers.
-        model_sha256: Of the model's files, as :func:`components.artifacts.model_files.files_sha256` tells it.
+        model_sha256: SHA-256 of the model's files, as the caller computed it.
         reasons: Why it does not pass, a sentence each; empty where it does.
         formats: What it says of each TFLite model, by precision.
         notes: What else there is to know, a sentence each, such as classes that the baseline does not have.
@@ -153,7 +153,7 @@ class Verdict:
                 not_converted=fields.get("not_converted", {}),
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise CompressorError("the gate's verdict cannot be read: run the pipeline again.") from error
+            raise CompressorError("this is not a verdict of this version's gate: evaluate the model again.") from error
 
 
 def confidence_shown(bounds: Bounds) -> float:
@@ -184,7 +184,7 @@ def judge(
 
     Example:
         >>> judge(Bounds(0.9, 0.02), Judged.counted("", images=50, right=40), [], "").reasons
-        ['accuracy is 80.0 % (40 of 50, 67.0 to 88.8 %); gate.min_accuracy asks for 90 %']
+        ['accuracy is 80.0 % (40 of 50, 67.0 to 88.8 %); the gate requires at least 90 %']
     """
     reasons = list(_reasons(bounds, overall, classes))
     return Verdict(
@@ -222,20 +222,20 @@ def _reasons(bounds: Bounds, overall: Judged, classes: Sequence[Judged]) -> Iter
     if not bounds.keeps(overall.accuracy, bounds.min_accuracy):
         yield (
             f"accuracy is {phrases.accuracy(overall)}; "
-            f"gate.min_accuracy asks for {_asked(100 * bounds.min_accuracy, '%', bounds)}"
+            f"the gate requires at least {phrases.percent(bounds.min_accuracy, decimals=None)}{_surely(bounds)}"
         )
     if overall.change and not bounds.keeps(overall.change, -bounds.max_drop):
-        yield f"{_change(overall)}; gate.max_drop allows a drop of {_asked(100 * bounds.max_drop, 'points', bounds)}"
-    if bounds.per_class is None:
+        yield f"{_change(overall)}; the gate allows a drop of {_drop(bounds.max_drop, bounds)}"
+    if bounds.max_class_drop is None:
         return
     failing = sorted(
-        (one for one in _changed(classes) if one.change and not bounds.keeps(one.change, -bounds.per_class)),
+        (one for one in _changed(classes) if one.change and not bounds.keeps(one.change, -bounds.max_class_drop)),
         key=lambda one: one.change.value,  # type: ignore[union-attr]
     )
     for one in failing[:_MOST_CLASSES]:
         yield (
             f"class {one.name} ({one.images} test images): {_change(one)}; "
-            f"gate.per_class allows a drop of {_asked(100 * bounds.per_class, 'points', bounds)}"
+            f"the gate allows a class a drop of {_drop(bounds.max_class_drop, bounds)}"
         )
     if len(failing) > _MOST_CLASSES:
         yield f"and likewise {len(failing) - _MOST_CLASSES} more classes"
@@ -249,9 +249,12 @@ def _change(judged: Judged) -> str:
     return f"accuracy changes by {phrases.points(change)} against the baseline{on}"
 
 
-def _asked(number: float, unit: str, bounds: Bounds) -> str:
-    surely = "" if bounds.confidence is None else f" with {100 * bounds.confidence:g} % confidence"
-    return f"{number:.4g} {unit}{surely}"
+def _drop(share: float, bounds: Bounds) -> str:
+    return f"{100 * share:.4g} points{_surely(bounds)}"
+
+
+def _surely(bounds: Bounds) -> str:
+    return "" if bounds.confidence is None else f" with {phrases.percent(bounds.confidence, decimals=None)} confidence"
 
 
 def _changed(classes: Sequence[Judged]) -> list[Judged]:

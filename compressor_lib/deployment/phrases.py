@@ -20,9 +20,14 @@ Parts = tuple[str, ...]
 """A figure, then what it was measured on and its interval."""
 
 
-def percent(share: float) -> str:
-    """A share of 1, such as ``98.3 %``."""
-    return f"{100 * share:.1f} %"
+def percent(share: float, *, decimals: int | None = 1) -> str:
+    """Formats a share of 1 as every message, page and screen shows it, such as ``98.3 %``.
+
+    Args:
+        share: The share.
+        decimals: Digits behind the point; None: as many as were given, four in all at most, such as ``95 %``.
+    """
+    return f"{100 * share:.4g} %" if decimals is None else f"{100 * share:.{decimals}f} %"
 
 
 def interval(figure: Interval) -> str:

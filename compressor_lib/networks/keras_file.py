@@ -100,7 +100,7 @@ def _examined(model: dict[str, Any], path: str | Path) -> KerasFile:
         if layer["class_name"] in _RUN_OR_READ_OTHERS:
             raise CompressorError(
                 f"layer {name!r} of the model in {str(path)!r} is a {layer['class_name']}, whose code is not run from "
-                "a file; replace it by a layer of Keras (to rescale pixels, by Rescaling or backbone.rescale)"
+                "a file; replace it by a layer of Keras (to rescale pixels, by Rescaling or the argument rescale)"
             )
         if not _is_of_keras(layer):
             raise CompressorError(
@@ -113,7 +113,7 @@ def _examined(model: dict[str, Any], path: str | Path) -> KerasFile:
                 raise CompressorError(
                     f"layer {layer['config'].get('name')!r} of the model in {str(path)!r} is quantised "
                     f"({policy['config'].get('name', policy['class_name'])}), and rounded weights cannot be trained; "
-                    "save the model as it was before quantize(), for export.formats makes int8 of what is left"
+                    "save the model as it was before quantize(); an int8 TFLite model is made later, of what is left"
                 )
     model["compile_config"] = None  # which is not loaded, and may name anything
     for found in _objects(model):

@@ -41,11 +41,6 @@ def proxy_for(url: str) -> str | None:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def proxies_for(url: str) -> dict[str, str]:
-    """The same for ``requests``, as its argument ``proxies``: an empty name is none, and it looks no further."""
-    return dict.fromkeys(("http", "https", "all"), proxy_for(url) or "")
-
-
 def via(url: str) -> str:
     """Names the proxy that a URL is asked through, for messages: " through the proxy ..."; empty if there is none."""
     proxy = proxy_for(url)

@@ -21,7 +21,7 @@ _IN_QUERY = (
 _NAME = (
     r"(?<![\w-])[\w-]*(?:passw(?:or)?d|token|(?<=[\w-])secret|(?:api|access|account|secret)[_-]?key)(?:\\*[\"'])?[ \t]*"
 )
-"""Whose value is a secret, in the environment, flags, headers, JSON and YAML; ``s3.secret`` is but a name."""
+"""Whose value is a secret, in the environment, flags, headers, JSON and YAML; ``secret`` alone may only name one."""
 _VALUE = r"[^\s\"',;&}\\]"
 _PATTERNS = [
     # URLs: user:password@host, token@host, and what signs a query.

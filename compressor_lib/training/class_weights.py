@@ -11,8 +11,7 @@ def balanced_weights(counts: Sequence[int]) -> list[float]:
     """Weights with which every class counts the same, however many images it has.
 
     The weight of a class is the number of images by the number of classes and of the class's own images (King and
-    Zeng, Political Analysis 9(2), 2001; scikit-learn's ``class_weight="balanced"``). Over all images they are 1 on
-    average, so learning rates need not change.
+    Zeng, Political Analysis 9(2), 2001). Over all images they are 1 on average, so learning rates need not change.
 
     Args:
         counts: Training images of each class, by its index. A class without images has no part in it.
@@ -30,4 +29,5 @@ def balanced_weights(counts: Sequence[int]) -> list[float]:
     present = sum(count > 0 for count in counts)
     if not present:
         raise CompressorError("no class has training images, so none can be balanced: check the training split.")
+    # As scikit-learn's compute_class_weight, which wants every label, and which the library alone does not install.
     return [sum(counts) / (present * count) if count else 1.0 for count in counts]

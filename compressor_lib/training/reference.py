@@ -1,4 +1,4 @@
-"""The uncompressed classifier of a run, from the sections ``backbone`` and ``head`` of its configuration."""
+"""The uncompressed classifier, from options that are plain values."""
 
 from __future__ import annotations
 
