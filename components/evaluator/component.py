@@ -34,7 +34,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
 
     TFMA evaluates, in one pass over the images. What each model predicted in it is kept, and decides, for the model
     and for each of its TFLite models: beside TFMA's metrics stand
-    :data:`components.artifacts.verdict.VERDICT_FILE` and
+    :data:`components.artifacts.file_names.VERDICT_FILE` and
     :data:`components.artifacts.predictions.PREDICTIONS_FILE`, and in the blessing a hash of the model's files and the
     formats that fail. The two models' classes are joined by their names.
 

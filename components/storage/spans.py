@@ -12,10 +12,11 @@ import re
 from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
-from tfx.components.example_gen import driver, input_processor, utils
+from tfx.components.example_gen import driver, input_processor
 from tfx.proto import example_gen_pb2, range_config_pb2
 
 from components.storage.listing import files_under, fingerprint, is_folder, listed, printable
+from components.storage.tfx_hooks import SpanProcessor
 from compressor_lib.errors import CompressorError
 
 FILES_PATTERN = "*"
@@ -75,7 +76,7 @@ def is_record_file(name: str) -> bool:
     return "/" not in name and not name.startswith("_") and not name.lower().endswith(_NO_RECORDS)
 
 
-class InputProcessor(input_processor.FileBasedInputProcessor):
+class InputProcessor(SpanProcessor):
     """Finds a window of spans; without ``{SPAN}`` or a date in the pattern there is one, without number.
 
     Attributes:
@@ -100,7 +101,7 @@ class InputProcessor(input_processor.FileBasedInputProcessor):
         for split in splits:  # "//" is the window's separator
             split.pattern = re.sub("/+", "/", split.pattern)
         super().__init__(input_base_uri, splits)
-        (self._split,) = self._splits
+        self._split = self.only_split
         self._most = (range_config and range_config.rolling_range.num_spans) or 1
         self._window: list[tuple[int, int | None]] = []
 
@@ -113,7 +114,7 @@ class InputProcessor(input_processor.FileBasedInputProcessor):
         Raises:
             CompressorError: If there is no span, or one without a number.
         """
-        if not (self._is_match_span or self._is_match_date):
+        if not self.has_spans:
             self._window = [(0, None)]
             return 0, None
         try:
@@ -134,7 +135,7 @@ class InputProcessor(input_processor.FileBasedInputProcessor):
 
     def get_input_fingerprint(self, span: int, version: int | None) -> str:
         """Names, sizes and times of all files of the window that count."""
-        return fingerprint(self._input_base_uri, [name for folder in self.folders() for name in self._files(folder)])
+        return fingerprint(self.data_folder, [name for folder in self.folders() for name in self._files(folder)])
 
     def folders(self) -> list[str]:
         """The window's folders, relative to the data folder; an empty one is the data folder itself."""
@@ -151,19 +152,18 @@ class InputProcessor(input_processor.FileBasedInputProcessor):
         return is_record_file(name)
 
     def _files(self, folder: str) -> Iterator[str]:
-        for name in files_under(os.path.join(self._input_base_uri, folder)):
+        for name in files_under(os.path.join(self.data_folder, folder)):
             if self.counts(folder, name):
                 yield os.path.join(folder, name)
 
     def _all_spans(self) -> dict[int, int | None]:
         """The newest version of every span."""
-        kinds = (self._is_match_span, self._is_match_date, self._is_match_version)
         pattern = folder_of(self._split.pattern, self.PATTERN)
         regex = f"^{_regex(pattern)}$"
         found: dict[int, int | None] = {}
         for folder in self._matching_folders(pattern):
-            _, span, _, version = utils._find_matched_span_version_from_path(folder, regex, *kinds)
-            found[span] = max(found.get(span) or version, version) if self._is_match_version else None
+            span, version = self.span_in(folder, regex)
+            found[span] = None if version is None else max(found.get(span) or version, version)
         return found
 
     def _matching_folders(self, pattern: str) -> list[str]:
@@ -177,7 +177,7 @@ class InputProcessor(input_processor.FileBasedInputProcessor):
                 for name in ([part] if is_literal else self._listed(folder))
                 if is_literal or re.fullmatch(_regex(part), name)
             ]
-            found = [name for name in names if is_folder(os.path.join(self._input_base_uri, name))]
+            found = [name for name in names if is_folder(os.path.join(self.data_folder, name))]
         return [folder for folder in found if self._holds(folder, self.PATTERN.count("*"))]
 
     def _holds(self, folder: str, depth: int) -> bool:
@@ -187,22 +187,22 @@ class InputProcessor(input_processor.FileBasedInputProcessor):
 
     def _listed(self, folder: str) -> list[str]:
         try:
-            return listed(os.path.join(self._input_base_uri, folder))
+            return listed(os.path.join(self.data_folder, folder))
         except (OSError, tf.errors.OpError):
             return []
 
     def _check_padding(self, span: int, version: int | None) -> None:
         filled = super().get_pattern_for_span_version(self._split.pattern, span, version)
-        if not is_folder(os.path.join(self._input_base_uri, folder_of(filled, self.PATTERN))):
+        if not is_folder(os.path.join(self.data_folder, folder_of(filled, self.PATTERN))):
             raise CompressorError(
-                f"there is a span of the number {span} in data folder {self._input_base_uri!r}, but nothing matches "
+                f"there is a span of the number {span} in data folder {self.data_folder!r}, but nothing matches "
                 f"{filled!r}. Zero-padded numbers need a width, such as span-{{SPAN:2}}."
             )
 
     def _not_found(self, why: str) -> CompressorError:
         span = self._split.pattern.partition("/")[0]
         return CompressorError(
-            f"cannot find the newest span {span!r} in data folder {self._input_base_uri!r}: {why}. "
+            f"cannot find the newest span {span!r} in data folder {self.data_folder!r}: {why}. "
             "Name the folders like the pattern, with a number for {SPAN}."
         )
 
@@ -219,7 +219,13 @@ def _regex(pattern: str) -> str:
 
 
 class Driver(driver.FileBasedDriver):
-    """TFX's driver of file-based ExampleGens, for windows of spans."""
+    """TFX's driver of file-based ExampleGens, for windows of spans.
+
+    Attributes:
+        PROCESSOR: What finds them.
+    """
+
+    PROCESSOR = InputProcessor
 
     def get_input_processor(
         self,
@@ -229,4 +235,4 @@ class Driver(driver.FileBasedDriver):
     ) -> input_processor.InputProcessor:
         """Returns the processor that finds them."""
         assert input_base_uri
-        return InputProcessor(input_base_uri, splits, range_config)
+        return self.PROCESSOR(input_base_uri, splits, range_config)

@@ -214,8 +214,18 @@ def judge_format(
 
 
 def left_out_sentences(verdict: Verdict) -> list[str]:
-    """Says of each format that fails or does not convert that it is not pushed, and why."""
-    return [f"{name} is not pushed: {'; '.join(reasons)}" for name, reasons in verdict.left_out.items()]
+    """Says which formats are not pushed, and why, once for those with one reason.
+
+    Of a model that is refused nothing is pushed, so only those that do not convert are named.
+    """
+    alike: dict[str, list[str]] = {}
+    for name, reasons in verdict.left_out.items():
+        if verdict.blessed or name in verdict.not_converted:
+            alike.setdefault("; ".join(reasons), []).append(name)
+    return [
+        f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} not pushed: {reason}"
+        for reason, names in alike.items()
+    ]
 
 
 def _reasons(bounds: Bounds, overall: Judged, classes: Sequence[Judged]) -> Iterator[str]:

@@ -20,14 +20,16 @@ Parts = tuple[str, ...]
 """A figure, then what it was measured on and its interval."""
 
 
-def percent(share: float, *, decimals: int | None = 1) -> str:
+def percent(share: float, *, decimals: int | None = 1, signed: bool = False) -> str:
     """Formats a share of 1 as every message, page and screen shows it, such as ``98.3 %``.
 
     Args:
         share: The share.
         decimals: Digits behind the point; None: as many as were given, four in all at most, such as ``95 %``.
+        signed: Whether it is a change, such as ``+3.0 %``.
     """
-    return f"{100 * share:.4g} %" if decimals is None else f"{100 * share:.{decimals}f} %"
+    digits = ".4g" if decimals is None else f".{decimals}f"
+    return f"{100 * share:{'+' if signed else ''}{digits}} %"
 
 
 def interval(figure: Interval) -> str:

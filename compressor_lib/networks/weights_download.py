@@ -1,4 +1,8 @@
-"""Whether weights could be downloaded, found out without downloading them."""
+"""Whether weights could be downloaded, found out without downloading them.
+
+The one place that hooks into Keras beyond its public API: ``keras.utils.get_file`` offers no such question, so the
+``urlretrieve`` that it calls, of ``keras.src.utils.file_utils``, is replaced meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,9 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+WRITTEN_AGAINST = "3.15.1"
+"""The release of Keras that this was written against; the names are the same since 3.12."""
 
 TIMEOUT = 5.0
 """Seconds to wait for a server."""
@@ -27,8 +34,7 @@ class WouldDownload(BaseException):
 def without_downloads() -> Iterator[None]:
     """Lets Keras ask a server for a file's header, where it would download the file.
 
-    Files in Keras' cache are used as ever. Written against Keras 3.12 and 3.15, whose ``keras.utils.get_file`` calls
-    ``keras.src.utils.file_utils.urlretrieve``.
+    Files in Keras' cache are used as ever.
 
     Raises:
         WouldDownload: If a file is not in the cache, and its server has it.

@@ -98,7 +98,7 @@ COSTS: dict[str, Cost] = {
 ``parameters`` and ``macs`` (multiply-adds for one image, see :mod:`compressor_lib.networks.macs`) are counted;
 ``bytes`` (of the float32 TFLite file, as it is deployed where the classes' names are known) and ``latency`` (median
 milliseconds of that file for one image on one thread) are measured, which takes a conversion. The latency is the
-search's own: the one of the finished model is measured by ``components.converter``.
+search's own: the one of the finished model is measured when it is converted.
 """
 
 _SECONDS = 10.0

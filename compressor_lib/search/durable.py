@@ -2,6 +2,9 @@
 
 keras-tuner writes a trial's file and then the oracle's, each in place: what is killed in between leaves half a file, or
 a trial that the oracle does not know of, or one that has ended and would be run again.
+
+Overrides ``_save_trial``, and uses ``_get_oracle_fname``, ``_get_trial_dir`` and ``_retry_queue``: see
+:mod:`compressor_lib.search.keras_tuner_hooks`.
 """
 
 from __future__ import annotations

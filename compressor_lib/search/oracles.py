@@ -2,6 +2,10 @@
 
 A search that is repeated on new data need not find out anew what was best before: that is its first trial. Which known
 trial is next is read off the trials that there are, so a search that was cut short goes on as it would have gone.
+
+Of what keras-tuner keeps to itself these take ``_random_state`` (Bayesian), ``_get_num_brackets``, ``_get_num_rounds``,
+``_get_size``, ``_random_trial`` and ``_random_values`` (Hyperband), ``_populate_next``, and ``_ordered_ids`` with its
+``_memory`` (grid): see :mod:`compressor_lib.search.keras_tuner_hooks`.
 """
 
 from __future__ import annotations

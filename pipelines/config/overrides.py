@@ -7,10 +7,10 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel
 
 from compressor_lib.errors import CompressorError
 from pipelines.config.errors import shown
+from pipelines.config.sections.base import SectionType, fields_of, is_section
 from pipelines.config.yaml_values import read_yaml, root_of
 
 _NULL = ("", "~", "null", "Null", "NULL")
@@ -19,7 +19,7 @@ _NULL = ("", "~", "null", "Null", "NULL")
 def override(
     values: dict[str, Any],
     texts: Sequence[str],
-    config: type[BaseModel],
+    config: SectionType,
     paths: Mapping[str, str | None] | None = None,
 ) -> None:
     """Overrides a file's values in place.
@@ -51,7 +51,7 @@ def override(
         replace(values, field.split("."), path)
 
 
-def parsed(text: str, config: type[BaseModel]) -> tuple[list[str], Any]:
+def parsed(text: str, config: SectionType) -> tuple[list[str], Any]:
     """Parses an argument of ``--set``.
 
     Args:
@@ -147,7 +147,7 @@ def _unquoted(text: str) -> str:
     return text
 
 
-def _kinds(config: type[BaseModel], keys: list[str]) -> list[Any]:
+def _kinds(config: SectionType, keys: list[str]) -> list[Any]:
     """The types that a field accepts; empty for an unknown field."""
     kinds: list[Any] = [config]
     for key in keys:
@@ -159,7 +159,7 @@ def _inside(kind: Any, key: str) -> Any:
     """The annotation of a key in a section or mapping; ``NoReturn`` for an unknown key."""
     if get_origin(kind) is dict:
         return get_args(kind)[1]
-    fields = kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else {}
+    fields = fields_of(kind) if is_section(kind) else {}
     return fields[key].annotation if key in fields else NoReturn
 
 
