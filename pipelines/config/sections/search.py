@@ -13,7 +13,7 @@ from pipelines.config.errors import shown
 
 
 def _connections(value: object) -> object:
-    """Accepts one of some words, one connection, or a list of connections."""
+    """Accepts the name of a family, one connection, or a list of connections."""
     words = get_args(Family)
     items = list(value) if isinstance(value, list | tuple) else [value]
     if items and all(isinstance(i, str) and ("->" in i or "," in i) for i in items):

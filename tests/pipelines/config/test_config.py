@@ -199,7 +199,10 @@ def test_a_window_of_spans(write):
             "vertex.endpoint has min_replicas 2 above max_replicas 1: swap them.",
         ),
         ("volumes=[{claim: a, path: /mnt, x: 1}]", "unknown field 'volumes[0].x'."),
-        ("volumes=[{claim: team.data, path: /mnt}]", "volumes[0].claim is 'team.data', and Kubeflow names the pod's volume"),
+        (
+            "volumes=[{claim: team.data, path: /mnt}]",
+            "volumes[0].claim is 'team.data', and Kubeflow names the pod's volume",
+        ),
         (f"volumes=[{{claim: {'a' * 64}, path: /mnt}}]", "63 at most"),
         (
             "volumes=[{claim: kfp-launcher, path: /mnt}]",
@@ -372,7 +375,7 @@ def test_every_field_is_described():
 @pytest.mark.parametrize(
     ("output", "told"),
     [
-        ("pics/out", "data.path is '.*/pics', and the output '.*/pics/out' is inside it.* another folder with --output"),
+        ("pics/out", "data.path is '.*/pics', and the output '.*/pics/out' is inside it.* folder with --output"),
         ("pics", "is inside it"), ("link/out", "is inside it"),
         (".", "data.path is '.*/pics', which is inside the output '.*', .* another folder with --output"),
     ],
