@@ -245,7 +245,7 @@ class TestLocal:
         result = runs.command(monkeypatch)
 
         assert result.exit_code == 0, result.output
-        assert f"{before[-1]} is made anew: saved_model.pb is another one" in result.output
+        assert f"{before[-1]} will be made again: saved_model.pb was changed" in result.output
         states = {node: run.state for node, run in runs.nodes().items()}
         # The report tells of the new version.
         assert states == {node: "done" if node in ("Pusher", "Report") else "cached" for node in NODES}

@@ -43,7 +43,7 @@ class Gate(Section):
     baseline: Literal["reference", "blessed", "deployed"] = Field(
         default="reference",
         description="reference: the run's own reference model; blessed: the last blessed model; deployed: the newest "
-        "model in push.directory. The last two fall back to the reference model if there is none.",
+        "model in push.directory, or the reference model if there is none.",
     )
 
     def bounds(self) -> Bounds:
