@@ -6,26 +6,38 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from compressor_lib.cuts.connections import Families, parse_connection
+from compressor_lib.errors import CompressorError
 from pipelines.config.errors import shown
 from pipelines.config.sections.base import Section, Share
 
 
 def _connections(value: object) -> object:
     """Accepts one of some words, one connection, or a list of connections."""
-    words = get_args(Family)
-    items = value if isinstance(value, list) else [value]
-    if items and all(isinstance(i, str) and ("->" in i or "," in i) for i in items):
-        return items
+    words = get_args(Families)
     if isinstance(value, str) and value in words:
         return value
+    items = value if isinstance(value, list) else [value]
+    if items and all(map(_is_connection, items)):
+        return items
     raise ValueError(
         f"is {shown(value)}: choose {', '.join(words)}, or list connections such as "
         "'block_5_add->Conv_1', 'block_5_add->head', 'block_5_add->tail' or '53,151'."
     )
 
 
-Family = Literal["published", "rejoining", "truncation", "tail", "all"]
-Connections = Annotated[Family | list[str], BeforeValidator(_connections)]
+def _is_connection(item: object) -> bool:
+    """Whether it has the form of a connection; whether a network has it is another question."""
+    if not isinstance(item, str):
+        return False
+    try:
+        parse_connection(item)
+    except CompressorError:
+        return False
+    return True
+
+
+Connections = Annotated[Families | list[str], BeforeValidator(_connections)]
 
 
 class Translators(Section):
