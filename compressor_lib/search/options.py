@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from compressor_lib.cuts.family_names import Family
+from compressor_lib.cuts.connections import Family
 from compressor_lib.errors import CompressorError
 from compressor_lib.support.options import Each, Options, option
 

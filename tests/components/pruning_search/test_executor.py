@@ -24,8 +24,8 @@ from components.pruning_search import PruningSearch, parallel
 from components.pruning_search.executor import Executor, _key
 from components.pruning_search.job import SearchJob
 from components.storage.gcs_mount import MOUNT
-from compressor_lib.cuts.connections import parse_connection
 from compressor_lib.cuts.families import searched_connections
+from compressor_lib.cuts.lookup import find_connection
 from compressor_lib.cuts.surgery import create_submodel, without_head
 from compressor_lib.deployment.export import TEACHER_FILE, load_keras
 from compressor_lib.errors import CompressorError
@@ -141,7 +141,7 @@ def test_the_report_has_a_row_for_every_trial_the_best_first(report, reference):
         assert row["score"] == pytest.approx(0.6 * row["accuracy"] + 0.4 * row["compression"])
         assert row["seconds"] > 0
         # "24,36" is reported by the layers' names.
-        assert row["connection"] in [str(parse_connection(text, reference.base)) for text in CONNECTIONS]
+        assert row["connection"] in [str(find_connection(text, reference.base)) for text in CONNECTIONS]
         assert row["hyperparameters"]["top_fc1_units"] in (0, 8)
 
 

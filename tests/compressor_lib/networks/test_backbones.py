@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from proxies import Proxy, set_proxy
 
-from compressor_lib.cuts.connections import check_connection
 from compressor_lib.cuts.families import searched_connections
+from compressor_lib.cuts.lookup import check_connection
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.backbones import BACKBONES, find_backbone
 from compressor_lib.networks.graph import LayerGraph
