@@ -27,7 +27,7 @@ from compressor_lib.errors import CompressorError
 from compressor_lib.pretraining.bank import ARRAYS, MANIFEST, TranslatorBank
 from compressor_lib.pretraining.taps import tapped
 from compressor_lib.pretraining.translator_fit import TranslatorSums, regressions_of
-from compressor_lib.support.progress import Progress, tell
+from compressor_lib.support.progress import Progress, log_progress
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ class _SumUp(beam.DoFn):
         if self._tapped is not None:
             self._sums.add(self._tapped, decode_images(records, self._size), self._regressions)
             self._seen += len(records)
-            tell(logger, Progress("image", self._seen, self._total))
+            log_progress(logger, Progress("image", self._seen, self._total))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         window = GlobalWindow()

@@ -24,7 +24,7 @@ from compressor_lib.networks.graph import LayerGraph
 from compressor_lib.pretraining.bank import TranslatorBank
 from compressor_lib.pretraining.taps import source_tap, tapped
 from compressor_lib.pretraining.translator_fit import TranslatorSums, fit_translators, regressions_of
-from compressor_lib.support.progress import Progress, tell
+from compressor_lib.support.progress import Progress, log_progress
 
 logger = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ class FeatureCache:
         for x, *others in dataset:
             sizes.append(len(others[0]))
             values = tap_model.predict_on_batch(x)
-            tell(logger, Progress("image", sum(sizes)))
+            log_progress(logger, Progress("image", sum(sizes)))
             if sums is not None:
                 sums.add_taps(values, np.asarray(x), regressions)
             taps = {name: values[name].astype(np.float16) for name in sources}

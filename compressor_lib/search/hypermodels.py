@@ -25,7 +25,7 @@ from compressor_lib.features.cached_training import CachedTraining
 from compressor_lib.networks.backbones import find_backbone
 from compressor_lib.networks.graph import LayerGraph
 from compressor_lib.networks.heads import attach_head
-from compressor_lib.networks.weights import give_weights
+from compressor_lib.networks.weights import copy_layer_weights
 from compressor_lib.objective.costs import Budgets, Yardstick, counted_costs, find_cost, measure_costs
 from compressor_lib.objective.metrics import AccuracyCompression
 from compressor_lib.pretraining.bank import TranslatorBank
@@ -340,7 +340,7 @@ class HyperCompressor(kt.HyperModel):
                 self.translators.apply(backbone, connection)
         for layer in backbone.layers:
             if layer.name in self._trained_layers:  # by an earlier trial, too
-                give_weights(self.base.get_layer(layer.name), layer)
+                copy_layer_weights(self.base.get_layer(layer.name), layer)
         return self._classifier(hp, backbone)
 
     @functools.cached_property

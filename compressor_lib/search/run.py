@@ -21,7 +21,7 @@ from compressor_lib.search.hypermodels import TRANSLATOR, HyperCompressor
 from compressor_lib.search.oracles import ORACLES, KnownFirst, values_in
 from compressor_lib.search.second_cut import FIRST_CUT
 from compressor_lib.search.trial_runner import LightTrials
-from compressor_lib.support.progress import BestTrial, Progress, tell
+from compressor_lib.support.progress import BestTrial, Progress, log_progress
 
 logger = logging.getLogger(__name__)
 
@@ -260,14 +260,14 @@ def announce(oracle: KnownFirst, trial: kt.engine.trial.Trial | None = None) -> 
         detail, level = f"failed: {failure_of(trial.message)}", logging.WARNING
     elif trial is not None:
         detail = f"{_cuts(trial)} scores {trial.score:.4f}"
-    tell(logger, Progress("trial", done, oracle.planned_trials, detail, _best_so_far(oracle)), level=level)
+    log_progress(logger, Progress("trial", done, oracle.planned_trials, detail, _best_so_far(oracle)), level=level)
 
 
 def announce_end(oracle: KnownFirst) -> None:
     """Corrects how many trials there are, where the search has ended with fewer than planned."""
     done, planned = _ended(oracle), oracle.planned_trials
     if planned is not None and done < planned:
-        tell(logger, Progress("trial", done, done, "there is nothing else to try", _best_so_far(oracle)))
+        log_progress(logger, Progress("trial", done, done, "there is nothing else to try", _best_so_far(oracle)))
 
 
 def _ended(oracle: kt.Oracle) -> int:

@@ -309,7 +309,7 @@ def catalogued(backbone: BackboneConfig, download: bool) -> tuple[keras.Model, s
             return built("none"), f"ImageNet's, which the run will download from {urlsplit(would.url).hostname}"
     except WeightsNotDownloaded as error:
         raise CompressorError(
-            f"{error}: --set backbone.weights=FILE, or --set backbone.weights=none to train from scratch."
+            f"{error} Use --set backbone.weights=FILE, or --set backbone.weights=none to train from scratch."
         ) from error
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from compressor_lib.errors import CompressorError
-from compressor_lib.support.proxies import is_proxys, proxy_for, proxy_headers, reason, via, without_proxy
+from compressor_lib.support.proxies import is_proxy_response, proxy_for, proxy_headers, proxy_hint, reason, via
 from pipelines.platforms.base import GoneError
 
 TOKEN, COOKIES = "KFP_TOKEN", "KFP_COOKIES"
@@ -122,7 +122,7 @@ class KubeflowClient:
             )
         through = via(self._host)
         if through:
-            return f"{self._host} cannot be reached{through} ({why}): check the proxy, or {without_proxy(self._host)}."
+            return f"{self._host} cannot be reached{through} ({why}): check the proxy, or {proxy_hint(self._host)}."
         return (
             f"{self._host} cannot be reached: check --host and the network, or forward the port "
             "(kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80)."
@@ -130,10 +130,10 @@ class KubeflowClient:
 
     def _explained(self, status: int, body: str, what: str) -> str:
         words = message_of(body)
-        if is_proxys(self._host, status, body):
+        if is_proxy_response(self._host, status, body):
             return (
                 f"{via(self._host).removeprefix(' through ')} answers {status} in place of {self._host}: check the "
-                f"proxy, or {without_proxy(self._host)}. It says: {words}"
+                f"proxy, or {proxy_hint(self._host)}. It says: {words}"
             )
         if status == 401:
             return (

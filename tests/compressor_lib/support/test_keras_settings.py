@@ -14,11 +14,15 @@ from compressor_lib.search.hypermodels import HyperCompressor
 from compressor_lib.support.keras_settings import NEEDED, check_keras
 
 WRONG = [
-    ({"KERAS_BACKEND": "torch"}, {}, "Keras' backend is 'torch' by the environment variable KERAS_BACKEND"),
-    ({"KERAS_BACKEND": "jax"}, {"backend": "tensorflow"}, "Keras' backend is 'jax' by the environment variable"),
-    ({}, {"backend": "jax"}, "Keras' backend is 'jax' by '.*keras.json'"),
-    ({}, {"image_data_format": "channels_first"}, "Keras' image_data_format is 'channels_first' by '.*keras.json'"),
-    ({}, {"floatx": "float64"}, "Keras' floatx is 'float64' by '.*keras.json'"),
+    ({"KERAS_BACKEND": "torch"}, {}, "Keras' backend is set to 'torch' by the environment variable KERAS_BACKEND"),
+    ({"KERAS_BACKEND": "jax"}, {"backend": "tensorflow"}, "Keras' backend is set to 'jax' by the environment variable"),
+    ({}, {"backend": "jax"}, "Keras' backend is set to 'jax' by '.*keras.json'"),
+    (
+        {},
+        {"image_data_format": "channels_first"},
+        "Keras' image_data_format is set to 'channels_first' by '.*keras.json'",
+    ),
+    ({}, {"floatx": "float64"}, "Keras' floatx is set to 'float64' by '.*keras.json'"),
 ]
 RIGHT = [
     ({}, {}),
@@ -49,7 +53,7 @@ def settings(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("environment", "content", "told"), WRONG)
 def test_what_nothing_works_under_is_refused(settings, environment, content, told):
     settings(environment, content)
-    with pytest.raises(CompressorError, match=f"^{told}.*, and auto-compressor needs '.*': set it to that or take it"):
+    with pytest.raises(CompressorError, match=f"^{told}.*, but auto-compressor needs '.*': change or remove"):
         check_keras()
 
 
@@ -75,7 +79,7 @@ def test_a_home_for_keras_alone_counts(settings, tmp_path):
 def test_what_a_program_sets_later_counts_when_the_library_is_used(residual):
     keras.config.set_image_data_format("channels_first")
     try:
-        with pytest.raises(CompressorError, match="image_data_format is 'channels_first' by this program"):
+        with pytest.raises(CompressorError, match="image_data_format is set to 'channels_first' by this program"):
             HyperCompressor(1000, 3, backbone=residual)
     finally:
         keras.config.set_image_data_format("channels_last")

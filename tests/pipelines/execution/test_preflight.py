@@ -374,7 +374,7 @@ def empty_cache(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["MobileNetV2", "MobileNetV3Small", "EfficientNetB0"])
 def test_imagenet_weights_are_asked_for_and_not_downloaded(tmp_path, monkeypatch, empty_cache, name):
     asked: list[str] = []
-    monkeypatch.setattr(weights_download, "ask", asked.append)
+    monkeypatch.setattr(weights_download, "request_headers", asked.append)
     given = config(tmp_path, f"backbone.name={name}", "backbone.weights=imagenet", "backbone.alpha=1.0")
     network = check_network(given, download=False)
     (url,) = asked
@@ -391,7 +391,7 @@ def test_weights_that_cannot_be_downloaded_are_told_with_the_way_out(tmp_path, m
     def unreachable(url, *_):
         raise URLError("Name or service not known")
 
-    monkeypatch.setattr(weights_download, "ask", unreachable)
+    monkeypatch.setattr(weights_download, "request_headers", unreachable)
     monkeypatch.setattr(file_utils, "urlretrieve", unreachable)
     given = config(tmp_path, "backbone.weights=imagenet")
     with pytest.raises(CompressorError, match=r"not be downloaded: .*Name or serv.*--set backbone.weights=FILE"):
