@@ -65,7 +65,7 @@ def _refused(verdict: Verdict, reference: Judged, has_budgets: bool) -> list[str
     bounds, model = verdict.bounds, verdict.overall
     if not bounds.keeps(model.accuracy, bounds.min_accuracy) and reference.accuracy.value < bounds.min_accuracy:
         return [
-            f"The reference model itself reaches {phrases.accuracy(reference)}, and gate.min_accuracy asks for "
+            f"The reference model itself reaches {phrases.accuracy(reference)}, and gate.min_accuracy requires "
             f"{phrases.percent(bounds.min_accuracy)}: compression is not the cause. Give more images or better labels, "
             "more reference.epochs or a larger backbone, or lower gate.min_accuracy."
         ]

@@ -1,4 +1,4 @@
-"""The gate: whether a compressed model is good enough, told with its reasons."""
+"""The gate: decides whether a compressed model is good enough, and gives the reasons."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from compressor_lib.deployment.judged import Judged
 from compressor_lib.errors import CompressorError
 
 MAX_CONVERSION_LOSS = 0.015
-"""A format that surely loses more accuracy than this by its conversion is warned of."""
+"""A format whose conversion loses more accuracy than this, with confidence, gets a warning."""
 
 _ROUNDING = 1e-6
-"""Accuracies are float32: a difference this small is none."""
+"""Accuracies are float32; smaller differences are ignored."""
 
 _MOST_CLASSES = 5
-"""So many of the classes that fail are named."""
+"""Maximum number of failing classes that are listed."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the gate asks for.
+    """The thresholds of the gate.
 
     Attributes:
-        min_accuracy: Least accuracy.
-        max_drop: Most accuracy lost against the baseline.
-        per_class: Likewise in any one class; None: any loss.
-        confidence: The lower end of the interval with this confidence must keep each threshold; None: what was
-            measured must.
+        min_accuracy: Lowest accuracy allowed.
+        max_drop: Largest loss of accuracy allowed against the baseline.
+        per_class: Largest loss of accuracy allowed in any one class; None for any loss.
+        confidence: Confidence of the intervals whose lower ends must meet the thresholds. If None, the measured values
+            must meet them.
     """
 
     min_accuracy: float
@@ -41,23 +41,23 @@ class Bounds:
     confidence: float | None = None
 
     def decisive(self, figure: Interval) -> float:
-        """What the gate holds against a threshold: what was measured, or the lower end of its interval."""
+        """Returns the value to compare with a threshold: the measured value or the lower end of its interval."""
         return figure.value if self.confidence is None else figure.low
 
     def keeps(self, figure: Interval, threshold: float) -> bool:
-        """Whether a figure is as high as a threshold asks for; what is no number is not."""
+        """Returns whether a figure meets a threshold. NaN does not."""
         return self.decisive(figure) >= threshold - _ROUNDING
 
 
 @dataclass(frozen=True)
 class FormatVerdict:
-    """What the gate says of one TFLite model of a compressed model.
+    """The gate's verdict on one TFLite model of a compressed model.
 
     Attributes:
-        overall: The TFLite model on all test images.
-        classes: And on those of each class.
-        reasons: Why it does not pass, a sentence each; empty where it does.
-        conversion: From the SavedModel's accuracy to the TFLite model's, image by image; None where not compared.
+        overall: Result of the TFLite model on all test images.
+        classes: Results on the test images of each class.
+        reasons: Reasons why the model fails, one sentence each; empty if it passes.
+        conversion: Change from the SavedModel's accuracy to the TFLite model's, paired by image; None if not compared.
     """
 
     overall: Judged
@@ -67,31 +67,32 @@ class FormatVerdict:
 
     @property
     def blessed(self) -> bool:
-        """Whether it passes."""
+        """Whether the model passes."""
         return not self.reasons
 
     @property
     def is_lossy(self) -> bool:
-        """Whether the conversion surely lost more than :data:`MAX_CONVERSION_LOSS`."""
+        """Whether the conversion lost more than :data:`MAX_CONVERSION_LOSS`, with confidence."""
         return self.conversion is not None and self.conversion.high < -MAX_CONVERSION_LOSS
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate says of a model.
+    """The gate's verdict on a model.
 
-    To ask each of several classes for the same confidence takes no correction for their number: a model passes only
-    if all of them do (an intersection-union test: Berger, Technometrics 24, 1982), so a pass is as sure as one is.
+    Requiring the same confidence for each of several classes needs no correction for their number. A model passes only
+    if all classes pass (an intersection-union test: Berger, Technometrics 24, 1982), so the confidence of a pass is
+    that of a single test.
 
     Attributes:
-        bounds: What was asked for.
-        overall: The model on all test images.
-        classes: And on those of each class, in the order of the model's answers.
-        model_sha256: Of the model's files, as :func:`components.artifacts.model_files.files_sha256` tells it.
-        reasons: Why it does not pass, a sentence each; empty where it does.
-        formats: What it says of each TFLite model, by precision.
-        notes: What else there is to know, a sentence each, such as classes that the baseline does not have.
-        not_converted: Why there is no TFLite model to judge, by precision: those that were asked for and have none.
+        bounds: The thresholds.
+        overall: Result of the model on all test images.
+        classes: Results on the test images of each class, in the order of the model's outputs.
+        model_sha256: Hash of the model's files, from :func:`components.artifacts.model_files.files_sha256`.
+        reasons: Reasons why the model fails, one sentence each; empty if it passes.
+        formats: Verdict on each TFLite model, by precision.
+        notes: Additional remarks, one sentence each, such as classes that the baseline does not have.
+        not_converted: Reasons for missing TFLite models, by requested precision.
     """
 
     bounds: Bounds
@@ -105,39 +106,39 @@ class Verdict:
 
     @property
     def blessed(self) -> bool:
-        """Whether it passes."""
+        """Whether the model passes."""
         return not self.reasons
 
     @property
     def confidence_shown(self) -> float:
-        """Of the intervals."""
+        """Confidence of the intervals to be shown."""
         return confidence_shown(self.bounds)
 
     @property
     def worst_class(self) -> Judged | None:
-        """The class that loses most; None without a baseline."""
+        """The class that loses the most accuracy; None without a baseline."""
         return min(_changed(self.classes), key=lambda one: one.change.value, default=None)  # type: ignore[union-attr]
 
     @property
     def failed(self) -> dict[str, list[str]]:
-        """The formats that fail the gate, with their reasons."""
+        """Reasons of the formats that fail the gate, by format."""
         return {name: one.reasons for name, one in self.formats.items() if not one.blessed}
 
     @property
     def left_out(self) -> dict[str, list[str]]:
-        """The formats that are not pushed, with their reasons: they fail the gate, or do not convert."""
+        """Reasons of the formats that are not pushed, by format: those that fail the gate or do not convert."""
         return self.failed | {name: [reason] for name, reason in self.not_converted.items()}
 
     def to_json(self) -> str:
-        """All of it, as a JSON object."""
+        """Returns the verdict as a JSON object."""
         return json.dumps({"blessed": self.blessed, **asdict(self)}, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Verdict:
-        """Reads what :meth:`to_json` wrote, also before it had counts and formats.
+        """Reads a verdict written by :meth:`to_json`, including old ones without counts and formats.
 
         Raises:
-            CompressorError: If it is no verdict.
+            CompressorError: If the text is not a verdict.
         """
         try:
             fields = json.loads(text)
@@ -157,7 +158,7 @@ class Verdict:
 
 
 def confidence_shown(bounds: Bounds) -> float:
-    """Confidence of the intervals that are shown: the gate's, else 95 %."""
+    """Returns the confidence of the intervals to be shown: the gate's, or 95 % by default."""
     return CONFIDENCE if bounds.confidence is None else bounds.confidence
 
 
@@ -171,20 +172,20 @@ def judge(
     notes: Sequence[str] = (),
     not_converted: Mapping[str, str] | None = None,
 ) -> Verdict:
-    """Holds what was measured against the bounds.
+    """Compares the results of a model with the thresholds.
 
     Args:
-        bounds: What is asked for.
-        overall: The model on all test images.
-        classes: And on those of each class.
-        model_sha256: Of the model's files.
-        formats: What :func:`judge_format` says of each TFLite model, by precision.
-        notes: What else there is to know.
-        not_converted: Why there is no TFLite model, by precision: those that have none.
+        bounds: The thresholds.
+        overall: Result of the model on all test images.
+        classes: Results on the test images of each class.
+        model_sha256: Hash of the model's files.
+        formats: Verdict of :func:`judge_format` on each TFLite model, by precision.
+        notes: Additional remarks.
+        not_converted: Reasons for missing TFLite models, by precision.
 
     Example:
         >>> judge(Bounds(0.9, 0.02), Judged.counted("", images=50, right=40), [], "").reasons
-        ['accuracy is 80.0 % (40 of 50, 67.0 to 88.8 %); gate.min_accuracy asks for 90 %']
+        ['accuracy is 80.0 % (40 of 50, 67.0 to 88.8 %); gate.min_accuracy requires 90 %']
     """
     reasons = list(_reasons(bounds, overall, classes))
     return Verdict(
@@ -202,19 +203,19 @@ def judge(
 def judge_format(
     bounds: Bounds, overall: Judged, classes: Sequence[Judged], conversion: Interval | None = None
 ) -> FormatVerdict:
-    """Holds one TFLite model against the same bounds.
+    """Compares the results of one TFLite model with the thresholds.
 
     Args:
-        bounds: What is asked for.
-        overall: The TFLite model on all test images.
-        classes: And on those of each class.
-        conversion: From the SavedModel's accuracy to the TFLite model's.
+        bounds: The thresholds.
+        overall: Result of the TFLite model on all test images.
+        classes: Results on the test images of each class.
+        conversion: Change from the SavedModel's accuracy to the TFLite model's.
     """
     return FormatVerdict(overall, list(classes), list(_reasons(bounds, overall, classes)), conversion)
 
 
 def left_out_sentences(verdict: Verdict) -> list[str]:
-    """Says of each format that fails or does not convert that it is not pushed, and why."""
+    """Returns a sentence for each format that is not pushed, with the reason."""
     return [f"{name} is not pushed: {'; '.join(reasons)}" for name, reasons in verdict.left_out.items()]
 
 
@@ -222,10 +223,10 @@ def _reasons(bounds: Bounds, overall: Judged, classes: Sequence[Judged]) -> Iter
     if not bounds.keeps(overall.accuracy, bounds.min_accuracy):
         yield (
             f"accuracy is {phrases.accuracy(overall)}; "
-            f"gate.min_accuracy asks for {_asked(100 * bounds.min_accuracy, '%', bounds)}"
+            f"gate.min_accuracy requires {_required(100 * bounds.min_accuracy, '%', bounds)}"
         )
     if overall.change and not bounds.keeps(overall.change, -bounds.max_drop):
-        yield f"{_change(overall)}; gate.max_drop allows a drop of {_asked(100 * bounds.max_drop, 'points', bounds)}"
+        yield f"{_change(overall)}; gate.max_drop allows a drop of {_required(100 * bounds.max_drop, 'points', bounds)}"
     if bounds.per_class is None:
         return
     failing = sorted(
@@ -235,23 +236,23 @@ def _reasons(bounds: Bounds, overall: Judged, classes: Sequence[Judged]) -> Iter
     for one in failing[:_MOST_CLASSES]:
         yield (
             f"class {one.name} ({one.images} test images): {_change(one)}; "
-            f"gate.per_class allows a drop of {_asked(100 * bounds.per_class, 'points', bounds)}"
+            f"gate.per_class allows a drop of {_required(100 * bounds.per_class, 'points', bounds)}"
         )
     if len(failing) > _MOST_CLASSES:
-        yield f"and likewise {len(failing) - _MOST_CLASSES} more classes"
+        yield f"and {len(failing) - _MOST_CLASSES} more classes lose too much accuracy"
 
 
 def _change(judged: Judged) -> str:
     change = judged.change
     assert change is not None
     compared = judged.pairs.images if judged.pairs else judged.images
-    on = "" if compared == judged.images else f", on {compared:,} images of classes that both have"
+    on = "" if compared == judged.images else f", on {compared:,} images of classes that both models have"
     return f"accuracy changes by {phrases.points(change)} against the baseline{on}"
 
 
-def _asked(number: float, unit: str, bounds: Bounds) -> str:
-    surely = "" if bounds.confidence is None else f" with {100 * bounds.confidence:g} % confidence"
-    return f"{number:.4g} {unit}{surely}"
+def _required(number: float, unit: str, bounds: Bounds) -> str:
+    confidence = "" if bounds.confidence is None else f" with {100 * bounds.confidence:g} % confidence"
+    return f"{number:.4g} {unit}{confidence}"
 
 
 def _changed(classes: Sequence[Judged]) -> list[Judged]:
@@ -278,7 +279,7 @@ def _judged(fields: dict[str, Any], bounds: Bounds) -> Judged:
 
 
 def _judged_without_counts(fields: dict[str, Any], bounds: Bounds) -> Judged:
-    """What was written before there were counts, with intervals where it had none."""
+    """Reads a result written before counts were stored, and adds missing confidence intervals."""
     name, images, confidence = fields["name"], fields["images"], confidence_shown(bounds)
     right = round(fields["accuracy"]["value"] * images)
     judged = Judged.counted(name, images=images, right=right, confidence=confidence)
@@ -287,7 +288,7 @@ def _judged_without_counts(fields: dict[str, Any], bounds: Bounds) -> Judged:
     baseline = share_interval(round(fields["baseline"]["value"] * images), images, confidence)
     change = fields["change"]
     if change["low"] is None:
-        # The images were not counted in pairs: Newcombe's interval for two samples, which is wider (method 10, 1998).
+        # Without paired counts: Newcombe's interval for two samples, which is wider (method 10, 1998).
         accuracy, value = judged.accuracy, change["value"]
         low = value - math.hypot(accuracy.value - accuracy.low, baseline.high - baseline.value)
         high = value + math.hypot(accuracy.high - accuracy.value, baseline.value - baseline.low)

@@ -1,4 +1,4 @@
-"""How a model did on some images, as counts with their intervals."""
+"""The result of a model on some images: counts, and figures with confidence intervals."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from compressor_lib.deployment.intervals import CONFIDENCE, Interval, PairedCoun
 
 @dataclass(frozen=True)
 class Judged:
-    """How a model did on some images.
+    """The result of a model on some images.
 
     Attributes:
-        name: The class of the images; empty: all of them.
-        images: How many they are.
-        right: How many of them the model predicts right.
-        accuracy: Of the model.
-        baseline: Accuracy of the model it is compared with, on the images of the classes that both have; None where
-            there is none.
-        change: From the baseline's accuracy to the model's, image by image; likewise.
-        pairs: The counts behind ``baseline`` and ``change``; likewise.
+        name: The class of the images; empty for all images.
+        images: Number of images.
+        right: Number of images that the model classifies correctly.
+        accuracy: Accuracy of the model.
+        baseline: Accuracy of the baseline, on the images of the classes that both models have; None without a baseline.
+        change: Change from the baseline's accuracy to the model's, paired by image; None without a baseline.
+        pairs: The counts behind ``baseline`` and ``change``; None without a baseline.
     """
 
     name: str
@@ -34,15 +33,15 @@ class Judged:
     def counted(
         cls, name: str, *, images: int, right: int, pairs: PairedCounts | None = None, confidence: float = CONFIDENCE
     ) -> Judged:
-        """Turns counts into figures with their intervals.
+        """Computes the figures and their intervals from counts.
 
         Args:
-            name: The class of the images; empty: all of them.
-            images: How many they are.
-            right: How many of them the model predicts right.
-            pairs: The model (new) beside the baseline (old) on the images that they are compared on; None, or counts
-                of no image: they are not compared.
-            confidence: Of the intervals.
+            name: The class of the images; empty for all images.
+            images: Number of images.
+            right: Number of images that the model classifies correctly.
+            pairs: Counts of the model (new) and the baseline (old) on the images on which they are compared. None, or
+                counts of no images, if they are not compared.
+            confidence: Confidence of the intervals.
 
         Example:
             >>> Judged.counted("cat", images=60, right=59).accuracy.low
@@ -62,10 +61,10 @@ class Judged:
         )
 
     def compared(self, confidence: float = CONFIDENCE) -> tuple[Judged, Judged] | None:
-        """The baseline and the model, on the images on which they are compared; None where they are not.
+        """Returns the results of the baseline and the model on the images on which they are compared, or None.
 
         Args:
-            confidence: Of the intervals.
+            confidence: Confidence of the intervals.
         """
         if self.pairs is None:
             return None

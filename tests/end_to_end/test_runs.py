@@ -265,8 +265,8 @@ class TestGate:
 
         assert result.exit_code == 0, result.output
         assert "not blessed: it failed the gate and was not pushed" in result.output
-        assert "gate.min_accuracy asks for 100 % with 90 % confidence" in (runs.output / "report.html").read_text()
-        assert "gate.min_accuracy asks for 100 % with 90 % confidence" in result.output
+        assert "gate.min_accuracy requires 100 % with 90 % confidence" in (runs.output / "report.html").read_text()
+        assert "gate.min_accuracy requires 100 % with 90 % confidence" in result.output
         verdict = read_verdict(str(runs.made("Evaluator", "evaluation")))
         assert verdict.overall.images == sum(one.images for one in verdict.classes) == 3 * 3 + 2
         assert verdict.model_sha256 == files_sha256(str(runs.made("Converter", "model") / "Format-Serving"))

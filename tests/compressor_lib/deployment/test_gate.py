@@ -79,7 +79,7 @@ def test_what_is_not_compared_has_no_change():
 def test_reasons_show_counts_intervals_and_thresholds():
     judged = Judged.counted("", images=200, right=184, pairs=PairedCounts(184, 0, 10, 6))
     assert judge(SURE, judged, [], "").reasons == [
-        "accuracy is 92.0 % (184 of 200, 87.4 to 95.0 %); gate.min_accuracy asks for 90 % with 95 % confidence",
+        "accuracy is 92.0 % (184 of 200, 87.4 to 95.0 %); gate.min_accuracy requires 90 % with 95 % confidence",
         "accuracy changes by -5.0 points (-9.0 to -2.7) against the baseline; "
         "gate.max_drop allows a drop of 2 points with 95 % confidence",
     ]
@@ -110,7 +110,7 @@ def test_each_class_is_held_to_its_bound_the_worst_is_told_first():
 def test_of_many_failing_classes_the_worst_are_told():
     verdict = judge(Bounds(0.5, 0.5, per_class=0.1), overall(figure(0.9)), classes(*[-0.4] * 8), "")
     assert len(verdict.reasons) == 6
-    assert verdict.reasons[-1] == "and likewise 3 more classes"
+    assert verdict.reasons[-1] == "and 3 more classes lose too much accuracy"
 
 
 def test_a_format_that_fails_leaves_the_model_blessed():

@@ -73,7 +73,7 @@ def test_names_of_another_number_of_classes_are_refused(exported, tmp_path, form
     (model / "assets.extra" / CLASSES_FILE).write_text(names)
     number = len(names.splitlines())
     with pytest.raises(
-        CompressorError, match=rf"names {number} classes, but the model has 3: put back the classes\.txt"
+        CompressorError, match=rf"names {number} classes, but the model has 3: restore the classes\.txt"
     ):
         load_classifier(model if form == "SavedModel" else tflite_path(model, form))
 

@@ -214,7 +214,7 @@ class TestSchedule:
     def test_an_unknown_one_is_told(self, api):
         result = compressor("schedule", "show", "images", api=api)
         assert result.exit_code == 2
-        assert result.stderr == "error: unknown schedule 'images'. There is none.\n"
+        assert result.stderr == "error: unknown schedule 'images'. There are none.\n"
 
 
 class TestSchedulesOfThisMachine:
