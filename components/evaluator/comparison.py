@@ -8,7 +8,7 @@ import numpy as np
 
 from components.artifacts.judging import common_labels, judged
 from components.artifacts.predictions import BASELINE, MODEL, REFERENCE, Predictions
-from compressor_lib.deployment.gate import Bounds, Verdict, confidence_shown, judge, judge_format
+from compressor_lib.deployment.gate import Thresholds, Verdict, confidence_shown, judge, judge_format
 from compressor_lib.deployment.intervals import Interval, paired_change
 from compressor_lib.deployment.model_metrics import REFERENCE as REFERENCE_FIGURES
 
@@ -17,28 +17,30 @@ _MOST_NAMED = 10
 
 
 def verdict_of(
-    predictions: Predictions, bounds: Bounds, model_sha256: str, not_converted: Mapping[str, str] | None = None
+    predictions: Predictions, thresholds: Thresholds, model_sha256: str, not_converted: Mapping[str, str] | None = None
 ) -> Verdict:
     """Judges a model and each of its TFLite models by what they predict.
 
     Args:
         predictions: Of the model, its TFLite models, and the baseline if there is one.
-        bounds: What the gate asks for.
+        thresholds: What the gate asks for.
         model_sha256: Of the model's files.
         not_converted: Why there is no TFLite model, by precision, and by ``REFERENCE`` of the uncompressed one.
     """
     missing = dict(not_converted or {})
     reference = missing.pop(REFERENCE_FIGURES, None)
     said = [f"The uncompressed model is not compared in size and speed: {reference}."] if reference else []
-    confidence = confidence_shown(bounds)
+    confidence = confidence_shown(thresholds)
     formats = {
-        name: judge_format(bounds, *judged(predictions, name, confidence), _conversion(predictions, name, confidence))
+        name: judge_format(
+            thresholds, *judged(predictions, name, confidence), _conversion(predictions, name, confidence)
+        )
         for name in predictions.models
         if name not in (MODEL, BASELINE, REFERENCE)
     }
     overall, classes = judged(predictions, MODEL, confidence)
     return judge(
-        bounds,
+        thresholds,
         overall,
         classes,
         model_sha256,

@@ -43,7 +43,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         ...     examples=transform.outputs["transformed_examples"],
         ...     model=converter.outputs["model"],
         ...     baseline_model=reference.outputs["model"],
-        ...     eval_config=eval_config(Bounds(min_accuracy=0.9, max_drop=0.02, confidence=0.95)),
+        ...     eval_config=eval_config(Thresholds(min_accuracy=0.9, max_drop=0.02, confidence=0.95)),
         ...     example_splits=["test"],
         ...     confidence=0.95,
         ... )  # doctest: +SKIP

@@ -24,7 +24,7 @@ from components.artifacts.predictions import BASELINE, MODEL, REFERENCE
 from components.artifacts.verdict import LEFT_OUT, MODEL_SHA256, VERDICT_FILE
 from components.evaluator.comparison import verdict_of
 from components.evaluator.predicting import AskedModel, keeping_extractor, kept_predictions
-from components.evaluator.tfma_config import bounds_of, with_classes
+from components.evaluator.tfma_config import thresholds_of, with_classes
 from compressor_lib.deployment.classes_file import CLASSES_FILE
 from compressor_lib.deployment.export import tflite_path
 from compressor_lib.deployment.gate import Verdict, left_out_sentences
@@ -75,8 +75,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if REFERENCE not in models and BASELINE in models:
             predictions.models[REFERENCE] = predictions.models[BASELINE]  # the same model
         predictions.write(evaluation)
-        bounds = bounds_of(given, exec_properties.get("confidence"))
-        verdict = verdict_of(predictions, bounds, sha256, _not_converted(folders[MODEL]))
+        thresholds = thresholds_of(given, exec_properties.get("confidence"))
+        verdict = verdict_of(predictions, thresholds, sha256, _not_converted(folders[MODEL]))
         for sentence in (*verdict.notes, *left_out_sentences(verdict)):
             logger.warning(sentence)
         io_utils.write_string_file(os.path.join(evaluation, VERDICT_FILE), verdict.to_json())

@@ -18,7 +18,7 @@ from tfx.dsl.io import fileio
 
 from components.artifacts.card import CARD_FILE
 from components.artifacts.class_counts import class_counts
-from components.artifacts.thresholds import thresholds
+from components.artifacts.thresholds import threshold_rows
 from compressor_lib.deployment import phrases
 from compressor_lib.deployment.export import read_classes, read_parameters, tflite_paths
 from compressor_lib.deployment.gate import Verdict
@@ -87,8 +87,8 @@ def model_card(
         },
         "left_out": verdict.left_out,
         "cut": {"backbone": backbone, "connection": winner["connection"], "hyperparameters": winner["hyperparameters"]},
-        "gate": {**vars(verdict.bounds), "confidence_shown": verdict.confidence_shown},
-        "thresholds": [vars(one) for one in thresholds(verdict)],
+        "gate": {**vars(verdict.thresholds), "confidence_shown": verdict.confidence_shown},
+        "thresholds": [vars(one) for one in threshold_rows(verdict)],
         "notes": verdict.notes,
         "limits": list(_limits(verdict, classes)),
         "model_sha256": verdict.model_sha256,
@@ -208,7 +208,7 @@ def _limits(verdict: Verdict, classes: Sequence[str]) -> Iterator[str]:
         yield f"Nothing is known of classes without test images: {_some(untested)}."
     if few := [f"{one.name} ({one.images})" for one in verdict.classes if one.images < FEW]:
         yield f"Little is known of classes with fewer than {FEW} test images: {_some(few)}."
-    if verdict.bounds.confidence is None:
+    if verdict.thresholds.confidence is None:
         yield "The gate asked for no confidence: on other images the model may fall short of its thresholds."
 
 

@@ -62,12 +62,15 @@ def images_to_decide(figure: Interval, threshold: float, images: int) -> int | N
 
 
 def _refused(verdict: Verdict, reference: Judged, has_budgets: bool) -> list[str]:
-    bounds, model = verdict.bounds, verdict.overall
-    if not bounds.keeps(model.accuracy, bounds.min_accuracy) and reference.accuracy.value < bounds.min_accuracy:
+    thresholds, model = verdict.thresholds, verdict.overall
+    if (
+        not thresholds.is_met(model.accuracy, thresholds.min_accuracy)
+        and reference.accuracy.value < thresholds.min_accuracy
+    ):
         return [
             f"The reference model itself reaches {phrases.accuracy(reference)}, and gate.min_accuracy requires "
-            f"{phrases.percent(bounds.min_accuracy)}: compression is not the cause. Give more images or better labels, "
-            "more reference.epochs or a larger backbone, or lower gate.min_accuracy."
+            f"{phrases.percent(thresholds.min_accuracy)}: compression is not the cause. Give more images or better "
+            "labels, more reference.epochs or a larger backbone, or lower gate.min_accuracy."
         ]
     return [
         *_about_accuracy(verdict, has_budgets),
@@ -77,8 +80,8 @@ def _refused(verdict: Verdict, reference: Judged, has_budgets: bool) -> list[str
 
 
 def _about_accuracy(verdict: Verdict, has_budgets: bool) -> Iterator[str]:
-    figure, threshold = verdict.overall.accuracy, verdict.bounds.min_accuracy
-    if verdict.bounds.keeps(figure, threshold):
+    figure, threshold = verdict.overall.accuracy, verdict.thresholds.min_accuracy
+    if verdict.thresholds.is_met(figure, threshold):
         return
     if _holds(figure, threshold):
         yield _undecided("the accuracy", "gate.min_accuracy", figure, threshold, verdict.overall.images)
@@ -87,8 +90,8 @@ def _about_accuracy(verdict: Verdict, has_budgets: bool) -> Iterator[str]:
 
 
 def _about_drop(verdict: Verdict, reference: Judged, has_budgets: bool) -> Iterator[str]:
-    change, threshold = verdict.overall.change, -verdict.bounds.max_drop
-    if change is None or verdict.bounds.keeps(change, threshold):
+    change, threshold = verdict.overall.change, -verdict.thresholds.max_drop
+    if change is None or verdict.thresholds.is_met(change, threshold):
         return
     if _holds(change, threshold):
         compared = verdict.overall.pairs.images if verdict.overall.pairs else verdict.overall.images
@@ -108,10 +111,10 @@ def _about_drop(verdict: Verdict, reference: Judged, has_budgets: bool) -> Itera
 
 
 def _about_classes(verdict: Verdict) -> Iterator[str]:
-    allowed = verdict.bounds.per_class
+    allowed = verdict.thresholds.per_class
     if allowed is None:
         return
-    failing = [one for one in verdict.classes if one.change and not verdict.bounds.keeps(one.change, -allowed)]
+    failing = [one for one in verdict.classes if one.change and not verdict.thresholds.is_met(one.change, -allowed)]
     for one in sorted(failing, key=lambda one: one.change.value if one.change else 0.0)[:_MOST_CLASSES]:
         assert one.change is not None
         if _holds(one.change, -allowed):

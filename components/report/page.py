@@ -17,7 +17,7 @@ import vl_convert
 import yaml
 
 from components.artifacts.card import card_path
-from components.artifacts.thresholds import decides, thresholds
+from components.artifacts.thresholds import decides, threshold_rows
 from components.report.charts import COST_TITLES, MOST_CLASSES, VALIDATION, Spec, charts, counted_validation
 from components.report.confusion import worst_hit
 from components.report.data import PAGE_FILE, Block, ExampleImage, ReportData
@@ -129,7 +129,7 @@ def render_page(data: ReportData, folder: Path | None = None) -> str:
             role: phrases.counted(getattr(data, role).judged(data.verdict.confidence_shown))
             for role in ("reference", "compressed")
         },
-        thresholds=list(thresholds(data.verdict)),
+        thresholds=list(threshold_rows(data.verdict)),
         decides=decides(data.verdict),
         format_verdicts={name: _format_verdict(data, name) for name in data.formats},
         card=_card(data.pushed_to, folder),

@@ -24,7 +24,7 @@ _MOST_CLASSES = 5
 
 
 @dataclass(frozen=True)
-class Bounds:
+class Thresholds:
     """The thresholds of the gate.
 
     Attributes:
@@ -44,7 +44,7 @@ class Bounds:
         """Returns the value to compare with a threshold: the measured value or the lower end of its interval."""
         return figure.value if self.confidence is None else figure.low
 
-    def keeps(self, figure: Interval, threshold: float) -> bool:
+    def is_met(self, figure: Interval, threshold: float) -> bool:
         """Returns whether a figure meets a threshold. NaN does not."""
         return self.decisive(figure) >= threshold - _ROUNDING
 
@@ -85,7 +85,7 @@ class Verdict:
     that of a single test.
 
     Attributes:
-        bounds: The thresholds.
+        thresholds: The thresholds.
         overall: Result of the model on all test images.
         classes: Results on the test images of each class, in the order of the model's outputs.
         model_sha256: Hash of the model's files, from :func:`components.artifacts.model_files.files_sha256`.
@@ -95,7 +95,7 @@ class Verdict:
         not_converted: Reasons for missing TFLite models, by requested precision.
     """
 
-    bounds: Bounds
+    thresholds: Thresholds
     overall: Judged
     classes: list[Judged]
     model_sha256: str
@@ -112,7 +112,7 @@ class Verdict:
     @property
     def confidence_shown(self) -> float:
         """Confidence of the intervals to be shown."""
-        return confidence_shown(self.bounds)
+        return confidence_shown(self.thresholds)
 
     @property
     def worst_class(self) -> Judged | None:
@@ -135,21 +135,21 @@ class Verdict:
 
     @classmethod
     def from_json(cls, text: str) -> Verdict:
-        """Reads a verdict written by :meth:`to_json`, including old ones without counts and formats.
+        """Reads a verdict written by :meth:`to_json`, including those of older releases.
 
         Raises:
             CompressorError: If the text is not a verdict.
         """
         try:
             fields = json.loads(text)
-            bounds = Bounds(**fields["bounds"])
+            thresholds = Thresholds(**(fields.get("thresholds") or fields["bounds"]))
             return cls(
-                bounds=bounds,
-                overall=_judged(fields["overall"], bounds),
-                classes=[_judged(one, bounds) for one in fields["classes"]],
+                thresholds=thresholds,
+                overall=_judged(fields["overall"], thresholds),
+                classes=[_judged(one, thresholds) for one in fields["classes"]],
                 model_sha256=fields["model_sha256"],
                 reasons=fields["reasons"],
-                formats={name: _format_verdict(one, bounds) for name, one in fields.get("formats", {}).items()},
+                formats={name: _format_verdict(one, thresholds) for name, one in fields.get("formats", {}).items()},
                 notes=fields.get("notes", []),
                 not_converted=fields.get("not_converted", {}),
             )
@@ -157,13 +157,13 @@ class Verdict:
             raise CompressorError("the gate's verdict cannot be read: run the pipeline again.") from error
 
 
-def confidence_shown(bounds: Bounds) -> float:
+def confidence_shown(thresholds: Thresholds) -> float:
     """Returns the confidence of the intervals to be shown: the gate's, or 95 % by default."""
-    return CONFIDENCE if bounds.confidence is None else bounds.confidence
+    return CONFIDENCE if thresholds.confidence is None else thresholds.confidence
 
 
 def judge(
-    bounds: Bounds,
+    thresholds: Thresholds,
     overall: Judged,
     classes: Sequence[Judged],
     model_sha256: str,
@@ -175,7 +175,7 @@ def judge(
     """Compares the results of a model with the thresholds.
 
     Args:
-        bounds: The thresholds.
+        thresholds: The thresholds.
         overall: Result of the model on all test images.
         classes: Results on the test images of each class.
         model_sha256: Hash of the model's files.
@@ -184,12 +184,12 @@ def judge(
         not_converted: Reasons for missing TFLite models, by precision.
 
     Example:
-        >>> judge(Bounds(0.9, 0.02), Judged.counted("", images=50, right=40), [], "").reasons
+        >>> judge(Thresholds(0.9, 0.02), Judged.counted("", images=50, right=40), [], "").reasons
         ['accuracy is 80.0 % (40 of 50, 67.0 to 88.8 %); gate.min_accuracy requires 90 %']
     """
-    reasons = list(_reasons(bounds, overall, classes))
+    reasons = list(_reasons(thresholds, overall, classes))
     return Verdict(
-        bounds,
+        thresholds,
         overall,
         list(classes),
         model_sha256,
@@ -201,17 +201,17 @@ def judge(
 
 
 def judge_format(
-    bounds: Bounds, overall: Judged, classes: Sequence[Judged], conversion: Interval | None = None
+    thresholds: Thresholds, overall: Judged, classes: Sequence[Judged], conversion: Interval | None = None
 ) -> FormatVerdict:
     """Compares the results of one TFLite model with the thresholds.
 
     Args:
-        bounds: The thresholds.
+        thresholds: The thresholds.
         overall: Result of the TFLite model on all test images.
         classes: Results on the test images of each class.
         conversion: Change from the SavedModel's accuracy to the TFLite model's.
     """
-    return FormatVerdict(overall, list(classes), list(_reasons(bounds, overall, classes)), conversion)
+    return FormatVerdict(overall, list(classes), list(_reasons(thresholds, overall, classes)), conversion)
 
 
 def left_out_sentences(verdict: Verdict) -> list[str]:
@@ -219,24 +219,25 @@ def left_out_sentences(verdict: Verdict) -> list[str]:
     return [f"{name} is not pushed: {'; '.join(reasons)}" for name, reasons in verdict.left_out.items()]
 
 
-def _reasons(bounds: Bounds, overall: Judged, classes: Sequence[Judged]) -> Iterator[str]:
-    if not bounds.keeps(overall.accuracy, bounds.min_accuracy):
+def _reasons(thresholds: Thresholds, overall: Judged, classes: Sequence[Judged]) -> Iterator[str]:
+    if not thresholds.is_met(overall.accuracy, thresholds.min_accuracy):
         yield (
             f"accuracy is {phrases.accuracy(overall)}; "
-            f"gate.min_accuracy requires {_required(100 * bounds.min_accuracy, '%', bounds)}"
+            f"gate.min_accuracy requires {_required(100 * thresholds.min_accuracy, '%', thresholds)}"
         )
-    if overall.change and not bounds.keeps(overall.change, -bounds.max_drop):
-        yield f"{_change(overall)}; gate.max_drop allows a drop of {_required(100 * bounds.max_drop, 'points', bounds)}"
-    if bounds.per_class is None:
+    if overall.change and not thresholds.is_met(overall.change, -thresholds.max_drop):
+        allowed = _required(100 * thresholds.max_drop, "points", thresholds)
+        yield f"{_change(overall)}; gate.max_drop allows a drop of {allowed}"
+    if thresholds.per_class is None:
         return
     failing = sorted(
-        (one for one in _changed(classes) if one.change and not bounds.keeps(one.change, -bounds.per_class)),
+        (one for one in _changed(classes) if one.change and not thresholds.is_met(one.change, -thresholds.per_class)),
         key=lambda one: one.change.value,  # type: ignore[union-attr]
     )
     for one in failing[:_MOST_CLASSES]:
         yield (
             f"class {one.name} ({one.images} test images): {_change(one)}; "
-            f"gate.per_class allows a drop of {_required(100 * bounds.per_class, 'points', bounds)}"
+            f"gate.per_class allows a drop of {_required(100 * thresholds.per_class, 'points', thresholds)}"
         )
     if len(failing) > _MOST_CLASSES:
         yield f"and {len(failing) - _MOST_CLASSES} more classes lose too much accuracy"
@@ -250,8 +251,8 @@ def _change(judged: Judged) -> str:
     return f"accuracy changes by {phrases.points(change)} against the baseline{on}"
 
 
-def _required(number: float, unit: str, bounds: Bounds) -> str:
-    confidence = "" if bounds.confidence is None else f" with {100 * bounds.confidence:g} % confidence"
+def _required(number: float, unit: str, thresholds: Thresholds) -> str:
+    confidence = "" if thresholds.confidence is None else f" with {100 * thresholds.confidence:g} % confidence"
     return f"{number:.4g} {unit}{confidence}"
 
 
@@ -259,18 +260,18 @@ def _changed(classes: Sequence[Judged]) -> list[Judged]:
     return [one for one in classes if one.change is not None]
 
 
-def _format_verdict(fields: dict[str, Any], bounds: Bounds) -> FormatVerdict:
+def _format_verdict(fields: dict[str, Any], thresholds: Thresholds) -> FormatVerdict:
     return FormatVerdict(
-        overall=_judged(fields["overall"], bounds),
-        classes=[_judged(one, bounds) for one in fields["classes"]],
+        overall=_judged(fields["overall"], thresholds),
+        classes=[_judged(one, thresholds) for one in fields["classes"]],
         reasons=fields["reasons"],
         conversion=Interval(**fields["conversion"]) if fields.get("conversion") else None,
     )
 
 
-def _judged(fields: dict[str, Any], bounds: Bounds) -> Judged:
+def _judged(fields: dict[str, Any], thresholds: Thresholds) -> Judged:
     if "right" not in fields:
-        return _judged_without_counts(fields, bounds)
+        return _judged_without_counts(fields, thresholds)
     figures = {
         name: Interval(**fields[name]) for name in ("accuracy", "baseline", "change") if fields[name] is not None
     }
@@ -278,9 +279,9 @@ def _judged(fields: dict[str, Any], bounds: Bounds) -> Judged:
     return Judged(fields["name"], fields["images"], fields["right"], **figures, pairs=pairs)
 
 
-def _judged_without_counts(fields: dict[str, Any], bounds: Bounds) -> Judged:
+def _judged_without_counts(fields: dict[str, Any], thresholds: Thresholds) -> Judged:
     """Reads a result written before counts were stored, and adds missing confidence intervals."""
-    name, images, confidence = fields["name"], fields["images"], confidence_shown(bounds)
+    name, images, confidence = fields["name"], fields["images"], confidence_shown(thresholds)
     right = round(fields["accuracy"]["value"] * images)
     judged = Judged.counted(name, images=images, right=right, confidence=confidence)
     if not fields["baseline"] or not fields["change"]:

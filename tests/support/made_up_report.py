@@ -12,7 +12,7 @@ from PIL import Image
 from components.report.advice import advice
 from components.report.data import Answers, Block, DataSummary, ExampleImage, NodeStep, ReportData, Trial
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
-from compressor_lib.deployment.gate import Bounds, Verdict, judge, judge_format
+from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format
 from compressor_lib.deployment.intervals import PairedCounts
 from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import Latency, Speedup
@@ -55,16 +55,16 @@ def judged(name: str, both: int, gained: int, lost: int, neither: int) -> Judged
 
 def made_up_verdict() -> Verdict:
     """The model passes, and so does its float32 file; int8 does not."""
-    bounds = Bounds(min_accuracy=0.8, max_drop=0.05, per_class=0.2)
+    thresholds = Thresholds(min_accuracy=0.8, max_drop=0.05, per_class=0.2)
     overall = judged("", 32, 2, 3, 3)
     return judge(
-        bounds,
+        thresholds,
         overall,
         [judged("dress", 12, 0, 0, 1), judged("hat", 9, 1, 3, 1), judged("shirt & tie", 11, 1, 0, 1)],
         "5ha256",
         formats={
-            "float32": judge_format(bounds, overall, [], judged("", 34, 0, 0, 6).change),
-            "int8": judge_format(bounds, judged("", 27, 1, 8, 4), [], judged("", 28, 0, 6, 6).change),
+            "float32": judge_format(thresholds, overall, [], judged("", 34, 0, 0, 6).change),
+            "int8": judge_format(thresholds, judged("", 27, 1, 8, 4), [], judged("", 28, 0, 6, 6).change),
         },
         notes=["class 'scarf' came since the baseline"],
     )
@@ -144,7 +144,7 @@ def made_up_report() -> ReportData:
 
 def made_up_refusal() -> ReportData:
     """The report of a model that is refused, with classes of long names and paths."""
-    data, bounds = made_up_report(), Bounds(min_accuracy=0.9, max_drop=0.05, confidence=0.95)
-    verdict = judge(bounds, data.verdict.overall, data.verdict.classes, "5ha256", formats=data.verdict.formats)
+    data, thresholds = made_up_report(), Thresholds(min_accuracy=0.9, max_drop=0.05, confidence=0.95)
+    verdict = judge(thresholds, data.verdict.overall, data.verdict.classes, "5ha256", formats=data.verdict.formats)
     reference = data.reference.judged()
     return replace(data, verdict=verdict, pushed_to=None, advice=advice(verdict, reference))

@@ -26,7 +26,7 @@ from components.pusher import EndpointPusher, smoke_test
 from components.pusher.executor import EndpointExecutor, Executor
 from components.pusher.smoke_test import try_alone, try_model_server
 from compressor_lib.deployment.export import read_parameters, tflite_path
-from compressor_lib.deployment.gate import Bounds, Verdict, judge, judge_format
+from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format
 from compressor_lib.deployment.intervals import PairedCounts
 from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import Latency, ModelMetrics, Speedup, read_figures, write_figures
@@ -87,7 +87,7 @@ def candidate(reference, tmp_path) -> standard_artifacts.Model:
     return model
 
 
-BOUNDS = Bounds(min_accuracy=0.5, max_drop=0.3, per_class=0.5, confidence=0.9)
+BOUNDS = Thresholds(min_accuracy=0.5, max_drop=0.3, per_class=0.5, confidence=0.9)
 
 
 def judged(name: str, both: int, lost: int, neither: int) -> Judged:
@@ -211,8 +211,8 @@ class TestLeftOut:
         shutil.copy(tflite_path(evaluated), tflite_path(evaluated, "int8"))
         losing = Judged.counted("", images=60, right=30, pairs=PairedCounts(30, 0, 30, 0))
         formats = {
-            "float32": judge_format(VERDICT.bounds, VERDICT.overall, []),
-            "int8": judge_format(VERDICT.bounds, losing, []),
+            "float32": judge_format(VERDICT.thresholds, VERDICT.overall, []),
+            "int8": judge_format(VERDICT.thresholds, losing, []),
         }
         verdict = replace(VERDICT, formats=formats)
         Path(told_of["evaluation"][0].uri, VERDICT_FILE).write_text(verdict.to_json())

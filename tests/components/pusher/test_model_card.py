@@ -7,11 +7,11 @@ from made_up_report import judged
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components.pusher.model_card import MOST_CLASSES, images_by_split, markdown, model_card
-from compressor_lib.deployment.gate import Bounds, Verdict, judge, judge_format
+from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format
 from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import EXTRA, Latency, ModelMetrics, Speedup, write_figures
 
-BOUNDS = Bounds(min_accuracy=0.8, max_drop=0.05)
+BOUNDS = Thresholds(min_accuracy=0.8, max_drop=0.05)
 OVERALL = judged("", 57, 2, 1, 0)
 FORMATS = {
     "float32": judge_format(BOUNDS, OVERALL, []),

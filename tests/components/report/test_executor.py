@@ -19,7 +19,7 @@ from components.report.data import ReportData
 from components.storage.examples import encoded_images, split_patterns
 from compressor_lib.cuts.surgery import create_submodel
 from compressor_lib.deployment.export import export_classifier, tflite_path
-from compressor_lib.deployment.gate import Bounds
+from compressor_lib.deployment.gate import Thresholds
 from compressor_lib.deployment.model_metrics import Latency, ModelMetrics, Speedup, read_figures, write_figures
 from compressor_lib.networks.heads import attach_head
 from compressor_lib.pretraining.bank import TranslatorBank
@@ -70,7 +70,7 @@ def data(reference, small_backbone, make_examples, tmp_path, monkeypatch) -> Rep
     evaluation = artifact(tmp_path / "evaluation", standard_artifacts.ModelEvaluation)
     found = predictions(split_patterns(examples, "test"))
     found.write(evaluation.uri)
-    Path(evaluation.uri, VERDICT_FILE).write_text(verdict_of(found, Bounds(0.95, 0.5), "5ha256").to_json())
+    Path(evaluation.uri, VERDICT_FILE).write_text(verdict_of(found, Thresholds(0.95, 0.5), "5ha256").to_json())
 
     results = artifact(tmp_path / "results", standard_artifacts.TunerResults)
     row = {

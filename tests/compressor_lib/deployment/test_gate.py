@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from compressor_lib.deployment.gate import Bounds, Verdict, judge, judge_format, left_out_sentences
+from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format, left_out_sentences
 from compressor_lib.deployment.intervals import Interval, PairedCounts
 from compressor_lib.deployment.judged import Judged
 from compressor_lib.errors import CompressorError
 
-SURE = Bounds(min_accuracy=0.9, max_drop=0.02, confidence=0.95)
+SURE = Thresholds(min_accuracy=0.9, max_drop=0.02, confidence=0.95)
 
 
 def figure(value: float, low: float | None = None, high: float | None = None) -> Interval:
@@ -45,7 +45,7 @@ def losing(lost: int, images: int = 200) -> Judged:
     ],
 )
 def test_without_a_confidence_what_was_measured_decides(accuracy, change, passes):
-    assert judge(Bounds(0.9, 0.02), overall(accuracy, change), [], "").blessed is passes
+    assert judge(Thresholds(0.9, 0.02), overall(accuracy, change), [], "").blessed is passes
 
 
 @pytest.mark.parametrize(
@@ -87,17 +87,17 @@ def test_reasons_show_counts_intervals_and_thresholds():
 
 def test_a_reason_counts_the_images_that_were_compared():
     judged = Judged.counted("", images=80, right=64, pairs=PairedCounts(44, 0, 16, 0))
-    (reason,) = judge(Bounds(0.5, 0.02), judged, [], "").reasons
+    (reason,) = judge(Thresholds(0.5, 0.02), judged, [], "").reasons
     assert "against the baseline, on 60 images of classes that both have; gate.max_drop" in reason
 
 
 def test_a_class_may_lose_what_it_likes_where_nothing_bounds_it():
-    assert judge(Bounds(0.9, 0.02), overall(figure(0.95), figure(0.0)), classes(-0.5), "").blessed
+    assert judge(Thresholds(0.9, 0.02), overall(figure(0.95), figure(0.0)), classes(-0.5), "").blessed
 
 
 def test_each_class_is_held_to_its_bound_the_worst_is_told_first():
-    bounds = Bounds(0.9, 0.02, per_class=0.1)
-    verdict = judge(bounds, overall(figure(0.95), figure(0.0)), classes(0.1, -0.2, -0.1, -0.3), "")
+    thresholds = Thresholds(0.9, 0.02, per_class=0.1)
+    verdict = judge(thresholds, overall(figure(0.95), figure(0.0)), classes(0.1, -0.2, -0.1, -0.3), "")
     assert [reason.partition(":")[0] for reason in verdict.reasons] == [
         "class class3 (20 test images)",
         "class class1 (20 test images)",
@@ -108,15 +108,15 @@ def test_each_class_is_held_to_its_bound_the_worst_is_told_first():
 
 
 def test_of_many_failing_classes_the_worst_are_told():
-    verdict = judge(Bounds(0.5, 0.5, per_class=0.1), overall(figure(0.9)), classes(*[-0.4] * 8), "")
+    verdict = judge(Thresholds(0.5, 0.5, per_class=0.1), overall(figure(0.9)), classes(*[-0.4] * 8), "")
     assert len(verdict.reasons) == 6
     assert verdict.reasons[-1] == "and 3 more classes lose too much accuracy"
 
 
 def test_a_format_that_fails_leaves_the_model_blessed():
-    bounds = Bounds(0.5, 0.02)
-    formats = {"float32": judge_format(bounds, losing(0), []), "int8": judge_format(bounds, losing(30), [])}
-    verdict = judge(bounds, losing(0), [], "", formats=formats)
+    thresholds = Thresholds(0.5, 0.02)
+    formats = {"float32": judge_format(thresholds, losing(0), []), "int8": judge_format(thresholds, losing(30), [])}
+    verdict = judge(thresholds, losing(0), [], "", formats=formats)
     assert verdict.blessed
     assert list(verdict.left_out) == ["int8"]
     (sentence,) = left_out_sentences(verdict)
@@ -126,12 +126,14 @@ def test_a_format_that_fails_leaves_the_model_blessed():
 @pytest.mark.parametrize(("lost", "images", "lossy"), [(1, 60, False), (3, 60, False), (30, 200, True)])
 def test_a_conversion_is_lossy_where_its_interval_says_so(lost, images, lossy):
     change = losing(lost, images).change
-    assert judge_format(Bounds(0.5, 0.5), losing(lost, images), [], change).is_lossy is lossy
+    assert judge_format(Thresholds(0.5, 0.5), losing(lost, images), [], change).is_lossy is lossy
 
 
-@pytest.mark.parametrize(("bounds", "confidence"), [(Bounds(0.5, 0.1), 0.95), (Bounds(0.5, 0.1, None, 0.8), 0.8)])
-def test_the_intervals_have_the_gates_confidence(bounds, confidence):
-    assert judge(bounds, losing(0), [], "").confidence_shown == confidence
+@pytest.mark.parametrize(
+    ("thresholds", "confidence"), [(Thresholds(0.5, 0.1), 0.95), (Thresholds(0.5, 0.1, None, 0.8), 0.8)]
+)
+def test_the_intervals_have_the_gates_confidence(thresholds, confidence):
+    assert judge(thresholds, losing(0), [], "").confidence_shown == confidence
 
 
 def test_a_verdict_is_read_as_it_was_written():
@@ -169,9 +171,9 @@ def test_what_is_no_verdict_is_refused(text):
 
 
 def test_a_format_that_does_not_convert_is_left_out_with_its_reason():
-    bounds, reason = Bounds(0.5, 0.02), "it does not convert to TFLite (no kernel)"
-    formats = {"float32": judge_format(bounds, losing(0), []), "float16": judge_format(bounds, losing(30), [])}
-    verdict = judge(bounds, losing(0), [], "", formats=formats, not_converted={"int8": reason})
+    thresholds, reason = Thresholds(0.5, 0.02), "it does not convert to TFLite (no kernel)"
+    formats = {"float32": judge_format(thresholds, losing(0), []), "float16": judge_format(thresholds, losing(30), [])}
+    verdict = judge(thresholds, losing(0), [], "", formats=formats, not_converted={"int8": reason})
     assert verdict.blessed
     assert list(verdict.failed) == ["float16"]
     assert list(verdict.left_out) == ["float16", "int8"]
@@ -180,7 +182,7 @@ def test_a_format_that_does_not_convert_is_left_out_with_its_reason():
 
 
 def test_verdicts_from_before_formats_could_be_missing_are_read():
-    verdict = judge(Bounds(0.5, 0.02), losing(0), [], "")
+    verdict = judge(Thresholds(0.5, 0.02), losing(0), [], "")
     fields = json.loads(verdict.to_json())
     del fields["not_converted"]
     assert Verdict.from_json(json.dumps(fields)) == verdict
