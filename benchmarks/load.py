@@ -151,7 +151,7 @@ def _config(folder: Path, workers: int) -> dict[str, object]:
         },
         "retrain": _TRAINING,
         "export": {"formats": ["float32", "int8"]},
-        "gate": {"min_accuracy": 0.0, "max_drop": 1.0, "per_class": 1.0, "confidence": 0.95},
+        "gate": {"min_accuracy": 0.0, "max_drop": 1.0, "max_class_drop": 1.0, "confidence": 0.95},
         "beam": {"workers": workers},
     }  # fmt: skip
 

@@ -8,7 +8,16 @@ from pathlib import Path
 
 
 class CompressorError(ValueError):
-    """A mistake in the input, described in one message that names the cause and the fix."""
+    """A mistake in the input, described in one message that names the cause and the fix.
+
+    Attributes:
+        argument: Name in this library of the argument to change, if there is one. Callers that use another name for
+            it, such as a configuration field, put that name in front of the message.
+    """
+
+    def __init__(self, message: str = "", *, argument: str | None = None) -> None:
+        super().__init__(message)
+        self.argument = argument
 
 
 def unknown(kind: str, value: object, known: Iterable[str]) -> CompressorError:

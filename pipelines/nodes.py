@@ -50,11 +50,10 @@ class Nodes:
         """What reads the images."""
         data = self.config.data
         if data.source == "tfrecord":
+            pattern = f"{data.span_pattern}/*" if data.span_pattern else "*"
             return ImportExampleGen(
                 input_base=self.config.data_path,
-                input_config=tfx.proto.Input(
-                    splits=[tfx.proto.Input.Split(name="examples", pattern=f"{data.span}/*" if data.span else "*")]
-                ),
+                input_config=tfx.proto.Input(splits=[tfx.proto.Input.Split(name="examples", pattern=pattern)]),
                 output_config=tfx.proto.Output(
                     split_config=tfx.proto.SplitConfig(
                         splits=[
@@ -63,7 +62,7 @@ class Nodes:
                         ]
                     )
                 ),
-                range_config=rolling_range(data.window),
+                range_config=rolling_range(data.span_window),
                 label=data.label_feature,
                 code_version=self.code_version,
             )
@@ -73,10 +72,10 @@ class Nodes:
             max_bad_share=data.max_bad_share,
             max_pixels=data.max_pixels,
             max_file_mb=data.max_file_mb,
-            outside_links=data.outside_links,
+            follow_external_links=data.follow_external_links,
             duplicates=data.duplicates,
-            span=data.span,
-            window=data.window,
+            span_pattern=data.span_pattern,
+            span_window=data.span_window,
             code_version=self.code_version,
         )
 
@@ -150,7 +149,7 @@ class Nodes:
         trainer = tfx.extensions.google_cloud_ai_platform.Trainer(custom_config={**custom_config, **job}, **given)
         return trainer.with_id(node)
 
-    def translator_pretrainer(self, *, previous: PreviousRun | None, **inputs: Any) -> TranslatorPretrainer:
+    def translator_pretrainer(self, *, previous: BaseNode | None, **inputs: Any) -> TranslatorPretrainer:
         """What fits the translators."""
         return TranslatorPretrainer(
             previous_translators=self._known(previous, "translators"),
@@ -162,7 +161,7 @@ class Nodes:
             **inputs,
         )
 
-    def pruning_search(self, *, previous: PreviousRun | None, **inputs: Any) -> PruningSearch:
+    def pruning_search(self, *, previous: BaseNode | None, **inputs: Any) -> PruningSearch:
         """The search."""
         config, search = self.config, self.config.search
         return PruningSearch(
@@ -199,7 +198,7 @@ class Nodes:
             formats=self.config.export.formats, seed=self.config.seed, code_version=self.code_version, **inputs
         )
 
-    def _known(self, previous: PreviousRun | None, what: str) -> Any:
+    def _known(self, previous: BaseNode | None, what: str) -> Any:
         """What a run may start from, if it shall."""
         return previous.outputs[what] if previous and self.config.warm_start else None
 
@@ -268,7 +267,7 @@ class Nodes:
             **inputs,
         )
 
-    def served_classes(self, **inputs: Any) -> ServedClasses:
+    def served_classes(self, **inputs: Any) -> BaseNode:
         """What finds the classes that an endpoint on Vertex AI serves."""
         vertex, endpoint = self.config.vertex, self.config.endpoint
         assert vertex
@@ -281,11 +280,11 @@ class Nodes:
             **inputs,
         )
 
-    def previous_run(self, **inputs: Any) -> PreviousRun:
+    def previous_run(self, **inputs: Any) -> BaseNode:
         """What finds what the previous run left."""
         return PreviousRun(push_directory=self.config.serving_directory, code_version=self.code_version, **inputs)
 
-    def handover(self, **inputs: Any) -> Handover:
+    def handover(self, **inputs: Any) -> BaseNode:
         """What leaves it to the next one."""
         return Handover(push_directory=self.config.serving_directory, code_version=self.code_version, **inputs)
 

@@ -1,11 +1,18 @@
-"""Imports go one way, and the library stands alone: the contracts in pyproject.toml."""
+"""Imports go one way, and the library stands alone: the contracts in pyproject.toml, and what its texts name."""
 
+import ast
 import pathlib
+import re
 import shutil
 import subprocess
 import sysconfig
 
 import pytest
+import typer
+
+from pipelines.cli.main import app
+from pipelines.config.config import Config
+from pipelines.config.errors import all_fields
 
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGES = ["compressor_lib", "components", "pipelines"]
@@ -46,6 +53,39 @@ def test_the_contracts_catch_an_import_inside_a_function(importer, line, tmp_pat
 
     assert report.returncode == 1, report.stdout + report.stderr
     assert f"{importer}.wrong -> {line.split()[1].split('.')[0]}" in report.stdout
+
+
+def of_others() -> re.Pattern[str]:
+    """Matches what the library does not name: the configuration's fields, flags of the commands, other packages."""
+    fields = [re.escape(field) for field in all_fields(Config) if "." in field]
+    commands = [typer.main.get_command(app)]
+    flags = set()
+    for command in commands:
+        commands += getattr(command, "commands", {}).values()
+        flags |= {flag for parameter in command.params for flag in parameter.opts if flag.startswith("--")}
+    return re.compile(rf"(?<![\w.])({'|'.join(fields)}|(components|pipelines)\.[a-z_]+|{'|'.join(flags)})(?![\w-])")
+
+
+def named_in(source: str, pattern: re.Pattern[str]) -> list[str]:
+    texts = [node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)]
+    return [found.group() for text in texts if isinstance(text, str) for found in pattern.finditer(text)]
+
+
+def test_the_library_names_no_fields_flags_or_other_packages():
+    pattern = of_others()
+
+    found = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in (ROOT / "compressor_lib").rglob("*.py")
+        for name in named_in(path.read_text(encoding="utf-8"), pattern)
+    }
+
+    assert not found, "the library speaks of its own arguments; CompressorError(argument=) names the one to change"
+
+
+@pytest.mark.parametrize("name", ["search.tau", "gate.max_drop", "search.budgets.parameters", "--set", "components.x"])
+def test_a_name_that_is_not_the_librarys_is_found(name):
+    assert named_in(f'def f(n):\n    raise ValueError(f"{{n}} is wrong: set {name}")', of_others()) == [name]
 
 
 # What no one module does: the page in a browser, odd images, whole packages and their roots, others' weights.

@@ -10,7 +10,7 @@ SUMMARY_FILE = "data.json"
 
 
 @dataclass
-class Summary:
+class DataSummary:
     """The content of :data:`SUMMARY_FILE`.
 
     Attributes:

@@ -43,18 +43,18 @@ def threshold_rows(verdict: Verdict) -> Iterator[Threshold]:
             phrases.compared(overall.change),
             thresholds.is_met(overall.change, -thresholds.max_drop),
         )
-    if thresholds.per_class is not None and (worst := _worst(verdict)) and worst.change:
+    if thresholds.max_class_drop is not None and (worst := _worst(verdict)) and worst.change:
         yield Threshold(
-            "gate.per_class",
-            f"a loss of at most {100 * thresholds.per_class:g} points in any class",
+            "gate.max_class_drop",
+            f"a loss of at most {100 * thresholds.max_class_drop:g} points in any class",
             f"class {worst.name}: {phrases.compared(worst.change)}; {phrases.accuracy(worst)}",
-            thresholds.is_met(worst.change, -thresholds.per_class),
+            thresholds.is_met(worst.change, -thresholds.max_class_drop),
         )
 
 
 def decides(verdict: Verdict) -> str:
     """Returns a sentence on which value is compared with the thresholds, and the confidence of the intervals."""
-    confidence = f"{100 * verdict.confidence_shown:g} %"
+    confidence = phrases.percent(verdict.confidence_shown, decimals=None)
     if verdict.thresholds.confidence is None:
         return f"The measured values decide; the intervals have {confidence} confidence."
     return f"The lower end of each interval decides, with {confidence} confidence."

@@ -1,38 +1,41 @@
-"""DeployedModel's interface."""
+"""The node DeployedModel."""
 
-from __future__ import annotations
+# The decorator reads the annotations themselves, so they must not become text by `from __future__ import annotations`.
+import logging
+import os
 
-from typing import ClassVar
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
+from tfx.utils import io_utils, path_utils
 
-from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
-from tfx.types import component_spec, standard_artifacts
+from components.artifacts.class_list import read_class_list
+from components.artifacts.pushed_versions import newest_version
+from compressor_lib.deployment.export import EXTRA
 
-from components.deployed_model import executor
-
-CANDIDATE = "candidate"
-REFERENCE = "reference"
-MODEL = "model"
-
-
-class DeployedModelSpec(component_spec.ComponentSpec):
-    """Inputs, outputs and parameters of :class:`DeployedModel`."""
-
-    PARAMETERS: ClassVar = {
-        "push_directory": component_spec.ExecutionParameter(type=str),
-        "code_version": component_spec.ExecutionParameter(type=str),
-    }
-    INPUTS: ClassVar = {
-        CANDIDATE: component_spec.ChannelParameter(type=standard_artifacts.Model),
-        REFERENCE: component_spec.ChannelParameter(type=standard_artifacts.Model),
-    }
-    OUTPUTS: ClassVar = {MODEL: component_spec.ChannelParameter(type=standard_artifacts.Model)}
+logger = logging.getLogger(__name__)
 
 
-class DeployedModel(base_component.BaseComponent):
+@component
+def DeployedModel(
+    candidate: InputArtifact[standard_artifacts.Model],
+    reference: InputArtifact[standard_artifacts.Model],
+    model: OutputArtifact[standard_artifacts.Model],
+    push_directory: Parameter[str],
+    code_version: Parameter[str] = "",
+) -> None:
     """Takes the newest model of a push destination, or the reference where nothing comparable is there.
 
     It reads the destination itself, so it takes no resolver and works on platforms that have none.
+
+    Args:
+        candidate: The Model that is to be compared. It is not looked at: for each new candidate, and for no old one,
+            the destination is read anew. So a run that makes none is taken from the cache as a whole, though its model
+            serves since.
+        reference: The run's own Model, for the first run, and for one that shares no class with the deployed one.
+        model: The Model that was taken; its ``deployed_version`` tells which one it is; empty: the reference.
+        push_directory: Where the Pusher puts models, each in a folder that is named by a number.
+        code_version: Part of the cache key; change it when the code changes.
 
     Example:
         >>> DeployedModel(
@@ -41,32 +44,18 @@ class DeployedModel(base_component.BaseComponent):
         ...     push_directory="gs://models/serving",
         ... )  # doctest: +SKIP
     """
-
-    SPEC_CLASS = DeployedModelSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
-
-    def __init__(
-        self,
-        candidate: types.BaseChannel,
-        reference: types.BaseChannel,
-        push_directory: str,
-        *,
-        code_version: str = "",
-    ) -> None:
-        """Wires the component.
-
-        Args:
-            candidate: The Model that is to be compared. It is not looked at: for each new candidate, and for no old
-                one, the destination is read anew. So a run that makes none is taken from the cache as a whole, though
-                its model serves since.
-            reference: The run's own Model, for the first run, and for one that shares no class with the deployed one.
-            push_directory: Where the Pusher puts models, each in a folder that is named by a number.
-            code_version: Part of the cache key; change it when the code changes.
-        """
-        super().__init__(
-            DeployedModelSpec(
-                **{CANDIDATE: candidate, REFERENCE: reference, MODEL: types.Channel(type=standard_artifacts.Model)},
-                push_directory=push_directory,
-                code_version=code_version,
-            )
-        )
+    source = path_utils.serving_model_path(reference.uri)
+    version = newest_version(push_directory)
+    if version:
+        deployed = os.path.join(push_directory, version)
+        theirs, ours = (read_class_list(os.path.join(folder, EXTRA)) for folder in (deployed, source))
+        if set(theirs) & set(ours):
+            source = deployed
+        else:
+            logger.warning(
+                "%s has no class of the data's: its classes are %s, the data's %s. The reference is the baseline",
+                deployed, ", ".join(theirs) or "not named", ", ".join(ours),
+            )  # fmt: skip
+            version = ""
+    io_utils.copy_dir(source, path_utils.serving_model_dir(model.uri))
+    model.set_string_custom_property("deployed_version", version)

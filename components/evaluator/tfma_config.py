@@ -32,8 +32,8 @@ def eval_config(thresholds: Thresholds) -> tfma.EvalConfig:
             ),
         )
     ]
-    if thresholds.per_class is not None:
-        threshold = tfma.MetricThreshold(change_threshold=_largest_drop(thresholds.per_class))
+    if thresholds.max_class_drop is not None:
+        threshold = tfma.MetricThreshold(change_threshold=_largest_drop(thresholds.max_class_drop))
         per_slice.append(tfma.PerSliceMetricThreshold(slicing_specs=[_BY_CLASS], threshold=threshold))
     return tfma.EvalConfig(
         model_specs=[tfma.ModelSpec(signature_name=SIGNATURE, label_key=LABEL, prediction_key=PROBABILITIES)],
@@ -72,7 +72,7 @@ def thresholds_of(config: tfma.EvalConfig, confidence: float | None) -> Threshol
     return Thresholds(
         min_accuracy=overall.value_threshold.lower_bound.value,
         max_drop=-overall.change_threshold.absolute.value,
-        per_class=-by_class[0].change_threshold.absolute.value if by_class else None,
+        max_class_drop=-by_class[0].change_threshold.absolute.value if by_class else None,
         confidence=confidence,
     )
 

@@ -19,7 +19,7 @@ from tfx.utils import io_utils, writer_utils
 
 from components.artifacts.class_counts import class_counts, imbalance, moved_most
 from components.artifacts.class_list import gone_classes, how_to_remove, read_class_list
-from components.artifacts.data_summary import SUMMARY_FILE, Summary
+from components.artifacts.data_summary import SUMMARY_FILE, DataSummary
 from components.left_out import read_left_out
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.class_names import natural_order
@@ -53,7 +53,7 @@ class Executor(base_executor.BaseExecutor):
         label, max_drift = exec_properties["label"], exec_properties["max_drift"]
         removed = json.loads(exec_properties["removed_classes"])
         tfdv.get_feature(schema, label).drift_comparator.infinity_norm.threshold = max_drift
-        before, summary = None, Summary()
+        before, summary = None, DataSummary()
         for examples in input_dict.get("examples", []):
             counts = read_left_out(examples)
             summary.left_out, summary.others = counts.images, counts.others
@@ -92,7 +92,7 @@ class Executor(base_executor.BaseExecutor):
             )
 
 
-def _compare(summary: Summary, found: anomalies_pb2.Anomalies, before: Mapping[str, int], label: str) -> None:
+def _compare(summary: DataSummary, found: anomalies_pb2.Anomalies, before: Mapping[str, int], label: str) -> None:
     """Notes what has changed since the run before."""
     summary.previous_images = dict(before)
     for info in found.drift_skew_info:
@@ -105,7 +105,7 @@ def _compare(summary: Summary, found: anomalies_pb2.Anomalies, before: Mapping[s
 
 
 def _add_classes(
-    summary: Summary, found: anomalies_pb2.Anomalies, label: str, gone: Sequence[str], removed: Sequence[str]
+    summary: DataSummary, found: anomalies_pb2.Anomalies, label: str, gone: Sequence[str], removed: Sequence[str]
 ) -> None:
     """Adds classes that came or went to what TFDV found."""
     told = {*gone, *removed}
@@ -130,7 +130,7 @@ def _add_classes(
         reason.short_description, reason.description = words, sentence
 
 
-def _sentences(found: anomalies_pb2.Anomalies, split: str, summary: Summary, max_drift: float) -> list[str]:
+def _sentences(found: anomalies_pb2.Anomalies, split: str, summary: DataSummary, max_drift: float) -> list[str]:
     sentences = []
     for feature, info in sorted(found.anomaly_info.items()):
         for reason in info.reason:
@@ -148,7 +148,7 @@ def _sentences(found: anomalies_pb2.Anomalies, split: str, summary: Summary, max
     return sentences
 
 
-def _tell(summary: Summary) -> None:
+def _tell(summary: DataSummary) -> None:
     """Logs the summary in a few lines."""
     counts = summary.images.get(_COMPARED, {})
     if counts:

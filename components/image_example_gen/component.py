@@ -41,11 +41,11 @@ class ImageExampleGen(component.FileBasedExampleGen):
         input_base: str,
         splits: Mapping[str, int] | None = None,
         max_bad_share: float = 0.05,
-        span: str | None = None,
-        window: int | None = None,
+        span_pattern: str | None = None,
+        span_window: int = 1,
         max_pixels: int = MAX_PIXELS,
         max_file_mb: int = 100,
-        outside_links: bool = False,
+        follow_external_links: bool = False,
         duplicates: str = "one_split",
         code_version: str = "",
     ) -> None:
@@ -56,12 +56,12 @@ class ImageExampleGen(component.FileBasedExampleGen):
             splits: Share of every split; 8:1:1 for train, eval and test by default. In a pre-split
                 folder only the names count.
             max_bad_share: Share of unreadable images, 0..1, above which the component fails.
-            span: Pattern of the span folders under ``input_base``, such as ``"span-{SPAN}"``: the
+            span_pattern: Pattern of the span folders under ``input_base``, such as ``"span-{SPAN}"``: the
                 newest is taken, at each run. None: no spans.
-            window: How many of the newest spans are taken; None: the one.
+            span_window: How many of the newest spans are taken, together.
             max_pixels: Images with more are unreadable.
             max_file_mb: Larger files, in MiB, are unreadable.
-            outside_links: Whether symbolic links that lead out of ``input_base`` are followed, or unreadable.
+            follow_external_links: Whether symbolic links that lead out of ``input_base`` are followed, or unreadable.
             duplicates: ``"one_split"`` leaves copies of an image out of all splits but one, ``"keep"`` does not.
             code_version: Changes with the code, so that the cache does not outlive it.
 
@@ -79,7 +79,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
             raise unknown("policy for duplicates", duplicates, POLICIES)
         super().__init__(
             input_base=input_base,
-            input_config=example_gen_pb2.Input(splits=[images_split(span)]),
+            input_config=example_gen_pb2.Input(splits=[images_split(span_pattern)]),
             output_config=example_gen_pb2.Output(
                 split_config=example_gen_pb2.SplitConfig(
                     splits=[
@@ -88,12 +88,12 @@ class ImageExampleGen(component.FileBasedExampleGen):
                     ]
                 )
             ),
-            range_config=rolling_range(window),
+            range_config=rolling_range(span_window),
             custom_config=packed_options(
                 max_bad_share=max_bad_share,
                 max_pixels=max_pixels,
                 max_file_mb=max_file_mb,
-                outside_links=outside_links,
+                follow_external_links=follow_external_links,
                 duplicates=duplicates,
                 code_version=code_version,
             ),

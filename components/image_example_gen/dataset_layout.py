@@ -111,13 +111,13 @@ def images_split(span: str | None) -> example_gen_pb2.Input.Split:
     return example_gen_pb2.Input.Split(name="images", pattern=f"{span}/{IMAGES_PATTERN}" if span else IMAGES_PATTERN)
 
 
-def newest_spans(input_base: str, span: str | None, window: int | None) -> list[str]:
+def newest_spans(input_base: str, span: str | None, window: int = 1) -> list[str]:
     """Finds the span folders that the driver takes.
 
     Args:
         input_base: The data folder.
         span: As for :func:`images_split`.
-        window: How many of the newest; None: the one.
+        window: How many of the newest.
 
     Returns:
         For each the pattern of its images relative to ``input_base``, the oldest first.

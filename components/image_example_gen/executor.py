@@ -215,7 +215,7 @@ class _Reader(beam.DoFn):
     def __init__(self, input_base: str, options: Mapping[str, Any]) -> None:
         self._input_base = input_base
         self._max_pixels, self._max_file_mb = int(options["max_pixels"]), int(options["max_file_mb"])
-        self._outside_links = bool(options["outside_links"])
+        self._follow_external_links = bool(options["follow_external_links"])
 
     def _content(self, name: str) -> bytes:
         limit, path = self._max_file_mb * 2**20, os.path.join(self._input_base, name)
@@ -242,9 +242,9 @@ class _Check(_Reader):
 
     def process(self, image: dataset_layout.Image) -> Iterator[Any]:
         try:
-            if image.leads_out and not self._outside_links:
+            if image.leads_out and not self._follow_external_links:
                 raise image_check.UnreadableImage(
-                    "a link that leads out of the data folder, which data.outside_links does not allow"
+                    "a link that leads out of the data folder, which data.follow_external_links does not allow"
                 )
             read = image_check.decodable(self._content(image.name), self._max_pixels)
         except image_check.UnreadableImage as error:

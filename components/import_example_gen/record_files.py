@@ -47,5 +47,7 @@ def record_files(input_base: str, pattern: str) -> tuple[list[tuple[str, str]], 
                     f"file '{printable(os.path.join(at, name))}' has a name that is not UTF-8: rename it."
                 )
     if not files:
-        raise CompressorError(f"data folder {input_base!r} holds no TFRecord files: check data.path and data.span.")
+        raise CompressorError(
+            f"data folder {input_base!r} holds no TFRecord files: check data.path and data.span_pattern."
+        )
     return files, others

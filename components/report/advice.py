@@ -111,17 +111,17 @@ def _about_drop(verdict: Verdict, reference: Judged, has_budgets: bool) -> Itera
 
 
 def _about_classes(verdict: Verdict) -> Iterator[str]:
-    allowed = verdict.thresholds.per_class
+    allowed = verdict.thresholds.max_class_drop
     if allowed is None:
         return
     failing = [one for one in verdict.classes if one.change and not verdict.thresholds.is_met(one.change, -allowed)]
     for one in sorted(failing, key=lambda one: one.change.value if one.change else 0.0)[:_MOST_CLASSES]:
         assert one.change is not None
         if _holds(one.change, -allowed):
-            yield _undecided(f"the change of class {one.name}", "gate.per_class", one.change, -allowed, one.images)
+            yield _undecided(f"the change of class {one.name}", "gate.max_class_drop", one.change, -allowed, one.images)
         if one.change.value < -allowed:
             yield (
-                f"Class {one.name} loses more than gate.per_class allows: give more training images of it, "
+                f"Class {one.name} loses more than gate.max_class_drop allows: give more training images of it, "
                 "or raise search.tau."
             )
 

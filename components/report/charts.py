@@ -22,7 +22,7 @@ FAMILIES = {"tail": "circle", "rejoined": "square", "truncation": "triangle-up",
 
 COST_TITLES = {
     "parameters": "parameters",
-    "flops": "multiply-adds an image",
+    "macs": "multiply-adds an image",
     "bytes": "bytes of the TFLite file",
     "latency": "milliseconds an image",
 }
@@ -64,7 +64,7 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
         None if nobody took that cost of a trial.
     """
     trials = [trial for trial in data.trials if cost in trial.costs]
-    if not trials or (cost == "flops" and len(trials) < 2):
+    if not trials or (cost == "macs" and len(trials) < 2):
         return None
     images = data.data.totals.get(VALIDATION, 0)
     points = [

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from components.artifacts.data_summary import DataSummary
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.gate import Verdict
 from compressor_lib.deployment.intervals import Interval
@@ -116,35 +117,23 @@ class Answers:
     changed: dict[str, list[ExampleImage]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class DataSummary:
-    """The images of a run.
+@dataclass(kw_only=True)
+class RunData(DataSummary):
+    """The images of a run: what ExampleValidator noted, its ``images`` in the order of the model's classes, and more.
 
     Attributes:
-        images: How many there are of each class, by split.
-        totals: How many there are, by split.
+        totals: How many images there are, by split.
         skipped: How many files were left out.
         skipped_files: Some of them.
         duplicates: How many images are copies of others; None where they were not looked for.
         duplicates_left_out: How many of them were left out, being in another split too.
-        imbalance: How many times as many training images the largest class has as the smallest.
-        drift: Largest change of a class's share against the run before, 0 to 1; None without one.
-        anomalies: What ExampleValidator found, a sentence each.
-        left_out: How many images were left out, by kind, such as ``".heic"``.
-        others: How many files are no images, by suffix.
     """
 
-    images: dict[str, dict[str, int]]
     totals: dict[str, int]
     skipped: int
     skipped_files: list[str]
     duplicates: int | None
     duplicates_left_out: int
-    imbalance: float
-    drift: float | None
-    anomalies: list[str]
-    left_out: dict[str, int] = field(default_factory=dict)
-    others: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -213,7 +202,7 @@ class ReportData:
     network: list[Block]
     histories: dict[str, dict[str, list[float]]]
     answers: Answers
-    data: DataSummary
+    data: RunData
     config: dict[str, Any]
     versions: dict[str, str]
     artifacts: dict[str, str] = field(default_factory=dict)

@@ -12,9 +12,8 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.artifacts.class_counts import class_counts
-from components.artifacts.data_summary import SUMMARY_FILE, Summary
-from components.left_out import read_left_out
-from components.report.data import DataSummary
+from components.artifacts.data_summary import SUMMARY_FILE
+from components.report.data import RunData
 
 
 def summarise_images(
@@ -23,7 +22,7 @@ def summarise_images(
     anomalies: types.Artifact,
     label: str,
     classes: Sequence[str],
-) -> DataSummary:
+) -> RunData:
     """Sums up what earlier nodes found in the data.
 
     Args:
@@ -39,22 +38,16 @@ def summarise_images(
         found.ParseFromString(_read(statistics, f"Split-{split}", "FeatureStats.pb"))
         totals[split] = int(found.datasets[0].num_examples)
         images[split] = class_counts(found, label, classes)
-    summary = Summary(**json.loads(_read(anomalies, SUMMARY_FILE)))
-    left_out = read_left_out(examples)
+    noted = json.loads(_read(anomalies, SUMMARY_FILE))
     looked_for = examples.has_custom_property("duplicates")
     skipped_files = examples.get_string_custom_property("skipped_files")
-    return DataSummary(
-        images=images,
+    return RunData(
+        **{**noted, "images": images},
         totals=totals,
         skipped=int(examples.get_int_custom_property("skipped")),
         skipped_files=json.loads(skipped_files) if skipped_files else [],
         duplicates=int(examples.get_int_custom_property("duplicates")) if looked_for else None,
         duplicates_left_out=int(examples.get_int_custom_property("duplicates_left_out")) if looked_for else 0,
-        imbalance=summary.imbalance,
-        drift=summary.drift,
-        anomalies=summary.anomalies,
-        left_out=left_out.images,
-        others=left_out.others,
     )
 
 

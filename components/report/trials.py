@@ -79,8 +79,8 @@ def read_trials(
                 # A budget made the tail narrower than its hyperparameter says.
                 logger.info("%s has other widths than its hyperparameters say: not measured", row["connection"])
             else:
-                costs |= {"flops": float(counted["flops"])}
-            if row in front and "flops" in costs and not is_winner:
+                costs |= {"macs": float(counted["macs"])}
+            if row in front and "macs" in costs and not is_winner:
                 network = attach_head(create_submodel(base, connection, tail_units=tail), classes, units=head)
                 if "latency" in names and timed:
                     yardstick = yardstick or Yardstick.of(reference, timed.median)

@@ -33,11 +33,11 @@ _NO_RECORDS = (
 )
 
 
-def rolling_range(window: int | None) -> range_config_pb2.RangeConfig | None:
+def rolling_range(window: int) -> range_config_pb2.RangeConfig | None:
     """TFX's way to ask for the last spans.
 
     Args:
-        window: How many, at least 1; None: an ExampleGen's default, the newest.
+        window: How many, at least 1.
 
     Returns:
         The range for an ExampleGen.
@@ -45,7 +45,7 @@ def rolling_range(window: int | None) -> range_config_pb2.RangeConfig | None:
     Raises:
         CompressorError: If there are to be less than one.
     """
-    if window is None:
+    if window == 1:
         return None
     if window < 1:
         raise CompressorError(f"a window of {window} spans holds nothing: choose 1 or more.")

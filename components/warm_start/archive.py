@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 HANDOVER = ".handover.zip"
 """Its name in the push directory. Serving looks at folders whose names are numbers alone."""
 
+NEWEST, NOTE = "newest_version", "note"
+"""What is told beside the span: the newest pushed version, and what a platform wants to be kept."""
+
 _ABOUT = "about.json"
 
 

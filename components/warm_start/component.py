@@ -1,97 +1,90 @@
-"""The interfaces of PreviousRun and Handover."""
+"""The nodes PreviousRun and Handover."""
 
-from __future__ import annotations
+# The decorator reads the annotations themselves, so they must not become text by `from __future__ import annotations`.
+import logging
 
-from typing import ClassVar
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils, standard_artifacts
 
-from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
-from tfx.types import component_spec, standard_artifacts
+from components.artifacts.class_list import write_class_list
+from components.artifacts.pushed_versions import newest_version
+from components.warm_start.archive import NEWEST, NOTE, read_handover, write_handover
+from components.warm_start.pushed_classes import pushed_classes
 
-from components.warm_start.executor import (
-    CLASSES,
-    EXAMPLES,
-    HYPERPARAMETERS,
-    STATISTICS,
-    TRANSLATORS,
-    HandoverExecutor,
-    PreviousRunExecutor,
-)
+logger = logging.getLogger(__name__)
 
-_KEPT = {
-    HYPERPARAMETERS: standard_artifacts.HyperParameters,
-    TRANSLATORS: standard_artifacts.Model,
-    STATISTICS: standard_artifacts.ExampleStatistics,
-}
-_FOUND = {**_KEPT, CLASSES: standard_artifacts.Schema}
-_PARAMETERS = {
-    "push_directory": component_spec.ExecutionParameter(type=str),
-    "code_version": component_spec.ExecutionParameter(type=str),
-}
+_SPLIT = "Split-"
 
 
-class PreviousRunSpec(component_spec.ComponentSpec):
-    """Inputs, outputs and parameters of :class:`PreviousRun`."""
+@component
+def PreviousRun(
+    current: InputArtifact[standard_artifacts.ExampleStatistics],
+    hyperparameters: OutputArtifact[standard_artifacts.HyperParameters],
+    translators: OutputArtifact[standard_artifacts.Model],
+    statistics: OutputArtifact[standard_artifacts.ExampleStatistics],
+    classes: OutputArtifact[standard_artifacts.Schema],
+    push_directory: Parameter[str],
+    code_version: Parameter[str] = "",
+) -> None:
+    """Takes what :func:`Handover` left in a push destination at the end of the previous run.
 
-    PARAMETERS: ClassVar = _PARAMETERS
-    INPUTS: ClassVar = {"current": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics)}
-    OUTPUTS: ClassVar = {name: component_spec.ChannelParameter(type=kind) for name, kind in _FOUND.items()}
+    Its outputs are empty folders, ``statistics`` of no splits, where there was no run, or what it left is damaged. Like
+    DeployedModel it takes no resolver. As what it finds becomes artifacts, the nodes behind it are cached, and go on
+    where they were stopped, as ever.
 
-
-class PreviousRun(base_component.BaseComponent):
-    """Takes what :class:`Handover` left in a push destination at the end of the previous run.
-
-    Outputs: ``hyperparameters``, the best of its search (HyperParameters), ``translators``, its bank (Model), and
-    ``statistics`` of its data (ExampleStatistics, with that data's ``span``). They are empty folders, ``statistics`` of
-    no splits, where there was no run, or what it left is damaged. And ``classes``, those of the pushed model in their
-    order (Schema, with ``classes.txt``; an empty list where no model was pushed). Like DeployedModel it takes no
-    resolver. As what it finds becomes artifacts, the nodes behind it are cached, and go on where they were stopped, as
-    ever.
+    Args:
+        current: Statistics of this run's data. They are not looked at: for new data, and for no old, the destination
+            is read anew. So a run on the same data starts from the same, and is cached as a whole.
+        hyperparameters: The best of the previous run's search.
+        translators: Its bank.
+        statistics: Of its data, with that data's ``span``.
+        classes: Those of the pushed model in their order, ``classes.txt``; an empty list where none was pushed.
+        push_directory: Where the Pusher puts models.
+        code_version: Part of the cache key; change it when the code changes.
 
     Example:
         >>> PreviousRun(
         ...     current=statistics_gen.outputs["statistics"], push_directory="gs://models/serving"
         ... )  # doctest: +SKIP
     """
-
-    SPEC_CLASS = PreviousRunSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(PreviousRunExecutor)
-
-    def __init__(self, current: types.BaseChannel, push_directory: str, *, code_version: str = "") -> None:
-        """Wires the component.
-
-        Args:
-            current: Statistics of this run's data. They are not looked at: for new data, and for no old, the
-                destination is read anew. So a run on the same data starts from the same, and is cached as a whole.
-            push_directory: Where the Pusher puts models.
-            code_version: Part of the cache key; change it when the code changes.
-        """
-        super().__init__(
-            PreviousRunSpec(
-                current=current,
-                push_directory=push_directory,
-                code_version=code_version,
-                **{name: types.Channel(type=kind) for name, kind in _FOUND.items()},
-            )
-        )
+    parts = {"hyperparameters": hyperparameters.uri, "translators": translators.uri, "statistics": statistics.uri}
+    for folder in parts.values():
+        fileio.makedirs(folder)
+    # Not what the previous run left: if that was refused, applications never saw its classes.
+    write_class_list(classes.uri, pushed_classes(push_directory))
+    about = read_handover(push_directory, parts)
+    logger.info("%s previous run in %s", "found a" if about else "no", push_directory)
+    found = [name.rstrip("/") for name in fileio.listdir(statistics.uri)]
+    splits = sorted(name.removeprefix(_SPLIT) for name in found if name.startswith(_SPLIT))
+    statistics.split_names = artifact_utils.encode_split_names(splits)
+    statistics.span = about["span"] if about else 0
 
 
-class HandoverSpec(component_spec.ComponentSpec):
-    """Inputs and parameters of :class:`Handover`."""
-
-    PARAMETERS: ClassVar = _PARAMETERS
-    INPUTS: ClassVar = {
-        name: component_spec.ChannelParameter(type=kind)
-        for name, kind in {EXAMPLES: standard_artifacts.Examples, **_KEPT}.items()
-    }
-    OUTPUTS: ClassVar[dict[str, component_spec.ChannelParameter]] = {}
-
-
-class Handover(base_component.BaseComponent):
+@component
+def Handover(
+    examples: InputArtifact[standard_artifacts.Examples],
+    hyperparameters: InputArtifact[standard_artifacts.HyperParameters],
+    translators: InputArtifact[standard_artifacts.Model],
+    statistics: InputArtifact[standard_artifacts.ExampleStatistics],
+    push_directory: Parameter[str],
+    note: Parameter[str] = "",
+    code_version: Parameter[str] = "",
+) -> None:
     """Leaves in a push destination what the next run starts from, in place of what was there.
 
     Place it behind the last node that decides something (``add_upstream_node``): a run that fails leaves nothing, and
     finds what its predecessor left when it is run again.
+
+    Args:
+        examples: This run's data; its span is kept.
+        hyperparameters: The best of the search, as the stock Tuner writes them.
+        translators: The bank.
+        statistics: Of this run's data.
+        push_directory: Where the Pusher puts models.
+        note: What a platform wants to be kept beside them.
+        code_version: Part of the cache key; change it when the code changes.
 
     Example:
         >>> Handover(
@@ -102,39 +95,8 @@ class Handover(base_component.BaseComponent):
         ...     push_directory="gs://models/serving",
         ... )  # doctest: +SKIP
     """
-
-    SPEC_CLASS = HandoverSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(HandoverExecutor)
-
-    def __init__(
-        self,
-        examples: types.BaseChannel,
-        hyperparameters: types.BaseChannel,
-        translators: types.BaseChannel,
-        statistics: types.BaseChannel,
-        push_directory: str,
-        *,
-        code_version: str = "",
-    ) -> None:
-        """Wires the component.
-
-        Args:
-            examples: This run's data; its span is kept.
-            hyperparameters: The best of the search, as the stock Tuner writes them.
-            translators: The bank.
-            statistics: Of this run's data.
-            push_directory: Where the Pusher puts models.
-            code_version: Part of the cache key; change it when the code changes.
-        """
-        super().__init__(
-            HandoverSpec(
-                **{
-                    EXAMPLES: examples,
-                    HYPERPARAMETERS: hyperparameters,
-                    TRANSLATORS: translators,
-                    STATISTICS: statistics,
-                },
-                push_directory=push_directory,
-                code_version=code_version,
-            )
-        )
+    parts = {"hyperparameters": hyperparameters.uri, "translators": translators.uri, "statistics": statistics.uri}
+    # StatisticsGen does not hand the span on. ExampleGen's drivers tell it by a custom property; the typed one of that
+    # name may stay 0.
+    span = int(examples.get_int_custom_property("span") or examples.span)
+    write_handover(push_directory, parts, {"span": span, NEWEST: newest_version(push_directory), NOTE: note})

@@ -30,14 +30,14 @@ class Thresholds:
     Attributes:
         min_accuracy: Lowest accuracy allowed.
         max_drop: Largest loss of accuracy allowed against the baseline.
-        per_class: Largest loss of accuracy allowed in any one class; None for any loss.
+        max_class_drop: Largest loss of accuracy allowed in any one class; None for any loss.
         confidence: Confidence of the intervals whose lower ends must meet the thresholds. If None, the measured values
             must meet them.
     """
 
     min_accuracy: float
     max_drop: float
-    per_class: float | None = None
+    max_class_drop: float | None = None
     confidence: float | None = None
 
     def decisive(self, figure: Interval) -> float:
@@ -88,7 +88,7 @@ class Verdict:
         thresholds: The thresholds.
         overall: Result of the model on all test images.
         classes: Results on the test images of each class, in the order of the model's outputs.
-        model_sha256: Hash of the model's files, from :func:`components.artifacts.model_files.files_sha256`.
+        model_sha256: SHA-256 of the model's files, as computed by the caller.
         reasons: Reasons why the model fails, one sentence each; empty if it passes.
         formats: Verdict on each TFLite model, by precision.
         notes: Additional remarks, one sentence each, such as classes that the baseline does not have.
@@ -142,7 +142,7 @@ class Verdict:
         """
         try:
             fields = json.loads(text)
-            thresholds = Thresholds(**(fields.get("thresholds") or fields["bounds"]))
+            thresholds = Thresholds(**fields["thresholds"])
             return cls(
                 thresholds=thresholds,
                 overall=_judged(fields["overall"], thresholds),
@@ -154,7 +154,7 @@ class Verdict:
                 not_converted=fields.get("not_converted", {}),
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise CompressorError("the gate's verdict cannot be read: run the pipeline again.") from error
+            raise CompressorError("this is not a verdict of this version's gate: evaluate the model again.") from error
 
 
 def confidence_shown(thresholds: Thresholds) -> float:
@@ -185,7 +185,7 @@ def judge(
 
     Example:
         >>> judge(Thresholds(0.9, 0.02), Judged.counted("", images=50, right=40), [], "").reasons
-        ['accuracy is 80.0 % (40 of 50, 67.0 to 88.8 %); gate.min_accuracy requires 90 %']
+        ['accuracy is 80.0 % (40 of 50, 67.0 to 88.8 %); the gate requires at least 90 %']
     """
     reasons = list(_reasons(thresholds, overall, classes))
     return Verdict(
@@ -223,21 +223,25 @@ def _reasons(thresholds: Thresholds, overall: Judged, classes: Sequence[Judged])
     if not thresholds.is_met(overall.accuracy, thresholds.min_accuracy):
         yield (
             f"accuracy is {phrases.accuracy(overall)}; "
-            f"gate.min_accuracy requires {_required(100 * thresholds.min_accuracy, '%', thresholds)}"
+            f"the gate requires at least {phrases.percent(thresholds.min_accuracy, decimals=None)}"
+            f"{_with_confidence(thresholds)}"
         )
     if overall.change and not thresholds.is_met(overall.change, -thresholds.max_drop):
-        allowed = _required(100 * thresholds.max_drop, "points", thresholds)
-        yield f"{_change(overall)}; gate.max_drop allows a drop of {allowed}"
-    if thresholds.per_class is None:
+        yield f"{_change(overall)}; the gate allows a drop of {_drop(thresholds.max_drop, thresholds)}"
+    if thresholds.max_class_drop is None:
         return
     failing = sorted(
-        (one for one in _changed(classes) if one.change and not thresholds.is_met(one.change, -thresholds.per_class)),
+        (
+            one
+            for one in _changed(classes)
+            if one.change and not thresholds.is_met(one.change, -thresholds.max_class_drop)
+        ),
         key=lambda one: one.change.value,  # type: ignore[union-attr]
     )
     for one in failing[:_MOST_CLASSES]:
         yield (
             f"class {one.name} ({one.images} test images): {_change(one)}; "
-            f"gate.per_class allows a drop of {_required(100 * thresholds.per_class, 'points', thresholds)}"
+            f"the gate allows a drop of {_drop(thresholds.max_class_drop, thresholds)} in any class"
         )
     if len(failing) > _MOST_CLASSES:
         yield f"and {len(failing) - _MOST_CLASSES} more classes lose too much accuracy"
@@ -251,9 +255,14 @@ def _change(judged: Judged) -> str:
     return f"accuracy changes by {phrases.points(change)} against the baseline{on}"
 
 
-def _required(number: float, unit: str, thresholds: Thresholds) -> str:
-    confidence = "" if thresholds.confidence is None else f" with {100 * thresholds.confidence:g} % confidence"
-    return f"{number:.4g} {unit}{confidence}"
+def _drop(share: float, thresholds: Thresholds) -> str:
+    return f"{100 * share:.4g} points{_with_confidence(thresholds)}"
+
+
+def _with_confidence(thresholds: Thresholds) -> str:
+    if thresholds.confidence is None:
+        return ""
+    return f" with {phrases.percent(thresholds.confidence, decimals=None)} confidence"
 
 
 def _changed(classes: Sequence[Judged]) -> list[Judged]:

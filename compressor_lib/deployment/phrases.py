@@ -20,9 +20,14 @@ Parts = tuple[str, ...]
 """A figure, then its count and its interval."""
 
 
-def percent(share: float) -> str:
-    """Formats a share of 1, such as ``98.3 %``."""
-    return f"{100 * share:.1f} %"
+def percent(share: float, *, decimals: int | None = 1) -> str:
+    """Formats a share of 1, such as ``98.3 %``.
+
+    Args:
+        share: The share.
+        decimals: Number of decimals; None for as many as needed, with four significant digits, such as ``95 %``.
+    """
+    return f"{100 * share:.4g} %" if decimals is None else f"{100 * share:.{decimals}f} %"
 
 
 def interval(figure: Interval) -> str:

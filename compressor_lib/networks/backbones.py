@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     import keras
 
 
-class WeightsNotDownloaded(CompressorError):
-    """The ImageNet weights are not in Keras' cache and could not be downloaded."""
-
-
 @dataclass(frozen=True)
 class Backbone:
     """One entry of the catalogue.
@@ -89,11 +85,14 @@ class Backbone:
 
         shape = self._input_shape(input_size)
         if alpha != 1.0 and not self.has_alpha:
-            raise CompressorError(f"backbone {self.name} has no width multiplier; leave alpha at 1.0, not {alpha}.")
+            raise CompressorError(
+                f"backbone {self.name} has no width multiplier; leave alpha at 1.0, not {alpha}.", argument="alpha"
+            )
         source = None if weights in (None, "none") else str(weights)
         if source not in (None, "imagenet") and not Path(source or "").is_file():
             raise CompressorError(
-                f"weights file {source!r} does not exist; give a file, 'imagenet', or 'none' for random weights."
+                f"weights file {source!r} does not exist; give a file, 'imagenet', or 'none' for random weights.",
+                argument="weights",
             )
         options: dict[str, object] = dict(self.options)
         if self.has_alpha:
@@ -121,11 +120,12 @@ class Backbone:
             input_size = self.default_size
         shape = (input_size, input_size, 3) if isinstance(input_size, int) else tuple(input_size)
         if len(shape) != 3 or shape[2] != 3:
-            raise CompressorError(f"input shape {shape} is not (height, width, 3).")
+            raise CompressorError(f"input shape {shape} is not (height, width, 3).", argument="input_size")
         if min(shape[:2]) < self.minimum_size:
             raise CompressorError(
                 f"backbone {self.name} takes images of at least {self.minimum_size} x {self.minimum_size} pixels, "
-                f"not {shape[0]} x {shape[1]}."
+                f"not {shape[0]} x {shape[1]}.",
+                argument="input_size",
             )
         return shape
 
@@ -141,13 +141,15 @@ class Backbone:
             if isinstance(refusal, (URLError, ConnectionError, TimeoutError)):
                 host = f"{urlsplit(_PUBLISHED).hostname}{via(_PUBLISHED)}"
                 cause = f"{reason(refusal) or first_line(refusal)}, requesting {host}"
-            return WeightsNotDownloaded(
-                f"the ImageNet weights of {network} could not be downloaded: {cause}. "
-                "Check the connection, or give a weights file."
+            return CompressorError(
+                f"the ImageNet weights of {network} could not be downloaded: {cause}. Give a weights file, or 'none' "
+                "to train from scratch.",
+                argument="weights",
             )
         return CompressorError(
             f"weights file {source!r} does not belong to {network} without top: {cause}. "
-            "Check the backbone's name and alpha."
+            "Check the backbone's name and alpha.",
+            argument="weights",
         )
 
 

@@ -100,7 +100,7 @@ def _examined(model: dict[str, Any], path: str | Path) -> KerasFile:
         if layer["class_name"] in _RUN_OR_READ_OTHERS:
             raise CompressorError(
                 f"layer {name!r} of the model in {str(path)!r} is a {layer['class_name']}; code stored in a file is "
-                "not run. Replace it with a Keras layer (to rescale pixels, use Rescaling or backbone.rescale)."
+                "not run. Replace it with a Keras layer (to rescale pixels, use Rescaling or the argument rescale)."
             )
         if not _is_from_keras(layer):
             raise CompressorError(
@@ -113,7 +113,7 @@ def _examined(model: dict[str, Any], path: str | Path) -> KerasFile:
                 raise CompressorError(
                     f"layer {layer['config'].get('name')!r} of the model in {str(path)!r} is quantised "
                     f"({policy['config'].get('name', policy['class_name'])}), and quantised weights cannot be trained; "
-                    "save the model before calling quantize(): export.formats can write the compressed model as int8."
+                    "save the model before calling quantize(). The compressed model can be converted to int8 later."
                 )
     model["compile_config"] = None  # it is not loaded, so it may name anything
     for found in _objects(model):

@@ -50,9 +50,13 @@ def load_own_model(
     own_size = read_keras_file(path).input_size
     size = input_size or own_size
     if size is None:
-        raise CompressorError(f"the model in {str(path)!r} takes images of any size; give the input_size.")
+        raise CompressorError(
+            f"the model in {str(path)!r} takes images of any size; give the input_size.", argument="input_size"
+        )
     if own_size not in (None, size):
-        raise CompressorError(f"the model in {str(path)!r} takes images of {own_size} pixels, not {size}.")
+        raise CompressorError(
+            f"the model in {str(path)!r} takes images of {own_size} pixels, not {size}.", argument="input_size"
+        )
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
         x = images = keras.Input((size, size, 3), name="images")
@@ -69,13 +73,13 @@ def load_own_model(
     return flattened(flat, _safe_names(flat, rescaled=rescale is not None))
 
 
-def keep_head(model: keras.Model, own_classes: Sequence[str], classes: Sequence[str]) -> keras.Model:
+def keep_head(model: keras.Model, classes: Sequence[str], order: Sequence[str]) -> keras.Model:
     """Returns the classifier with its own head, its outputs in the order of the data's classes.
 
     Args:
         model: A classifier from :func:`load_own_model`.
-        own_classes: Names of its outputs, in order.
-        classes: Class names of the data, in the desired order.
+        classes: Names of its outputs, in order.
+        order: Class names of the data, in the desired order.
 
     Returns:
         A classifier from the same images to probabilities ``[N, classes]``. A softmax is added if the model returns
@@ -85,32 +89,35 @@ def keep_head(model: keras.Model, own_classes: Sequence[str], classes: Sequence[
         CompressorError: If the names differ from the data's classes, their number differs from the number of outputs,
             or the outputs are neither probabilities nor logits.
     """
-    if tuple(model.output_shape[1:]) != (len(own_classes),):
+    if tuple(model.output_shape[1:]) != (len(classes),):
         raise CompressorError(
-            f"backbone.classes has {len(own_classes)} names, but the model's output is {model.output_shape}; "
-            "give one name for each output, in order."
+            f"{len(classes)} class names are given, but the model's output is {model.output_shape}; "
+            "give one name for each output, in order.",
+            argument="classes",
         )
-    if sorted(own_classes) != sorted(classes):
+    if sorted(classes) != sorted(order):
         raise CompressorError(
-            f"backbone.classes ({', '.join(own_classes)}) are not the data's classes ({', '.join(classes)}); "
-            "correct the names, or remove backbone.classes to replace the head."
+            f"the model's classes ({', '.join(classes)}) are not the data's classes ({', '.join(order)}); "
+            "correct the names, or remove them to replace the head.",
+            argument="classes",
         )
     kept = flattened(model)
-    order = [list(own_classes).index(name) for name in classes]
+    places = [list(classes).index(name) for name in order]
     last = next(layer for layer in reversed(kept.layers) if layer.weights)
-    if any(weight.shape[-1] != len(order) for weight in last.weights):
+    if any(weight.shape[-1] != len(places) for weight in last.weights):
         raise _head_not_kept(last)
-    last.set_weights([weight[..., order] for weight in last.get_weights()])
+    last.set_weights([weight[..., places] for weight in last.get_weights()])
     noise = np.random.default_rng(0).uniform(0, 255, (4, *model.input_shape[1:])).astype(np.float32)
     before, after = (keras.ops.convert_to_numpy(each(noise, training=False)) for each in (model, kept))
-    if not np.allclose(after, before[:, order], rtol=1e-3, atol=1e-5):
+    if not np.allclose(after, before[:, places], rtol=1e-3, atol=1e-5):
         raise _head_not_kept(last)
     if (after >= 0).all() and np.allclose(after.sum(axis=-1), 1, atol=1e-3):
         return kept
     if getattr(kept.layers[-1], "activation", None) is not keras.activations.linear:
         raise CompressorError(
             "the model's outputs are not probabilities: they do not add up to 1. End the model in a softmax, or remove "
-            "backbone.classes to replace the head."
+            "its class names to replace the head.",
+            argument="classes",
         )
     return keras.Model(kept.inputs[0], keras.layers.Softmax(name="softmax")(kept.output), name=kept.name)
 
@@ -118,7 +125,8 @@ def keep_head(model: keras.Model, own_classes: Sequence[str], classes: Sequence[
 def _head_not_kept(last: keras.layers.Layer) -> CompressorError:
     return CompressorError(
         f"the model's outputs cannot be reordered to match the data's classes: layer {last.name!r} does not have "
-        "one channel for each class. Remove backbone.classes to replace the head."
+        "one channel for each class. Remove the model's class names to replace the head.",
+        argument="classes",
     )
 
 

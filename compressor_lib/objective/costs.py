@@ -89,16 +89,16 @@ class Cost:
 
 COSTS: dict[str, Cost] = {
     "parameters": Cost("parameters", lambda classifier: count_parameters(classifier.model)),
-    "flops": Cost("multiply-adds", lambda classifier: multiply_adds(classifier.model)),
+    "macs": Cost("multiply-adds", lambda classifier: multiply_adds(classifier.model)),
     "bytes": Cost("bytes", lambda classifier: classifier.bytes),
     "latency": Cost("ms", lambda classifier: classifier.latency),
 }
 """Costs by their names in the configuration.
 
-``parameters`` and ``flops`` (MACs for one image, see :mod:`compressor_lib.networks.macs`) are counted. ``bytes`` (the
-size of the float32 TFLite file, with metadata if the class names are known) and ``latency`` (the median time of that
-file for one image on one thread, in milliseconds) are measured, which requires a conversion. The latency is specific to
-the search; ``components.converter`` measures the latency of the finished model.
+``parameters`` and ``macs`` (multiply-adds for one image, see :mod:`compressor_lib.networks.macs`) are counted.
+``bytes`` (the size of the float32 TFLite file, with metadata if the class names are known) and ``latency`` (the median time of
+that file for one image on one thread, in milliseconds) are measured, which requires a conversion. The latency is
+specific to the search; ``components.converter`` measures the latency of the finished model.
 """
 
 _SECONDS = 10.0
@@ -194,24 +194,24 @@ def counted_costs(
         head_units: Width of the head's linear layer; 0 if there is none.
 
     Returns:
-        ``parameters`` and ``flops``.
+        ``parameters`` and ``macs``.
     """
     before, behind = kept_layers(LayerGraph.of(base), connection)
     kept = [layer for layer in base.layers if layer.name in before | behind]
     parameters = sum(layer.count_params() for layer in kept)
-    flops = sum(layer_multiply_adds(layer) for layer in kept)
+    macs = sum(layer_multiply_adds(layer) for layer in kept)
     if connection.is_truncation:
         channels = base.get_layer(connection.a).output.shape[-1]
     else:
         translator = TranslatorSpec.of(base, connection, tail_units)
         parameters += translator.parameters
-        flops += translator.multiply_adds
+        macs += translator.multiply_adds
         channels = tail_units if connection.is_tail else base.output.shape[-1]
     widths = [channels, head_units, num_classes] if head_units else [channels, num_classes]
     for inputs, outputs in itertools.pairwise(widths):
         parameters += (inputs + 1) * outputs
-        flops += inputs * outputs
-    return {"parameters": parameters, "flops": flops}
+        macs += inputs * outputs
+    return {"parameters": parameters, "macs": macs}
 
 
 def _shown(value: float) -> str:

@@ -1,8 +1,4 @@
-"""Translator pretraining: without labels, before any search.
-
-Two ways: in closed form, every connection together in one pass over the images, and by gradient descent,
-one connection at a time, as published.
-"""
+"""Translator pretraining, before any search: in closed form, without labels, in one pass over the images."""
 
 from __future__ import annotations
 
@@ -14,15 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor_lib.cuts.connections import Connection
-from compressor_lib.cuts.translators import TranslatorSpec
 from compressor_lib.errors import CompressorError
 from compressor_lib.pretraining.bank import Translator, TranslatorBank
 from compressor_lib.pretraining.regression import NormalEquations, Regression
 from compressor_lib.pretraining.taps import source_tap, tapped, target_tap
 
 Images = npt.NDArray[np.generic]
-
-_TINY = float(np.finfo(np.float64).tiny)
 
 
 class TranslatorSums:
@@ -122,60 +115,6 @@ def fit_translators(
         for batch in images:
             sums.add(tap_model, np.asarray(batch), regressions)
     return sums.solve(base, connections, ridge)
-
-
-def train_translator(
-    base: keras.Model,
-    connection: Connection,
-    images: Iterable[Images],
-    *,
-    epochs: int = 5,
-    learning_rate: float = 1e-3,
-    seed: int = 0,
-) -> Translator:
-    """Trains one translator by gradient descent on the mean squared error, as published.
-
-    The backbone runs once per epoch. Source: Camacho et al., Appl. Sci. 12(10) 4945 (2022), which trains
-    for 5 epochs at a learning rate of 0.001.
-
-    Args:
-        base: The backbone, without its head.
-        connection: One that has a translator.
-        images: Batches ``[N, h, w, 3]``, iterated once per epoch.
-        epochs: Passes over the images.
-        learning_rate: Adam's.
-        seed: Of the translator's first weights.
-
-    Returns:
-        The translator; its R2 is measured on the images of the last epoch, before each step.
-    """
-    spec = TranslatorSpec.of(base, connection)
-    tap_model = tapped(base, [connection], targets=True)
-    source, target = source_tap(base, connection), target_tap(connection)
-    conv = keras.layers.Conv2D(spec.target[2], 1, kernel_initializer=keras.initializers.GlorotUniform(seed=seed))
-    activation = spec.activation()
-    x = keras.Input((*spec.target[:2], spec.source[2]))
-    y = conv(x) if activation is None else activation(conv(x))
-    translator = keras.Model(x, y)
-    translator.compile(keras.optimizers.Adam(learning_rate), "mse")
-    residual = total = total_mean = count = 0.0
-    for epoch in range(epochs):
-        for batch in images:
-            taps = tap_model.predict_on_batch(np.asarray(batch))
-            if epoch == epochs - 1:
-                wanted = taps[target].astype(np.float64)
-                given = translator.predict_on_batch(taps[source])
-                axes = (0, 1, 2)
-                residual += float(np.square(wanted - given).sum())
-                total += np.square(wanted).sum(axis=axes)
-                total_mean += wanted.sum(axis=axes)
-                count += wanted[..., 0].size
-            translator.train_on_batch(taps[source], taps[target])
-    if not count:
-        raise CompressorError("no images to train the translator on; check the training data")
-    variance = float(np.sum(total - np.square(total_mean) / count))
-    kernel, bias = conv.get_weights()
-    return Translator(kernel[0, 0], bias, 1 - residual / max(variance, _TINY))
 
 
 def _chance(image: Images) -> float:

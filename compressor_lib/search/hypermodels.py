@@ -227,7 +227,7 @@ class HyperCompressor(kt.HyperModel):
             {each: known[str(each)].r2 or 0.0 for each in self.connections if str(each) in known},
         )
         # Bytes and milliseconds take building a network each; parameters go with them.
-        cost, most = (self.cost, self.max_cost) if self.cost == "flops" else ("parameters", self.max_parameters)
+        cost, most = (self.cost, self.max_cost) if self.cost == "macs" else ("parameters", self.max_parameters)
         self._connections = most_promising(
             {
                 connection: self.tau * accuracy + (1 - self.tau) * (1 - self._narrowest(connection)[cost] / most)
@@ -248,7 +248,7 @@ class HyperCompressor(kt.HyperModel):
 
     def _affordable(self, connections: list[Connection]) -> list[Connection]:
         """Those whose narrowest form, with the published head, is within the budgets that can be counted."""
-        if not self.budgets.limits.keys() & {"parameters", "flops"}:
+        if not self.budgets.limits.keys() & {"parameters", "macs"}:
             return connections
         narrowest = {connection: self._narrowest(connection) for connection in connections}
         affordable = [connection for connection, costs in narrowest.items() if self.budgets.within(costs)]

@@ -41,11 +41,6 @@ def proxy_for(url: str) -> str | None:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def proxies_for(url: str) -> dict[str, str]:
-    """Returns the ``proxies`` argument for ``requests``. An empty value means no proxy and prevents further lookup."""
-    return dict.fromkeys(("http", "https", "all"), proxy_for(url) or "")
-
-
 def via(url: str) -> str:
     """Names the proxy for a URL in a message: " through the proxy ...". Empty if there is none."""
     proxy = proxy_for(url)

@@ -21,7 +21,7 @@ _IN_QUERY = (
 _NAME = (
     r"(?<![\w-])[\w-]*(?:passw(?:or)?d|token|(?<=[\w-])secret|(?:api|access|account|secret)[_-]?key)(?:\\*[\"'])?[ \t]*"
 )
-"""Names whose values are secrets in environments, flags, headers, JSON and YAML. ``s3.secret`` is only a name."""
+"""Names whose values are secrets in environments, flags, headers, JSON and YAML. ``secret`` alone may be a name."""
 _VALUE = r"[^\s\"',;&}\\]"
 _PATTERNS = [
     # URLs: user:password@host, token@host, and signatures in a query.

@@ -1,4 +1,4 @@
-"""The reference model of a run, built from the ``backbone`` and ``head`` sections of its configuration."""
+"""The reference model, built from options that are plain values."""
 
 from __future__ import annotations
 

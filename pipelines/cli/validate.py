@@ -25,7 +25,7 @@ _MOST_CLASSES = 20
 
 
 @dataclass(frozen=True)
-class Summary:
+class Preview:
     """What a run would begin with.
 
     Attributes:
@@ -56,7 +56,7 @@ class Summary:
         }
 
 
-def examine(config: Config) -> Summary:
+def examine(config: Config) -> Preview:
     """Checks all that a run would refuse before it trains.
 
     Args:
@@ -72,30 +72,30 @@ def examine(config: Config) -> Summary:
     images = check_images(config) if is_here else None
     classes = check_classes(config, images, stores=False) if images else None
     network = check_network(config, classes.names if classes else None, download=False)
-    return Summary(images, classes, network, config.search.tuner, planned_trials(config))
+    return Preview(images, classes, network, config.search.tuner, planned_trials(config))
 
 
-def rendered(summary: Summary) -> list[RenderableType]:
-    """The summary for people: a table of images, and a line for each other thing."""
+def rendered(preview: Preview) -> list[RenderableType]:
+    """The preview for people: a table of images, and a line for each other thing."""
     parts: list[RenderableType] = []
-    if summary.images:
-        parts.append(_images_table(summary.images.counts))
-        if summary.images.left_out:
-            kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary.images.left_out.items())
-            parts.append(f"left out     {sum(summary.images.left_out.values()):,} images ({kinds})")
+    if preview.images:
+        parts.append(_images_table(preview.images.counts))
+        if preview.images.left_out:
+            kinds = ", ".join(f"{count:,} {kind}" for kind, count in preview.images.left_out.items())
+            parts.append(f"left out     {sum(preview.images.left_out.values()):,} images ({kinds})")
     else:
         parts.append("images       not counted: they are not on this machine, or in TFRecords, which the run reads")
-    if summary.classes and summary.classes.gone:
-        parts.append(_kept_classes(summary.classes))
-    if summary.classes and not summary.classes.are_all:
+    if preview.classes and preview.classes.gone:
+        parts.append(_kept_classes(preview.classes))
+    if preview.classes and not preview.classes.are_all:
         parts.append("classes      of pushed models are not counted: push.directory is not on this machine")
-    network = summary.network
+    network = preview.network
     if network.parameters is not None:
         macs = "" if network.macs is None else f", {network.macs / 1e6:,.1f} million MACs for an image"
         parts.append(f"reference    {network.parameters:,} parameters{macs}")
     parts.append(f"weights      {network.weights}")
-    most = "any number" if summary.trials is None else f"{summary.trials} at most"
-    parts.append(f"trials       {most}, by {summary.tuner}, of {network.connections} connections")
+    most = "any number" if preview.trials is None else f"{preview.trials} at most"
+    parts.append(f"trials       {most}, by {preview.tuner}, of {network.connections} connections")
     return parts
 
 
@@ -142,13 +142,13 @@ def validate(
 
         loaded = load_config(config, overrides or (), paths={"data.path": data, "output": output})
         with captured(Path(os.devnull)):  # TensorFlow's warnings are of no use here
-            summary = examine(loaded)
+            preview = examine(loaded)
     if as_json:
-        typer.echo(json.dumps({"config": str(config), **summary.as_json()}, indent=2))
+        typer.echo(json.dumps({"config": str(config), **preview.as_json()}, indent=2))
         return
     say(f"{config} is valid.")
     console = people_console()
-    for part in rendered(summary):
+    for part in rendered(preview):
         if isinstance(part, str):
             say(part)
         else:

@@ -67,7 +67,7 @@ class Config(Section):
     resources: dict[str, Resources] = Field(
         default_factory=dict, description="On Kubeflow and Vertex: what nodes may use, by their id, such as retrain."
     )
-    uncached: list[str] = Field(
+    disable_cache: list[str] = Field(
         default_factory=list,
         description="On Kubeflow and Vertex: nodes, by their id, that are never taken from the cache.",
     )

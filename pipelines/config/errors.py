@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel
@@ -38,8 +39,14 @@ _MUST_BE = {
 
 
 _RENAMED = {
+    "data.outside_links": "data.follow_external_links",
+    "data.span": "data.span_pattern",
+    "data.spans": "data.span_window",
+    "gate.per_class": "gate.max_class_drop",
+    "search.budgets.flops": "search.budgets.macs",
+    "uncached": "disable_cache",
     "search.objective.max_parameters": "search.budgets.parameters",
-    "search.objective.max_flops": "search.budgets.flops",
+    "search.objective.max_flops": "search.budgets.macs",
     "search.objective.max_bytes": "search.budgets.bytes",
     "search.objective.max_latency_ms": "search.budgets.latency_ms",
 }
@@ -70,6 +77,24 @@ def explain(error: ErrorDetails, config: type[BaseModel]) -> str:
     meant = nearest(str(value), _quoted(context["expected"])) if kind == "literal_error" else None
     hint = f" Did you mean {meant!r}?" if meant else ""
     return f"{field} is {shown(value)}: it must be {words}.{hint}"
+
+
+@contextmanager
+def fields_named(section: str) -> Iterator[None]:
+    """Puts the field in front of an error of the library that names one of its arguments.
+
+    Args:
+        section: The section whose fields are the arguments of what is called, such as ``"backbone"``.
+
+    Raises:
+        CompressorError: As the library does, with ``backbone.weights: `` in front of the message.
+    """
+    try:
+        yield
+    except CompressorError as error:
+        if error.argument is None:
+            raise
+        raise CompressorError(f"{section}.{error.argument}: {error}") from error
 
 
 def _unknown_field(location: _Location, config: type[BaseModel]) -> str:

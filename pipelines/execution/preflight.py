@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from compressor_lib.errors import CompressorError
 from pipelines.config.config import BackboneConfig, Config
+from pipelines.config.errors import fields_named
 
 if TYPE_CHECKING:
     import keras
@@ -138,7 +139,7 @@ def check_images(config: Config) -> Images | None:
             _check_record(file, [data.image_feature, data.label_feature])
         return None
     shares = data.splits.model_dump()
-    patterns = dataset_layout.newest_spans(path, data.span, data.window)
+    patterns = dataset_layout.newest_spans(path, data.span_pattern, data.span_window)
     listing = dataset_layout.list_images(path, [dataset_layout.layout(path, pattern, shares) for pattern in patterns])
     dataset_layout.check_left_out(path, listing.left_out, listing.total, data.max_bad_share)
     dataset_layout.check_counts(listing.images, shares)
@@ -204,8 +205,8 @@ def _record_files(config: Config) -> Iterator[str]:
     from components.storage import spans
 
     data = config.data
-    split = example_gen_pb2.Input.Split(name="examples", pattern=f"{data.span}/*" if data.span else "*")
-    processor = spans.InputProcessor(config.data_path, [split], spans.rolling_range(data.window))
+    split = example_gen_pb2.Input.Split(name="examples", pattern=f"{data.span_pattern}/*" if data.span_pattern else "*")
+    processor = spans.InputProcessor(config.data_path, [split], spans.rolling_range(data.span_window))
     span = processor.resolve_span_and_version()
     files, _ = record_files(config.data_path, processor.get_pattern_for_span_version(split.pattern, *span))
     for _, of_span in groupby(files, key=itemgetter(0)):
@@ -259,9 +260,10 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
 
     backbone, head, reference = config.backbone.model_dump(), config.head.model_dump(), None
     if config.backbone.model is not None:
-        network, weights = load_network(backbone), "own"
-        if names := config.backbone.classes:
-            reference = reference_model(network, backbone, head, classes or names)
+        with fields_named("backbone"):
+            network, weights = load_network(backbone), "own"
+            if names := config.backbone.classes:
+                reference = reference_model(network, backbone, head, classes or names)
         to_tflite(network)  # which takes seconds here, and fails after hours in a run
         base = without_head(network)
     else:
@@ -290,14 +292,13 @@ def catalogued(backbone: BackboneConfig, download: bool) -> tuple[keras.Model, s
     Raises:
         CompressorError: If the weights cannot be downloaded, or belong to another network.
     """
-    from compressor_lib.networks.backbones import WeightsNotDownloaded
     from compressor_lib.networks.weights_download import WouldDownload, without_downloads
     from compressor_lib.training.reference import load_network
 
     def built(weights: str) -> keras.Model:
         return load_network({**backbone.model_dump(), "weights": weights})
 
-    try:
+    with fields_named("backbone"):
         if backbone.weights != "imagenet":
             return built(backbone.weights), {"none": "random"}.get(backbone.weights, f"of {backbone.weights}")
         if download:
@@ -307,10 +308,6 @@ def catalogued(backbone: BackboneConfig, download: bool) -> tuple[keras.Model, s
                 return built("imagenet"), "ImageNet's, downloaded already"
         except WouldDownload as would:
             return built("none"), f"ImageNet's, which the run will download from {urlsplit(would.url).hostname}"
-    except WeightsNotDownloaded as error:
-        raise CompressorError(
-            f"{error} Use --set backbone.weights=FILE, or --set backbone.weights=none to train from scratch."
-        ) from error
 
 
 def planned_trials(config: Config) -> int | None:

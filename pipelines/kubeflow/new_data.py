@@ -27,7 +27,7 @@ PUSH_DIRECTORY = "push_directory"
 NEW_DATA = "new_data"
 SPAN, VERSION, FINGERPRINT, INPUT_CONFIG = "span", "version", "input_fingerprint", "input_config"
 PREVIOUS_RUN, DEPLOYED_VERSION = "previous_run", "deployed_version"
-NOTE = "note"  # as components.warm_start.executor has it, which imports TFX
+NOTE = "note"  # as components.warm_start.archive has it, which imports TFX
 """The node's output parameters."""
 YES, NO = "yes", "no"
 

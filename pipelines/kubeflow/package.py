@@ -75,14 +75,14 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
         look_first(spec, example_gen)
     make_changeable(spec, config, target)
     tasks = spec["root"]["dag"]["tasks"]
-    for section, nodes in (("resources", config.resources), ("uncached", config.uncached)):
+    for section, nodes in (("resources", config.resources), ("disable_cache", config.disable_cache)):
         for node in nodes:
             if node not in tasks:
                 raise unknown(f"node in {section}", node, tasks)
     for node, resources in config.resources.items():
         if described := _resource_spec(resources):
             _container(spec, node)["resources"] = described
-    for node in config.uncached:
+    for node in config.disable_cache:
         tasks[node].pop("cachingOptions", None)
     if config.retries:
         for task in tasks.values():

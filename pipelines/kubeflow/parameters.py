@@ -57,16 +57,16 @@ def parameters_of(config: Config, target: str = "kubeflow") -> list[Parameter]:
     """
     example_gen = example_gen_of(config)
     looks, reads = (NODE, [NODE, example_gen]) if target == "kubeflow" else (example_gen, [example_gen])
-    search, gate = config.search, config.gate
+    search, gate, window = config.search, config.gate, config.data.span_window
     known = [
         *(Parameter("data_path", _TEXT, node, "input_base", config.data_path) for node in reads),
-        Parameter("span", _TEXT, looks, "input_config", config.data.span, _set_span),
-        Parameter("window", _INTEGER, looks, "range_config", config.data.window, _set_window),
+        Parameter("span_pattern", _TEXT, looks, "input_config", config.data.span_pattern, _set_span_pattern),
+        Parameter("span_window", _INTEGER, looks, "range_config", window if window > 1 else None, _set_span_window),
         Parameter("tau", _NUMBER, "PruningSearch", "tau", search.tau),
         Parameter("max_trials", _INTEGER, "PruningSearch", "max_trials", search.max_trials),
         Parameter("min_accuracy", _NUMBER, "Evaluator", "eval_config", gate.min_accuracy, _set_min_accuracy),
         Parameter("max_drop", _NUMBER, "Evaluator", "eval_config", gate.max_drop, _set_max_drop),
-        Parameter("per_class", _NUMBER, "Evaluator", "eval_config", gate.per_class, _set_per_class),
+        Parameter("max_class_drop", _NUMBER, "Evaluator", "eval_config", gate.max_class_drop, _set_max_class_drop),
         Parameter("confidence", _NUMBER, "Evaluator", "confidence", gate.confidence),
     ]
     if config.endpoint is None:
@@ -108,13 +108,13 @@ def _with_placeholders(text: str, parameters: list[Parameter]) -> str:
     return re.sub(rf'"(-?\{{\{{\$\.inputs\.parameters\[\'({numbers})\'\]\}}\}})"', r"\1", text) if numbers else text
 
 
-def _set_span(value: Any, placeholder: str) -> None:
+def _set_span_pattern(value: Any, placeholder: str) -> None:
     (split,) = value["splits"]
     _, rest = split["pattern"].split("/", 1)
     split["pattern"] = f"{placeholder}/{rest}"
 
 
-def _set_window(value: Any, placeholder: str) -> None:
+def _set_span_window(value: Any, placeholder: str) -> None:
     value["rolling_range"]["num_spans"] = placeholder
 
 
@@ -126,7 +126,7 @@ def _set_max_drop(value: Any, placeholder: str) -> None:
     _thresholds(value)[0]["change_threshold"]["absolute"] = f"-{placeholder}"
 
 
-def _set_per_class(value: Any, placeholder: str) -> None:
+def _set_max_class_drop(value: Any, placeholder: str) -> None:
     _thresholds(value)[1]["change_threshold"]["absolute"] = f"-{placeholder}"
 
 

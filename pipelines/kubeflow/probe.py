@@ -17,8 +17,7 @@ from tfx.utils import io_utils
 
 from components.artifacts.pushed_versions import newest_version
 from components.storage.listing import fingerprint
-from components.warm_start.archive import HANDOVER, read_handover
-from components.warm_start.executor import NEWEST
+from components.warm_start.archive import HANDOVER, NEWEST, read_handover
 from components.warm_start.pushed_classes import pushed_classes
 from compressor_lib.errors import CompressorError, first_line
 from pipelines.kubeflow.example_gen_driver import found_data

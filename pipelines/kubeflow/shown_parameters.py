@@ -19,13 +19,13 @@ CONFIG = "config"
 
 FIELDS = {
     "data_path": ("data", "path"),
-    "span": ("data", "span"),
-    "window": ("data", "spans", "window"),
+    "span_pattern": ("data", "span_pattern"),
+    "span_window": ("data", "span_window"),
     "tau": ("search", "tau"),
     "max_trials": ("search", "max_trials"),
     "min_accuracy": ("gate", "min_accuracy"),
     "max_drop": ("gate", "max_drop"),
-    "per_class": ("gate", "per_class"),
+    "max_class_drop": ("gate", "max_class_drop"),
     "confidence": ("gate", "confidence"),
     "push_directory": ("push", "directory"),
 }

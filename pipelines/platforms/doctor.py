@@ -11,18 +11,13 @@ from compressor_lib.errors import CompressorError
 from compressor_lib.support.proxies import reason, via
 from pipelines.platforms.base import Platform
 from pipelines.platforms.package_file import PackageFile
-from pipelines.platforms.registry import Image, NotLookedAt, Registry
-
-TITLE, PROJECT_TITLE = "org.opencontainers.image.title", "auto-compressor"
-"""The label by which the project's images are known, and its value: see build/Dockerfile."""
 
 _RIGHTS = {"read": ("objects.get", "objects.list"), "write": ("objects.get", "objects.list", "objects.create")}
 _USES = {"data_path": "read", "push_directory": "write", "pipeline_root": "write"}
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9.-]*@[a-z0-9.-]+\.gserviceaccount\.com")
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]+[a-z0-9]")
 _CLOUD_STORAGE = "https://storage.googleapis.com"
-_TIMEOUT = 30.0
-"""Seconds to wait for a bucket's answer."""
+_TIMEOUT = 30
+"""Seconds to wait for an answer."""
 
 
 @dataclass(frozen=True)
@@ -104,25 +99,26 @@ def check_api(needs: Needs) -> Check:
     return Check("API", True, f"{needs.target} answers and lets you in")
 
 
-def check_image(text: str) -> Check:
-    """Whether the registry has an image, and the project is in it."""
-    name = f"image {text}"
+def check_image(image: str) -> Check:
+    """Whether the registry has an image, as Docker on this machine sees it, with the log-ins it keeps.
+
+    Only that there is one is checked, not that the project is in it.
+    """
+    import docker
+    import requests
+    from docker.errors import APIError, DockerException, NotFound
+
+    name = f"image {image}"
     try:
-        image = Image.parse(text)
-        registry = Registry(image)
-        if not registry.has_image():
-            return Check(name, False, "the registry does not have it: push it by make image and docker push")
-    except CompressorError as error:
-        return Check(name, False, str(error))
-    except NotLookedAt as reason:
-        return Check(name, None, f"{reason}; the nodes will see")
-    labels = registry.labels()
-    if labels is not None and labels.get(TITLE) != PROJECT_TITLE:
-        return Check(name, False, "an image without the project in it: build it by make image")
-    details = ["it is there" if labels is None else "it is there, with the project in it"]
-    if not image.by_digest:
-        details.append("caches go by its name, not by what is in it: better give its digest")
-    return Check(name, True, "; ".join(details))
+        docker.from_env(timeout=_TIMEOUT).images.get_registry_data(image)
+    except NotFound:
+        return Check(name, False, "the registry does not have it: push it by make image and docker push")
+    except APIError as error:
+        return Check(name, None, f"Docker could not look it up ({error.explanation}); the nodes will see")
+    except (DockerException, requests.RequestException):
+        return Check(name, None, "there is no Docker here to look it up with; the nodes will see")
+    by_name = "" if "@" in image else "; caches go by its name, not by what is in it: better give its digest"
+    return Check(name, True, f"it is there{by_name}")
 
 
 def buckets_of(package: PackageFile) -> dict[str, list[str]]:
@@ -144,42 +140,32 @@ def check_bucket(bucket: str, rights: list[str], needs: Needs) -> Check:
         needs: Whose they are.
     """
     import requests
-    from google.api_core.exceptions import GoogleAPICallError
+    from google.api_core.exceptions import BadRequest, Forbidden, GoogleAPICallError, NotFound
     from google.auth.exceptions import GoogleAuthError
+    from google.cloud import storage
 
     name = f"bucket {bucket}"
-    if _BUCKET.fullmatch(bucket) is None:
-        return Check(name, False, "no bucket can have this name: compile with another one")
     try:
-        allowed = _allowed(bucket, [f"storage.{right}" for right in rights], needs.project)
+        found = storage.Client(project=needs.project).bucket(bucket)
+        # Without retries, which would go on for two minutes.
+        allowed = found.test_iam_permissions([f"storage.{right}" for right in rights], timeout=_TIMEOUT, retry=None)
+    except Forbidden:
+        allowed = []
     except GoogleAuthError:
         later = "looked at by the nodes" if needs.target == "kubeflow" else "gcloud auth application-default login"
         return Check(name, None, f"not without credentials of Google Cloud: {later}")
-    except requests.RequestException as error:
-        through = via(_CLOUD_STORAGE)
-        why = f"{through} ({reason(error)})" if through else " from here"
-        return Check(name, None, f"Cloud Storage cannot be reached{why}; the nodes will see")
+    except (NotFound, BadRequest, ValueError, IndexError):  # all but the first for names that no bucket can have
+        way_out = f"make it by gcloud storage buckets create gs://{bucket}, or compile with another name"
+        return Check(name, False, f"there is none: {way_out}")
     except GoogleAPICallError as error:
-        if error.code == 404:
-            way_out = f"make it by gcloud storage buckets create gs://{bucket}, or compile with another name"
-            return Check(name, False, f"there is none: {way_out}")
-        if error.code not in (401, 403):
-            return Check(name, None, f"Cloud Storage answers {error.code}: try again later")
-        allowed = []
+        return Check(name, None, f"Cloud Storage answers {error.code}: try again later")
+    except requests.RequestException as error:
+        return Check(name, None, f"Cloud Storage cannot be asked{via(_CLOUD_STORAGE)} ({reason(error)})")
     refused = [right for right in rights if f"storage.{right}" not in allowed]
     if refused:
         way_out = "check the name, or let its owner give you and whom the nodes act for roles/storage.objectAdmin"
         return Check(name, False, f"you have not the right to {', '.join(refused)}: {way_out}")
     return Check(name, True, f"you may {', '.join(rights)}, and so must whom the nodes act for")
-
-
-def _allowed(bucket: str, permissions: list[str], project: str | None) -> list[str]:
-    from google.cloud import storage
-
-    client = storage.Client(project=project)
-    # Without retries, which would go on for two minutes.
-    found: list[str] = client.bucket(bucket).test_iam_permissions(permissions, timeout=_TIMEOUT, retry=None)
-    return found
 
 
 def check_service_account(email: str) -> Check:

@@ -21,7 +21,7 @@ def read_summary(validator: NodeRun) -> dict[str, Any]:
     """Reads what ExampleValidator noted.
 
     Returns:
-        The fields of a :class:`components.artifacts.data_summary.Summary`.
+        The fields of a :class:`components.artifacts.data_summary.DataSummary`.
     """
     from components.artifacts.data_summary import SUMMARY_FILE  # which brings TFX
 

@@ -42,7 +42,7 @@ class Results:
         verdict: What the gate says of it, and of each TFLite model.
         has_reference_as_baseline: Whether the gate compared it with the reference.
         pushed_path: Folder it was pushed to, None if it was not.
-        data: What the data is like: the fields of a :class:`components.artifacts.data_summary.Summary`.
+        data: What the data is like: the fields of a :class:`components.artifacts.data_summary.DataSummary`.
         advice: What to do about the verdict, a sentence each.
         pushed_before: When an earlier run has pushed it, if this one had nothing new to push; else empty.
     """

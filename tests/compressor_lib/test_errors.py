@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from compressor_lib.errors import CompressorError, unknown
@@ -35,3 +37,9 @@ def test_a_long_list_is_cut_short_but_the_suggestion_is_not():
 def test_it_is_a_value_error():
     with pytest.raises(ValueError, match="unknown tuner"):
         raise unknown("tuner", 3, ["grid"])
+
+
+def test_the_argument_to_change_survives_a_copy():
+    error = copy.copy(CompressorError("there is no such file", argument="weights"))  # as pickle does
+    assert (str(error), error.argument) == ("there is no such file", "weights")
+    assert CompressorError("something else").argument is None

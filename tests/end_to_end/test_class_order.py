@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 CONFIG = """
 name: hands
-data: {source: folder, span: "span-{SPAN}", splits: {train: 3, eval: 1, test: 1}}
+data: {source: folder, span_pattern: "span-{SPAN}", splits: {train: 3, eval: 1, test: 1}}
 head: {dropout: 0.0}
 reference: {head_epochs: 0, epochs: 15, learning_rate: 3.0e-3, batch_norm: train}
 search: {tuner: random, max_trials: 1, max_epochs: 8, connections: ["block_5_add->head"]}

@@ -255,7 +255,7 @@ class TestLocal:
 
 
 class TestGate:
-    WRONG = ("--set", "gate.min_accuracy=1.0", "--set", "gate.confidence=0.9", "--set", "gate.per_class=1.0")
+    WRONG = ("--set", "gate.min_accuracy=1.0", "--set", "gate.confidence=0.9", "--set", "gate.max_class_drop=1.0")
 
     def test_not_blessed_is_not_pushed(self, first, monkeypatch):
         runs, _ = first
@@ -265,8 +265,8 @@ class TestGate:
 
         assert result.exit_code == 0, result.output
         assert "not blessed: it failed the gate and was not pushed" in result.output
-        assert "gate.min_accuracy requires 100 % with 90 % confidence" in (runs.output / "report.html").read_text()
-        assert "gate.min_accuracy requires 100 % with 90 % confidence" in result.output
+        assert "the gate requires at least 100 % with 90 % confidence" in (runs.output / "report.html").read_text()
+        assert "the gate requires at least 100 % with 90 % confidence" in result.output
         verdict = read_verdict(str(runs.made("Evaluator", "evaluation")))
         assert verdict.overall.images == sum(one.images for one in verdict.classes) == 3 * 3 + 2
         assert verdict.model_sha256 == files_sha256(str(runs.made("Converter", "model") / "Format-Serving"))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CONFIG = """
 name: on-kubeflow
 output: minio://mlpipeline/v2/artifacts
-data: {source: folder, path: /team/images, span: "span-{SPAN}"}
+data: {source: folder, path: /team/images, span_pattern: "span-{SPAN}"}
 backbone: {name: MobileNetV2, input_size: 48, weights: none}
 gate: {min_accuracy: 0.0, max_drop: 1.0}
 push: {directory: /team/serving}

@@ -280,7 +280,7 @@ def test_no_node_takes_an_output_twice(create, override):
 
 
 def test_gate_by_class_and_with_confidence(create):
-    nodes = create("gate.per_class=0.2", "gate.confidence=0.9")
+    nodes = create("gate.max_class_drop=0.2", "gate.confidence=0.9")
     _, by_class = thresholds(nodes)
     assert by_class == {"changeThreshold": {"absolute": -0.2, "direction": "HIGHER_IS_BETTER"}}
     assert nodes["Evaluator"].exec_properties["confidence"] == 0.9

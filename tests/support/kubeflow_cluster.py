@@ -20,7 +20,7 @@ from pipelines.kubeflow.package import compile_package
 CONFIG = """
 name: on-kubeflow
 output: minio://mlpipeline/v2/artifacts
-data: {source: folder, path: FOLDER/images, span: "span-{SPAN}", splits: {train: 3, eval: 1, test: 1}}
+data: {source: folder, path: FOLDER/images, span_pattern: "span-{SPAN}", splits: {train: 3, eval: 1, test: 1}}
 backbone: {model: FOLDER/model.keras}
 reference: {head_epochs: 0, epochs: 1, learning_rate: 2.0e-3, batch_norm: train}
 search:

@@ -35,7 +35,7 @@ def forget_kubeflow(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
 def submitted(kubeflow: Kubeflow, package: Path, **given: Any) -> RemoteRun:
     """Starts a run; what is given replaces arguments."""
     given = {"parameters": {"tau": 0.5}, "pipeline_root": "gs://bucket/root", "caching": True, **given}
-    return kubeflow.submit(package, name="images", **given)
+    return kubeflow.submit(package, name="pictures", **given)
 
 
 def scheduled(kubeflow: Kubeflow, package: Path, name: str = "weekly", cron: Cron = MONDAYS) -> Schedule:

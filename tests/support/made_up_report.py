@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from components.report.advice import advice
-from components.report.data import Answers, Block, DataSummary, ExampleImage, NodeStep, ReportData, Trial
+from components.report.data import Answers, Block, ExampleImage, NodeStep, ReportData, RunData, Trial
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format
 from compressor_lib.deployment.intervals import PairedCounts
@@ -30,7 +30,7 @@ def trial(number: int) -> Trial:
     a = f"block_{number % 12 + 1}_add"
     family, b = (("tail", "tail"), ("truncation", "head"), ("rejoined", "Conv_1"))[number % 3]
     parameters = 60_000 * (number % 12 + 1) + 500 * number
-    costs = {"parameters": float(parameters), "flops": 150.0 * parameters}
+    costs = {"parameters": float(parameters), "macs": 150.0 * parameters}
     if number < 4:
         costs |= {"bytes": 4.0 * parameters, "latency": parameters / 200_000}
     return Trial(
@@ -55,7 +55,7 @@ def judged(name: str, both: int, gained: int, lost: int, neither: int) -> Judged
 
 def made_up_verdict() -> Verdict:
     """The model passes, and so does its float32 file; int8 does not."""
-    thresholds = Thresholds(min_accuracy=0.8, max_drop=0.05, per_class=0.2)
+    thresholds = Thresholds(min_accuracy=0.8, max_drop=0.05, max_class_drop=0.2)
     overall = judged("", 32, 2, 3, 3)
     return judge(
         thresholds,
@@ -124,7 +124,7 @@ def made_up_report() -> ReportData:
             right=[example("dress", "dress", 0.41), example("hat", "hat", 0.52)],
             changed={"hat": [example("hat", "dress", 0.7)]},
         ),
-        data=DataSummary(
+        data=RunData(
             images={split: dict.fromkeys(CLASSES, 10 * place) for place, split in enumerate(SPLITS, 1)},
             totals={"train": 30, "eval": 60, "test": 40},
             skipped=2,

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from compressor_lib.networks.class_label import class_label
-from pipelines.config.errors import shown
 from pipelines.config.sections.base import Section, Share, absolute
-
-
-def _spans(value: object) -> object:
-    """Accepts one word, or a section with one whole number."""
-    if value == "latest" or isinstance(value, Window):
-        return value
-    if isinstance(value, Mapping) and list(value) == ["window"]:
-        window = value["window"]
-        if isinstance(window, int) and not isinstance(window, bool) and window >= 1:
-            return value
-    raise ValueError(f"is {shown(value)}: choose latest, or how many of the newest spans, as in {{window: 4}}.")
 
 
 class Splits(Section):
@@ -29,12 +16,6 @@ class Splits(Section):
     train: int = Field(default=8, gt=0, description="Share that models are trained on.")
     eval: int = Field(default=1, gt=0, description="Share that the search and early stopping judge on.")
     test: int = Field(default=1, gt=0, description="Share that the gate judges on, never seen before.")
-
-
-class Window(Section):
-    """The newest spans, as far as there are so many."""
-
-    window: int = Field(ge=1, description="How many of them.")
 
 
 class Data(Section):
@@ -62,7 +43,7 @@ class Data(Section):
         "takes 3 bytes of memory, in a GIF 4.",
     )
     max_file_mb: int = Field(default=100, gt=0, description="folder: larger files, in MiB, are skipped as unreadable.")
-    outside_links: bool = Field(
+    follow_external_links: bool = Field(
         default=False,
         description="folder: true: symbolic links that lead out of path are followed, by which whoever fills the "
         "folder has files read from elsewhere; false: what is behind them is skipped as unreadable.",
@@ -72,13 +53,15 @@ class Data(Section):
         description="folder: one_split: images with the same pixels stay in one split, that of the test before that "
         "of the search before that of training; keep: they stay where they are. They are reported in any case.",
     )
-    span: str | None = Field(
+    span_pattern: str | None = Field(
         default=None,
         description="Pattern of the span folders under path, such as 'span-{SPAN}': the newest "
         "span is taken; other characters stand for themselves. null: path itself holds the images.",
     )
-    spans: Annotated[Literal["latest"] | Window, BeforeValidator(_spans)] = Field(
-        default="latest", description="latest: the newest span; {window: N}: the newest N of them, together."
+    span_window: int = Field(
+        default=1,
+        ge=1,
+        description="How many of the newest spans are taken, together; all of them where there are fewer.",
     )
     max_drift: Share = Field(
         default=0.1,
@@ -125,21 +108,18 @@ class Data(Section):
     def _names_are_composed(cls, names: list[str]) -> list[str]:
         return list(dict.fromkeys(map(class_label, names)))
 
-    @field_validator("span")
+    @field_validator("span_pattern")
     @classmethod
-    def _span_has_number(cls, span: str | None) -> str | None:
-        if span is not None and "{SPAN}" not in span:
-            raise ValueError(f"is {span!r}: it must hold {{SPAN}}, as in 'span-{{SPAN}}'.")
-        return span
+    def _pattern_holds_span(cls, pattern: str | None) -> str | None:
+        if pattern is not None and "{SPAN}" not in pattern:
+            raise ValueError(f"is {pattern!r}: it must hold {{SPAN}}, as in 'span-{{SPAN}}'.")
+        return pattern
 
-    @field_validator("spans")
+    @field_validator("span_window")
     @classmethod
-    def _window_is_of_spans(cls, spans: Literal["latest"] | Window, info: ValidationInfo) -> Literal["latest"] | Window:
-        if spans != "latest" and info.data.get("span", "") is None:
-            raise ValueError("is a window, but data.span is missing: say how spans are named, as in 'span-{SPAN}'.")
-        return spans
-
-    @property
-    def window(self) -> int | None:
-        """How many of the newest spans are taken; None: the one."""
-        return self.spans.window if isinstance(self.spans, Window) else None
+    def _window_is_of_spans(cls, window: int, info: ValidationInfo) -> int:
+        if window > 1 and info.data.get("span_pattern", "") is None:
+            raise ValueError(
+                f"is {window}, but data.span_pattern is missing: say how spans are named, as in 'span-{{SPAN}}'."
+            )
+        return window

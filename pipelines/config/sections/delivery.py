@@ -27,7 +27,7 @@ class Gate(Section):
 
     min_accuracy: Share = Field(default=0.5, description="Least accuracy.")
     max_drop: Share = Field(default=0.02, description="Most accuracy lost against the baseline.")
-    per_class: Share | None = Field(
+    max_class_drop: Share | None = Field(
         default=None,
         description="Most accuracy lost against the baseline in any one class, of which the test split has some "
         "images; null: any loss.",
@@ -49,7 +49,7 @@ class Gate(Section):
         """Returns the thresholds for the library."""
         from compressor_lib.deployment.gate import Thresholds
 
-        return Thresholds(self.min_accuracy, self.max_drop, self.per_class, self.confidence)
+        return Thresholds(self.min_accuracy, self.max_drop, self.max_class_drop, self.confidence)
 
 
 class Push(Section):

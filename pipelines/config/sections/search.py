@@ -38,9 +38,9 @@ class Translators(Section):
 class Objective(Section):
     """Which cost is weighed against accuracy."""
 
-    cost: Literal["parameters", "flops", "bytes", "latency"] = Field(
+    cost: Literal["parameters", "macs", "bytes", "latency"] = Field(
         default="parameters",
-        description="What is weighed against accuracy, as a share of the reference's: parameters; flops, the "
+        description="What is weighed against accuracy, as a share of the reference's: parameters; macs, the "
         "multiply-adds for an image; bytes of the TFLite file; or latency, its measured time for an image.",
     )
 
@@ -49,7 +49,7 @@ class Budgets(Section):
     """What the winner must not exceed."""
 
     parameters: int | None = Field(default=None, gt=0, description="Most parameters; null: any number.")
-    flops: int | None = Field(default=None, gt=0, description="Most multiply-adds for an image; null: any number.")
+    macs: int | None = Field(default=None, gt=0, description="Most multiply-adds for an image; null: any number.")
     bytes: int | None = Field(default=None, gt=0, description="Largest TFLite file, in float32; null: any size.")
     latency_ms: float | None = Field(
         default=None, gt=0, description="Longest time for an image, by TFLite on one thread here; null: any time."
@@ -60,7 +60,7 @@ class Budgets(Section):
         """The budgets that are set, by the name of their cost."""
         limits = {
             "parameters": self.parameters,
-            "flops": self.flops,
+            "macs": self.macs,
             "bytes": self.bytes,
             "latency": self.latency_ms,
         }

@@ -16,14 +16,14 @@ def rows(thresholds: Thresholds, overall: Judged = OVERALL) -> dict[str, tuple[s
 
 
 def test_each_threshold_stands_beside_what_was_measured():
-    assert rows(Thresholds(min_accuracy=0.8, max_drop=0.05, per_class=0.2)) == {
+    assert rows(Thresholds(min_accuracy=0.8, max_drop=0.05, max_class_drop=0.2)) == {
         "gate.min_accuracy": ("at least 80.0 %", "88.3 % (53 of 60, 77.8 to 94.2 %)", True),
         "gate.max_drop": (
             "a loss of at most 5 points against the baseline",
             "-6.7 points (-16.7 to +1.8), no difference measured",
             False,
         ),
-        "gate.per_class": (
+        "gate.max_class_drop": (
             "a loss of at most 20 points in any class",
             "class dress: -11.1 points (-25.3 to -0.4); 88.9 % (32 of 36, 74.7 to 95.6 %)",
             True,

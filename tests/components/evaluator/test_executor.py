@@ -28,7 +28,7 @@ from compressor_lib.deployment.model_metrics import read_figures, write_figures
 from compressor_lib.deployment.tflite import to_tflite
 from compressor_lib.errors import CompressorError
 
-BOUNDS = Thresholds(min_accuracy=0.5, max_drop=0.05, per_class=0.1)
+BOUNDS = Thresholds(min_accuracy=0.5, max_drop=0.05, max_class_drop=0.1)
 
 
 @pytest.mark.parametrize(

@@ -63,11 +63,11 @@ class TestLiteralPaths:
     def test_images_that_arrive_are_seen(self, root, span, make_folder, image_bytes, tmp_path):
         below = "" if span is None else "span-3/"
         base = make_folder({f"{below}cat": 4, f"{below}dog": 4}, root)
-        before = fingerprint(base, span=span)
-        assert fingerprint(base, span=span) == before
+        before = fingerprint(base, span_pattern=span)
+        assert fingerprint(base, span_pattern=span) == before
         (base / f"{below}cat" / "new.jpg").write_bytes(image_bytes(seed=7))
-        assert fingerprint(base, span=span) != before
-        assert len(labels(run(base, tmp_path, span=span))) == 9
+        assert fingerprint(base, span_pattern=span) != before
+        assert len(labels(run(base, tmp_path, span_pattern=span))) == 9
 
     @pytest.mark.parametrize(
         "pattern", ["day [{SPAN}]", "a|b {SPAN}", "what?/{YYYY}-{MM}-{DD}", "x*/{SPAN:2}.v{VERSION}"]
@@ -80,7 +80,7 @@ class TestLiteralPaths:
         for number in (8, 9, 10):
             base = make_folder({f"{named(number)}/{label}": 4 for label in "ab"})
         make_folder({"day 1/a": 1, "aXb 11/a": 1, "whatX/2026-01-11/a": 1, "xyz/11.v1/a": 1})
-        found = labels(run(base, tmp_path, span=pattern, window=2))
+        found = labels(run(base, tmp_path, span_pattern=pattern, span_window=2))
         assert {name.rpartition("/")[0].rpartition("/")[0] for name in found} == {named(9), named(10)}
 
 
@@ -150,7 +150,7 @@ class TestNamesWrittenInTwoWays:
 
     def test_spans_may_differ_in_the_writing(self, make_folder, tmp_path):
         base = make_folder({f"span-1/{NFC}": 4, "span-1/tea": 4, f"span-2/{NFD}": 4, "span-2/tea": 4})
-        assert set(labels(run(base, tmp_path, span="span-{SPAN}", window=2)).values()) == {NFC, "tea"}
+        assert set(labels(run(base, tmp_path, span_pattern="span-{SPAN}", span_window=2)).values()) == {NFC, "tea"}
 
     def test_whitespace_around_a_folders_name_goes(self, make_folder, tmp_path):
         base = make_folder({"cat\r": 4, "cat": 4, "dog ": 4})

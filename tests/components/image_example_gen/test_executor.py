@@ -177,7 +177,7 @@ class TestSpans:
     def test_the_newest_is_taken(self, make_folder, tmp_path):
         for span in (2, 10, 9):
             base = make_folder({f"span-{span}/{label}": 3 for label in "ab"})
-        example_gen = ImageExampleGen(str(base), span="span-{SPAN}")
+        example_gen = ImageExampleGen(str(base), span_pattern="span-{SPAN}")
 
         splits = list(input_config(example_gen).splits)
         _, span, version = utils.calculate_splits_fingerprint_span_and_version(str(base), splits)
@@ -189,7 +189,7 @@ class TestSpans:
 
     def test_a_span_that_arrives_later_is_found(self, make_folder, tmp_path):
         base = make_folder({f"span-1/{name}": count for name, count in PRE_SPLIT.items()})
-        example_gen = ImageExampleGen(str(base), span="span-{SPAN}")
+        example_gen = ImageExampleGen(str(base), span_pattern="span-{SPAN}")
         make_folder({f"span-2/{name}": count for name, count in PRE_SPLIT.items()})
 
         names = set(read(run(example_gen, tmp_path))["eval"])
@@ -199,7 +199,7 @@ class TestSpans:
 
     def test_a_span_may_be_split_where_the_one_before_was_not(self, make_folder, tmp_path):
         base = make_folder({"span-1/a": 3, "span-1/b": 3})
-        example_gen = ImageExampleGen(str(base), span="span-{SPAN}")
+        example_gen = ImageExampleGen(str(base), span_pattern="span-{SPAN}")
         assert all(name.startswith("span-1/") for name in read(run(example_gen, tmp_path))["eval"])
         make_folder({f"span-2/{name}": count for name, count in PRE_SPLIT.items()})
         assert all(name.startswith("span-2/validation/") for name in read(run(example_gen, tmp_path))["eval"])
@@ -207,15 +207,15 @@ class TestSpans:
     def test_padded_numbers_need_a_width(self, make_folder):
         base = make_folder({"span-07/a": 3, "span-07/b": 3})
         with pytest.raises(CompressorError, match=r"span-\{SPAN:2\}"):
-            properties(ImageExampleGen(str(base), span="span-{SPAN}"))
-        example_gen = ImageExampleGen(str(base), span="span-{SPAN:2}")
+            properties(ImageExampleGen(str(base), span_pattern="span-{SPAN}"))
+        example_gen = ImageExampleGen(str(base), span_pattern="span-{SPAN:2}")
         assert input_config(example_gen).splits[0].pattern == "span-{SPAN:2}/*/*"
 
     @pytest.mark.parametrize("name", ["other", "span-old"])
     def test_no_number(self, name, make_folder):
         base = make_folder({f"{name}/a": 3, f"{name}/b": 3})
         with pytest.raises(CompressorError, match="cannot find the newest span 'span-"):
-            properties(ImageExampleGen(str(base), span="span-{SPAN}"))
+            properties(ImageExampleGen(str(base), span_pattern="span-{SPAN}"))
 
 
 class TestWindow:
@@ -225,7 +225,7 @@ class TestWindow:
 
     def splits_of(self, base: pathlib.Path, tmp_path: pathlib.Path, window: int) -> dict[str, str]:
         """The split of every image."""
-        splits = read(run(ImageExampleGen(str(base), span=self.SPAN, window=window), tmp_path))
+        splits = read(run(ImageExampleGen(str(base), span_pattern=self.SPAN, span_window=window), tmp_path))
         return {name: split for split, images in splits.items() for name in images}
 
     def test_the_last_spans_are_read_together_however_each_is_laid_out(self, make_folder, tmp_path):
@@ -257,7 +257,7 @@ class TestWindow:
 
     def test_spans_need_not_have_the_same_classes(self, make_folder, tmp_path):
         base = make_folder({"span-1/a": 3, "span-1/b": 3, "span-2/a": 1, "span-2/c": 3})
-        splits = read(run(ImageExampleGen(str(base), span=self.SPAN, window=2), tmp_path))
+        splits = read(run(ImageExampleGen(str(base), span_pattern=self.SPAN, span_window=2), tmp_path))
         for images in splits.values():
             assert {label for label, _ in images.values()} == {"a", "b", "c"}
 
@@ -280,7 +280,7 @@ class TestWindow:
         base = make_folder({f"span-{number}/{label}": 3 for number in (1, 2, 3) for label in "ab"})
 
         def fingerprint() -> str:
-            return properties(ImageExampleGen(str(base), span=self.SPAN, window=2))["input_fingerprint"]
+            return properties(ImageExampleGen(str(base), span_pattern=self.SPAN, span_window=2))["input_fingerprint"]
 
         before = fingerprint()
         (base / "span-1" / "a" / "000.jpg").unlink()  # not of the window
@@ -296,14 +296,14 @@ class TestWindow:
                 for label in "ab"
             }
         )
-        example_gen = ImageExampleGen(str(base), span="span-{SPAN:2}/v{VERSION}", window=2)
+        example_gen = ImageExampleGen(str(base), span_pattern="span-{SPAN:2}/v{VERSION}", span_window=2)
         given = properties(example_gen)
         assert json.loads(given["input_config"])["splits"][0]["pattern"] == "span-01/v2/*/*//span-02/v1/*/*"
         assert (given["span"], given["version"]) == (2, 1)
 
     def test_a_window_of_nothing_is_refused(self):
         with pytest.raises(CompressorError, match="a window of 0 spans holds nothing"):
-            ImageExampleGen("images", span=self.SPAN, window=0)
+            ImageExampleGen("images", span_pattern=self.SPAN, span_window=0)
 
 
 class TestFingerprint:
@@ -424,7 +424,7 @@ class TestLinks:
         (tmp_path / "secret.jpg").write_bytes(image_bytes())
         base = make_folder({"cat": 3, "dog": 3})
         (base / "cat" / "link.jpg").symlink_to(tmp_path / "secret.jpg")
-        examples = run(ImageExampleGen(str(base), outside_links=True), tmp_path)
+        examples = run(ImageExampleGen(str(base), follow_external_links=True), tmp_path)
         assert examples.get_int_custom_property("skipped") == 0
         assert "cat/link.jpg" in {name for one in read(examples).values() for name in one}
 
@@ -446,7 +446,7 @@ class TestLinks:
         (base / "span-1").symlink_to(tmp_path / "outside")
 
         with pytest.raises(CompressorError, match="class 'cat' has 0 readable"):
-            run(ImageExampleGen(str(base), span="span-{SPAN}", max_bad_share=1), tmp_path)
+            run(ImageExampleGen(str(base), span_pattern="span-{SPAN}", max_bad_share=1), tmp_path)
 
     def test_that_lead_nowhere_are_named(self, make_folder):
         base = make_folder({"cat": 3, "dog": 3})
@@ -660,7 +660,7 @@ def test_component_spec(make_folder):
                 "max_bad_share": 0.1,
                 "max_pixels": 10**8,
                 "max_file_mb": 100,
-                "outside_links": False,
+                "follow_external_links": False,
                 "duplicates": "one_split",
                 "code_version": "abc",
             },

@@ -48,7 +48,7 @@ def write(folder: pathlib.Path, counts: dict[str | bytes | int, int], feature: s
     return folder
 
 
-def component(data: pathlib.Path, pattern: str = "*", window: int | None = None, **options) -> ImportExampleGen:
+def component(data: pathlib.Path, pattern: str = "*", window: int = 1, **options) -> ImportExampleGen:
     return ImportExampleGen(
         input_base=str(data),
         input_config=example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="examples", pattern=pattern)]),

@@ -270,7 +270,7 @@ def test_the_winner_is_within_budget_and_weighed_by_the_cost_wanted(tmp_path, ex
     )
     budget = (small + large) // 2
     how = {"connections": connections, "head_units": [64, 4], "max_trials": 4, "max_epochs": 1}
-    outputs = do(tmp_path, examples, reference, bank, **how, cost="flops", budgets={"parameters": budget})
+    outputs = do(tmp_path, examples, reference, bank, **how, cost="macs", budgets={"parameters": budget})
     report = json.loads((outputs["tuner_results"] / SEARCH_REPORT_FILE).read_text())
     assert {row["parameters"]: row["within_budget"] for row in report} == {small: True, large: False}
     assert report[0]["parameters"] == small

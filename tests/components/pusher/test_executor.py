@@ -87,7 +87,7 @@ def candidate(reference, tmp_path) -> standard_artifacts.Model:
     return model
 
 
-BOUNDS = Thresholds(min_accuracy=0.5, max_drop=0.3, per_class=0.5, confidence=0.9)
+BOUNDS = Thresholds(min_accuracy=0.5, max_drop=0.3, max_class_drop=0.5, confidence=0.9)
 
 
 def judged(name: str, both: int, lost: int, neither: int) -> Judged:
@@ -189,7 +189,7 @@ def test_what_was_evaluated_is_pushed_and_old_versions_go(push, candidate, tmp_p
     assert list(told["left_out"]) == ["int8"]
     assert told["cut"]["connection"] == "block_2_add->head"
     assert told["gate"] == {
-        "min_accuracy": 0.5, "max_drop": 0.3, "per_class": 0.5, "confidence": 0.9, "confidence_shown": 0.9,
+        "min_accuracy": 0.5, "max_drop": 0.3, "max_class_drop": 0.5, "confidence": 0.9, "confidence_shown": 0.9,
     }  # fmt: skip
     lines = text.read_text().splitlines()
     for line in (

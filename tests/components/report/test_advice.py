@@ -128,11 +128,11 @@ def test_a_reference_that_is_good_at_new_classes_alone_is_to_blame():
 
 def test_a_class_is_named_and_a_small_one_is_not_blamed():
     classes = [judged(50, 0, 45, 5, "hat"), judged(5, 0, 1, 1, "scarf"), judged(99, 0, 0, 1, "shirt")]
-    verdict = judge(Thresholds(0.5, 0.5, per_class=0.1), judged(154, 0, 46, 7), classes, "")
+    verdict = judge(Thresholds(0.5, 0.5, max_class_drop=0.1), judged(154, 0, 46, 7), classes, "")
     found = told(verdict, (200, 207))
-    assert found[0].startswith("Class hat loses more than gate.per_class allows: give more training images of it")
+    assert found[0].startswith("Class hat loses more than gate.max_class_drop allows: give more training images of it")
     assert found[1].startswith(
-        "7 test images cannot tell whether the change of class scarf keeps gate.per_class: about"
+        "7 test images cannot tell whether the change of class scarf keeps gate.max_class_drop: about"
     )
     assert not any("shirt" in sentence for sentence in found)
 

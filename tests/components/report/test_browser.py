@@ -99,7 +99,7 @@ def test_what_a_name_says_is_text(opened):
 
 def test_the_switch_shows_another_cost_by_keyboard(opened):
     page = opened()
-    first, second = page.locator("[data-panel=pareto-parameters]"), page.locator("[data-panel=pareto-flops]")
+    first, second = page.locator("[data-panel=pareto-parameters]"), page.locator("[data-panel=pareto-macs]")
     assert (first.is_visible(), second.is_visible()) == (True, False)
     page.get_by_role("radio", name="Parameters").focus()
     page.keyboard.press("ArrowRight")

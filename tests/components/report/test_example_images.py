@@ -5,7 +5,7 @@ from pathlib import Path
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.artifacts.data_summary import SUMMARY_FILE, Summary
+from components.artifacts.data_summary import SUMMARY_FILE, DataSummary
 from components.report.example_images import summarise_images
 
 
@@ -23,7 +23,7 @@ def test_images_are_counted_in_the_order_of_the_models_outputs(tmp_path):
         folder = tmp_path / f"Split-{split}"
         folder.mkdir()
         (folder / "FeatureStats.pb").write_bytes(found.SerializeToString())
-    Path(tmp_path, SUMMARY_FILE).write_text(Summary(imbalance=3.0).to_json())
+    Path(tmp_path, SUMMARY_FILE).write_text(DataSummary(imbalance=3.0).to_json())
 
     summary = summarise_images(standard_artifacts.Examples(), statistics, anomalies, "label", ["hat", "shirt", "apron"])
 

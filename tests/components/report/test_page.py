@@ -105,7 +105,7 @@ def test_the_thresholds_stand_beside_what_was_measured(page):
         "gate.max_drop a loss of at most 5 points against the baseline -2.5 points (-16.0 to +10.5), no difference"
         in text
     )
-    assert "gate.per_class a loss of at most 20 points in any class class hat: -14.3 points" in text
+    assert "gate.max_class_drop a loss of at most 20 points in any class class hat: -14.3 points" in text
     assert "class 'scarf' came since the baseline" in text.replace("&#39;", "'")
 
 

@@ -75,7 +75,7 @@ def test_trials_are_in_their_order_with_families_and_widths(trials):
 
 
 def test_multiply_adds_are_counted_where_there_is_one_cut(trials):
-    assert ["flops" in trial.costs for trial in trials] == [True, True, True, True, False]
+    assert ["macs" in trial.costs for trial in trials] == [True, True, True, True, False]
 
 
 def test_bytes_are_measured_of_the_winner_and_of_the_best(trials):

@@ -171,7 +171,9 @@ def test_images_are_read_by_beams_workers(store, tmp_path):
         image = io.BytesIO()
         Image.fromarray(np.full((4, 4, 3), shade, np.uint8)).save(image, "PNG")
         store.client.put_object(Bucket="data", Key=f"images/{name}", Body=image.getvalue())
-    component = ImageExampleGen(input_base="s3://data/images", splits={"train": 1, "eval": 1, "test": 1}, span="span-1")
+    component = ImageExampleGen(
+        input_base="s3://data/images", splits={"train": 1, "eval": 1, "test": 1}, span_pattern="span-1"
+    )
     artifact = standard_artifacts.Examples()
     artifact.uri = str(tmp_path / "examples")
     workers = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]

@@ -79,16 +79,16 @@ def test_what_is_not_compared_has_no_change():
 def test_reasons_show_counts_intervals_and_thresholds():
     judged = Judged.counted("", images=200, right=184, pairs=PairedCounts(184, 0, 10, 6))
     assert judge(SURE, judged, [], "").reasons == [
-        "accuracy is 92.0 % (184 of 200, 87.4 to 95.0 %); gate.min_accuracy requires 90 % with 95 % confidence",
+        "accuracy is 92.0 % (184 of 200, 87.4 to 95.0 %); the gate requires at least 90 % with 95 % confidence",
         "accuracy changes by -5.0 points (-9.0 to -2.7) against the baseline; "
-        "gate.max_drop allows a drop of 2 points with 95 % confidence",
+        "the gate allows a drop of 2 points with 95 % confidence",
     ]
 
 
 def test_a_reason_counts_the_images_that_were_compared():
     judged = Judged.counted("", images=80, right=64, pairs=PairedCounts(44, 0, 16, 0))
     (reason,) = judge(Thresholds(0.5, 0.02), judged, [], "").reasons
-    assert "against the baseline, on 60 images of classes that both have; gate.max_drop" in reason
+    assert "against the baseline, on 60 images of classes that both have; the gate allows" in reason
 
 
 def test_a_class_may_lose_what_it_likes_where_nothing_bounds_it():
@@ -96,19 +96,19 @@ def test_a_class_may_lose_what_it_likes_where_nothing_bounds_it():
 
 
 def test_each_class_is_held_to_its_bound_the_worst_is_told_first():
-    thresholds = Thresholds(0.9, 0.02, per_class=0.1)
+    thresholds = Thresholds(0.9, 0.02, max_class_drop=0.1)
     verdict = judge(thresholds, overall(figure(0.95), figure(0.0)), classes(0.1, -0.2, -0.1, -0.3), "")
     assert [reason.partition(":")[0] for reason in verdict.reasons] == [
         "class class3 (20 test images)",
         "class class1 (20 test images)",
     ]
     assert "-30.0 points" in verdict.reasons[0]
-    assert "gate.per_class allows a drop of 10 points" in verdict.reasons[0]
+    assert "the gate allows a drop of 10 points in any class" in verdict.reasons[0]
     assert verdict.worst_class == verdict.classes[3]
 
 
 def test_of_many_failing_classes_the_worst_are_told():
-    verdict = judge(Thresholds(0.5, 0.5, per_class=0.1), overall(figure(0.9)), classes(*[-0.4] * 8), "")
+    verdict = judge(Thresholds(0.5, 0.5, max_class_drop=0.1), overall(figure(0.9)), classes(*[-0.4] * 8), "")
     assert len(verdict.reasons) == 6
     assert verdict.reasons[-1] == "and 3 more classes lose too much accuracy"
 
@@ -150,7 +150,7 @@ def test_a_verdict_from_before_there_were_counts_is_read(ends):
     share = {"value": 0.9, "low": None, "high": None}
     judged = {"name": "", "images": 50, "accuracy": share, "baseline": {**share, "value": 0.92}, "change": change}
     old = {
-        "bounds": {"min_accuracy": 0.5, "max_drop": 0.02, "per_class": None, "confidence": None},
+        "thresholds": {"min_accuracy": 0.5, "max_drop": 0.02, "max_class_drop": None, "confidence": None},
         "overall": judged,
         "classes": [{**judged, "name": "cat", "baseline": None, "change": None}],
         "model_sha256": "abc",
@@ -164,9 +164,9 @@ def test_a_verdict_from_before_there_were_counts_is_read(ends):
     assert (verdict.formats, verdict.notes, verdict.classes[0].change) == ({}, [], None)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"bounds": {"least": 1}}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"thresholds": {"least": 1}}'])
 def test_what_is_no_verdict_is_refused(text):
-    with pytest.raises(CompressorError, match="run the pipeline again"):
+    with pytest.raises(CompressorError, match="evaluate the model again"):
         Verdict.from_json(text)
 
 

@@ -135,15 +135,16 @@ def test_the_head_of_keras_mobilenet_is_kept_too(save):
 @pytest.mark.parametrize(
     ("activation", "own_classes", "message"),
     [
-        ("softmax", ["red", "green"], r"has 2 names, but the model's output is \(None, 3\)"),
+        ("softmax", ["red", "green"], r"2 class names are given, but the model's output is \(None, 3\)"),
         ("softmax", ["red", "green", "bleu"], r"\(red, green, bleu\) are not the data's classes \(blue, red, green\)"),
         ("sigmoid", OWN, "outputs are not probabilities"),
     ],
 )
 def test_a_head_that_does_not_fit_is_refused(save, activation, own_classes, message):
     own = load_own_model(save(own_classifier(activation=activation)))
-    with pytest.raises(CompressorError, match=message):
+    with pytest.raises(CompressorError, match=message) as refused:
         keep_head(own, own_classes, WANTED)
+    assert refused.value.argument == "classes"
 
 
 @pytest.mark.slow

@@ -8,12 +8,7 @@ from compressor_lib.cuts.connections import Connection
 from compressor_lib.cuts.surgery import create_submodel
 from compressor_lib.errors import CompressorError
 from compressor_lib.pretraining.taps import tapped
-from compressor_lib.pretraining.translator_fit import (
-    TranslatorSums,
-    fit_translators,
-    regressions_of,
-    train_translator,
-)
+from compressor_lib.pretraining.translator_fit import TranslatorSums, fit_translators, regressions_of
 
 CONNECTIONS = [
     Connection("stem_relu", "last"),
@@ -21,7 +16,7 @@ CONNECTIONS = [
     Connection("stem_relu", "depthwise"),
     Connection("add_1"),
 ]
-DEEP, RELU = CONNECTIONS[1], CONNECTIONS[2]
+DEEP = CONNECTIONS[1]
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +144,6 @@ def test_images_may_be_bytes_and_tensors(mobilenet_v2, pixels):
 def test_no_images_are_refused(residual, images):
     with pytest.raises(CompressorError, match="no images to fit translators on"):
         fit_translators(residual, CONNECTIONS, images)
-    with pytest.raises(CompressorError, match="no images to train the translator on"):
-        train_translator(residual, DEEP, images)
 
 
 @pytest.mark.parametrize("held_out", [0, 1, -0.1, 1.5, float("nan")])
@@ -160,43 +153,8 @@ def test_a_share_outside_0_to_1_is_refused(residual, held_out):
 
 
 @pytest.mark.slow
-def test_descent_approaches_the_closed_form(residual, images):
-    data = [images]
-    closed = fit_translators(residual, [DEEP], data, held_out=1e-9, ridge=0.0).translators[str(DEEP)]
-    x, y = around(residual, DEEP, images)
-
-    def loss(translator):
-        return np.square(y - x @ translator.kernel - translator.bias).mean()
-
-    losses = [loss(train_translator(residual, DEEP, data, epochs=epochs, learning_rate=0.1)) for epochs in (1, 20, 120)]
-    assert losses[0] > losses[1] > losses[2] >= 0.999 * loss(closed)
-    assert losses[2] < 1.05 * loss(closed)
-
-
-def test_descents_r2_grows_and_is_about_right(residual, images):
-    data = [images]
-    first = train_translator(residual, RELU, data, epochs=1, learning_rate=0.05)
-    last = train_translator(residual, RELU, data, epochs=60, learning_rate=0.05)
-    assert first.r2 < last.r2 < 1
-    x, y = around(residual, RELU, images)
-    given = np.clip(x @ last.kernel + last.bias, 0, 6)  # behind the translator's own ReLU6
-    r2 = 1 - np.square(y - given).sum() / np.square(y - y.mean(0)).sum()
-    assert last.r2 == pytest.approx(r2, abs=0.003)  # the last step makes the difference
-
-
-@pytest.mark.slow
-def test_the_seed_of_the_descent(residual, images):
-    def kernel(seed: int) -> np.ndarray:
-        return train_translator(residual, DEEP, batches(images), epochs=1, seed=seed).kernel
-
-    np.testing.assert_allclose(kernel(1), kernel(1), rtol=1e-5, atol=1e-6)
-    assert np.abs(kernel(1) - kernel(2)).max() > 1e-2
-
-
-@pytest.mark.slow
 def test_fitting_leaves_the_backbone_alone(fresh_residual, images):
     before = fresh_residual.get_weights()
     fit_translators(fresh_residual, CONNECTIONS, batches(images))
-    train_translator(fresh_residual, DEEP, batches(images), epochs=1)
     for now, then in zip(fresh_residual.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)

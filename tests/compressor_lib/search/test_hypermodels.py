@@ -300,7 +300,7 @@ def test_the_objective_weighs_the_cost_that_is_wanted(residual, train, validatio
     model, history = fit(compressor, train, validation, epochs=2)
     value, again = history.history[cost]
     assert value == again
-    if cost in ("parameters", "flops"):
+    if cost in ("parameters", "macs"):
         assert value == measure_costs(model, [cost])[cost]
     elif cost == "bytes":
         # Arrays that are alike, such as zeros before training, are stored once.
@@ -362,7 +362,7 @@ def test_what_is_measured_is_measured_once_for_each_architecture(residual, bank,
         assert len(converted) == 5
 
 
-@pytest.mark.parametrize("cost", ["parameters", "flops"])
+@pytest.mark.parametrize("cost", ["parameters", "macs"])
 def test_connections_over_a_budget_in_their_narrowest_form_are_not_offered(residual, cost):
     cuts = [parse_connection(text, residual) for text in [*CUTS, "add_1->tail"]]
     narrowest = {
@@ -489,10 +489,10 @@ def test_a_subclass_with_a_head_of_its_own_ranks_by_the_same_objective(residual,
             x = layers.GlobalAveragePooling2D()(backbone.output)
             return keras.Model(backbone.inputs, layers.Dense(3, activation="softmax")(x))
 
-    compressor = hypermodel(residual, OwnHead, translators=bank, cost="flops", max_cost=1e6, budgets={"bytes": 1})
+    compressor = hypermodel(residual, OwnHead, translators=bank, cost="macs", max_cost=1e6, budgets={"bytes": 1})
     metric = compressor.objective(compressor.build(fixed()))
     assert metric.penalty == 1
-    assert metric.compression_rate == 1 - compressor.costs(compressor.build(fixed()))["flops"] / 1e6
+    assert metric.compression_rate == 1 - compressor.costs(compressor.build(fixed()))["macs"] / 1e6
 
 
 # The cached way and the plain way
@@ -878,7 +878,7 @@ def test_the_model_is_an_ordinary_one_afterwards(residual, bank, train, validati
         ({"tau": float("nan")}, "tau is a weight"),
         ({"num_classes": 1}, "at least 2 classes apart, not 1"),
         ({"max_parameters": 0}, "max_parameters is a count of parameters, not 0"),
-        ({"cost": "flop"}, "unknown cost 'flop'. Did you mean 'flops'"),
+        ({"cost": "mac"}, "unknown cost 'mac'. Did you mean 'macs'"),
         ({"cost": "latency"}, "the cost latency needs max_cost, the ms of the uncompressed classifier"),
         ({"cost": "bytes", "max_cost": 0}, "max_cost is a number of bytes above 0, not 0"),
         ({"budgets": {"bytes": -1}}, "the budget of bytes is -1"),

@@ -294,7 +294,7 @@ def test_without_a_network_within_budget_the_nearest_is_told(searched):
 @pytest.mark.slow
 def test_a_search_for_another_cost_and_within_budgets(residual, data, tmp_path):
     budgets = {"parameters": 10**6, "latency": 10**6}
-    compressor = hypermodel(residual, cost="flops", max_cost=10**6, budgets=budgets)
+    compressor = hypermodel(residual, cost="macs", max_cost=10**6, budgets=budgets)
     tuner = run_search(compressor, *data, SearchOptions("random", 1, 1), tmp_path)
     (report,) = trial_reports(tuner, compressor)
     model = tuner.get_best_models(1)[0]

@@ -36,7 +36,7 @@ class TestSubmit:
         assert api.runs["run-1"]["runtime_config"] == {
             "parameters": {"tau": 0.5, "max_trials": 3}, "pipeline_root": "gs://bucket/root/pipeline_root",
         }  # fmt: skip
-        assert api.runs["run-1"]["display_name"] == "images"
+        assert api.runs["run-1"]["display_name"] == "pictures"
 
     def test_waiting_tells_each_nodes_state_and_ends_well(self, api, package):
         api.nodes = {"retrain": "done", "PruningSearch": "cached", "Report": "skipped"}
@@ -184,17 +184,17 @@ class TestSchedule:
     def test_one_goes_through_its_life(self, api, package):
         made = self.create(package, api, "--param", "max_trials=3")
         assert made.exit_code == 0
-        assert made.stdout.startswith("images: 0 3 * * 1, UTC (recurring_run-1)\nnext  Mon ")
+        assert made.stdout.startswith("pictures: 0 3 * * 1, UTC (recurring_run-1)\nnext  Mon ")
         assert made.stdout.count("next") == 3
         assert made.stdout.endswith("UTC, unless its CRON_SCHEDULE_TIMEZONE is another zone\n")
         (recurring,) = api.recurring.values()
         assert recurring["runtime_config"]["parameters"] == {"max_trials": 3, "only_new_data": 1}
-        assert "images  0 3 * * 1 UTC  Mon " in compressor("schedule", "list", api=api).stdout
-        assert compressor("schedule", "pause", "images", api=api).stdout == "images is paused\n"
-        assert compressor("schedule", "show", "images", api=api).stdout.endswith("paused\n")
-        assert compressor("schedule", "resume", "images", api=api).stdout == "images goes on\n"
-        assert compressor("schedule", "run-now", "images", api=api).stdout.startswith("run   run-1\n")
-        assert compressor("schedule", "delete", "images", api=api).stdout == "images is deleted\n"
+        assert "pictures  0 3 * * 1 UTC  Mon " in compressor("schedule", "list", api=api).stdout
+        assert compressor("schedule", "pause", "pictures", api=api).stdout == "pictures is paused\n"
+        assert compressor("schedule", "show", "pictures", api=api).stdout.endswith("paused\n")
+        assert compressor("schedule", "resume", "pictures", api=api).stdout == "pictures goes on\n"
+        assert compressor("schedule", "run-now", "pictures", api=api).stdout.startswith("run   run-1\n")
+        assert compressor("schedule", "delete", "pictures", api=api).stdout == "pictures is deleted\n"
         listed = compressor("schedule", "list", api=api)
         assert listed.stdout == ""
         assert listed.stderr == "no schedules; 'compressor schedule create' makes one\n"
@@ -212,9 +212,9 @@ class TestSchedule:
         assert api.pipelines == {}
 
     def test_an_unknown_one_is_told(self, api):
-        result = compressor("schedule", "show", "images", api=api)
+        result = compressor("schedule", "show", "pictures", api=api)
         assert result.exit_code == 2
-        assert result.stderr == "error: unknown schedule 'images'. There are none.\n"
+        assert result.stderr == "error: unknown schedule 'pictures'. There are none.\n"
 
 
 class TestSchedulesOfThisMachine:

@@ -91,7 +91,7 @@ def test_images_that_are_left_out_are_counted(folder):
         ([], "has no class folders"),
         (["--data", "nowhere"], "which is not a folder"),
         (["--data", "images", "--output", "config.yaml/out"], "cannot be written to"),
-        (["--data", "images", "--set", "data.span=span-{SPAN}"], "cannot find the newest span"),
+        (["--data", "images", "--set", "data.span_pattern=span-{SPAN}"], "cannot find the newest span"),
         (["--data", "images", "--set", "backbone.weights=config.yaml"], "does not belong to MobileNetV2"),
     ],
 )

@@ -73,15 +73,15 @@ def test_paths_are_read_from_the_current_directory(write, tmp_path, monkeypatch)
 
 
 def test_a_window_of_spans(write):
-    assert load_config(write(SMALLEST)).data.window is None
-    assert load_config(write(SMALLEST), ["data.span=span-{SPAN}", "data.spans={window: 4}"]).data.window == 4
+    assert load_config(write(SMALLEST)).data.span_window == 1
+    assert load_config(write(SMALLEST), ["data.span_pattern=span-{SPAN}", "data.span_window=4"]).data.span_window == 4
 
 
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
         ("name=Bad Name", "name is 'Bad Name': it must be small letters"),
-        ("uncached=[2024]", "uncached[0] is 2024: it must be text"),
+        ("disable_cache=[2024]", "disable_cache[0] is 2024: it must be text"),
         ("seed=-1", "seed is -1: it must be at least 0."),
         ("head=", "head is empty: it must be a section of fields."),
         ("tau=0.5", "unknown field 'tau'. Did you mean 'search.tau'?"),
@@ -95,15 +95,19 @@ def test_a_window_of_spans(write):
         ("data.source=folder", "data.path is missing: source folder needs a folder"),
         ("data={source: folder, path: no/such}", "which is not a folder"),
         ("data.path=.", "data.path is set, but the digits are embedded"),
-        ("data.span=latest", "data.span is 'latest': it must hold {SPAN}"),
+        ("data.span_pattern=latest", "data.span_pattern is 'latest': it must hold {SPAN}"),
         (
-            "data.spans=newest",
-            "data.spans is 'newest': choose latest, or how many of the newest spans, as in {window: 4}.",
+            "data.span_window=newest",
+            "data.span_window is 'newest': it must be a whole number.",
         ),
-        ("data.spans={window: 0}", "data.spans is {'window': 0}: choose latest"),
-        ("data.spans={window: true}", "data.spans is {'window': True}: choose latest"),
-        ("data.spans={window: 2, last: 3}", "data.spans is {'window': 2, 'last': 3}: choose latest"),
-        ("data.spans={window: 2}", "data.spans is a window, but data.span is missing: say how spans are named"),
+        ("data.span_window=0", "data.span_window is 0: it must be at least 1."),
+        ("data.span='span-{SPAN}'", "data.span is now data.span_pattern."),
+        ("data.spans={window: 2}", "data.spans is now data.span_window."),
+        ("data.outside_links=true", "data.outside_links is now data.follow_external_links."),
+        ("gate.per_class=0.1", "gate.per_class is now gate.max_class_drop."),
+        ("search.budgets.flops=9", "search.budgets.flops is now search.budgets.macs."),
+        ("uncached=[retrain]", "uncached is now disable_cache."),
+        ("data.span_window=2", "data.span_window is 2, but data.span_pattern is missing: say how spans are named"),
         ("export.formats=[float32, int4]", "export.formats[1] is 'int4': it must be 'float32', 'float16' or 'int8'."),
         ("data.splits.eval=0", "data.splits.eval is 0: it must be more than 0."),
         ("data.max_bad_share=2", "data.max_bad_share is 2: it must be at most 1."),
@@ -127,10 +131,10 @@ def test_a_window_of_spans(write):
         ("search.tau=1.5", "search.tau is 1.5: it must be at most 1."),
         ("search.tau=.nan", "search.tau is nan: it must be a finite number."),
         ("latency_ms=8", "unknown field 'latency_ms'. Did you mean 'search.budgets.latency_ms'?"),
-        ("search.objective.cost=flop", "Did you mean 'flops'?"),
-        ("search.budgets.flops=0", "search.budgets.flops is 0: it must be more than 0."),
+        ("search.objective.cost=mac", "Did you mean 'macs'?"),
+        ("search.budgets.macs=0", "search.budgets.macs is 0: it must be more than 0."),
         ("search.objective.max_parameters=9", "search.objective.max_parameters is now search.budgets.parameters."),
-        ("search.objective={max_flops: 9}", "search.objective.max_flops is now search.budgets.flops."),
+        ("search.objective={max_flops: 9}", "search.objective.max_flops is now search.budgets.macs."),
         ("search.objective.max_bytes=9", "search.objective.max_bytes is now search.budgets.bytes."),
         ("search.objective.max_latency_ms=9", "search.objective.max_latency_ms is now search.budgets.latency_ms."),
         ("search.parallel_trials=0", "search.parallel_trials is 0: it must be more than 0."),
@@ -318,9 +322,9 @@ def test_overrides_are_yaml(write):
 def test_budgets_are_the_limits_that_are_set(write):
     assert load_config(write(SMALLEST)).search.budgets.limits == {}
     overrides = [f"search.budgets.{name}={value}" for name, value in
-                 {"parameters": 500_000, "flops": 10**8, "bytes": 2_000_000, "latency_ms": 8.5}.items()]  # fmt: skip
+                 {"parameters": 500_000, "macs": 10**8, "bytes": 2_000_000, "latency_ms": 8.5}.items()]  # fmt: skip
     budgets = load_config(write(SMALLEST), overrides).search.budgets.limits
-    assert budgets == {"parameters": 500_000, "flops": 10**8, "bytes": 2_000_000, "latency": 8.5}
+    assert budgets == {"parameters": 500_000, "macs": 10**8, "bytes": 2_000_000, "latency": 8.5}
     assert budgets.keys() == COSTS.keys()
 
 
@@ -410,7 +414,7 @@ def test_a_path_that_is_not_utf_8_is_told(tmp_path):
         load_config(EXAMPLES / "pictures.yaml", [f"data.path={json.dumps(os.fsdecode(folder))}"])
 
 
-@pytest.mark.parametrize("name", ["digits", "images", "tfrecords"])
+@pytest.mark.parametrize("name", ["digits", "pictures", "tfrecords"])
 def test_the_examples_are_right(name, tmp_path):
     overrides = [] if name == "digits" else [f"data.path={tmp_path}"]
     assert load_config(EXAMPLES / f"{name}.yaml", overrides).name == name
@@ -457,7 +461,7 @@ ODD_VALUES = [
 @pytest.mark.parametrize("value", ODD_VALUES, ids=range(len(ODD_VALUES)))
 def test_an_odd_value_is_refused_in_a_sentence_wherever_it_stands(write, value):
     smallest = "data: {source: digits}\nbackbone: {name: MobileNetV2}\n"
-    for field in ("name", "seed", "search", "uncached"):
+    for field in ("name", "seed", "search", "disable_cache"):
         named = "" if field == "name" else "name: tiny\n"
         assert len(refusal(write(f"{named}{smallest}{field}: {value}"))) < 2000
         if field != "name":  # which is text, whatever it looks like

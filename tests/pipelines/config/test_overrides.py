@@ -76,13 +76,12 @@ class TestText:
         ("gate.min_accuracy=0.9", 0.9),
         ("seed= 3 ", 3),
         ("warm_start=no", False),
-        ("gate.per_class=null", None),
+        ("gate.max_class_drop=null", None),
         ("search.budgets.parameters=500_000", 500_000),
         ("search.connections=['53,151', a->b]", ["53,151", "a->b"]),
         ("backbone={model: a b.keras, classes: [cat, dog]}", {"model": "a b.keras", "classes": ["cat", "dog"]}),
-        ("data.spans={window: 4}", {"window": 4}),
-        ("data.spans=latest", "latest"),
-        ("uncached=[retrain]", ["retrain"]),
+        ("data.span_window=4", 4),
+        ("disable_cache=[retrain]", ["retrain"]),
         ("unheard.of=[1]", [1]),
     ],
 )
@@ -100,13 +99,13 @@ def test_an_empty_section_of_the_file_is_a_section(config, section):
     assert (loaded.gate.max_drop, loaded.search.budgets.parameters) == (0.1, 9)
 
 
-@pytest.mark.parametrize("text", ["gate.min_accuracy=0.9 #2", "uncached=[a] # b", "backbone={name: x} #"])
+@pytest.mark.parametrize("text", ["gate.min_accuracy=0.9 #2", "disable_cache=[a] # b", "backbone={name: x} #"])
 def test_what_would_be_lost_as_a_comment_is_refused(text):
     with pytest.raises(CompressorError, match="'#.*' would be a comment, and lost"):
         overridden(text)
 
 
-@pytest.mark.parametrize("text", ["backbone={name: a, name: b}", "gate={max_drop: 1, per_class: 1, max_drop: 2}"])
+@pytest.mark.parametrize("text", ["backbone={name: a, name: b}", "gate={max_drop: 1, max_class_drop: 1, max_drop: 2}"])
 def test_what_is_given_twice_is_refused(text):
     with pytest.raises(CompressorError, match=r"--set '.*': .*'(name|max_drop)' is given twice, both in line 1"):
         overridden(text)
@@ -118,7 +117,7 @@ def test_what_is_given_twice_is_refused(text):
         (["gate.max_drop=0.1", "gate.max_drop=0.2"], "gate.max_drop"),
         (["seed=1", "gate.max_drop=0.1", " seed =1"], "seed"),
         (["gate={max_drop: 0.1}", "gate.max_drop=0.2"], "gate.max_drop"),
-        (["gate.max_drop=0.2", "gate={per_class: 0.1}"], "gate"),
+        (["gate.max_drop=0.2", "gate={max_class_drop: 0.1}"], "gate"),
     ],
 )
 def test_a_field_that_two_options_give_is_refused(texts, field):
@@ -127,8 +126,8 @@ def test_a_field_that_two_options_give_is_refused(texts, field):
 
 
 def test_sections_and_fields_beside_one_another_are_taken():
-    texts = ["gate={max_drop: 0.1}", "gate.per_class=0.2", "search.tau=1", "search.budgets.parameters=9"]
-    assert overridden(*texts)["gate"] == {"max_drop": 0.1, "per_class": 0.2}
+    texts = ["gate={max_drop: 0.1}", "gate.max_class_drop=0.2", "search.tau=1", "search.budgets.parameters=9"]
+    assert overridden(*texts)["gate"] == {"max_drop": 0.1, "max_class_drop": 0.2}
 
 
 @pytest.mark.parametrize(("option", "field"), [("--data", "data.path"), ("--output", "output"), ("--data", "data")])

@@ -18,7 +18,7 @@ from tfx.utils import import_utils
 
 from components.artifacts.class_list import read_class_list
 from components.artifacts.served_classes import Endpoint, endpoint_of
-from components.served_classes import executor as served_classes
+from components.served_classes import component as served_classes
 from compressor_lib.errors import CompressorError
 from pipelines.config.config import load_config
 from pipelines.kubeflow.package import compile_package
@@ -72,7 +72,7 @@ def test_a_trainer_trains_in_a_job_in_the_packages_image(spec):
     }  # fmt: skip
     assert custom_config["ai_platform_training_args"] == {
         "project": "mine",
-        "display_name": "images-retrain",
+        "display_name": "pictures-retrain",
         "job_spec": {"worker_pool_specs": [pool(machine, 1)], "service_account": "trainer@mine"},
     }
     assert "ai_platform_training_args" not in json.loads(parameters(spec, "reference")["custom_config"])
@@ -84,7 +84,7 @@ def test_replicas_search_in_the_packages_image(spec):
     assert json.loads(parameters(spec, "PruningSearch")["vertex_job"]) == {
         "project": "mine",
         "region": "europe-west1",
-        "display_name": "images-search",
+        "display_name": "pictures-search",
         "job_spec": {"worker_pool_specs": [pool(machine, 1), pool(machine, 3)], "service_account": "trainer@mine"},
     }
 
@@ -123,7 +123,8 @@ def test_classes_keep_the_places_that_the_endpoint_serves(monkeypatch, spec, tmp
     classes = standard_artifacts.Schema()
     classes.uri = str(tmp_path)
     node = import_utils.import_class_by_path(executor_of(spec, "ServedClasses"))()
-    node.Do({}, {"classes": [classes]}, parameters(spec, "ServedClasses"))
+    inputs = {"current": [standard_artifacts.ExampleStatistics()]}
+    node.Do(inputs, {"classes": [classes]}, parameters(spec, "ServedClasses"))
     assert asked == [Endpoint("mine", "europe-west1", "cats")]
     assert asked == [endpoint_of(parameters(spec, "Pusher")["custom_config"])]
     assert read_class_list(classes.uri) == ["dog", "cat"]

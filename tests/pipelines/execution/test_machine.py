@@ -50,7 +50,7 @@ def test_a_problem_ends_with_a_status_and_the_way_out(tmp_path, monkeypatch):
     assert result.exit_code == 2
     (line,) = (line for line in result.stdout.splitlines() if line.startswith("problem"))
     assert "weights: the ImageNet weights of MobileNetV2" in line
-    assert "--set backbone.weights=FILE" in line
+    assert "backbone.weights: the ImageNet weights" in line
 
 
 def test_a_package_needs_its_platform(tmp_path):

@@ -144,7 +144,9 @@ def test_tfrecords_without_a_feature_are_refused(tmp_path, features, message):
 
 def test_tfrecords_with_their_features_pass_also_in_spans(tmp_path):
     records(tmp_path / "records" / "span-1", image="", label="a")
-    check_images(config(tmp_path, f"data={{source: tfrecord, path: {tmp_path}/records, span: 'span-{{SPAN}}'}}"))
+    check_images(
+        config(tmp_path, f"data={{source: tfrecord, path: {tmp_path}/records, span_pattern: 'span-{{SPAN}}'}}")
+    )
 
 
 def test_a_file_of_no_records_and_a_folder_without_files_are_refused(tmp_path):
@@ -186,7 +188,7 @@ def test_trials_to_come(tmp_path, overrides, planned):
 
 
 def test_the_newest_span_is_looked_at(tmp_path):
-    given = config(tmp_path, "data.span=span-{SPAN}")
+    given = config(tmp_path, "data.span_pattern=span-{SPAN}")
     with pytest.raises(CompressorError, match="cannot find the newest span"):
         check_images(given)
     for number, folder in ((1, "cat"), (2, "train/cat")):
@@ -196,7 +198,7 @@ def test_the_newest_span_is_looked_at(tmp_path):
 
 
 def test_every_span_of_a_window_is_looked_at(tmp_path):
-    given = config(tmp_path, "data.span=span-{SPAN}", "data.spans={window: 2}")
+    given = config(tmp_path, "data.span_pattern=span-{SPAN}", "data.span_window=2")
     for name in ("span-1/train/cat", "span-2/train/cat", "span-3/cat"):
         (tmp_path / "images" / name).mkdir(parents=True)
         (tmp_path / "images" / name / "1.jpg").touch()
@@ -269,10 +271,15 @@ def s3():
 def test_a_model_of_ones_own_is_looked_at(tmp_path, own):
     check_network(config(tmp_path, f"backbone={{{own}, classes: [a, b]}}"))
     check_network(config(tmp_path, f"backbone={{{own}}}", "search.connections=['stem->last']"))
-    with pytest.raises(CompressorError, match=r"backbone.classes \(a, b\) are not the data's classes \(cat, dog\)"):
+    with pytest.raises(
+        CompressorError, match=r"backbone.classes: the model's classes \(a, b\) are not the data's classes \(cat, dog\)"
+    ):
         check_network(config(tmp_path, f"backbone={{{own}, classes: [a, b]}}"), ["cat", "dog"])
     for overrides, message in (
-        ([f"backbone={{{own}, classes: [a, b, c]}}"], "has 3 names, but the model's output"),
+        (
+            [f"backbone={{{own}, classes: [a, b, c]}}"],
+            "backbone.classes: 3 class names are given, but the model's output",
+        ),
         ([f"backbone={{{own}}}", "search.connections=published"], "no published connections"),
         ([f"backbone={{{own}}}", "search.connections=['stem->lats']"], "Did you mean 'last'"),
     ):
@@ -394,7 +401,7 @@ def test_weights_that_cannot_be_downloaded_are_told_with_the_way_out(tmp_path, m
     monkeypatch.setattr(weights_download, "request_headers", unreachable)
     monkeypatch.setattr(file_utils, "urlretrieve", unreachable)
     given = config(tmp_path, "backbone.weights=imagenet")
-    with pytest.raises(CompressorError, match=r"not be downloaded: .*Name or serv.*--set backbone.weights=FILE"):
+    with pytest.raises(CompressorError, match=r"^backbone\.weights: .*not be downloaded: .*Name or serv"):
         check_network(given, download=download)
     assert file_utils.urlretrieve is unreachable
 

@@ -15,7 +15,7 @@ from pipelines.kubeflow.package import compile_package
 
 CONFIG = Path(__file__).parents[3] / "examples" / "pictures.yaml"
 OVERRIDES = (
-    "output=gs://bucket/root", "data.path=gs://bucket/images", "data.span=span-{SPAN}", "gate.baseline=deployed"
+    "output=gs://bucket/root", "data.path=gs://bucket/images", "data.span_pattern=span-{SPAN}", "gate.baseline=deployed"
 )  # fmt: skip
 EXECUTOR = """
 import json, os, pathlib, sys

@@ -21,7 +21,7 @@ GOLDEN = Path(__file__).parent / "golden"
 IMAGE = "registry/auto-compressor@sha256:0123"
 BEAM_NODES = ("ImageExampleGen", "StatisticsGen", "Transform", "TranslatorPretrainer", "Evaluator")
 REMOTE = (
-    "output=gs://bucket/root", "data.path=gs://bucket/images", "data.span=span-{SPAN}", "data.spans={window: 4}",
+    "output=gs://bucket/root", "data.path=gs://bucket/images", "data.span_pattern=span-{SPAN}", "data.span_window=4",
     "resources={retrain: {cpu: 8, memory_gb: 32, accelerator: nvidia.com/gpu}}", "retries=2",
 )  # fmt: skip
 
@@ -76,7 +76,7 @@ def test_the_same_is_compiled_to_the_same_wherever_it_is(packages, target, tmp_p
 def test_the_kubeflow_package_is_one_that_its_client_takes(packages, specs):
     from kfp import components
 
-    assert components.load_component_from_text(packages["kubeflow"]).name == "images"
+    assert components.load_component_from_text(packages["kubeflow"]).name == "pictures"
     assert specs["kubeflow"]["schemaVersion"] == "2.1.0"
 
 
@@ -87,7 +87,7 @@ def test_the_vertex_package_is_one_that_its_sdk_takes(packages, tmp_path):
     file = tmp_path / "package.json"
     file.write_text(packages["vertex"])
     job = aiplatform.PipelineJob(
-        display_name="images", template_path=str(file), project="mine", location="europe-west1",
+        display_name="pictures", template_path=str(file), project="mine", location="europe-west1",
         credentials=AnonymousCredentials(), parameter_values={"tau": 0.5, "max_trials": 3, "data_path": "gs://other/images"},
     )  # fmt: skip
     assert job.runtime_config.gcs_output_directory == "gs://bucket/root/pipeline_root"
@@ -132,7 +132,7 @@ def test_what_it_finds_is_what_is_read(overrides, node):
         assert given[name] == {"taskOutputParameter": {"producerTask": "NewData", "outputParameterKey": name}}
         kind = spec["components"]["NewData"]["outputDefinitions"]["parameters"][name]
         assert spec["components"][node]["inputDefinitions"]["parameters"][name] == kind
-    assert not {"range_config", "window", "push_directory", "only_new_data"} & given.keys()
+    assert not {"range_config", "span_window", "push_directory", "only_new_data"} & given.keys()
 
 
 def test_the_cluster_takes_nothing_from_its_cache_that_looks_at_the_world(specs):
@@ -180,8 +180,8 @@ class TestParameters:
         parameters = dict(specs[target]["root"]["inputDefinitions"]["parameters"])
         assert parameters.pop("only_new_data", {"defaultValue": 0})["defaultValue"] == 0  # Kubeflow's alone
         assert {name: given["defaultValue"] for name, given in parameters.items()} == {
-            "data_path": "gs://bucket/images", "span": "span-{SPAN}", "window": 4, "tau": 0.9, "max_trials": 60,
-            "min_accuracy": 0.5, "max_drop": 0.03, "push_directory": "gs://bucket/root/serving",
+            "data_path": "gs://bucket/images", "span_pattern": "span-{SPAN}", "span_window": 4, "tau": 0.9,
+            "max_trials": 60, "min_accuracy": 0.5, "max_drop": 0.03, "push_directory": "gs://bucket/root/serving",
         }  # fmt: skip
 
     @pytest.mark.parametrize(
@@ -202,8 +202,8 @@ class TestParameters:
     @pytest.mark.parametrize(
         ("node", "name", "values", "expected"),
         [
-            ("reads", "input_config", {"span": "span-7"}, [("pattern", "span-7/*/*")]),
-            ("reads", "range_config", {"window": "2"}, [("num_spans", 2)]),
+            ("reads", "input_config", {"span_pattern": "span-7"}, [("pattern", "span-7/*/*")]),
+            ("reads", "range_config", {"span_window": "2"}, [("num_spans", 2)]),
             (
                 "Evaluator", "eval_config", {"min_accuracy": "0.7", "max_drop": "0.01"},
                 [("lower_bound", 0.7), ("absolute", -0.01)],
@@ -231,13 +231,13 @@ class TestParameters:
             assert given[name] == {"componentInputParameter": name}
             assert name in specs[target]["components"]["Report"]["inputDefinitions"]["parameters"]
         changed = {
-            "data_path": 'gs://other/"images"', "span": "other-{SPAN}", "window": 2.0, "tau": 0.5, "max_trials": 3.0,
-            "min_accuracy": 0.7, "max_drop": 0.01, "push_directory": "gs://other/models",
+            "data_path": 'gs://other/"images"', "span_pattern": "other-{SPAN}", "span_window": 2.0, "tau": 0.5,
+            "max_trials": 3.0, "min_accuracy": 0.7, "max_drop": 0.01, "push_directory": "gs://other/models",
         } | ({"only_new_data": 1.0} if target == "kubeflow" else {})  # fmt: skip
         assert changed.keys() == root["inputDefinitions"]["parameters"].keys()
         text = with_values({**changed, "config": given["config"]["runtimeValue"]["constant"]})["config"]
         ran = config(
-            'data.path=gs://other/"images"', "data.span=other-{SPAN}", "data.spans={window: 2}", "search.tau=0.5",
+            'data.path=gs://other/"images"', "data.span_pattern=other-{SPAN}", "data.span_window=2", "search.tau=0.5",
             "search.max_trials=3", "gate.min_accuracy=0.7", "gate.max_drop=0.01", "push.directory=gs://other/models",
         )  # fmt: skip
         shown = json.loads(text)
@@ -454,7 +454,7 @@ class TestPipelineRoot:
 
 @pytest.mark.parametrize("target", ["kubeflow", "vertex"])
 def test_nodes_may_be_left_out_of_the_cache(target):
-    package = yaml.safe_load(compiled(target, "uncached=[PruningSearch, Evaluator]"))
+    package = yaml.safe_load(compiled(target, "disable_cache=[PruningSearch, Evaluator]"))
     tasks = (package.get("pipelineSpec") or package)["root"]["dag"]["tasks"]
     never = {"NewData", "Pusher", "Handover"} if target == "kubeflow" else set()
     assert {node for node, task in tasks.items() if "cachingOptions" not in task} == {
@@ -462,9 +462,9 @@ def test_nodes_may_be_left_out_of_the_cache(target):
     }  # fmt: skip
 
 
-def test_an_unknown_node_in_uncached_is_told():
-    with pytest.raises(CompressorError, match="unknown node in uncached 'retain'. Did you mean 'retrain'"):
-        compiled("vertex", "uncached=[retain]")
+def test_an_unknown_node_in_disable_cache_is_told():
+    with pytest.raises(CompressorError, match="unknown node in disable_cache 'retain'. Did you mean 'retrain'"):
+        compiled("vertex", "disable_cache=[retain]")
 
 
 def test_resources_of_an_unknown_node_are_told():

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import google.auth
 import pytest
@@ -14,58 +13,75 @@ import yaml
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError
 from kubeflow_api import KubeflowApi
-from registry_api import RegistryApi
+from served import Served
 from typer.testing import CliRunner
 from vertex_api import VertexApi
 
 from pipelines.cli import main as cli
 from pipelines.execution.code_version import code_version
 from pipelines.platforms import vertex as vertex_module
-from pipelines.platforms.doctor import PROJECT_TITLE, TITLE, buckets_of
+from pipelines.platforms.doctor import buckets_of
 from pipelines.platforms.package_file import PackageFile
 from pipelines.platforms.vertex import Vertex
 
 GOLDEN = Path(__file__).parents[1] / "kubeflow" / "golden"
 IMAGE = "registry/auto-compressor@sha256:0123"
 PROJECT, REGION = "my-project", "europe-west4"
-LABELS = {TITLE: PROJECT_TITLE}
 READ, WRITE = {"storage.objects.get", "storage.objects.list"}, {"storage.objects.create"}
 
 
-class Storage:
+class Handler(BaseHTTPRequestHandler):
+    """Answers in JSON."""
+
+    def send(self, status: int, said: object) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(said).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Storage(Served):
     """A stand-in for Cloud Storage: buckets by name, each with what one may do there, or a status."""
 
     def __init__(self) -> None:
         self.buckets: dict[str, set[str] | int] = {"bucket": READ | WRITE}
         storage = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Buckets(Handler):
             def do_GET(self) -> None:
                 url = urlsplit(self.path)
-                *_, bucket, iam, test = url.path.split("/")
+                *_, bucket, iam, test = unquote(url.path).split("/")
                 assert (iam, test) == ("iam", "testPermissions")
                 allowed = storage.buckets.get(bucket, 404)
                 if isinstance(allowed, int):
-                    self._send(allowed, {"error": {"code": allowed, "message": "no"}})
+                    self.send(allowed, {"error": {"code": allowed, "message": "no"}})
                 else:
-                    self._send(200, {"permissions": sorted(allowed & {*parse_qs(url.query)["permissions"]})})
+                    self.send(200, {"permissions": sorted(allowed & {*parse_qs(url.query)["permissions"]})})
 
-            def _send(self, status: int, said: object) -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.end_headers()
-                self.wfile.write(json.dumps(said).encode())
+        super().__init__(Buckets)
 
-            def log_message(self, *_: object) -> None:
-                pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+class Docker(Served):
+    """A stand-in for Docker's daemon, which asks the registries: the status of each image that it is asked for."""
 
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+    def __init__(self) -> None:
+        self.images: dict[str, int] = {}
+        docker = self
+
+        class Daemon(Handler):
+            def do_GET(self) -> None:
+                path = unquote(urlsplit(self.path).path)
+                if path == "/version":
+                    return self.send(200, {"ApiVersion": "1.45", "MinAPIVersion": "1.24"})
+                image = path.partition("/distribution/")[2].removesuffix("/json")
+                status = docker.images.get(image, 404)
+                said = {"message": "no basic auth credentials"} if status != 200 else {"Descriptor": {}}
+                return self.send(status, said)
+
+        super().__init__(Daemon)
 
 
 @pytest.fixture
@@ -77,19 +93,22 @@ def storage(monkeypatch) -> Iterator[Storage]:
 
 
 @pytest.fixture
-def registry() -> Iterator[RegistryApi]:
-    registry = RegistryApi()
-    yield registry
-    registry.close()
+def docker(monkeypatch) -> Iterator[Docker]:
+    docker = Docker()
+    monkeypatch.setenv("DOCKER_HOST", f"tcp://{docker.host}")
+    for name in ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    yield docker
+    docker.close()
 
 
 class World:
     """A package, and all that it needs."""
 
-    def __init__(self, folder: Path, target: str, registry: RegistryApi, storage: Storage) -> None:
-        self.registry, self.storage, self.target = registry, storage, target
-        self.digest = registry.push("team/auto-compressor", "1", LABELS)
-        self.image = f"{registry.host}/team/auto-compressor@{self.digest}"
+    def __init__(self, folder: Path, target: str, docker: Docker, storage: Storage) -> None:
+        self.docker, self.storage, self.target = docker, storage, target
+        self.image = "example.org/team/auto-compressor@sha256:0123"
+        docker.images[self.image] = 200
         golden = GOLDEN / ("vertex.json" if target == "vertex" else "kubeflow.yaml")
         self.package = folder / golden.name
         (compiled,) = yaml.safe_load_all(golden.read_text().replace(IMAGE, self.image))
@@ -102,10 +121,11 @@ class World:
         assert before in self.package.read_text()
         self.package.write_text(self.package.read_text().replace(before, after))
 
-    def use(self, reference: str) -> str:
-        before, self.image = self.image, f"{self.registry.host}/{reference}"
-        self.replace(before, self.image)
-        return self.image
+    def use(self, image: str, status: int) -> None:
+        """Has the package name another image, for which a registry answers with a status."""
+        self.replace(self.image, image)
+        self.image = image
+        self.docker.images[image] = status
 
     def doctor(self, *arguments: str) -> tuple[int, list[str]]:
         given = ["doctor", str(self.package), "--target", self.target, *self.options, *arguments]
@@ -139,17 +159,17 @@ def vertex_api(monkeypatch) -> Iterator[VertexApi]:
 
 
 @pytest.fixture
-def kubeflow(tmp_path, monkeypatch, registry, storage, kubeflow_api) -> World:
+def kubeflow(tmp_path, monkeypatch, docker, storage, kubeflow_api) -> World:
     for name in ("KFP_TOKEN", "KFP_COOKIES", "KFP_NAMESPACE", "GOOGLE_CLOUD_PROJECT"):
         monkeypatch.delenv(name, raising=False)
-    world = World(tmp_path, "kubeflow", registry, storage)
+    world = World(tmp_path, "kubeflow", docker, storage)
     world.options = ["--host", kubeflow_api.url]
     return world
 
 
 @pytest.fixture
-def vertex(tmp_path, registry, storage, vertex_api) -> World:
-    world = World(tmp_path, "vertex", registry, storage)
+def vertex(tmp_path, docker, storage, vertex_api) -> World:
+    world = World(tmp_path, "vertex", docker, storage)
     world.options = ["--project", PROJECT, "--region", REGION]
     return world
 
@@ -168,9 +188,9 @@ def nobody(monkeypatch):
 class TestAllIsThere:
     def test_on_kubeflow(self, kubeflow):
         assert kubeflow.doctor() == (0, [
-            "ok       package: pipeline images, compiled for kubeflow, by this version",
+            "ok       package: pipeline pictures, compiled for kubeflow, by this version",
             "ok       API: kubeflow answers and lets you in",
-            f"ok       image {kubeflow.image}: it is there, with the project in it",
+            f"ok       image {kubeflow.image}: it is there",
             "ok       bucket bucket: you may objects.create, objects.get, objects.list, "
             "and so must whom the nodes act for",
         ])  # fmt: skip
@@ -180,8 +200,8 @@ class TestAllIsThere:
         status, lines = vertex.doctor("--service-account", email)
         assert status == 0
         assert [line.split(":")[0] for line in lines] == [
-            "ok       package", "ok       API", "ok       image 127.0.0.1", "ok       bucket bucket",
-            f"ok       service account {email}",
+            "ok       package", "ok       API", "ok       image example.org/team/auto-compressor@sha256",
+            "ok       bucket bucket", f"ok       service account {email}",
         ]  # fmt: skip
         assert lines[-1].endswith("nodes act for it, so you need roles/iam.serviceAccountUser on it")
 
@@ -240,50 +260,34 @@ class TestApi:
 
 class TestImage:
     def test_one_that_is_not_pushed(self, kubeflow):
-        image = kubeflow.use("team/auto-compressor@sha256:4567")
+        kubeflow.docker.images.clear()
         assert kubeflow.line("image") == (
-            f"MISSING  image {image}: the registry does not have it: push it by make image and docker push"
-        )
-
-    @pytest.mark.parametrize("labels", [None, {}, {TITLE: "python"}])
-    def test_one_without_the_project(self, kubeflow, labels):
-        kubeflow.registry.push("team/auto-compressor", "python", labels)
-        image = kubeflow.use("team/auto-compressor:python")
-        assert kubeflow.line("image") == (
-            f"MISSING  image {image}: an image without the project in it: build it by make image"
+            f"MISSING  image {kubeflow.image}: the registry does not have it: push it by make image and docker push"
         )
 
     def test_one_by_its_tag(self, kubeflow):
-        kubeflow.use("team/auto-compressor:1")
+        kubeflow.use("example.org/team/auto-compressor:1", 200)
         line = kubeflow.line("image", missing=False)
         assert line.startswith("ok       image ")
         assert line.endswith("caches go by its name, not by what is in it: better give its digest")
 
-    def test_one_that_cannot_be_looked_into(self, kubeflow):
-        kubeflow.registry.blobs.clear()
-        assert kubeflow.line("image", missing=False) == f"ok       image {kubeflow.image}: it is there"
-
-    def test_one_behind_a_log_in_may_be_there(self, kubeflow):
-        kubeflow.registry.token, kubeflow.registry.is_public = "secret", False
+    def test_one_that_docker_has_no_log_in_for_may_be_there(self, kubeflow):
+        kubeflow.docker.images[kubeflow.image] = 401
         line = kubeflow.line("image", missing=False)
         assert line.startswith("unknown  image ")
-        assert line.endswith(": the registry wants a log-in, or does not have it; the nodes will see")
+        assert line.endswith(": Docker could not look it up (no basic auth credentials); the nodes will see")
 
-    def test_one_whose_registry_only_the_nodes_reach(self, kubeflow):
-        kubeflow.registry.close()
+    def test_without_docker_it_is_unknown(self, kubeflow):
+        kubeflow.docker.close()
         line = kubeflow.line("image", missing=False)
         assert line.startswith("unknown  image ")
-        assert f"{kubeflow.registry.host} cannot be reached from here" in line
+        assert line.endswith(": there is no Docker here to look it up with; the nodes will see")
 
     def test_each_one_is_looked_at_once(self, kubeflow):
-        other = f"{kubeflow.registry.host}/team/other:1"
+        other = "example.org/team/other:1"
         kubeflow.package.write_text(kubeflow.package.read_text().replace(kubeflow.image, other, 1))
         lines = [line for line in kubeflow.doctor()[1] if " image " in line]
         assert [line.split()[0] for line in lines] == ["MISSING", "ok"]
-
-    def test_what_is_no_image(self, kubeflow):
-        kubeflow.replace(kubeflow.image, "a?b")
-        assert kubeflow.line("image").startswith("MISSING  image a?b: 'a?b' names no image: compile")
 
 
 class TestBuckets:
@@ -312,16 +316,17 @@ class TestBuckets:
         vertex.storage.buckets["bucket"] = known
         assert vertex.line("bucket").startswith(f"MISSING  bucket bucket: {reason}")
 
-    @pytest.mark.parametrize("bucket", ["", "My bucket"])
+    @pytest.mark.parametrize("bucket", ["", "My bucket", "-bucket"])
     def test_a_name_that_none_can_have(self, vertex, bucket):
+        vertex.storage.buckets["My bucket"] = 400
         vertex.replace("gs://bucket/images", f"gs://{bucket}/images")
-        assert vertex.line(f"bucket {bucket}:").endswith("no bucket can have this name: compile with another one")
+        assert vertex.line(f"bucket {bucket}:").endswith("or compile with another name")
 
     def test_a_store_that_fails_or_is_away(self, vertex, monkeypatch):
         vertex.storage.buckets["bucket"] = 503
         assert "unknown  bucket bucket: Cloud Storage answers 503" in vertex.line("bucket", missing=False)
         vertex.storage.close()
-        assert "unknown  bucket bucket: Cloud Storage cannot be" in vertex.line("bucket", missing=False)
+        assert "unknown  bucket bucket: Cloud Storage cannot be asked (" in vertex.line("bucket", missing=False)
 
     def test_without_credentials_a_clusters_nodes_will_see(self, kubeflow, nobody):
         line = kubeflow.line("bucket", missing=False)

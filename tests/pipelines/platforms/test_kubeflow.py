@@ -17,7 +17,7 @@ class TestSubmit:
         body = api.runs["run-1"]
         assert body["runtime_config"] == {"parameters": {"tau": 0.5}, "pipeline_root": "gs://bucket/root"}
         (pipeline,) = api.pipelines.values()
-        assert pipeline["described"]["name"] == "images"
+        assert pipeline["described"]["name"] == "pictures"
         version = pipeline["versions"][body["pipeline_version_reference"]["pipeline_version_id"]]
         assert version["package"] == GOLDEN.read_text()
         assert capsys.readouterr().out == ""
@@ -75,9 +75,9 @@ class TestSchedules:
         submitted(kubeflow, package)
         scheduled(kubeflow, package, "Every Monday, weekly")
         (pipeline,) = api.pipelines.values()
-        assert pipeline["described"]["name"] == "images"
+        assert pipeline["described"]["name"] == "pictures"
         (experiment,) = api.experiments.values()
-        assert experiment["display_name"] == "images"
+        assert experiment["display_name"] == "pictures"
         assert kubeflow.schedules()[0].name == "Every Monday, weekly"
 
     def test_names_are_new(self, kubeflow, package):
@@ -151,7 +151,7 @@ class TestManyUsers:
         assert Kubeflow(api.url, namespace="theirs").schedules() == []
 
     def test_a_shared_pipeline_of_that_name_stays_as_it_is(self, shared_api, package):
-        shared_api._pipeline("images", None)
+        shared_api._pipeline("pictures", None)
         run = submitted(Kubeflow(shared_api.url, namespace="mine"), package)
         used = shared_api.runs[run.id]["pipeline_version_reference"]["pipeline_id"]
         assert shared_api.pipelines[used]["described"]["namespace"] == "mine"

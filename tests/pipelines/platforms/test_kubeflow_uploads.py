@@ -46,9 +46,9 @@ def test_it_is_found_when_it_is_shown_by_another_name(api, kubeflow, package):
 
 def test_another_that_is_shown_by_its_name_is_not_taken(api, kubeflow, package):
     other = api._pipeline("cats", None)
-    other["display_name"] = "images"
+    other["display_name"] = "pictures"
     pipeline, _ = used(api, kubeflow, package)
-    assert api.pipelines[pipeline]["described"]["name"] == "images"
+    assert api.pipelines[pipeline]["described"]["name"] == "pictures"
     assert used(api, kubeflow, package)[0] == pipeline
 
 

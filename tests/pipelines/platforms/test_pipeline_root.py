@@ -51,5 +51,5 @@ def test_nor_have_the_runs_of_a_schedule(api, package):
     compressor(api, "schedule", "create", package, "--any-version", "--cron", "0 3 * * 1")
     (recurring,) = api.recurring.values()
     assert "pipeline_root" not in recurring["runtime_config"]
-    compressor(api, "schedule", "run-now", "images")
+    compressor(api, "schedule", "run-now", "pictures")
     assert "pipeline_root" not in api.runs["run-1"]["runtime_config"]

@@ -46,7 +46,7 @@ def connected(api: VertexApi, **given) -> Vertex:
 
 def submitted(vertex: Platform, **given) -> RemoteRun:
     given = {"parameters": {}, "pipeline_root": None, "caching": True, **given}
-    return vertex.submit(PACKAGE, name="images", **given)
+    return vertex.submit(PACKAGE, name="pictures", **given)
 
 
 def scheduled(vertex: Platform, name: str = "weekly", **given) -> Schedule:
@@ -64,16 +64,18 @@ def compiled() -> dict:
 
 class TestSubmit:
     def test_a_run_is_the_package_with_what_is_given(self, api, vertex):
-        run = submitted(vertex, parameters={"tau": 0.5, "max_trials": 3, "span": "span-7"}, pipeline_root="gs://b/root")
+        run = submitted(
+            vertex, parameters={"tau": 0.5, "max_trials": 3, "span_pattern": "span-7"}, pipeline_root="gs://b/root"
+        )
         assert re.fullmatch(r"images-\d{14}-[0-9a-f]{4}", run.id)
         assert run.link == (
             f"https://console.cloud.google.com/vertex-ai/locations/{REGION}/pipelines/runs/{run.id}?project={PROJECT}"
         )
         (job,) = api.jobs.values()
         assert job.name == f"{PARENT}/pipelineJobs/{run.id}"
-        assert job.display_name == "images"
+        assert job.display_name == "pictures"
         assert job.runtime_config.gcs_output_directory == "gs://b/root"
-        assert dict(job.runtime_config.parameter_values) == {"tau": 0.5, "max_trials": 3, "span": "span-7"}
+        assert dict(job.runtime_config.parameter_values) == {"tau": 0.5, "max_trials": 3, "span_pattern": "span-7"}
         assert job.service_account == ""
         assert as_json(job)["pipelineSpec"] == compiled()["pipelineSpec"]
         assert dict(job.labels) == compiled()["labels"]

@@ -10,7 +10,7 @@ from made_up_report import judged, made_up_report
 from ml_metadata.proto.metadata_store_pb2 import Artifact
 from rich.console import Console
 
-from components.artifacts.data_summary import SUMMARY_FILE, Summary
+from components.artifacts.data_summary import SUMMARY_FILE, DataSummary
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format
 from compressor_lib.deployment.model_metrics import Latency, Speedup
@@ -18,7 +18,7 @@ from compressor_lib.errors import CompressorError
 from pipelines.results.lineage import NodeRun, Run
 from pipelines.results.outcome import Results, collect, render_results
 
-DATA = Summary(images={"train": {"cat": 3, "dog": 4}}, anomalies=["new class 'dog', against the run before"])
+DATA = DataSummary(images={"train": {"cat": 3, "dog": 4}}, anomalies=["new class 'dog', against the run before"])
 BOUNDS = Thresholds(min_accuracy=0.5, max_drop=0.1)
 OVERALL = judged("", 178, 4, 12, 6)
 

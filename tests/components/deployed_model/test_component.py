@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tfx.types import standard_artifacts
 
-from components.deployed_model.executor import Executor
+from components.deployed_model import DeployedModel
 
 
 def model(folder: Path, content: str, classes: str = "cat\ndog\n") -> Path:
@@ -23,8 +23,7 @@ def taken(tmp_path):
     model(tmp_path / "reference" / "Format-Serving", "reference")
 
     def take() -> tuple[str, str]:
-        given = {"push_directory": str(tmp_path / "serving"), "code_version": ""}
-        Executor().Do({"reference": [reference]}, {"model": [output]}, given)
+        DeployedModel.test_call(None, reference, output, push_directory=str(tmp_path / "serving"))
         content = (tmp_path / "output" / "Format-Serving" / "saved_model.pb").read_text()
         return content, output.get_string_custom_property("deployed_version")
 

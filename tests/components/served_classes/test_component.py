@@ -13,7 +13,7 @@ from components.artifacts import served_classes as module
 from components.artifacts.class_list import class_list, read_class_list, write_class_list
 from components.artifacts.served_classes import Endpoint, endpoint_of, served_classes
 from components.pusher.class_order import check_endpoint_order
-from components.served_classes.executor import Executor
+from components.served_classes import ServedClasses
 from compressor_lib.errors import CompressorError
 
 CATS = Endpoint("mine", "here", "cats")
@@ -38,7 +38,7 @@ def known(vertex_api, tmp_path) -> Callable[[], list[str]]:
     def known() -> list[str]:
         classes = standard_artifacts.Schema()
         classes.uri = str(tmp_path / "classes")
-        Executor().Do({}, {"classes": [classes]}, {"project": "mine", "region": "here", "endpoint": "cats"})
+        ServedClasses.test_call(None, classes, project="mine", region="here", endpoint="cats")
         return read_class_list(classes.uri)
 
     return known

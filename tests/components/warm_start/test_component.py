@@ -9,8 +9,8 @@ from tfx.types import Artifact, standard_artifacts
 from components.artifacts.class_list import read_class_list, write_class_list
 from components.artifacts.pushed_versions import roll_back
 from components.pusher.class_order import check_class_order
+from components.warm_start import Handover, PreviousRun
 from components.warm_start.archive import HANDOVER, read_handover, write_handover
-from components.warm_start.executor import HandoverExecutor, PreviousRunExecutor
 from components.warm_start.pushed_classes import pushed_classes
 
 FILES = {
@@ -26,35 +26,34 @@ KINDS = {
 }
 
 
-def artifacts(folder: Path) -> dict[str, list[Artifact]]:
+def artifacts(folder: Path) -> dict[str, Artifact]:
     made = {}
     for name, kind in KINDS.items():
         artifact = kind()
         artifact.uri = str(folder / name)
-        made[name] = [artifact]
+        made[name] = artifact
     return made
 
 
 def leave(folder: Path, content: str, span: int) -> None:
     """Ends a run whose parts hold a text."""
     inputs = artifacts(folder / content)
+    del inputs["classes"]
     for name, file in FILES.items():
-        path = Path(inputs[name][0].uri, file)
+        path = Path(inputs[name].uri, file)
         path.parent.mkdir(parents=True)
         path.write_text(f"{name} {content}")
     examples = standard_artifacts.Examples()
     examples.set_int_custom_property("span", span)
-    inputs["examples"] = [examples]
-    HandoverExecutor().Do(inputs, {}, {"push_directory": str(folder / "serving"), "code_version": ""})
+    Handover.test_call(examples, **inputs, push_directory=str(folder / "serving"))
 
 
 def taken(folder: Path) -> tuple[dict[str, str], standard_artifacts.ExampleStatistics]:
     """Begins a run: the text of each part that it finds, and the statistics."""
     outputs = artifacts(folder / f"taken-{len(list(folder.iterdir()))}")
-    PreviousRunExecutor().Do({}, outputs, {"push_directory": str(folder / "serving"), "code_version": ""})
-    found = {name: Path(outputs[name][0].uri, file) for name, file in FILES.items()}
-    (statistics,) = outputs["statistics"]
-    return {name: path.read_text() for name, path in found.items() if path.exists()}, statistics
+    PreviousRun.test_call(None, **outputs, push_directory=str(folder / "serving"))
+    found = {name: Path(outputs[name].uri, file) for name, file in FILES.items()}
+    return {name: path.read_text() for name, path in found.items() if path.exists()}, outputs["statistics"]
 
 
 def test_the_next_run_finds_what_the_last_one_left(tmp_path):
@@ -90,8 +89,8 @@ class TestClasses:
 
         def known() -> list[str]:
             outputs = artifacts(tmp_path / f"known-{len(list(tmp_path.iterdir()))}")
-            PreviousRunExecutor().Do({}, outputs, {"push_directory": str(tmp_path / "serving"), "code_version": ""})
-            return read_class_list(outputs["classes"][0].uri)
+            PreviousRun.test_call(None, **outputs, push_directory=str(tmp_path / "serving"))
+            return read_class_list(outputs["classes"].uri)
 
         return known
 
