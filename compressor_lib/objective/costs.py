@@ -96,9 +96,9 @@ COSTS: dict[str, Cost] = {
 """Costs by their names in the configuration.
 
 ``parameters`` and ``macs`` (multiply-adds for one image, see :mod:`compressor_lib.networks.macs`) are counted.
-``bytes`` (the size of the float32 TFLite file, with metadata if the class names are known) and ``latency`` (the median time of
-that file for one image on one thread, in milliseconds) are measured, which requires a conversion. The latency is
-specific to the search; ``components.converter`` measures the latency of the finished model.
+``bytes`` (the size of the float32 TFLite file, with metadata if the class names are known) and ``latency`` (the
+median time of that file for one image on one thread, in milliseconds) are measured, which requires a conversion. The
+latency is specific to the search; ``components.converter`` measures the latency of the finished model.
 """
 
 _SECONDS = 10.0

@@ -539,7 +539,7 @@ def test_trials_on_other_translators_are_not_taken_over(reference):
 
 def test_translators_of_another_backbone_are_refused(tmp_path, examples, reference, make_classifier):
     other = save_bank(without_head(make_classifier(seed=1), name="MobileNetV2"), tmp_path / "other")
-    with pytest.raises(CompressorError, match="fitted on another backbone"):
+    with pytest.raises(CompressorError, match="fitted on the backbone"):
         do(tmp_path, examples, reference, other)
 
 

@@ -166,7 +166,7 @@ def test_a_damaged_file_is_refused(bank, tmp_path, place):
     content = bytearray((tmp_path / ARRAYS).read_bytes())
     content[place] ^= 1
     (tmp_path / ARRAYS).write_bytes(content)
-    with pytest.raises(CompressorError, match="damaged or of another version"):
+    with pytest.raises(CompressorError, match="damaged or from another version"):
         TranslatorBank.load(tmp_path)
 
 
