@@ -1,4 +1,4 @@
-"""The driver of file-based ExampleGens, with a fingerprint of the images alone."""
+"""The driver of file-based ExampleGens, with a fingerprint that covers only the images."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from components.image_example_gen.dataset_layout import NamesInputProcessor
 
 
 class Driver(driver.FileBasedDriver):
-    """Finds the newest spans and the input's fingerprint.
+    """Finds the newest spans and computes the input's fingerprint.
 
-    The stock fingerprint is made of sizes and times alone. An image that is moved to another
-    class changes neither, and the old Examples would be taken from the cache.
+    The stock fingerprint consists of sizes and times only. Moving an image to another class changes neither, so the
+    outdated Examples would come from the cache.
     """
 
     def get_input_processor(

@@ -100,7 +100,7 @@ def test_new_classes_are_appended_and_one_that_went_keeps_its_place_until_it_is_
     assert second.exit_code == 0, second.output
     words = """--set 'data.removed_classes=["finger"]'"""
     told = " ".join(second.output.split())
-    assert "class 'finger' of the pushed model has no images: it keeps its place in the output" in told
+    assert "class 'finger' of the pushed model has no images: it keeps its output" in told
     assert f"To remove it: {words}" in told
     assert len(hands.pushed) == 2, second.output
     names = ["finger", "fist", "aardvark"]

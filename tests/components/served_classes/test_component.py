@@ -130,7 +130,7 @@ def test_without_traffic_the_newest_counts(deploy, known):
 @pytest.mark.parametrize("uri", ["", "empty"])
 def test_a_model_that_does_not_name_its_classes_is_told(vertex_api, tmp_path, uri):
     vertex_api.deploy("cats", str(tmp_path / uri) if uri else "")
-    with pytest.raises(CompressorError, match=r"model 'v1', which endpoint 'cats' serves, does not name its classes"):
+    with pytest.raises(CompressorError, match=r"model 'v1', which endpoint 'cats' serves, has no list of its classes"):
         served_classes(CATS)
 
 
