@@ -1,4 +1,4 @@
-"""The gate in TFMA's terms: what it is told to measure."""
+"""The gate's thresholds as a configuration of TFMA."""
 
 from __future__ import annotations
 

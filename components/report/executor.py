@@ -1,4 +1,4 @@
-"""Report's work: asks both models the test split, gathers what the nodes before found, writes the page."""
+"""The executor of Report: reads the predictions, collects the results of earlier nodes and writes the page."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 
 class Executor(base_executor.BaseExecutor):
-    """Makes the report of a run."""
+    """Creates the report of a run."""
 
     def Do(
         self,
@@ -61,12 +61,12 @@ class Executor(base_executor.BaseExecutor):
 
 
 def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: dict[str, str]) -> ReportData:
-    """Gathers what a report tells.
+    """Collects the content of a report.
 
     Args:
-        inputs: The component's, by key.
-        parameters: Likewise.
-        uris: Where the inputs are for others than this machine.
+        inputs: The component's inputs, by key.
+        parameters: The component's parameters.
+        uris: URIs of the inputs, valid on other machines.
     """
     config = json.loads(parameters["config"])
     directories = {key: path_utils.serving_model_path(inputs[key].uri) for key in ("reference", "compressed")}
@@ -131,7 +131,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
 
 
 def _images(patterns: str, keys: Collection[str]) -> dict[str, bytes]:
-    """The files of some images of the test split, by their keys."""
+    """Returns the files of some images of the test split, by their keys."""
     return {key: encoded for encoded in encoded_images(patterns) if (key := image_key(encoded)) in keys}
 
 

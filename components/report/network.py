@@ -1,4 +1,4 @@
-"""What became of the reference's network, block by block."""
+"""Shows block by block which parts of the reference network were kept, removed and added."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from compressor_lib.networks.layer_names import TRANSLATOR_PREFIX
 
 
 def network_blocks(reference: keras.Model, compressed: keras.Model) -> list[Block]:
-    """Compares a compressed classifier with the one it was cut from.
+    """Compares a compressed classifier with its reference model.
 
     Args:
-        reference: Functional, uncompressed.
-        compressed: Its layers have the names they have in ``reference``, but a translator's.
+        reference: The uncompressed functional model.
+        compressed: The compressed classifier. Its layers have the same names as in ``reference``, except for
+            translators.
 
     Returns:
-        The blocks of ``reference`` in network order, each between two places where it could be cut; what was
-        added stands behind the last layer that is kept in front of it.
+        The blocks of ``reference`` in network order, each between two possible cuts. Added blocks follow the last kept
+        layer before them.
     """
     kept = {layer.name for layer in compressed.layers}
     added = _added(compressed)
@@ -34,7 +35,7 @@ def network_blocks(reference: keras.Model, compressed: keras.Model) -> list[Bloc
     for place, name in enumerate(order):
         run.append(name)
         following = order[place + 1] if place + 1 < len(order) else None
-        # Where a cut is inside a block, its halves are told apart.
+        # A cut inside a block splits the block in two.
         turns = following is not None and (following in kept) != (name in kept)
         if name in ends or turns or following is None:
             blocks.append(_block([layers[one] for one in run], "kept" if name in kept else "cut"))
@@ -57,7 +58,7 @@ def _head(compressed: keras.Model) -> Block:
 
 
 def _added(compressed: keras.Model) -> dict[str, list[Block]]:
-    """Translators and tails, by the layer they stand behind."""
+    """Returns translators and tails, by the layer that they follow."""
     layers = {layer.name: layer for layer in compressed.layers}
     graph = LayerGraph.of(compressed)
     found: dict[str, list[keras.layers.Layer]] = {}

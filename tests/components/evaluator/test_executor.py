@@ -92,7 +92,7 @@ class TestClassesAreJoinedByName:
         emu = verdict.classes[2]
         assert (emu.name, emu.right, emu.images, emu.change) == ("emu", 0, 20, None)
         (note,) = verdict.notes
-        assert note.startswith("The baseline does not have class emu: such images count for gate.min_accuracy")
+        assert note.startswith("The baseline does not have class emu: such images only count for gate.min_accuracy")
 
     def test_a_class_that_went_is_named(self):
         given = predictions(
@@ -104,7 +104,7 @@ class TestClassesAreJoinedByName:
         verdict = verdict_of(given, BOUNDS, "")
         assert verdict.overall.change is not None
         assert verdict.overall.change.value == pytest.approx(10 / 60)
-        assert verdict.notes == ["The model no longer has classes ant, bee of the baseline: nothing is compared there."]
+        assert verdict.notes == ["The model no longer has classes ant, bee of the baseline: such images are not compared."]
 
     def test_without_a_common_class_the_accuracy_alone_decides(self):
         given = predictions(
@@ -114,13 +114,13 @@ class TestClassesAreJoinedByName:
         assert (verdict.blessed, verdict.overall.baseline, verdict.overall.change) == (True, None, None)
         assert verdict.worst_class is None
         (note,) = verdict.notes
-        assert "No class is common, so nothing is compared and gate.min_accuracy alone decides" in note
+        assert "The models have no class in common, so only gate.min_accuracy decides" in note
         assert not verdict_of(given, Thresholds(0.9, 0.05), "").blessed
 
     def test_without_a_baseline_likewise(self):
         verdict = verdict_of(predictions(IMAGES, ["cat", "dog"], model=named(["cat", "dog"], IMAGES)), BOUNDS, "")
         assert (verdict.blessed, verdict.overall.change) == (True, None)
-        assert verdict.notes == ["There is no baseline, so gate.min_accuracy alone decides."]
+        assert verdict.notes == ["There is no baseline, so only gate.min_accuracy decides."]
 
     def test_a_class_without_test_images_is_left_out(self):
         classes = ["ant", "cat", "dog", "emu"]
@@ -128,14 +128,14 @@ class TestClassesAreJoinedByName:
         overall, found = judged(given, "model", 0.95)
         assert overall.images == 60
         assert [one.name for one in found] == ["cat", "dog"]
-        assert notes(given) == ["There are no test images of classes ant, emu: nothing is known of such images."]
+        assert notes(given) == ["There are no test images of classes ant, emu: the model's accuracy on them is unknown."]
 
     def test_an_image_of_an_unknown_class_counts_as_wrong(self):
         images = [*IMAGES, *["emu"] * 5]
         predicted = named(["cat", "dog"], [*IMAGES, *["dog"] * 5])  # "dog" is the last class
         verdict = verdict_of(predictions(images, ["cat", "dog"], model=predicted, baseline=predicted), BOUNDS, "")
         assert (verdict.overall.right, verdict.overall.images) == (60, 65)
-        assert verdict.notes == ["5 test images are of classes that were not trained: each counts as predicted wrong."]
+        assert verdict.notes == ["5 test images are of classes that were not trained: each counts as a wrong prediction."]
 
 
 class TestFormats:
@@ -344,5 +344,5 @@ class TestNode:
         baseline.uri = str(tmp_path / "nameless")
         shutil.copytree(reversed_model.uri, baseline.uri)
         classes_path(f"{baseline.uri}/Format-Serving").unlink()
-        with pytest.raises(CompressorError, match=r"does not tell its class names .* choose another gate\.baseline"):
+        with pytest.raises(CompressorError, match=r"has no class names .* choose another gate\.baseline"):
             self.evaluate(tmp_path, BOUNDS, examples=examples, model=model, baseline_model=baseline)

@@ -31,7 +31,7 @@ TABLE = {
     "all passes": (judged(900, 10, 10, 80), Thresholds(0.8, 0.02), (910, 1000), 0, [], []),
     "the reference is below the threshold": (
         judged(690, 10, 10, 290), Thresholds(0.9, 0.02), (700, 1000), 1,
-        ["The reference model itself reaches 70.0 % (700 of 1,000", "more images or better labels", "reference.epochs",
+        ["The reference model itself reaches 70.0 % (700 of 1,000", "Add images, improve labels", "reference.epochs",
          "larger backbone", "lower gate.min_accuracy"],
         ["tau"],
     ),
@@ -41,30 +41,30 @@ TABLE = {
     "the reference passes, the compressed model surely does not": (
         judged(700, 0, 250, 50), Thresholds(0.9, 0.5), (950, 1000), 1,
         ["The reference model reaches gate.min_accuracy and the compressed model does not", "raise search.tau"],
-        ["test images cannot tell", "budgets"],
+        ["test images are too few to decide", "budgets"],
     ),
     "two images of thirty short of the threshold": (
         judged(25, 0, 3, 2), Thresholds(0.9, 0.5), (28, 30), 2,
-        ["30 test images cannot tell whether the accuracy keeps gate.min_accuracy", "about 59 would",
+        ["30 test images are too few to decide whether the accuracy meets gate.min_accuracy", "about 59 are needed",
          "search.tau"],
         [],
     ),
     "only the confidence is missing": (
         judged(58, 1, 0, 1), Thresholds(0.95, 0.5, confidence=0.95), (58, 60), 1,
-        ["60 test images cannot tell whether the accuracy keeps gate.min_accuracy", "about 280 would"], ["tau"],
+        ["60 test images are too few to decide whether the accuracy meets gate.min_accuracy", "about 280 are needed"], ["tau"],
     ),
     "only the drop fails, surely": (
         judged(800, 0, 100, 100), Thresholds(0.5, 0.02), (900, 1000), 1,
         ["Compression costs more than gate.max_drop allows: raise search.tau", "raise gate.max_drop"],
-        ["test images cannot tell", "budgets", "compression is not the cause"],
+        ["test images are too few to decide", "budgets", "compression is not the cause"],
     ),
     "only the drop fails, by two images": (
         judged(55, 0, 2, 3), Thresholds(0.5, 0.02), (57, 60), 2,
-        ["60 test images cannot tell whether the change keeps gate.max_drop", "search.tau"], [],
+        ["60 test images are too few to decide whether the change meets gate.max_drop", "search.tau"], [],
     ),
     "only the drop's confidence is missing": (
         judged(57, 0, 0, 3), Thresholds(0.5, 0.02, confidence=0.95), (57, 60), 1,
-        ["60 test images cannot tell whether the change keeps gate.max_drop", "about 550 would"], ["tau"],
+        ["60 test images are too few to decide whether the change meets gate.max_drop", "about 550 are needed"], ["tau"],
     ),
 }  # fmt: skip
 
@@ -97,7 +97,7 @@ def test_a_reference_below_the_deployed_model_is_to_blame():
     verdict = judge(Thresholds(0.5, 0.02), judged(800, 0, 100, 100), [], "")
     (sentence,) = advice(verdict, judged(805, 5, 95, 95))
     assert (
-        "The reference model itself, 81.0 % (810 of 1,000, 78.5 to 83.3 %), is as far below the gate's baseline, "
+        "The reference model itself, 81.0 % (810 of 1,000, 78.5 to 83.3 %), is just as far below the gate's baseline, "
         "90.0 % (900 of 1,000, 88.0 to 91.7 %): compression is not the cause" in sentence
     )
     assert "tau" not in sentence
@@ -123,16 +123,16 @@ def test_a_reference_that_is_good_at_new_classes_alone_is_to_blame():
     (sentence,) = advice(verdict, compared_on_some(920, 1000, 640, 0, 80, 80))
     assert "The reference model itself, 80.0 % (640 of 800" in sentence
     assert "the gate's baseline, 90.0 % (720 of 800" in sentence
-    assert "on the images of classes that both have: compression is not the cause" in sentence
+    assert "on the images of classes that both models have: compression is not the cause" in sentence
 
 
 def test_a_class_is_named_and_a_small_one_is_not_blamed():
     classes = [judged(50, 0, 45, 5, "hat"), judged(5, 0, 1, 1, "scarf"), judged(99, 0, 0, 1, "shirt")]
     verdict = judge(Thresholds(0.5, 0.5, max_class_drop=0.1), judged(154, 0, 46, 7), classes, "")
     found = told(verdict, (200, 207))
-    assert found[0].startswith("Class hat loses more than gate.max_class_drop allows: give more training images of it")
+    assert found[0].startswith("Class hat loses more than gate.max_class_drop allows: add training images of this class")
     assert found[1].startswith(
-        "7 test images cannot tell whether the change of class scarf keeps gate.max_class_drop: about"
+        "7 test images are too few to decide whether the change of class scarf meets gate.max_class_drop: about"
     )
     assert not any("shirt" in sentence for sentence in found)
 

@@ -114,7 +114,7 @@ def test_each_format_has_its_accuracy_and_verdict(page):
     assert "float32 85.0&nbsp;% 34 of 40, 70.9 to 92.9 % by conversion +0.0 points" in text
     assert "160,000 0.500 ms (0.480 to 0.550) 4.0 times as fast (3.8 to 4.3) passed, pushed" in text
     assert "44,000 1.90 ms (1.70 to 2.30) no difference measured left out accuracy is 70.0 % (28 of 40" in text
-    assert "deploy float32, or give more training images" in text
+    assert "deploy float32, or add training images" in text
 
 
 def test_a_change_that_chance_explains_is_no_difference(report_data, page):
@@ -171,9 +171,9 @@ def test_the_accuracies_of_trials_have_their_counts(report_data, page):
 
 
 def test_what_a_latency_was_measured_with_is_said(report_data, page):
-    assert "Trials were timed in turns with the reference" in page
+    assert "Trials were timed next to the reference" in page
     searched = dataclasses.replace(report_data, config={"seed": 3, "search": {"objective": {"cost": "latency"}}})
-    assert "Trials as the search measured them at the time" in render_page(searched)
+    assert "Trials are shown as measured during the search" in render_page(searched)
 
 
 def test_without_steps_there_is_no_table_of_nodes(report_data):

@@ -92,8 +92,8 @@ def test_a_class_in_another_place_is_refused(deploy, check, classes):
     with pytest.raises(CompressorError) as refused:
         check(*classes)
     assert str(refused.value).startswith(
-        f"the model's classes ({', '.join(classes)}) are in another order than those of model 'v1', which endpoint "
-        "'cats' serves, (dog, cat), so it is not pushed: applications would mix them up."
+        f"the model's classes ({', '.join(classes)}) are in a different order from those of model 'v1', which endpoint "
+        "'cats' serves, (dog, cat), so it is not pushed: applications would confuse the classes."
     )
 
 

@@ -88,7 +88,7 @@ def test_reasons_show_counts_intervals_and_thresholds():
 def test_a_reason_counts_the_images_that_were_compared():
     judged = Judged.counted("", images=80, right=64, pairs=PairedCounts(44, 0, 16, 0))
     (reason,) = judge(Thresholds(0.5, 0.02), judged, [], "").reasons
-    assert "against the baseline, on 60 images of classes that both have; the gate allows" in reason
+    assert "against the baseline, on 60 images of classes that both models have; the gate allows" in reason
 
 
 def test_a_class_may_lose_what_it_likes_where_nothing_bounds_it():
