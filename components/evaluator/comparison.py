@@ -68,7 +68,7 @@ def notes(predictions: Predictions) -> list[str]:
     common = common_labels(predictions)
     if not common:
         named = f"the model has {_listed(ours)}, the baseline {_listed(theirs)}"
-        return [*sentences, f"The models have no class in common, so only gate.min_accuracy decides:  {named}."]
+        return [*sentences, f"The models have no class in common, so only gate.min_accuracy decides: {named}."]
     came = [name for name in ours if name not in set(theirs)]
     went = [name for name in theirs if name not in set(ours)]
     if came:

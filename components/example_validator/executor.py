@@ -118,7 +118,7 @@ def _add_classes(
     if gone:
         names, remove = ", ".join(map(repr, gone)), how_to_remove(gone, removed)
         sentence = (
-            f"class {names} of the pushed model has no images: it keeps its output, untrained.  To remove it: {remove}"
+            f"class {names} of the pushed model has no images: it keeps its output, untrained. To remove it: {remove}"
             if len(gone) == 1
             else f"classes {names} of the pushed model have no images: they keep their outputs, "
             f"untrained. To remove them: {remove}"

@@ -203,9 +203,9 @@ def _limits(verdict: Verdict, classes: Sequence[str]) -> Iterator[str]:
     yield "Accuracies by class are the SavedModel's; the gate judged each TFLite model separately."
     tested = {one.name for one in verdict.classes}
     if untested := [name for name in classes if name not in tested]:
-        yield f"The accuracy is unknown for classes without test images:  {_some(untested)}."
+        yield f"The accuracy is unknown for classes without test images: {_some(untested)}."
     if few := [f"{one.name} ({one.images})" for one in verdict.classes if one.images < FEW]:
-        yield f"The accuracy is uncertain for classes with fewer than {FEW} test images:  {_some(few)}."
+        yield f"The accuracy is uncertain for classes with fewer than {FEW} test images: {_some(few)}."
     if verdict.thresholds.confidence is None:
         yield "The gate required no confidence: on other images the model may miss the thresholds."
 

@@ -104,7 +104,9 @@ class TestClassesAreJoinedByName:
         verdict = verdict_of(given, BOUNDS, "")
         assert verdict.overall.change is not None
         assert verdict.overall.change.value == pytest.approx(10 / 60)
-        assert verdict.notes == ["The model no longer has classes ant, bee of the baseline: such images are not compared."]
+        assert verdict.notes == [
+            "The model no longer has classes ant, bee of the baseline: such images are not compared."
+        ]
 
     def test_without_a_common_class_the_accuracy_alone_decides(self):
         given = predictions(
@@ -128,14 +130,18 @@ class TestClassesAreJoinedByName:
         overall, found = judged(given, "model", 0.95)
         assert overall.images == 60
         assert [one.name for one in found] == ["cat", "dog"]
-        assert notes(given) == ["There are no test images of classes ant, emu: the model's accuracy on them is unknown."]
+        assert notes(given) == [
+            "There are no test images of classes ant, emu: the model's accuracy on them is unknown."
+        ]
 
     def test_an_image_of_an_unknown_class_counts_as_wrong(self):
         images = [*IMAGES, *["emu"] * 5]
         predicted = named(["cat", "dog"], [*IMAGES, *["dog"] * 5])  # "dog" is the last class
         verdict = verdict_of(predictions(images, ["cat", "dog"], model=predicted, baseline=predicted), BOUNDS, "")
         assert (verdict.overall.right, verdict.overall.images) == (60, 65)
-        assert verdict.notes == ["5 test images are of classes that were not trained: each counts as a wrong prediction."]
+        assert verdict.notes == [
+            "5 test images are of classes that were not trained: each counts as a wrong prediction."
+        ]
 
 
 class TestFormats:

@@ -51,7 +51,8 @@ TABLE = {
     ),
     "only the confidence is missing": (
         judged(58, 1, 0, 1), Thresholds(0.95, 0.5, confidence=0.95), (58, 60), 1,
-        ["60 test images are too few to decide whether the accuracy meets gate.min_accuracy", "about 280 are needed"], ["tau"],
+        ["60 test images are too few to decide whether the accuracy meets gate.min_accuracy", "about 280 are needed"],
+        ["tau"],
     ),
     "only the drop fails, surely": (
         judged(800, 0, 100, 100), Thresholds(0.5, 0.02), (900, 1000), 1,
@@ -64,7 +65,8 @@ TABLE = {
     ),
     "only the drop's confidence is missing": (
         judged(57, 0, 0, 3), Thresholds(0.5, 0.02, confidence=0.95), (57, 60), 1,
-        ["60 test images are too few to decide whether the change meets gate.max_drop", "about 550 are needed"], ["tau"],
+        ["60 test images are too few to decide whether the change meets gate.max_drop", "about 550 are needed"],
+        ["tau"],
     ),
 }  # fmt: skip
 
@@ -130,7 +132,7 @@ def test_a_class_is_named_and_a_small_one_is_not_blamed():
     classes = [judged(50, 0, 45, 5, "hat"), judged(5, 0, 1, 1, "scarf"), judged(99, 0, 0, 1, "shirt")]
     verdict = judge(Thresholds(0.5, 0.5, max_class_drop=0.1), judged(154, 0, 46, 7), classes, "")
     found = told(verdict, (200, 207))
-    assert found[0].startswith("Class hat loses more than gate.max_class_drop allows: add training images of this class")
+    assert found[0].startswith("Class hat loses more than gate.max_class_drop allows: add training images")
     assert found[1].startswith(
         "7 test images are too few to decide whether the change of class scarf meets gate.max_class_drop: about"
     )
