@@ -20,12 +20,12 @@ PAGE = "reference/config.md"
 
 _INTRODUCTION = """# Configuration
 
-One YAML file says everything about a run. This page is made from the code that checks it, so it names every field.
-The files in `examples/` are good beginnings;
-`compressor validate --config FILE` checks one of your own, and `--set section.field=value` replaces one value.
+One YAML file configures a run. This page is generated from the code that validates it, so it lists every field.
+Start from a file in `examples/`. `compressor validate --config FILE` checks your own file, and
+`--set section.field=value` replaces one value.
 """
 
-_FILLED = {"output": "`runs/` and the name", "backbone.input_size": "224; of a model its own"}
+_FILLED = {"output": "`runs/<name>`", "backbone.input_size": "224; with `backbone.model` the model's own"}
 """Defaults that follow from other fields."""
 
 _LIMITS = {"gt": "> {}", "ge": "≥ {}", "lt": "< {}", "le": "≤ {}", "min_length": "at least {} long", "pattern": "`{}`"}
