@@ -94,7 +94,7 @@ def test_a_broken_model_is_told(exported, tmp_path):
     with pytest.raises(CompressorError, match=r"classes\.txt', which names the classes of model\.tflite, is missing"):
         load_classifier(tmp_path / "model.tflite")
     shutil.copy(exported / "10" / "assets.extra" / CLASSES_FILE, tmp_path)
-    with pytest.raises(CompressorError, match="is no TFLite model"):
+    with pytest.raises(CompressorError, match="is not a TFLite model"):
         load_classifier(tmp_path / "model.tflite")
 
 
