@@ -1,4 +1,4 @@
-"""TranslatorPretrainer's work: a Beam combine of the translators' normal equations."""
+"""The executor of TranslatorPretrainer: sums up the translators' normal equations on Beam."""
 
 import functools
 import json
@@ -45,7 +45,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     ) -> None:
         """Reads ``examples`` and ``base_model``, writes ``translators`` (see ``compressor_lib.pretraining.bank``).
 
-        If ``previous_translators`` are the same, they are copied, and ``examples`` are not read.
+        If ``previous_translators`` would be the result, they are copied, and ``examples`` are not read.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         model = artifact_utils.get_single_instance(input_dict["base_model"])
@@ -62,9 +62,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if previous := _previous(input_dict.get(PREVIOUS), base, connections, fit):
             with stored(output) as folder:
                 previous.save(folder)
-            logger.info("took %d translators of the previous run: the backbone is the same", len(previous.translators))
+            logger.info("reused %d translators of the previous run: same backbone", len(previous.translators))
             return
-        # Counting reads every image once more, so it is done for those who watch alone.
+        # Counting reads every image once more, so it is only done if progress is shown.
         total = count_examples(pattern) if logger.isEnabledFor(logging.DEBUG) else None
         with self._make_beam_pipeline() as pipeline:
             sums = (
@@ -80,7 +80,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
 
 class _SumUp(beam.DoFn):
-    """Runs the tapped backbone over batches of Examples; gives one bundle's sums."""
+    """Runs the tapped backbone on batches of Examples and yields the sums of a bundle."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class _SumUp(beam.DoFn):
 
 
 class _Merge(beam.CombineFn):
-    """Adds sums up."""
+    """Adds up sums."""
 
     def __init__(self, held_out: float) -> None:
         self._held_out = held_out
@@ -138,7 +138,7 @@ class _Merge(beam.CombineFn):
 
 
 class _Solve(beam.DoFn):
-    """Turns the sums of all images into the bank, and writes it."""
+    """Solves for the translators from the sums of all images and writes the bank."""
 
     def __init__(
         self,
@@ -160,7 +160,7 @@ class _Solve(beam.DoFn):
 def _previous(
     given: list[types.Artifact] | None, base: keras.Model, connections: Sequence[Connection], fit: dict[str, float]
 ) -> TranslatorBank | None:
-    """What an earlier run fitted, if it is the same."""
+    """Returns the translators of an earlier run, if they can be reused."""
     uri = artifact_utils.get_single_uri(given) if given else ""
     if not uri or not fileio.exists(os.path.join(uri, MANIFEST)):
         return None
@@ -168,7 +168,7 @@ def _previous(
         with fetched(uri, ARRAYS, MANIFEST) as folder:
             return TranslatorBank.load(folder).reused(base, connections, fit)
     except CompressorError as error:
-        logger.info("the previous run's translators are not taken: %s", error)
+        logger.info("the previous run's translators are not reused: %s", error)
         return None
 
 

@@ -119,7 +119,9 @@ def paired_change(gained: int, lost: int, total: int, confidence: float = CONFID
         True
     """
     if min(gained, lost) < 0 or gained + lost > total:
-        raise ValueError(f"{gained} gained and {lost} lost of {total} images: give counts whose sum is at most the total.")
+        raise ValueError(
+            f"{gained} gained and {lost} lost of {total} images: give counts that add up to at most {total}."
+        )
     if not total:
         return Interval(0.0, -1.0, 1.0)
     value, z = (gained - lost) / total, _quantile(confidence)

@@ -1,6 +1,6 @@
-"""A second cut: the network that a search found becomes the backbone of another search.
+"""A second cut: the best network of a search becomes the backbone of another search.
 
-What a first cut leaves is a network like any other, so the same translators, caches and tuners cut it once more.
+After a first cut, a network is like any other, so the same translators, caches and tuners can cut it again.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from compressor_lib.networks.layer_names import TRANSLATOR_PREFIX
 from compressor_lib.networks.nested_models import flattened
 
 FIRST_CUT = "first_cut"
-"""The hyperparameter, the same in every trial of a second search, that names the first one's connection."""
+"""Hyperparameter with the first search's connection, fixed in every trial of a second search."""
 
 _FIRST = f"{TRANSLATOR_PREFIX}first_"
 
 
 def network_to_cut_again(classifier: keras.Model) -> keras.Model:
-    """The network in front of a compressed classifier's head, as the backbone of another search.
+    """Returns the network before a compressed classifier's head, as the backbone of another search.
 
     Args:
-        classifier: On a sub-network with one cut.
+        classifier: A classifier on a sub-network with one cut.
 
     Returns:
-        A new model with the same weights. The layers of its translator are renamed (``translator_conv`` is
-        ``translator_first_conv``), so that another translator finds its names free.
+        A new model with the same weights. The layers of its translator are renamed (``translator_conv`` becomes
+        ``translator_first_conv``), so that their names are available for another translator.
     """
     network = without_head(classifier)
     names = [layer.name for layer in network.layers if layer.name.startswith(TRANSLATOR_PREFIX)]
@@ -34,13 +34,14 @@ def network_to_cut_again(classifier: keras.Model) -> keras.Model:
 
 
 def layers_trained_again(network: keras.Model) -> list[str]:
-    """Names of the layers of the first cut that a second search trains with the head.
+    """Returns the names of the first cut's layers that a second search trains with the head.
 
-    They are those of a tail: trained for the task on what A gave, they must get used to what the second cut leaves
-    of it. A translator that rejoins has frozen layers behind it, so its trials could not start from what is cached.
+    These are the layers of a tail. They were trained on A's output for the task and must adapt to the second cut. A
+    translator that rejoins is followed by frozen layers, so if it were trained, trials could not start from cached
+    features.
 
     Args:
-        network: From :func:`network_to_cut_again`.
+        network: A network from :func:`network_to_cut_again`.
     """
     first = [layer for layer in network.layers if layer.name.startswith(_FIRST)]
     is_tail = any(layer.name == _renamed(BATCH_NORM) for layer in first)
