@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from compressor_lib.deployment import phrases
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.gate import Verdict
-from compressor_lib.deployment.judged import Judged
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def decides(verdict: Verdict) -> str:
     return f"The lower end of each interval decides, with {confidence} confidence."
 
 
-def _worst(verdict: Verdict) -> Judged | None:
+def _worst(verdict: Verdict) -> EvalResult | None:
     """Returns the class that is closest to failing, or has failed by most."""
     changed = [one for one in verdict.classes if one.change is not None]
     return min(changed, key=lambda one: verdict.thresholds.decisive(one.change), default=None)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from components.artifacts.judging import common_labels, judged
+from components.artifacts.class_results import common_labels, results_by_class
 from components.artifacts.predictions import BASELINE, MODEL, REFERENCE, Predictions
 from compressor_lib.deployment.gate import Thresholds, Verdict, confidence_shown, judge, judge_format
 from compressor_lib.deployment.intervals import Interval, paired_change
@@ -33,12 +33,12 @@ def verdict_of(
     confidence = confidence_shown(thresholds)
     formats = {
         name: judge_format(
-            thresholds, *judged(predictions, name, confidence), _conversion(predictions, name, confidence)
+            thresholds, *results_by_class(predictions, name, confidence), _conversion(predictions, name, confidence)
         )
         for name in predictions.models
         if name not in (MODEL, BASELINE, REFERENCE)
     }
-    overall, classes = judged(predictions, MODEL, confidence)
+    overall, classes = results_by_class(predictions, MODEL, confidence)
     return judge(
         thresholds,
         overall,

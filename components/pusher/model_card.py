@@ -20,10 +20,10 @@ from components.artifacts.card import CARD_FILE
 from components.artifacts.class_counts import class_counts
 from components.artifacts.thresholds import threshold_rows
 from compressor_lib.deployment import phrases
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.export import read_classes, read_parameters, tflite_paths
 from compressor_lib.deployment.gate import Verdict
 from compressor_lib.deployment.intervals import Interval
-from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import EXTRA, REFERENCE, Latency, Speedup, read_figures
 
 MOST_CLASSES = 24
@@ -131,7 +131,7 @@ def _lines(card: Json) -> Iterator[str]:
     names = card["classes"]
     yield from _section("Task", f"{card['task'].capitalize()}: {', '.join(names[:MOST_CLASSES])}{_more(names)}.")
     yield from _section("Data", *_table(("split", "images"), _data_rows(card["data"])))
-    overall = _judged(card["accuracy"])
+    overall = _result(card["accuracy"])
     yield from _section(
         "Accuracy",
         f"On {overall.images:,} test images, which neither training nor the search has used: "
@@ -184,14 +184,14 @@ def _gate_lines(card: Json) -> Iterator[str]:
 
 
 def _class_rows(card: Json) -> Iterator[tuple[str, ...]]:
-    for one in map(_judged, _least_accurate(card["accuracy_by_class"])):
+    for one in map(_result, _least_accurate(card["accuracy_by_class"])):
         change = phrases.compared(one.change) if one.change else ""
         yield one.name, f"{one.images:,}", phrases.accuracy(one), change
 
 
 def _format_rows(formats: Json) -> Iterator[tuple[str, ...]]:
     for name, one in formats.items():
-        accuracy = phrases.accuracy(_judged(one["accuracy"])) if one["accuracy"] else "not judged"
+        accuracy = phrases.accuracy(_result(one["accuracy"])) if one["accuracy"] else "not judged"
         speedup = Speedup(**one["speedup"]) if one["speedup"] else None
         latency = phrases.milliseconds(Latency(**one["latency"]))
         yield name, phrases.size(one["bytes"]), latency, phrases.speed(speedup), accuracy
@@ -215,10 +215,10 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_MOST_NAMED]) + more
 
 
-def _dumped(judged: Judged) -> Json:
-    fields: Json = {"name": judged.name, "images": judged.images, "right": judged.right}
+def _dumped(result: EvalResult) -> Json:
+    fields: Json = {"name": result.name, "images": result.images, "right": result.right}
     for name in ("accuracy", "baseline", "change"):
-        figure: Interval | None = getattr(judged, name)
+        figure: Interval | None = getattr(result, name)
         fields[name] = vars(figure) if figure else None
     return fields
 
@@ -227,13 +227,13 @@ def _fields(measured: Latency | Speedup | None) -> Json | None:
     return vars(measured) if measured else None
 
 
-def _judged(fields: Json) -> Judged:
+def _result(fields: Json) -> EvalResult:
     """Reads a result written by :func:`_dumped`."""
     accuracy, baseline, change = (
         Interval(**fields[name]) if fields[name] else None for name in ("accuracy", "baseline", "change")
     )
     assert accuracy is not None
-    return Judged(fields["name"], fields["images"], fields["right"], accuracy, baseline, change)
+    return EvalResult(fields["name"], fields["images"], fields["right"], accuracy, baseline, change)
 
 
 def _data_rows(data: Json) -> Iterator[tuple[str, ...]]:

@@ -10,9 +10,9 @@ import math
 from collections.abc import Iterator
 
 from compressor_lib.deployment import phrases
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.gate import Verdict
 from compressor_lib.deployment.intervals import Interval
-from compressor_lib.deployment.judged import Judged
 
 MOST_IMAGES = 100_000
 """Test splits larger than this are not recommended."""
@@ -20,7 +20,7 @@ MOST_IMAGES = 100_000
 _MOST_CLASSES = 3
 
 
-def advice(verdict: Verdict, reference: Judged, *, has_budgets: bool = False) -> list[str]:
+def advice(verdict: Verdict, reference: EvalResult, *, has_budgets: bool = False) -> list[str]:
     """Returns advice on a verdict.
 
     Args:
@@ -62,7 +62,7 @@ def images_to_decide(figure: Interval, threshold: float, images: int) -> int | N
     return math.ceil(round(needed / step, 6)) * step
 
 
-def _refused(verdict: Verdict, reference: Judged, has_budgets: bool) -> list[str]:
+def _refused(verdict: Verdict, reference: EvalResult, has_budgets: bool) -> list[str]:
     thresholds, model = verdict.thresholds, verdict.overall
     if (
         not thresholds.is_met(model.accuracy, thresholds.min_accuracy)
@@ -90,7 +90,7 @@ def _about_accuracy(verdict: Verdict, has_budgets: bool) -> Iterator[str]:
         yield f"The reference model reaches gate.min_accuracy and the compressed model does not: {_keep(has_budgets)}."
 
 
-def _about_drop(verdict: Verdict, reference: Judged, has_budgets: bool) -> Iterator[str]:
+def _about_drop(verdict: Verdict, reference: EvalResult, has_budgets: bool) -> Iterator[str]:
     change, threshold = verdict.overall.change, -verdict.thresholds.max_drop
     if change is None or verdict.thresholds.is_met(change, threshold):
         return

@@ -12,8 +12,8 @@ from typing import Any
 from components.report.confusion import recalls
 from components.report.data import Confusion, ReportData, Trial
 from compressor_lib.deployment import phrases
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.figures import ModelFigures
-from compressor_lib.deployment.judged import Judged
 
 Spec = dict[str, Any]
 
@@ -192,7 +192,7 @@ def _figures(model: ModelFigures) -> dict[str, float]:
 
 def counted_validation(accuracy: float, images: int) -> str:
     """Returns the count and interval of a validation accuracy; empty if the number of images is unknown."""
-    return phrases.counted(Judged.counted("", images=images, right=round(accuracy * images))) if images else ""
+    return phrases.counted(EvalResult.from_counts("", images=images, right=round(accuracy * images))) if images else ""
 
 
 def _best(history: dict[str, list[float]]) -> float:
@@ -424,7 +424,7 @@ def by_class(data: ReportData) -> Spec:
 def _right(confusion: Confusion, number: int) -> str:
     """Returns the count and interval of a class's accuracy."""
     right, images = confusion[number].get(number, 0), sum(confusion[number].values())
-    return phrases.counted(Judged.counted("", images=images, right=right))
+    return phrases.counted(EvalResult.from_counts("", images=images, right=right))
 
 
 def _heat(x: Spec, y: Spec, shade: str, tooltip: list[Any]) -> Spec:

@@ -14,8 +14,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components.artifacts.class_results import results_by_class
 from components.artifacts.file_names import HISTORY_FILE, SEARCH_REPORT_FILE
-from components.artifacts.judging import judged
 from components.artifacts.predictions import MODEL, REFERENCE, Predictions, image_key
 from components.artifacts.verdict import read_verdict
 from components.report.advice import advice
@@ -29,10 +29,10 @@ from components.report.versions import versions
 from components.storage.examples import encoded_images, split_patterns
 from components.storage.gcs_mount import mounted_artifacts
 from compressor_lib.deployment import model_metrics
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.export import load_keras, read_parameters, tflite_paths
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.intervals import paired_change
-from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import ModelMetrics, read_figures
 from compressor_lib.pretraining.bank import TranslatorBank
 
@@ -78,7 +78,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
     verdict = read_verdict(inputs["evaluation"].uri)
     sure = verdict.confidence_shown
     pairs = predictions.pairs(MODEL, REFERENCE)
-    reference_score, _ = judged(predictions, REFERENCE, sure)
+    reference_score, _ = results_by_class(predictions, REFERENCE, sure)
     pushed = inputs["pushed_model"].get_int_custom_property("pushed")
     bank = TranslatorBank.load(inputs["translators"].uri)
     return ReportData(
@@ -135,10 +135,10 @@ def _images(patterns: str, keys: Collection[str]) -> dict[str, bytes]:
     return {key: encoded for encoded in encoded_images(patterns) if (key := image_key(encoded)) in keys}
 
 
-def _figures(judged: Judged, parameters: int, metrics: ModelMetrics, timed: str) -> ModelFigures:
+def _figures(result: EvalResult, parameters: int, metrics: ModelMetrics, timed: str) -> ModelFigures:
     return ModelFigures(
-        right=judged.right,
-        images=judged.images,
+        right=result.right,
+        images=result.images,
         parameters=parameters,
         bytes=metrics.bytes.get(timed),
         latency=metrics.latency.get(timed),

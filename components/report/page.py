@@ -126,7 +126,7 @@ def render_page(data: ReportData, folder: Path | None = None) -> str:
         phrases=phrases,
         accuracy_change=_accuracy_change(data),
         scores={
-            role: phrases.counted(getattr(data, role).judged(data.verdict.confidence_shown))
+            role: phrases.counted(getattr(data, role).result(data.verdict.confidence_shown))
             for role in ("reference", "compressed")
         },
         thresholds=list(threshold_rows(data.verdict)),
@@ -193,10 +193,10 @@ def _accuracy_change(data: ReportData) -> str:
 
 def _format_verdict(data: ReportData, name: str) -> str:
     """Returns whether a TFLite model passed and was pushed."""
-    judged = data.verdict.formats.get(name)
-    if judged is None:
+    verdict = data.verdict.formats.get(name)
+    if verdict is None:
         return "not judged"
-    if not judged.blessed:
+    if not verdict.blessed:
         return "left out"
     return "passed, pushed" if data.pushed_to and data.verdict.blessed else "passed"
 
@@ -221,13 +221,13 @@ def _snippets(data: ReportData) -> list[Snippet]:
     """Returns code that uses the pushed model, or the model that was not pushed."""
     is_version = _is_version(data.pushed_to)
     model = data.pushed_to if is_version and data.pushed_to else f"{data.artifacts['compressed']}/{_SAVED_MODEL}"
-    judged = data.verdict.formats
+    verdicts = data.verdict.formats
     there = {
         name: one.file
         for name, one in data.formats.items()
-        if name not in judged or judged[name].blessed or not is_version  # a pushed version lacks failed ones
+        if name not in verdicts or verdicts[name].blessed or not is_version  # a pushed version lacks failed ones
     }
-    first = sorted(there, key=lambda name: name in judged and not judged[name].blessed)
+    first = sorted(there, key=lambda name: name in verdicts and not verdicts[name].blessed)
     return snippets(model, data.name, {name: there[name] for name in first}, is_version=is_version)
 
 

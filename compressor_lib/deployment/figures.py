@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.intervals import CONFIDENCE
-from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import Latency, Speedup
 
 
@@ -32,9 +32,9 @@ class ModelFigures:
         """Share of the test images that the model classifies correctly, 0 to 1."""
         return self.right / self.images
 
-    def judged(self, confidence: float = CONFIDENCE) -> Judged:
+    def result(self, confidence: float = CONFIDENCE) -> EvalResult:
         """Returns the accuracy with its confidence interval."""
-        return Judged.counted("", images=self.images, right=self.right, confidence=confidence)
+        return EvalResult.from_counts("", images=self.images, right=self.right, confidence=confidence)
 
 
 @dataclass(frozen=True)

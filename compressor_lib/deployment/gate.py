@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from compressor_lib.deployment import phrases
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.intervals import CONFIDENCE, Interval, PairedCounts, share_interval
-from compressor_lib.deployment.judged import Judged
 from compressor_lib.errors import CompressorError
 
 MAX_CONVERSION_LOSS = 0.015
@@ -60,8 +60,8 @@ class FormatVerdict:
         conversion: Change from the SavedModel's accuracy to the TFLite model's, paired by image; None if not compared.
     """
 
-    overall: Judged
-    classes: list[Judged]
+    overall: EvalResult
+    classes: list[EvalResult]
     reasons: list[str]
     conversion: Interval | None = None
 
@@ -96,8 +96,8 @@ class Verdict:
     """
 
     thresholds: Thresholds
-    overall: Judged
-    classes: list[Judged]
+    overall: EvalResult
+    classes: list[EvalResult]
     model_sha256: str
     reasons: list[str]
     formats: dict[str, FormatVerdict] = field(default_factory=dict)
@@ -115,7 +115,7 @@ class Verdict:
         return confidence_shown(self.thresholds)
 
     @property
-    def worst_class(self) -> Judged | None:
+    def worst_class(self) -> EvalResult | None:
         """The class that loses the most accuracy; None without a baseline."""
         return min(_changed(self.classes), key=lambda one: one.change.value, default=None)  # type: ignore[union-attr]
 
@@ -145,8 +145,8 @@ class Verdict:
             thresholds = Thresholds(**fields["thresholds"])
             return cls(
                 thresholds=thresholds,
-                overall=_judged(fields["overall"], thresholds),
-                classes=[_judged(one, thresholds) for one in fields["classes"]],
+                overall=_result(fields["overall"], thresholds),
+                classes=[_result(one, thresholds) for one in fields["classes"]],
                 model_sha256=fields["model_sha256"],
                 reasons=fields["reasons"],
                 formats={name: _format_verdict(one, thresholds) for name, one in fields.get("formats", {}).items()},
@@ -164,8 +164,8 @@ def confidence_shown(thresholds: Thresholds) -> float:
 
 def judge(
     thresholds: Thresholds,
-    overall: Judged,
-    classes: Sequence[Judged],
+    overall: EvalResult,
+    classes: Sequence[EvalResult],
     model_sha256: str,
     *,
     formats: Mapping[str, FormatVerdict] | None = None,
@@ -184,7 +184,7 @@ def judge(
         not_converted: Reasons for missing TFLite models, by precision.
 
     Example:
-        >>> judge(Thresholds(0.9, 0.02), Judged.counted("", images=50, right=40), [], "").reasons
+        >>> judge(Thresholds(0.9, 0.02), EvalResult.from_counts("", images=50, right=40), [], "").reasons
         ['accuracy is 80.0 % (40 of 50, 67.0 to 88.8 %); the gate requires at least 90 %']
     """
     reasons = list(_reasons(thresholds, overall, classes))
@@ -201,7 +201,7 @@ def judge(
 
 
 def judge_format(
-    thresholds: Thresholds, overall: Judged, classes: Sequence[Judged], conversion: Interval | None = None
+    thresholds: Thresholds, overall: EvalResult, classes: Sequence[EvalResult], conversion: Interval | None = None
 ) -> FormatVerdict:
     """Compares the results of one TFLite model with the thresholds.
 
@@ -219,7 +219,7 @@ def left_out_sentences(verdict: Verdict) -> list[str]:
     return [f"{name} is not pushed: {'; '.join(reasons)}" for name, reasons in verdict.left_out.items()]
 
 
-def _reasons(thresholds: Thresholds, overall: Judged, classes: Sequence[Judged]) -> Iterator[str]:
+def _reasons(thresholds: Thresholds, overall: EvalResult, classes: Sequence[EvalResult]) -> Iterator[str]:
     if not thresholds.is_met(overall.accuracy, thresholds.min_accuracy):
         yield (
             f"accuracy is {phrases.accuracy(overall)}; "
@@ -247,11 +247,11 @@ def _reasons(thresholds: Thresholds, overall: Judged, classes: Sequence[Judged])
         yield f"and {len(failing) - _MOST_CLASSES} more classes lose too much accuracy"
 
 
-def _change(judged: Judged) -> str:
-    change = judged.change
+def _change(result: EvalResult) -> str:
+    change = result.change
     assert change is not None
-    compared = judged.pairs.images if judged.pairs else judged.images
-    on = "" if compared == judged.images else f", on {compared:,} images of classes that both models have"
+    compared = result.pairs.images if result.pairs else result.images
+    on = "" if compared == result.images else f", on {compared:,} images of classes that both models have"
     return f"accuracy changes by {phrases.points(change)} against the baseline{on}"
 
 
@@ -265,42 +265,42 @@ def _with_confidence(thresholds: Thresholds) -> str:
     return f" with {phrases.percent(thresholds.confidence, decimals=None)} confidence"
 
 
-def _changed(classes: Sequence[Judged]) -> list[Judged]:
+def _changed(classes: Sequence[EvalResult]) -> list[EvalResult]:
     return [one for one in classes if one.change is not None]
 
 
 def _format_verdict(fields: dict[str, Any], thresholds: Thresholds) -> FormatVerdict:
     return FormatVerdict(
-        overall=_judged(fields["overall"], thresholds),
-        classes=[_judged(one, thresholds) for one in fields["classes"]],
+        overall=_result(fields["overall"], thresholds),
+        classes=[_result(one, thresholds) for one in fields["classes"]],
         reasons=fields["reasons"],
         conversion=Interval(**fields["conversion"]) if fields.get("conversion") else None,
     )
 
 
-def _judged(fields: dict[str, Any], thresholds: Thresholds) -> Judged:
+def _result(fields: dict[str, Any], thresholds: Thresholds) -> EvalResult:
     if "right" not in fields:
-        return _judged_without_counts(fields, thresholds)
+        return _result_without_counts(fields, thresholds)
     figures = {
         name: Interval(**fields[name]) for name in ("accuracy", "baseline", "change") if fields[name] is not None
     }
     pairs = PairedCounts(**fields["pairs"]) if fields.get("pairs") else None
-    return Judged(fields["name"], fields["images"], fields["right"], **figures, pairs=pairs)
+    return EvalResult(fields["name"], fields["images"], fields["right"], **figures, pairs=pairs)
 
 
-def _judged_without_counts(fields: dict[str, Any], thresholds: Thresholds) -> Judged:
+def _result_without_counts(fields: dict[str, Any], thresholds: Thresholds) -> EvalResult:
     """Reads a result written before counts were stored, and adds missing confidence intervals."""
     name, images, confidence = fields["name"], fields["images"], confidence_shown(thresholds)
     right = round(fields["accuracy"]["value"] * images)
-    judged = Judged.counted(name, images=images, right=right, confidence=confidence)
+    result = EvalResult.from_counts(name, images=images, right=right, confidence=confidence)
     if not fields["baseline"] or not fields["change"]:
-        return judged
+        return result
     baseline = share_interval(round(fields["baseline"]["value"] * images), images, confidence)
     change = fields["change"]
     if change["low"] is None:
         # Without paired counts: Newcombe's interval for two samples, which is wider (method 10, 1998).
-        accuracy, value = judged.accuracy, change["value"]
+        accuracy, value = result.accuracy, change["value"]
         low = value - math.hypot(accuracy.value - accuracy.low, baseline.high - baseline.value)
         high = value + math.hypot(accuracy.high - accuracy.value, baseline.value - baseline.low)
         change = {"value": value, "low": low, "high": high}
-    return Judged(name, images, right, judged.accuracy, baseline, Interval(**change))
+    return EvalResult(name, images, right, result.accuracy, baseline, Interval(**change))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.intervals import Interval
-from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import Latency, Speedup
 
 NO_DIFFERENCE = "no difference measured"
@@ -35,24 +35,24 @@ def interval(figure: Interval) -> str:
     return f"{100 * figure.low:.1f} to {100 * figure.high:.1f} %"
 
 
-def counted(judged: Judged) -> str:
+def counted(result: EvalResult) -> str:
     """Formats the count and interval of an accuracy, such as ``59 of 60, 91.1 to 99.7 %``."""
-    return ", ".join(accuracy_parts(judged)[1:])
+    return ", ".join(accuracy_parts(result)[1:])
 
 
-def accuracy(judged: Judged) -> str:
+def accuracy(result: EvalResult) -> str:
     """Formats an accuracy with its count and interval, such as ``98.3 % (59 of 60, 91.1 to 99.7 %)``."""
-    return _phrase(accuracy_parts(judged))
+    return _phrase(accuracy_parts(result))
 
 
-def accuracy_parts(judged: Judged) -> Parts:
+def accuracy_parts(result: EvalResult) -> Parts:
     """Returns the parts ``98.3 %``, ``59 of 60`` and ``91.1 to 99.7 %``, or one part if there are no images."""
-    if not judged.images:
+    if not result.images:
         return ("not measured (0 images)",)
     return (
-        percent(judged.accuracy.value),
-        f"{judged.right:,} of {judged.images:,}",
-        interval(judged.accuracy),
+        percent(result.accuracy.value),
+        f"{result.right:,} of {result.images:,}",
+        interval(result.accuracy),
     )
 
 

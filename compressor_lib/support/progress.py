@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass
 
 from compressor_lib.deployment import phrases
-from compressor_lib.deployment.judged import Judged
+from compressor_lib.deployment.eval_result import EvalResult
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class BestTrial:
         accuracy = f"{self.accuracy:.2%}"
         if self.images:
             right = round(self.accuracy * self.images)
-            accuracy = phrases.accuracy(Judged.counted("", images=self.images, right=right))
+            accuracy = phrases.accuracy(EvalResult.from_counts("", images=self.images, right=right))
         return f"{self.connection} ({self.parameters:,} parameters, accuracy {accuracy}, score {self.score:.4f})"
 
 

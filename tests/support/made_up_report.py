@@ -11,10 +11,10 @@ from PIL import Image
 
 from components.report.advice import advice
 from components.report.data import Answers, Block, ExampleImage, NodeStep, ReportData, RunData, Trial
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format
 from compressor_lib.deployment.intervals import PairedCounts
-from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import Latency, Speedup
 
 CLASSES = ["dress", "hat", "shirt & tie"]
@@ -47,10 +47,10 @@ def trial(number: int) -> Trial:
     )
 
 
-def judged(name: str, both: int, gained: int, lost: int, neither: int) -> Judged:
+def judged(name: str, both: int, gained: int, lost: int, neither: int) -> EvalResult:
     """How a model did beside its baseline, from the counts of both."""
     pairs = PairedCounts(both, gained, lost, neither)
-    return Judged.counted(name, images=pairs.images, right=pairs.new_right, pairs=pairs)
+    return EvalResult.from_counts(name, images=pairs.images, right=pairs.new_right, pairs=pairs)
 
 
 def made_up_verdict() -> Verdict:
@@ -98,7 +98,7 @@ def made_up_report() -> ReportData:
         backbone="MobileNetV2",
         verdict=verdict,
         pushed_to="/served/1",
-        advice=advice(verdict, Judged.counted("", images=40, right=35)),
+        advice=advice(verdict, EvalResult.from_counts("", images=40, right=35)),
         reference=ModelFigures(35, 40, 360_000, 1_450_000, Latency(2.0, 1.9, 2.2)),
         compressed=ModelFigures(34, 40, 36_771, 160_000, Latency(0.5, 0.48, 0.55)),
         change=verdict.overall.change,
@@ -146,5 +146,5 @@ def made_up_refusal() -> ReportData:
     """The report of a model that is refused, with classes of long names and paths."""
     data, thresholds = made_up_report(), Thresholds(min_accuracy=0.9, max_drop=0.05, confidence=0.95)
     verdict = judge(thresholds, data.verdict.overall, data.verdict.classes, "5ha256", formats=data.verdict.formats)
-    reference = data.reference.judged()
+    reference = data.reference.result()
     return replace(data, verdict=verdict, pushed_to=None, advice=advice(verdict, reference))

@@ -3,14 +3,14 @@ from __future__ import annotations
 from made_up_report import judged
 
 from components.artifacts.thresholds import decides, threshold_rows
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.gate import Thresholds, judge
-from compressor_lib.deployment.judged import Judged
 
 OVERALL = judged("", 52, 1, 5, 2)
 CLASSES = [judged("hat", 20, 1, 1, 2), judged("dress", 32, 0, 4, 0)]
 
 
-def rows(thresholds: Thresholds, overall: Judged = OVERALL) -> dict[str, tuple[str, str, bool]]:
+def rows(thresholds: Thresholds, overall: EvalResult = OVERALL) -> dict[str, tuple[str, str, bool]]:
     verdict = judge(thresholds, overall, CLASSES, "")
     return {one.field: (one.asked, one.measured, one.is_kept) for one in threshold_rows(verdict)}
 
@@ -40,7 +40,7 @@ def test_with_a_confidence_the_lower_end_decides():
 
 
 def test_without_a_baseline_there_is_no_drop():
-    alone = Judged.counted("", images=60, right=53)
+    alone = EvalResult.from_counts("", images=60, right=53)
     assert list(rows(Thresholds(min_accuracy=0.8, max_drop=0.2), alone)) == ["gate.min_accuracy"]
 
 

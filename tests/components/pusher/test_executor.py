@@ -25,10 +25,10 @@ from components.artifacts.verdict import LEFT_OUT, MODEL_SHA256, VERDICT_FILE
 from components.pusher import EndpointPusher, smoke_test
 from components.pusher.executor import EndpointExecutor, Executor
 from components.pusher.smoke_test import check_in_model_server, check_in_process
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.export import read_parameters, tflite_path
 from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format
 from compressor_lib.deployment.intervals import PairedCounts
-from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import Latency, ModelMetrics, Speedup, read_figures, write_figures
 from compressor_lib.errors import CompressorError
 
@@ -90,9 +90,9 @@ def candidate(reference, tmp_path) -> standard_artifacts.Model:
 BOUNDS = Thresholds(min_accuracy=0.5, max_drop=0.3, max_class_drop=0.5, confidence=0.9)
 
 
-def judged(name: str, both: int, lost: int, neither: int) -> Judged:
+def judged(name: str, both: int, lost: int, neither: int) -> EvalResult:
     pairs = PairedCounts(both, 0, lost, neither)
-    return Judged.counted(name, images=pairs.images, right=both, pairs=pairs, confidence=0.9)
+    return EvalResult.from_counts(name, images=pairs.images, right=both, pairs=pairs, confidence=0.9)
 
 
 OVERALL = judged("", 54, 2, 4)
@@ -209,7 +209,7 @@ class TestLeftOut:
     def candidate(self, candidate, told_of):
         evaluated = f"{candidate.uri}/Format-Serving"
         shutil.copy(tflite_path(evaluated), tflite_path(evaluated, "int8"))
-        losing = Judged.counted("", images=60, right=30, pairs=PairedCounts(30, 0, 30, 0))
+        losing = EvalResult.from_counts("", images=60, right=30, pairs=PairedCounts(30, 0, 30, 0))
         formats = {
             "float32": judge_format(VERDICT.thresholds, VERDICT.overall, []),
             "int8": judge_format(VERDICT.thresholds, losing, []),

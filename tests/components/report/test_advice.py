@@ -8,21 +8,21 @@ import pytest
 
 from components.report import advice as advice_module
 from components.report.advice import advice, images_to_decide
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format
 from compressor_lib.deployment.intervals import Interval, PairedCounts
-from compressor_lib.deployment.judged import Judged
 from pipelines.config.config import Config
 from pipelines.config.errors import all_fields
 
 
-def judged(both: int, gained: int, lost: int, neither: int, name: str = "") -> Judged:
+def judged(both: int, gained: int, lost: int, neither: int, name: str = "") -> EvalResult:
     pairs = PairedCounts(both, gained, lost, neither)
-    return Judged.counted(name, images=pairs.images, right=pairs.new_right, pairs=pairs)
+    return EvalResult.from_counts(name, images=pairs.images, right=pairs.new_right, pairs=pairs)
 
 
 def told(verdict: Verdict, reference: tuple[int, int], **options: bool) -> list[str]:
     right, images = reference
-    return advice(verdict, Judged.counted("", images=images, right=right), **options)
+    return advice(verdict, EvalResult.from_counts("", images=images, right=right), **options)
 
 
 # What was measured (both right, gained, lost, neither), what is asked for, the reference's count; then how many
@@ -107,9 +107,9 @@ def test_a_reference_below_the_deployed_model_is_to_blame():
     assert "raise search.tau" in sentence
 
 
-def compared_on_some(right: int, images: int, both: int, gained: int, lost: int, neither: int) -> Judged:
+def compared_on_some(right: int, images: int, both: int, gained: int, lost: int, neither: int) -> EvalResult:
     """A model on all images, compared with a baseline that has the classes of some."""
-    return Judged.counted("", images=images, right=right, pairs=PairedCounts(both, gained, lost, neither))
+    return EvalResult.from_counts("", images=images, right=right, pairs=PairedCounts(both, gained, lost, neither))
 
 
 def test_a_reference_that_is_poor_at_new_classes_alone_is_not_to_blame():

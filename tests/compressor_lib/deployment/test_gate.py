@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format, left_out_sentences
 from compressor_lib.deployment.intervals import Interval, PairedCounts
-from compressor_lib.deployment.judged import Judged
 from compressor_lib.errors import CompressorError
 
 SURE = Thresholds(min_accuracy=0.9, max_drop=0.02, confidence=0.95)
@@ -16,21 +16,21 @@ def figure(value: float, low: float | None = None, high: float | None = None) ->
     return Interval(value, value if low is None else low, value if high is None else high)
 
 
-def overall(accuracy: Interval, change: Interval | None = None) -> Judged:
-    return Judged("", 200, 190, accuracy, figure(0.95), change)
+def overall(accuracy: Interval, change: Interval | None = None) -> EvalResult:
+    return EvalResult("", 200, 190, accuracy, figure(0.95), change)
 
 
-def classes(*changes: float) -> list[Judged]:
+def classes(*changes: float) -> list[EvalResult]:
     return [
-        Judged(f"class{number}", 20, 18, figure(0.9 + change), figure(0.9), figure(change))
+        EvalResult(f"class{number}", 20, 18, figure(0.9 + change), figure(0.9), figure(change))
         for number, change in enumerate(changes)
     ]
 
 
-def losing(lost: int, images: int = 200) -> Judged:
+def losing(lost: int, images: int = 200) -> EvalResult:
     """A model that errs where it lost, beside a baseline that never errs."""
     right = images - lost
-    return Judged.counted("", images=images, right=right, pairs=PairedCounts(right, 0, lost, 0))
+    return EvalResult.from_counts("", images=images, right=right, pairs=PairedCounts(right, 0, lost, 0))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,9 @@ def test_with_a_confidence_the_lower_end_decides(accuracy, change, passes):
 
 
 def test_figures_come_from_counts():
-    judged = Judged.counted("cat", images=60, right=59, pairs=PairedCounts(both=59, gained=0, lost=1, neither=0))
+    judged = EvalResult.from_counts(
+        "cat", images=60, right=59, pairs=PairedCounts(both=59, gained=0, lost=1, neither=0)
+    )
     assert judged.accuracy.value == pytest.approx(59 / 60)
     assert (judged.accuracy.low, judged.accuracy.high) == pytest.approx((0.9114, 0.9971), abs=1e-4)
     assert judged.baseline is not None
@@ -72,12 +74,12 @@ def test_figures_come_from_counts():
 
 
 def test_what_is_not_compared_has_no_change():
-    judged = Judged.counted("new", images=20, right=19, pairs=PairedCounts(0, 0, 0, 0))
+    judged = EvalResult.from_counts("new", images=20, right=19, pairs=PairedCounts(0, 0, 0, 0))
     assert (judged.baseline, judged.change, judged.pairs) == (None, None, None)
 
 
 def test_reasons_show_counts_intervals_and_thresholds():
-    judged = Judged.counted("", images=200, right=184, pairs=PairedCounts(184, 0, 10, 6))
+    judged = EvalResult.from_counts("", images=200, right=184, pairs=PairedCounts(184, 0, 10, 6))
     assert judge(SURE, judged, [], "").reasons == [
         "accuracy is 92.0 % (184 of 200, 87.4 to 95.0 %); the gate requires at least 90 % with 95 % confidence",
         "accuracy changes by -5.0 points (-9.0 to -2.7) against the baseline; "
@@ -86,7 +88,7 @@ def test_reasons_show_counts_intervals_and_thresholds():
 
 
 def test_a_reason_counts_the_images_that_were_compared():
-    judged = Judged.counted("", images=80, right=64, pairs=PairedCounts(44, 0, 16, 0))
+    judged = EvalResult.from_counts("", images=80, right=64, pairs=PairedCounts(44, 0, 16, 0))
     (reason,) = judge(Thresholds(0.5, 0.02), judged, [], "").reasons
     assert "against the baseline, on 60 images of classes that both models have; the gate allows" in reason
 

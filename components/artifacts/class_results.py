@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from components.artifacts.predictions import BASELINE, Predictions
-from compressor_lib.deployment.judged import Judged
+from compressor_lib.deployment.eval_result import EvalResult
 
 
-def judged(predictions: Predictions, model: str, confidence: float) -> tuple[Judged, list[Judged]]:
+def results_by_class(predictions: Predictions, model: str, confidence: float) -> tuple[EvalResult, list[EvalResult]]:
     """Returns the results of a model on all images and on each class with images, compared with the baseline.
 
     All images count for the accuracy. Only images of classes that both models have are compared.
@@ -20,7 +20,7 @@ def judged(predictions: Predictions, model: str, confidence: float) -> tuple[Jud
     """
     right, labels = predictions.right(model), predictions.labels
     common = common_labels(predictions)
-    overall = Judged.counted(
+    overall = EvalResult.from_counts(
         "",
         images=len(labels),
         right=int(right.sum()),
@@ -31,7 +31,7 @@ def judged(predictions: Predictions, model: str, confidence: float) -> tuple[Jud
     for label in np.unique(labels[labels >= 0]).tolist():
         of_class = labels == label
         classes.append(
-            Judged.counted(
+            EvalResult.from_counts(
                 predictions.classes[label],
                 images=int(of_class.sum()),
                 right=int(right[of_class].sum()),

@@ -8,7 +8,7 @@ from compressor_lib.deployment.intervals import CONFIDENCE, Interval, PairedCoun
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvalResult:
     """The result of a model on some images.
 
     Attributes:
@@ -30,9 +30,9 @@ class Judged:
     pairs: PairedCounts | None = None
 
     @classmethod
-    def counted(
+    def from_counts(
         cls, name: str, *, images: int, right: int, pairs: PairedCounts | None = None, confidence: float = CONFIDENCE
-    ) -> Judged:
+    ) -> EvalResult:
         """Computes the figures and their intervals from counts.
 
         Args:
@@ -44,7 +44,7 @@ class Judged:
             confidence: Confidence of the intervals.
 
         Example:
-            >>> Judged.counted("cat", images=60, right=59).accuracy.low
+            >>> EvalResult.from_counts("cat", images=60, right=59).accuracy.low
             0.9114487027240993
         """
         accuracy = share_interval(right, images, confidence)
@@ -60,7 +60,7 @@ class Judged:
             pairs,
         )
 
-    def compared(self, confidence: float = CONFIDENCE) -> tuple[Judged, Judged] | None:
+    def compared(self, confidence: float = CONFIDENCE) -> tuple[EvalResult, EvalResult] | None:
         """Returns the results of the baseline and the model on the images on which they are compared, or None.
 
         Args:
@@ -70,6 +70,6 @@ class Judged:
             return None
         images, old, new = self.pairs.images, self.pairs.old_right, self.pairs.new_right
         return (
-            Judged.counted(self.name, images=images, right=old, confidence=confidence),
-            Judged.counted(self.name, images=images, right=new, confidence=confidence),
+            EvalResult.from_counts(self.name, images=images, right=old, confidence=confidence),
+            EvalResult.from_counts(self.name, images=images, right=new, confidence=confidence),
         )
