@@ -320,9 +320,9 @@ def confusion(data: ReportData, role: str) -> Spec:
         data: Data of the report.
         role: ``"reference"`` or ``"compressed"``.
     """
-    counts = getattr(data.answers, role)
+    counts = getattr(data.predictions, role)
     shown = shown_classes(data)
-    names = data.answers.classes
+    names = data.predictions.classes
     cells = [
         {
             "class": names[row], "prediction": names[column], "images": counts[row].get(column, 0),
@@ -357,21 +357,21 @@ def confusion(data: ReportData, role: str) -> Spec:
 
 def shown_classes(data: ReportData) -> list[int]:
     """Returns the indices of the classes that charts show: all, or those whose accuracy changes most."""
-    names = range(len(data.answers.classes))
+    names = range(len(data.predictions.classes))
     if len(names) <= MOST_CLASSES:
         return list(names)
-    before, after = recalls(data.answers.reference), recalls(data.answers.compressed)
+    before, after = recalls(data.predictions.reference), recalls(data.predictions.compressed)
     change = [abs((after[n] or 0.0) - (before[n] or 0.0)) for n in names]
     return sorted(sorted(names, key=lambda n: -change[n])[:MOST_CLASSES])
 
 
 def by_class(data: ReportData) -> Spec:
     """Returns a chart of each model's accuracy by class."""
-    before, after = recalls(data.answers.reference), recalls(data.answers.compressed)
+    before, after = recalls(data.predictions.reference), recalls(data.predictions.compressed)
     rows: list[Spec] = [
         {
-            "class": data.answers.classes[n], "reference": before[n], "compressed": after[n],
-            **{f"{role}_counted": _right(getattr(data.answers, role), n) for role in ("reference", "compressed")},
+            "class": data.predictions.classes[n], "reference": before[n], "compressed": after[n],
+            **{f"{role}_counted": _right(getattr(data.predictions, role), n) for role in ("reference", "compressed")},
         }
         for n in shown_classes(data)
         if before[n] is not None

@@ -94,7 +94,7 @@ grows with the images, not with the square of the classes."""
 
 
 @dataclass(frozen=True)
-class Answers:
+class ComparedPredictions:
     """Predictions of both models on the test split.
 
     Attributes:
@@ -181,7 +181,7 @@ class ReportData:
         network: Blocks of the reference network, with the removed and added ones.
         histories: History of each training run, by ``reference`` and ``compressed``; see
             :func:`compressor_lib.training.train.train`.
-        answers: Predictions of both models on the test split.
+        predictions: Predictions of both models on the test split.
         data: The images.
         config: The configuration with every field.
         versions: Versions of the project and its dependencies.
@@ -203,7 +203,7 @@ class ReportData:
     translators: dict[str, float]
     network: list[Block]
     histories: dict[str, dict[str, list[float]]]
-    answers: Answers
+    predictions: ComparedPredictions
     data: RunData
     config: dict[str, Any]
     versions: dict[str, str]

@@ -23,7 +23,7 @@ from components.report.data import ReportData
 from components.report.example_images import summarise_images
 from components.report.network import network_blocks
 from components.report.page import write_page
-from components.report.predictions import compare_answers
+from components.report.predictions import compare_predictions
 from components.report.trials import read_trials
 from components.report.versions import versions
 from components.storage.examples import encoded_images, split_patterns
@@ -73,7 +73,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
     reference, compressed = (load_keras(directory) for directory in directories.values())
     predictions = Predictions.read(inputs["evaluation"].uri)
     test = split_patterns(inputs["transformed_examples"], "test")
-    answers = compare_answers(predictions, lambda keys: _images(test, keys))
+    compared = compare_predictions(predictions, lambda keys: _images(test, keys))
     metrics = read_figures(directories["compressed"])
     verdict = read_verdict(inputs["evaluation"].uri)
     sure = verdict.confidence_shown
@@ -116,7 +116,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
             role: json.loads(Path(inputs[f"{role}_run"].uri, HISTORY_FILE).read_text(encoding="utf-8"))
             for role in directories
         },
-        answers=answers,
+        predictions=compared,
         data=summarise_images(
             inputs["examples"],
             inputs["statistics"],

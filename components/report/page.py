@@ -169,18 +169,18 @@ def _counted(data: ReportData) -> list[str]:
         totals.update(counts)
     if not totals:
         return []
-    names = with_new_classes(data.answers.classes, totals)
+    names = with_new_classes(data.predictions.classes, totals)
     return names if len(names) <= MOST_CLASSES else sorted(names, key=totals.__getitem__)[:MOST_CLASSES]
 
 
 def _worst(data: ReportData) -> Iterator[HitClass]:
     """Yields the classes that lost most, with examples."""
-    answers = data.answers
-    for number in worst_hit(answers.reference, answers.compressed):
-        before, after = answers.reference[number], answers.compressed[number]
-        name = answers.classes[number]
+    compared = data.predictions
+    for number in worst_hit(compared.reference, compared.compressed):
+        before, after = compared.reference[number], compared.compressed[number]
+        name = compared.classes[number]
         yield HitClass(
-            name, before.get(number, 0), after.get(number, 0), sum(before.values()), answers.changed.get(name, [])
+            name, before.get(number, 0), after.get(number, 0), sum(before.values()), compared.changed.get(name, [])
         )
 
 

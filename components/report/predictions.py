@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from components.artifacts.predictions import MODEL, REFERENCE, ModelPredictions, Predictions
 from components.report.confusion import worst_hit
-from components.report.data import Answers, Confusion, ExampleImage
+from components.report.data import ComparedPredictions, Confusion, ExampleImage
 from compressor_lib.deployment.image_check import opened
 
 CHANGED_A_CLASS = 6
@@ -28,7 +28,9 @@ UNKNOWN = "(none of the classes)"
 """The class of an image whose true class was not trained."""
 
 
-def compare_answers(predictions: Predictions, read: Callable[[Collection[str]], Mapping[str, bytes]]) -> Answers:
+def compare_predictions(
+    predictions: Predictions, read: Callable[[Collection[str]], Mapping[str, bytes]]
+) -> ComparedPredictions:
     """Summarises the predictions of both models, with classes matched by name.
 
     Args:
@@ -55,7 +57,7 @@ def compare_answers(predictions: Predictions, read: Callable[[Collection[str]], 
         found = [place for place in places.tolist() if predictions.images[place] in files]
         return [_example(predictions, place, bool(was_right[place]), files) for place in found]
 
-    return Answers(
+    return ComparedPredictions(
         classes=names,
         reference=before,
         compressed=after,

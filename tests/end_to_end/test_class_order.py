@@ -111,9 +111,9 @@ def test_new_classes_are_appended_and_one_that_went_keeps_its_place_until_it_is_
         assert next(iter(classifier.predict(images / "span-2" / name / "0.png"))) == name
 
     report = ReportData.read(hands.made("Report", "report"))
-    assert report.answers.classes == names
-    assert report.answers.compressed[0] == {}  # no image of "finger", and what they are taken for stands at their own
-    assert report.answers.compressed[2].get(2, 0) > 0.9 * sum(report.answers.compressed[2].values())
+    assert report.predictions.classes == names
+    assert report.predictions.compressed[0] == {}  # there is no image of "finger"
+    assert report.predictions.compressed[2].get(2, 0) > 0.9 * sum(report.predictions.compressed[2].values())
 
     add_span(images, 3, {"aardvark": 60, "fist": 70})
     refused = hands.command(monkeypatch, "--set", "data.removed_classes=[fist]")

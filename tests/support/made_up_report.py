@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from components.report.advice import advice
-from components.report.data import Answers, Block, ExampleImage, NodeStep, ReportData, RunData, Trial
+from components.report.data import Block, ComparedPredictions, ExampleImage, NodeStep, ReportData, RunData, Trial
 from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format
@@ -110,7 +110,7 @@ def made_up_report() -> ReportData:
         translators={f"block_{a}_add->{b}": 0.9 - 0.1 * a for a in range(1, 4) for b in ("block_16_expand", "Conv_1")},
         network=network,
         histories={"reference": curve, "compressed": curve},
-        answers=Answers(
+        predictions=ComparedPredictions(
             classes=CLASSES,
             reference=[{0: 12, 1: 1}, {0: 1, 1: 12, 2: 1}, {1: 2, 2: 11}],
             compressed=[{0: 12, 2: 1}, {0: 3, 1: 10, 2: 1}, {1: 1, 2: 12}],

@@ -106,7 +106,7 @@ def test_figures_are_those_of_the_nodes_before(data):
     assert (data.reference.right, data.reference.images) == (10, 12)
     assert (data.compressed.right, data.compressed.images) == (data.verdict.overall.right, 12) == (9, 12)
     assert data.change.value == pytest.approx(-1 / 12)
-    assert (data.answers.lost, data.answers.gained) == (1, 0)
+    assert (data.predictions.lost, data.predictions.gained) == (1, 0)
     assert data.compressed.latency == data.formats["float32"].latency == Latency(2.0, 1.8, 2.5)
     assert data.reference.latency == Latency(4.0, 3.5, 4.5)
     assert data.trials[0].costs["latency"] == 2.0
@@ -114,9 +114,9 @@ def test_figures_are_those_of_the_nodes_before(data):
 
 
 def test_the_images_shown_are_those_that_were_predicted(data):
-    assert [one.reference_is_right for one in data.answers.wrong] == [False, False, True]
-    assert [(one.true, one.predicted) for one in data.answers.wrong] == [("c", "a"), ("b", "c"), ("a", "b")]
-    assert all(one.true == one.predicted for one in data.answers.right)
+    assert [one.reference_is_right for one in data.predictions.wrong] == [False, False, True]
+    assert [(one.true, one.predicted) for one in data.predictions.wrong] == [("c", "a"), ("b", "c"), ("a", "b")]
+    assert all(one.true == one.predicted for one in data.predictions.right)
 
 
 def test_the_advice_looks_at_the_reference(data):

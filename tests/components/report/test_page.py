@@ -10,7 +10,7 @@ import jinja2
 import pytest
 
 from components.report.charts import MOST_CLASSES
-from components.report.data import Answers, ReportData
+from components.report.data import ComparedPredictions, ReportData
 from components.report.page import render_page, write_page
 from compressor_lib.deployment.intervals import Interval
 
@@ -43,9 +43,13 @@ def test_charts_are_specifications_and_images(page):
 
 def test_thousands_of_classes_leave_it_small(report_data, page):
     names = [f"class {number:04}" for number in range(2000)]
-    answers = Answers(names, [{n: 1} for n in range(2000)], [{n: 1} if n % 3 else {0: 1} for n in range(2000)])
+    predictions = ComparedPredictions(
+        names, [{n: 1} for n in range(2000)], [{n: 1} if n % 3 else {0: 1} for n in range(2000)]
+    )
     images = {split: {name: 1 + n for n, name in enumerate(names)} for split in report_data.data.totals}
-    data = dataclasses.replace(report_data, answers=answers, data=dataclasses.replace(report_data.data, images=images))
+    data = dataclasses.replace(
+        report_data, predictions=predictions, data=dataclasses.replace(report_data.data, images=images)
+    )
 
     found = render_page(data)
 
@@ -62,10 +66,10 @@ def table_of_images(data: ReportData) -> list[str]:
 
 def test_images_are_counted_in_the_order_of_the_models_outputs(report_data):
     """A class that was added later is the last one; one that the model does not have follows."""
-    answers = Answers(["hat", "shirt", "apron", "gone"], [{}] * 4, [{}] * 4)
+    predictions = ComparedPredictions(["hat", "shirt", "apron", "gone"], [{}] * 4, [{}] * 4)
     images = {"train": {"apron": 3, "hat": 5, "shirt": 4}, "eval": {}, "test": {"zebra": 1, "hat": 2}}
     data = dataclasses.replace(report_data.data, images=images)
-    shown = table_of_images(dataclasses.replace(report_data, answers=answers, data=data))
+    shown = table_of_images(dataclasses.replace(report_data, predictions=predictions, data=data))
     assert shown == ["hat", "shirt", "apron", "gone", "zebra"]
 
 
