@@ -74,7 +74,7 @@ def test_images_are_counted_in_the_order_of_the_models_outputs(report_data):
 
 
 def test_it_tells_of_duplicates_where_there_are_any(report_data, page):
-    assert "3 images are copies of others, pixel by pixel; 1 left out, being in another split too." in page
+    assert "3 images are copies of others, pixel by pixel; 1 left out to keep each image in one split." in page
     none = dataclasses.replace(report_data, data=dataclasses.replace(report_data.data, duplicates=None))
     assert "pixel by pixel" not in render_page(none)
 
@@ -86,7 +86,7 @@ def test_it_counts_what_was_left_out_by_kind(report_data, page):
     )
     page = render_page(dataclasses.replace(report_data, data=data))
     assert "Images left out, by kind: 40 .heic, 1,200 .jpg in nested folders." in page
-    assert "Files that are no images: 3 .txt." in page
+    assert "Files that are not images: 3 .txt." in page
 
 
 def test_text_is_escaped(page):
@@ -115,7 +115,7 @@ def test_the_thresholds_stand_beside_what_was_measured(page):
 
 def test_each_format_has_its_accuracy_and_verdict(page):
     text = words(page)
-    assert "float32 85.0&nbsp;% 34 of 40, 70.9 to 92.9 % by conversion +0.0 points" in text
+    assert "float32 85.0&nbsp;% 34 of 40, 70.9 to 92.9 % change by conversion: +0.0 points" in text
     assert "160,000 0.500 ms (0.480 to 0.550) 4.0 times as fast (3.8 to 4.3) passed, pushed" in text
     assert "44,000 1.90 ms (1.70 to 2.30) no difference measured left out accuracy is 70.0 % (28 of 40" in text
     assert "deploy float32, or add training images" in text
@@ -131,10 +131,10 @@ def test_a_change_that_chance_explains_is_no_difference(report_data, page):
 
 def test_it_says_why_a_model_did_not_pass_and_what_to_do(refused):
     text = words(render_page(refused))
-    assert "Not as it is. The gate refuses it" in text
+    assert "No. The model fails the gate" in text
     assert all(jinja2.filters.escape(reason) in text for reason in refused.verdict.reasons)
     assert "What to do The reference model itself reaches 87.5 %" in text
-    assert "gate.min_accuracy at least 90.0 % 85.0 % (34 of 40, 70.9 to 92.9 %) not kept" in text
+    assert "gate.min_accuracy at least 90.0 % 85.0 % (34 of 40, 70.9 to 92.9 %) not met" in text
     assert "Nothing was pushed" in text
     assert "tf.saved_model.load(&#39;/root/retrain/model/7/Format-Serving&#39;)" in text
     assert "tensorflow_model_server" not in text
@@ -142,9 +142,9 @@ def test_it_says_why_a_model_did_not_pass_and_what_to_do(refused):
 
 def test_examples_are_named_with_their_probabilities(page):
     text = words(page)
-    assert "Wrong, the surest first dress 97&nbsp;% truly hat, 12&nbsp;%; the reference is right" in text
-    assert "hat 81&nbsp;% truly shirt &amp; tie, 25&nbsp;%; the reference is wrong too" in text
-    assert "Right, the least sure first dress 41&nbsp;% hat 52&nbsp;%" in text
+    assert "Wrong, most confident first dress 97&nbsp;% actually hat, 12&nbsp;%; the reference model is correct" in text
+    assert "hat 81&nbsp;% actually shirt &amp; tie, 25&nbsp;%; the reference model is wrong too" in text
+    assert "Correct, least confident first dress 41&nbsp;% hat 52&nbsp;%" in text
     assert page.count('<img src="data:image/jpeg;base64,') == 6
 
 
