@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 
-SUMMARY_FILE = "data.json"
-"""Name of the file in the anomalies' folder."""
-
 
 @dataclass
 class DataSummary:
-    """The content of :data:`SUMMARY_FILE`.
+    """The content of :data:`components.artifacts.file_names.SUMMARY_FILE`.
 
     Attributes:
         images: Number of images by split and class; no classes if there are too many to list.

@@ -97,13 +97,26 @@ def served_classes(endpoint: Endpoint) -> list[str]:
 
 
 def endpoint_of(custom_config: str) -> Endpoint:
-    """Returns the endpoint in the ``custom_config`` of TFX's Pusher for Vertex AI, given as JSON."""
+    """Returns the endpoint in the ``custom_config`` of TFX's Pusher for Vertex AI, given as JSON.
+
+    Raises:
+        CompressorError: If a part of the endpoint is missing.
+    """
     from tfx.extensions.google_cloud_ai_platform import constants
 
     config = json.loads(custom_config)
-    serving = config[constants.SERVING_ARGS_KEY]
-    project = serving.get("project") or serving["project_id"]  # the extension accepts both
-    return Endpoint(project, config[constants.VERTEX_REGION_KEY], serving["endpoint_name"])
+    serving = config.get(constants.SERVING_ARGS_KEY) or {}
+    named = {
+        "project": serving.get("project") or serving.get("project_id"),  # the extension accepts both
+        "region": config.get(constants.VERTEX_REGION_KEY),
+        "name": serving.get("endpoint_name"),
+    }
+    if missing := [part for part, given in named.items() if not given]:
+        raise CompressorError(
+            f"custom_config of the Pusher for Vertex AI lacks the endpoint's {' and '.join(missing)}: give "
+            f"project_id and endpoint_name in {constants.SERVING_ARGS_KEY}, and {constants.VERTEX_REGION_KEY}."
+        )
+    return Endpoint(**named)
 
 
 def _host(endpoint: Endpoint) -> str:

@@ -6,10 +6,8 @@ import os
 
 from tfx.dsl.io import fileio
 
+from components.artifacts.file_names import VERDICT_FILE
 from compressor_lib.deployment.gate import Verdict
-
-VERDICT_FILE = "verdict.json"
-"""File in the evaluation: a :class:`compressor_lib.deployment.gate.Verdict`."""
 
 MODEL_SHA256 = "model_sha256"
 """Custom property of the blessing: hash of the evaluated files."""

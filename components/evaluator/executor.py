@@ -19,9 +19,10 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils, proto_utils
 
 from components.artifacts.class_list import read_class_list
+from components.artifacts.file_names import VERDICT_FILE
 from components.artifacts.model_files import files_sha256
 from components.artifacts.predictions import BASELINE, MODEL, REFERENCE
-from components.artifacts.verdict import LEFT_OUT, MODEL_SHA256, VERDICT_FILE
+from components.artifacts.verdict import LEFT_OUT, MODEL_SHA256
 from components.evaluator.comparison import verdict_of
 from components.evaluator.predicting import KeptModel, keeping_extractor, kept_predictions
 from components.evaluator.tfma_config import thresholds_of, with_classes

@@ -19,7 +19,8 @@ from tfx.utils import io_utils, writer_utils
 
 from components.artifacts.class_counts import class_counts, imbalance, moved_most
 from components.artifacts.class_list import gone_classes, how_to_remove, read_class_list
-from components.artifacts.data_summary import SUMMARY_FILE, DataSummary
+from components.artifacts.data_summary import DataSummary
+from components.artifacts.file_names import SUMMARY_FILE
 from components.left_out import read_left_out
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.class_names import natural_order

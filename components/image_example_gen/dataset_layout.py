@@ -99,7 +99,7 @@ class NamesInputProcessor(spans.InputProcessor):
 
     def counts(self, folder: str, name: str) -> bool:
         """Returns whether a file is an image, including images that are left out, because a run reports these."""
-        return is_image(name) or is_image_without_suffix(os.path.join(self._input_base_uri, folder, name))
+        return is_image(name) or is_image_without_suffix(os.path.join(self.data_folder, folder, name))
 
 
 def images_split(span: str | None) -> example_gen_pb2.Input.Split:

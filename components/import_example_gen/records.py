@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.io.tfrecordio import _TFRecordUtil  # the public readers treat paths as patterns
 from google.protobuf.message import DecodeError
 
+from components.storage.beam_hooks import read_record
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.class_label import class_label
 
@@ -27,7 +27,7 @@ def read_records(path: str) -> Iterator[bytes]:
     """
     try:
         with FileSystems.open(path) as file:
-            while (record := _TFRecordUtil.read_record(file)) is not None:
+            while (record := read_record(file)) is not None:
                 yield record
     except (ValueError, EOFError) as error:
         raise CompressorError(

@@ -137,16 +137,17 @@ def _lines(card: Json) -> Iterator[str]:
         f"On {overall.images:,} test images, which neither training nor the search has used: "
         f"**{phrases.accuracy(overall)}**"
         + (f", {phrases.compared(overall.change)} against the gate's baseline." if overall.change else "."),
-        f"Intervals have {100 * gate['confidence_shown']:g} % confidence.",
+        f"Intervals have {phrases.percent(gate['confidence_shown'], decimals=None)} confidence.",
         "",
         *_table(("class", "test images", "accuracy", "change against the baseline"), _class_rows(card)),
         *_all_are_elsewhere(card["accuracy_by_class"]),
         *(f"- {note}" for note in card["notes"]),
     )
     latency = Latency(**reference["latency"]) if reference["latency"] else None
+    saved = phrases.percent(1 - card["parameters"] / reference["parameters"])
     yield from _section(
         "Size and time",
-        f"{card['parameters']:,} parameters, {1 - card['parameters'] / reference['parameters']:.1%} fewer than the "
+        f"{card['parameters']:,} parameters, {saved} fewer than the "
         f"{reference['parameters']:,} of the uncompressed reference model. Latencies are medians per image with "
         "confidence intervals, measured with TFLite on one thread of the machine that converted the model.",
         "",

@@ -17,7 +17,7 @@ from compressor_lib.deployment.figures import ModelFigures
 
 Spec = dict[str, Any]
 
-FAMILIES = {"tail": "circle", "rejoined": "square", "truncation": "triangle-up", "two cuts": "cross"}
+FAMILIES = {"tail": "circle", "rejoined": "square", "truncation": "triangle-up"}
 """Families of connections and their shapes."""
 
 COST_TITLES = {
@@ -47,6 +47,12 @@ _CONFIG: Spec = {
         "labelColor": "var(--ink)", "titleColor": "var(--muted)", "labelFontSize": 12, "symbolSize": 90,
         "orient": "top", "direction": "horizontal", "title": None, "offset": 8, "columns": 3, "labelLimit": 220,
         "layout": {"top": {"direction": "vertical"}},  # two side by side are too wide for a phone
+    },
+    # Percentages as phrases.percent writes them.
+    "locale": {
+        "number": {
+            "decimal": ".", "thousands": ",", "grouping": [3], "currency": ["", ""], "percent": "\u00a0%"
+        },
     },
 }  # fmt: skip
 
@@ -205,7 +211,7 @@ def _widths(trial: Trial) -> str:
 
 
 def _colour(family: str) -> str:
-    return f"var(--{family.replace(' ', '-')})"
+    return f"var(--{family})"
 
 
 def fit(data: ReportData, order: Sequence[str]) -> Spec | None:

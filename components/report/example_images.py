@@ -12,7 +12,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.artifacts.class_counts import class_counts
-from components.artifacts.data_summary import SUMMARY_FILE
+from components.artifacts.file_names import SUMMARY_FILE
 from components.report.data import RunData
 
 

@@ -26,9 +26,6 @@ logger = logging.getLogger(__name__)
 MEASURED = 8
 """Maximum number of networks whose size and latency are measured; each needs a conversion, which takes seconds."""
 
-TWO_CUTS = "two cuts"
-_SECOND = " & "
-
 
 def read_trials(
     path: Path,
@@ -41,7 +38,7 @@ def read_trials(
 ) -> list[Trial]:
     """Reads a search's report and adds costs that it does not contain.
 
-    MACs are counted for every network with one cut. Bytes and latency are measured for the trials that no other trial
+    MACs are counted for every network. Bytes and latency are measured for the trials that no other trial
     beats in both accuracy and parameters. Latencies are measured next to the reference model, whose latency is known,
     so that all latencies in a report are comparable, however fast the machine is at the time. Latencies that the search
     measured are kept. The winner is the deployed network and has its figures. Networks that do not convert to TFLite
@@ -72,22 +69,21 @@ def read_trials(
         family = _family(row["connection"])
         tail, head = _widths(row["hyperparameters"])
         costs = {"parameters": float(row["parameters"]), cost: float(row["cost"])}
-        if family != TWO_CUTS:
-            connection = parse_connection(row["connection"], base)
-            counted = counted_costs(base, connection, classes, tail_units=tail, head_units=head)
-            if counted["parameters"] != row["parameters"]:
-                # A budget made the tail narrower than its hyperparameter.
-                logger.info("%s differs in width from its hyperparameters: not measured", row["connection"])
-            else:
-                costs |= {"macs": float(counted["macs"])}
-            if row in front and "macs" in costs and not is_winner:
-                network = attach_head(create_submodel(base, connection, tail_units=tail), classes, units=head)
-                if "latency" in names and timed:
-                    yardstick = yardstick or Yardstick.of(reference, timed.median)
-                try:
-                    costs |= measure_costs(network, names, yardstick, class_names)
-                except ConversionError as error:
-                    logger.info("%s is not measured: %s", row["connection"], error)
+        connection = parse_connection(row["connection"], base)
+        counted = counted_costs(base, connection, classes, tail_units=tail, head_units=head)
+        if counted["parameters"] != row["parameters"]:
+            # A budget made the tail narrower than its hyperparameter.
+            logger.info("%s differs in width from its hyperparameters: not measured", row["connection"])
+        else:
+            costs |= {"macs": float(counted["macs"])}
+        if row in front and "macs" in costs and not is_winner:
+            network = attach_head(create_submodel(base, connection, tail_units=tail), classes, units=head)
+            if "latency" in names and timed:
+                yardstick = yardstick or Yardstick.of(reference, timed.median)
+            try:
+                costs |= measure_costs(network, names, yardstick, class_names)
+            except ConversionError as error:
+                logger.info("%s is not measured: %s", row["connection"], error)
         if is_winner and "float32" in metrics.bytes:
             costs |= {"bytes": float(metrics.bytes["float32"]), "latency": metrics.latency["float32"].median}
         trials.append(
@@ -121,6 +117,4 @@ def _widths(hyperparameters: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _family(connection: str) -> str:
-    if _SECOND in connection:
-        return TWO_CUTS
     return {TAIL: "tail", HEAD: "truncation"}.get(connection.rpartition("->")[2], "rejoined")

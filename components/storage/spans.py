@@ -13,10 +13,11 @@ import re
 from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
-from tfx.components.example_gen import driver, input_processor, utils
+from tfx.components.example_gen import driver, input_processor
 from tfx.proto import example_gen_pb2, range_config_pb2
 
 from components.storage.listing import files_under, fingerprint, is_folder, listed, printable
+from components.storage.tfx_hooks import SpanProcessor
 from compressor_lib.errors import CompressorError
 
 FILES_PATTERN = "*"
@@ -76,7 +77,7 @@ def is_record_file(name: str) -> bool:
     return "/" not in name and not name.startswith("_") and not name.lower().endswith(_NO_RECORDS)
 
 
-class InputProcessor(input_processor.FileBasedInputProcessor):
+class InputProcessor(SpanProcessor):
     """Finds a window of spans. A pattern without ``{SPAN}`` or a date has one span without a number.
 
     Attributes:
@@ -101,7 +102,7 @@ class InputProcessor(input_processor.FileBasedInputProcessor):
         for split in splits:  # "//" is the window's separator
             split.pattern = re.sub("/+", "/", split.pattern)
         super().__init__(input_base_uri, splits)
-        (self._split,) = self._splits
+        self._split = self.only_split
         self._most = (range_config and range_config.rolling_range.num_spans) or 1
         self._window: list[tuple[int, int | None]] = []
 
@@ -114,7 +115,7 @@ class InputProcessor(input_processor.FileBasedInputProcessor):
         Raises:
             CompressorError: If there is no span, or a span has no number.
         """
-        if not (self._is_match_span or self._is_match_date):
+        if not self.has_spans:
             self._window = [(0, None)]
             return 0, None
         try:
@@ -135,7 +136,7 @@ class InputProcessor(input_processor.FileBasedInputProcessor):
 
     def get_input_fingerprint(self, span: int, version: int | None) -> str:
         """Returns a fingerprint of the names, sizes and times of the window's data files."""
-        return fingerprint(self._input_base_uri, [name for folder in self.folders() for name in self._files(folder)])
+        return fingerprint(self.data_folder, [name for folder in self.folders() for name in self._files(folder)])
 
     def folders(self) -> list[str]:
         """Returns the window's folders, relative to the data folder, which is itself an empty string."""
@@ -152,19 +153,18 @@ class InputProcessor(input_processor.FileBasedInputProcessor):
         return is_record_file(name)
 
     def _files(self, folder: str) -> Iterator[str]:
-        for name in files_under(os.path.join(self._input_base_uri, folder)):
+        for name in files_under(os.path.join(self.data_folder, folder)):
             if self.counts(folder, name):
                 yield os.path.join(folder, name)
 
     def _all_spans(self) -> dict[int, int | None]:
         """Returns the newest version of every span."""
-        kinds = (self._is_match_span, self._is_match_date, self._is_match_version)
         pattern = folder_of(self._split.pattern, self.PATTERN)
         regex = f"^{_regex(pattern)}$"
         found: dict[int, int | None] = {}
         for folder in self._matching_folders(pattern):
-            _, span, _, version = utils._find_matched_span_version_from_path(folder, regex, *kinds)
-            found[span] = max(found.get(span) or version, version) if self._is_match_version else None
+            span, version = self.span_in(folder, regex)
+            found[span] = None if version is None else max(found.get(span) or version, version)
         return found
 
     def _matching_folders(self, pattern: str) -> list[str]:
@@ -178,7 +178,7 @@ class InputProcessor(input_processor.FileBasedInputProcessor):
                 for name in ([part] if is_literal else self._listed(folder))
                 if is_literal or re.fullmatch(_regex(part), name)
             ]
-            found = [name for name in names if is_folder(os.path.join(self._input_base_uri, name))]
+            found = [name for name in names if is_folder(os.path.join(self.data_folder, name))]
         return [folder for folder in found if self._holds(folder, self.PATTERN.count("*"))]
 
     def _holds(self, folder: str, depth: int) -> bool:
@@ -188,22 +188,22 @@ class InputProcessor(input_processor.FileBasedInputProcessor):
 
     def _listed(self, folder: str) -> list[str]:
         try:
-            return listed(os.path.join(self._input_base_uri, folder))
+            return listed(os.path.join(self.data_folder, folder))
         except (OSError, tf.errors.OpError):
             return []
 
     def _check_padding(self, span: int, version: int | None) -> None:
         filled = super().get_pattern_for_span_version(self._split.pattern, span, version)
-        if not is_folder(os.path.join(self._input_base_uri, folder_of(filled, self.PATTERN))):
+        if not is_folder(os.path.join(self.data_folder, folder_of(filled, self.PATTERN))):
             raise CompressorError(
-                f"span number {span} exists in data folder {self._input_base_uri!r}, but nothing matches "
+                f"span number {span} exists in data folder {self.data_folder!r}, but nothing matches "
                 f"{filled!r}. Zero-padded numbers need a width, such as span-{{SPAN:2}}."
             )
 
     def _not_found(self, why: str) -> CompressorError:
         span = self._split.pattern.partition("/")[0]
         return CompressorError(
-            f"cannot find the newest span {span!r} in data folder {self._input_base_uri!r}: {why}. "
+            f"cannot find the newest span {span!r} in data folder {self.data_folder!r}: {why}. "
             "Name the folders as in the pattern, with a number for {SPAN}."
         )
 
@@ -220,7 +220,13 @@ def _regex(pattern: str) -> str:
 
 
 class Driver(driver.FileBasedDriver):
-    """TFX's driver of file-based ExampleGens, with windows of spans."""
+    """TFX's driver of file-based ExampleGens, with windows of spans.
+
+    Attributes:
+        PROCESSOR: The processor that finds windows.
+    """
+
+    PROCESSOR = InputProcessor
 
     def get_input_processor(
         self,
@@ -230,4 +236,4 @@ class Driver(driver.FileBasedDriver):
     ) -> input_processor.InputProcessor:
         """Returns the processor that finds windows."""
         assert input_base_uri
-        return InputProcessor(input_base_uri, splits, range_config)
+        return self.PROCESSOR(input_base_uri, splits, range_config)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import get_args
 
 import keras
 import numpy as np
 
 from compressor_lib.cuts.connections import Connection, parse_connection
+from compressor_lib.cuts.family_names import Family
 from compressor_lib.cuts.translators import TranslatorSpec
+from compressor_lib.deployment import phrases
 from compressor_lib.errors import CompressorError, unknown
 from compressor_lib.networks.backbones import find_backbone
 from compressor_lib.networks.cut_points import CutPoints
 from compressor_lib.networks.graph import LayerGraph
 from compressor_lib.networks.layer_names import TAIL
 
-FAMILIES = ("published", "rejoining", "truncation", "tail", "all")
+FAMILIES = get_args(Family)
 
 LEAST_SAVING = 0.05
 """Share of the backbone's parameters that a cut must save to be tried, where the graph alone proposes it."""
@@ -154,8 +157,8 @@ def searched_connections(
     }[wanted]
     if not family:
         raise CompressorError(
-            f"the graph of {base.name!r} has no connection of the family {wanted!r} that saves {LEAST_SAVING:.0%} "
-            "of its parameters; list connections instead"
+            f"the graph of {base.name!r} has no connection of the family {wanted!r} that saves "
+            f"{phrases.percent(LEAST_SAVING, decimals=None)} of its parameters; list connections instead"
         )
     return family
 

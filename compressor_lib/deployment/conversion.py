@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from compressor_lib.deployment import phrases
 from compressor_lib.deployment.images import CHANNELS, encode_image
 from compressor_lib.deployment.tflite import ConversionError, Precision, tflite_predict, to_tflite
 from compressor_lib.deployment.tflite_metadata import with_metadata
@@ -122,7 +123,7 @@ def _check_classes(predictions: np.ndarray, expected: np.ndarray, precision: Pre
     kept = float(predicted.sum() / expected.max(axis=-1).sum())
     if not kept >= LEAST_KEPT:
         raise ConversionError(
-            f"the classes that the {precision} TFLite model predicts keep {kept:.0%} of the SavedModel's "
-            f"highest probabilities (at least: {LEAST_KEPT:.0%}): remove this format.",
-            f"the classes that it predicts keep {kept:.0%} of the SavedModel's highest probabilities",
+            f"the classes that the {precision} TFLite model predicts keep {phrases.percent(kept)} of the SavedModel's "
+            f"highest probabilities (at least: {phrases.percent(LEAST_KEPT, decimals=None)}): remove this format.",
+            f"the classes that it predicts keep {phrases.percent(kept)} of the SavedModel's highest probabilities",
         )

@@ -215,8 +215,18 @@ def judge_format(
 
 
 def left_out_sentences(verdict: Verdict) -> list[str]:
-    """Returns a sentence for each format that is not pushed, with the reason."""
-    return [f"{name} is not pushed: {'; '.join(reasons)}" for name, reasons in verdict.left_out.items()]
+    """Returns sentences on the formats that are not pushed, one for each distinct reason.
+
+    If the model fails, nothing is pushed, so only formats that do not convert are mentioned.
+    """
+    alike: dict[str, list[str]] = {}
+    for name, reasons in verdict.left_out.items():
+        if verdict.blessed or name in verdict.not_converted:
+            alike.setdefault("; ".join(reasons), []).append(name)
+    return [
+        f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} not pushed: {reason}"
+        for reason, names in alike.items()
+    ]
 
 
 def _reasons(thresholds: Thresholds, overall: EvalResult, classes: Sequence[EvalResult]) -> Iterator[str]:

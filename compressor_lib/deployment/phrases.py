@@ -20,14 +20,16 @@ Parts = tuple[str, ...]
 """A figure, then its count and its interval."""
 
 
-def percent(share: float, *, decimals: int | None = 1) -> str:
+def percent(share: float, *, decimals: int | None = 1, signed: bool = False) -> str:
     """Formats a share of 1, such as ``98.3 %``.
 
     Args:
         share: The share.
         decimals: Number of decimals; None for as many as needed, with four significant digits, such as ``95 %``.
+        signed: Whether to show the sign of a change, such as ``+3.0 %``.
     """
-    return f"{100 * share:.4g} %" if decimals is None else f"{100 * share:.{decimals}f} %"
+    digits = ".4g" if decimals is None else f".{decimals}f"
+    return f"{100 * share:{'+' if signed else ''}{digits}} %"
 
 
 def interval(figure: Interval) -> str:

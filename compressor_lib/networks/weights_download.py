@@ -1,4 +1,8 @@
-"""Checks whether weights could be downloaded, without downloading them."""
+"""Checks whether weights could be downloaded, without downloading them.
+
+This is the only module that hooks into Keras' private API: ``keras.utils.get_file`` has no such check, so its
+``urlretrieve`` from ``keras.src.utils.file_utils`` is replaced temporarily.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,9 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+WRITTEN_AGAINST = "3.15.1"
+"""The release of Keras that this was written against; the names are the same since 3.12."""
 
 TIMEOUT = 5.0
 """Timeout for a server's response, in seconds."""
@@ -27,8 +34,7 @@ class WouldDownload(BaseException):
 def without_downloads() -> Iterator[None]:
     """Makes Keras request only a file's headers where it would download the file.
 
-    Files in Keras' cache are used as usual. Written against Keras 3.12 and 3.15, whose ``keras.utils.get_file`` calls
-    ``keras.src.utils.file_utils.urlretrieve``.
+    Files in Keras' cache are used as usual.
 
     Raises:
         WouldDownload: If a file is not in the cache and its server has it.

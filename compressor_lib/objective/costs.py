@@ -98,7 +98,7 @@ COSTS: dict[str, Cost] = {
 ``parameters`` and ``macs`` (multiply-adds for one image, see :mod:`compressor_lib.networks.macs`) are counted.
 ``bytes`` (the size of the float32 TFLite file, with metadata if the class names are known) and ``latency`` (the
 median time of that file for one image on one thread, in milliseconds) are measured, which requires a conversion. The
-latency is specific to the search; ``components.converter`` measures the latency of the finished model.
+latency is specific to the search; the latency of the finished model is measured when it is converted.
 """
 
 _SECONDS = 10.0

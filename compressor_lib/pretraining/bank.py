@@ -21,10 +21,9 @@ import numpy.typing as npt
 from compressor_lib.cuts.connections import Connection
 from compressor_lib.cuts.translators import CONV
 from compressor_lib.errors import CompressorError
+from compressor_lib.pretraining.bank_files import ARRAYS, MANIFEST
 from compressor_lib.support.atomic_write import replace_file
 
-MANIFEST = "manifest.json"
-ARRAYS = "translators.npz"
 _FORMAT = 1
 
 

@@ -2,6 +2,9 @@
 
 keras-tuner writes a trial's file and then the oracle's file, each in place. A process killed in between leaves half a
 file, a trial that the oracle does not know, or a finished trial that would be run again.
+
+Overrides ``_save_trial``, and uses ``_get_oracle_fname``, ``_get_trial_dir`` and ``_retry_queue``: see
+:mod:`compressor_lib.search.keras_tuner_hooks`.
 """
 
 from __future__ import annotations

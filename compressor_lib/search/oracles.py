@@ -2,6 +2,10 @@
 
 A search that is repeated on new data need not rediscover the previous best hyperparameters: they are its first trial.
 The next known trial is determined from the existing trials, so an interrupted search resumes consistently.
+
+They use these private names of keras-tuner: ``_random_state`` (Bayesian), ``_get_num_brackets``, ``_get_num_rounds``,
+``_get_size``, ``_random_trial`` and ``_random_values`` (Hyperband), ``_populate_next``, and ``_ordered_ids`` with its
+``_memory`` (grid): see :mod:`compressor_lib.search.keras_tuner_hooks`.
 """
 
 from __future__ import annotations

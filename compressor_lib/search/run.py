@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ import keras
 import keras_tuner as kt
 import tensorflow as tf
 
-from compressor_lib.errors import CompressorError, unknown
+from compressor_lib.errors import CompressorError
 from compressor_lib.search.hypermodels import TRANSLATOR, HyperCompressor
+from compressor_lib.search.keras_tuner_hooks import HookedTuner, failed_too_often, failure_of
+from compressor_lib.search.options import SearchOptions
 from compressor_lib.search.oracles import ORACLES, KnownFirst, values_in
-from compressor_lib.search.second_cut import FIRST_CUT
 from compressor_lib.search.trial_runner import LightTrials
 from compressor_lib.support.progress import BestTrial, Progress, log_progress
 
@@ -34,44 +35,12 @@ _WORKERS_PAUSE = 0.1
 
 
 @dataclass(frozen=True)
-class SearchOptions:
-    """Options of a search.
-
-    Attributes:
-        tuner: A name in ``TUNERS``.
-        max_trials: Maximum number of trials. Hyperband shrinks its brackets to stay within it, and runs fewer trials if
-            fewer follow from ``max_epochs``. Grid search runs fewer if the grid has fewer points.
-        max_epochs: Epochs of a trial; for Hyperband, of the longest trials.
-        seed: Random seed of the tuner, and of all weights and shuffling in the trials.
-        fixed: Hyperparameters with the same value in every trial.
-        first: Hyperparameters of the first trials, known to be good. Those outside the search space are skipped and
-            logged. A resumed search keeps those that it began with.
-    """
-
-    tuner: str = "hyperband"
-    max_trials: int = 60
-    max_epochs: int = 30
-    seed: int = 0
-    fixed: Mapping[str, str] = field(default_factory=dict)
-    first: Sequence[Mapping[str, Any]] = ()
-
-    def __post_init__(self) -> None:
-        """Rejects unknown tuners and counts below one."""
-        if self.tuner not in TUNERS:
-            raise unknown("tuner", self.tuner, TUNERS)
-        if min(self.max_trials, self.max_epochs) < 1:
-            raise CompressorError(
-                f"max_trials is {self.max_trials} and max_epochs is {self.max_epochs}: choose 1 or more."
-            )
-
-
-@dataclass(frozen=True)
 class TrialReport:
     """Results of one trial.
 
     Attributes:
         trial_id: ID given by keras-tuner.
-        connection: The connection, by layer names; for two cuts, the first connection and then the second.
+        connection: The connection, by layer names.
         parameters: Number of parameters of the whole classifier, including the head.
         cost: The cost in the objective; parameters by default.
         compression: Share of the reference model's cost that was removed.
@@ -130,7 +99,7 @@ def run_search(
     try:
         tuner.search(train, validation_data=validation, **_epochs(options), **weights, verbose=0)
     except RuntimeError as error:
-        if not str(error).startswith("Number of consecutive failures"):
+        if not failed_too_often(error):
             raise
         raise CompressorError(
             f"{MOST_FAILURES} trials failed in a row, the last one with {failure_of(str(error))}; try a "
@@ -149,7 +118,7 @@ def trial_reports(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[TrialRep
         reports.append(
             TrialReport(
                 trial_id=trial.trial_id,
-                connection=_cuts(trial, hypermodel),
+                connection=str(hypermodel.connection(trial.hyperparameters)),
                 parameters=int(_at_best(trial, "parameters")),
                 cost=cost,
                 compression=1 - cost / hypermodel.max_cost,
@@ -193,20 +162,15 @@ def trials_within_budget(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[k
     budgets = hypermodel.budgets
     costs = [(trial, _budgeted_costs(trial, hypermodel)) for trial in _completed(tuner)]
     if not costs:
-        last = list(tuner.oracle.trials.values())[-1]
-        raise CompressorError(f"no trial was completed; the last one failed with {failure_of(last.message)}")
+        failed = [trial for trial in tuner.oracle.trials.values() if trial.message]
+        if not failed:
+            raise CompressorError("no trial has finished, so there is no best trial yet: run the search first.")
+        raise CompressorError(f"no trial was completed; the last one failed with {failure_of(failed[-1].message)}")
     nearest, cost = min(costs, key=lambda tried: budgets.excess(tried[1]))
     raise CompressorError(
         f"no trial meets the budgets: the closest one, {hypermodel.connection(nearest.hyperparameters)}, "
         f"has {budgets.exceeded(cost)}; raise the budget, allow more trials, or search connections that cut more."
     )
-
-
-def _cuts(trial: kt.engine.trial.Trial, hypermodel: HyperCompressor | None = None) -> str:
-    """Returns a trial's connection by layer names, or as given if there is no hypermodel."""
-    cut = str(hypermodel.connection(trial.hyperparameters)) if hypermodel else trial.hyperparameters.values[TRANSLATOR]
-    first = trial.hyperparameters.values.get(FIRST_CUT)
-    return f"{first} & {cut}" if first else cut
 
 
 def _completed(tuner: kt.Tuner) -> list[kt.engine.trial.Trial]:
@@ -259,7 +223,7 @@ def report_progress(oracle: KnownFirst, trial: kt.engine.trial.Trial | None = No
     if trial is not None and trial.score is None:
         detail, level = f"failed: {failure_of(trial.message)}", logging.WARNING
     elif trial is not None:
-        detail = f"{_cuts(trial)} scores {trial.score:.4f}"
+        detail = f"{trial.hyperparameters.values[TRANSLATOR]} scores {trial.score:.4f}"
     log_progress(logger, Progress("trial", done, oracle.planned_trials, detail, _best_so_far(oracle)), level=level)
 
 
@@ -278,7 +242,7 @@ def _best_so_far(oracle: kt.Oracle) -> BestTrial | None:
     for trial in oracle.get_best_trials(1):
         if trial.score is not None:
             return BestTrial(
-                _cuts(trial),
+                trial.hyperparameters.values[TRANSLATOR],
                 int(_at_best(trial, "parameters")),
                 _at_best(trial, "val_accuracy"),
                 float(trial.score),
@@ -287,34 +251,28 @@ def _best_so_far(oracle: kt.Oracle) -> BestTrial | None:
     return None
 
 
-def failure_of(message: str | None) -> str:
-    """Returns the line of a failed trial's traceback with the cause."""
-    lines = [line for line in (message or "").splitlines() if line and not line.startswith((" ", "Traceback"))]
-    return lines[-1].removeprefix("keras_tuner.src.errors.") if lines else "an unknown error"
-
-
-class _Reporting(kt.Tuner):
+class _Reporting(HookedTuner):
     """Reports the result of each trial, or leaves that to the chief if there is one."""
 
     def on_search_begin(self) -> None:
         super().on_search_begin()
-        if not self._is_worker():
+        if not self.is_worker:
             report_progress(self.oracle)
 
     def on_search_end(self) -> None:
         super().on_search_end()
-        if not self._is_worker():
+        if not self.is_worker:
             report_end(self.oracle)
 
     def pre_create_trial(self) -> None:
         super().pre_create_trial()
-        if self._is_worker():
+        if self.is_worker:
             # If no trial is ready, a worker asks again immediately, and its chief would do little else than respond.
             time.sleep(_WORKERS_PAUSE)
 
     def on_trial_end(self, trial: Any) -> None:
         super().on_trial_end(trial)
-        if not self._is_worker():
+        if not self.is_worker:
             report_progress(self.oracle, trial)
         elif trial.message:
             logger.warning("trial %s failed: %s", trial.trial_id, trial.message)  # the chief does not know the cause
@@ -326,11 +284,7 @@ class _Tuner(_Reporting, _Budgeted, LightTrials):
 
 def _maker(name: str) -> Callable[..., kt.Tuner]:
     def make(hypermodel: HyperCompressor, options: SearchOptions, directory: str | Path) -> kt.Tuner:
-        fixed = kt.HyperParameters()
-        for parameter, value in options.fixed.items():
-            fixed.Fixed(parameter, value)
         oracle = ORACLES[name](
-            hyperparameters=fixed,
             objective=kt.Objective(OBJECTIVE, direction="max"),
             seed=options.seed + 1,  # keras-tuner treats 0 as no seed
             max_consecutive_failed_trials=MOST_FAILURES,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.layer_names import TRANSLATOR_PREFIX
+from compressor_lib.search.keras_tuner_hooks import HookedTuner
 from compressor_lib.support.atomic_write import read_arrays, write_arrays
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class SearchStoppedError(kt.errors.FatalError, CompressorError):
     """An error that ends the search rather than one trial, such as a full disk. The next run repeats the trial."""
 
 
-class LightTrials(kt.Tuner):
+class LightTrials(HookedTuner):
     """Mixin for a keras-tuner tuner of a :class:`compressor_lib.search.hypermodels.HyperCompressor`.
 
     Attributes:
@@ -47,10 +48,10 @@ class LightTrials(kt.Tuner):
         self._fit_arguments = args, kwargs
         super().search(*args, **kwargs)
 
-    def _run_and_update_trial(self, trial: Any, *args: Any, **kwargs: Any) -> None:
-        # Called by keras-tuner, which records any exception except a FatalError as the trial's failure.
+    def attempt(self, trial: kt.engine.trial.Trial, run: Callable[[], None]) -> None:
+        """Runs a trial. A full disk or wrong input ends the search, because no trial caused it."""
         try:
-            super()._run_and_update_trial(trial, *args, **kwargs)
+            run()
         except (OSError, CompressorError) as error:
             raise SearchStoppedError(f"the search stopped in trial {trial.trial_id}: {error}") from error
 

@@ -32,7 +32,7 @@ class BestTrial:
     images: int = 0
 
     def __str__(self) -> str:
-        accuracy = f"{self.accuracy:.2%}"
+        accuracy = phrases.percent(self.accuracy)
         if self.images:
             right = round(self.accuracy * self.images)
             accuracy = phrases.accuracy(EvalResult.from_counts("", images=self.images, right=right))

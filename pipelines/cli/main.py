@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
@@ -16,13 +15,9 @@ from typing import Annotated
 
 import typer
 
-try:
-    from compressor_lib.errors import CompressorError
-except ValueError as refused:  # Keras is set to what nothing here works under
-    print(f"error: {refused}", file=sys.stderr)
-    sys.exit(2)
+from compressor_lib.errors import CompressorError
 from pipelines.cli import platforms, runs, serving, validate
-from pipelines.cli.exit_status import NOT_BLESSED, STOPPED, WRONG_INPUT, wrong_input_told
+from pipelines.cli.exit_status import NOT_BLESSED, STOPPED, wrong_input_told
 from pipelines.cli.options import AsJson, ConfigFile, DataFolder, OutputFolder, Overrides
 from pipelines.cli.output_capture import say
 from pipelines.cli.platform_options import Target
@@ -66,11 +61,8 @@ def main() -> None:
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
     # Processes that Beam starts write past the log file.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
+    with wrong_input_told():
         prepare()
-    except CompressorError as error:
-        say(f"error: {error}", err=True)
-        sys.exit(WRONG_INPUT)
     try:
         app()
     except SystemExit as end:
@@ -131,14 +123,12 @@ def compile_pipeline(
     with wrong_input_told():
         from pipelines.cli.output_capture import captured
         from pipelines.config.config import load_config
+        from pipelines.config.remote_values import check_pipeline_root
         from pipelines.execution.preflight import check_installed
         from pipelines.kubeflow.package import compile_package
 
-        if target is Target.kubeflow and pipeline_root is not None and "://" not in pipeline_root:
-            raise CompressorError(
-                f"--pipeline-root {pipeline_root!r} is a folder of this machine: give one in a store, such as "
-                "s3://bucket/root, or leave it out for the cluster's own."
-            )
+        if pipeline_root is not None:
+            check_pipeline_root(pipeline_root, target.value)
         loaded = load_config(config, overrides or (), paths={"output": pipeline_root})
         check_installed()
         with captured(Path(os.devnull)):
@@ -173,6 +163,7 @@ def backbones(as_json: AsJson = False) -> None:
     """
     from rich.table import Table
 
+    from compressor_lib.deployment import phrases
     from compressor_lib.networks.backbones import BACKBONES
     from pipelines.cli.output_capture import people_console
 
@@ -202,7 +193,7 @@ def backbones(as_json: AsJson = False) -> None:
             str(backbone.default_size),
             f"{backbone.parameters:,}",
             str(backbone.grid),
-            "" if backbone.imagenet_accuracy is None else f"{backbone.imagenet_accuracy:.1%}",
+            "" if backbone.imagenet_accuracy is None else phrases.percent(backbone.imagenet_accuracy),
             "" if backbone.macs is None else f"{backbone.macs / 1e6:,.0f}M",
         )
     people_console().print(table)

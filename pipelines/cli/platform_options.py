@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compressor_lib.errors import CompressorError
-from pipelines.cli.exit_status import WRONG_INPUT
-from pipelines.cli.output_capture import say
+from pipelines.cli.exit_status import wrong_input_told
 from pipelines.platforms.base import Platform, Values
 from pipelines.platforms.package_file import PackageFile
 
@@ -127,11 +126,8 @@ def chosen_from(targets: type[Enum], default: Any = _REQUIRED) -> Callable[[Call
         @functools.wraps(command)
         def chosen(**given: Any) -> None:
             choice = Choice(**{name: given.pop(name) for name in options})
-            try:
+            with wrong_input_told():
                 command(choice, **given)
-            except CompressorError as error:
-                say(f"error: {error}", err=True)
-                raise typer.Exit(WRONG_INPUT) from error
 
         _, *others = inspect.signature(command, eval_str=True).parameters.values()
         parameters = [other.replace(kind=inspect.Parameter.KEYWORD_ONLY) for other in others]

@@ -155,7 +155,7 @@ def runs_table(output: str, runs: list[Run], width: int | None = None) -> Render
                 one_line, parts = phrases.accuracy(result), phrases.accuracy_parts(result)
                 row[f"{role} accuracy"] = one_line if width is None else "\n".join(parts)
             row["parameters"] = f"{before.parameters:,} -> {after.parameters:,}"
-            row["saved"] = f"{1 - after.parameters / before.parameters:.1%}"
+            row["saved"] = phrases.percent(1 - after.parameters / before.parameters)
         style = "green" if run.blessed else "red" if run.state == "failed" else "yellow"
         table.add_row(
             *(row.get(name, "") for name in columns),

@@ -32,6 +32,7 @@ def predict(
     Example: compressor predict runs/digits/serving cat.jpg more-images --json
     """
     with wrong_input_told():
+        from compressor_lib.deployment import phrases
         from compressor_lib.deployment.model_path import find_model
 
         found = find_model(model)  # these paths are checked before TensorFlow is loaded, which takes a while
@@ -60,7 +61,7 @@ def predict(
                 said = {"image": str(image), "class": likeliest, "probability": probability}
                 typer.echo(json.dumps({**said, "probabilities": answer}))
             else:
-                typer.echo(f"{image}  {likeliest}  {probability:.1%}")
+                typer.echo(f"{image}  {likeliest}  {phrases.percent(probability)}")
     if failed:
         raise typer.Exit(WRONG_INPUT)
 

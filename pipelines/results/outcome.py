@@ -173,7 +173,10 @@ def render_results(results: Results) -> Group:
 def _models_table(results: Results) -> Table:
     before, after = results.reference, results.compressed
     confidence = results.verdict.confidence_shown
-    table = Table(title="Test split: reference and compressed", caption=f"intervals: {100 * confidence:g} % confidence")
+    table = Table(
+        title="Test split: reference and compressed",
+        caption=f"intervals: {phrases.percent(confidence, decimals=None)} confidence",
+    )
     table.add_column("")
     for column in ("reference", "compressed", "change"):
         table.add_column(column, justify="right")
@@ -184,7 +187,12 @@ def _models_table(results: Results) -> Table:
         ("parameters", before.parameters, after.parameters),
         ("TFLite bytes", before.bytes, after.bytes),
     ):
-        table.add_row(name, phrases.size(old), phrases.size(new), f"{new / old - 1:+.1%}" if old and new else "")
+        table.add_row(
+            name,
+            phrases.size(old),
+            phrases.size(new),
+            phrases.percent(new / old - 1, signed=True) if old and new else "",
+        )
     float32 = results.formats.get("float32")
     table.add_row(
         "latency an image",
@@ -193,7 +201,7 @@ def _models_table(results: Results) -> Table:
         _speed(None if float32 is None else float32.speedup),
     )
     compression = 1 - after.parameters / before.parameters
-    table.add_row("compression", "", f"{compression:.1%}", "", style="bold")
+    table.add_row("compression", "", phrases.percent(compression), "", style="bold")
     return table
 
 

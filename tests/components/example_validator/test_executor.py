@@ -19,7 +19,7 @@ from components.artifacts.class_counts import (
     statistics_options,
 )
 from components.artifacts.class_list import write_class_list
-from components.artifacts.data_summary import SUMMARY_FILE
+from components.artifacts.file_names import SUMMARY_FILE
 from components.example_validator import ExampleValidator
 from components.example_validator.executor import Executor
 from components.left_out import LEFT_OUT, describe_left_out

@@ -18,10 +18,10 @@ from tfx.types.channel_utils import as_channel
 from tfx.utils import path_utils
 
 from components.artifacts.class_list import write_class_list
-from components.artifacts.file_names import SEARCH_REPORT_FILE
+from components.artifacts.file_names import SEARCH_REPORT_FILE, VERDICT_FILE
 from components.artifacts.model_files import files_sha256, model_files
 from components.artifacts.pushed_versions import versions
-from components.artifacts.verdict import LEFT_OUT, MODEL_SHA256, VERDICT_FILE
+from components.artifacts.verdict import LEFT_OUT, MODEL_SHA256
 from components.pusher import EndpointPusher, smoke_test
 from components.pusher.executor import EndpointExecutor, Executor
 from components.pusher.smoke_test import check_in_model_server, check_in_process

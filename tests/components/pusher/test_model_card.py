@@ -150,7 +150,7 @@ def test_a_card_without_a_tflite_model_or_a_reference_has_no_sizes_of_them(folde
     write_figures(folders[0], ModelMetrics(250, not_converted={**reasons, "reference": "it does not convert"}))
     text = card(folders, judge(BOUNDS, OVERALL, [], "", not_converted=reasons))
     assert "| reference, float32 | not converted | not converted |  |  |" in text
-    assert "250 parameters, 75.0% fewer" in text
+    assert "250 parameters, 75.0 % fewer" in text
     assert "- float16 is left out: it does not convert." in text
 
 

@@ -10,9 +10,8 @@ import pytest
 from made_up_report import made_up_report
 from tfx.types import Artifact, standard_artifacts
 
-from components.artifacts.file_names import SEARCH_REPORT_FILE
+from components.artifacts.file_names import SEARCH_REPORT_FILE, VERDICT_FILE
 from components.artifacts.predictions import MODEL, REFERENCE, ModelPredictions, Predictions, image_key
-from components.artifacts.verdict import VERDICT_FILE
 from components.evaluator.comparison import verdict_of
 from components.report import executor
 from components.report.data import ReportData

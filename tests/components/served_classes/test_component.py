@@ -157,3 +157,8 @@ def test_the_endpoint_is_the_one_that_the_extension_deploys_to(project):
         "ai_platform_vertex_region": "here", "ai_platform_serving_args": {project: "mine", "endpoint_name": "cats"},
     }  # fmt: skip
     assert endpoint_of(json.dumps(config)) == CATS
+
+
+def test_a_configuration_that_names_no_endpoint_is_told_with_what_is_missing():
+    with pytest.raises(CompressorError, match="names no region and no name of the endpoint: give project_id"):
+        endpoint_of(json.dumps({"ai_platform_serving_args": {"project": "mine"}}))

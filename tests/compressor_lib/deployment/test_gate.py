@@ -125,6 +125,20 @@ def test_a_format_that_fails_leaves_the_model_blessed():
     assert sentence.startswith("int8 is not pushed: accuracy changes by -15.0 points")
 
 
+def test_formats_that_fail_alike_are_told_once():
+    thresholds = Thresholds(0.5, 0.02)
+    formats = {name: judge_format(thresholds, losing(30), []) for name in ("float16", "int8")}
+    (sentence,) = left_out_sentences(judge(thresholds, losing(0), [], "", formats=formats))
+    assert sentence.startswith("float16 and int8 are not pushed: accuracy changes by -15.0 points")
+
+
+def test_of_a_refused_model_the_formats_that_fail_with_it_are_not_told():
+    thresholds = Thresholds(0.5, 0.02)
+    formats = {"float32": judge_format(thresholds, losing(30), [])}
+    verdict = judge(thresholds, losing(30), [], "", formats=formats, not_converted={"int8": "it does not convert"})
+    assert left_out_sentences(verdict) == ["int8 is not pushed: it does not convert"]
+
+
 @pytest.mark.parametrize(("lost", "images", "lossy"), [(1, 60, False), (3, 60, False), (30, 200, True)])
 def test_a_conversion_is_lossy_where_its_interval_says_so(lost, images, lossy):
     change = losing(lost, images).change

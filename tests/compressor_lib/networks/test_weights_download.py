@@ -1,15 +1,24 @@
 from __future__ import annotations
 
+import inspect
 import re
 from contextlib import nullcontext
 
+import keras
 import pytest
+from hooks import check_hooks
 from keras.src.utils import file_utils
 from proxies import Proxy, set_proxy
 
 from compressor_lib.errors import CompressorError
+from compressor_lib.networks import weights_download
 from compressor_lib.networks.backbones import find_backbone
 from compressor_lib.networks.weights_download import without_downloads
+
+
+def test_keras_downloads_by_the_name_that_is_replaced():
+    check_hooks("keras", weights_download, file_utils, "urlretrieve")
+    assert "urlretrieve(" in inspect.getsource(keras.utils.get_file), "Keras downloads in another way: adapt"
 
 
 @pytest.mark.parametrize("asking", [without_downloads, nullcontext])

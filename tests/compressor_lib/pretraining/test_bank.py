@@ -13,7 +13,8 @@ from compressor_lib.cuts.connections import Connection
 from compressor_lib.cuts.surgery import create_submodel
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.backbones import BACKBONES
-from compressor_lib.pretraining.bank import ARRAYS, MANIFEST, Translator, TranslatorBank, fingerprint
+from compressor_lib.pretraining.bank import Translator, TranslatorBank, fingerprint
+from compressor_lib.pretraining.bank_files import ARRAYS, MANIFEST
 
 DEEP, SHALLOW = Connection("add_1", "last"), Connection("stem_relu", "last")
 

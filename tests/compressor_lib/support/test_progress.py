@@ -12,7 +12,7 @@ def test_it_reads_as_a_line():
     assert str(Progress("epoch", 2.5, 18)) == "epoch 2/18"
     assert str(Progress("trial", 3, 15, "failed: out of luck")) == "trial 3/15: failed: out of luck"
     assert str(Progress("trial", 3, 15, "a->b scores 0.5", BEST)) == (
-        "trial 3/15: a->b scores 0.5; best so far block_5_add->head (112,554 parameters, accuracy 98.32%, score 0.9129)"
+        "trial 3/15: a->b scores 0.5; best so far block_5_add->head (112,554 parameters, accuracy 98.3 %, score 0.9129)"
     )
 
 

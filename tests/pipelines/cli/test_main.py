@@ -84,7 +84,7 @@ def test_run_shows_nodes_table_verdict_and_where_it_was_pushed(stage):
     assert result.exit_code == 0, result.output
     assert "[1/2] Transform" in result.output
     assert "shard 1 of 2" in result.output
-    assert "-75.0%" in result.output
+    assert "-75.0 %" in result.output
     told = "blessed: it passed the gate and may be deployed; pushed as version 7 to /served/7"
     assert result.output.rstrip().endswith(f"{told}\nreport: {stage.output}/report.html")
 
@@ -346,8 +346,8 @@ def test_backbones_lists_sizes_parameters_and_connections(monkeypatch):
     result = CliRunner().invoke(cli.app, ["backbones"])
     assert result.exit_code == 0, result.output
     rows = [line.split() for line in result.output.splitlines()]
-    assert ["│", "MobileNet", "│", "224", "│", "3,228,864", "│", "23", "│", "70.4%", "│", "529M", "│"] in rows
-    assert ["│", "MobileNetV2", "│", "224", "│", "2,257,984", "│", "31", "│", "71.3%", "│", "300M", "│"] in rows
+    assert ["│", "MobileNet", "│", "224", "│", "3,228,864", "│", "23", "│", "70.4", "%", "│", "529M", "│"] in rows
+    assert ["│", "MobileNetV2", "│", "224", "│", "2,257,984", "│", "31", "│", "71.3", "%", "│", "300M", "│"] in rows
     assert max(map(len, result.output.splitlines())) <= 80
 
 

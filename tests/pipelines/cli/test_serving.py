@@ -43,7 +43,7 @@ def test_images_in_a_folder_are_told_of_one_a_line(place):
     assert result.exit_code == 0, result.output
     folder = place / "images" / "a"
     assert result.output.splitlines() == [
-        f"{folder}/{told}  100.0%"
+        f"{folder}/{told}  100.0 %"
         for told in ("b/blue.jpg  blue", "b/green.webp  green", "red.png  red", "without  green")
     ]
 
