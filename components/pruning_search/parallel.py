@@ -22,7 +22,7 @@ from components.pruning_search.worker import STOPPED
 from compressor_lib.errors import CompressorError
 from compressor_lib.search.hypermodels import HyperCompressor
 from compressor_lib.search.keras_tuner_hooks import OracleServicer, exit_chief, serve
-from compressor_lib.search.run import TUNERS, announce, announce_end
+from compressor_lib.search.run import TUNERS, report_end, report_progress
 from compressor_lib.support.control_groups import usable_threads
 from compressor_lib.support.processes import module_command
 
@@ -61,7 +61,7 @@ def search_in_parallel(
     job = job.narrowed(hypermodel)
     tuner = TUNERS[job.options.tuner](hypermodel, job.run_options, directory)
     tuner.save()
-    announce(tuner.oracle)
+    report_progress(tuner.oracle)
     # What the chief measured holds for all: a latency would be another one in each process.
     dataclasses.replace(job, max_cost=hypermodel.max_cost).save(directory / JOB_FILE)
     with ExitStack() as stack:
@@ -75,7 +75,7 @@ def search_in_parallel(
             worker.start()
             stack.callback(worker.stop)
         _watch(chief, crew)
-    announce_end(tuner.oracle)
+    report_end(tuner.oracle)
     return tuner
 
 
@@ -142,7 +142,7 @@ class _Chief(OracleServicer):
         """Ends a trial on behalf of a worker."""
         with self._failure_noted():
             response = super().EndTrial(request, context)
-        announce(self.oracle, self.oracle.trials[request.trial.trial_id])
+        report_progress(self.oracle, self.oracle.trials[request.trial.trial_id])
         return response
 
     def give_up(self, worker: str) -> None:

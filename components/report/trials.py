@@ -1,4 +1,4 @@
-"""The search's trials, with what their networks cost."""
+"""The search's trials and the costs of their networks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from compressor_lib.search.hypermodels import HEAD_UNITS, LEARNING_RATE, TAIL_WI
 logger = logging.getLogger(__name__)
 
 MEASURED = 8
-"""Of how many networks, at most, size and speed are measured; each takes a conversion, which is seconds."""
+"""Maximum number of networks whose size and latency are measured; each needs a conversion, which takes seconds."""
 
 
 def read_trials(
@@ -35,21 +35,21 @@ def read_trials(
     class_names: Sequence[str],
     measured: int = MEASURED,
 ) -> list[Trial]:
-    """Reads a search's report, and adds what it does not tell.
+    """Reads a search's report and adds costs that it does not contain.
 
-    Multiply-adds are counted for every network. Bytes and latency are measured for those that no other trial beats in
-    both accuracy and parameters, latency beside the reference model, whose figure is known: so all figures of a report
-    fit together, however fast the machine is at the time. A latency that the search itself took is left as it is. The
-    winner is the network that was deployed, and has its figures. What does not convert to TFLite has no bytes and no
-    latency; nor has any trial a latency where the reference model does not.
+    MACs are counted for every network. Bytes and latency are measured for the trials that no other trial
+    beats in both accuracy and parameters. Latencies are measured next to the reference model, whose latency is known,
+    so that all latencies in a report are comparable, however fast the machine is at the time. Latencies that the search
+    measured are kept. The winner is the deployed network and has its figures. Networks that do not convert to TFLite
+    have no bytes and no latency. If the reference model does not convert, no trial has a latency.
 
     Args:
-        path: The search's report.
-        reference: The classifier that was cut.
-        cost: What the search saved.
-        metrics: Of the deployed model.
-        class_names: The classes, which its metadata names: bytes are those of a file that is deployed.
-        measured: How many networks are measured at most.
+        path: Path of the search's report.
+        reference: The reference model.
+        cost: The cost that the search reduced.
+        metrics: Metrics of the deployed model.
+        class_names: Class names, which are part of the metadata: bytes include the metadata of a deployed file.
+        measured: Maximum number of networks to measure.
 
     Returns:
         The trials, the winner first.
@@ -70,8 +70,8 @@ def read_trials(
         connection = find_connection(row["connection"], base)
         counted = counted_costs(base, connection, classes, tail_units=tail, head_units=head)
         if counted["parameters"] != row["parameters"]:
-            # A budget made the tail narrower than its hyperparameter says.
-            logger.info("%s has other widths than its hyperparameters say: not measured", row["connection"])
+            # A budget made the tail narrower than its hyperparameter.
+            logger.info("%s differs in width from its hyperparameters: not measured", row["connection"])
         else:
             costs |= {"macs": float(counted["macs"])}
         if row in front and "macs" in costs and not is_winner:
@@ -102,7 +102,7 @@ def read_trials(
 
 
 def _front(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The winner, and the trials that no smaller one equals in accuracy, the most accurate first."""
+    """Returns the winner and the trials whose accuracy no smaller trial reaches, the most accurate first."""
     front: list[dict[str, Any]] = []
     for row in sorted(rows, key=lambda row: (row["parameters"], -row["accuracy"])):
         if not front or row["accuracy"] > front[-1]["accuracy"]:

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from pipelines.config.sections.base import Section, Share, absolute
 
 if TYPE_CHECKING:
-    from compressor_lib.deployment.gate import Bounds
+    from compressor_lib.deployment.gate import Thresholds
 
 
 class Export(Section):
@@ -45,11 +45,11 @@ class Gate(Section):
         "the reference where none is there.",
     )
 
-    def bounds(self) -> Bounds:
-        """The bounds as the library takes them."""
-        from compressor_lib.deployment.gate import Bounds
+    def thresholds(self) -> Thresholds:
+        """Returns the thresholds for the library."""
+        from compressor_lib.deployment.gate import Thresholds
 
-        return Bounds(self.min_accuracy, self.max_drop, self.max_class_drop, self.confidence)
+        return Thresholds(self.min_accuracy, self.max_drop, self.max_class_drop, self.confidence)
 
 
 class Push(Section):

@@ -216,7 +216,7 @@ def test_nothing_but_the_trials_is_left_beside_the_outputs(searched):
 
 def test_a_search_that_was_cut_short_goes_on(tmp_path, examples, reference, bank, monkeypatch):
     ended: list[str] = []
-    on_trial_end = run._Announcing.on_trial_end
+    on_trial_end = run._Reporting.on_trial_end
 
     def stopped_in_the_third(tuner, trial):
         if len(ended) == 2 and not (tmp_path / "stopped").exists():
@@ -225,7 +225,7 @@ def test_a_search_that_was_cut_short_goes_on(tmp_path, examples, reference, bank
         on_trial_end(tuner, trial)
         ended.append(trial.trial_id)
 
-    monkeypatch.setattr(run._Announcing, "on_trial_end", stopped_in_the_third)
+    monkeypatch.setattr(run._Reporting, "on_trial_end", stopped_in_the_third)
     arguments = (tmp_path, examples, reference, bank)
     # Truncations make the quickest trials.
     how = {"tuner": "hyperband", "max_trials": 60, "max_epochs": 3}
@@ -497,7 +497,7 @@ def test_trials_on_other_translators_are_not_taken_over(reference):
 
 def test_translators_of_another_backbone_are_refused(tmp_path, examples, reference, make_classifier):
     other = save_bank(without_head(make_classifier(seed=1), name="MobileNetV2"), tmp_path / "other")
-    with pytest.raises(CompressorError, match="fitted on another backbone"):
+    with pytest.raises(CompressorError, match="fitted on the backbone"):
         do(tmp_path, examples, reference, other)
 
 

@@ -204,7 +204,7 @@ def test_order_labels_and_weights_stay_together(residual, labelled):
 def test_an_empty_data_set_is_refused(residual, labelled):
     x, y = labelled(4)
     empty = tf.data.Dataset.from_tensor_slices((x, y)).batch(4).take(0)
-    with pytest.raises(CompressorError, match="the data set is empty; check the data's splits"):
+    with pytest.raises(CompressorError, match="the dataset is empty; check the splits of the data"):
         FeatureCache(residual, [CUT]).features(classifier(residual, CUT), CUT, "top_gap", empty)
 
 

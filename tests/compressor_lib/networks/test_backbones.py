@@ -151,7 +151,7 @@ def test_missing_imagenet_weights_name_the_way_out(monkeypatch):
         raise OSError("URL fetch failure: no network")
 
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", no_network)
-    message = r"ImageNet weights of MobileNet .*no network\. Where they cannot be downloaded, give a weights file"
+    message = r"ImageNet weights of MobileNet .*no network\. Give a weights file, or 'none' to train from scratch"
     with pytest.raises(CompressorError, match=message):
         BACKBONES["MobileNet"].build(input_size=128)
 

@@ -27,8 +27,11 @@ def test_a_proxys_refusal_is_told_in_few_words_with_its_name(monkeypatch, tmp_pa
     proxy = Proxy(status=status)
     set_proxy(monkeypatch, proxy.url)
     monkeypatch.setattr(file_utils.config, "keras_home", lambda: str(tmp_path))
-    told = rf"downloaded: Tunnel connection failed: {status} [\w ]+, asking storage\.googleapis\.com through the proxy "
-    with pytest.raises(CompressorError, match=told + re.escape(proxy.url)), asking():
+    message = (
+        rf"downloaded: Tunnel connection failed: {status} [\w ]+, "
+        r"requesting storage\.googleapis\.com through the proxy "
+    )
+    with pytest.raises(CompressorError, match=message + re.escape(proxy.url)), asking():
         find_backbone("MobileNetV2").build(input_size=96, alpha=0.35)
     proxy.close()
     assert proxy.asked == ["CONNECT storage.googleapis.com:443"]

@@ -148,7 +148,7 @@ def test_no_images_are_refused(residual, images):
 
 @pytest.mark.parametrize("held_out", [0, 1, -0.1, 1.5, float("nan")])
 def test_a_share_outside_0_to_1_is_refused(residual, held_out):
-    with pytest.raises(CompressorError, match="held_out is a share between 0 and 1"):
+    with pytest.raises(CompressorError, match="choose a share between 0 and 1"):
         fit_translators(residual, CONNECTIONS, [], held_out=held_out)
 
 

@@ -935,7 +935,7 @@ def test_empty_data_is_refused(residual, bank, labelled):
     hp = fixed()
     for translators in (None, bank):
         compressor = hypermodel(residual, translators=translators)
-        with pytest.raises(CompressorError, match="data set is empty"):
+        with pytest.raises(CompressorError, match="dataset is empty"):
             compressor.fit(hp, compressor.build(hp), empty, verbose=0)
 
 
