@@ -14,7 +14,7 @@ from pipelines.config.errors import shown
 
 
 def _connections(value: object) -> object:
-    """Accepts one of some words, one connection, or a list of connections."""
+    """Accepts the name of a family, one connection, or a list of connections."""
     words = get_args(Family)
     if isinstance(value, str) and value in words:
         return value
