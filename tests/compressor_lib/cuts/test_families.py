@@ -129,7 +129,7 @@ def test_a_cut_that_saves_too_little_is_not_proposed(residual):
     assert Connection.head("last_relu") not in graph_truncations(residual)
 
 
-def test_what_is_proposed_for_a_network_without_a_grid(residual):
+def test_connections_are_proposed_without_a_published_grid(residual):
     rejoining, cuts = rejoining_connections(residual), graph_truncations(residual)
     tails = [Connection.tail(cut.a) for cut in cuts]
     assert searched_connections(residual, None, "rejoining") == rejoining
@@ -144,7 +144,7 @@ def test_a_network_of_the_catalogue_can_be_rejoined_anywhere_too(v2):
     assert len({connection.b for connection in rejoining}) > 2
 
 
-def test_a_network_with_nothing_to_save_is_told():
+def test_a_network_without_connections_is_refused():
     images = keras.Input((8, 8, 3))
     base = keras.Model(images, keras.layers.Conv2D(4, 3, name="only")(images), name="tiny")
     with pytest.raises(CompressorError, match="graph of 'tiny' has no connection of the family 'all'"):
@@ -163,7 +163,7 @@ def test_deep_networks_are_sampled_from_the_least_saving_to_the_largest(network,
     assert (cuts[0], cuts[-1]) == (every_cut[0], every_cut[-1])
 
 
-def test_what_is_proposed_can_be_cut_and_rejoined(network, pixels):
+def test_proposed_connections_can_be_cut_and_rejoined(network, pixels):
     proposed = searched_connections(network, None, "all")
     few = [proposed[i] for i in (0, MOST // 2, MOST - 1, MOST, -1)]
     x = pixels(1, 64)
