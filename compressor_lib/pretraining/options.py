@@ -1,4 +1,4 @@
-"""How translators are fitted: the options of :func:`compressor_lib.pretraining.translator_fit.fit_translators`."""
+"""Options of :func:`compressor_lib.pretraining.translator_fit.fit_translators`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class TranslatorOptions(Options):
     """How translators are fitted.
 
     Attributes:
-        held_out: Share of the images that R2 is measured on, and that nothing is fitted on.
-        ridge: Penalty on the kernels of the closed form, as a share of the mean variance of A's channels.
+        held_out: Share of the images that are held out to measure R2.
+        ridge: Ridge penalty on the kernels, as a share of the mean variance of A's channels.
 
     Raises:
-        CompressorError: If a value is out of its range.
+        CompressorError: If a value is out of range.
     """
 
     held_out: float = option(0.1, gt=0, lt=1)

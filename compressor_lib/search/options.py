@@ -1,4 +1,4 @@
-"""What is searched, and how: the options of the hypermodels, the tuners and the whole search."""
+"""Options of the hypermodels, the tuners and the whole search."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from compressor_lib.cuts.family_names import Family
+from compressor_lib.cuts.connections import Family
 from compressor_lib.errors import CompressorError
 from compressor_lib.support.options import Each, Options, option
 
@@ -17,12 +17,12 @@ class TunerOptions(Options):
 
     Attributes:
         tuner: keras-tuner's oracle.
-        max_trials: Most trials, with every tuner. Hyperband makes its brackets smaller to keep to it, and makes fewer
-            where fewer follow from max_epochs; grid search makes fewer where the grid has fewer points.
-        max_epochs: Most epochs of one trial.
+        max_trials: Maximum number of trials, with every tuner. Hyperband shrinks its brackets to keep to it. Hyperband
+            runs fewer if max_epochs allows no more, and grid search if the grid has fewer points.
+        max_epochs: Maximum number of epochs per trial.
 
     Raises:
-        CompressorError: If a value is out of its range.
+        CompressorError: If a value is out of range.
     """
 
     tuner: Literal["hyperband", "bayesian", "random", "grid"] = "hyperband"
@@ -35,9 +35,9 @@ class SearchOptions(TunerOptions):
     """How :func:`compressor_lib.search.run.run_search` searches.
 
     Attributes:
-        seed: Of the tuner, and of every weight and shuffle in the trials.
-        first: Hyperparameters of the first trials, known to be good; what is not in the search space is passed over,
-            and logged. A search that resumes keeps those that it began with.
+        seed: Seed of the tuner, and of all weights and shuffles in the trials.
+        first: Hyperparameters of the first trials, known to be good. Values outside the search space are skipped and
+            logged. A resumed search keeps the ones that it started with.
     """
 
     seed: int = 0
@@ -46,11 +46,11 @@ class SearchOptions(TunerOptions):
 
 @dataclass(frozen=True)
 class ObjectiveOptions(Options):
-    """Which cost is weighed against accuracy.
+    """The cost that is weighed against accuracy.
 
     Attributes:
-        cost: What is weighed against accuracy, as a share of the reference's: parameters; macs, the multiply-adds for
-            an image; bytes of the TFLite file; or latency, its measured time for an image.
+        cost: The cost that is weighed against accuracy, as a share of the reference model's: parameters; macs
+            (multiply-adds per image); bytes (size of the TFLite file); or latency (its measured time per image).
     """
 
     cost: Literal["parameters", "macs", "bytes", "latency"] = "parameters"
@@ -58,16 +58,17 @@ class ObjectiveOptions(Options):
 
 @dataclass(frozen=True)
 class BudgetOptions(Options):
-    """What the winner must not exceed.
+    """Limits that the winner must not exceed.
 
     Attributes:
-        parameters: Most parameters; null: any number.
-        macs: Most multiply-adds for an image; null: any number.
-        bytes: Largest TFLite file, in float32; null: any size.
-        latency_ms: Longest time for an image, by TFLite on one thread here; null: any time.
+        parameters: Maximum number of parameters; null: no limit.
+        macs: Maximum multiply-adds per image; null: no limit.
+        bytes: Maximum size of the TFLite file in float32, in bytes; null: no limit.
+        latency_ms: Maximum time per image, in ms, measured with TFLite on one thread of the searching machine; null: no
+            limit.
 
     Raises:
-        CompressorError: If one is not above 0.
+        CompressorError: If a limit is not above 0.
     """
 
     parameters: int | None = option(None, gt=0)
@@ -77,7 +78,7 @@ class BudgetOptions(Options):
 
     @property
     def limits(self) -> dict[str, float]:
-        """The budgets that are set, by the name of their cost."""
+        """The limits that are set, by cost."""
         limits = {"parameters": self.parameters, "macs": self.macs, "bytes": self.bytes, "latency": self.latency_ms}
         return {cost: limit for cost, limit in limits.items() if limit is not None}
 
@@ -87,27 +88,28 @@ class PruningSearchOptions(TunerOptions):
     """How the connection to cut is searched.
 
     Attributes:
-        parallel_trials: Trials at a time, each in a process of its own on this machine. Above 1 the order of the
-            trials, and with it what later ones try, may vary between runs.
-        shortlist: How many connections trials are spent on, those that promise most by a linear classifier on what A
-            computes and the translator's R2; null: all.
-        train_translators: Whether trials train their translator with their head, from the fitted weights: slower, and
-            better where B is far behind A.
-        feature_memory_mb: Memory, in MiB, for what the backbone computed of the images; the rest goes to TMPDIR.
-        tau: Weight of accuracy; 1 - tau weighs the share of the cost saved.
-        objective: Which cost is saved.
-        budgets: What no winner may exceed.
-        min_learning_rate: Least of the heads' learning rates.
-        max_learning_rate: Largest of them.
-        connections: published: the papers' pairs; rejoining: pairs from everywhere in the graph; truncation: cuts
-            straight to the head; tail: cuts with a narrow tail in front of the head; all: published (rejoining for a
+        parallel_trials: Number of trials at a time, each in a process of its own on one machine. Above 1, the order of
+            the trials, and so the choice of later ones, may vary between runs.
+        shortlist: Number of connections that trials are spent on: the most promising by the accuracy of a linear
+            classifier on A's output and the translator's R2; null: all.
+        train_translators: Whether trials train the translator along with the head, starting from the fitted weights.
+            This is slower, and better if B is far behind A.
+        feature_memory_mb: Memory, in MiB, for the features that the backbone computed from the images; the rest is
+            stored in TMPDIR.
+        tau: Weight of accuracy in the objective; the weight of the saved share of the cost is 1 - tau.
+        objective: The cost to save.
+        budgets: Limits that the winner must not exceed.
+        min_learning_rate: Lowest learning rate of the heads.
+        max_learning_rate: Highest learning rate of the heads.
+        connections: published: the pairs of the papers; rejoining: pairs from the whole graph; truncation: cuts
+            directly to the head; tail: cuts with a narrow tail in front of the head; all: published (rejoining for a
             model of your own), truncation and tail; or a list such as
             ['block_5_add->Conv_1', '53,151', 'block_5_add->head', 'block_5_add->tail'].
-        tail_units: Widths of a tail to search.
-        head_units: Widths of the head to search; null: that of the reference's head alone.
+        tail_units: Widths of the tail to search.
+        head_units: Widths of the head to search; null: only that of the reference model's head.
 
     Raises:
-        CompressorError: If a value is out of its range, or the least learning rate is above the largest.
+        CompressorError: If a value is out of range, or min_learning_rate is above max_learning_rate.
     """
 
     parallel_trials: int = option(1, gt=0)

@@ -1,4 +1,4 @@
-"""How classifiers are trained: the options of :func:`compressor_lib.training.train.train`."""
+"""Options of :func:`compressor_lib.training.train.train`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from compressor_lib.support.options import Options, option
 
 @dataclass(frozen=True)
 class Augmentation(Options):
-    """How far training images are varied; 0 (or false) turns one variation off.
+    """How training images are varied; 0 (or false) turns a variation off.
 
     Attributes:
-        flip: Mirror half of the images left to right.
-        rotation: Largest turn either way, as a share of a full circle (0.05 is 18 degrees).
-        zoom: Largest change of scale either way, as a share of the size.
-        translation: Largest shift either way, as a share of a side, along both axes.
-        contrast: Largest change of contrast either way, as a share.
+        flip: Whether to mirror half of the images left to right.
+        rotation: Maximum rotation in either direction, as a share of a full circle (0.05 is 18 degrees).
+        zoom: Maximum change of scale in either direction, as a share of the size.
+        translation: Maximum shift along each axis in either direction, as a share of the side.
+        contrast: Maximum change of contrast in either direction, as a share.
 
     Raises:
         CompressorError: If a share is not within 0..1 (1 itself excluded).
@@ -32,21 +32,21 @@ class Augmentation(Options):
 
     @property
     def moves(self) -> bool:
-        """Whether pixels change their places."""
+        """Whether a variation moves pixels."""
         return bool(self.flip or self.rotation or self.zoom or self.translation)
 
 
 @dataclass(frozen=True)
 class Distillation(Options):
-    """How much the predictions of a teacher count (Hinton et al., arXiv:1503.02531, 2015).
+    """How a network learns from a teacher's predictions (Hinton et al., arXiv:1503.02531, 2015).
 
     Attributes:
-        weight: Share of the loss that is the distance to the teacher; 0 turns distillation off.
-        temperature: Divides the logits of both networks; 1 or more usually, and higher shows more of how the teacher
-            ranks the wrong classes.
+        weight: Share of the distance to the teacher in the loss; 0 turns distillation off.
+        temperature: Divisor of the logits of both networks, usually 1 or more. The higher it is, the more the
+            teacher's ranking of the wrong classes counts.
 
     Raises:
-        CompressorError: If a value is out of its range.
+        CompressorError: If a value is out of range.
     """
 
     weight: float = option(0.5, ge=0, le=1)
@@ -55,26 +55,26 @@ class Distillation(Options):
 
 @dataclass(frozen=True)
 class ReferenceOptions(Options):
-    """How a classifier is trained without a teacher: its head first, then all of it.
+    """How a classifier is trained without a teacher: first its head, then all layers.
 
     Attributes:
-        head_epochs: Most epochs with the backbone frozen.
-        epochs: Most epochs with everything open, after those.
-        batch_size: Images a step.
-        head_learning_rate: Adam's, constant, with the backbone frozen.
-        learning_rate: Adam's highest, with everything open. It rises from 0 during the first of these epochs (a fifth
-            of them all, if that is less) and falls to 0 on a cosine (Loshchilov and Hutter, arXiv:1608.03983; the
-            rise: Goyal et al., arXiv:1706.02677).
-        patience: Epochs without a better validation accuracy after which a phase ends.
-        batch_norm: Batch normalisation of the backbone: frozen as pretrained, or train, which a network from scratch
-            needs.
-        label_smoothing: Share of each label spread over all classes.
-        augmentation: How far training images are varied.
-        strategy: none: on one device; mirrored: on all accelerators of the machine, each of which takes its share of
-            every batch (tf.distribute.MirroredStrategy).
+        head_epochs: Maximum number of epochs with the backbone frozen.
+        epochs: Maximum number of epochs after those, with all layers trainable.
+        batch_size: Number of images per step.
+        head_learning_rate: Adam's learning rate with the backbone frozen, which is constant.
+        learning_rate: Adam's highest learning rate with all layers trainable. It rises from 0 during the first of
+            these epochs (or the first fifth of them, if that is shorter) and falls to 0 along a cosine (Loshchilov and
+            Hutter, arXiv:1608.03983; warm-up: Goyal et al., arXiv:1706.02677).
+        patience: Number of epochs without a better validation accuracy after which a phase ends.
+        batch_norm: Batch normalisation of the backbone. frozen: keep the pretrained statistics; train: update them, as
+            a network trained from scratch needs.
+        label_smoothing: Share of each label that is spread over all classes.
+        augmentation: How training images are varied.
+        strategy: none: train on one device; mirrored: train on all accelerators of the machine, which share each batch
+            (tf.distribute.MirroredStrategy).
 
     Raises:
-        CompressorError: If a value is out of its range, or there is no epoch at all.
+        CompressorError: If a value is out of range, or there are no epochs.
     """
 
     head_epochs: int = option(5, ge=0)
@@ -96,10 +96,10 @@ class ReferenceOptions(Options):
 
 @dataclass(frozen=True)
 class TrainingOptions(ReferenceOptions):
-    """How a classifier is trained: its head first, then all of it.
+    """How a classifier is trained: first its head, then all layers.
 
     Attributes:
-        distillation: How much the teacher counts; None for no teacher.
+        distillation: How it learns from a teacher; None for no teacher.
     """
 
     distillation: Distillation | None = None
@@ -107,13 +107,13 @@ class TrainingOptions(ReferenceOptions):
 
 @dataclass(frozen=True)
 class RetrainingOptions(TrainingOptions):
-    """How the compressed classifier is trained: likewise, with the reference model as its teacher.
+    """How the compressed classifier is trained, with the reference model as its teacher.
 
     Attributes:
-        distillation: How much the teacher counts.
+        distillation: How it learns from the teacher.
     """
 
-    # The search has trained the head already, and what a cut leaves has further to go than a whole pretrained network
+    # The search has already trained the head, and a cut network needs more training than a whole pretrained one
     # (docs/quality.md has the figures).
     head_epochs: int = option(0, ge=0)
     epochs: int = option(15, ge=0)

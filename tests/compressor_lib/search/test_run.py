@@ -47,17 +47,11 @@ def data(labelled) -> tuple[tf.data.Dataset, tf.data.Dataset]:
 
 
 def hypermodel(base: keras.Model, **changed) -> HyperCompressor:
-    return HyperCompressor(
-        3000,
-        3,
-        0.6,
-        backbone=base,
-        connections=CUTS,
-        head_units=[0, 4],
-        loss="sparse_categorical_crossentropy",
-        learning_rates=(0.01, 0.1),
-        **changed,
-    )
+    arguments = {
+        "connections": CUTS, "head_units": [0, 4], "loss": "sparse_categorical_crossentropy",
+        "learning_rates": (0.01, 0.1),
+    }  # fmt: skip
+    return HyperCompressor(3000, 3, 0.6, backbone=base, **{**arguments, **changed})
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +105,8 @@ def test_what_is_known_is_tried_first(residual, data, tmp_path, caplog):
         tuner = run_search(hypermodel(residual), *data, options, tmp_path)
     assert list(trials_of(tuner).values()) == [known]
     lines = [record.message for record in caplog.records]
-    assert lines[0].endswith("is not tried: translator 'add_2->head' is not among what is searched")
-    assert lines[1].endswith(f"begins with what was good before: {CUTS[2]}")
+    assert lines[0].endswith("is skipped: translator 'add_2->head' is not in the search space")
+    assert lines[1].endswith(f"begins with a known good trial: {CUTS[2]}")
 
 
 @pytest.mark.slow
@@ -169,7 +163,7 @@ def test_a_trial_whose_checkpoint_is_broken_is_run_again(residual, data, tmp_pat
         for mine, theirs in zip(again.get_best_models()[0].get_weights(), weights, strict=True):
             np.testing.assert_array_equal(mine, theirs)
         assert path.read_bytes() == whole
-        assert "is damaged or gone: the trial is run again" in caplog.records[-1].message
+        assert "is damaged or missing: repeating the trial" in caplog.records[-1].message
 
 
 @pytest.mark.slow
@@ -399,10 +393,17 @@ def test_a_search_in_which_every_trial_failed_is_told(residual, data, tmp_path):
     compressor = hypermodel(residual)
     compressor.__class__ = Failing
     tuner = run_search(compressor, *data, SearchOptions("random", 1, 1), tmp_path)
-    with pytest.raises(CompressorError, match="no trial was completed; the last one failed by FailedTrialError: out"):
+    with pytest.raises(CompressorError, match="no trial was completed; the last one failed with FailedTrialError: out"):
         tuner.get_best_models(1)
-    with pytest.raises(CompressorError, match=r"10 trials failed one after the other, the last by .*out of luck; try"):
+    with pytest.raises(CompressorError, match=r"10 trials failed in a row, the last one with .*out of luck; try"):
         run_search(compressor, *data, SearchOptions("random", 12, 1), tmp_path)
+
+
+def test_before_the_first_trial_there_is_no_best_one(residual, tmp_path):
+    tuner = TUNERS["random"](hypermodel(residual), SearchOptions("random", 1, 1), tmp_path)
+    for best in (tuner.get_best_models, tuner.get_best_hyperparameters):
+        with pytest.raises(CompressorError, match="no trial has finished, so there is no best one yet: run the search"):
+            best()
 
 
 @pytest.mark.survives("a trial's loss is no number")
