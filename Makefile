@@ -16,6 +16,7 @@ BIN := .venv/bin
 ENVIRONMENT := .venv/.synced-$(PYTHON)
 # Two processes, each taking whole files: most of a test's time is Python's, on one core.
 PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+UNIT := "not slow and not real_data and not faults and not kubeflow"
 
 # docker, podman or buildah, whichever is there; may have flags, as in ENGINE="podman --storage-driver=overlay".
 ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(if $(shell command -v $(engine)),$(engine))))
@@ -44,14 +45,19 @@ prerequisites:
 demo: $(ENVIRONMENT) ## Compress a model of the digits: the whole pipeline, no download, minutes
 	$(BIN)/compressor run --config examples/digits.yaml
 
-# Coverage is of the unit tests alone: measuring it takes a third more time.
+# Coverage is of the unit tests alone, and not for test-fast: measuring it takes a third more time.
 .PHONY: test
-test: test-fast | $(filter $(PRIVATE_UV),$(UV)) ## Run every test, the unit tests first
-	$(PYTEST) -m "(slow or real_data) and not faults and not kubeflow"
+test: $(ENVIRONMENT) | $(filter $(PRIVATE_UV),$(UV)) ## Run the unit tests with coverage, then whole runs, searches and trainings
+	$(PYTEST) -m $(UNIT) --cov=compressor_lib --cov=components --cov=pipelines --cov-report=term --cov-fail-under=80
+	$(PYTEST) -m "(slow or real_data) and not long and not faults and not kubeflow"
 
 .PHONY: test-fast
-test-fast: $(ENVIRONMENT) | $(filter $(PRIVATE_UV),$(UV)) ## Run the unit tests alone, with coverage
-	$(PYTEST) -m "not slow and not real_data and not faults and not kubeflow" --cov=compressor_lib --cov=components --cov=pipelines --cov-report=term --cov-fail-under=80
+test-fast: $(ENVIRONMENT) | $(filter $(PRIVATE_UV),$(UV)) ## Run the unit tests alone
+	$(PYTEST) -m $(UNIT)
+
+.PHONY: test-all
+test-all: test ## Run all that make test runs, then further releases, networks, devices and environments
+	$(PYTEST) -m "long and not faults and not kubeflow"
 
 .PHONY: faults
 faults: $(ENVIRONMENT) ## Do harm, and print what was survived: half an hour; KILLS=30: two in each node

@@ -59,7 +59,7 @@ def search_in_parallel(
             other.
     """
     job = job.narrowed(hypermodel)
-    tuner = TUNERS[job.options.tuner](hypermodel, job.options, directory)
+    tuner = TUNERS[job.options.tuner](hypermodel, job.run_options, directory)
     tuner.save()
     announce(tuner.oracle)
     # What the chief measured holds for all: a latency would be another one in each process.

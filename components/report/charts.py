@@ -17,7 +17,7 @@ from compressor_lib.deployment.judged import Judged
 
 Spec = dict[str, Any]
 
-FAMILIES = {"tail": "circle", "rejoined": "square", "truncation": "triangle-up", "two cuts": "cross"}
+FAMILIES = {"tail": "circle", "rejoined": "square", "truncation": "triangle-up"}
 """The families of connections, with their shapes."""
 
 COST_TITLES = {
@@ -211,7 +211,7 @@ def _widths(trial: Trial) -> str:
 
 
 def _colour(family: str) -> str:
-    return f"var(--{family.replace(' ', '-')})"
+    return f"var(--{family})"
 
 
 def fit(data: ReportData, order: Sequence[str]) -> Spec | None:

@@ -24,7 +24,7 @@ class Trial:
 
     Attributes:
         connection: By layer names.
-        family: ``"tail"``, ``"rejoined"``, ``"truncation"`` or ``"two cuts"``.
+        family: ``"tail"``, ``"rejoined"`` or ``"truncation"``.
         accuracy: On the validation split, before it was retrained.
         score: The objective.
         within_budget: Whether it keeps every budget.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 
 from components.report.data import Block
@@ -39,7 +41,8 @@ def network_blocks(reference: keras.Model, compressed: keras.Model) -> list[Bloc
         if name in ends or turns or following is None:
             blocks.append(_block([layers[one] for one in run], "kept" if name in kept else "cut"))
             run = []
-        blocks += added.pop(name, [])
+        if name in added:
+            blocks.append(added[name])
     return [*blocks, _head(compressed)]
 
 
@@ -56,23 +59,13 @@ def _head(compressed: keras.Model) -> Block:
     return Block("head", "head", parameters, 0, int(compressed.output_shape[-1]))
 
 
-def _added(compressed: keras.Model) -> dict[str, list[Block]]:
-    """Translators and tails, by the layer they stand behind."""
-    layers = {layer.name: layer for layer in compressed.layers}
+def _added(compressed: keras.Model) -> dict[str, Block]:
+    """The translator or tail, by the layer it stands behind; empty for a truncation."""
     graph = LayerGraph.of(compressed)
-    found: dict[str, list[keras.layers.Layer]] = {}
-    behind = ""
-    for name in graph.order:
-        if not name.startswith(TRANSLATOR_PREFIX):
-            behind = ""
-            continue
-        if not behind:
-            (behind,) = graph.producers[name]
-        found.setdefault(behind, []).append(layers[name])
-    head = last_feature_map(compressed)
-    blocks = {}
-    for a, added in found.items():
-        block = _block(added, "added")
-        name = "tail" if added[-1].name == head else "translator"
-        blocks[a] = [Block(name, "added", block.parameters, block.size, block.channels)]
-    return blocks
+    names = [name for name in graph.order if name.startswith(TRANSLATOR_PREFIX)]
+    if not names:
+        return {}
+    (a,) = graph.producers[names[0]]
+    block = _block([compressed.get_layer(name) for name in names], "added")
+    is_tail = names[-1] == last_feature_map(compressed)
+    return {a: replace(block, name="tail" if is_tail else "translator")}

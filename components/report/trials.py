@@ -26,9 +26,6 @@ logger = logging.getLogger(__name__)
 MEASURED = 8
 """Of how many networks, at most, size and speed are measured; each takes a conversion, which is seconds."""
 
-TWO_CUTS = "two cuts"
-_SECOND = " & "
-
 
 def read_trials(
     path: Path,
@@ -41,11 +38,11 @@ def read_trials(
 ) -> list[Trial]:
     """Reads a search's report, and adds what it does not tell.
 
-    Multiply-adds are counted for every network with one cut. Bytes and latency are measured for those that no other
-    trial beats in both accuracy and parameters, latency beside the reference model, whose figure is known: so all
-    figures of a report fit together, however fast the machine is at the time. A latency that the search itself took is
-    left as it is. The winner is the network that was deployed, and has its figures. What does not convert to TFLite has
-    no bytes and no latency; nor has any trial a latency where the reference model does not.
+    Multiply-adds are counted for every network. Bytes and latency are measured for those that no other trial beats in
+    both accuracy and parameters, latency beside the reference model, whose figure is known: so all figures of a report
+    fit together, however fast the machine is at the time. A latency that the search itself took is left as it is. The
+    winner is the network that was deployed, and has its figures. What does not convert to TFLite has no bytes and no
+    latency; nor has any trial a latency where the reference model does not.
 
     Args:
         path: The search's report.
@@ -72,22 +69,21 @@ def read_trials(
         family = _family(row["connection"])
         tail, head = _widths(row["hyperparameters"])
         costs = {"parameters": float(row["parameters"]), cost: float(row["cost"])}
-        if family != TWO_CUTS:
-            connection = parse_connection(row["connection"], base)
-            counted = counted_costs(base, connection, classes, tail_units=tail, head_units=head)
-            if counted["parameters"] != row["parameters"]:
-                # A budget made the tail narrower than its hyperparameter says.
-                logger.info("%s has other widths than its hyperparameters say: not measured", row["connection"])
-            else:
-                costs |= {"macs": float(counted["macs"])}
-            if row in front and "macs" in costs and not is_winner:
-                network = attach_head(create_submodel(base, connection, tail_units=tail), classes, units=head)
-                if "latency" in names and timed:
-                    yardstick = yardstick or Yardstick.of(reference, timed.median)
-                try:
-                    costs |= measure_costs(network, names, yardstick, class_names)
-                except ConversionError as error:
-                    logger.info("%s is not measured: %s", row["connection"], error)
+        connection = parse_connection(row["connection"], base)
+        counted = counted_costs(base, connection, classes, tail_units=tail, head_units=head)
+        if counted["parameters"] != row["parameters"]:
+            # A budget made the tail narrower than its hyperparameter says.
+            logger.info("%s has other widths than its hyperparameters say: not measured", row["connection"])
+        else:
+            costs |= {"macs": float(counted["macs"])}
+        if row in front and "macs" in costs and not is_winner:
+            network = attach_head(create_submodel(base, connection, tail_units=tail), classes, units=head)
+            if "latency" in names and timed:
+                yardstick = yardstick or Yardstick.of(reference, timed.median)
+            try:
+                costs |= measure_costs(network, names, yardstick, class_names)
+            except ConversionError as error:
+                logger.info("%s is not measured: %s", row["connection"], error)
         if is_winner and "float32" in metrics.bytes:
             costs |= {"bytes": float(metrics.bytes["float32"]), "latency": metrics.latency["float32"].median}
         trials.append(
@@ -121,6 +117,4 @@ def _widths(hyperparameters: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _family(connection: str) -> str:
-    if _SECOND in connection:
-        return TWO_CUTS
     return {TAIL: "tail", HEAD: "truncation"}.get(connection.rpartition("->")[2], "rejoined")

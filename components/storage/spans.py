@@ -219,7 +219,13 @@ def _regex(pattern: str) -> str:
 
 
 class Driver(driver.FileBasedDriver):
-    """TFX's driver of file-based ExampleGens, for windows of spans."""
+    """TFX's driver of file-based ExampleGens, for windows of spans.
+
+    Attributes:
+        PROCESSOR: What finds them.
+    """
+
+    PROCESSOR = InputProcessor
 
     def get_input_processor(
         self,
@@ -229,4 +235,4 @@ class Driver(driver.FileBasedDriver):
     ) -> input_processor.InputProcessor:
         """Returns the processor that finds them."""
         assert input_base_uri
-        return InputProcessor(input_base_uri, splits, range_config)
+        return self.PROCESSOR(input_base_uri, splits, range_config)

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import apache_beam as beam
@@ -17,6 +18,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components.options import from_parameter
 from components.storage.examples import count_examples, decode_images, split_patterns
 from components.storage.gcs_mount import fetched, stored
 from compressor_lib.cuts.connections import Connection
@@ -26,6 +28,7 @@ from compressor_lib.deployment.export import EXTRA, KERAS_FILE, load_keras
 from compressor_lib.errors import CompressorError
 from compressor_lib.pretraining.bank import TranslatorBank
 from compressor_lib.pretraining.bank_files import ARRAYS, MANIFEST
+from compressor_lib.pretraining.options import TranslatorOptions
 from compressor_lib.pretraining.taps import tapped
 from compressor_lib.pretraining.translator_fit import TranslatorSums, regressions_of
 from compressor_lib.support.progress import Progress, tell
@@ -54,13 +57,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         pattern = split_patterns(artifact_utils.get_single_instance(input_dict["examples"]), exec_properties["split"])
         output = artifact_utils.get_single_uri(output_dict["translators"])
         wanted = json.loads(exec_properties["connections"])
-        held_out, batch_size = exec_properties["held_out"], exec_properties["batch_size"]
+        options = from_parameter(TranslatorOptions, exec_properties["options"])
+        batch_size = exec_properties["batch_size"]
 
         load_base = functools.partial(_base, model_dir, exec_properties["backbone"])
         base = load_base()
         connections = searched_connections(base, exec_properties["backbone"], wanted)
-        fit = {"held_out": held_out, "ridge": exec_properties["ridge"]}
-        if previous := _previous(input_dict.get(PREVIOUS), base, connections, fit):
+        if previous := _previous(input_dict.get(PREVIOUS), base, connections, options):
             with stored(output) as folder:
                 previous.save(folder)
             logger.info("took %d translators of the previous run: the backbone is the same", len(previous.translators))
@@ -72,10 +75,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 pipeline
                 | "Read" >> beam.io.ReadFromTFRecord(pattern)
                 | "Batch" >> beam.BatchElements(batch_size, batch_size)
-                | "SumUp" >> beam.ParDo(_SumUp(load_base, connections, held_out, total))
-                | "Combine" >> beam.CombineGlobally(_Merge(held_out))
+                | "SumUp" >> beam.ParDo(_SumUp(load_base, connections, options.held_out, total))
+                | "Combine" >> beam.CombineGlobally(_Merge(options.held_out))
             )
-            _ = sums | "Solve" >> beam.ParDo(_Solve(load_base, connections, exec_properties["ridge"], output))
+            _ = sums | "Solve" >> beam.ParDo(_Solve(load_base, connections, options.ridge, output))
         fitted = len(regressions_of(base, connections))
         logger.info("fitted %d translators in one pass over the images", fitted)
 
@@ -159,7 +162,7 @@ class _Solve(beam.DoFn):
 
 
 def _previous(
-    given: list[types.Artifact] | None, base: keras.Model, connections: Sequence[Connection], fit: dict[str, float]
+    given: list[types.Artifact] | None, base: keras.Model, connections: Sequence[Connection], options: TranslatorOptions
 ) -> TranslatorBank | None:
     """What an earlier run fitted, if it is the same."""
     uri = artifact_utils.get_single_uri(given) if given else ""
@@ -167,7 +170,7 @@ def _previous(
         return None
     try:
         with fetched(uri, ARRAYS, MANIFEST) as folder:
-            return TranslatorBank.load(folder).reused(base, connections, fit)
+            return TranslatorBank.load(folder).reused(base, connections, asdict(options))
     except CompressorError as error:
         logger.info("the previous run's translators are not taken: %s", error)
         return None

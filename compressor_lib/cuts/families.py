@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import get_args
 
 import keras
 import numpy as np
 
 from compressor_lib.cuts.connections import Connection, parse_connection
+from compressor_lib.cuts.family_names import Family
 from compressor_lib.cuts.translators import TranslatorSpec
 from compressor_lib.deployment import phrases
 from compressor_lib.errors import CompressorError, unknown
@@ -17,7 +19,7 @@ from compressor_lib.networks.cut_points import CutPoints
 from compressor_lib.networks.graph import LayerGraph
 from compressor_lib.networks.layer_names import TAIL
 
-FAMILIES = ("published", "rejoining", "truncation", "tail", "all")
+FAMILIES = get_args(Family)
 
 LEAST_SAVING = 0.05
 """Share of the backbone's parameters that a cut must save to be tried, where the graph alone proposes it."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from compressor_lib.cuts.connections import Connection
 from compressor_lib.errors import CompressorError
 from compressor_lib.pretraining.bank import Translator, TranslatorBank
+from compressor_lib.pretraining.options import TranslatorOptions
 from compressor_lib.pretraining.regression import NormalEquations, Regression
 from compressor_lib.pretraining.taps import source_tap, tapped, target_tap
 
@@ -25,7 +26,7 @@ class TranslatorSums:
     from disjoint images combine with :meth:`merge`, whatever the sharding.
     """
 
-    def __init__(self, held_out: float = 0.1) -> None:
+    def __init__(self, held_out: float = TranslatorOptions.held_out) -> None:
         """Starts from nothing.
 
         Args:
@@ -56,7 +57,9 @@ class TranslatorSums:
         self.scored.merge(other.scored)
         return self
 
-    def solve(self, base: keras.Model, connections: Sequence[Connection], ridge: float = 1e-3) -> TranslatorBank:
+    def solve(
+        self, base: keras.Model, connections: Sequence[Connection], ridge: float = TranslatorOptions.ridge
+    ) -> TranslatorBank:
         """Solves every connection's regression.
 
         Returns:
@@ -90,8 +93,8 @@ def fit_translators(
     connections: Sequence[Connection],
     images: Iterable[Images],
     *,
-    held_out: float = 0.1,
-    ridge: float = 1e-3,
+    held_out: float = TranslatorOptions.held_out,
+    ridge: float = TranslatorOptions.ridge,
 ) -> TranslatorBank:
     """Fits the translators of all connections in closed form, in one pass of the backbone.
 

@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ import keras
 import keras_tuner as kt
 import tensorflow as tf
 
-from compressor_lib.errors import CompressorError, unknown
+from compressor_lib.errors import CompressorError
 from compressor_lib.search.hypermodels import TRANSLATOR, HyperCompressor
 from compressor_lib.search.keras_tuner_hooks import HookedTuner, failed_too_often, failure_of
+from compressor_lib.search.options import SearchOptions
 from compressor_lib.search.oracles import ORACLES, KnownFirst, values_in
-from compressor_lib.search.second_cut import FIRST_CUT
 from compressor_lib.search.trial_runner import LightTrials
 from compressor_lib.support.progress import BestTrial, Progress, tell
 
@@ -35,44 +35,12 @@ _WORKERS_PAUSE = 0.1
 
 
 @dataclass(frozen=True)
-class SearchOptions:
-    """How to search.
-
-    Attributes:
-        tuner: A name in ``TUNERS``.
-        max_trials: The most trials. Hyperband makes its brackets smaller to keep to it, and makes fewer where fewer
-            follow from ``max_epochs``; grid search makes fewer where the grid has fewer points.
-        max_epochs: Epochs of a trial; for Hyperband, of the longest.
-        seed: Of the tuner, and of every weight and shuffle in the trials.
-        fixed: Hyperparameters that have one value in every trial.
-        first: Hyperparameters of the first trials, known to be good; what is not in the search space is passed over,
-            and logged. A search that goes on where it was keeps those that it began with.
-    """
-
-    tuner: str = "hyperband"
-    max_trials: int = 60
-    max_epochs: int = 30
-    seed: int = 0
-    fixed: Mapping[str, str] = field(default_factory=dict)
-    first: Sequence[Mapping[str, Any]] = ()
-
-    def __post_init__(self) -> None:
-        """Refuses an unknown tuner and counts below one."""
-        if self.tuner not in TUNERS:
-            raise unknown("tuner", self.tuner, TUNERS)
-        if min(self.max_trials, self.max_epochs) < 1:
-            raise CompressorError(
-                f"a search needs at least one trial and one epoch, not {self.max_trials} and {self.max_epochs}"
-            )
-
-
-@dataclass(frozen=True)
 class TrialReport:
     """What one trial found.
 
     Attributes:
         trial_id: keras-tuner's.
-        connection: The connection, by layer names; of two cuts the first one's, then the second's.
+        connection: The connection, by layer names.
         parameters: Of the whole classifier, head included.
         cost: What the objective weighs against accuracy, the parameters where nothing else is said.
         compression: Share of the reference's cost that it does without.
@@ -150,7 +118,7 @@ def trial_reports(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[TrialRep
         reports.append(
             TrialReport(
                 trial_id=trial.trial_id,
-                connection=_cuts(trial, hypermodel),
+                connection=str(hypermodel.connection(trial.hyperparameters)),
                 parameters=int(_at_best(trial, "parameters")),
                 cost=cost,
                 compression=1 - cost / hypermodel.max_cost,
@@ -205,13 +173,6 @@ def trials_within_budget(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[k
     )
 
 
-def _cuts(trial: kt.engine.trial.Trial, hypermodel: HyperCompressor | None = None) -> str:
-    """A trial's connection by layer names, or as it was given where there is no hypermodel to ask."""
-    cut = str(hypermodel.connection(trial.hyperparameters)) if hypermodel else trial.hyperparameters.values[TRANSLATOR]
-    first = trial.hyperparameters.values.get(FIRST_CUT)
-    return f"{first} & {cut}" if first else cut
-
-
 def _completed(tuner: kt.Tuner) -> list[kt.engine.trial.Trial]:
     """The completed trials, by their score."""
     trials = tuner.oracle.get_best_trials(len(tuner.oracle.trials))
@@ -262,7 +223,7 @@ def announce(oracle: KnownFirst, trial: kt.engine.trial.Trial | None = None) -> 
     if trial is not None and trial.score is None:
         detail, level = f"failed: {failure_of(trial.message)}", logging.WARNING
     elif trial is not None:
-        detail = f"{_cuts(trial)} scores {trial.score:.4f}"
+        detail = f"{trial.hyperparameters.values[TRANSLATOR]} scores {trial.score:.4f}"
     tell(logger, Progress("trial", done, oracle.planned_trials, detail, _best_so_far(oracle)), level=level)
 
 
@@ -281,7 +242,7 @@ def _best_so_far(oracle: kt.Oracle) -> BestTrial | None:
     for trial in oracle.get_best_trials(1):
         if trial.score is not None:
             return BestTrial(
-                _cuts(trial),
+                trial.hyperparameters.values[TRANSLATOR],
                 int(_at_best(trial, "parameters")),
                 _at_best(trial, "val_accuracy"),
                 float(trial.score),
@@ -323,11 +284,7 @@ class _Tuner(_Announcing, _Budgeted, LightTrials):
 
 def _maker(name: str) -> Callable[..., kt.Tuner]:
     def make(hypermodel: HyperCompressor, options: SearchOptions, directory: str | Path) -> kt.Tuner:
-        fixed = kt.HyperParameters()
-        for parameter, value in options.fixed.items():
-            fixed.Fixed(parameter, value)
         oracle = ORACLES[name](
-            hyperparameters=fixed,
             objective=kt.Objective(OBJECTIVE, direction="max"),
             seed=options.seed + 1,  # keras-tuner takes 0 for no seed
             max_consecutive_failed_trials=MOST_FAILURES,

@@ -3,48 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
 from typing import Any
 
 import keras
 from keras import ops
 
-from compressor_lib.errors import CompressorError
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How far training images are varied; 0 (or False) turns one variation off.
-
-    Attributes:
-        flip: mirrors half of the images left to right.
-        rotation: largest turn either way, as a share of a full circle (0.05 is 18 degrees).
-        zoom: largest change of scale either way, as a share of the size.
-        translation: largest shift either way, as a share of the side, along both axes.
-        contrast: largest change of contrast either way, as a share.
-
-    Raises:
-        CompressorError: if a share is not within 0..1 (1 itself excluded).
-    """
-
-    flip: bool = True
-    rotation: float = 0.05
-    zoom: float = 0.1
-    translation: float = 0.1
-    contrast: float = 0.1
-
-    def __post_init__(self) -> None:
-        for field in fields(self)[1:]:
-            value = getattr(self, field.name)
-            if not 0.0 <= value < 1.0:
-                raise CompressorError(
-                    f"augmentation.{field.name} is {value}, but it is a share: choose 0 (off) or more, below 1."
-                )
-
-    @property
-    def moves(self) -> bool:
-        """Whether pixels change their places."""
-        return bool(self.flip or self.rotation or self.zoom or self.translation)
+from compressor_lib.training.options import Augmentation
 
 
 class Augment(keras.layers.Layer):

@@ -7,7 +7,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,91 +15,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from compressor_lib.errors import CompressorError, unknown
+from compressor_lib.errors import CompressorError
 from compressor_lib.networks.graph import LayerGraph
 from compressor_lib.networks.heads import last_feature_map
 from compressor_lib.networks.layer_names import TRANSLATOR_PREFIX
 from compressor_lib.support.progress import Progress, tell
-from compressor_lib.training.augmentation import Augment, Augmentation
+from compressor_lib.training.augmentation import Augment
 from compressor_lib.training.checkpoint import TrainingCheckpoint
+from compressor_lib.training.options import Distillation, TrainingOptions
 
 logger = logging.getLogger(__name__)
 
 WARMUP = 0.2
 """Most that the rise of the learning rate takes of the unfrozen steps."""
-
-
-@dataclass(frozen=True)
-class Distillation:
-    """How much a teacher's answers count (Hinton et al., arXiv:1503.02531, 2015).
-
-    Attributes:
-        weight: share of the loss that is the distance to the teacher, 0 (off) to 1.
-        temperature: divides the logits of both, 1 or more usually; higher shows more of how the
-            teacher ranks the wrong classes.
-
-    Raises:
-        CompressorError: if a value is out of its range.
-    """
-
-    weight: float = 0.5
-    temperature: float = 2.0
-
-    def __post_init__(self) -> None:
-        _share("distillation.weight", self.weight, one=True)
-        _positive("distillation.temperature", self.temperature)
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """How a classifier is trained.
-
-    Attributes:
-        head_epochs: most epochs with only the new layers open.
-        epochs: most epochs with the whole network open, after those.
-        batch_size: images a step; for whoever batches the datasets.
-        head_learning_rate: Adam's, constant, for the head's epochs.
-        learning_rate: Adam's highest in the unfrozen epochs: it rises from 0 during the first of them (a fifth of them
-            all, if that is less) and falls to 0 on a cosine (Loshchilov and Hutter, arXiv:1608.03983; the rise: Goyal
-            et al., arXiv:1706.02677).
-        patience: epochs without a better validation accuracy after which a phase ends.
-        batch_norm: `"frozen"` keeps the backbone's batch normalisation as pretrained; `"train"`
-            lets it learn in the unfrozen epochs, which a network trained from scratch needs.
-        label_smoothing: share of each label spread over all classes.
-        augmentation: how training images are varied.
-        distillation: how much the teacher counts; None for no teacher.
-        strategy: `"none"` trains on one device; `"mirrored"` on all accelerators of the machine, each of
-            which takes its share of every batch (`tf.distribute.MirroredStrategy`).
-
-    Raises:
-        CompressorError: if a value is out of its range.
-    """
-
-    head_epochs: int = 5
-    epochs: int = 10
-    batch_size: int = 32
-    head_learning_rate: float = 1e-3
-    learning_rate: float = 1e-4
-    patience: int = 5
-    batch_norm: str = "frozen"
-    label_smoothing: float = 0.0
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    distillation: Distillation | None = None
-    strategy: str = "none"
-
-    def __post_init__(self) -> None:
-        for name in ("head_epochs", "epochs"):
-            if getattr(self, name) < 0:
-                raise CompressorError(f"{name} is {getattr(self, name)}: choose 0 or more.")
-        if self.head_epochs + self.epochs == 0:
-            raise CompressorError("head_epochs and epochs are both 0: set one of them to train.")
-        for name in ("batch_size", "patience", "head_learning_rate", "learning_rate"):
-            _positive(name, getattr(self, name))
-        if self.batch_norm not in ("frozen", "train"):
-            raise unknown("batch_norm", self.batch_norm, ("frozen", "train"))
-        if self.strategy not in ("none", "mirrored"):
-            raise unknown("strategy", self.strategy, ("none", "mirrored"))
-        _share("label_smoothing", self.label_smoothing)
 
 
 def train(
@@ -518,14 +446,3 @@ def _check_class_weights(weights: Sequence[float], classes: int) -> None:
         raise CompressorError(
             f"class_weights are {list(weights)}: give one above 0 for each of the {classes} classes, or None."
         )
-
-
-def _share(name: str, value: float, *, one: bool = False) -> None:
-    if not (0.0 <= value < 1.0 or (one and value == 1.0)):
-        limit = "0 to 1" if one else "0 or more, below 1"
-        raise CompressorError(f"{name} is {value}, but it is a share: choose {limit}.")
-
-
-def _positive(name: str, value: float) -> None:
-    if not value > 0:
-        raise CompressorError(f"{name} is {value}: choose a value above 0.")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -21,9 +20,7 @@ from pipelines.cli.platform_options import Choice, Place, Target, chosen_from
 from pipelines.kubeflow.new_data import ONLY_NEW
 from pipelines.platforms.base import GoneError, Platform, Progress, RemoteRun, Schedule, State
 from pipelines.platforms.cron import Cron
-
-if TYPE_CHECKING:
-    from pipelines.platforms.local_schedules import LocalSchedules
+from pipelines.platforms.schedulers import SchedulerName
 
 POLL = 10.0
 """Seconds between two looks at a run."""
@@ -136,7 +133,7 @@ schedules = typer.Typer(no_args_is_help=True, help="Repeats runs on a platform, 
 def create(
     choice: Choice,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A package; for --target local a run's YAML file.")],
-    cron: Annotated[str, typer.Option(help="Minute, hour, day, month, weekday, as in '0 3 * * 1'.")],
+    cron: Annotated[str, typer.Option(help="Minute, hour, day, month, weekday, as in '0 3 * * 1', or as @weekly.")],
     name: Annotated[str | None, typer.Option(help="The schedule's; by default the pipeline's.")] = None,
     time_zone: Annotated[
         str, typer.Option(help="The cron's, as in Europe/Berlin; kubeflow knows its own alone.")
@@ -147,10 +144,15 @@ def create(
     ] = None,
     pipeline_root: PipelineRoot = None,
     any_version: AnyVersion = False,
+    scheduler: Annotated[
+        SchedulerName | None,
+        typer.Option(help="local: what starts the runs; by default the first that this machine has."),
+    ] = None,
 ) -> None:
     """Repeats runs of a package, or of a configuration on this machine, at most one at a time.
 
-    On this machine, which is the default, runs start only while something serves the schedule: the command tells how.
+    On this machine, which is the default, a systemd timer or a line of the crontab starts the runs, or, where neither
+    can, compressor schedule serve while it runs.
 
     Example: compressor schedule create examples/pictures.yaml --cron "0 3 * * 1" --set data.path=/data/images
 
@@ -162,8 +164,8 @@ def create(
 
         name = name or load_config(file, overrides or ()).name
         local = choice.local
-        _tell_schedule(local.create(file, name=name, cron=when, overrides=overrides or ()))
-        typer.echo(_who_starts(local, name, choice.folder))
+        _tell_schedule(local.create(file, name=name, cron=when, overrides=overrides or (), scheduler=scheduler))
+        typer.echo(local.state(name))
         return
     package, values = choice.package(file, param, any_version=any_version)
     if ONLY_NEW in package.kinds:
@@ -194,26 +196,17 @@ def list_schedules(choice: Choice) -> None:
 
 @schedules.command()
 @chosen_from(Place, default=Place.local)
-def show(
-    choice: Choice,
-    name: Name,
-    as_systemd: Annotated[bool, typer.Option("--print-systemd", help="local: a user service that serves it.")] = False,
-    as_cron: Annotated[bool, typer.Option("--print-cron", help="local: lines for a crontab.")] = False,
-) -> None:
-    """Shows a schedule and its next three times.
+def show(choice: Choice, name: Name) -> None:
+    """Shows a schedule, its next three times, and on this machine what starts its runs.
 
     Example: compressor schedule show images
     """
-    if as_systemd:
-        typer.echo(choice.local.print_systemd(name), nl=False)
-        return
-    if as_cron:
-        typer.echo(choice.local.print_cron(name), nl=False)
-        return
     known = {schedule.name: schedule for schedule in choice.schedules.schedules()}
     if name not in known:
         raise unknown("schedule", name, known)
     _tell_schedule(known[name])
+    if choice.target is Place.local:
+        typer.echo(choice.local.state(name))
 
 
 @schedules.command()
@@ -251,24 +244,33 @@ def delete(choice: Choice, name: Name) -> None:
 
 @schedules.command("run-now")
 @chosen_from(Place, default=Place.local)
-def run_now(choice: Choice, name: Name) -> None:
+def run_now(
+    choice: Choice,
+    name: Name,
+    scheduled: Annotated[
+        bool, typer.Option("--scheduled", help="local: as cron and systemd call it; its log takes what the run says.")
+    ] = False,
+) -> None:
     """Starts a run of a schedule out of turn; on this machine it waits for its end.
 
     Example: compressor schedule run-now images
     """
     if choice.target is Place.local:
-        raise typer.Exit(choice.local.run_now(name))
+        return choice.local.run_now(name, scheduled=scheduled)
     _tell_run(choice.connect().run_now(name))
 
 
 @schedules.command()
 @chosen_from(Place, default=Place.local)
 def serve(choice: Choice) -> None:
-    """Starts the runs of this machine's schedules when they are due, until Ctrl-C.
+    """Starts the runs of schedules that neither systemd nor cron starts when they are due, until Ctrl-C.
 
     Example: compressor schedule serve
     """
-    choice.local.serve()
+    local = choice.local
+    from pipelines.platforms.serve import Server
+
+    Server(local).serve()
 
 
 def _tell_run(run: RemoteRun) -> None:
@@ -282,23 +284,6 @@ def _tell_schedule(schedule: Schedule) -> None:
         return
     for time_of_run in schedule.cron.next_runs(3):
         typer.echo(f"next  {_shown(time_of_run)}")
-
-
-def _who_starts(local: LocalSchedules, name: str, folder: Path | None) -> str:
-    """What starts the runs of this machine's schedules: a process that serves them, or how one is started."""
-    if since := local.served_since():
-        return f"its runs are started by 'compressor schedule serve', which runs since {since:%Y-%m-%d %H:%M}"
-    options = shlex.join(["--folder", str(folder.absolute())]) if folder else ""
-    show = " ".join(filter(None, ["compressor schedule show", name, options]))
-    serve = " ".join(filter(None, ["compressor schedule serve", options]))
-    service = "~/.config/systemd/user/compressor-schedules.service"
-    return (
-        "nothing starts its runs yet; one of these does:\n"
-        f"  now, until Ctrl-C  {serve}\n"
-        f"  cron               (crontab -l; {show} --print-cron) | crontab -\n"
-        f"  systemd            mkdir -p ~/.config/systemd/user && {show} --print-systemd > {service} && "
-        "systemctl --user daemon-reload && systemctl --user enable --now compressor-schedules"
-    )
 
 
 def _shown(when: datetime | None) -> str:

@@ -12,6 +12,8 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from compressor_lib.deployment.literal_path import has_pattern
 from compressor_lib.errors import CompressorError
+from compressor_lib.pretraining.options import TranslatorOptions
+from compressor_lib.training.options import ReferenceOptions, RetrainingOptions
 from pipelines.config.beam import Beam, beam_flags
 from pipelines.config.beam_flags import BeamArg
 from pipelines.config.errors import explain
@@ -23,8 +25,7 @@ from pipelines.config.sections.base import Section, absolute
 from pipelines.config.sections.cluster import S3, Resources, SecurityContext, Volume, check_volumes_apart
 from pipelines.config.sections.data import Data
 from pipelines.config.sections.delivery import Export, Gate, Push
-from pipelines.config.sections.search import Search, Translators
-from pipelines.config.sections.training import Retraining, Training
+from pipelines.config.sections.search import Search
 from pipelines.config.vertex import Vertex, VertexEndpoint
 from pipelines.config.yaml_values import GivenTwiceError, read_yaml
 
@@ -57,10 +58,10 @@ class Config(Section):
     data: Data
     backbone: BackboneConfig
     head: Head = Field(default_factory=Head)
-    reference: Training = Field(default_factory=Training)
-    translators: Translators = Field(default_factory=Translators)
-    search: Search = Field(default_factory=Search)
-    retrain: Retraining = Field(default_factory=Retraining)
+    reference: ReferenceOptions = ReferenceOptions()
+    translators: TranslatorOptions = TranslatorOptions()
+    search: Search = Search()
+    retrain: RetrainingOptions = RetrainingOptions()
     export: Export = Field(default_factory=Export)
     gate: Gate = Field(default_factory=Gate)
     push: Push = Field(default_factory=Push)

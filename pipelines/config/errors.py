@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, get_args
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING
 
 from compressor_lib.errors import CompressorError, nearest
+from pipelines.config.sections.base import SectionType, fields_of, is_section, section_in
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -18,6 +18,7 @@ _Location = tuple[int | str, ...]
 _MUST_BE = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
+    "dataclass_type": "a section of fields",
     "finite_number": "a finite number",
     "float_parsing": "a number",
     "float_type": "a number",
@@ -26,6 +27,7 @@ _MUST_BE = {
     "int_type": "a whole number",
     "list_type": "a list",
     "model_type": "a section of fields",
+    "tuple_type": "a list",
     "string_type": "text, in quotes if it looks like a number",
     "greater_than": "more than {gt:g}",
     "greater_than_equal": "at least {ge:g}",
@@ -52,8 +54,13 @@ _RENAMED = {
 }
 """Fields that had another name, and the new one."""
 
+_REMOVED = {
+    "search.cuts": "one cut with a narrow tail leaves smaller and more accurate networks than two cuts do",
+}
+"""Fields that are gone, and why."""
 
-def explain(error: ErrorDetails, config: type[BaseModel]) -> str:
+
+def explain(error: ErrorDetails, config: SectionType) -> str:
     """One wrong field in one sentence.
 
     Args:
@@ -62,16 +69,15 @@ def explain(error: ErrorDetails, config: type[BaseModel]) -> str:
     """
     location, context, kind = error["loc"], error.get("ctx", {}), error["type"]
     field = _dotted(location)
-    if kind == "extra_forbidden":
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         return _unknown_field(location, config)
     if kind == "missing":
         return f"{field} is missing."
     if kind == "value_error":
         cause = context["error"]
-        if isinstance(cause, CompressorError):
-            return f"{field}: {cause}"
-        inside = str(cause).partition(" ")[0] in _section(location, config).model_fields
-        return f"{field}.{cause}" if inside else f"{field} {cause}"
+        if re.split(r"[ \[]", str(cause), maxsplit=1)[0] in fields_of(_section(location, config)):
+            return f"{field}.{cause}"
+        return f"{field}: {cause}" if isinstance(cause, CompressorError) else f"{field} {cause}"
     value = error["input"]
     words = _MUST_BE[kind].format(**context) if kind in _MUST_BE else error["msg"]
     meant = nearest(str(value), _quoted(context["expected"])) if kind == "literal_error" else None
@@ -97,42 +103,35 @@ def fields_named(section: str) -> Iterator[None]:
         raise CompressorError(f"{section}.{error.argument}: {error}") from error
 
 
-def _unknown_field(location: _Location, config: type[BaseModel]) -> str:
+def _unknown_field(location: _Location, config: SectionType) -> str:
     """Names the field that was meant: one of the same name elsewhere, or the nearest here."""
     if _dotted(location) in _RENAMED:
         return f"{_dotted(location)} is now {_RENAMED[_dotted(location)]}."
+    if _dotted(location) in _REMOVED:
+        return f"{_dotted(location)} was removed: {_REMOVED[_dotted(location)]}. Delete the field."
     *section, name = location
     prefix = _dotted(tuple(section))
-    siblings = [f"{prefix}.{field}" if prefix else field for field in _section(section, config).model_fields]
+    siblings = [f"{prefix}.{field}" if prefix else field for field in fields_of(_section(section, config))]
     elsewhere = [field for field in all_fields(config) if field.rpartition(".")[2] == name]
     meant = elsewhere[0] if len(elsewhere) == 1 else nearest(_dotted(location), siblings)
     hint = f" Did you mean {meant!r}?" if meant else ""
     return f"unknown field {_dotted(location)!r}.{hint} Known: {', '.join(siblings)}."
 
 
-def _section(location: Sequence[int | str], config: type[BaseModel]) -> type[BaseModel]:
+def _section(location: Sequence[int | str], config: SectionType) -> SectionType:
     section = config
     for name in location:
-        if str(name) in section.model_fields:  # else it is an index, or a key
-            section = _section_in(section.model_fields[str(name)].annotation) or section
+        field = fields_of(section).get(str(name))  # none of an index, or a key
+        section = (section_in(field.annotation) if field else None) or section
     return section
 
 
-def _section_in(annotation: Any) -> type[BaseModel] | None:
-    """The section that a field holds: as it is, in a list or a mapping, or where it may be null."""
-    inner = get_args(annotation)
-    if inner:
-        return next((section for section in map(_section_in, inner) if section), None)
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-
-
-def all_fields(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+def all_fields(section: SectionType, prefix: str = "") -> Iterator[str]:
     """The names of a section's fields, with dots, those of its sections behind each."""
-    for name, field in section.model_fields.items():
+    for name, field in fields_of(section).items():
         yield prefix + name
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from all_fields(kind, f"{prefix}{name}.")
+        if is_section(field.annotation):
+            yield from all_fields(field.annotation, f"{prefix}{name}.")  # type: ignore[arg-type]
 
 
 def _quoted(expected: str) -> list[str]:

@@ -7,10 +7,10 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel
 
 from compressor_lib.errors import CompressorError
 from pipelines.config.errors import shown
+from pipelines.config.sections.base import SectionType, fields_of, is_section
 from pipelines.config.yaml_values import read_yaml, root_of
 
 _NULL = ("", "~", "null", "Null", "NULL")
@@ -19,7 +19,7 @@ _NULL = ("", "~", "null", "Null", "NULL")
 def override(
     values: dict[str, Any],
     texts: Sequence[str],
-    config: type[BaseModel],
+    config: SectionType,
     paths: Mapping[str, str | None] | None = None,
 ) -> None:
     """Sets values of the file's, in place.
@@ -53,7 +53,7 @@ def override(
         replace(values, field.split("."), path)
 
 
-def parsed(text: str, config: type[BaseModel]) -> tuple[list[str], Any]:
+def parsed(text: str, config: SectionType) -> tuple[list[str], Any]:
     """Reads what stands behind ``--set``.
 
     Args:
@@ -147,7 +147,7 @@ def _unquoted(text: str) -> str:
     return text
 
 
-def _kinds(config: type[BaseModel], keys: list[str]) -> list[Any]:
+def _kinds(config: SectionType, keys: list[str]) -> list[Any]:
     """The types that a field may have; none where there is no such field."""
     kinds: list[Any] = [config]
     for key in keys:
@@ -159,7 +159,7 @@ def _inside(kind: Any, key: str) -> Any:
     """What a section, or a mapping, holds under a key; ``NoReturn`` if nothing."""
     if get_origin(kind) is dict:
         return get_args(kind)[1]
-    fields = kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else {}
+    fields = fields_of(kind) if is_section(kind) else {}
     return fields[key].annotation if key in fields else NoReturn
 
 

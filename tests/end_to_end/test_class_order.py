@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,6 +15,9 @@ from components.report.data import ReportData
 from compressor_lib.deployment.export import read_classes
 from compressor_lib.deployment.predict import load_classifier
 from compressor_lib.networks.heads import attach_head
+
+if TYPE_CHECKING:
+    from conftest import Runs
 
 pytestmark = pytest.mark.slow
 
@@ -54,36 +58,46 @@ def add_span(folder: Path, number: int, counts: Mapping[str, int]) -> None:
             Image.fromarray(noise.astype(np.uint8)).save(path)
 
 
-@pytest.fixture
-def images(tmp_path) -> Path:
-    """Folder of the spans."""
-    return tmp_path / "images"
+@pytest.fixture(scope="module")
+def make_hands(make_runs, small_backbone, tmp_path_factory) -> Callable[[], tuple[Runs, Path]]:
+    """Makes runs, and the folder of the spans that they are to read."""
+    model = tmp_path_factory.mktemp("model") / "model.keras"
+    attach_head(small_backbone(), 4).save(model)
+
+    def make() -> tuple[Runs, Path]:
+        images = tmp_path_factory.mktemp("hands") / "images"
+        return make_runs("hands", CONFIG, f"data.path={images}", f"backbone.model={model}"), images
+
+    return make
 
 
-@pytest.fixture
-def hands(make_runs, small_backbone, tmp_path, images):
-    """Runs on the spans."""
-    attach_head(small_backbone(), 4).save(tmp_path / "model.keras")
-    return make_runs("hands", CONFIG, f"data.path={images}", f"backbone.model={tmp_path}/model.keras")
+@pytest.fixture(scope="module")
+def two_weeks(make_hands) -> Runs:
+    """Runs of which one has pushed a good model of the first span; the second span is there, of other counts."""
+    hands, images = make_hands()
+    add_span(images, 1, {"fist": 70, "finger": 60, **OTHERS})
+    with pytest.MonkeyPatch.context() as patches:
+        first = hands.command(patches)
+    assert first.exit_code == 0, first.output
+    assert len(hands.pushed) == 1
+    add_span(images, 2, {"fist": 55, "finger": 65, **OTHERS})
+    return hands
 
 
-def judged_classes(hands) -> list[str]:
+def judged_classes(hands: Runs) -> list[str]:
     """The classes of the model that the gate judged last."""
     return read_classes(Path(hands.nodes()["Evaluator"].inputs["model"].uri) / "Format-Serving")
 
 
 @pytest.mark.parametrize("baseline", ["deployed", "blessed"])
-def test_a_bad_model_of_a_week_of_other_counts_is_refused(hands, images, monkeypatch, baseline):
-    names = ["finger", "fist", *OTHERS]
-    add_span(images, 1, {"fist": 70, "finger": 60, **OTHERS})
-    first = hands.command(monkeypatch)
-    assert first.exit_code == 0, first.output
+def test_a_bad_model_of_a_week_of_other_counts_is_refused(two_weeks, monkeypatch, baseline):
+    hands, names = two_weeks, ["finger", "fist", *OTHERS]
     (pushed,) = hands.pushed
     assert read_classes(pushed) == names
 
-    add_span(images, 2, {"fist": 55, "finger": 65, **OTHERS})
     second = hands.command(monkeypatch, "--set", f"gate.baseline={baseline}", "--set", "gate.max_drop=0.01", *BADLY)
     assert second.exit_code == 0, second.output
+    assert hands.nodes()["Evaluator"].state == "done"
     assert hands.pushed == [pushed]
     verdict = read_verdict(str(hands.made("Evaluator", "evaluation")))
     assert not verdict.blessed
@@ -92,7 +106,8 @@ def test_a_bad_model_of_a_week_of_other_counts_is_refused(hands, images, monkeyp
     assert judged_classes(hands) == names
 
 
-def test_new_classes_are_appended_and_one_that_went_keeps_its_place_until_it_is_removed(hands, images, monkeypatch):
+def test_new_classes_are_appended_and_one_that_went_keeps_its_place_until_it_is_removed(make_hands, monkeypatch):
+    hands, images = make_hands()
     add_span(images, 1, {"fist": 70, "finger": 60})
     assert hands.command(monkeypatch).exit_code == 0
     add_span(images, 2, {"aardvark": 80, "fist": 60})  # "finger" is gone

@@ -13,7 +13,9 @@ from kubeflow_cluster import Cluster
 ROOT = Path(__file__).parents[2]
 UV = shutil.which(os.environ.get("UV", "uv"))
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(UV is None, reason="there is no uv: make test brings one")]
+pytestmark = [
+    pytest.mark.slow, pytest.mark.long, pytest.mark.skipif(UV is None, reason="there is no uv: make test brings one"),
+]  # fmt: skip
 
 
 def uv(*arguments: object, folder: Path = ROOT) -> None:

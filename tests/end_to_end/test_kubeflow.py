@@ -12,17 +12,22 @@ import zipfile
 import pytest
 import tensorflow as tf
 import yaml
-from kubeflow_backend import Backend, Done
+from kubeflow_backend import Done
 from kubeflow_cluster import Cluster
 from kubeflow_errors import TaskFailed
+from kubeflow_pod import fresh_process
 from s3_server import S3Server
+from warm_process import run_module
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module", params=["2.14", "2.17"])
+OLD_LAYOUT = pytest.param("2.14", marks=pytest.mark.long)
+
+
+@pytest.fixture(scope="module", params=["2.17", OLD_LAYOUT])
 def cluster(request, tmp_path_factory, small_backbone) -> Cluster:
-    return Cluster(tmp_path_factory.mktemp("cluster"), small_backbone, request.param)
+    return Cluster(tmp_path_factory.mktemp("cluster"), small_backbone, request.param, start=run_module)
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +136,7 @@ def test_releases_before_2_17_put_other_outputs_beside_an_input(cluster, done):
     """Outputs are laid out as at present, and downloads take a prefix for a folder."""
     if cluster.backend.layout != "2.17":
         pytest.skip("one layout's artifacts are enough")
-    backend = Backend(cluster.folder, layout="2.16")
-    backend.environment = cluster.backend.environment
+    backend = cluster.new_backend("2.16")
     values = {name: given["defaultValue"] for name, given in cluster.package.parameters.items()}
     converted = backend.task(cluster.package, "Converter", values, done)
     assert any(name.endswith("saved_model.pb") for name in backend.files(converted.outputs["model"]))
@@ -208,15 +212,16 @@ def test_images_and_models_may_be_in_an_object_store(cluster, done):
 STOCK = ["python", "-m", "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"]
 
 
+@pytest.mark.parametrize("cluster", [OLD_LAYOUT], indirect=True, scope="module")
 class TestWithoutTheEntrypoint:
-    """Why there is one: TFX's own command, in the backend as it is."""
+    """Why there is one: TFX's own command, in the backend as it is, and in a process without the project's modules."""
 
     def run(self, cluster: Cluster, done: dict[str, Done], node: str, *, logs: bool = True) -> None:
         package = copy.deepcopy(cluster.package)
         _, container = package.components[package.hashes[node]]
         container["command"] = STOCK
-        backend = Backend(cluster.folder, layout=cluster.backend.layout, logs=logs)
-        backend.environment = cluster.backend.environment
+        backend = cluster.new_backend(cluster.backend.layout, logs=logs)
+        backend.start = fresh_process
         values = {name: one["defaultValue"] for name, one in package.parameters.items()}
         backend.task(package, node, values, done)
 

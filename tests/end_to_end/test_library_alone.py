@@ -46,7 +46,7 @@ def base_requirements(wheel: Path) -> list[str]:
     return [line for line in described.get_all("Requires-Dist", []) if "extra ==" not in line]
 
 
-@pytest.fixture(scope="module", params=["highest", "lowest-direct"])
+@pytest.fixture(scope="module", params=["highest", pytest.param("lowest-direct", marks=pytest.mark.long)])
 def environment(request, wheel, tmp_path_factory) -> Iterator[Path]:
     """A fresh environment with the wheel and the newest, or the lowest, releases that it allows."""
     parent = tmp_path_factory.mktemp("alone")

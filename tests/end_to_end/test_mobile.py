@@ -105,7 +105,9 @@ def clothing(folder: Path) -> tuple[keras.Model, list[str], list[Path], np.ndarr
     return model, [f"{name} ✓ ö" for name in names], of("test", 20), images[::2]
 
 
-@pytest.fixture(scope="module", params=[digits, pytest.param(clothing, marks=pytest.mark.real_data)])
+@pytest.fixture(
+    scope="module", params=[digits, pytest.param(clothing, marks=[pytest.mark.real_data, pytest.mark.long])]
+)
 def exported(request, tmp_path_factory) -> tuple[Path, list[Path], list[str]]:
     """An exported folder, image files, and the classes that the SavedModel predicts for them."""
     isolated_python()  # skipped before anything is trained

@@ -1,9 +1,8 @@
-"""The command ``compressor`` in processes forked from one that has imported everything: to be killed often."""
+"""The command ``compressor`` in warm processes: to be killed often."""
 
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import re
 import signal
@@ -13,11 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-HEAVY = ["tensorflow", "tensorflow_model_analysis", "pipelines.cli.main", "pipelines.pipeline", "pipelines.modules",
-         "pipelines.execution.preflight", "pipelines.results.outcome", "pipelines.execution.runners"]  # fmt: skip
-
-_forked = multiprocessing.get_context("forkserver")
-_forked.set_forkserver_preload(HEAVY)
+from warm_process import warm
 
 PATIENCE = 3000.0
 """Seconds until something is taken to hang; no bound that a run has to keep, for a machine may have much else to do."""
@@ -61,7 +56,7 @@ class Command:
     def __init__(self, arguments: Sequence[str], screen: Path, killed_in: str = "", after: float = 0.0) -> None:
         self.screen = screen
         screen.touch()
-        self._process = _forked.Process(target=_compressor, args=(list(arguments), str(screen), killed_in, after))
+        self._process = warm.Process(target=_compressor, args=(list(arguments), str(screen), killed_in, after))
         self.started_at = time.time()
         self._process.start()
 

@@ -23,7 +23,7 @@ import kubeflow_protojson as protojson
 import yaml
 from kfp.pipeline_spec import pipeline_spec_pb2 as pb
 from kubeflow_errors import Refused, TaskFailed
-from kubeflow_pod import execute, expanded, variables_of
+from kubeflow_pod import Start, execute, expanded, fresh_process, variables_of
 from kubeflow_store import ObjectStore, is_remote, local_path
 
 Json = dict[str, Any]
@@ -216,6 +216,8 @@ class Backend:
         """The namespace's Secrets: their fields, by name."""
         self.contained: Callable[[list[str], Path], list[str]] = lambda command, local: command
         """Gives the command that runs another in a container, where a folder is mounted; by default there is none."""
+        self.start: Start = fresh_process
+        """Starts a task's process."""
         self._artifacts = 0
         self._cache: dict[tuple[str, str], tuple[dict[str, Json], Json]] = {}
         self._runs = 0
@@ -335,7 +337,7 @@ class Backend:
         Path(given["outputs"]["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
         command = self.contained(command_of(name, container, given), local)
         environment = {**self.environment, **variables, "COMPRESSOR_MOUNTS_ROOT": str(local)}
-        return execute(name, command, local, environment, log)
+        return execute(name, command, local, environment, log, self.start)
 
     def _recorded(self, key: str, artifact: Json) -> Json:
         """``RecordArtifact``, ``StructValueToMLMDValue`` and ``toRuntimeArtifact`` (v2/metadata)."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 from kubeflow_backend import Backend, Package, load
+from kubeflow_pod import Start, fresh_process
 from PIL import Image
 
 from compressor_lib.networks.heads import attach_head
@@ -61,15 +62,28 @@ class Cluster:
         backend: What runs it.
     """
 
-    def __init__(self, folder: Path, backbone: Callable[[], keras.Model], layout: str, image: str = "image") -> None:
-        self.folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        backbone: Callable[[], keras.Model],
+        layout: str,
+        image: str = "image",
+        start: Start = fresh_process,
+    ) -> None:
+        self.folder, self._start = folder, start
         write_images(folder / "images" / "span-1")
         attach_head(backbone(), 4).save(folder / "model.keras")
         (folder / "config.yaml").write_text(CONFIG.replace("FOLDER", str(folder)))
         self.package = self.compiled(image=image)
-        self.backend = Backend(folder, layout=layout)
+        self.backend = self.new_backend(layout)
+
+    def new_backend(self, layout: str, *, logs: bool = True) -> Backend:
+        """Another backend on the volume and the object store, with an empty cache."""
+        backend = Backend(self.folder, layout=layout, logs=logs)
+        backend.start = self._start
         # The image's `python` is the one that has the project.
-        self.backend.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        backend.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return backend
 
     def compiled(self, *overrides: str, image: str = "image") -> Package:
         """The pipeline with single values replaced, as the API server takes it."""

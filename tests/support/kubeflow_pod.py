@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,31 @@ def expanded(text: str, variables: Mapping[str, str]) -> str:
     return _REFERENCE.sub(value_of, text)
 
 
+Start = Callable[[list[str], Path, Mapping[str, str], Path], int]
+"""Runs a command in a folder and an environment, its output in a file; returns the exit status."""
+
+
+def fresh_process(command: list[str], folder: Path, environment: Mapping[str, str], log: Path) -> int:
+    """Starts a command as a container does."""
+    with log.open("a") as printed:
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=printed,
+            stderr=printed,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        ).returncode
+
+
 def execute(
-    name: str, command: list[str], folder: Path, environment: Mapping[str, str], log: Path | None = None
+    name: str,
+    command: list[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    log: Path | None = None,
+    start: Start = fresh_process,
 ) -> str:
     """Runs a task's command.
 
@@ -48,6 +71,7 @@ def execute(
         folder: The pod's, of which ``tmp`` is the working directory and the home, as in the image.
         environment: The container's.
         log: File that gets what the process prints, there before the process starts.
+        start: Starts the process: :func:`fresh_process`, or :func:`warm_process.run_module`, which saves the imports.
 
     Returns:
         What the process printed.
@@ -59,18 +83,9 @@ def execute(
     tmp.mkdir(exist_ok=True)
     of_image = {"HOME": str(tmp), "TMPDIR": str(tmp), "PWD": str(tmp)}
     log = log or folder / "log"
-    with log.open("w+") as printed:
-        status = subprocess.run(
-            command,
-            cwd=tmp,
-            env={**environment, **of_image},
-            stdout=printed,
-            stderr=printed,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        ).returncode
-        printed.seek(0)
-        text = printed.read()
+    log.write_text("")
+    status = start(command, tmp, {**environment, **of_image}, log)
+    text = log.read_text()
     if status:
         raise TaskFailed(f"{name} ended with {status}:\n{text[-20_000:]}")
     return text

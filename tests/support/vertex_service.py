@@ -28,6 +28,7 @@ from kubeflow_backend import (
     root_values,
 )
 from kubeflow_pod import execute
+from warm_process import run_module
 
 SCHEME = "gs://"
 
@@ -85,7 +86,7 @@ class VertexService:
     def _answer(self, name: str, container: Json, given: Json) -> Json:
         command = [argument.replace(SCHEME, f"{self.folder}/") for argument in command_of(name, container, given)]
         with tempfile.TemporaryDirectory() as local:
-            execute(name, command, Path(local), self.environment)
+            execute(name, command, Path(local), self.environment, start=run_module)
         file = Path(given["outputs"]["outputFile"].replace(SCHEME, f"{self.folder}/"))
         answer: Json = json.loads(json.dumps(answer_in(file)).replace(f"{self.folder}/", SCHEME))
         file.unlink(missing_ok=True)

@@ -2,18 +2,64 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import os
-from typing import Annotated
+import re
+from typing import Annotated, Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+from compressor_lib.support.options import Options
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    """Base of every section: unknown fields are refused, values do not change afterwards."""
+    """Base of every section of its own: unknown fields are refused, values do not change afterwards.
+
+    Other sections are the library's options, dataclasses that pydantic validates as strictly.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+SectionType = type[BaseModel] | type[Options]
+
+
+def is_section(kind: Any) -> bool:
+    """Whether a type is that of a section."""
+    return isinstance(kind, type) and issubclass(kind, BaseModel | Options)
+
+
+def fields_of(section: SectionType) -> dict[str, FieldInfo]:
+    """A section's fields, by name."""
+    if issubclass(section, BaseModel):
+        return section.model_fields
+    hints, words = get_type_hints(section, include_extras=True), _described(section)
+    fields = {}
+    for field in dataclasses.fields(section):
+        fields[field.name] = FieldInfo.from_annotated_attribute(hints[field.name], field)
+        fields[field.name].description = words.get(field.name)
+    return fields
+
+
+def section_in(annotation: Any) -> SectionType | None:
+    """The section that a field holds: as it is, in a list or a mapping, or where it may be null."""
+    if is_section(annotation):
+        return annotation
+    return next((found for found in map(section_in, get_args(annotation)) if found), None)
+
+
+def _described(section: type) -> dict[str, str]:
+    """What the docstrings of a dataclass, and of those that it inherits from, say of its attributes."""
+    words = {}
+    for kind in reversed(section.__mro__):
+        _, _, attributes = inspect.cleandoc(kind.__doc__ or "").partition("\nAttributes:\n")
+        for name, text in re.findall(r"^    (\w+): (.+(?:\n {8}.+)*)", attributes.partition("\n\n")[0], re.MULTILINE):
+            words[name] = " ".join(text.split())
+    return words
 
 
 def absolute(path: str) -> str:

@@ -24,7 +24,7 @@ from compressor_lib.pretraining.translator_fit import fit_translators
 
 pytestmark = pytest.mark.slow
 
-NETWORKS = ["ResNet50V2", "DenseNet121", "EfficientNetB0"]
+NETWORKS = ["ResNet50V2", pytest.param("DenseNet121", marks=pytest.mark.long), "EfficientNetB0"]
 
 
 @pytest.fixture(scope="module")

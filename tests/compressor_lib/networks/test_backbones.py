@@ -28,7 +28,7 @@ def modules_of(name: str) -> str:
     )
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in BIG else n for n in BACKBONES])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.long) if n in BIG else n for n in BACKBONES])
 def test_every_entry(name):
     backbone = BACKBONES[name]
     assert backbone.name == name

@@ -585,6 +585,20 @@ def test_arrays_are_read_once_for_all_trials(residual, bank, labelled, monkeypat
 
 
 @pytest.mark.slow
+def test_released_features_are_computed_anew(residual, bank, train, validation):
+    compressor = hypermodel(residual, translators=bank)
+    compressor.build(fixed())  # the first build draws more numbers than later ones
+    losses = []
+    for _ in range(2):
+        keras.utils.set_random_seed(0)
+        _, history = fit(compressor, train, validation)
+        losses.append(history.history["loss"])
+        compressor.release_features()
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert (train.read, validation.read) == (2 * 48, 2 * 24)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "cached"), [({}, True), ({"dropout": 0.5}, True), ({"cache_features": False}, False)]
 )

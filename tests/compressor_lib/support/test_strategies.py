@@ -32,6 +32,7 @@ def assert_alike(found: dict, wanted: dict) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_tuner_finds_under_a_strategy_what_it_finds_without():
     script = Path(__file__).parents[1] / "search_on_two_devices.py"
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)

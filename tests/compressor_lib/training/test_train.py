@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from compressor_lib.errors import CompressorError
 from compressor_lib.support.progress import progress_in
-from compressor_lib.training.augmentation import Augmentation
-from compressor_lib.training.train import Distillation, TrainingOptions, _Trainee, train
+from compressor_lib.training.options import Augmentation, Distillation, TrainingOptions
+from compressor_lib.training.train import _Trainee, train
 
 CLASSES, SIZE = 3, 8
 STILL = Augmentation(flip=False, rotation=0, zoom=0, translation=0, contrast=0)
@@ -416,9 +416,9 @@ def test_other_bad_options_are_refused():
         TrainingOptions(strategy="mirror")
     with pytest.raises(CompressorError, match="both 0"):
         TrainingOptions(head_epochs=0, epochs=0)
-    with pytest.raises(CompressorError, match=r"distillation\.weight"):
+    with pytest.raises(CompressorError, match=r"^weight is 1\.1: it must be at most 1\."):
         Distillation(weight=1.1)
-    with pytest.raises(CompressorError, match=r"distillation\.temperature"):
+    with pytest.raises(CompressorError, match=r"^temperature is 0\.0: it must be more than 0\."):
         Distillation(temperature=0.0)
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import zipfile
@@ -16,9 +15,11 @@ from typer.testing import CliRunner
 from compressor_lib.deployment.tflite import Precision
 from compressor_lib.errors import CompressorError
 from compressor_lib.objective.costs import COSTS
+from compressor_lib.training.options import Distillation, ReferenceOptions, RetrainingOptions
 from pipelines.cli.exit_status import WRONG_INPUT
 from pipelines.cli.main import app
-from pipelines.config.config import Config, Export, Retraining, Training, load_config
+from pipelines.config.config import Config, Export, load_config
+from pipelines.config.sections.base import Section, fields_of, is_section
 from pipelines.config.sections.data import Data
 from pipelines.config.sections.delivery import Gate
 from pipelines.config.sections.search import Search
@@ -122,7 +123,7 @@ def test_a_window_of_spans(write):
         ("backbone.weights=none.h5", "which is no file"),
         ("head.dropout=1", "head.dropout is 1: it must be below 1."),
         ("reference.epochs=many", "reference.epochs is 'many': it must be a whole number."),
-        ("reference={head_epochs: 0, epochs: 0}", "reference has head_epochs and epochs of 0"),
+        ("reference={head_epochs: 0, epochs: 0}", "reference.head_epochs and epochs are both 0: set one"),
         ("reference.distillation.weight=1", "Did you mean 'retrain.distillation'?"),
         ("reference.augmentation.flip=maybe", "flip is 'maybe': it must be true or false."),
         ("retrain.distillation.weight=1.5", "retrain.distillation.weight is 1.5"),
@@ -137,6 +138,11 @@ def test_a_window_of_spans(write):
         ("search.objective={max_flops: 9}", "search.objective.max_flops is now search.budgets.macs."),
         ("search.objective.max_bytes=9", "search.objective.max_bytes is now search.budgets.bytes."),
         ("search.objective.max_latency_ms=9", "search.objective.max_latency_ms is now search.budgets.latency_ms."),
+        (
+            "search.cuts=2",
+            "search.cuts was removed: one cut with a narrow tail leaves smaller and more accurate networks than two "
+            "cuts do. Delete the field.",
+        ),
         ("search.parallel_trials=0", "search.parallel_trials is 0: it must be more than 0."),
         ("retrain.strategy=all", "retrain.strategy is 'all': it must be 'none' or 'mirrored'."),
         ("search.tuner=hyperbnd", "Did you mean 'hyperband'?"),
@@ -313,8 +319,8 @@ def test_overrides_are_yaml(write):
             "reference.learning_rate=1e-3",
         ],
     )
-    assert config.search.connections == ["53,151"]
-    assert config.search.head_units == [0, 64]
+    assert config.search.connections == ("53,151",)
+    assert config.search.head_units == (0, 64)
     assert config.search.tau == 0.3
     assert config.reference.learning_rate == 1e-3
 
@@ -338,17 +344,10 @@ def test_remote_paths_are_left_alone(write):
     assert config.data_path == "gs://bucket/x"
 
 
-def test_training_sections_mirror_the_librarys_options():
-    from compressor_lib.training.train import TrainingOptions
-
-    names = {field.name for field in dataclasses.fields(TrainingOptions)}
-    assert set(Retraining.model_fields) == names
-    assert set(Training.model_fields) == names - {"distillation"}
-    assert Training().options() == TrainingOptions()
-    options = Retraining.model_validate({"epochs": 3, "distillation": {"weight": 0.7}}).options()
-    assert options.epochs == 3
-    assert options.distillation is not None
-    assert options.distillation.weight == 0.7
+def test_training_sections_are_the_librarys_options(write):
+    config = load_config(write(SMALLEST), ["retrain.epochs=3", "retrain.distillation.weight=0.7"])
+    assert config.reference == ReferenceOptions()
+    assert config.retrain == RetrainingOptions(epochs=3, distillation=Distillation(0.7))
 
 
 def test_export_formats_are_the_librarys():
@@ -357,13 +356,11 @@ def test_export_formats_are_the_librarys():
 
 
 def test_every_field_is_described():
-    from pipelines.config.config import Section
-
     undescribed = [
         f"{section.__name__}.{name}"
-        for section in Section.__subclasses__() + Training.__subclasses__() + Machine.__subclasses__()
-        for name, field in section.model_fields.items()
-        if not field.description and not isinstance(field.annotation, type(Section))
+        for section in [*Section.__subclasses__(), *Machine.__subclasses__()]
+        for name, field in fields_of(section).items()
+        if not field.description and not is_section(field.annotation)
     ]
     assert undescribed == []
 
@@ -425,7 +422,7 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-names = st.sampled_from([*Config.model_fields, *(name for one in (Data, Search, Gate) for name in one.model_fields)])
+names = st.sampled_from([*Config.model_fields, *(name for one in (Data, Search, Gate) for name in fields_of(one))])
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -179,7 +179,7 @@ def test_an_output_below_a_folder_not_to_be_entered_is_refused(tmp_path, closed,
     ("overrides", "planned"),
     [
         (["search.tuner=bayesian", "search.max_trials=7"], 7),
-        (["search.tuner=random", "search.max_trials=7", "search.cuts=2"], 14),
+        (["search.tuner=random", "search.max_trials=7"], 7),
         (["search.tuner=hyperband", "search.max_trials=20"], 20),
     ],
 )
