@@ -1,4 +1,4 @@
-"""How translators are fitted: the options of :func:`compressor_lib.pretraining.translator_fit.fit_translators`."""
+"""The options of :func:`compressor_lib.pretraining.translator_fit.fit_translators`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from compressor_lib.support.options import Options, option
 
 @dataclass(frozen=True)
 class TranslatorOptions(Options):
-    """How translators are fitted.
+    """Options for fitting translators.
 
     Attributes:
-        held_out: Share of the images that R2 is measured on, and that nothing is fitted on.
+        held_out: Share of the images on which R2 is measured and which are not used for fitting.
         ridge: Penalty on the kernels of the closed form, as a share of the mean variance of A's channels.
 
     Raises:
-        CompressorError: If a value is out of its range.
+        CompressorError: If a value is out of range.
     """
 
     held_out: float = option(0.1, gt=0, lt=1)

@@ -1,4 +1,4 @@
-"""What is searched, and how: the options of the hypermodels, the tuners and the whole search."""
+"""The options of hypermodels, tuners and the whole search."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from compressor_lib.support.options import Each, Options, option
 
 @dataclass(frozen=True)
 class TunerOptions(Options):
-    """How to search.
+    """Options of a tuner.
 
     Attributes:
-        tuner: keras-tuner's oracle.
-        max_trials: Most trials, with every tuner. Hyperband makes its brackets smaller to keep to it, and makes fewer
-            where fewer follow from max_epochs; grid search makes fewer where the grid has fewer points.
-        max_epochs: Most epochs of one trial.
+        tuner: Oracle of keras-tuner.
+        max_trials: Maximum number of trials, for every tuner. Hyperband shrinks its brackets to stay within it, and
+            runs fewer trials if fewer follow from max_epochs. Grid search runs fewer if the grid has fewer points.
+        max_epochs: Maximum number of epochs of one trial.
 
     Raises:
-        CompressorError: If a value is out of its range.
+        CompressorError: If a value is out of range.
     """
 
     tuner: Literal["hyperband", "bayesian", "random", "grid"] = "hyperband"
@@ -32,12 +32,12 @@ class TunerOptions(Options):
 
 @dataclass(frozen=True)
 class SearchOptions(TunerOptions):
-    """How :func:`compressor_lib.search.run.run_search` searches.
+    """Options of :func:`compressor_lib.search.run.run_search`.
 
     Attributes:
-        seed: Of the tuner, and of every weight and shuffle in the trials.
-        first: Hyperparameters of the first trials, known to be good; what is not in the search space is passed over,
-            and logged. A search that resumes keeps those that it began with.
+        seed: Random seed of the tuner, and of all weights and shuffling in the trials.
+        first: Hyperparameters of the first trials, known to be good. Those outside the search space are skipped and
+            logged. A resumed search keeps those that it began with.
     """
 
     seed: int = 0
@@ -46,11 +46,11 @@ class SearchOptions(TunerOptions):
 
 @dataclass(frozen=True)
 class ObjectiveOptions(Options):
-    """Which cost is weighed against accuracy.
+    """The cost in the search's objective.
 
     Attributes:
-        cost: What is weighed against accuracy, as a share of the reference's: parameters; macs, the multiply-adds for
-            an image; bytes of the TFLite file; or latency, its measured time for an image.
+        cost: Cost that is weighed against accuracy, as a share of the reference model's: parameters; macs, the MACs
+            (multiply-adds) for one image; bytes of the TFLite file; or latency, its measured time for one image.
     """
 
     cost: Literal["parameters", "macs", "bytes", "latency"] = "parameters"
@@ -58,16 +58,16 @@ class ObjectiveOptions(Options):
 
 @dataclass(frozen=True)
 class BudgetOptions(Options):
-    """What the winner must not exceed.
+    """Limits that the winner must not exceed.
 
     Attributes:
-        parameters: Most parameters; null: any number.
-        macs: Most multiply-adds for an image; null: any number.
-        bytes: Largest TFLite file, in float32; null: any size.
-        latency_ms: Longest time for an image, by TFLite on one thread here; null: any time.
+        parameters: Maximum number of parameters; null for any number.
+        macs: Maximum number of MACs (multiply-adds) for one image; null for any number.
+        bytes: Maximum size of the float32 TFLite file; null for any size.
+        latency_ms: Maximum time for one image, with TFLite on one thread of this machine; null for any time.
 
     Raises:
-        CompressorError: If one is not above 0.
+        CompressorError: If a limit is not above 0.
     """
 
     parameters: int | None = option(None, gt=0)
@@ -77,37 +77,37 @@ class BudgetOptions(Options):
 
     @property
     def limits(self) -> dict[str, float]:
-        """The budgets that are set, by the name of their cost."""
+        """Returns the limits that are set, by the name of the cost."""
         limits = {"parameters": self.parameters, "macs": self.macs, "bytes": self.bytes, "latency": self.latency_ms}
         return {cost: limit for cost, limit in limits.items() if limit is not None}
 
 
 @dataclass(frozen=True)
 class PruningSearchOptions(TunerOptions):
-    """How the connection to cut is searched.
+    """Options of the search for the connection to cut.
 
     Attributes:
-        parallel_trials: Trials at a time, each in a process of its own on this machine. Above 1 the order of the
-            trials, and with it what later ones try, may vary between runs.
-        shortlist: How many connections trials are spent on, those that promise most by a linear classifier on what A
-            computes and the translator's R2; null: all.
-        train_translators: Whether trials train their translator with their head, from the fitted weights: slower, and
-            better where B is far behind A.
-        feature_memory_mb: Memory, in MiB, for what the backbone computed of the images; the rest goes to TMPDIR.
-        tau: Weight of accuracy; 1 - tau weighs the share of the cost saved.
-        objective: Which cost is saved.
-        budgets: What no winner may exceed.
-        min_learning_rate: Least of the heads' learning rates.
-        max_learning_rate: Largest of them.
-        connections: published: the papers' pairs; rejoining: pairs from everywhere in the graph; truncation: cuts
-            straight to the head; tail: cuts with a narrow tail in front of the head; all: published (rejoining for a
-            model of your own), truncation and tail; or a list such as
-            ['block_5_add->Conv_1', '53,151', 'block_5_add->head', 'block_5_add->tail'].
+        parallel_trials: Number of trials to run at a time, each in a separate process on this machine. Above 1, the
+            order of the trials, and the values that later trials try, may vary between runs.
+        shortlist: Number of connections to run trials on, chosen by the accuracy of a linear classifier on A's output
+            and by the translator's R2; null for all.
+        train_translators: Whether trials train their translator with their head, starting from the fitted weights.
+            Slower, and better if B is far behind A.
+        feature_memory_mb: Memory in MiB for the backbone's features of the images. The rest goes to TMPDIR.
+        tau: Weight of accuracy; 1 - tau is the weight of the share of the cost that is saved.
+        objective: The cost to save.
+        budgets: Limits that the winner must not exceed.
+        min_learning_rate: Smallest learning rate of a head.
+        max_learning_rate: Largest learning rate of a head.
+        connections: published: the pairs of the papers; rejoining: pairs from the whole graph; truncation: cuts
+            directly before the head; tail: cuts with a narrow tail before the head; all: published (rejoining for a
+            model of your own), truncation and tail; or a list such as ['block_5_add->Conv_1', '53,151',
+            'block_5_add->head', 'block_5_add->tail'].
         tail_units: Widths of a tail to search.
-        head_units: Widths of the head to search; null: that of the reference's head alone.
+        head_units: Widths of the head to search; null for only the width of the reference model's head.
 
     Raises:
-        CompressorError: If a value is out of its range, or the least learning rate is above the largest.
+        CompressorError: If a value is out of range, or the smallest learning rate is above the largest.
     """
 
     parallel_trials: int = option(1, gt=0)

@@ -1,4 +1,4 @@
-"""How classifiers are trained: the options of :func:`compressor_lib.training.train.train`."""
+"""The options of :func:`compressor_lib.training.train.train`."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from compressor_lib.support.options import Options, option
 
 @dataclass(frozen=True)
 class Augmentation(Options):
-    """How far training images are varied; 0 (or false) turns one variation off.
+    """The strength of each augmentation of training images; 0 (or false) turns one off.
 
     Attributes:
-        flip: Mirror half of the images left to right.
-        rotation: Largest turn either way, as a share of a full circle (0.05 is 18 degrees).
-        zoom: Largest change of scale either way, as a share of the size.
-        translation: Largest shift either way, as a share of a side, along both axes.
-        contrast: Largest change of contrast either way, as a share.
+        flip: Whether to mirror half of the images left to right.
+        rotation: Largest rotation in either direction, as a share of a full circle (0.05 is 18 degrees).
+        zoom: Largest change of scale in either direction, as a share of the size.
+        translation: Largest shift in either direction along both axes, as a share of the side.
+        contrast: Largest change of contrast in either direction, as a share.
 
     Raises:
-        CompressorError: If a share is not within 0..1 (1 itself excluded).
+        CompressorError: If a share is below 0, or 1 or more.
     """
 
     flip: bool = True
@@ -32,21 +32,21 @@ class Augmentation(Options):
 
     @property
     def moves(self) -> bool:
-        """Whether pixels change their places."""
+        """Whether pixels move."""
         return bool(self.flip or self.rotation or self.zoom or self.translation)
 
 
 @dataclass(frozen=True)
 class Distillation(Options):
-    """How much the predictions of a teacher count (Hinton et al., arXiv:1503.02531, 2015).
+    """The weight of the teacher's predictions in the loss (Hinton et al., arXiv:1503.02531, 2015).
 
     Attributes:
         weight: Share of the loss that is the distance to the teacher; 0 turns distillation off.
-        temperature: Divides the logits of both networks; 1 or more usually, and higher shows more of how the teacher
-            ranks the wrong classes.
+        temperature: Divisor of both models' logits, usually 1 or more. A higher temperature reveals more of how the
+            teacher ranks the wrong classes.
 
     Raises:
-        CompressorError: If a value is out of its range.
+        CompressorError: If a value is out of range.
     """
 
     weight: float = option(0.5, ge=0, le=1)
@@ -55,26 +55,26 @@ class Distillation(Options):
 
 @dataclass(frozen=True)
 class ReferenceOptions(Options):
-    """How a classifier is trained without a teacher: its head first, then all of it.
+    """Options for training a classifier without a teacher: first the head, then the whole network.
 
     Attributes:
-        head_epochs: Most epochs with the backbone frozen.
-        epochs: Most epochs with everything open, after those.
-        batch_size: Images a step.
-        head_learning_rate: Adam's, constant, with the backbone frozen.
-        learning_rate: Adam's highest, with everything open. It rises from 0 during the first of these epochs (a fifth
-            of them all, if that is less) and falls to 0 on a cosine (Loshchilov and Hutter, arXiv:1608.03983; the
-            rise: Goyal et al., arXiv:1706.02677).
-        patience: Epochs without a better validation accuracy after which a phase ends.
-        batch_norm: Batch normalisation of the backbone: frozen as pretrained, or train, which a network from scratch
-            needs.
-        label_smoothing: Share of each label spread over all classes.
-        augmentation: How far training images are varied.
-        strategy: none: on one device; mirrored: on all accelerators of the machine, each of which takes its share of
-            every batch (tf.distribute.MirroredStrategy).
+        head_epochs: Maximum number of epochs with a frozen backbone.
+        epochs: Maximum number of epochs after that, in which the whole network is trained.
+        batch_size: Images per step.
+        head_learning_rate: Adam's constant learning rate while the backbone is frozen.
+        learning_rate: Adam's highest learning rate for the whole network. The rate rises from 0 during the first of
+            these epochs (or during a fifth of all their steps, if that is less) and falls to 0 on a cosine (Loshchilov
+            and Hutter, arXiv:1608.03983; warmup: Goyal et al., arXiv:1706.02677).
+        patience: Number of epochs without a better validation accuracy after which a phase ends.
+        batch_norm: Batch normalisation of the backbone: frozen keeps it as pretrained; train also trains it, which a
+            network trained from scratch needs.
+        label_smoothing: Share of each label that is spread over all classes.
+        augmentation: Augmentation of training images.
+        strategy: none trains on one device; mirrored trains on all accelerators of the machine, each of which takes its
+            share of every batch (tf.distribute.MirroredStrategy).
 
     Raises:
-        CompressorError: If a value is out of its range, or there is no epoch at all.
+        CompressorError: If a value is out of range, or both numbers of epochs are 0.
     """
 
     head_epochs: int = option(5, ge=0)
@@ -96,10 +96,10 @@ class ReferenceOptions(Options):
 
 @dataclass(frozen=True)
 class TrainingOptions(ReferenceOptions):
-    """How a classifier is trained: its head first, then all of it.
+    """Options for training a classifier: first the head, then the whole network.
 
     Attributes:
-        distillation: How much the teacher counts; None for no teacher.
+        distillation: Weight of the teacher; None for no teacher.
     """
 
     distillation: Distillation | None = None
@@ -107,13 +107,13 @@ class TrainingOptions(ReferenceOptions):
 
 @dataclass(frozen=True)
 class RetrainingOptions(TrainingOptions):
-    """How the compressed classifier is trained: likewise, with the reference model as its teacher.
+    """Options for training the compressed classifier, with the reference model as its teacher.
 
     Attributes:
-        distillation: How much the teacher counts.
+        distillation: Weight of the teacher.
     """
 
-    # The search has trained the head already, and what a cut leaves has further to go than a whole pretrained network
+    # The search has already trained the head, and a cut network needs more training than a whole pretrained network
     # (docs/quality.md has the figures).
     head_epochs: int = option(0, ge=0)
     epochs: int = option(15, ge=0)
