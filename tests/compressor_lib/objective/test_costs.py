@@ -48,7 +48,7 @@ def test_bytes_count_the_metadata_where_the_classes_are_known(classifier):
 
 
 @pytest.mark.parametrize("slowdown", [1.0, 3.0])
-def test_a_slow_hour_of_the_machine_does_not_change_a_latency(classifier, monkeypatch, slowdown):
+def test_latency_does_not_depend_on_the_machines_current_speed(classifier, monkeypatch, slowdown):
     def slow(models, **_):
         milliseconds = {b"reference": 8.0 * slowdown, b"model": 2.0 * slowdown}
         return Timings({name: np.full((BLOCKS, ROUNDS), milliseconds[tflite]) for name, tflite in models.items()})
@@ -59,14 +59,14 @@ def test_a_slow_hour_of_the_machine_does_not_change_a_latency(classifier, monkey
     assert measure_costs(classifier, ["latency"]) == {"latency": 2.0 * slowdown}
 
 
-def test_an_unknown_cost_is_refused(classifier):
+def test_unknown_cost_is_rejected(classifier):
     with pytest.raises(CompressorError, match="unknown cost 'latncy'. Did you mean 'latency'"):
         measure_costs(classifier, ["latncy"])
 
 
 @pytest.mark.parametrize("text", ["add_1->last", "stem_relu->last", "stem_relu->project", "add_1->head", "add_1->tail"])
 @pytest.mark.parametrize("head_units", [0, 7])
-def test_counted_is_what_the_built_model_has(residual, text, head_units):
+def test_counted_costs_match_the_built_model(residual, text, head_units):
     connection = parse_connection(text, residual)
     built = attach_head(create_submodel(residual, connection, tail_units=5), 3, units=head_units)
     assert counted_costs(residual, connection, 3, tail_units=5, head_units=head_units) == {
@@ -76,7 +76,7 @@ def test_counted_is_what_the_built_model_has(residual, text, head_units):
 
 
 @pytest.mark.slow
-def test_counted_is_what_a_published_network_has(mobilenet_v2):
+def test_counted_costs_match_a_published_network(mobilenet_v2):
     for connection in (
         Connection("block_5_add", "Conv_1"),
         Connection("block_5_add"),
@@ -87,7 +87,7 @@ def test_counted_is_what_a_published_network_has(mobilenet_v2):
         assert counted == {"parameters": built.count_params(), "macs": multiply_adds(built)}
 
 
-def test_budgets_are_kept_or_exceeded():
+def test_budgets_are_met_or_exceeded():
     budgets = Budgets({"parameters": 500_000, "latency": 8})
     assert budgets.within({"parameters": 500_000, "latency": 8.0, "bytes": 10**9})
     over = {"parameters": 400_000, "latency": 10.004}
@@ -98,7 +98,7 @@ def test_budgets_are_kept_or_exceeded():
     assert budgets.exceeded(over) == "1,234,567 parameters (budget: 500,000) and 10.004 ms (budget: 8)"
 
 
-def test_a_cost_that_is_not_given_is_not_judged():
+def test_missing_costs_are_ignored():
     assert Budgets({"latency": 8}).within({"parameters": 10**9})
     assert Budgets({}).within({"parameters": 10**9})
 
@@ -111,6 +111,6 @@ def test_a_cost_that_is_not_given_is_not_judged():
         ({"macs": float("nan")}, "a number of multiply-adds above 0"),
     ],
 )
-def test_budgets_that_cannot_be_are_refused(limits, message):
+def test_invalid_budgets_are_rejected(limits, message):
     with pytest.raises(CompressorError, match=message):
         Budgets(limits)

@@ -33,7 +33,7 @@ def assert_alike(found: dict, wanted: dict) -> None:
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_a_tuner_finds_under_a_strategy_what_it_finds_without():
+def test_search_under_a_strategy_finds_the_same():
     script = Path(__file__).parents[1] / "search_on_two_devices.py"
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
@@ -61,14 +61,14 @@ def classifier(residual):
     return model
 
 
-def test_inside_a_scope_it_leaves_the_training_to_keras(fresh_residual, labelled):
+def test_keras_trains_inside_a_scope(fresh_residual, labelled):
     x, y = labelled(16)
     with tf.distribute.OneDeviceStrategy("CPU:0").scope():
         model = classifier(fresh_residual)
         assert CachedTraining(fresh_residual, [CUT]).fit(model, CUT, {"x": x, "y": y, "verbose": 0}) is None
 
 
-def test_a_scope_is_entered_where_there_is_one_to_enter(fresh_residual):
+def test_scope_is_entered_if_there_is_a_strategy(fresh_residual):
     strategy = tf.distribute.OneDeviceStrategy("CPU:0")
     with strategy.scope():
         model = classifier(fresh_residual)
