@@ -129,7 +129,7 @@ def test_library_raises_if_a_requested_format_fails(monkeypatch, calibration, tm
 
 
 @pytest.mark.slow
-def test_int8_without_calibration_fails_only_int8():
+def test_int8_without_calibration_is_a_usage_error():
     with pytest.raises(CompressorError, match="int8 needs calibration images") as caught:
         converted(classifier(), None, is_gated=True)  # type: ignore[arg-type]
     assert not isinstance(caught.value, ConversionError)

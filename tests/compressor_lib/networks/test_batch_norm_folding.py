@@ -67,7 +67,7 @@ def test_every_kind_of_convolution_is_folded(model, pixels, agree, shaken):
         lambda: network(behind=[layers.BatchNormalization()]),
     ],
 )
-def test_shared_convolutions_are_not_folded(model, pixels, agree, shaken):
+def test_normalisation_without_own_convolution_is_not_folded(model, pixels, agree, shaken):
     keras.utils.set_random_seed(0)
     model = shaken(model())
     faster = folded(model)

@@ -37,7 +37,7 @@ def test_proxy_refusal_is_reported_with_the_proxys_name(monkeypatch, tmp_path, a
     assert proxy.asked == ["CONNECT storage.googleapis.com:443"]
 
 
-def test_wrong_width_is_not_blamed_on_the_network(monkeypatch, tmp_path):
+def test_wrong_width_is_not_blamed_on_the_proxy(monkeypatch, tmp_path):
     set_proxy(monkeypatch, "http://127.0.0.1:9")
     with pytest.raises(CompressorError) as told:
         find_backbone("MobileNetV2").build(input_size=96, alpha=0.36)
