@@ -15,7 +15,7 @@ UV := $(shell uv cache dir >/dev/null 2>&1 && echo uv || echo $(PRIVATE_UV))
 BIN := .venv/bin
 ENVIRONMENT := .venv/.synced-$(PYTHON)
 # Two processes, each taking whole files: most of a test's time is Python's, on one core.
-PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 UNIT := "not slow and not real_data and not faults and not kubeflow"
 
 # docker, podman or buildah, whichever is there; may have flags, as in ENGINE="podman --storage-driver=overlay".

@@ -11,13 +11,14 @@ from typing import Any
 
 from components.report.confusion import recalls
 from components.report.data import Confusion, ReportData, Trial
+from compressor_lib.cuts.connections import parse_connection
 from compressor_lib.deployment import phrases
 from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.figures import ModelFigures
 
 Spec = dict[str, Any]
 
-FAMILIES = {"tail": "circle", "rejoined": "square", "truncation": "triangle-up"}
+FAMILIES = {"tail": "circle", "rejoining": "square", "truncation": "triangle-up"}
 """Families of connections and their shapes."""
 
 COST_TITLES = {
@@ -226,8 +227,8 @@ def fit(data: ReportData, order: Sequence[str]) -> Spec | None:
     """
     cells: list[Spec] = []
     for connection, r2 in data.translators.items():
-        a, _, b = connection.partition("->")
-        cells.append({"a": a, "b": b, "r2": round(r2, 4), "shade": min(1.0, max(0.0, r2))})
+        ends = parse_connection(connection)
+        cells.append({"a": ends.a, "b": ends.b, "r2": round(r2, 4), "shade": min(1.0, max(0.0, r2))})
     if not cells:
         return None
     place = {name: number for number, name in enumerate(order)}

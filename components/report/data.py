@@ -24,7 +24,7 @@ class Trial:
 
     Attributes:
         connection: The connection, by layer names.
-        family: ``"tail"``, ``"rejoined"`` or ``"truncation"``.
+        family: ``"tail"``, ``"rejoining"`` or ``"truncation"``.
         accuracy: Accuracy on the validation split, before retraining.
         score: Objective on the validation split.
         within_budget: Whether it meets every budget.

@@ -11,13 +11,12 @@ from typing import Any
 import keras
 
 from components.report.data import Trial
-from compressor_lib.cuts.connections import parse_connection
+from compressor_lib.cuts.lookup import find_connection
 from compressor_lib.cuts.surgery import create_submodel, without_head
 from compressor_lib.cuts.translators import TAIL_UNITS
 from compressor_lib.deployment.model_metrics import REFERENCE, ModelMetrics
 from compressor_lib.deployment.tflite import ConversionError
 from compressor_lib.networks.heads import attach_head
-from compressor_lib.networks.layer_names import HEAD, TAIL
 from compressor_lib.objective.costs import Yardstick, counted_costs, measure_costs
 from compressor_lib.search.hypermodels import HEAD_UNITS, LEARNING_RATE, TAIL_WIDTH
 
@@ -66,10 +65,9 @@ def read_trials(
     trials = []
     for row in rows:
         is_winner = row is rows[0]
-        family = _family(row["connection"])
         tail, head = _widths(row["hyperparameters"])
         costs = {"parameters": float(row["parameters"]), cost: float(row["cost"])}
-        connection = parse_connection(row["connection"], base)
+        connection = find_connection(row["connection"], base)
         counted = counted_costs(base, connection, classes, tail_units=tail, head_units=head)
         if counted["parameters"] != row["parameters"]:
             # A budget made the tail narrower than its hyperparameter.
@@ -89,13 +87,13 @@ def read_trials(
         trials.append(
             Trial(
                 connection=row["connection"],
-                family=family,
+                family=connection.kind.family,
                 accuracy=row["accuracy"],
                 score=row["score"],
                 within_budget=row["within_budget"],
                 seconds=row["seconds"],
                 costs=costs,
-                tail_units=tail if family == "tail" else 0,
+                tail_units=tail if connection.is_tail else 0,
                 head_units=head,
                 learning_rate=float(row["hyperparameters"][LEARNING_RATE]),
             )
@@ -114,7 +112,3 @@ def _front(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _widths(hyperparameters: Mapping[str, Any]) -> tuple[int, int]:
     return int(hyperparameters.get(TAIL_WIDTH, TAIL_UNITS)), int(hyperparameters.get(HEAD_UNITS, 0))
-
-
-def _family(connection: str) -> str:
-    return {TAIL: "tail", HEAD: "truncation"}.get(connection.rpartition("->")[2], "rejoined")

@@ -93,7 +93,7 @@ COSTS: dict[str, Cost] = {
     "bytes": Cost("bytes", lambda classifier: classifier.bytes),
     "latency": Cost("ms", lambda classifier: classifier.latency),
 }
-"""Costs by their names in the configuration.
+"""The costs by their names.
 
 ``parameters`` and ``macs`` (multiply-adds for one image, see :mod:`compressor_lib.networks.macs`) are counted.
 ``bytes`` (the size of the float32 TFLite file, with metadata if the class names are known) and ``latency`` (the

@@ -1,4 +1,4 @@
-"""The options of :func:`compressor_lib.pretraining.translator_fit.fit_translators`."""
+"""Options of :func:`compressor_lib.pretraining.translator_fit.fit_translators`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class TranslatorOptions(Options):
     """Options for fitting translators.
 
     Attributes:
-        held_out: Share of the images on which R2 is measured and which are not used for fitting.
-        ridge: Penalty on the kernels of the closed form, as a share of the mean variance of A's channels.
+        held_out: Share of the images that are held out to measure R2.
+        ridge: Ridge penalty on the kernels, as a share of the mean variance of A's channels.
 
     Raises:
         CompressorError: If a value is out of range.

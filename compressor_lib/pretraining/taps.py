@@ -43,7 +43,7 @@ def tapped(base: keras.Model, connections: Sequence[Connection], *, targets: boo
     """
     graph = LayerGraph.of(base)
     ends = {connection.a for connection in connections}
-    ends |= {producer for c in connections if c.rejoins for producer in graph.producers[c.b or ""]}
+    ends |= {producer for c in connections if c.rejoins for producer in graph.producers[c.b]}
     network = folded(base, keep=ends)
     taps: dict[str, keras.KerasTensor] = {}
     for connection in connections:

@@ -1,4 +1,4 @@
-"""The options of hypermodels, tuners and the whole search."""
+"""Options of the hypermodels, the tuners and the whole search."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from compressor_lib.cuts.family_names import Family
+from compressor_lib.cuts.connections import Family
 from compressor_lib.errors import CompressorError
 from compressor_lib.support.options import Each, Options, option
 
@@ -16,10 +16,10 @@ class TunerOptions(Options):
     """Options of a tuner.
 
     Attributes:
-        tuner: Oracle of keras-tuner.
-        max_trials: Maximum number of trials, for every tuner. Hyperband shrinks its brackets to stay within it, and
-            runs fewer trials if fewer follow from max_epochs. Grid search runs fewer if the grid has fewer points.
-        max_epochs: Maximum number of epochs of one trial.
+        tuner: keras-tuner's oracle.
+        max_trials: Maximum number of trials, with every tuner. Hyperband shrinks its brackets to keep to it. Hyperband
+            runs fewer if max_epochs allows no more, and grid search if the grid has fewer points.
+        max_epochs: Maximum number of epochs per trial.
 
     Raises:
         CompressorError: If a value is out of range.
@@ -35,9 +35,9 @@ class SearchOptions(TunerOptions):
     """Options of :func:`compressor_lib.search.run.run_search`.
 
     Attributes:
-        seed: Random seed of the tuner, and of all weights and shuffling in the trials.
-        first: Hyperparameters of the first trials, known to be good. Those outside the search space are skipped and
-            logged. A resumed search keeps those that it began with.
+        seed: Seed of the tuner, and of all weights and shuffles in the trials.
+        first: Hyperparameters of the first trials, known to be good. Values outside the search space are skipped and
+            logged. A resumed search keeps the ones that it started with.
     """
 
     seed: int = 0
@@ -46,11 +46,11 @@ class SearchOptions(TunerOptions):
 
 @dataclass(frozen=True)
 class ObjectiveOptions(Options):
-    """The cost in the search's objective.
+    """The cost that is weighed against accuracy.
 
     Attributes:
-        cost: Cost that is weighed against accuracy, as a share of the reference model's: parameters; macs, the MACs
-            (multiply-adds) for one image; bytes of the TFLite file; or latency, its measured time for one image.
+        cost: The cost that is weighed against accuracy, as a share of the reference model's: parameters; macs
+            (multiply-adds per image); bytes (size of the TFLite file); or latency (its measured time per image).
     """
 
     cost: Literal["parameters", "macs", "bytes", "latency"] = "parameters"
@@ -61,10 +61,11 @@ class BudgetOptions(Options):
     """Limits that the winner must not exceed.
 
     Attributes:
-        parameters: Maximum number of parameters; null for any number.
-        macs: Maximum number of MACs (multiply-adds) for one image; null for any number.
-        bytes: Maximum size of the float32 TFLite file; null for any size.
-        latency_ms: Maximum time for one image, with TFLite on one thread of this machine; null for any time.
+        parameters: Maximum number of parameters; null: no limit.
+        macs: Maximum multiply-adds per image; null: no limit.
+        bytes: Maximum size of the TFLite file in float32, in bytes; null: no limit.
+        latency_ms: Maximum time per image, in ms, measured with TFLite on one thread of the searching machine; null: no
+            limit.
 
     Raises:
         CompressorError: If a limit is not above 0.
@@ -77,7 +78,7 @@ class BudgetOptions(Options):
 
     @property
     def limits(self) -> dict[str, float]:
-        """Returns the limits that are set, by the name of the cost."""
+        """The limits that are set, by cost."""
         limits = {"parameters": self.parameters, "macs": self.macs, "bytes": self.bytes, "latency": self.latency_ms}
         return {cost: limit for cost, limit in limits.items() if limit is not None}
 
@@ -87,27 +88,28 @@ class PruningSearchOptions(TunerOptions):
     """Options of the search for the connection to cut.
 
     Attributes:
-        parallel_trials: Number of trials to run at a time, each in a separate process on this machine. Above 1, the
-            order of the trials, and the values that later trials try, may vary between runs.
-        shortlist: Number of connections to run trials on, chosen by the accuracy of a linear classifier on A's output
-            and by the translator's R2; null for all.
-        train_translators: Whether trials train their translator with their head, starting from the fitted weights.
-            Slower, and better if B is far behind A.
-        feature_memory_mb: Memory in MiB for the backbone's features of the images. The rest goes to TMPDIR.
-        tau: Weight of accuracy; 1 - tau is the weight of the share of the cost that is saved.
+        parallel_trials: Number of trials at a time, each in a process of its own on one machine. Above 1, the order of
+            the trials, and so the choice of later ones, may vary between runs.
+        shortlist: Number of connections that trials are spent on: the most promising by the accuracy of a linear
+            classifier on A's output and the translator's R2; null: all.
+        train_translators: Whether trials train the translator along with the head, starting from the fitted weights.
+            This is slower, and better if B is far behind A.
+        feature_memory_mb: Memory, in MiB, for the features that the backbone computed from the images; the rest is
+            stored in TMPDIR.
+        tau: Weight of accuracy in the objective; the weight of the saved share of the cost is 1 - tau.
         objective: The cost to save.
         budgets: Limits that the winner must not exceed.
-        min_learning_rate: Smallest learning rate of a head.
-        max_learning_rate: Largest learning rate of a head.
+        min_learning_rate: Lowest learning rate of the heads.
+        max_learning_rate: Highest learning rate of the heads.
         connections: published: the pairs of the papers; rejoining: pairs from the whole graph; truncation: cuts
-            directly before the head; tail: cuts with a narrow tail before the head; all: published (rejoining for a
-            model of your own), truncation and tail; or a list such as ['block_5_add->Conv_1', '53,151',
-            'block_5_add->head', 'block_5_add->tail'].
-        tail_units: Widths of a tail to search.
-        head_units: Widths of the head to search; null for only the width of the reference model's head.
+            directly to the head; tail: cuts with a narrow tail in front of the head; all: published (rejoining for a
+            model of your own), truncation and tail; or a list such as
+            ['block_5_add->Conv_1', '53,151', 'block_5_add->head', 'block_5_add->tail'].
+        tail_units: Widths of the tail to search.
+        head_units: Widths of the head to search; null: only that of the reference model's head.
 
     Raises:
-        CompressorError: If a value is out of range, or the smallest learning rate is above the largest.
+        CompressorError: If a value is out of range, or min_learning_rate is above max_learning_rate.
     """
 
     parallel_trials: int = option(1, gt=0)

@@ -252,4 +252,4 @@ ORACLES: dict[str, type[KnownFirst]] = {
     "random": RandomOracle,
     "grid": GridOracle,
 }
-"""The oracles, by the names of their tuners in the configuration."""
+"""The oracles by the names of their tuners."""

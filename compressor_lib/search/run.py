@@ -314,4 +314,4 @@ def _possible(known: Iterable[Mapping[str, Any]], space: kt.HyperParameters) -> 
 
 
 TUNERS: dict[str, Callable[..., kt.Tuner]] = {name: _maker(name) for name in ORACLES}
-"""The tuners, by their names in the configuration."""
+"""The tuners by their names in :class:`SearchOptions`."""

@@ -1,4 +1,4 @@
-"""The options of :func:`compressor_lib.training.train.train`."""
+"""Options of :func:`compressor_lib.training.train.train`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from compressor_lib.support.options import Options, option
 
 @dataclass(frozen=True)
 class Augmentation(Options):
-    """The strength of each augmentation of training images; 0 (or false) turns one off.
+    """How training images are varied; 0 (or false) turns a variation off.
 
     Attributes:
         flip: Whether to mirror half of the images left to right.
-        rotation: Largest rotation in either direction, as a share of a full circle (0.05 is 18 degrees).
-        zoom: Largest change of scale in either direction, as a share of the size.
-        translation: Largest shift in either direction along both axes, as a share of the side.
-        contrast: Largest change of contrast in either direction, as a share.
+        rotation: Maximum rotation in either direction, as a share of a full circle (0.05 is 18 degrees).
+        zoom: Maximum change of scale in either direction, as a share of the size.
+        translation: Maximum shift along each axis in either direction, as a share of the side.
+        contrast: Maximum change of contrast in either direction, as a share.
 
     Raises:
         CompressorError: If a share is below 0, or 1 or more.
@@ -32,18 +32,18 @@ class Augmentation(Options):
 
     @property
     def moves(self) -> bool:
-        """Whether pixels move."""
+        """Whether a variation moves pixels."""
         return bool(self.flip or self.rotation or self.zoom or self.translation)
 
 
 @dataclass(frozen=True)
 class Distillation(Options):
-    """The weight of the teacher's predictions in the loss (Hinton et al., arXiv:1503.02531, 2015).
+    """How a network learns from a teacher's predictions (Hinton et al., arXiv:1503.02531, 2015).
 
     Attributes:
-        weight: Share of the loss that is the distance to the teacher; 0 turns distillation off.
-        temperature: Divisor of both models' logits, usually 1 or more. A higher temperature reveals more of how the
-            teacher ranks the wrong classes.
+        weight: Share of the distance to the teacher in the loss; 0 turns distillation off.
+        temperature: Divisor of the logits of both networks, usually 1 or more. The higher it is, the more the
+            teacher's ranking of the wrong classes counts.
 
     Raises:
         CompressorError: If a value is out of range.
@@ -55,26 +55,26 @@ class Distillation(Options):
 
 @dataclass(frozen=True)
 class ReferenceOptions(Options):
-    """Options for training a classifier without a teacher: first the head, then the whole network.
+    """How a classifier is trained without a teacher: first its head, then all layers.
 
     Attributes:
-        head_epochs: Maximum number of epochs with a frozen backbone.
-        epochs: Maximum number of epochs after that, in which the whole network is trained.
-        batch_size: Images per step.
-        head_learning_rate: Adam's constant learning rate while the backbone is frozen.
-        learning_rate: Adam's highest learning rate for the whole network. The rate rises from 0 during the first of
-            these epochs (or during a fifth of all their steps, if that is less) and falls to 0 on a cosine (Loshchilov
-            and Hutter, arXiv:1608.03983; warmup: Goyal et al., arXiv:1706.02677).
+        head_epochs: Maximum number of epochs with the backbone frozen.
+        epochs: Maximum number of epochs after those, with all layers trainable.
+        batch_size: Number of images per step.
+        head_learning_rate: Adam's learning rate with the backbone frozen, which is constant.
+        learning_rate: Adam's highest learning rate with all layers trainable. It rises from 0 during the first of
+            these epochs (or the first fifth of them, if that is shorter) and falls to 0 along a cosine (Loshchilov and
+            Hutter, arXiv:1608.03983; warm-up: Goyal et al., arXiv:1706.02677).
         patience: Number of epochs without a better validation accuracy after which a phase ends.
-        batch_norm: Batch normalisation of the backbone: frozen keeps it as pretrained; train also trains it, which a
-            network trained from scratch needs.
+        batch_norm: Batch normalisation of the backbone. frozen: keep the pretrained statistics; train: update them, as
+            a network trained from scratch needs.
         label_smoothing: Share of each label that is spread over all classes.
-        augmentation: Augmentation of training images.
-        strategy: none trains on one device; mirrored trains on all accelerators of the machine, each of which takes its
-            share of every batch (tf.distribute.MirroredStrategy).
+        augmentation: How training images are varied.
+        strategy: none: train on one device; mirrored: train on all accelerators of the machine, which share each batch
+            (tf.distribute.MirroredStrategy).
 
     Raises:
-        CompressorError: If a value is out of range, or both numbers of epochs are 0.
+        CompressorError: If a value is out of range, or there are no epochs.
     """
 
     head_epochs: int = option(5, ge=0)
@@ -96,10 +96,10 @@ class ReferenceOptions(Options):
 
 @dataclass(frozen=True)
 class TrainingOptions(ReferenceOptions):
-    """Options for training a classifier: first the head, then the whole network.
+    """How a classifier is trained: first its head, then all layers.
 
     Attributes:
-        distillation: Weight of the teacher; None for no teacher.
+        distillation: How it learns from a teacher; None for no teacher.
     """
 
     distillation: Distillation | None = None
@@ -107,13 +107,13 @@ class TrainingOptions(ReferenceOptions):
 
 @dataclass(frozen=True)
 class RetrainingOptions(TrainingOptions):
-    """Options for training the compressed classifier, with the reference model as its teacher.
+    """How the compressed classifier is trained, with the reference model as its teacher.
 
     Attributes:
-        distillation: Weight of the teacher.
+        distillation: How it learns from the teacher.
     """
 
-    # The search has already trained the head, and a cut network needs more training than a whole pretrained network
+    # The search has already trained the head, and a cut network needs more training than a whole pretrained one
     # (docs/quality.md has the figures).
     head_epochs: int = option(0, ge=0)
     epochs: int = option(15, ge=0)

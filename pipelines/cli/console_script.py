@@ -1,4 +1,4 @@
-"""What the installed command ``compressor`` calls: the command line, if what it needs is installed."""
+"""Entry point of the installed command ``compressor``: runs the command line if its dependencies are installed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NEEDED = (
 
 
 def main() -> None:
-    """Runs the command line, or says what to install."""
+    """Runs the command line, or prints what to install."""
     missing = [module for module in _NEEDED if find_spec(module) is None]
     if missing:
         _refuse(
@@ -23,7 +23,7 @@ def main() -> None:
             "pip install '.[pipelines]'; the library compressor_lib works without it"
         )
     try:
-        import compressor_lib  # noqa: F401  - refuses settings of Keras under which nothing here works
+        import compressor_lib  # noqa: F401  - raises if Keras has settings that this project cannot work with
     except ValueError as refused:
         _refuse(str(refused))
     from pipelines.cli.main import main as run
@@ -32,6 +32,6 @@ def main() -> None:
 
 
 def _refuse(message: str) -> NoReturn:
-    """Ends as the command does on wrong input, where what that needs cannot be imported."""
+    """Ends like the command does on wrong input, without the imports that this needs."""
     print(f"error: {message}", file=sys.stderr)
     sys.exit(WRONG_INPUT)

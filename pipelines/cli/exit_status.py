@@ -1,6 +1,6 @@
-"""How the command ``compressor`` ends: its exit statuses, and the one way out where something is wrong.
+"""Exit statuses of the command ``compressor``, and the one place that ends it with an error.
 
-Only the standard library is imported at once, so that the statuses are known where nothing else is installed.
+The module imports only the standard library, so that it works even if nothing else is installed.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ FAILED = 1
 """A run failed."""
 
 WRONG_INPUT = 2
-"""Nothing was started, because of what was given or what is missing."""
+"""Nothing was started, because the input is wrong or something is missing."""
 
 NOT_BLESSED = 3
-"""A run ended well, but its model was not blessed; only if this was asked for."""
+"""A run succeeded, but its model was not blessed. Used only with ``--fail-on-gate``."""
 
 NOT_FOLLOWED = 4
-"""A run was started elsewhere, and the platform does not answer any more: its end is not known."""
+"""A run was started on a platform that no longer responds, so its outcome is unknown."""
 
 STOPPED = 130
 """Stopped from the keyboard."""
 
 
 def ended(status: int, message: str) -> SystemExit:
-    """Says on the standard error why the command ends, and returns what is to be raised."""
+    """Prints to the standard error why the command ends, and returns the exception to raise."""
     from pipelines.cli.output_capture import say
 
     say(message, err=True)
@@ -33,8 +33,8 @@ def ended(status: int, message: str) -> SystemExit:
 
 
 @contextmanager
-def wrong_input_told() -> Iterator[None]:
-    """Ends the command with one message where the input is wrong."""
+def wrong_input_reported() -> Iterator[None]:
+    """Ends the command with one message if the input is wrong."""
     from compressor_lib.errors import CompressorError
 
     try:

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in people's words."""
+"""Error messages for invalid configurations, in plain words."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _MUST_BE = {
     "less_than": "below {lt:g}",
     "less_than_equal": "at most {le:g}",
     "literal_error": "{expected}",
-    "string_pattern_mismatch": "small letters, digits and hyphens, 128 at most, no hyphen first",
+    "string_pattern_mismatch": "lower-case letters, digits and hyphens, 128 at most, no hyphen first",
     "too_short": "a list that is not empty",
 }
-"""What a value must be, in people's words, by pydantic's type of error."""
+"""What a value must be, in plain words, by pydantic's error type."""
 
 
 _RENAMED = {
@@ -52,20 +52,20 @@ _RENAMED = {
     "search.objective.max_bytes": "search.budgets.bytes",
     "search.objective.max_latency_ms": "search.budgets.latency_ms",
 }
-"""Fields that had another name, and the new one."""
+"""Renamed fields: old name to new name."""
 
 _REMOVED = {
     "search.cuts": "one cut with a narrow tail leaves smaller and more accurate networks than two cuts do",
 }
-"""Fields that are gone, and why."""
+"""Removed fields, and why they were removed."""
 
 
 def explain(error: ErrorDetails, config: SectionType) -> str:
-    """One wrong field in one sentence.
+    """Describes one invalid field in one sentence.
 
     Args:
-        error: pydantic's.
-        config: The model that was to be validated.
+        error: pydantic's error.
+        config: The model that was validated.
     """
     location, context, kind = error["loc"], error.get("ctx", {}), error["type"]
     field = _dotted(location)
@@ -87,13 +87,13 @@ def explain(error: ErrorDetails, config: SectionType) -> str:
 
 @contextmanager
 def fields_named(section: str) -> Iterator[None]:
-    """Puts the field in front of an error of the library that names one of its arguments.
+    """Prefixes the library's errors with the field that the wrong argument was read from.
 
     Args:
-        section: The section whose fields are the arguments of what is called, such as ``"backbone"``.
+        section: The section whose fields are passed as arguments, such as ``"backbone"``.
 
     Raises:
-        CompressorError: As the library does, with ``backbone.weights: `` in front of the message.
+        CompressorError: The library's error, prefixed with the field, as in ``backbone.weights: ``.
     """
     try:
         yield
@@ -104,7 +104,7 @@ def fields_named(section: str) -> Iterator[None]:
 
 
 def _unknown_field(location: _Location, config: SectionType) -> str:
-    """Names the field that was meant: one of the same name elsewhere, or the nearest here."""
+    """Suggests a known field: the one with the same name in another section, or the most similar one in this."""
     if _dotted(location) in _RENAMED:
         return f"{_dotted(location)} is now {_RENAMED[_dotted(location)]}."
     if _dotted(location) in _REMOVED:
@@ -121,13 +121,13 @@ def _unknown_field(location: _Location, config: SectionType) -> str:
 def _section(location: Sequence[int | str], config: SectionType) -> SectionType:
     section = config
     for name in location:
-        field = fields_of(section).get(str(name))  # none of an index, or a key
+        field = fields_of(section).get(str(name))  # None for an index or a key
         section = (section_in(field.annotation) if field else None) or section
     return section
 
 
 def all_fields(section: SectionType, prefix: str = "") -> Iterator[str]:
-    """The names of a section's fields, with dots, those of its sections behind each."""
+    """Yields the dotted names of a section's fields, each followed by those of its subsections."""
     for name, field in fields_of(section).items():
         yield prefix + name
         if is_section(field.annotation):
@@ -135,7 +135,7 @@ def all_fields(section: SectionType, prefix: str = "") -> Iterator[str]:
 
 
 def _quoted(expected: str) -> list[str]:
-    """The words in pydantic's ``"'a', 'b' or 'c'"``."""
+    """The quoted words in pydantic's ``"'a', 'b' or 'c'"``."""
     return expected.split("'")[1::2]
 
 
@@ -147,7 +147,7 @@ def _dotted(location: _Location) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: as in YAML, and not too long."""
+    """Formats a value for a message: as in YAML, shortened if it is long."""
     text = repr(value) if not isinstance(value, bool) else str(value).lower()
     text = "empty" if value is None else text
     return text if len(text) <= 60 else text[:57] + "..."

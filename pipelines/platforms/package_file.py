@@ -128,7 +128,7 @@ class PackageFile:
         for text in given:
             name, equals, value = text.partition("=")
             if not equals:
-                raise CompressorError(f"--param {text!r} has another form than name=value.")
+                raise CompressorError(f"--param {text!r} is not of the form name=value.")
             if name not in self.kinds:
                 raise unknown("parameter", name, self.kinds)
             if self.kinds[name] not in _NUMBERS:

@@ -90,7 +90,7 @@ def judged_classes(hands: Runs) -> list[str]:
 
 
 @pytest.mark.parametrize("baseline", ["deployed", "blessed"])
-def test_a_bad_model_of_a_week_of_other_counts_is_refused(two_weeks, monkeypatch, baseline):
+def test_a_bad_model_is_refused_when_class_counts_change(two_weeks, monkeypatch, baseline):
     hands, names = two_weeks, ["finger", "fist", *OTHERS]
     (pushed,) = hands.pushed
     assert read_classes(pushed) == names
@@ -106,7 +106,7 @@ def test_a_bad_model_of_a_week_of_other_counts_is_refused(two_weeks, monkeypatch
     assert judged_classes(hands) == names
 
 
-def test_new_classes_are_appended_and_one_that_went_keeps_its_place_until_it_is_removed(make_hands, monkeypatch):
+def test_new_classes_are_appended_and_missing_ones_keep_their_index_until_removed(make_hands, monkeypatch):
     hands, images = make_hands()
     add_span(images, 1, {"fist": 70, "finger": 60})
     assert hands.command(monkeypatch).exit_code == 0

@@ -38,7 +38,7 @@ def environment(tmp_path) -> Path:
     return folder
 
 
-def test_a_node_runs_there(environment, tmp_path, small_backbone):
+def test_a_node_runs_from_the_wheel_and_the_locked_packages(environment, tmp_path, small_backbone):
     cluster = Cluster(tmp_path, small_backbone, "2.17")
     cluster.backend.environment["PATH"] = f"{environment / 'bin'}:/usr/bin:/bin"
     cluster.backend.environment.pop("PYTHONPATH", None)

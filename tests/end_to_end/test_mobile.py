@@ -145,7 +145,7 @@ def test_litert_and_the_example_predict_what_the_saved_model_does(exported, prec
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
-def test_mediapipe_takes_the_file_as_it_is_and_names_the_same_classes(exported, precision):
+def test_mediapipe_predicts_the_same_classes_from_the_same_file(exported, precision):
     folder, files, expected = exported
     found = list(said(mediapipe_python(), MEDIAPIPE, EXAMPLE, tflite_paths(folder)[precision], *files))
     assert [name for name, _ in found] == expected

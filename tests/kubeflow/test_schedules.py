@@ -57,7 +57,7 @@ def test_one_goes_through_its_life(server, compressor, resource, package, name):
     assert compressor("schedule", "pause", name).stdout == f"{name} is paused\n"
     assert not resource(uid)["spec"].get("enabled")
     assert compressor("schedule", "show", name).stdout.endswith("paused\n")
-    assert compressor("schedule", "resume", name).stdout == f"{name} goes on\n"
+    assert compressor("schedule", "resume", name).stdout == f"{name} is resumed\n"
     assert resource(uid)["spec"]["enabled"]
     run_id = compressor("schedule", "run-now", name).stdout.split()[1]
     run = server.ask("GET", f"/apis/v2beta1/runs/{run_id}", user=USER)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from components.report.advice import advice
 from components.report.data import Block, ComparedPredictions, ExampleImage, NodeStep, ReportData, RunData, Trial
+from compressor_lib.cuts.connections import Connection
 from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format
@@ -28,20 +29,20 @@ def jpeg(colour: tuple[int, int, int]) -> str:
 
 def trial(number: int) -> Trial:
     a = f"block_{number % 12 + 1}_add"
-    family, b = (("tail", "tail"), ("truncation", "head"), ("rejoined", "Conv_1"))[number % 3]
+    connection = (Connection.tail(a), Connection.head(a), Connection.rejoin(a, "Conv_1"))[number % 3]
     parameters = 60_000 * (number % 12 + 1) + 500 * number
     costs = {"parameters": float(parameters), "macs": 150.0 * parameters}
     if number < 4:
         costs |= {"bytes": 4.0 * parameters, "latency": parameters / 200_000}
     return Trial(
-        connection=f"{a}->{b}",
-        family=family,
+        connection=str(connection),
+        family=connection.kind.family,
         accuracy=0.9 - 0.002 * number - 0.01 * (number % 5),
         score=0.9 - 0.001 * number,
         within_budget=number != 7,
         seconds=1.0 + number,
         costs=costs,
-        tail_units=256 if family == "tail" else 0,
+        tail_units=256 if connection.is_tail else 0,
         head_units=0,
         learning_rate=1e-3 * (1 + number % 4),
     )

@@ -1,4 +1,4 @@
-"""What every section of a configuration is made of."""
+"""The base class of all sections, and helpers for paths."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    """Base of every section of its own: unknown fields are refused, values do not change afterwards.
+    """Base class of the sections declared here: unknown fields are refused, and values are read-only.
 
-    Other sections are the library's options, dataclasses that pydantic validates as strictly.
+    The other sections are the library's option dataclasses, which pydantic validates just as strictly.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -29,7 +29,7 @@ SectionType = type[BaseModel] | type[Options]
 
 
 def is_section(kind: Any) -> bool:
-    """Whether a type is that of a section."""
+    """Whether a type is a section."""
     return isinstance(kind, type) and issubclass(kind, BaseModel | Options)
 
 
@@ -46,14 +46,14 @@ def fields_of(section: SectionType) -> dict[str, FieldInfo]:
 
 
 def section_in(annotation: Any) -> SectionType | None:
-    """The section that a field holds: as it is, in a list or a mapping, or where it may be null."""
+    """The section class in a field's annotation: bare, in a list or mapping, or optional."""
     if is_section(annotation):
         return annotation
     return next((found for found in map(section_in, get_args(annotation)) if found), None)
 
 
 def _described(section: type) -> dict[str, str]:
-    """What the docstrings of a dataclass, and of those that it inherits from, say of its attributes."""
+    """Reads the descriptions of a dataclass's attributes from its docstring and those of its base classes."""
     words = {}
     for kind in reversed(section.__mro__):
         _, _, attributes = inspect.cleandoc(kind.__doc__ or "").partition("\nAttributes:\n")
@@ -63,10 +63,10 @@ def _described(section: type) -> dict[str, str]:
 
 
 def absolute(path: str) -> str:
-    """Makes a local path absolute, from the current directory; leaves ``gs://...`` alone.
+    """Makes a local path absolute, relative to the current directory; leaves ``gs://...`` unchanged.
 
     Raises:
-        ValueError: The path is not UTF-8, which TensorFlow and Beam need.
+        ValueError: If the path is not UTF-8, which TensorFlow and Beam require.
     """
     shown = os.fsencode(path).decode("utf-8", "backslashreplace")
     if shown != path:
@@ -75,8 +75,8 @@ def absolute(path: str) -> str:
 
 
 def existing_file(path: str, advice: str) -> str:
-    """Makes a path absolute; refuses a local one that is no file."""
+    """Makes a path absolute; refuses a local path that is not a file."""
     path = absolute(path)
     if "://" not in path and not os.path.isfile(path):
-        raise ValueError(f"is {path!r}, which is no file: {advice}.")
+        raise ValueError(f"is {path!r}, which is not a file: {advice}.")
     return path

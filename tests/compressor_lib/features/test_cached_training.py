@@ -12,7 +12,7 @@ from compressor_lib.networks.heads import attach_head
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
-CUT = Connection("add_1", "last")
+CUT = Connection.rejoin("add_1", "last")
 
 
 @pytest.fixture
@@ -69,9 +69,7 @@ def test_only_the_head_is_trained(model, training, residual, labelled):
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_checkpoint_is_written_once_with_its_latest_weights(
-    model, training, labelled, tmp_path, monkeypatch
-):
+def test_checkpoint_is_written_once_with_its_latest_weights(model, training, labelled, tmp_path, monkeypatch):
     file, written, at_call = tmp_path / "best.weights.h5", [], {}
     save = keras.Model.save_weights
     monkeypatch.setattr(keras.Model, "save_weights", lambda self, path: (written.append(path), save(self, path)))

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from proxies import Proxy, set_proxy
 
-from compressor_lib.cuts.connections import check_connection
 from compressor_lib.cuts.families import searched_connections
+from compressor_lib.cuts.lookup import check_connection
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.backbones import BACKBONES, find_backbone
 from compressor_lib.networks.graph import LayerGraph
@@ -29,7 +29,7 @@ def modules_of(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.long) if n in BIG else n for n in BACKBONES])
-def test_every_catalogue_entry_is_consistent(name):
+def test_every_backbone_builds_with_its_published_grid(name):
     backbone = BACKBONES[name]
     assert backbone.name == name
     base = backbone.build(input_size=backbone.minimum_size, weights=None)
@@ -141,7 +141,7 @@ def test_file_without_weights_is_rejected(tmp_path):
         ("MobileNet", {"alpha": -1.0}, "backbone MobileNet (alpha -1.0, 224 x 224 pixels) cannot be"),
     ],
 )
-def test_invalid_builds_are_rejected_with_the_reason(name, arguments, message):
+def test_invalid_arguments_are_refused_with_the_reason(name, arguments, message):
     with pytest.raises(CompressorError, match=re.escape(message)):
         BACKBONES[name].build(**{"weights": None, **arguments})
 
@@ -156,7 +156,7 @@ def test_missing_imagenet_weights_error_suggests_a_fix(monkeypatch):
         BACKBONES["MobileNet"].build(input_size=128)
 
 
-def test_unknown_name_error_suggests_the_nearest():
+def test_an_unknown_name_suggests_the_nearest():
     assert find_backbone("MobileNetV2") is BACKBONES["MobileNetV2"]
     with pytest.raises(CompressorError, match="Did you mean 'EfficientNetB5'"):
         find_backbone("EfficentNetB5")

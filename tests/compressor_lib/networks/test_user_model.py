@@ -158,7 +158,7 @@ def test_trained_model_is_compressed(save, labelled, eagerly, tmp_path):
         model.count_params(), 3, backbone=base, head_units=[0], loss="sparse_categorical_crossentropy",
         learning_rates=(1e-2, 2e-2),
     )  # fmt: skip
-    assert {c.b for c in hypermodel.connections} >= {"last", None, "tail"}
+    assert {c.end for c in hypermodel.connections} >= {"last", "head", "tail"}
     tuner = kt.RandomSearch(
         hypermodel, kt.Objective("val_acc_comp", "max"), max_trials=2, seed=0, directory=tmp_path, project_name="own"
     )

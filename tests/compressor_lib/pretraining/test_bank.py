@@ -16,7 +16,7 @@ from compressor_lib.networks.backbones import BACKBONES
 from compressor_lib.pretraining.bank import Translator, TranslatorBank, fingerprint
 from compressor_lib.pretraining.bank_files import ARRAYS, MANIFEST
 
-DEEP, SHALLOW = Connection("add_1", "last"), Connection("stem_relu", "last")
+DEEP, SHALLOW = Connection.rejoin("add_1", "last"), Connection.rejoin("stem_relu", "last")
 
 
 @pytest.fixture
@@ -67,13 +67,13 @@ def test_bank_is_reused_if_the_fit_would_be_the_same(bank, residual, tmp_path):
     fit = {"held_out": 0.1, "ridge": 0.5}
     replace(bank, fit=fit).save(tmp_path)
     back = TranslatorBank.load(tmp_path)
-    reused = back.reused(residual, [DEEP, Connection("add_1")], fit)
+    reused = back.reused(residual, [DEEP, Connection.head("add_1")], fit)
     assert list(reused.translators) == [str(DEEP)]
     assert (reused.fingerprint, reused.fit) == (bank.fingerprint, fit)
     with pytest.raises(CompressorError, match=r"fitted with .*'ridge': 0.5.*, not .*'ridge': 0.1"):
         back.reused(residual, [DEEP], {**fit, "ridge": 0.1})
     with pytest.raises(CompressorError, match="no translator for add_2->last"):
-        back.reused(residual, [DEEP, Connection("add_2", "last")], fit)
+        back.reused(residual, [DEEP, Connection.rejoin("add_2", "last")], fit)
     with pytest.raises(CompressorError, match="another backbone"):
         replace(back, fingerprint="0").reused(residual, [DEEP], fit)
 
@@ -87,15 +87,15 @@ def test_apply_gives_the_translator_its_weights(bank, residual):
 
 
 def test_a_truncation_needs_no_translator(bank, residual):
-    submodel = create_submodel(residual, Connection("add_1"))
+    submodel = create_submodel(residual, Connection.head("add_1"))
     before = submodel.get_weights()
-    bank.apply(submodel, Connection("add_1"))
+    bank.apply(submodel, Connection.head("add_1"))
     for now, then in zip(submodel.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
 
 
-def test_connection_without_translator_is_rejected(bank, residual):
-    missing = Connection("stem_relu", "depthwise")
+def test_a_connection_without_translator_is_refused(bank, residual):
+    missing = Connection.rejoin("stem_relu", "depthwise")
     with pytest.raises(CompressorError, match="no translator for stem_relu->depthwise; fit the bank"):
         bank.apply(create_submodel(residual, missing), missing)
 

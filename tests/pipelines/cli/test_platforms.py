@@ -87,7 +87,7 @@ class TestSubmit:
         api.refused = {"runs/run-1": [404]}
         result = self.submit(package, "--wait", api=api)
         assert result.exit_code == 4
-        assert result.stderr == "error: run run-1 is not there any more: it was deleted\n"
+        assert result.stderr == "error: run run-1 was deleted\n"
         assert api.asked.count("runs/run-1") == 1
 
     def test_nodes_that_are_noted_after_the_run_are_waited_for(self, api, package):
@@ -131,7 +131,7 @@ class TestSubmit:
         result = self.submit(package, "--wait", api=api)
         assert result.exit_code == 4
         assert "renew the one in $KFP_TOKEN" in result.stderr
-        assert result.stderr.endswith(f"no longer followed; the run goes on: {api.url}/#/runs/details/run-1\n")
+        assert result.stderr.endswith(f"no longer followed; the run continues: {api.url}/#/runs/details/run-1\n")
 
     def test_the_code_of_a_package_is_that_which_is_installed(self, api, package):
         result = compressor("submit", package, api=api)
@@ -142,7 +142,7 @@ class TestSubmit:
         ("arguments", "message"),
         [
             (["--param", "taus=1"], "unknown parameter 'taus'. Did you mean 'tau'"),
-            (["--param", "tau"], "--param 'tau' has another form than name=value"),
+            (["--param", "tau"], "--param 'tau' is not of the form name=value"),
             (["--param", "tau=high"], "--param 'tau=high': tau must be a number"),
             (["--param", "max_trials=1.5"], "max_trials must be a whole number"),
         ],
@@ -193,12 +193,12 @@ class TestSchedule:
         assert "pictures  0 3 * * 1 UTC  Mon " in compressor("schedule", "list", api=api).stdout
         assert compressor("schedule", "pause", "pictures", api=api).stdout == "pictures is paused\n"
         assert compressor("schedule", "show", "pictures", api=api).stdout.endswith("paused\n")
-        assert compressor("schedule", "resume", "pictures", api=api).stdout == "pictures goes on\n"
+        assert compressor("schedule", "resume", "pictures", api=api).stdout == "pictures is resumed\n"
         assert compressor("schedule", "run-now", "pictures", api=api).stdout.startswith("run   run-1\n")
         assert compressor("schedule", "delete", "pictures", api=api).stdout == "pictures is deleted\n"
         listed = compressor("schedule", "list", api=api)
         assert listed.stdout == ""
-        assert listed.stderr == "no schedules; 'compressor schedule create' makes one\n"
+        assert listed.stderr == "no schedules; 'compressor schedule create' creates one\n"
 
     def test_a_time_zone_is_refused(self, api, package):
         result = self.create(package, api, "--time-zone", "Europe/Berlin")
@@ -245,7 +245,7 @@ class TestSchedulesOfThisMachine:
         assert made.stdout.startswith("weekly: 0 3 * * 1, UTC (weekly.json)\nnext  Mon ")
         assert local("pause", "weekly").stdout == "weekly is paused\n"
         assert local("list").stdout == "weekly  0 3 * * 1 UTC  paused\n"
-        assert local("resume", "weekly").stdout == "weekly goes on\n"
+        assert local("resume", "weekly").stdout == "weekly is resumed\n"
         assert local("delete", "weekly").stdout == "weekly is deleted\n"
 
     def test_it_says_what_starts_the_runs(self, create, local, system, tmp_path):

@@ -77,7 +77,7 @@ def test_rolling_back(place, tmp_path):
         (tmp_path / version).mkdir()
         (tmp_path / version / "saved_model.pb").write_text("a model")
     result = command("rollback", tmp_path)
-    assert (result.exit_code, result.output) == (0, "version 8 is withdrawn; 7 serves again\n")
+    assert (result.exit_code, result.output) == (0, "version 8 is withdrawn; version 7 is served again\n")
     result = command("rollback", tmp_path)
     assert result.exit_code == 2
     assert "version 7 is the only one" in result.output

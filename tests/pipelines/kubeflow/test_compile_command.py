@@ -44,7 +44,7 @@ def test_the_clusters_own_pipeline_root_is_told_of(compile_to):
     overrides = ("--set", "data.path=gs://bucket/images", "--set", "push.directory=gs://bucket/serving")
     result, package = compile_to("--target", "kubeflow", "--image", "some/image", *overrides)
     assert result.exit_code == 0, result.output
-    assert "artifacts go to the cluster's own pipeline root, of the ConfigMap kfp-launcher" in result.output
+    assert "artifacts go to the cluster's own pipeline root (ConfigMap kfp-launcher)" in result.output
     assert "defaultPipelineRoot" not in package.read_text()
 
 

@@ -293,7 +293,7 @@ class TestParameters:
         (
             "kubeflow",
             f"vertex={{{ENDPOINT}}}",
-            "vertex is for Vertex AI alone: take it out, or compile with --target vertex",
+            "section vertex is for Vertex AI only: remove it, or compile with --target vertex.",
         ),
     ],
 )
