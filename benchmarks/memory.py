@@ -17,7 +17,8 @@ from benchmarks.watch import Watch
 from compressor_lib.cuts.families import searched_connections
 from compressor_lib.networks.backbones import find_backbone
 from compressor_lib.search.hypermodels import HyperCompressor
-from compressor_lib.search.run import SearchOptions, run_search
+from compressor_lib.search.options import SearchOptions
+from compressor_lib.search.run import run_search
 
 BACKBONE = "MobileNetV2"
 SIZE = 224

@@ -35,8 +35,10 @@ from compressor_lib.networks.backbones import find_backbone
 from compressor_lib.networks.batch_norm_folding import folded
 from compressor_lib.networks.heads import attach_head
 from compressor_lib.search.hypermodels import TRANSLATOR, HyperCompressor
-from compressor_lib.search.run import SearchOptions, TrialReport, run_search, trial_reports, trials_within_budget
-from compressor_lib.training.train import Distillation, TrainingOptions, train
+from compressor_lib.search.options import SearchOptions
+from compressor_lib.search.run import TrialReport, run_search, trial_reports, trials_within_budget
+from compressor_lib.training.options import Distillation, TrainingOptions
+from compressor_lib.training.train import train
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,8 @@ from compressor_lib.networks.heads import attach_head
 from compressor_lib.pretraining.taps import source_tap, tapped, target_tap
 from compressor_lib.pretraining.translator_fit import fit_translators
 from compressor_lib.search.hypermodels import HyperCompressor
-from compressor_lib.search.run import SearchOptions, run_search
+from compressor_lib.search.options import SearchOptions
+from compressor_lib.search.run import run_search
 
 BACKBONE = "MobileNetV2"
 PUBLISHED_EPOCHS = 5

@@ -11,8 +11,8 @@ from compressor_lib.search.hypermodels import HyperCompressedEfficientNetB5 as H
 from compressor_lib.search.hypermodels import HyperCompressedMobileNet as HyperCompressedMobileNet
 from compressor_lib.search.hypermodels import HyperCompressedMobileNetV2 as HyperCompressedMobileNetV2
 from compressor_lib.search.hypermodels import HyperCompressor as HyperCompressor
-from compressor_lib.search.run import SearchOptions as SearchOptions
+from compressor_lib.search.options import SearchOptions as SearchOptions
 from compressor_lib.search.run import run_search as run_search
-from compressor_lib.training.train import Distillation as Distillation
-from compressor_lib.training.train import TrainingOptions as TrainingOptions
+from compressor_lib.training.options import Distillation as Distillation
+from compressor_lib.training.options import TrainingOptions as TrainingOptions
 from compressor_lib.training.train import train as train

@@ -50,4 +50,4 @@ if __name__ == "__main__":
     classifier = Classifier(model)
     for image_file in image_files:
         name, probability = next(iter(classifier.predict(image_file).items()))
-        print(f"{image_file}: {name} {probability:.1%}")
+        print(f"{image_file}: {name} {100 * probability:.1f} %")

@@ -18,16 +18,18 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.artifacts.class_list import read_class_list
 from components.artifacts.file_names import HISTORY_FILE
+from components.options import parsed
 from components.resumable import mark_done, sweep, work_key
 from components.storage.examples import count_classes, count_examples, image_dataset
 from components.storage.gcs_mount import mounted
 from compressor_lib.deployment.export import TEACHER_FILE, export_saved_model, load_keras
 from compressor_lib.deployment.images import decode_image, encode_image
 from compressor_lib.networks.batch_norm_folding import folded
-from compressor_lib.training.augmentation import Augmentation
 from compressor_lib.training.class_weights import balanced_weights
+from compressor_lib.training.options import TrainingOptions
 from compressor_lib.training.reference import load_network, reference_model
-from compressor_lib.training.train import Distillation, TrainingOptions, train
+from compressor_lib.training.train import train
+from pipelines.config.errors import fields_named
 
 logger = logging.getLogger("pipelines.modules")
 
@@ -80,13 +82,14 @@ def run_fn(fn_args: FnArgs) -> None:
     teacher = None
     if config["role"] == "reference":
         backbone = config["backbone"]
-        model = reference_model(load_network(backbone), backbone, config["head"], classes)
+        with fields_named("backbone"):
+            model = reference_model(load_network(backbone), backbone, config["head"], classes)
     else:
         found = mounted(fn_args.base_model)
         model = load_keras(found)
         teacher = folded(load_keras(found, TEACHER_FILE))  # it only answers, at every step
     size = model.input_shape[1]
-    options = _training_options(config["training"])
+    options = parsed(TrainingOptions, config["training"])
     train_dataset, eval_dataset = (
         image_dataset(files, size=size, batch_size=options.batch_size, classes=len(classes), shuffle_seed=shuffle_seed)
         for files, shuffle_seed in ((fn_args.train_files, config["seed"]), (fn_args.eval_files, None))
@@ -122,17 +125,6 @@ def _resumable_folder(fn_args: FnArgs) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     sweep(folder)
     return folder
-
-
-def _training_options(values: Mapping[str, Any]) -> TrainingOptions:
-    distillation = values.get("distillation")
-    return TrainingOptions(
-        **{
-            **values,
-            "augmentation": Augmentation(**values["augmentation"]),
-            "distillation": Distillation(**distillation) if distillation else None,
-        }
-    )
 
 
 def _dense(feature: tf.Tensor | tf.SparseTensor) -> tf.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ class Nodes:
             "role": "reference",
             "backbone": _backbone(self.config),
             "head": self.config.head.model_dump(),
-            "training": self.config.reference.model_dump(),
+            "training": asdict(self.config.reference),
         }
         return self._trainer("reference", custom_config, inputs)
 
@@ -124,7 +124,7 @@ class Nodes:
         """The Trainer of the compressed model."""
         custom_config = {
             "role": "compressed",
-            "training": self.config.retrain.model_dump(),
+            "training": asdict(self.config.retrain),
         }
         return self._trainer("retrain", custom_config, inputs)
 
@@ -155,8 +155,7 @@ class Nodes:
             previous_translators=self._known(previous, "translators"),
             backbone=self.config.backbone.name or "",
             connections=self.config.search.connections,
-            held_out=self.config.translators.held_out,
-            ridge=self.config.translators.ridge,
+            options=self.config.translators,
             code_version=self.code_version,
             **inputs,
         )
@@ -167,24 +166,9 @@ class Nodes:
         return PruningSearch(
             previous_hyperparameters=self._known(previous, "hyperparameters"),
             backbone=config.backbone.name or "",
-            connections=search.connections,
-            tuner=search.tuner,
-            max_trials=search.max_trials,
-            max_epochs=search.max_epochs,
-            parallel_trials=search.parallel_trials,
+            options=replace(search, head_units=search.head_units or (config.head.units,)),
             vertex_job=search_job(config.vertex, name=f"{config.name}-search", image=self.image),
-            cuts=search.cuts,
-            shortlist=search.shortlist,
-            train_translators=search.train_translators,
-            feature_memory_mb=search.feature_memory_mb,
-            tau=search.tau,
-            cost=search.objective.cost,
-            budgets=search.budgets.limits,
-            head_units=search.head_units or [config.head.units],
-            tail_units=search.tail_units,
             dropout=config.head.dropout,
-            min_learning_rate=search.min_learning_rate,
-            max_learning_rate=search.max_learning_rate,
             batch_size=config.retrain.batch_size,
             class_weights=config.data.class_weights,
             seed=config.seed,
@@ -226,7 +210,7 @@ class Nodes:
         gate = self.config.gate
         return Evaluator(
             example_splits=["test"],
-            eval_config=eval_config(gate.bounds()),
+            eval_config=eval_config(gate.thresholds()),
             confidence=gate.confidence,
             code_version=self.code_version,
             **inputs,

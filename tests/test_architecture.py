@@ -57,7 +57,8 @@ def test_the_contracts_catch_an_import_inside_a_function(importer, line, tmp_pat
 
 def of_others() -> re.Pattern[str]:
     """Matches what the library does not name: the configuration's fields, flags of the commands, other packages."""
-    fields = [re.escape(field) for field in all_fields(Config) if "." in field]
+    # The longest first, so that a field of a section is found, not the section.
+    fields = sorted((re.escape(field) for field in all_fields(Config) if "." in field), key=len, reverse=True)
     commands = [typer.main.get_command(app)]
     flags = set()
     for command in commands:

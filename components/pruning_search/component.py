@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
+from components.options import as_parameter
 from components.pruning_search import executor
+from compressor_lib.search.options import PruningSearchOptions
 
 
 class PruningSearchSpec(component_spec.ComponentSpec):
@@ -18,24 +20,9 @@ class PruningSearchSpec(component_spec.ComponentSpec):
 
     PARAMETERS: ClassVar = {
         "backbone": component_spec.ExecutionParameter(type=str),
-        "connections": component_spec.ExecutionParameter(type=str),
-        "tuner": component_spec.ExecutionParameter(type=str),
-        "max_trials": component_spec.ExecutionParameter(type=int),
-        "max_epochs": component_spec.ExecutionParameter(type=int),
-        "parallel_trials": component_spec.ExecutionParameter(type=int),
-        "cuts": component_spec.ExecutionParameter(type=int),
+        "options": component_spec.ExecutionParameter(type=str),
         "vertex_job": component_spec.ExecutionParameter(type=str),
-        "shortlist": component_spec.ExecutionParameter(type=int),
-        "train_translators": component_spec.ExecutionParameter(type=int),
-        "feature_memory_mb": component_spec.ExecutionParameter(type=int),
-        "tau": component_spec.ExecutionParameter(type=float),
-        "cost": component_spec.ExecutionParameter(type=str),
-        "budgets": component_spec.ExecutionParameter(type=str),
-        "head_units": component_spec.ExecutionParameter(type=str),
-        "tail_units": component_spec.ExecutionParameter(type=str),
         "dropout": component_spec.ExecutionParameter(type=float),
-        "min_learning_rate": component_spec.ExecutionParameter(type=float),
-        "max_learning_rate": component_spec.ExecutionParameter(type=float),
         "batch_size": component_spec.ExecutionParameter(type=int),
         "class_weights": component_spec.ExecutionParameter(type=str),
         "seed": component_spec.ExecutionParameter(type=int),
@@ -82,24 +69,9 @@ class PruningSearch(base_component.BaseComponent):
         backbone: str = "",
         *,
         previous_hyperparameters: types.BaseChannel | None = None,
-        connections: str | Sequence[str] = "all",
-        tuner: str = "hyperband",
-        max_trials: int = 60,
-        max_epochs: int = 30,
-        parallel_trials: int = 1,
+        options: PruningSearchOptions | None = None,
         vertex_job: Mapping[str, Any] | None = None,
-        cuts: int = 1,
-        shortlist: int | None = None,
-        train_translators: bool = False,
-        feature_memory_mb: int = 4096,
-        tau: float = 0.8,
-        cost: str = "parameters",
-        budgets: Mapping[str, float] | None = None,
-        head_units: Sequence[int] = (0,),
-        tail_units: Sequence[int] = (128, 256, 512),
         dropout: float = 0.0,
-        min_learning_rate: float = 1e-3,
-        max_learning_rate: float = 1e-2,
         batch_size: int = 32,
         class_weights: str = "none",
         seed: int = 0,
@@ -111,33 +83,15 @@ class PruningSearch(base_component.BaseComponent):
             examples: Transformed Examples, with splits ``train`` and ``eval``.
             base_model: A Model whose ``assets.extra/model.keras`` is the uncompressed classifier; its cost
                 is the yardstick of compression.
-            translators: A bank fitted on its backbone for all ``connections``.
+            translators: A bank fitted on its backbone for all of the options' ``connections``.
             backbone: Its backbone's name in the catalogue; empty for another network, which has no published
                 connections.
             previous_hyperparameters: The best of an earlier search, or an empty folder: the first trial, if they are in
                 the search space.
-            connections: a family (see :func:`compressor_lib.cuts.families.searched_connections`) or a list.
-            tuner: A name in ``compressor_lib.search.run.TUNERS``.
-            max_trials: The most trials.
-            max_epochs: Epochs of a trial.
-            parallel_trials: Trials at a time. Above 1 each has a process of its own on this machine, and the
-                order of the trials, and with it what later ones try, may vary between runs.
-            vertex_job: A custom job on Vertex AI whose replicas search together, in place of ``parallel_trials`` on
-                this machine: its ``project``, ``region`` and ``job_spec`` (a CustomJobSpec). None: no job.
-            cuts: 1, or 2 to search the best network once more for a second cut; the better of both is taken.
-            tau: Weight of accuracy against compression.
-            shortlist: How many connections trials are spent on, those that promise most (see
-                :mod:`compressor_lib.search.shortlist`); None for all.
-            train_translators: Whether trials train their translator with their head.
-            feature_memory_mb: Memory, in MiB, for what the backbone computed of the images, in each process; what is
-                beyond goes to a temporary folder.
-            cost: What compression saves, a name in ``compressor_lib.objective.costs.COSTS``.
-            budgets: The most that the best network may have of any costs, by name.
-            head_units: Widths of the head to choose from, 0 for none.
-            tail_units: Widths of a tail to choose from.
+            options: How to search; None for the defaults. Without ``head_units``, heads are a single softmax layer.
+            vertex_job: A custom job on Vertex AI whose replicas search together, in place of trials in parallel
+                on this machine: its ``project``, ``region`` and ``job_spec`` (a CustomJobSpec). None: no job.
             dropout: In the head.
-            min_learning_rate: Least learning rate of a head.
-            max_learning_rate: Largest one.
             batch_size: Images a step.
             class_weights: ``"balanced"`` lets each class count the same in a trial's loss, however many images it
                 has; ``"none"`` each image. Trials are ranked by plain accuracy all the same.
@@ -154,24 +108,9 @@ class PruningSearch(base_component.BaseComponent):
                 best_hyperparameters=types.Channel(type=standard_artifacts.HyperParameters),
                 tuner_results=types.Channel(type=standard_artifacts.TunerResults),
                 backbone=backbone,
-                connections=json.dumps(connections if isinstance(connections, str) else list(connections)),
-                tuner=tuner,
-                max_trials=max_trials,
-                max_epochs=max_epochs,
-                parallel_trials=parallel_trials,
+                options=as_parameter(options or PruningSearchOptions()),
                 vertex_job=json.dumps(vertex_job, sort_keys=True) if vertex_job else "",
-                cuts=cuts,
-                shortlist=shortlist or 0,
-                train_translators=int(train_translators),
-                feature_memory_mb=feature_memory_mb,
-                tau=tau,
-                cost=cost,
-                budgets=json.dumps(dict(budgets or {}), sort_keys=True),
-                head_units=json.dumps(list(head_units)),
-                tail_units=json.dumps(list(tail_units)),
                 dropout=dropout,
-                min_learning_rate=min_learning_rate,
-                max_learning_rate=max_learning_rate,
                 batch_size=batch_size,
                 class_weights=class_weights,
                 seed=seed,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.artifacts.file_names import SEARCH_REPORT_FILE
+from components.options import from_parameter
 from components.pruning_search.job import SearchJob
 from components.pruning_search.parallel import search_in_parallel
 from components.pruning_search.vertex_replicas import Replica, start_replicas, take_trials
@@ -27,7 +27,8 @@ from components.storage.gcs_mount import mounted_artifacts
 from compressor_lib.deployment.export import TEACHER_FILE, keras_path
 from compressor_lib.pretraining.bank import fingerprint
 from compressor_lib.search.hypermodels import HyperCompressor
-from compressor_lib.search.run import TrialReport, best_first, trial_reports, write_report
+from compressor_lib.search.options import PruningSearchOptions
+from compressor_lib.search.run import trial_reports, write_report
 from compressor_lib.search.tensorboard import write_summaries
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,12 @@ def _search(
         bank_dir=bank_dir,
         train=split_patterns(examples, "train"),
         validation=split_patterns(examples, "eval"),
-        parameters=exec_properties,
+        backbone=exec_properties["backbone"],
+        options=from_parameter(PruningSearchOptions, exec_properties["options"]),
+        dropout=exec_properties["dropout"],
+        batch_size=exec_properties["batch_size"],
+        class_weights=exec_properties["class_weights"],
+        seed=exec_properties["seed"],
         known=_known(input_dict.get(PREVIOUS)),
     )
     hypermodel = job.hypermodel()
@@ -80,19 +86,14 @@ def _search(
     # trials there. They outlive the search, for until its end is recorded it may have to be told again.
     key = _key(exec_properties, hypermodel.base, examples.uri, bank_dir, *job.known)
     trials_dir = results_dir.parent.parent / ".trials" / key
-    second_dir = trials_dir / "second"
     replica = Replica.of_this_process()
     if replica is not None and not replica.is_chief:
         take_trials(replica, trials_dir)
-        if exec_properties["cuts"] > 1:
-            take_trials(replica, second_dir, after=trials_dir)
         return
     sweep(trials_dir)
-    rounds = [_Round.searched(job, hypermodel, trials_dir)]
-    if exec_properties["cuts"] > 1:
-        rounds += _second_round(job, rounds[0], second_dir)
-    reports = best_first([report for searched in rounds for report in searched.reports], hypermodel)
-    tuner = next((searched for searched in rounds if reports and reports[0] in searched.reports), rounds[0]).tuner
+    tuner = _searched(job, hypermodel, trials_dir)
+    hypermodel.release_features()
+    reports = trial_reports(tuner, hypermodel)
 
     write_best_hyperparameters(tuner, output_dict)
     write_report(reports, results_dir / SEARCH_REPORT_FILE)
@@ -105,40 +106,18 @@ def _search(
     mark_done(trials_dir)
 
 
-@dataclass(frozen=True)
-class _Round:
-    """A search that is done: for the first cut, or for a second one in what that found."""
-
-    hypermodel: HyperCompressor
-    tuner: kt.Tuner
-    reports: list[TrialReport]
-
-    @classmethod
-    def searched(cls, job: SearchJob, hypermodel: HyperCompressor, directory: Path) -> _Round:
-        """Searches, in one process or several."""
-        logger.info(
-            "searching %d connections of %s with %s",
-            len(hypermodel.connections), hypermodel.base.name, job.options.tuner,
-        )  # fmt: skip
-        workers, replica = job.parameters["parallel_trials"], Replica.of_this_process()
-        if replica is not None:
-            tuner = search_in_parallel(job, hypermodel, directory, 1, port=replica.port)
-        elif workers > 1:
-            tuner = search_in_parallel(job, hypermodel, directory, workers)
-        else:
-            tuner = job.search(hypermodel, directory)
-        hypermodel.release_features()
-        return cls(hypermodel, tuner, trial_reports(tuner, hypermodel))
-
-
-def _second_round(job: SearchJob, first: _Round, directory: Path) -> list[_Round]:
-    """The search for a second cut, if there is one to be made."""
-    classifier = first.tuner.get_best_models(1)[0]
-    second = job.second(classifier, first.reports[0].connection, first.hypermodel, directory / "first.keras")
-    if second is None:
-        logger.info("no second cut of %s would save enough", first.reports[0].connection)
-        return []
-    return [_Round.searched(second, second.hypermodel(), directory)]
+def _searched(job: SearchJob, hypermodel: HyperCompressor, directory: Path) -> kt.Tuner:
+    """Searches, in one process or several."""
+    logger.info(
+        "searching %d connections of %s with %s",
+        len(hypermodel.connections), hypermodel.base.name, job.options.tuner,
+    )  # fmt: skip
+    workers, replica = job.options.parallel_trials, Replica.of_this_process()
+    if replica is not None:
+        return search_in_parallel(job, hypermodel, directory, 1, port=replica.port)
+    if workers > 1:
+        return search_in_parallel(job, hypermodel, directory, workers)
+    return job.search(hypermodel, directory)
 
 
 def _known(given: list[types.Artifact] | None) -> list[dict[str, Any]]:

@@ -11,16 +11,17 @@ from typing import Any
 import keras
 import keras_tuner as kt
 import tensorflow as tf
+from pydantic import TypeAdapter
 
 from components.storage.examples import count_classes, image_dataset
-from compressor_lib.cuts.families import rejoining_connections, searched_connections
+from compressor_lib.cuts.families import searched_connections
 from compressor_lib.cuts.surgery import without_head
 from compressor_lib.deployment.export import load_keras, read_classes
 from compressor_lib.objective.costs import Yardstick, measure_costs
 from compressor_lib.pretraining.bank import TranslatorBank
-from compressor_lib.search.hypermodels import TRANSLATOR, HyperCompressor
-from compressor_lib.search.run import SearchOptions, run_search
-from compressor_lib.search.second_cut import FIRST_CUT, layers_trained_again, network_to_cut_again
+from compressor_lib.search.hypermodels import HyperCompressor
+from compressor_lib.search.options import PruningSearchOptions, SearchOptions
+from compressor_lib.search.run import run_search
 from compressor_lib.training.class_weights import balanced_weights
 
 
@@ -33,11 +34,13 @@ class SearchJob:
         bank_dir: Folder of its translators.
         train: Pattern of the files that trials are trained on.
         validation: Pattern of the files that they are ranked on.
-        parameters: The component's execution parameters.
+        backbone: The backbone's name in the catalogue, or empty.
+        options: How to search.
+        dropout: In the head.
+        batch_size: Images a step.
+        class_weights: ``"balanced"`` or ``"none"``.
+        seed: Of the search.
         max_cost: The uncompressed classifier's cost; measured if None.
-        first_model: File of the classifier with one cut whose network is to be cut again; the uncompressed classifier's
-            is cut if None.
-        first_cut: That cut.
         known: Hyperparameters that were the best of earlier searches, for the first trials.
     """
 
@@ -45,38 +48,29 @@ class SearchJob:
     bank_dir: str
     train: str
     validation: str
-    parameters: dict[str, Any]
+    backbone: str
+    options: PruningSearchOptions
+    dropout: float
+    batch_size: int
+    class_weights: str
+    seed: int
     max_cost: float | None = None
-    first_model: str | None = None
-    first_cut: str = ""
     known: Sequence[dict[str, Any]] = ()
 
     @classmethod
     def load(cls, path: Path) -> SearchJob:
         """Reads what :meth:`save` wrote."""
-        return cls(**json.loads(path.read_text()))
+        return TypeAdapter(cls).validate_json(path.read_text())
 
     def save(self, path: Path) -> None:
         """Writes the description as JSON."""
         path.write_text(json.dumps(asdict(self), indent=2))
 
     @property
-    def options(self) -> SearchOptions:
-        """How to search."""
-        return SearchOptions(
-            tuner=self.parameters["tuner"],
-            max_trials=self.parameters["max_trials"],
-            max_epochs=self.parameters["max_epochs"],
-            seed=self.parameters["seed"],
-            fixed={FIRST_CUT: self.first_cut} if self.first_cut else {},
-            first=self._first(),
-        )
-
-    def _first(self) -> list[dict[str, Any]]:
-        """What is known of this cut. What was found by two cuts begins with the first of them."""
-        if self.first_cut:
-            return [values for values in self.known if FIRST_CUT in values]
-        return [{**values, TRANSLATOR: values.get(FIRST_CUT, values.get(TRANSLATOR))} for values in self.known]
+    def run_options(self) -> SearchOptions:
+        """How the library searches."""
+        tuner, trials, epochs = self.options.tuner, self.options.max_trials, self.options.max_epochs
+        return SearchOptions(tuner, trials, epochs, seed=self.seed, first=self.known)
 
     def hypermodel(self) -> HyperCompressor:
         """Seeds this process, loads the networks and makes the search space.
@@ -84,16 +78,11 @@ class SearchJob:
         Raises:
             CompressorError: If the bank does not fit the classifier or lacks a translator, or a connection is unknown.
         """
-        exec_properties = self.parameters
-        keras.utils.set_random_seed(exec_properties["seed"])
+        keras.utils.set_random_seed(self.seed)
         reference, class_names = load_keras(self.reference_dir), read_classes(self.reference_dir)
-        if self.first_model is None:
-            base = without_head(reference, name=exec_properties["backbone"])
-            translators, trained_layers = TranslatorBank.load(self.bank_dir, base), []
-        else:
-            base = network_to_cut_again(keras.models.load_model(self.first_model, compile=False, safe_mode=True))
-            translators, trained_layers = None, layers_trained_again(base)
-        cost, budgets = exec_properties["cost"], json.loads(exec_properties["budgets"])
+        base = without_head(reference, name=self.backbone)
+        options = self.options
+        cost, budgets = options.objective.cost, options.budgets.limits
         yardstick, max_cost = None, self.max_cost
         if cost == "latency":
             yardstick = Yardstick.of(reference, max_cost)
@@ -103,25 +92,22 @@ class SearchJob:
         return HyperCompressor(
             max_parameters=reference.count_params(),
             num_classes=reference.output_shape[-1],
-            tau=exec_properties["tau"],
+            tau=options.tau,
             backbone=base,
-            connections=searched_connections(
-                base, exec_properties["backbone"], json.loads(exec_properties["connections"])
-            ),
-            translators=translators,
-            trained_layers=trained_layers,
-            train_translators=bool(exec_properties["train_translators"]),
-            head_units=json.loads(exec_properties["head_units"]),
-            tail_units=json.loads(exec_properties["tail_units"]),
-            dropout=exec_properties["dropout"],
-            learning_rates=(exec_properties["min_learning_rate"], exec_properties["max_learning_rate"]),
+            connections=searched_connections(base, self.backbone, options.connections),
+            translators=TranslatorBank.load(self.bank_dir, base),
+            train_translators=options.train_translators,
+            head_units=options.head_units or (0,),
+            tail_units=options.tail_units,
+            dropout=self.dropout,
+            learning_rates=(options.min_learning_rate, options.max_learning_rate),
             loss="sparse_categorical_crossentropy",
             cost=cost,
             max_cost=max_cost or measure_costs(reference, [cost], class_names=class_names)[cost],
             budgets=budgets,
             yardstick=yardstick,
             class_names=class_names,
-            feature_memory=exec_properties["feature_memory_mb"] * 2**20,
+            feature_memory=options.feature_memory_mb * 2**20,
         )
 
     def narrowed(self, hypermodel: HyperCompressor) -> SearchJob:
@@ -131,33 +117,8 @@ class SearchJob:
             hypermodel: From :meth:`hypermodel`; it is narrowed.
         """
         self._narrow(hypermodel, *self._datasets(hypermodel))
-        connections = json.dumps([str(connection) for connection in hypermodel.connections])
-        return replace(self, parameters={**self.parameters, "connections": connections, "shortlist": 0})
-
-    def second(self, classifier: keras.Model, cut: str, hypermodel: HyperCompressor, path: Path) -> SearchJob | None:
-        """The search for a second cut in the best network of this one.
-
-        Args:
-            classifier: That network with its head.
-            cut: Its connection.
-            hypermodel: From :meth:`hypermodel`.
-            path: Where to keep the classifier.
-
-        Returns:
-            The job; None where no other cut would save enough.
-        """
-        connections = [str(connection) for connection in rejoining_connections(network_to_cut_again(classifier))]
-        if not connections:
-            return None
-        path.parent.mkdir(parents=True, exist_ok=True)
-        classifier.save(path)
-        return replace(
-            self,
-            parameters={**self.parameters, "connections": json.dumps(connections)},
-            max_cost=hypermodel.max_cost,
-            first_model=str(path),
-            first_cut=cut,
-        )
+        connections = tuple(str(connection) for connection in hypermodel.connections)
+        return replace(self, options=replace(self.options, connections=connections, shortlist=None))
 
     def search(self, hypermodel: HyperCompressor, directory: Path) -> kt.Tuner:
         """Searches in this process, alone or as one of several workers (keras-tuner's environment says which).
@@ -172,20 +133,20 @@ class SearchJob:
         train, validation = self._datasets(hypermodel)
         self._narrow(hypermodel, train, validation)
         class_weights = None
-        if self.parameters["class_weights"] == "balanced":
+        if self.class_weights == "balanced":
             class_weights = balanced_weights(count_classes(self.train, hypermodel.num_classes))
-        return run_search(hypermodel, train, validation, self.options, directory, class_weights=class_weights)
+        return run_search(hypermodel, train, validation, self.run_options, directory, class_weights=class_weights)
 
     def _narrow(self, hypermodel: HyperCompressor, train: tf.data.Dataset, validation: tf.data.Dataset) -> None:
-        if self.parameters["shortlist"]:
-            hypermodel.narrow_to(self.parameters["shortlist"], train, validation)
+        if self.options.shortlist is not None:
+            hypermodel.narrow_to(self.options.shortlist, train, validation)
 
     def _datasets(self, hypermodel: HyperCompressor) -> Sequence[tf.data.Dataset]:
         return [
             image_dataset(
                 pattern,
                 size=hypermodel.base.input_shape[1],
-                batch_size=self.parameters["batch_size"],
+                batch_size=self.batch_size,
                 classes=hypermodel.num_classes,
             )
             for pattern in (self.train, self.validation)

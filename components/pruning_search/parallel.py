@@ -15,15 +15,14 @@ from typing import Any
 
 import grpc
 import keras_tuner as kt
-from keras_tuner.src import protos
-from keras_tuner.src.distribute.oracle_chief import OracleServicer, exit_chief
 
 from components.pruning_search.job import SearchJob
 from components.pruning_search.vertex_replicas import JOB_FILE
 from components.pruning_search.worker import STOPPED
 from compressor_lib.errors import CompressorError
 from compressor_lib.search.hypermodels import HyperCompressor
-from compressor_lib.search.run import TUNERS, announce, announce_end
+from compressor_lib.search.keras_tuner_hooks import OracleServicer, exit_chief, serve
+from compressor_lib.search.run import TUNERS, report_end, report_progress
 from compressor_lib.support.control_groups import usable_threads
 from compressor_lib.support.processes import module_command
 
@@ -60,9 +59,9 @@ def search_in_parallel(
             other.
     """
     job = job.narrowed(hypermodel)
-    tuner = TUNERS[job.options.tuner](hypermodel, job.options, directory)
+    tuner = TUNERS[job.options.tuner](hypermodel, job.run_options, directory)
     tuner.save()
-    announce(tuner.oracle)
+    report_progress(tuner.oracle)
     # What the chief measured holds for all: a latency would be another one in each process.
     dataclasses.replace(job, max_cost=hypermodel.max_cost).save(directory / JOB_FILE)
     with ExitStack() as stack:
@@ -76,7 +75,7 @@ def search_in_parallel(
             worker.start()
             stack.callback(worker.stop)
         _watch(chief, crew)
-    announce_end(tuner.oracle)
+    report_end(tuner.oracle)
     return tuner
 
 
@@ -125,7 +124,7 @@ class _Chief(OracleServicer):
         # All that changes the oracle is done by one thread, as in keras-tuner.
         self._thread = futures.ThreadPoolExecutor(max_workers=1)
         self._server = grpc.server(self._thread)
-        protos.get_service_grpc().add_OracleServicer_to_server(self, self._server)
+        serve(self, self._server)
         self.port = self._server.add_insecure_port(f"{host}:{port}")
         self._server.start()
 
@@ -143,7 +142,7 @@ class _Chief(OracleServicer):
         """Ends a trial on behalf of a worker."""
         with self._failure_noted():
             response = super().EndTrial(request, context)
-        announce(self.oracle, self.oracle.trials[request.trial.trial_id])
+        report_progress(self.oracle, self.oracle.trials[request.trial.trial_id])
         return response
 
     def give_up(self, worker: str) -> None:

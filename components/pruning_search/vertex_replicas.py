@@ -89,13 +89,12 @@ def start_replicas(
     runner.start_cloud_training(input_dict, output_dict, there, _EXECUTOR, job, None, None, True, region)
 
 
-def take_trials(replica: Replica, directory: Path, *, after: Path | None = None) -> None:
+def take_trials(replica: Replica, directory: Path) -> None:
     """Works for the chief until there are no more trials.
 
     Args:
         replica: This process' part.
         directory: Where keras-tuner keeps the trials; the chief puts the description of the search there.
-        after: Where it kept those of an earlier round. When that is gone, the chief is done and there are none.
 
     Raises:
         CompressorError: If the chief does not.
@@ -103,8 +102,6 @@ def take_trials(replica: Replica, directory: Path, *, after: Path | None = None)
     path = directory / JOB_FILE
     waited_from = time.monotonic()
     while not path.exists():
-        if after is not None and not after.exists():
-            return
         if time.monotonic() - waited_from > _PATIENCE_SECONDS:
             raise CompressorError(
                 f"the chief, {replica.chief}, has not described the search in {path}: check its log, and that all "

@@ -1,4 +1,4 @@
-"""TranslatorPretrainer's interface."""
+"""The TranslatorPretrainer component."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
+from components.options import as_parameter
 from components.translator_pretrainer import executor
+from compressor_lib.pretraining.options import TranslatorOptions
 
 BASE_MODEL = "base_model"
 EXAMPLES = "examples"
@@ -24,10 +26,9 @@ class TranslatorPretrainerSpec(component_spec.ComponentSpec):
     PARAMETERS: ClassVar = {
         "backbone": component_spec.ExecutionParameter(type=str),
         "connections": component_spec.ExecutionParameter(type=str),
+        "options": component_spec.ExecutionParameter(type=str),
         "split": component_spec.ExecutionParameter(type=str),
         "batch_size": component_spec.ExecutionParameter(type=int),
-        "held_out": component_spec.ExecutionParameter(type=float),
-        "ridge": component_spec.ExecutionParameter(type=float),
         "code_version": component_spec.ExecutionParameter(type=str),
     }
     INPUTS: ClassVar = {
@@ -60,28 +61,26 @@ class TranslatorPretrainer(base_beam_component.BaseBeamComponent):
         *,
         previous_translators: types.BaseChannel | None = None,
         connections: str | Sequence[str] = "published",
+        options: TranslatorOptions | None = None,
         split: str = "train",
         batch_size: int = 32,
-        held_out: float = 0.1,
-        ridge: float = 1e-3,
         code_version: str = "",
     ) -> None:
-        """Wires the component.
+        """Creates the component.
 
         Args:
             examples: Transformed Examples; only their images are read.
             base_model: A Model whose ``assets.extra/model.keras`` is the uncompressed classifier.
-            backbone: Its backbone's name in the catalogue; empty for another network, which has no published
+            backbone: Name of the backbone in the catalogue; empty for another network, which has no published
                 connections.
-            previous_translators: The bank of an earlier run, or an empty folder. If it was fitted on the same backbone,
-                weights and all, for these connections with these options, it is taken as it is.
-            connections: a family (see :func:`compressor_lib.cuts.families.searched_connections`) or a list; those
-                without a B have nothing to be fitted.
-            split: The split to fit on.
-            batch_size: Images in one forward pass.
-            held_out: Share of the images that the translators are scored on instead.
-            ridge: Penalty on the kernels, as a share of the mean variance of A's channels.
-            code_version: Part of the cache key; change it when the code changes.
+            previous_translators: The bank of an earlier run, or an empty folder. It is reused if it was fitted on the
+                same backbone with the same weights, for these connections and with these options.
+            connections: A family (see :func:`compressor_lib.cuts.families.searched_connections`) or a list. Connections
+                without a B have no translator.
+            options: Options for fitting the translators; None for the defaults.
+            split: Name of the split to fit on.
+            batch_size: Images per forward pass.
+            code_version: Part of the cache key. It changes with the code.
         """
         super().__init__(
             TranslatorPretrainerSpec(
@@ -93,10 +92,9 @@ class TranslatorPretrainer(base_beam_component.BaseBeamComponent):
                 },
                 backbone=backbone,
                 connections=json.dumps(connections if isinstance(connections, str) else list(connections)),
+                options=as_parameter(options or TranslatorOptions()),
                 split=split,
                 batch_size=batch_size,
-                held_out=held_out,
-                ridge=ridge,
                 code_version=code_version,
             )
         )

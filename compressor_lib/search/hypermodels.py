@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ import keras
 import keras_tuner as kt
 import tensorflow as tf
 
-from compressor_lib.cuts.connections import Connection, parse_connection
+from compressor_lib.cuts.connections import Connection, ConnectionForm
 from compressor_lib.cuts.families import searched_connections
+from compressor_lib.cuts.lookup import find_connection
 from compressor_lib.cuts.surgery import create_submodel, extend_shared
 from compressor_lib.cuts.translators import TAIL_UNITS, TRANSLATOR_LAYERS
 from compressor_lib.errors import CompressorError
@@ -25,12 +26,12 @@ from compressor_lib.features.cached_training import CachedTraining
 from compressor_lib.networks.backbones import find_backbone
 from compressor_lib.networks.graph import LayerGraph
 from compressor_lib.networks.heads import attach_head
-from compressor_lib.networks.weights import give_weights
 from compressor_lib.objective.costs import Budgets, Yardstick, counted_costs, find_cost, measure_costs
 from compressor_lib.objective.metrics import AccuracyCompression
 from compressor_lib.pretraining.bank import TranslatorBank
 from compressor_lib.pretraining.taps import source_tap
 from compressor_lib.pretraining.translator_fit import fit_translators
+from compressor_lib.search.options import ObjectiveOptions, PruningSearchOptions
 from compressor_lib.search.shortlist import expected_accuracies, linear_probe, most_promising, pooled, some_examples
 from compressor_lib.support.keras_settings import check_keras
 from compressor_lib.support.strategies import scope_of
@@ -43,6 +44,9 @@ LEARNING_RATE = "lr"
 TAIL_WIDTH = "tail_units"
 
 PUBLISHED_HEAD_UNITS = range(4, 32, 8)
+
+PUBLISHED_LEARNING_RATES = (1e-5, 1e-2)
+"""The published range, which is also tried below the least learning rate that pays (that of a search's options)."""
 
 
 class HyperCompressor(kt.HyperModel):
@@ -73,29 +77,28 @@ class HyperCompressor(kt.HyperModel):
         self,
         max_parameters: float,
         num_classes: int,
-        tau: float = 0.8,
+        tau: float = PruningSearchOptions.tau,
         name: str | None = None,
         tunable: bool = True,
         *,
         weights: str | Path | None = "imagenet",
         input_shape: tuple[int, int, int] | int | None = None,
         backbone: keras.Model | None = None,
-        connections: str | Sequence[str | Connection] | None = None,
+        connections: str | Sequence[ConnectionForm] | None = None,
         translators: TranslatorBank | None = None,
         head_units: Sequence[int] | None = None,
-        tail_units: Sequence[int] = (128, 256, 512),
+        tail_units: Sequence[int] = PruningSearchOptions.tail_units,
         dropout: float = 0.0,
-        learning_rates: tuple[float, float] = (1e-5, 1e-2),
+        learning_rates: tuple[float, float] = PUBLISHED_LEARNING_RATES,
         loss: str | keras.losses.Loss = "categorical_crossentropy",
         cache_features: bool = True,
         feature_memory: int | None = None,
-        cost: str = "parameters",
+        cost: str = ObjectiveOptions.cost,
         max_cost: float | None = None,
         budgets: Mapping[str, float] | None = None,
         yardstick: Yardstick | None = None,
         class_names: Sequence[str] | None = None,
-        trained_layers: Collection[str] = (),
-        train_translators: bool = False,
+        train_translators: bool = PruningSearchOptions.train_translators,
     ) -> None:
         """Describes the search space; nothing is built yet.
 
@@ -132,8 +135,6 @@ class HyperCompressor(kt.HyperModel):
                 narrowest form, as far as it can be counted without building, are not searched.
             yardstick: The uncompressed classifier that a latency is measured beside; None to time networks alone.
             class_names: The classes, whose names take some ``bytes`` of the TFLite file that is deployed.
-            trained_layers: Names of layers of the backbone that each trial trains with its head, from the weights they
-                have, rather than leave frozen.
             train_translators: Whether each trial trains its translator with its head, from the fitted weights. Slower,
                 for what stands behind B runs at every step; better where a linear map explains little.
 
@@ -177,7 +178,6 @@ class HyperCompressor(kt.HyperModel):
         self._loss = loss
         self._cache_features = cache_features
         self._feature_memory = feature_memory
-        self._trained_layers = frozenset(trained_layers)
         self._train_translators = train_translators
         self._rejoined: dict[Connection, keras.Model] = {}
         self._known_costs: dict[tuple[Any, ...], dict[str, float]] = {}
@@ -284,7 +284,7 @@ class HyperCompressor(kt.HyperModel):
     def connection(self, hp: kt.HyperParameters) -> Connection:
         """The connection that a trial's hyperparameters name, in either of its forms."""
         choice = hp.Choice(TRANSLATOR, [str(connection) for connection in self.connections])
-        return parse_connection(choice, self.base)
+        return find_connection(choice, self.base)
 
     def create_backbone(self, hp: kt.HyperParameters) -> keras.Model:
         """The sub-network of a trial, translator included, without head."""
@@ -338,22 +338,18 @@ class HyperCompressor(kt.HyperModel):
             backbone = self._rejoined[connection]
             if self.translators is not None:
                 self.translators.apply(backbone, connection)
-        for layer in backbone.layers:
-            if layer.name in self._trained_layers:  # by an earlier trial, too
-                give_weights(self.base.get_layer(layer.name), layer)
         return self._classifier(hp, backbone)
 
     @functools.cached_property
     def _frozen(self) -> keras.Model:
         """A copy of the whole backbone, so that sharing and freezing it leaves the backbone alone."""
-        return create_submodel(self.base, Connection(LayerGraph.of(self.base).sink))
+        return create_submodel(self.base, Connection.head(LayerGraph.of(self.base).sink))
 
     def _classifier(self, hp: kt.HyperParameters, backbone: keras.Model) -> keras.Model:
         # A tail has nothing pretrained, so it is trained like the head.
         is_trained = self.connection(hp).is_tail or self._train_translators
         for layer in backbone.layers:
-            of_translator = layer.name in TRANSLATOR_LAYERS
-            layer.trainable = layer.name in self._trained_layers or (is_trained and of_translator)
+            layer.trainable = is_trained and layer.name in TRANSLATOR_LAYERS
         if self._head_units is None:
             widths = PUBLISHED_HEAD_UNITS
             units = hp.Int(HEAD_UNITS, widths.start, widths.stop, step=widths.step, default=widths.start)

@@ -1,79 +1,43 @@
-"""Random variations of the training images."""
+"""Random augmentation of training images."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
 from typing import Any
 
 import keras
 from keras import ops
 
-from compressor_lib.errors import CompressorError
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How far training images are varied; 0 (or False) turns one variation off.
-
-    Attributes:
-        flip: mirrors half of the images left to right.
-        rotation: largest turn either way, as a share of a full circle (0.05 is 18 degrees).
-        zoom: largest change of scale either way, as a share of the size.
-        translation: largest shift either way, as a share of the side, along both axes.
-        contrast: largest change of contrast either way, as a share.
-
-    Raises:
-        CompressorError: if a share is not within 0..1 (1 itself excluded).
-    """
-
-    flip: bool = True
-    rotation: float = 0.05
-    zoom: float = 0.1
-    translation: float = 0.1
-    contrast: float = 0.1
-
-    def __post_init__(self) -> None:
-        for field in fields(self)[1:]:
-            value = getattr(self, field.name)
-            if not 0.0 <= value < 1.0:
-                raise CompressorError(
-                    f"augmentation.{field.name} is {value}, but it is a share: choose 0 (off) or more, below 1."
-                )
-
-    @property
-    def moves(self) -> bool:
-        """Whether pixels change their places."""
-        return bool(self.flip or self.rotation or self.zoom or self.translation)
+from compressor_lib.training.options import Augmentation
 
 
 class Augment(keras.layers.Layer):
-    """Varies each image of a batch on its own: one affine map, then its contrast.
+    """Augments each image of a batch independently: one affine transformation, then a change of contrast.
 
-    Flip, turn, zoom and shift are composed into a single interpolation, which blurs less and costs
-    a third of what Keras's chain of `RandomRotation`, `RandomZoom` and `RandomTranslation` does
-    (on a CPU such a chain takes most of a head-only step). What moves in is the image's own
-    reflection, as there. `keras.utils.set_random_seed` makes the draws repeatable.
+    Flip, rotation, zoom and shift are combined into a single interpolation. It blurs less than Keras' chain of
+    ``RandomRotation``, ``RandomZoom`` and ``RandomTranslation``, at a third of the cost. (On a CPU, that chain takes
+    most of a head-only training step.) The border is filled with the image's reflection, as in Keras.
+    ``keras.utils.set_random_seed`` makes the random draws repeatable.
 
     Args:
-        options: how far to go.
+        options: Strength of each augmentation.
     """
 
     def __init__(self, options: Augmentation) -> None:
         super().__init__(name="augment")
         self.options = options
         self.generator = keras.random.SeedGenerator()
-        self.supports_jit = False  # XLA lacks the interpolation.
+        self.supports_jit = False  # XLA does not support the interpolation
         self.built = True
 
     def call(self, images: Any) -> Any:
-        """Varies a batch.
+        """Augments a batch.
 
         Args:
-            images: `float32` of shape `[N, height, width, 3]`, 0..255.
+            images: ``float32`` of shape ``[N, height, width, 3]``, 0..255.
 
         Returns:
-            The same shape, dtype and range.
+            Images of the same shape, dtype and range.
         """
         if self.options.moves:
             images = ops.image.affine_transform(
@@ -86,11 +50,11 @@ class Augment(keras.layers.Layer):
         return images
 
     def _draw(self, images: Any, limit: float) -> Any:
-        """Draws one number within -limit..limit for each image."""
+        """Draws one number between -limit and limit for each image."""
         return keras.random.uniform((ops.shape(images)[0],), minval=-limit, maxval=limit, seed=self.generator)
 
     def _maps(self, images: Any) -> Any:
-        """Draws `[N, 8]` maps from output to input pixels, in `affine_transform`'s order."""
+        """Draws ``[N, 8]`` mappings from output to input pixels, in the order of ``affine_transform``."""
         options = self.options
         height, width = images.shape[1:3]
         angle = self._draw(images, 2.0 * math.pi * options.rotation)
@@ -101,7 +65,7 @@ class Augment(keras.layers.Layer):
 
         cosine, sine = scale * ops.cos(angle), scale * ops.sin(angle)
         xx, xy, yx, yy = mirror * cosine, -sine, mirror * sine, cosine
-        # Turns and zooms about the middle of the image.
+        # Rotation and zoom are around the middle of the image.
         middle_x, middle_y = (width - 1) / 2.0, (height - 1) / 2.0
         x0 = middle_x + right - xx * middle_x - xy * middle_y
         y0 = middle_y + down - yx * middle_x - yy * middle_y

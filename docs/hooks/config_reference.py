@@ -7,10 +7,10 @@ import types
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from pipelines.config.config import Config
+from pipelines.config.sections.base import SectionType, fields_of, is_section, section_in
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -44,16 +44,16 @@ def reference() -> str:
     return "\n".join([_INTRODUCTION, *_section(Config)])
 
 
-def _section(section: type[BaseModel], path: str = "", depth: int = 1) -> Iterator[str]:
+def _section(section: SectionType, path: str = "", depth: int = 1) -> Iterator[str]:
     """A section's heading and its table of fields, and then the sections in it."""
     if path:
         yield f"{'#' * depth} `{path}`\n"
         yield f"{_summary(section)}\n"
     yield "| field | value | default | meaning |\n|---|---|---|---|"
     inner = []
-    for name, field in section.model_fields.items():
+    for name, field in fields_of(section).items():
         full = f"{path}.{name}" if path else name
-        found = _inner_section(field.annotation)
+        found = section_in(field.annotation)
         if found:
             inner.append((found, full + _suffix(field.annotation)))
         value = f"[section](#{_anchor(inner[-1][1])})" if found else _cell(_value(field))
@@ -64,15 +64,8 @@ def _section(section: type[BaseModel], path: str = "", depth: int = 1) -> Iterat
         yield from _section(found, full, depth + 1)
 
 
-def _summary(section: type[BaseModel]) -> str:
+def _summary(section: SectionType) -> str:
     return (section.__doc__ or "").strip().partition("\n\n")[0].replace("\n", " ")
-
-
-def _inner_section(annotation: Any) -> type[BaseModel] | None:
-    """The section that a field holds: as it is, in a list or a mapping, or where it may be null."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for found in map(_inner_section, get_args(annotation)) if found), None)
 
 
 def _suffix(annotation: Any) -> str:
@@ -111,6 +104,8 @@ def _kind(annotation: Any) -> str:
         return " or ".join(_kind(each) for each in arguments if each is not type(None))
     if origin is list:
         return f"list of {_kind(arguments[0])}"
+    if origin is tuple and arguments[-1] is Ellipsis:
+        return f"list of {_kind(arguments[0])}"
     if origin is tuple:
         return ", ".join(_kind(each) for each in arguments)
     if origin is dict:
@@ -120,11 +115,11 @@ def _kind(annotation: Any) -> str:
     )
 
 
-def _default(field: FieldInfo, section: type[BaseModel] | None) -> str:
+def _default(field: FieldInfo, section: SectionType | None) -> str:
     if field.is_required():
         return "*required*"
     value = field.get_default(call_default_factory=True)
-    if isinstance(value, BaseModel):
+    if is_section(type(value)):
         return "its fields'"
     return f"`{json.dumps(value)}`"
 

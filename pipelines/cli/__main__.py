@@ -1,6 +1,6 @@
 """``python -m pipelines.cli`` is the command ``compressor``."""
 
-from pipelines.cli.main import main
+from pipelines.cli.console_script import main
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""What to do about a failure, in one sentence."""
+"""Advice about failures."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 from compressor_lib.errors import CompressorError
 
-_AGAIN = "then run the same command again; it goes on from what is finished"
+_AGAIN = "then re-run the command to resume"
 
 _BY_ERRNO = {
-    errno.ENOSPC: "free some space on the disk, or give another folder by --output",
-    errno.EDQUOT: "free some of the quota, or give another folder by --output",
-    errno.EACCES: "give the right to read and write there",
-    errno.EROFS: "give a folder that can be written to by --output",
+    errno.ENOSPC: "free some disk space, or choose another folder with --output",
+    errno.EDQUOT: "free some of the quota, or choose another folder with --output",
+    errno.EACCES: "grant read and write permission there",
+    errno.EROFS: "choose a writable folder with --output",
     errno.EMFILE: "allow more open files (ulimit -n)",
 }
 _BY_WORDS = {
@@ -24,24 +24,24 @@ _BY_WORDS = {
     "quota exceeded": _BY_ERRNO[errno.EDQUOT],
     "read-only file system": _BY_ERRNO[errno.EROFS],
     "readonly database": _BY_ERRNO[errno.EROFS],
-    "database is locked": "wait until no other run uses this output folder, or give another by --output",
-    "name resolution": "check the network, or give a local file in place of what is fetched",
-    "urlopen error": "check the network, or give a local file in place of what is fetched",
+    "database is locked": "wait until no other run uses this output folder, or choose another with --output",
+    "name resolution": "check the network, or use a local file instead of a download",
+    "urlopen error": "check the network, or use a local file instead of a download",
 }
 
 
 def advice(error: BaseException) -> str:
-    """Tells what to do about what ended a run.
+    """Returns advice about the error that ended a run.
 
     Args:
-        error: Any exception; what caused it is looked at, too.
+        error: Any exception. Its causes are considered too.
 
     Returns:
         A sentence without its full stop.
     """
     causes = list(_causes(error))
     if any(isinstance(cause, CompressorError) or "CompressorError: " in str(cause) for cause in causes):
-        return f"put that right, {_AGAIN}"
+        return f"correct this, {_AGAIN}"
     return f"{_remedy(causes)}, {_AGAIN}"
 
 
@@ -52,11 +52,11 @@ def _remedy(causes: list[BaseException]) -> str:
         if isinstance(cause, MemoryError):
             return _BY_WORDS["out of memory"]
         if isinstance(cause, ModuleNotFoundError):
-            return f"install what brings {cause.name}"
+            return f"install the package that provides {cause.name}"
         for words, remedy in _BY_WORDS.items():
             if words in str(cause).lower():
                 return remedy
-    return "look for the first error in the log"
+    return "find the first error in the log"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

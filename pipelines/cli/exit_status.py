@@ -1,40 +1,42 @@
-"""How the command ``compressor`` ends: its exit statuses, and what it says then."""
+"""Exit statuses of the command ``compressor``, and the one place that ends it with an error.
+
+The module imports only the standard library, so that it works even if nothing else is installed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import typer
-
-from compressor_lib.errors import CompressorError
-from pipelines.cli.output_capture import say
-
 FAILED = 1
 """A run failed."""
 
 WRONG_INPUT = 2
-"""Nothing was started, because of what was given or what is missing."""
+"""Nothing was started, because the input is wrong or something is missing."""
 
 NOT_BLESSED = 3
-"""A run ended well, but its model was not blessed; only if this was asked for."""
+"""A run succeeded, but its model was not blessed. Used only with ``--fail-on-gate``."""
 
 NOT_FOLLOWED = 4
-"""A run was started elsewhere, and the platform stopped telling of it: its end is not known."""
+"""A run was started on a platform that no longer responds, so its outcome is unknown."""
 
 STOPPED = 130
 """Stopped from the keyboard."""
 
 
-def ended(status: int, message: str) -> typer.Exit:
-    """Says why a command ends, and gives what is to be raised."""
+def ended(status: int, message: str) -> SystemExit:
+    """Prints to the standard error why the command ends, and returns the exception to raise."""
+    from pipelines.cli.output_capture import say
+
     say(message, err=True)
-    return typer.Exit(status)
+    return SystemExit(status)
 
 
 @contextmanager
-def wrong_input_told() -> Iterator[None]:
-    """Ends the command with one message where the input is wrong."""
+def wrong_input_reported() -> Iterator[None]:
+    """Ends the command with one message if the input is wrong."""
+    from compressor_lib.errors import CompressorError
+
     try:
         yield
     except CompressorError as error:

@@ -1,14 +1,13 @@
 """The command ``compressor``.
 
-TensorFlow and TFX take many seconds to import, so they are imported by the commands that need them,
-and only once the configuration has been found right.
+TensorFlow and TFX take many seconds to import, so only the commands that need them import them, once the configuration
+is known to be valid.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
@@ -16,17 +15,13 @@ from typing import Annotated
 
 import typer
 
-try:
-    from compressor_lib.errors import CompressorError
-except ValueError as refused:  # Keras is set to what nothing here works under
-    print(f"error: {refused}", file=sys.stderr)
-    sys.exit(2)
+from compressor_lib.errors import CompressorError
 from pipelines.cli import platforms, runs, serving, validate
-from pipelines.cli.exit_status import NOT_BLESSED, STOPPED, WRONG_INPUT, wrong_input_told
+from pipelines.cli.exit_status import NOT_BLESSED, STOPPED, wrong_input_reported
 from pipelines.cli.options import AsJson, ConfigFile, DataFolder, OutputFolder, Overrides
 from pipelines.cli.output_capture import say
 from pipelines.cli.platform_options import Target
-from pipelines.cli.run import new_log, tell, watched_run
+from pipelines.cli.run import new_log, show_results, watched_run
 from pipelines.execution.signals import end_at_last
 from pipelines.execution.surroundings import prepare
 
@@ -53,7 +48,7 @@ def common(
 
 
 class Runner(str, Enum):
-    """What runs the nodes."""
+    """Runner of the nodes."""
 
     local = "local"
     beam = "beam"
@@ -61,16 +56,13 @@ class Runner(str, Enum):
 
 def main() -> None:
     """Runs the command line."""
-    # By default TensorFlow returns each large tensor to the system and touches new pages for the next, which takes
-    # a third of a training step's CPU time; from an arena of its own it does not. Read at its first allocation.
+    # By default TensorFlow returns each large tensor to the system and touches new pages for the next one, which takes
+    # a third of a training step's CPU time. Its own arena avoids that. TensorFlow reads this at its first allocation.
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
-    # Processes that Beam starts write past the log file.
+    # Processes that Beam starts write to the screen instead of the log file.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
+    with wrong_input_reported():
         prepare()
-    except CompressorError as error:
-        say(f"error: {error}", err=True)
-        sys.exit(WRONG_INPUT)
     try:
         app()
     except SystemExit as end:
@@ -82,20 +74,20 @@ def main() -> None:
 @app.command()
 def run(
     config: ConfigFile,
-    runner: Annotated[Runner, typer.Option(help="What runs the nodes.")] = Runner.local,
+    runner: Annotated[Runner, typer.Option(help="Runner of the nodes.")] = Runner.local,
     data: DataFolder = None,
     output: OutputFolder = None,
     overrides: Overrides = None,
     fail_on_gate: Annotated[
         bool, typer.Option("--fail-on-gate", help="Exit with 3 if the model is not blessed.")
     ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show all logs on the screen too.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also show all logs on the screen.")] = False,
 ) -> None:
-    """Compresses a model: from images to a pushed one, through the whole pipeline.
+    """Runs the whole pipeline, from images to a compressed model that is pushed.
 
     Example: compressor run --config examples/pictures.yaml --data images --set search.tau=0.9
     """
-    with wrong_input_told():
+    with wrong_input_reported():
         from pipelines.config.config import load_config
         from pipelines.config.vertex import check_not_asked_for
         from pipelines.execution.preflight import check_installed
@@ -107,7 +99,7 @@ def run(
         log = new_log(loaded)
         with OutputLock(loaded.output).held() as lock:
             results = watched_run(loaded, runner.value, log, verbose, lock)
-    tell(results, loaded.output)
+    show_results(results, loaded.output)
     if fail_on_gate and not results.blessed:
         raise typer.Exit(NOT_BLESSED)
 
@@ -116,11 +108,15 @@ def run(
 def compile_pipeline(
     config: ConfigFile,
     target: Annotated[Target, typer.Option(help="The platform.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The package: .yaml or .json.")],
-    image: Annotated[str, typer.Option(metavar="REF", help="The image that every node runs in, best by digest.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The package to write: .yaml or .json.")
+    ],
+    image: Annotated[str, typer.Option(metavar="REF", help="Container image of all nodes, preferably by digest.")],
     pipeline_root: Annotated[
         str | None,
-        typer.Option(metavar="URI", help="Replaces output; Kubeflow has one of its own where output is a folder here."),
+        typer.Option(
+            metavar="URI", help="Replaces output. With a local output folder, Kubeflow uses the cluster's own root."
+        ),
     ] = None,
     overrides: Overrides = None,
 ) -> None:
@@ -128,17 +124,15 @@ def compile_pipeline(
 
     Example: compressor compile -c examples/pictures.yaml --target kubeflow -o pictures.yaml --image registry/name:1
     """
-    with wrong_input_told():
+    with wrong_input_reported():
         from pipelines.cli.output_capture import captured
         from pipelines.config.config import load_config
+        from pipelines.config.remote_values import check_pipeline_root
         from pipelines.execution.preflight import check_installed
         from pipelines.kubeflow.package import compile_package
 
-        if target is Target.kubeflow and pipeline_root is not None and "://" not in pipeline_root:
-            raise CompressorError(
-                f"--pipeline-root {pipeline_root!r} is a folder of this machine: give one in a store, such as "
-                "s3://bucket/root, or leave it out for the cluster's own."
-            )
+        if pipeline_root is not None:
+            check_pipeline_root(pipeline_root, target.value)
         loaded = load_config(config, overrides or (), paths={"output": pipeline_root})
         check_installed()
         with captured(Path(os.devnull)):
@@ -149,9 +143,9 @@ def compile_pipeline(
             output.write_text(package)
         except OSError as error:
             raise CompressorError(f"package {str(output)!r} cannot be written: {error.strerror}") from error
-    typer.echo(f"{output}: pipeline {loaded.name} for {target.value}, in {image}")
+    typer.echo(f"{output}: pipeline {loaded.name} for {target.value}, image {image}")
     if target is Target.kubeflow and loaded.remote_root is None:
-        typer.echo("artifacts go to the cluster's own pipeline root, of the ConfigMap kfp-launcher")
+        typer.echo("artifacts go to the cluster's own pipeline root (ConfigMap kfp-launcher)")
 
 
 app.command()(validate.validate)
@@ -173,6 +167,7 @@ def backbones(as_json: AsJson = False) -> None:
     """
     from rich.table import Table
 
+    from compressor_lib.deployment import phrases
     from compressor_lib.networks.backbones import BACKBONES
     from pipelines.cli.output_capture import people_console
 
@@ -192,7 +187,7 @@ def backbones(as_json: AsJson = False) -> None:
         return
     table = Table(
         "backbone",
-        title="Parameters without top; connections as published; accuracy on ImageNet and MACs as Keras publishes them",
+        title="Parameters without the top; published connections; ImageNet accuracy and MACs as Keras publishes them",
     )
     for column in ("pixels", "parameters", "connections", "ImageNet top-1", "MACs"):
         table.add_column(column, justify="right")
@@ -202,7 +197,7 @@ def backbones(as_json: AsJson = False) -> None:
             str(backbone.default_size),
             f"{backbone.parameters:,}",
             str(backbone.grid),
-            "" if backbone.imagenet_accuracy is None else f"{backbone.imagenet_accuracy:.1%}",
+            "" if backbone.imagenet_accuracy is None else phrases.percent(backbone.imagenet_accuracy),
             "" if backbone.macs is None else f"{backbone.macs / 1e6:,.0f}M",
         )
     people_console().print(table)
@@ -210,18 +205,18 @@ def backbones(as_json: AsJson = False) -> None:
 
 @app.command()
 def repair(output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The output folder of a run.")]) -> None:
-    """Puts a copy in the place of a damaged metadata store; artifacts and models stay as they are.
+    """Replaces a damaged metadata store by its copy. Artifacts and models are not changed.
 
     Example: compressor repair runs/digits
     """
-    with wrong_input_told():
+    with wrong_input_reported():
         from pipelines.config.config import METADATA_FILE
         from pipelines.execution.metadata_store import repair
         from pipelines.results.locks import OutputLock
 
         store = output / METADATA_FILE
-        if not any(output.glob(f"{METADATA_FILE}*")):  # a copy alone can be put in its place
-            raise CompressorError(f"there is no run in '{output}': give the output folder of one.")
+        if not any(output.glob(f"{METADATA_FILE}*")):  # a copy alone is enough
+            raise CompressorError(f"there is no run in '{output}': give the output folder of a run.")
         with OutputLock(str(output)).held():
-            told = repair(str(store))
-    say(told)
+            done = repair(str(store))
+    say(done)

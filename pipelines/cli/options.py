@@ -1,4 +1,4 @@
-"""Options that several commands take."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 
 def complete_field(incomplete: str) -> list[str]:
-    """The fields of a configuration that begin so, for the shell."""
+    """Shell completion: the fields of a configuration that start with a text."""
     from pipelines.config.config import Config
     from pipelines.config.errors import all_fields
 
@@ -24,8 +24,8 @@ Overrides = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Replaces one value, as in search.tau=0.9.",
+        help="Replaces one value, such as search.tau=0.9.",
         autocompletion=complete_field,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]

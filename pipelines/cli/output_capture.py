@@ -1,4 +1,4 @@
-"""Keeps the screen for people, with all other output in a log file."""
+"""Keeps the screen free for the user and sends all other output to a log file."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from compressor_lib.support.redaction import RedactedStream, RedactingFormatter,
 _UNBOUNDED = 10_000
 
 _WIDEST_LABEL = 24
-"""Columns; what stands further to the right is not a label in front of a sentence."""
+"""Columns. Text that starts further to the right is not taken for a label before a sentence."""
 
 
 def say(message: str, style: str = "", *, err: bool = False) -> None:
-    """Prints sentences: on a terminal wrapped between words, elsewhere a line as a line; without credentials.
+    """Prints lines without credentials; on a terminal, they are wrapped between words.
 
     Args:
-        message: One or more lines. The lines that one of them is wrapped into are indented more than it, or as far as
-            the sentence behind its label, as in ``weights      random``.
-        style: As rich knows it.
-        err: Whether to the standard error.
+        message: One or more lines. Wrapped lines are indented; after a label, as in ``weights      random``, they are
+            aligned with the text.
+        style: A style of rich.
+        err: Whether to print to the standard error.
     """
     message = redact(message)
     console = Console(stderr=err, highlight=False)
@@ -43,7 +43,7 @@ def say(message: str, style: str = "", *, err: bool = False) -> None:
 
 
 def _wrapped(line: str, width: int) -> str:
-    """The line on as many lines as it takes; a path, an option or ``90 %`` is never torn."""
+    """Wraps a line without breaking a path, an option or ``90 %``."""
     label = re.match(r"\s*\S+(?: \S+)*  +(?=\S)", line)
     indent = label.end() if label and label.end() <= _WIDEST_LABEL else len(line) - len(line.lstrip()) + 2
     kept = re.sub(r"(?<=\d) (?=%)", "\u00a0", line)
@@ -54,26 +54,26 @@ def _wrapped(line: str, width: int) -> str:
 
 
 def people_console() -> Console:
-    """The standard output for people: as wide as the terminal, and in a file or a pipe as wide as it takes."""
+    """A console on the standard output: as wide as the terminal, and of unlimited width in a file or pipe."""
     console = Console(highlight=False)
     return console if console.file.isatty() else Console(highlight=False, width=_UNBOUNDED)
 
 
 @contextlib.contextmanager
 def captured(log_file: Path, *, verbose: bool = False) -> Iterator[Console]:
-    """Sends everything that is written and logged to a file, and yields a console for people.
+    """Redirects all output and logs to a file, and yields a console for the user.
 
-    Python's streams, the file descriptors 1 and 2 (TensorFlow and Beam write from C++) and Python's
-    loggers, absl's included, go to the file. Everything is put back at the end. An exception's
-    traceback is written to the file as it passes. Credentials are taken out of what goes through Python
-    (:mod:`compressor_lib.support.redaction`), not of what C++ writes to the descriptors.
+    This redirects Python's streams, the file descriptors 1 and 2 (TensorFlow and Beam write from C++) and Python's
+    loggers, including absl's. Everything is restored at the end. The traceback of an exception is written to the file.
+    Credentials are removed from the output of Python (:mod:`compressor_lib.support.redaction`), but not from what C++
+    writes to the descriptors.
 
     Args:
-        log_file: Where to; its folder must exist.
-        verbose: Leaves the streams on the screen and shows the logs there too.
+        log_file: The file, whose folder must exist.
+        verbose: Whether to leave the streams on the screen and show the logs there too.
 
     Yields:
-        A console on what was the standard output.
+        A console on the original standard output.
     """
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(open(log_file, "a", encoding="utf-8", buffering=1))
@@ -93,10 +93,10 @@ def captured(log_file: Path, *, verbose: bool = False) -> Iterator[Console]:
 
 @contextlib.contextmanager
 def _screen() -> Iterator[TextIO]:
-    """The standard output, staying where it is when its file descriptor is sent elsewhere."""
+    """A copy of the standard output that survives the redirection of its file descriptor."""
     try:
         descriptor = os.dup(sys.stdout.fileno())
-    except OSError:  # no descriptor: a notebook's or a test's stream
+    except OSError:  # no descriptor: the stream of a notebook or a test
         yield sys.stdout
         return
     with os.fdopen(descriptor, "w", encoding=sys.stdout.encoding, errors="replace") as screen:
@@ -105,7 +105,7 @@ def _screen() -> Iterator[TextIO]:
 
 @contextlib.contextmanager
 def _redirected(log: TextIO) -> Iterator[None]:
-    """Sends file descriptors 1 and 2, and Python's streams, to a file."""
+    """Redirects file descriptors 1 and 2, and Python's streams, to a file."""
     sys.stdout.flush()
     sys.stderr.flush()
     saved = {number: os.dup(number) for number in (1, 2)}
@@ -116,9 +116,9 @@ def _redirected(log: TextIO) -> Iterator[None]:
         with contextlib.redirect_stdout(redacted), contextlib.redirect_stderr(redacted):
             yield
     finally:
-        # What libraries left in the streams they kept belongs to the file.
+        # Libraries may have kept these streams; what they buffered belongs in the file.
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError):  # its disk may be full; the screen must come back
+            with contextlib.suppress(OSError):  # the disk may be full; the screen must be restored
                 stream.flush()
         for number, descriptor in saved.items():
             os.dup2(descriptor, number)
@@ -127,7 +127,7 @@ def _redirected(log: TextIO) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _logged(*streams: TextIO) -> Iterator[None]:
-    """Makes Python's loggers, absl's included, write to these streams alone."""
+    """Makes Python's loggers, including absl's, write only to these streams."""
     from absl import logging as absl_logging
 
     root = logging.getLogger()
@@ -136,11 +136,11 @@ def _logged(*streams: TextIO) -> Iterator[None]:
     root.handlers[:] = []
     for stream in streams:
         handler = logging.StreamHandler(stream)
-        handler.setLevel(logging.INFO)  # ticks are for who watches
+        handler.setLevel(logging.INFO)  # ticks are only for live views
         handler.setFormatter(form)
         root.addHandler(handler)
     root.setLevel(logging.INFO)
-    absl_logging.set_verbosity(absl_logging.INFO)  # TFX logs through absl, silent by default
+    absl_logging.set_verbosity(absl_logging.INFO)  # TFX logs through absl, which is silent by default
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Options that choose a platform, the same for every command that asks one."""
+"""The options that choose a platform, shared by all commands that use one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compressor_lib.errors import CompressorError
-from pipelines.cli.exit_status import WRONG_INPUT
-from pipelines.cli.output_capture import say
+from pipelines.cli.exit_status import wrong_input_reported
 from pipelines.platforms.base import Platform, Values
 from pipelines.platforms.package_file import PackageFile
 
@@ -22,18 +21,18 @@ if TYPE_CHECKING:
     from pipelines.platforms.local_schedules import LocalSchedules
 
 SCHEDULES = "COMPRESSOR_SCHEDULES"
-"""Environment variable with the folder of this machine's schedules."""
+"""Environment variable that names the folder of this machine's schedules."""
 
 
 class Target(str, Enum):
-    """A platform that takes packages."""
+    """A platform that runs packages."""
 
     kubeflow = "kubeflow"
     vertex = "vertex"
 
 
 class Place(str, Enum):
-    """Where runs can be repeated."""
+    """Where runs can be scheduled."""
 
     kubeflow = "kubeflow"
     vertex = "vertex"
@@ -41,18 +40,20 @@ class Place(str, Enum):
 
 
 _OPTIONS: dict[str, Any] = {
-    "host": Annotated[str | None, typer.Option(metavar="URL", envvar="KFP_HOST", help="kubeflow: of its API.")],
-    "namespace": Annotated[str | None, typer.Option(envvar="KFP_NAMESPACE", help="kubeflow: the user's, if any.")],
-    "project": Annotated[str | None, typer.Option(envvar="GOOGLE_CLOUD_PROJECT", help="vertex: its name.")],
-    "region": Annotated[str | None, typer.Option(envvar="GOOGLE_CLOUD_REGION", help="vertex: as europe-west1.")],
-    "service_account": Annotated[str | None, typer.Option(metavar="EMAIL", help="vertex: whom nodes act for.")],
+    "host": Annotated[str | None, typer.Option(metavar="URL", envvar="KFP_HOST", help="kubeflow: URL of its API.")],
+    "namespace": Annotated[
+        str | None, typer.Option(envvar="KFP_NAMESPACE", help="kubeflow: the user's namespace, if any.")
+    ],
+    "project": Annotated[str | None, typer.Option(envvar="GOOGLE_CLOUD_PROJECT", help="vertex: the project's id.")],
+    "region": Annotated[str | None, typer.Option(envvar="GOOGLE_CLOUD_REGION", help="vertex: such as europe-west1.")],
+    "service_account": Annotated[str | None, typer.Option(metavar="EMAIL", help="vertex: account that nodes run as.")],
 }
-_FOLDER = Annotated[Path | None, typer.Option(metavar="DIR", envvar=SCHEDULES, help="local: of the schedules.")]
+_FOLDER = Annotated[Path | None, typer.Option(metavar="DIR", envvar=SCHEDULES, help="local: folder of the schedules.")]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The options that choose a platform, or this machine."""
+    """The values of the options that choose a platform, or this machine."""
 
     target: Target | Place | None
     host: str | None
@@ -64,24 +65,24 @@ class Choice:
 
     @property
     def local(self) -> LocalSchedules:
-        """The schedules of this machine.
+        """This machine's schedules.
 
         Raises:
             CompressorError: If another place is chosen.
         """
         if self.target is not Place.local:
-            raise CompressorError("this is for --target local: other platforms start their runs by themselves.")
+            raise CompressorError("this is for --target local only: other platforms start scheduled runs themselves.")
         from pipelines.platforms.local_schedules import LocalSchedules
 
         return LocalSchedules(self.folder or Path(typer.get_app_dir("auto-compressor"), "schedules"))
 
     @property
     def schedules(self) -> Platform | LocalSchedules:
-        """What knows the schedules."""
+        """The schedules of the chosen place."""
         return self.local if self.target is Place.local else self.connect()
 
     def connect(self) -> Platform:
-        """The platform.
+        """Connects to the platform.
 
         Raises:
             CompressorError: If an option is missing, or the platform cannot be reached.
@@ -99,7 +100,7 @@ class Choice:
         return Vertex(self.project, self.region, service_account=self.service_account)
 
     def package(self, path: Path, given: list[str] | None, *, any_version: bool) -> tuple[PackageFile, Values]:
-        """A package that fits the platform, and runtime parameters of it."""
+        """Reads a package and checks that it fits the platform; returns it with its runtime parameters."""
         from pipelines.execution.code_version import code_version
 
         package = PackageFile.read(path)
@@ -112,13 +113,13 @@ _REQUIRED = inspect.Parameter.empty
 
 
 def chosen_from(targets: type[Enum], default: Any = _REQUIRED) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command, in place of its first parameter ``choice``, the options that choose a platform.
+    """Decorates a command: replaces its first parameter ``choice`` by the options that choose a platform.
 
-    What a platform refuses ends the command with one message.
+    An error from the platform ends the command with one message.
 
     Args:
-        targets: What can be chosen.
-        default: What is chosen where nothing is said; by default something must be said.
+        targets: The platforms to choose from.
+        default: The default choice; without one, the option is required.
     """
     target: Any = Annotated[targets | None if default is None else targets, typer.Option(help="The platform.")]
     options = {"target": target, **_OPTIONS, **({"folder": _FOLDER} if targets is Place else {})}
@@ -127,11 +128,8 @@ def chosen_from(targets: type[Enum], default: Any = _REQUIRED) -> Callable[[Call
         @functools.wraps(command)
         def chosen(**given: Any) -> None:
             choice = Choice(**{name: given.pop(name) for name in options})
-            try:
+            with wrong_input_reported():
                 command(choice, **given)
-            except CompressorError as error:
-                say(f"error: {error}", err=True)
-                raise typer.Exit(WRONG_INPUT) from error
 
         _, *others = inspect.signature(command, eval_str=True).parameters.values()
         parameters = [other.replace(kind=inspect.Parameter.KEYWORD_ONLY) for other in others]

@@ -3,43 +3,41 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from compressor_lib.errors import CompressorError, unknown
-from pipelines.cli.exit_status import FAILED, NOT_FOLLOWED, STOPPED, WRONG_INPUT
+from pipelines.cli.exit_status import FAILED, NOT_FOLLOWED, STOPPED, WRONG_INPUT, ended
 from pipelines.cli.options import OutputFolder, Overrides
 from pipelines.cli.output_capture import captured, say
 from pipelines.cli.platform_options import Choice, Place, Target, chosen_from
 from pipelines.kubeflow.new_data import ONLY_NEW
 from pipelines.platforms.base import GoneError, Platform, Progress, RemoteRun, Schedule, State
 from pipelines.platforms.cron import Cron
-
-if TYPE_CHECKING:
-    from pipelines.platforms.local_schedules import LocalSchedules
+from pipelines.platforms.schedulers import SchedulerName
 
 POLL = 10.0
-"""Seconds between two looks at a run."""
+"""Seconds between two requests for a run's progress."""
 
 LOOKS = 6
-"""How many of them in a row may be refused until a run is no longer followed."""
+"""Number of requests in a row that may fail before a run is no longer followed."""
 
-PackageArgument = Annotated[Path, typer.Argument(metavar="PACKAGE", help="What compressor compile has written.")]
+PackageArgument = Annotated[Path, typer.Argument(metavar="PACKAGE", help="A package that compressor compile wrote.")]
 Parameters = Annotated[
-    list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A runtime parameter, as in tau=0.8.")
+    list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A runtime parameter, such as tau=0.8.")
 ]
 PipelineRoot = Annotated[
-    str | None, typer.Option(metavar="URI", help="Where artifacts go; by default as compiled, or the platform's own.")
+    str | None,
+    typer.Option(metavar="URI", help="Where artifacts go; default: as compiled, or the platform's own root."),
 ]
-AnyVersion = Annotated[bool, typer.Option("--any-version", help="Take a package of another version of the project.")]
-Name = Annotated[str, typer.Argument(help="The schedule's.")]
+AnyVersion = Annotated[bool, typer.Option("--any-version", help="Accept a package of another version of the project.")]
+Name = Annotated[str, typer.Argument(help="The schedule's name.")]
 
 
 @chosen_from(Target)
@@ -48,19 +46,19 @@ def submit(
     package: PackageArgument,
     param: Parameters = None,
     pipeline_root: PipelineRoot = None,
-    caching: Annotated[bool, typer.Option("--cache/--no-cache", help="Take nodes from the cache.")] = True,
+    caching: Annotated[bool, typer.Option("--cache/--no-cache", help="Reuse cached results of nodes.")] = True,
     any_version: AnyVersion = False,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
 ) -> None:
-    """Starts a run of a package, and tells where to watch it.
+    """Starts a run of a package, and prints where to watch it.
 
     Example: compressor submit pictures.yaml --target kubeflow --host http://localhost:8080 --param tau=0.9 --wait
     """
     file, values = choice.package(package, param, any_version=any_version)
+    root = file.pipeline_root(pipeline_root)
     platform = choice.connect()
-    root = pipeline_root or file.places.get("pipeline_root")
     run = platform.submit(package, name=file.name, parameters=values, pipeline_root=root, caching=caching)
-    _tell_run(run)
+    _print_run(run)
     if wait:
         _follow(platform, run, file.nodes)
 
@@ -70,16 +68,16 @@ def doctor(
     choice: Choice,
     package: Annotated[
         Path | None,
-        typer.Argument(metavar="[PACKAGE]", help="What compressor compile has written; without it this machine."),
+        typer.Argument(metavar="[PACKAGE]", help="A package that compressor compile wrote; without one, this machine."),
     ] = None,
     any_version: AnyVersion = False,
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="This machine: a run's YAML file; by default MobileNetV2's.")
+        Path | None, typer.Option("--config", "-c", help="This machine: a run's YAML file; default: MobileNetV2.")
     ] = None,
     output: OutputFolder = None,
     overrides: Overrides = None,
 ) -> None:
-    """Checks this machine, or what a package needs and whether it is there; ends with 2 if something is missing.
+    """Checks that this machine, or a package's platform, has all that a run needs. Exits with 2 if not.
 
     Example: compressor doctor pictures.yaml --target kubeflow --host http://localhost:8080
     """
@@ -87,7 +85,7 @@ def doctor(
         _examine_machine(config, output, overrides)
         return
     if choice.target is None:
-        raise CompressorError("a package needs --target, the platform that it is for: kubeflow or vertex.")
+        raise CompressorError("a package needs --target, its platform: kubeflow or vertex.")
     from pipelines.execution.code_version import code_version
     from pipelines.platforms.doctor import Needs, examine
 
@@ -97,7 +95,7 @@ def doctor(
     )  # fmt: skip
     missing = False
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Google's libraries have many, and they are of no use here
+        warnings.simplefilter("ignore")  # Google's libraries issue many that do not matter here
         for check in examine(needs):
             say(str(check))
             missing = missing or check.ok is False
@@ -106,19 +104,19 @@ def doctor(
 
 
 def _examine_machine(config: Path | None, output: str | None, overrides: list[str] | None) -> None:
-    """Prints a line for each thing that a run needs of this machine."""
+    """Prints a line for each of a run's requirements of this machine."""
     from pipelines.config.config import BackboneConfig, load_config
     from pipelines.execution.machine import PROBLEM, examine
 
     if config is None and overrides:
-        raise CompressorError("--set replaces values of a configuration: give it by --config.")
+        raise CompressorError("--set replaces values of a configuration: give one with --config.")
     loaded = load_config(config, overrides or (), paths={"output": output}) if config else None
     backbone = loaded.backbone if loaded else BackboneConfig(name="MobileNetV2")
     folder = loaded.output if loaded else (output or "runs")
     findings = examine(folder, backbone)
     problems = False
     while True:
-        with captured(Path(os.devnull)):  # TensorFlow's warnings are of no use here
+        with captured(Path(os.devnull)):  # hides TensorFlow's warnings
             finding = next(findings, None)
         if finding is None:
             break
@@ -128,7 +126,7 @@ def _examine_machine(config: Path | None, output: str | None, overrides: list[st
         raise typer.Exit(WRONG_INPUT)
 
 
-schedules = typer.Typer(no_args_is_help=True, help="Repeats runs on a platform, or on this machine.")
+schedules = typer.Typer(no_args_is_help=True, help="Schedules runs on a platform, or on this machine.")
 
 
 @schedules.command()
@@ -136,21 +134,26 @@ schedules = typer.Typer(no_args_is_help=True, help="Repeats runs on a platform, 
 def create(
     choice: Choice,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A package; for --target local a run's YAML file.")],
-    cron: Annotated[str, typer.Option(help="Minute, hour, day, month, weekday, as in '0 3 * * 1'.")],
-    name: Annotated[str | None, typer.Option(help="The schedule's; by default the pipeline's.")] = None,
+    cron: Annotated[str, typer.Option(help="Minute, hour, day, month, weekday, as in '0 3 * * 1', or @weekly.")],
+    name: Annotated[str | None, typer.Option(help="The schedule's name; default: the pipeline's name.")] = None,
     time_zone: Annotated[
-        str, typer.Option(help="The cron's, as in Europe/Berlin; kubeflow knows its own alone.")
+        str, typer.Option(help="Time zone of --cron, such as Europe/Berlin; kubeflow always uses its own.")
     ] = "UTC",
     param: Parameters = None,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="local: replaces one value, as in run.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="local: replaces one value, as for run.")
     ] = None,
     pipeline_root: PipelineRoot = None,
     any_version: AnyVersion = False,
+    scheduler: Annotated[
+        SchedulerName | None,
+        typer.Option(help="local: what starts the runs; default: the first that is available on this machine."),
+    ] = None,
 ) -> None:
-    """Repeats runs of a package, or of a configuration on this machine, at most one at a time.
+    """Schedules runs of a package, or of a configuration on this machine, at most one at a time.
 
-    On this machine, which is the default, runs start only while something serves the schedule: the command tells how.
+    On this machine, which is the default, a systemd timer or a crontab line starts the runs. If neither is available,
+    compressor schedule serve starts them while it runs.
 
     Example: compressor schedule create examples/pictures.yaml --cron "0 3 * * 1" --set data.path=/data/images
 
@@ -162,19 +165,19 @@ def create(
 
         name = name or load_config(file, overrides or ()).name
         local = choice.local
-        _tell_schedule(local.create(file, name=name, cron=when, overrides=overrides or ()))
-        typer.echo(_who_starts(local, name, choice.folder))
+        _print_schedule(local.create(file, name=name, cron=when, overrides=overrides or (), scheduler=scheduler))
+        typer.echo(local.state(name))
         return
     package, values = choice.package(file, param, any_version=any_version)
     if ONLY_NEW in package.kinds:
         values = {ONLY_NEW: 1, **values}
-    root = pipeline_root or package.places.get("pipeline_root")
+    root = package.pipeline_root(pipeline_root)
     made = choice.connect().create_schedule(
         file, name=name or package.name, cron=when, parameters=values, pipeline_root=root
     )
-    _tell_schedule(made)
+    _print_schedule(made)
     if choice.target is Place.kubeflow:
-        typer.echo("these times are the cluster's: UTC, unless its CRON_SCHEDULE_TIMEZONE is another zone")
+        typer.echo("times are in the cluster's time zone: UTC, unless CRON_SCHEDULE_TIMEZONE is set there")
 
 
 @schedules.command("list")
@@ -186,7 +189,7 @@ def list_schedules(choice: Choice) -> None:
     """
     known = choice.schedules.schedules()
     if not known:
-        say("no schedules; 'compressor schedule create' makes one", err=True)
+        say("no schedules; 'compressor schedule create' creates one", err=True)
     for schedule in known:
         state = "paused" if schedule.paused else _shown(schedule.next_run)
         typer.echo(f"{schedule.name}  {schedule.cron.fields} {schedule.cron.time_zone}  {state}")
@@ -194,32 +197,23 @@ def list_schedules(choice: Choice) -> None:
 
 @schedules.command()
 @chosen_from(Place, default=Place.local)
-def show(
-    choice: Choice,
-    name: Name,
-    as_systemd: Annotated[bool, typer.Option("--print-systemd", help="local: a user service that serves it.")] = False,
-    as_cron: Annotated[bool, typer.Option("--print-cron", help="local: lines for a crontab.")] = False,
-) -> None:
-    """Shows a schedule and its next three times.
+def show(choice: Choice, name: Name) -> None:
+    """Shows a schedule, its next three start times and, on this machine, what starts its runs.
 
     Example: compressor schedule show images
     """
-    if as_systemd:
-        typer.echo(choice.local.print_systemd(name), nl=False)
-        return
-    if as_cron:
-        typer.echo(choice.local.print_cron(name), nl=False)
-        return
     known = {schedule.name: schedule for schedule in choice.schedules.schedules()}
     if name not in known:
         raise unknown("schedule", name, known)
-    _tell_schedule(known[name])
+    _print_schedule(known[name])
+    if choice.target is Place.local:
+        typer.echo(choice.local.state(name))
 
 
 @schedules.command()
 @chosen_from(Place, default=Place.local)
 def pause(choice: Choice, name: Name) -> None:
-    """Lets a schedule start no more runs.
+    """Pauses a schedule: it starts no more runs until it is resumed.
 
     Example: compressor schedule pause images
     """
@@ -230,18 +224,18 @@ def pause(choice: Choice, name: Name) -> None:
 @schedules.command()
 @chosen_from(Place, default=Place.local)
 def resume(choice: Choice, name: Name) -> None:
-    """Lets a paused schedule start runs again; missed ones are not made up for.
+    """Resumes a paused schedule. Missed runs are not made up for.
 
     Example: compressor schedule resume images
     """
     choice.schedules.resume(name)
-    typer.echo(f"{name} goes on")
+    typer.echo(f"{name} is resumed")
 
 
 @schedules.command()
 @chosen_from(Place, default=Place.local)
 def delete(choice: Choice, name: Name) -> None:
-    """Ends a schedule; its runs stay.
+    """Deletes a schedule. Its runs are kept.
 
     Example: compressor schedule delete images
     """
@@ -251,31 +245,40 @@ def delete(choice: Choice, name: Name) -> None:
 
 @schedules.command("run-now")
 @chosen_from(Place, default=Place.local)
-def run_now(choice: Choice, name: Name) -> None:
-    """Starts a run of a schedule out of turn; on this machine it waits for its end.
+def run_now(
+    choice: Choice,
+    name: Name,
+    scheduled: Annotated[
+        bool, typer.Option("--scheduled", help="local: used by cron and systemd; sends the output to the log.")
+    ] = False,
+) -> None:
+    """Starts a scheduled run now; on this machine, waits until it ends.
 
     Example: compressor schedule run-now images
     """
     if choice.target is Place.local:
-        raise typer.Exit(choice.local.run_now(name))
-    _tell_run(choice.connect().run_now(name))
+        return choice.local.run_now(name, scheduled=scheduled)
+    _print_run(choice.connect().run_now(name))
 
 
 @schedules.command()
 @chosen_from(Place, default=Place.local)
 def serve(choice: Choice) -> None:
-    """Starts the runs of this machine's schedules when they are due, until Ctrl-C.
+    """Starts due runs of the schedules that neither systemd nor cron starts, until Ctrl-C.
 
     Example: compressor schedule serve
     """
-    choice.local.serve()
+    local = choice.local
+    from pipelines.platforms.serve import Server
+
+    Server(local).serve()
 
 
-def _tell_run(run: RemoteRun) -> None:
+def _print_run(run: RemoteRun) -> None:
     typer.echo(f"run   {run.id}\nwatch {run.link}")
 
 
-def _tell_schedule(schedule: Schedule) -> None:
+def _print_schedule(schedule: Schedule) -> None:
     typer.echo(f"{schedule.name}: {schedule.cron.fields}, {schedule.cron.time_zone} ({schedule.id})")
     if schedule.paused:
         typer.echo("paused")
@@ -284,70 +287,49 @@ def _tell_schedule(schedule: Schedule) -> None:
         typer.echo(f"next  {_shown(time_of_run)}")
 
 
-def _who_starts(local: LocalSchedules, name: str, folder: Path | None) -> str:
-    """What starts the runs of this machine's schedules: a process that serves them, or how one is started."""
-    if since := local.served_since():
-        return f"its runs are started by 'compressor schedule serve', which runs since {since:%Y-%m-%d %H:%M}"
-    options = shlex.join(["--folder", str(folder.absolute())]) if folder else ""
-    show = " ".join(filter(None, ["compressor schedule show", name, options]))
-    serve = " ".join(filter(None, ["compressor schedule serve", options]))
-    service = "~/.config/systemd/user/compressor-schedules.service"
-    return (
-        "nothing starts its runs yet; one of these does:\n"
-        f"  now, until Ctrl-C  {serve}\n"
-        f"  cron               (crontab -l; {show} --print-cron) | crontab -\n"
-        f"  systemd            mkdir -p ~/.config/systemd/user && {show} --print-systemd > {service} && "
-        "systemctl --user daemon-reload && systemctl --user enable --now compressor-schedules"
-    )
-
-
 def _shown(when: datetime | None) -> str:
     return f"{when:%a %Y-%m-%d %H:%M %Z}" if when else "never"
 
 
 def _follow(platform: Platform, run: RemoteRun, order: Sequence[str]) -> None:
-    """Prints what changes until the run ends; its failure ends the command.
+    """Prints changes of the nodes' states until the run ends; a failure ends the command.
 
     Args:
-        platform: Where it runs.
+        platform: The platform.
         run: The run.
-        order: The package's nodes, in the order to print them in.
+        order: The package's nodes, in printing order.
     """
-    told: dict[str, State] = {}
+    shown: dict[str, State] = {}
     looked_once_more = False
     try:
         while True:
             progress = _looked_at(platform, run)
             nodes = {node: progress.nodes[node] for node in (*order, *progress.nodes) if node in progress.nodes}
             for node, state in nodes.items():
-                if told.get(node) is not state:
+                if shown.get(node) is not state:
                     typer.echo(f"{datetime.now():%H:%M:%S}  {node:22} {state.value}")
-            told.update(nodes)
+            shown.update(nodes)
             if progress.state.is_final:
-                # Platforms may note the end of a run before that of its nodes.
+                # Platforms may record the end of a run before that of its nodes.
                 if looked_once_more or all(state.is_final for state in nodes.values()):
                     break
                 looked_once_more = True
             time.sleep(POLL)
     except KeyboardInterrupt:
-        typer.echo(f"no longer followed; the run goes on: {run.link}", err=True)
-        raise typer.Exit(STOPPED) from None
+        raise ended(STOPPED, f"no longer followed; the run continues: {run.link}") from None
     except GoneError as error:
-        typer.echo(f"error: run {run.id} is not there any more: it was deleted", err=True)
-        raise typer.Exit(NOT_FOLLOWED) from error
+        raise ended(NOT_FOLLOWED, f"error: run {run.id} was deleted") from error
     except CompressorError as error:
-        say(f"error: {error}\nno longer followed; the run goes on: {run.link}", err=True)
-        raise typer.Exit(NOT_FOLLOWED) from error
+        raise ended(NOT_FOLLOWED, f"error: {error}\nno longer followed; the run continues: {run.link}") from error
     typer.echo(f"the run is {progress.state.value}")
     if progress.state not in (State.DONE, State.CACHED):
         failed = [node for node, state in nodes.items() if state is State.FAILED]
-        reason = progress.reason or (f"{', '.join(failed)} failed" if failed else "no reason is given")
-        say(f"error: {reason}\nlogs: {run.link}", err=True)
-        raise typer.Exit(FAILED)
+        reason = progress.reason or (f"{', '.join(failed)} failed" if failed else "the platform gives no reason")
+        raise ended(FAILED, f"error: {reason}\nlogs: {run.link}")
 
 
 def _looked_at(platform: Platform, run: RemoteRun) -> Progress:
-    """A run's progress; a quota that is used up for a moment, or a network that is away, is got over."""
+    """Fetches a run's progress; retries while a quota is exhausted or the network is down."""
     for _ in range(LOOKS - 1):
         try:
             return platform.progress(run.id)

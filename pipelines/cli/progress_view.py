@@ -1,11 +1,10 @@
-"""How the events of a run look: as a live view of the pipeline on a terminal, as plain lines elsewhere."""
+"""Shows the events of a run: as a live view of the pipeline on a terminal, or as plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
@@ -28,22 +27,22 @@ NODE_STYLES = {
     "failed": "bold red",
     "stopped": "yellow",
 }
-"""How each state of a node is coloured; its word is always there, too."""
+"""Style of each node state. The state is always also shown as a word."""
 
 _MARKS = {"waiting": "·", "done": "✓", "cached": "=", "skipped": "-", "failed": "✗", "stopped": "■"}
 _MARKS_IN_ASCII = _MARKS | {"waiting": ".", "done": "+", "failed": "x", "stopped": "!"}
 
 
 def can_be_live(console: Console) -> bool:
-    """Whether a console takes what moves: a terminal does, a file does not, whatever the environment asks for."""
+    """Whether a console can show a live view: a terminal can; a file cannot, whatever environment variables say."""
     return console.is_interactive and console.file.isatty()
 
 
 class PlainLines:
-    """Writes a line for every event but ticks.
+    """Prints a line for every event except ticks.
 
     Args:
-        console: Where to.
+        console: The console to print to.
     """
 
     def __init__(self, console: Console) -> None:
@@ -52,7 +51,7 @@ class PlainLines:
         self._count = 0
 
     def __call__(self, event: Event) -> None:
-        """Writes one event."""
+        """Prints one event."""
         if event.kind == "run":
             self._total = len(event.nodes)
         elif event.kind == "doing":
@@ -77,7 +76,7 @@ class PlainLines:
 
 @dataclass
 class _Row:
-    """What is known of a node."""
+    """The state of a node."""
 
     state: str = "waiting"
     since: float = 0.0
@@ -87,12 +86,12 @@ class _Row:
 
 
 class LiveView:
-    """Shows all nodes, and of the one at work how far it is. Use it as a context manager.
+    """Shows all nodes, and the progress of the running one. Use it as a context manager.
 
     Args:
         console: A terminal.
-        estimate: Of the rest of the run, kept up to date by another; without one none is shown.
-        clock: Seconds that go by.
+        estimate: Estimate of the time left, which the caller updates; None to show none.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -115,17 +114,12 @@ class LiveView:
         self._live.start(refresh=True)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._doing = ""
         self._live.stop()
 
     def __call__(self, event: Event) -> None:
-        """Takes one event in; it is shown at the next refresh."""
+        """Takes in one event, which is shown at the next refresh."""
         if event.kind == "run":
             self._rows, self._doing = {node: _Row() for node in event.nodes}, ""
         elif event.kind == "doing":
@@ -150,7 +144,7 @@ class LiveView:
             self._advance(progress.unit, progress.step, progress.total)
 
     def _advance(self, unit: str, step: float, total: int | None) -> None:
-        """Moves the bar of a unit, and shows no other."""
+        """Advances the bar of a unit and hides the others."""
         for other, task in self._tasks.items():
             self._bar.update(task, visible=other == unit)
         if unit not in self._tasks:
@@ -158,13 +152,15 @@ class LiveView:
         self._bar.update(self._tasks[unit], total=total, completed=step)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The whole view; on a terminal with too few lines, without the nodes that ended first."""
+        """Yields the whole view; on a terminal with too few lines, it omits the nodes that ended first."""
         running = next((name for name, row in self._rows.items() if row.state == "running"), None)
         table = Table.grid(padding=(0, 2, 0, 0), expand=True)
         table.add_column(width=1)
         table.add_column(no_wrap=True)
         table.add_column(no_wrap=True, justify="right")
-        table.add_column(no_wrap=self._live.is_started, overflow="ellipsis", ratio=1)  # whole, once it stands still
+        table.add_column(
+            no_wrap=self._live.is_started, overflow="ellipsis", ratio=1
+        )  # not shortened once the view stops
         for name in self._shown(options, is_at_work=running is not None or bool(self._doing)):
             row = self._rows[name]
             style = NODE_STYLES[row.state]
@@ -178,7 +174,7 @@ class LiveView:
             self._spinner.update(text=Text(f" {self._doing}  {spent(int(self._clock() - self._doing_since))}"))
             yield self._spinner
         yield from (Text(words) for words in self._said)
-        yield Text()  # where the cursor rests: the ^C that a terminal shows would wrap at the end of a full line
+        yield Text()  # line for the cursor: after a full line, the ^C that a terminal shows would wrap
 
     def _details(self, row: _Row) -> RenderResult:
         lines: list[RenderableType] = [self._bar] if self._tasks else []
@@ -196,7 +192,7 @@ class LiveView:
         return spent(row.seconds) if row.state == "done" else row.state
 
     def _shown(self, options: ConsoleOptions, *, is_at_work: bool) -> list[str]:
-        """The nodes there is room for: the first to go are those that ended first, then those that wait longest."""
+        """The nodes that fit on the terminal: without those that ended first, then without the last to run."""
         names = list(self._rows)
         if not self._live.is_started:
             return names
@@ -207,7 +203,7 @@ class LiveView:
 
 
 def spent(seconds: float | None) -> str:
-    """A duration for people: ``12.8 s`` (``12 s`` of a whole number), ``3 min 05 s`` or ``2 h 07 min``."""
+    """Formats a duration: ``12.8 s`` (``12 s`` for an integer), ``3 min 05 s`` or ``2 h 07 min``."""
     if seconds is None:
         return ""
     if seconds < 60:
@@ -217,7 +213,7 @@ def spent(seconds: float | None) -> str:
 
 
 class _TimeLeft(TimeRemainingColumn):
-    """The time left, where it can be told."""
+    """The time left, if it is known."""
 
     def render(self, task: Task) -> Text:
         if task.finished or task.time_remaining is None:

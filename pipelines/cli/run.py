@@ -1,4 +1,4 @@
-"""``compressor run``, once its configuration is right: what it does, and what the screen tells of it."""
+"""``compressor run`` with a valid configuration: runs the pipeline and shows its progress and results."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from pipelines.results.locks import OutputLock
     from pipelines.results.outcome import Results
 
-_STOPPED = "stopped; finished nodes and trials are kept: run the same command to resume"
+_STOPPED = "stopped; finished nodes and trials are kept: re-run the command to resume"
 
 
 def new_log(config: Config) -> Path:
-    """Makes the output folder, which must take files, and names the run's log in it."""
+    """Creates the output folder, checks that it is writable, and returns the path of the run's log in it."""
     if "://" in config.output:
-        raise CompressorError(f"output {config.output!r} is not on this machine: give a local folder by --output.")
+        raise CompressorError(f"output {config.output!r} is not on this machine: choose a local folder with --output.")
     logs = Path(config.output) / "logs"
     try:
         logs.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def new_log(config: Config) -> Path:
 
 
 def watched_run(config: Config, runner: str, log: Path, verbose: bool, lock: OutputLock) -> Results:
-    """Runs the pipeline on a clean screen; ends the command where a node fails."""
+    """Runs the pipeline and shows its progress; ends the command if a node fails."""
     from pipelines.cli.advice import advice
     from pipelines.cli.output_capture import captured
     from pipelines.cli.progress_view import LiveView, PlainLines, can_be_live
@@ -54,7 +54,7 @@ def watched_run(config: Config, runner: str, log: Path, verbose: bool, lock: Out
     typer.echo(f"pipeline {config.name} on {runner}\noutput   {config.output}\nlog      {log}")
     try:
         with ended_in_time(_stop_at_once()), captured(log, verbose=verbose) as console, ExitStack() as stack:
-            # Other output would tear a live view.
+            # Other output would garble a live view.
             live = can_be_live(console) and not verbose
             events_file = Path(config.output) / "events.jsonl"
             epochs = {
@@ -63,8 +63,8 @@ def watched_run(config: Config, runner: str, log: Path, verbose: bool, lock: Out
             }
             estimate = RunEstimate(earlier_seconds(events_file), epochs)
             view = stack.enter_context(LiveView(console, estimate)) if live else PlainLines(console)
-            told = EstimateEvents(estimate, view, EventsFile(events_file))
-            return _run(config, runner, stack.enter_context(Events(told, ticks=live)), lock)
+            consumer = EstimateEvents(estimate, view, EventsFile(events_file))
+            return _run(config, runner, stack.enter_context(Events(consumer, ticks=live)), lock)
     except KeyboardInterrupt:
         raise ended(STOPPED, _STOPPED) from None
     except NodeFailure as failure:
@@ -76,7 +76,7 @@ def watched_run(config: Config, runner: str, log: Path, verbose: bool, lock: Out
 
 
 def _stop_at_once() -> Callable[[], None]:
-    """What ends the process where a library does not let go; it tells so on what is the screen now."""
+    """Returns a function that ends the process if a library blocks, with a message on the current screen."""
     screen = os.dup(2)
 
     def stop() -> None:
@@ -87,7 +87,7 @@ def _stop_at_once() -> Callable[[], None]:
 
 
 def _run(config: Config, runner: str, events: Events, lock: OutputLock) -> Results:
-    """The run itself, from data to results."""
+    """Runs the pipeline, from data to results."""
     from pipelines.execution import metadata_store, runners
     from pipelines.execution.code_version import code_version
     from pipelines.execution.digits import write_digits
@@ -109,32 +109,33 @@ def _run(config: Config, runner: str, events: Events, lock: OutputLock) -> Resul
     runners.run(pipeline, runner, events, seed=config.seed, check=lock.check)
     metadata_store.keep_copy(config.metadata_path)
     if not events.worked:
-        events.say("nothing is new since the last run: nothing was trained, and nothing is pushed again")
+        events.say("nothing has changed since the last run: nothing was trained or pushed")
     events.doing("writing the report")
     return conclude(config)
 
 
-def verdict_told(results: Results) -> str:
-    """What the gate's verdict means for the model, in a sentence."""
+def verdict_sentence(results: Results) -> str:
+    """Describes in a sentence what the gate's verdict means for the model."""
     if not results.blessed:
-        return "not blessed: it failed the gate and was not pushed; models that were pushed before stay in place"
+        return "not blessed: it failed the gate and was not pushed; earlier pushed models stay in place"
     if results.pushed_path is None:
-        return "blessed: it passed the gate and may be deployed; it is in no folder on this machine"
+        return "blessed: it passed the gate and may be deployed; it was not pushed to a folder of this machine"
     version = Path(results.pushed_path).name
     if results.pushed_before:
         return (
-            f"blessed: nothing new to push; version {version} is in {results.pushed_path} since {results.pushed_before}"
+            f"blessed: nothing new to push; version {version} was pushed to {results.pushed_path} on "
+            f"{results.pushed_before}"
         )
     return f"blessed: it passed the gate and may be deployed; pushed as version {version} to {results.pushed_path}"
 
 
-def tell(results: Results, output: str) -> None:
-    """Prints the table, the verdict, and where the rest is told."""
+def show_results(results: Results, output: str) -> None:
+    """Prints the results, the verdict, and the path of the report."""
     from pipelines.cli.output_capture import people_console, say
     from pipelines.results.outcome import render_results
 
     people_console().print(render_results(results))
-    say(verdict_told(results), "bold green" if results.blessed else "bold red")
+    say(verdict_sentence(results), "bold green" if results.blessed else "bold red")
     for reason in results.reasons:
         say(f"  {reason}")
     for sentence in results.advice:

@@ -1,4 +1,4 @@
-"""The commands that tell of past runs, from ML Metadata alone."""
+"""The commands ``runs``, ``show`` and ``report``, which read past runs from ML Metadata."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from compressor_lib.deployment import phrases
 from compressor_lib.errors import CompressorError
-from pipelines.cli.exit_status import wrong_input_told
+from pipelines.cli.exit_status import wrong_input_reported
 from pipelines.cli.options import AsJson
 from pipelines.cli.output_capture import people_console, say
 from pipelines.config.config import METADATA_FILE
@@ -21,14 +21,14 @@ from pipelines.results.run_json import run_details, run_summary, verdict
 if TYPE_CHECKING:
     from rich.console import RenderableType
 ID_LENGTH = 6
-"""Letters at the end of a run's id that tell it from others."""
+"""Number of characters at the end of a run's id that identify it."""
 
 _WIDE_FOR_IDS, _WIDE = 110, 130
-"""Columns of a terminal from which on whole ids have room, and from which on the parameters do as well."""
+"""Minimum terminal widths, in columns, to show whole ids, and to show the parameters as well."""
 
 
 def complete_run(incomplete: str) -> list[str]:
-    """The runs below ``runs`` whose short ids begin so, for the shell."""
+    """Shell completion: short ids of the runs in ``runs`` that start with a text."""
     try:
         known = [run.id[-ID_LENGTH:] for _, lineage in stores_in(Path("runs")) for run in lineage.runs()]
     except CompressorError:
@@ -36,19 +36,20 @@ def complete_run(incomplete: str) -> list[str]:
     return [id for id in [LATEST, *known] if id.startswith(incomplete)]
 
 
-Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help="An output folder, or one of output folders.")]
-FolderOption = Annotated[Path, typer.Option("--in", metavar="DIR", help="An output folder, or one of output folders.")]
+_FOLDER = "An output folder, or a folder of output folders."
+Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help=_FOLDER)]
+FolderOption = Annotated[Path, typer.Option("--in", metavar="DIR", help=_FOLDER)]
 RunId = Annotated[
-    str, typer.Argument(metavar="[RUN]", help="Its id or the end of it, or 'latest'.", autocompletion=complete_run)
+    str, typer.Argument(metavar="[RUN]", help="The run's id or its end, or 'latest'.", autocompletion=complete_run)
 ]
 
 
 def runs(folder: Folder = Path("runs"), as_json: AsJson = False) -> None:
-    """Lists past runs: when, on which data, what came of them.
+    """Lists past runs with their time, data and results.
 
     Example: compressor runs runs/digits
     """
-    with wrong_input_told():
+    with wrong_input_reported():
         found = [(output, lineage.runs()) for output, lineage in stores_in(folder)]
     if as_json:
         typer.echo(json.dumps([run_summary(output, run) for output, known in found for run in known], indent=2))
@@ -61,14 +62,14 @@ def runs(folder: Folder = Path("runs"), as_json: AsJson = False) -> None:
 
 
 def show(id: RunId = LATEST, folder: FolderOption = Path("runs"), as_json: AsJson = False) -> None:
-    """Shows one run: its figures and verdict, and what each node made of what.
+    """Shows one run: its figures, its verdict, and the inputs and outputs of each node.
 
     Example: compressor show latest --in runs/digits
     """
     from rich.text import Text
 
     console = people_console()
-    with wrong_input_told():
+    with wrong_input_reported():
         output, run = find_run(folder, id)
         if as_json:
             typer.echo(json.dumps(run_details(output, run), indent=2))
@@ -81,23 +82,23 @@ def show(id: RunId = LATEST, folder: FolderOption = Path("runs"), as_json: AsJso
 
 
 def report(id: RunId = LATEST, folder: FolderOption = Path("runs")) -> None:
-    """Writes a run's report anew: report.html, in the run's output folder.
+    """Writes a run's report again: report.html, in the run's output folder.
 
     Example: compressor report latest --in runs/digits
     """
     from pipelines.results.report import write_report
 
-    with wrong_input_told():
+    with wrong_input_reported():
         output, run = find_run(folder, id)
         page = write_report(run, output)
     typer.echo(str(page))
 
 
 def stores_in(folder: Path) -> list[tuple[Path, Lineage]]:
-    """Every output folder that is this one, or in it, with its runs.
+    """Finds the output folders at or directly in a folder, with their runs.
 
     Raises:
-        CompressorError: If there is none.
+        CompressorError: If there are none.
     """
     outputs = [path.parent for path in [folder / METADATA_FILE, *sorted(folder.glob(f"*/{METADATA_FILE}"))]]
     found = [(output, Lineage(output / METADATA_FILE)) for output in outputs if (output / METADATA_FILE).is_file()]
@@ -107,23 +108,23 @@ def stores_in(folder: Path) -> list[tuple[Path, Lineage]]:
 
 
 def find_run(folder: Path, id: str) -> tuple[Path, Run]:
-    """The run of this id, and which of the output folders it is in; the newest of all for ``"latest"``.
+    """Finds the run with an id, or the newest one for ``"latest"``, and its output folder.
 
     Raises:
-        CompressorError: If there is none, or several.
+        CompressorError: If no run matches, or several do.
     """
     known = {run.id: (output, run) for output, lineage in stores_in(folder) for run in lineage.runs()}
     return known[resolve_id(id, known)]
 
 
 def runs_table(output: str, runs: list[Run], width: int | None = None) -> RenderableType:
-    """A row for each run, the newest last.
+    """Builds a table with a row for each run, the newest last.
 
     Args:
-        output: The output folder, the table's title.
+        output: The output folder, which becomes the table's title.
         runs: Its runs.
-        width: Columns of the terminal, on which a run takes several lines: where they are few, the parameters give way
-            to the verdict and ids are short. None where no line is too long, as in a file: each run takes one line.
+        width: Number of columns of the terminal, where a run takes several lines. A narrow terminal gets short ids and
+            no parameters. None for unlimited width, as in a file: each run takes one line.
     """
     from rich import box
     from rich.table import Table
@@ -151,11 +152,11 @@ def runs_table(output: str, runs: list[Run], width: int | None = None) -> Render
         if results:
             before, after = results.reference, results.compressed
             for role, figures in (("reference", before), ("compressed", after)):
-                judged = figures.judged(results.verdict.confidence_shown)
-                one_line, parts = phrases.accuracy(judged), phrases.accuracy_parts(judged)
+                result = figures.result(results.verdict.confidence_shown)
+                one_line, parts = phrases.accuracy(result), phrases.accuracy_parts(result)
                 row[f"{role} accuracy"] = one_line if width is None else "\n".join(parts)
             row["parameters"] = f"{before.parameters:,} -> {after.parameters:,}"
-            row["saved"] = f"{1 - after.parameters / before.parameters:.1%}"
+            row["saved"] = phrases.percent(1 - after.parameters / before.parameters)
         style = "green" if run.blessed else "red" if run.state == "failed" else "yellow"
         table.add_row(
             *(row.get(name, "") for name in columns),
@@ -165,7 +166,7 @@ def runs_table(output: str, runs: list[Run], width: int | None = None) -> Render
 
 
 def run_shown(run: Run) -> Iterator[RenderableType]:
-    """What there is to tell of a run, part by part."""
+    """Yields the parts of a run's description."""
     from pipelines.results.outcome import kept_results, render_results
 
     span = "" if run.span is None else f", data of span {run.span}"

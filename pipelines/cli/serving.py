@@ -1,4 +1,4 @@
-"""The commands for a model that was pushed: ``compressor predict`` and ``compressor rollback``."""
+"""The commands for pushed models: ``compressor predict`` and ``compressor rollback``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from compressor_lib.errors import CompressorError, did_you_mean
-from pipelines.cli.exit_status import WRONG_INPUT, wrong_input_told
+from pipelines.cli.exit_status import WRONG_INPUT, wrong_input_reported
 from pipelines.cli.output_capture import captured, say
 
 
@@ -24,17 +24,18 @@ def predict(
     ],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files, or folders of them.")],
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON object a line, with the probability of every class.")
+        bool, typer.Option("--json", help="Print one JSON object per line, with the probabilities of all classes.")
     ] = False,
 ) -> None:
-    """Tells the class of images, and how probable it is, by a model that was pushed.
+    """Predicts the class of images, with its probability, by a pushed model.
 
     Example: compressor predict runs/digits/serving cat.jpg more-images --json
     """
-    with wrong_input_told():
+    with wrong_input_reported():
+        from compressor_lib.deployment import phrases
         from compressor_lib.deployment.model_path import find_model
 
-        found = find_model(model)  # these paths are checked before TensorFlow is loaded, which takes a while
+        found = find_model(model)  # paths are checked before TensorFlow is loaded, which takes a while
         there: list[Path] = []
         missing: list[Path] = []
         for image in _files(images):
@@ -43,30 +44,30 @@ def predict(
             say(f"error: image {str(image)!r} does not exist.{did_you_mean(image)}", err=True)
         if not there:
             raise typer.Exit(WRONG_INPUT)
-        with captured(Path(os.devnull)):  # TensorFlow's greeting
+        with captured(Path(os.devnull)):  # hides TensorFlow's messages
             from compressor_lib.deployment.predict import load_classifier
 
             classifier = load_classifier(found)
         failed = len(missing)
         for image in there:
             try:
-                answer = classifier.predict(image)
+                probabilities = classifier.predict(image)
             except CompressorError as error:
                 failed += 1
                 say(f"error: {error}", err=True)
                 continue
-            likeliest, probability = next(iter(answer.items()))
+            likeliest, probability = next(iter(probabilities.items()))
             if as_json:
-                said = {"image": str(image), "class": likeliest, "probability": probability}
-                typer.echo(json.dumps({**said, "probabilities": answer}))
+                summary = {"image": str(image), "class": likeliest, "probability": probability}
+                typer.echo(json.dumps({**summary, "probabilities": probabilities}))
             else:
-                typer.echo(f"{image}  {likeliest}  {probability:.1%}")
+                typer.echo(f"{image}  {likeliest}  {phrases.percent(probability)}")
     if failed:
         raise typer.Exit(WRONG_INPUT)
 
 
 def _files(images: list[Path]) -> Iterator[Path]:
-    """Files as they are given; of a folder, the images in it at any depth, but for hidden ones."""
+    """Yields given files as they are, and all images in given folders, at any depth, except hidden ones."""
     from compressor_lib.deployment.image_suffixes import READ
 
     for path in images:
@@ -81,12 +82,12 @@ def _files(images: list[Path]) -> Iterator[Path]:
             and _is_image(file)
         ]
         if not inside:
-            raise CompressorError(f"folder {str(path)!r} holds no images ({', '.join(READ)}): give another.")
+            raise CompressorError(f"folder {str(path)!r} holds no images ({', '.join(READ)}): choose another folder.")
         yield from inside
 
 
 def _is_image(file: Path) -> bool:
-    """Whether training would read a file, by its suffix, or by how it begins where it has none."""
+    """Whether training would read a file: judged by its suffix or, without one, by its first bytes."""
     from compressor_lib.deployment.image_beginnings import LONGEST, begins_like_image
     from compressor_lib.deployment.image_suffixes import is_read, suffix_of
 
@@ -96,19 +97,19 @@ def _is_image(file: Path) -> bool:
         with file.open("rb") as content:
             return begins_like_image(content.read(LONGEST))
     except OSError:
-        return True  # where it is predicted, the reason is told
+        return True  # predicting it will report the reason
 
 
 def rollback(
     directory: Annotated[
-        str, typer.Argument(metavar="DIRECTORY", help="The push directory, with its numbered folders; also gs://...")
+        str, typer.Argument(metavar="DIRECTORY", help="The push directory with its numbered folders; may be gs://...")
     ],
 ) -> None:
-    """Withdraws the newest model of a push directory, so that the one that was blessed before it serves again.
+    """Withdraws the newest model in a push directory, so that the previous one is served again.
 
     Example: compressor rollback runs/digits/serving
     """
-    with wrong_input_told():
+    with wrong_input_reported():
         from pipelines.execution.preflight import check_installed
 
         check_installed()
@@ -116,4 +117,4 @@ def rollback(
             from components.artifacts.pushed_versions import roll_back
 
             withdrawn, now = roll_back(directory)
-    typer.echo(f"version {withdrawn} is withdrawn; {now} serves again")
+    typer.echo(f"version {withdrawn} is withdrawn; version {now} is served again")

@@ -1,4 +1,4 @@
-"""``compressor validate``: a run's own checks, without the run, and a summary of what it would do."""
+"""``compressor validate``: runs the checks of a run without the run, and summarises what the run would do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from pipelines.cli.exit_status import wrong_input_told
+from pipelines.cli.exit_status import wrong_input_reported
 from pipelines.cli.options import AsJson, ConfigFile, DataFolder, OutputFolder, Overrides
 from pipelines.cli.output_capture import captured, people_console, say
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from pipelines.execution.preflight import Classes, Counts, Images, Network
 
 _MOST_CLASSES = 20
-"""So many classes are listed, each on a line."""
+"""Maximum number of classes to list, one per line."""
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What a run would begin with.
+    """What a run would start with.
 
     Attributes:
-        images: The data's; None where they are counted by the run.
-        classes: Those of its models; None likewise.
+        images: The images; None if only the run can count them.
+        classes: The classes of the run's models; None if only the run can count them.
         network: The network.
-        tuner: The search's.
-        trials: The most trials; None for any number.
+        tuner: The search's tuner.
+        trials: Maximum number of trials; None for no limit.
     """
 
     images: Images | None
@@ -43,7 +43,7 @@ class Preview:
     trials: int | None
 
     def as_json(self) -> dict[str, Any]:
-        """The keys of ``--json``, which docs/tutorial.md lists."""
+        """The output of ``--json``, whose keys docs/tutorial.md lists."""
         return {
             "valid": True,
             "images": self.images and self.images.counts,
@@ -57,13 +57,13 @@ class Preview:
 
 
 def examine(config: Config) -> Preview:
-    """Checks all that a run would refuse before it trains.
+    """Makes all checks that a run makes before it trains.
 
     Args:
-        config: The run's. Data, output and pushed models that are not on this machine are left to the run.
+        config: The run's configuration. Data, output and pushed models that are not on this machine are not checked.
 
     Raises:
-        CompressorError: As the run would.
+        CompressorError: If a run would raise it.
     """
     from pipelines.execution.preflight import check_classes, check_images, check_network, check_output, planned_trials
 
@@ -76,25 +76,25 @@ def examine(config: Config) -> Preview:
 
 
 def rendered(preview: Preview) -> list[RenderableType]:
-    """The preview for people: a table of images, and a line for each other thing."""
+    """Formats the preview: a table of images, and a line for everything else."""
     parts: list[RenderableType] = []
     if preview.images:
         parts.append(_images_table(preview.images.counts))
         if preview.images.left_out:
             kinds = ", ".join(f"{count:,} {kind}" for kind, count in preview.images.left_out.items())
-            parts.append(f"left out     {sum(preview.images.left_out.values()):,} images ({kinds})")
+            parts.append(f"skipped      {sum(preview.images.left_out.values()):,} images ({kinds})")
     else:
-        parts.append("images       not counted: they are not on this machine, or in TFRecords, which the run reads")
+        parts.append("images       not counted: they are in TFRecords, or not on this machine")
     if preview.classes and preview.classes.gone:
         parts.append(_kept_classes(preview.classes))
     if preview.classes and not preview.classes.are_all:
-        parts.append("classes      of pushed models are not counted: push.directory is not on this machine")
+        parts.append("classes      of pushed models are not included: push.directory is not on this machine")
     network = preview.network
     if network.parameters is not None:
-        macs = "" if network.macs is None else f", {network.macs / 1e6:,.1f} million MACs for an image"
+        macs = "" if network.macs is None else f", {network.macs / 1e6:,.1f} million MACs per image"
         parts.append(f"reference    {network.parameters:,} parameters{macs}")
     parts.append(f"weights      {network.weights}")
-    most = "any number" if preview.trials is None else f"{preview.trials} at most"
+    most = "no limit" if preview.trials is None else f"{preview.trials} at most"
     parts.append(f"trials       {most}, by {preview.tuner}, of {network.connections} connections")
     return parts
 
@@ -104,8 +104,8 @@ def _kept_classes(classes: Classes) -> str:
 
     names = ", ".join(classes.gone[:_MOST_CLASSES]) + (", ..." if len(classes.gone) > _MOST_CLASSES else "")
     return (
-        f"classes      {len(classes.names)}, with those of the pushed model that have no images ({names}); "
-        f"to take them out: {how_to_remove(classes.gone, classes.removed)}"
+        f"classes      {len(classes.names)}, including those of the pushed model without images ({names}); "
+        f"to remove them: {how_to_remove(classes.gone, classes.removed)}"
     )
 
 
@@ -133,15 +133,15 @@ def validate(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Checks a configuration, its data and its network, as a run does before it trains, and runs nothing.
+    """Checks a configuration, its data and its network, as a run does before it trains. Nothing is run.
 
     Example: compressor validate --config examples/pictures.yaml --data images --set search.tau=0.9
     """
-    with wrong_input_told():
+    with wrong_input_reported():
         from pipelines.config.config import load_config
 
         loaded = load_config(config, overrides or (), paths={"data.path": data, "output": output})
-        with captured(Path(os.devnull)):  # TensorFlow's warnings are of no use here
+        with captured(Path(os.devnull)):  # hides TensorFlow's warnings
             preview = examine(loaded)
     if as_json:
         typer.echo(json.dumps({"config": str(config), **preview.as_json()}, indent=2))

@@ -1,1 +1,1 @@
-"""The configuration: its fields, their values, and what is wrong with a file."""
+"""The configuration: its fields, their values, and its error messages."""

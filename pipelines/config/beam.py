@@ -1,4 +1,4 @@
-"""Where Beam runs: the section of the configuration, and the flags that it stands for."""
+"""Section ``beam``: where Beam runs, and the flags that select it."""
 
 from __future__ import annotations
 
@@ -28,43 +28,45 @@ _ENVIRONMENT_CONFIG = {
     "docker": (r"\w[\w./:@-]*", "an image, such as registry.example.org/beam-worker:1"),
     "external": (HOST_AND_PORT, "host:port of the worker pool"),
 }
-"""What it must look like, by environment; the others take none."""
+"""Pattern and description of ``environment_config``, by environment. The other environments take none."""
 _BOOT = '{"command":"/opt/apache/beam/boot"}'
-"""What environment process starts: where Beam's own images have their entrypoint. A configuration names no command."""
+"""The command of environment process: the entrypoint of Beam's own images. A configuration cannot choose a command."""
 
 IN_ONE_PROCESS = ("--direct_num_workers=1", "--direct_running_mode=in_memory")
-"""For nodes whose work is TensorFlow's, on all cores, or little: to start processes takes a node 7 s and more."""
+"""For nodes that do little, or leave the work to TensorFlow on all cores: starting processes takes 7 s or more."""
 
 
 class Beam(Section):
-    """What runs the Beam nodes: reading, statistics, Transform, translators and evaluation."""
+    """Where the Beam jobs run: reading, statistics, Transform, translators and evaluation."""
 
     runner: Literal["direct", "dataflow", "flink", "spark"] = Field(
         default="direct",
-        description="direct: the node's own machine; or the service or cluster that it sends its job to.",
+        description="direct: on the node's own machine; the others: the service or cluster that runs the jobs.",
     )
     workers: int | None = Field(
         default=None,
         gt=0,
-        description="direct: processes that read images and prepare them; dataflow: most machines; flink: "
-        "parallelism. null: the runner's default.",
+        description="direct: number of processes that read and prepare images; dataflow: maximum number of machines; "
+        "flink: parallelism. null: the runner's default.",
     )
     project: str | None = Field(default=None, description="dataflow: the Google Cloud project.")
-    region: str | None = Field(default=None, description="dataflow: its region, such as europe-west1.")
-    temp_location: str | None = Field(default=None, description="dataflow: folder in gs:// for files in passing.")
-    image: str | None = Field(default=None, description="dataflow: the image of the workers; null: Dataflow's own.")
+    region: str | None = Field(default=None, description="dataflow: the region, such as europe-west1.")
+    temp_location: str | None = Field(default=None, description="dataflow: gs:// folder for temporary files.")
+    image: str | None = Field(
+        default=None, description="dataflow: container image of the workers; null: Dataflow's default."
+    )
     master: str | None = Field(
         default=None,
         description="flink: host:port of its REST API; spark: the master's URL, such as spark://host:7077.",
     )
     environment: Literal["docker", "process", "external", "loopback"] | None = Field(
         default=None,
-        description="flink and spark: what starts Python workers (process: the cluster's machines, by "
-        "/opt/apache/beam/boot; loopback: the node itself); null: Beam's default.",
+        description="flink and spark: how Python workers are started (process: on the cluster's machines, by "
+        "/opt/apache/beam/boot; loopback: in the node itself); null: Beam's default.",
     )
     environment_config: str | None = Field(
         default=None,
-        description="docker: the image; external: host:port of the worker pool.",
+        description="docker: the container image; external: host:port of the worker pool.",
     )
 
     @field_validator("temp_location")
@@ -110,13 +112,13 @@ def has_processes(beam: Beam) -> bool:
 
 
 def beam_flags(beam: Beam) -> list[str]:
-    """The flags that a section stands for.
+    """Returns the Beam flags of a section.
 
     Args:
         beam: The section.
 
     Returns:
-        Flags as Beam's ``PipelineOptions`` take them; none for Beam's defaults.
+        Flags for Beam's ``PipelineOptions``; empty for Beam's defaults.
 
     Example:
         >>> beam_flags(Beam(workers=2))
@@ -125,7 +127,7 @@ def beam_flags(beam: Beam) -> list[str]:
     if beam.runner == "direct":
         if not has_processes(beam):
             return []
-        # TFX packs itself up for workers elsewhere, for seconds in every node, unless they have an image.
+        # Without an image, TFX would package itself for remote workers, which costs seconds in every node.
         return _flags(
             direct_num_workers=beam.workers, direct_running_mode="multi_processing", sdk_container_image="none"
         )

@@ -1,7 +1,7 @@
-"""Which further flags of Beam a configuration may give: those that import, install and start nothing.
+"""The Beam flags that a configuration may set: those that import, install and start nothing.
 
-Beam takes a module for a runner, a command for an environment, a file to install, and abbreviations of all of these. So
-flags are allowed by their whole name, one by one, and each with its value in one item.
+Some flags of Beam name a module to import, a command to run or a file to install, and Beam accepts abbreviations.
+Flags are therefore allowed one by one, by their full names, each with its value in one item.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ALLOWED = (
     # DirectRunner.
     "direct_num_workers",
     "direct_running_mode",
-    # Dataflow: its machines, network and accounts.
+    # Dataflow: machines, network and accounts.
     "autoscaling_algorithm",
     "dataflow_kms_key",
     "dataflow_service_options",
@@ -37,7 +37,7 @@ ALLOWED = (
     "worker_disk_type",
     "worker_region",
     "worker_zone",
-    # Flink and Spark: their job server, and how much runs at once.
+    # Flink and Spark: job server and parallelism.
     "artifact_endpoint",
     "environment_cache_millis",
     "flink_submit_uber_jar",
@@ -48,34 +48,34 @@ ALLOWED = (
     "spark_rest_url",
     "spark_submit_uber_jar",
 )
-"""Flags of Beam's that a configuration may give."""
+"""The Beam flags that a configuration may set."""
 HOST_AND_PORT = r"\w[\w.-]*:\d+"
-"""Pattern of an address."""
+"""Pattern of ``host:port``."""
 _ENDPOINTS = ("artifact_endpoint", "job_endpoint")
 _INSTEAD = {
-    "runner": "choose it by beam.runner",
-    "environment_type": "choose it by beam.environment",
-    "environment_config": "give it by beam.environment_config",
+    "runner": "set beam.runner instead",
+    "environment_type": "set beam.environment instead",
+    "environment_config": "set beam.environment_config instead",
 }
-_IN_THE_IMAGE = "put what workers need into their image (beam.image, or beam.environment_config with docker)"
+_IN_THE_IMAGE = "install what workers need in their image (beam.image, or beam.environment_config with docker)"
 
 
 def _checked(argument: str) -> str:
-    """Refuses an argument that is none of the allowed flags with its value."""
+    """Refuses an argument that is not an allowed flag with its value."""
     flag, _, value = argument.partition("=")
     if not flag.startswith("--"):
-        raise ValueError("is no flag: give each flag with its value in one item, as --name=value.")
+        raise ValueError("is not a flag: write each flag with its value in one item, as --name=value.")
     name = flag.removeprefix("--")
     if name not in ALLOWED:
         raise ValueError(
-            f"is {flag}, which a configuration may not give, for flags of Beam can run code: "
-            f"{_INSTEAD.get(name, _IN_THE_IMAGE)}. Allowed, by their whole names: {', '.join(ALLOWED)}."
+            f"is {flag}, which a configuration may not set, because flags of Beam can run code: "
+            f"{_INSTEAD.get(name, _IN_THE_IMAGE)}. Allowed, by their full names: {', '.join(ALLOWED)}."
         )
-    # Beam would take "embed" for a server of its own, in this process.
+    # "embed" would make Beam start a server in this process.
     if name in _ENDPOINTS and not re.fullmatch(HOST_AND_PORT, value):
-        raise ValueError(f"is {flag}, which is no address: give it host:port.")
+        raise ValueError(f"is {flag}, which needs an address: write host:port.")
     return argument
 
 
 BeamArg = Annotated[str, AfterValidator(_checked)]
-"""A flag with its value, checked."""
+"""An allowed flag with its value."""

@@ -1,4 +1,4 @@
-"""The configuration of a run: one YAML file, checked as a whole before anything starts."""
+"""The configuration of a run: one YAML file, validated as a whole before anything starts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from compressor_lib.deployment.literal_path import has_pattern
 from compressor_lib.errors import CompressorError
+from compressor_lib.pretraining.options import TranslatorOptions
+from compressor_lib.training.options import ReferenceOptions, RetrainingOptions
 from pipelines.config.beam import Beam, beam_flags
 from pipelines.config.beam_flags import BeamArg
 from pipelines.config.errors import explain
@@ -23,63 +25,67 @@ from pipelines.config.sections.base import Section, absolute
 from pipelines.config.sections.cluster import S3, Resources, SecurityContext, Volume, check_volumes_apart
 from pipelines.config.sections.data import Data
 from pipelines.config.sections.delivery import Export, Gate, Push
-from pipelines.config.sections.search import Search, Translators
-from pipelines.config.sections.training import Retraining, Training
+from pipelines.config.sections.search import Search
 from pipelines.config.vertex import Vertex, VertexEndpoint
 from pipelines.config.yaml_values import GivenTwiceError, read_yaml
 
 METADATA_FILE = "metadata.sqlite"
-"""ML Metadata's store, in the output folder of a run."""
+"""ML Metadata's store, in the output folder."""
 
 
 class Config(Section):
-    """A whole run. Paths are absolute once it is loaded."""
+    """Configuration of a run. Paths are absolute once it is loaded."""
 
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9-]{0,127}$",
-        description="The pipeline's name: small letters, digits and hyphens.",
+        description="The pipeline's name: lower-case letters, digits and hyphens.",
     )
-    seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of everything random.")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="Random seed.")
     output: str = Field(
-        description="Folder of everything a run writes; 'runs/' and the name if not given. One in a store, such as "
-        "gs://bucket/root, is what a compiled package writes to; a folder of this machine is for runs here."
+        description="Folder for everything that a run writes; 'runs/' and the name if not set. A compiled package "
+        "writes to an object store, such as gs://bucket/root; a local folder is for runs on this machine."
     )
-    volumes: list[Volume] = Field(default_factory=list, description="On Kubeflow: volumes that all nodes see.")
-    s3: S3 = Field(default_factory=S3, description="On Kubeflow: the store behind s3:// and minio://.")
+    volumes: list[Volume] = Field(default_factory=list, description="On Kubeflow: volumes mounted in every node.")
+    s3: S3 = Field(default_factory=S3, description="On Kubeflow: the object store behind s3:// and minio://.")
     security_context: SecurityContext | None = Field(
-        default=None, description="On Kubeflow from 2.16 on: whom nodes run as; null: as the image and the cluster say."
+        default=None,
+        description="On Kubeflow 2.16 or newer: the user that nodes run as; null: the default of the image and the "
+        "cluster.",
     )
     warm_start: bool = Field(
         default=True,
-        description="Whether a run starts from what the previous one that pushed to the same folder left: its search's "
-        "best hyperparameters are the first trial, and its translators are taken where the backbone is the same.",
+        description="Whether a run starts from the last run that pushed to the same folder: that run's best "
+        "hyperparameters become the first trial, and its translators are reused if the backbone is the same.",
     )
     data: Data
     backbone: BackboneConfig
     head: Head = Field(default_factory=Head)
-    reference: Training = Field(default_factory=Training)
-    translators: Translators = Field(default_factory=Translators)
-    search: Search = Field(default_factory=Search)
-    retrain: Retraining = Field(default_factory=Retraining)
+    reference: ReferenceOptions = ReferenceOptions()
+    translators: TranslatorOptions = TranslatorOptions()
+    search: Search = Search()
+    retrain: RetrainingOptions = RetrainingOptions()
     export: Export = Field(default_factory=Export)
     gate: Gate = Field(default_factory=Gate)
     push: Push = Field(default_factory=Push)
     resources: dict[str, Resources] = Field(
-        default_factory=dict, description="On Kubeflow and Vertex: what nodes may use, by their id, such as retrain."
+        default_factory=dict,
+        description="On Kubeflow and Vertex: resource limits of nodes, by node id, such as retrain.",
     )
     disable_cache: list[str] = Field(
         default_factory=list,
-        description="On Kubeflow and Vertex: nodes, by their id, that are never taken from the cache.",
+        description="On Kubeflow and Vertex: ids of nodes that always run, even if a cached result exists.",
     )
-    retries: int = Field(default=0, ge=0, description="On Kubeflow and Vertex: how often a failed node is tried again.")
+    retries: int = Field(
+        default=0, ge=0, description="On Kubeflow and Vertex: how many times a failed node is retried."
+    )
     vertex: Vertex | None = Field(
-        default=None, description="On Vertex: custom jobs and an endpoint; null: all is done in the nodes."
+        default=None, description="On Vertex: custom jobs and an endpoint; null: everything runs in the nodes."
     )
     beam: Beam = Field(default_factory=Beam)
     beam_pipeline_args: list[BeamArg] = Field(
         default_factory=list,
-        description="More flags of Beam, after those of beam, --name=value, such as --machine_type=n1-standard-8. "
-        "Only those that run no code; docs/scaling.md lists them.",
+        description="Further Beam flags, as --name=value, such as --machine_type=n1-standard-8. "
+        "Only flags that run no code are allowed; docs/scaling.md lists them.",
     )
 
     @model_validator(mode="before")
@@ -93,7 +99,7 @@ class Config(Section):
     @classmethod
     def _output_is_absolute(cls, output: str) -> str:
         if "://" in output and has_pattern(output):
-            raise ValueError(f"is {output!r}, and TFX takes * ? [ ] for patterns: give a folder without them.")
+            raise ValueError(f"is {output!r}, and TFX reads * ? [ ] as patterns: choose a folder without them.")
         return absolute(output)
 
     @field_validator("volumes")
@@ -113,7 +119,7 @@ class Config(Section):
         if path is None or "://" in path or path.startswith(volumes):
             return data
         if not os.path.isdir(path):
-            raise ValueError(f"path is {path!r}, which is not a folder: correct it (here or by --data).")
+            raise ValueError(f"path is {path!r}, which is not a folder: correct it (here or with --data).")
         return data
 
     @field_validator("push")
@@ -126,17 +132,17 @@ class Config(Section):
 
     @property
     def pipeline_root(self) -> str:
-        """Folder of the artifacts, by a path that TFX takes literally."""
+        """Folder of the artifacts, as a path without characters that TFX reads as patterns."""
         return plain_path(os.path.join(self.output, "pipeline_root"))
 
     @property
     def remote_root(self) -> str | None:
-        """The pipeline root of a package; None: ``output`` is a folder of this machine, of no use elsewhere."""
+        """The pipeline root of a package; None if ``output`` is a local folder, which other machines cannot reach."""
         return self.pipeline_root if "://" in self.output else None
 
     @property
     def metadata_path(self) -> str:
-        """SQLite file of ML Metadata."""
+        """Path of ML Metadata's SQLite file."""
         return os.path.join(self.output, METADATA_FILE)
 
     @property
@@ -146,37 +152,37 @@ class Config(Section):
 
     @property
     def endpoint(self) -> VertexEndpoint | None:
-        """Where models are deployed on Vertex AI; None: they are pushed to ``serving_directory``."""
+        """Endpoint on Vertex AI that models are deployed to; None if they are pushed to ``serving_directory``."""
         return None if self.vertex is None else self.vertex.endpoint
 
     @property
     def beam_flags(self) -> list[str]:
-        """All flags for Beam."""
+        """All Beam flags."""
         return [*beam_flags(self.beam), *self.beam_pipeline_args]
 
     @property
     def data_path(self) -> str:
-        """Folder of the images; the embedded digits are written into the output."""
+        """Folder of the images. The embedded digits are written into the output folder."""
         return self.data.path or os.path.join(self.output, "data")
 
 
 def load_config(
     path: str | os.PathLike[str], overrides: Sequence[str] = (), *, paths: Mapping[str, str | None] | None = None
 ) -> Config:
-    """Reads and checks a configuration.
+    """Reads and validates a configuration.
 
     Args:
         path: YAML file.
-        overrides: Single values that replace the file's, as ``"search.tau=0.9"``; see
+        overrides: Values that replace the file's, such as ``"search.tau=0.9"``; see
             :func:`pipelines.config.overrides.parsed`.
-        paths: Further ones, by field, taken to the letter; None replaces nothing.
+        paths: Further overrides by field, whose values are not parsed; None leaves the field unchanged.
 
     Returns:
-        The configuration, every field filled, paths absolute.
+        The configuration, with every field set and every path absolute.
 
     Raises:
-        CompressorError: If the file cannot be read or a field is wrong; there is one line for each
-            wrong field, all of them at once.
+        CompressorError: If the file cannot be read or a field is invalid. The message has one line for each
+            invalid field.
 
     Example:
         >>> load_config("examples/digits.yaml", ["search.tau=0.9"]).search.tau
@@ -197,7 +203,7 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise CompressorError(f"config file '{path}' does not exist: give another by --config.") from None
+        raise CompressorError(f"config file '{path}' does not exist: check the path given by --config.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise CompressorError(f"config file '{path}' cannot be read: {error}.") from error
     try:

@@ -1,14 +1,14 @@
-"""What is wrong with a configuration, in people's words."""
+"""Error messages for invalid configurations, in plain words."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, get_args
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING
 
 from compressor_lib.errors import CompressorError, nearest
+from pipelines.config.sections.base import SectionType, fields_of, is_section, section_in
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -18,6 +18,7 @@ _Location = tuple[int | str, ...]
 _MUST_BE = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
+    "dataclass_type": "a section of fields",
     "finite_number": "a finite number",
     "float_parsing": "a number",
     "float_type": "a number",
@@ -26,16 +27,17 @@ _MUST_BE = {
     "int_type": "a whole number",
     "list_type": "a list",
     "model_type": "a section of fields",
+    "tuple_type": "a list",
     "string_type": "text, in quotes if it looks like a number",
     "greater_than": "more than {gt:g}",
     "greater_than_equal": "at least {ge:g}",
     "less_than": "below {lt:g}",
     "less_than_equal": "at most {le:g}",
     "literal_error": "{expected}",
-    "string_pattern_mismatch": "small letters, digits and hyphens, 128 at most, no hyphen first",
+    "string_pattern_mismatch": "lower-case letters, digits and hyphens, 128 at most, no hyphen first",
     "too_short": "a list that is not empty",
 }
-"""What a value must be, in people's words, by pydantic's type of error."""
+"""What a value must be, in plain words, by pydantic's error type."""
 
 
 _RENAMED = {
@@ -50,28 +52,32 @@ _RENAMED = {
     "search.objective.max_bytes": "search.budgets.bytes",
     "search.objective.max_latency_ms": "search.budgets.latency_ms",
 }
-"""Fields that had another name, and the new one."""
+"""Renamed fields: old name to new name."""
+
+_REMOVED = {
+    "search.cuts": "one cut with a narrow tail leaves smaller and more accurate networks than two cuts do",
+}
+"""Removed fields, and why they were removed."""
 
 
-def explain(error: ErrorDetails, config: type[BaseModel]) -> str:
-    """One wrong field in one sentence.
+def explain(error: ErrorDetails, config: SectionType) -> str:
+    """Describes one invalid field in one sentence.
 
     Args:
-        error: pydantic's.
-        config: The model that was to be validated.
+        error: pydantic's error.
+        config: The model that was validated.
     """
     location, context, kind = error["loc"], error.get("ctx", {}), error["type"]
     field = _dotted(location)
-    if kind == "extra_forbidden":
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         return _unknown_field(location, config)
     if kind == "missing":
         return f"{field} is missing."
     if kind == "value_error":
         cause = context["error"]
-        if isinstance(cause, CompressorError):
-            return f"{field}: {cause}"
-        inside = str(cause).partition(" ")[0] in _section(location, config).model_fields
-        return f"{field}.{cause}" if inside else f"{field} {cause}"
+        if re.split(r"[ \[]", str(cause), maxsplit=1)[0] in fields_of(_section(location, config)):
+            return f"{field}.{cause}"
+        return f"{field}: {cause}" if isinstance(cause, CompressorError) else f"{field} {cause}"
     value = error["input"]
     words = _MUST_BE[kind].format(**context) if kind in _MUST_BE else error["msg"]
     meant = nearest(str(value), _quoted(context["expected"])) if kind == "literal_error" else None
@@ -81,13 +87,13 @@ def explain(error: ErrorDetails, config: type[BaseModel]) -> str:
 
 @contextmanager
 def fields_named(section: str) -> Iterator[None]:
-    """Puts the field in front of an error of the library that names one of its arguments.
+    """Prefixes the library's errors with the field that the wrong argument was read from.
 
     Args:
-        section: The section whose fields are the arguments of what is called, such as ``"backbone"``.
+        section: The section whose fields are passed as arguments, such as ``"backbone"``.
 
     Raises:
-        CompressorError: As the library does, with ``backbone.weights: `` in front of the message.
+        CompressorError: The library's error, prefixed with the field, as in ``backbone.weights: ``.
     """
     try:
         yield
@@ -97,46 +103,39 @@ def fields_named(section: str) -> Iterator[None]:
         raise CompressorError(f"{section}.{error.argument}: {error}") from error
 
 
-def _unknown_field(location: _Location, config: type[BaseModel]) -> str:
-    """Names the field that was meant: one of the same name elsewhere, or the nearest here."""
+def _unknown_field(location: _Location, config: SectionType) -> str:
+    """Suggests a known field: the one with the same name in another section, or the most similar one in this."""
     if _dotted(location) in _RENAMED:
         return f"{_dotted(location)} is now {_RENAMED[_dotted(location)]}."
+    if _dotted(location) in _REMOVED:
+        return f"{_dotted(location)} was removed: {_REMOVED[_dotted(location)]}. Delete the field."
     *section, name = location
     prefix = _dotted(tuple(section))
-    siblings = [f"{prefix}.{field}" if prefix else field for field in _section(section, config).model_fields]
+    siblings = [f"{prefix}.{field}" if prefix else field for field in fields_of(_section(section, config))]
     elsewhere = [field for field in all_fields(config) if field.rpartition(".")[2] == name]
     meant = elsewhere[0] if len(elsewhere) == 1 else nearest(_dotted(location), siblings)
     hint = f" Did you mean {meant!r}?" if meant else ""
     return f"unknown field {_dotted(location)!r}.{hint} Known: {', '.join(siblings)}."
 
 
-def _section(location: Sequence[int | str], config: type[BaseModel]) -> type[BaseModel]:
+def _section(location: Sequence[int | str], config: SectionType) -> SectionType:
     section = config
     for name in location:
-        if str(name) in section.model_fields:  # else it is an index, or a key
-            section = _section_in(section.model_fields[str(name)].annotation) or section
+        field = fields_of(section).get(str(name))  # None for an index or a key
+        section = (section_in(field.annotation) if field else None) or section
     return section
 
 
-def _section_in(annotation: Any) -> type[BaseModel] | None:
-    """The section that a field holds: as it is, in a list or a mapping, or where it may be null."""
-    inner = get_args(annotation)
-    if inner:
-        return next((section for section in map(_section_in, inner) if section), None)
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-
-
-def all_fields(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """The names of a section's fields, with dots, those of its sections behind each."""
-    for name, field in section.model_fields.items():
+def all_fields(section: SectionType, prefix: str = "") -> Iterator[str]:
+    """Yields the dotted names of a section's fields, each followed by those of its subsections."""
+    for name, field in fields_of(section).items():
         yield prefix + name
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from all_fields(kind, f"{prefix}{name}.")
+        if is_section(field.annotation):
+            yield from all_fields(field.annotation, f"{prefix}{name}.")  # type: ignore[arg-type]
 
 
 def _quoted(expected: str) -> list[str]:
-    """The words in pydantic's ``"'a', 'b' or 'c'"``."""
+    """The quoted words in pydantic's ``"'a', 'b' or 'c'"``."""
     return expected.split("'")[1::2]
 
 
@@ -148,7 +147,7 @@ def _dotted(location: _Location) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: as in YAML, and not too long."""
+    """Formats a value for a message: as in YAML, shortened if it is long."""
     text = repr(value) if not isinstance(value, bool) else str(value).lower()
     text = "empty" if value is None else text
     return text if len(text) <= 60 else text[:57] + "..."

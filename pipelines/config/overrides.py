@@ -1,4 +1,4 @@
-"""Values from the command line that replace those of a configuration's file."""
+"""Values from the command line that override those of a configuration file."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel
 
 from compressor_lib.errors import CompressorError
 from pipelines.config.errors import shown
+from pipelines.config.sections.base import SectionType, fields_of, is_section
 from pipelines.config.yaml_values import read_yaml, root_of
 
 _NULL = ("", "~", "null", "Null", "NULL")
@@ -19,19 +19,19 @@ _NULL = ("", "~", "null", "Null", "NULL")
 def override(
     values: dict[str, Any],
     texts: Sequence[str],
-    config: type[BaseModel],
+    config: SectionType,
     paths: Mapping[str, str | None] | None = None,
 ) -> None:
-    """Sets values of the file's, in place.
+    """Overrides a file's values in place.
 
     Args:
-        values: The file's.
-        texts: What stands behind each ``--set``.
-        config: The model that the values are of.
-        paths: Values that have an option of their own, by field, taken to the letter; None replaces nothing.
+        values: Values of the file.
+        texts: Arguments of ``--set``.
+        config: The model that the values belong to.
+        paths: Values from options of their own, by field, which are not parsed; None leaves the field unchanged.
 
     Raises:
-        CompressorError: As :func:`parsed` and :func:`replace`, or if a field is given twice.
+        CompressorError: As for :func:`parsed` and :func:`replace`, or if a field is given twice.
     """
     given: dict[str, Any] = {}
     for text in texts:
@@ -47,31 +47,31 @@ def override(
         if path is None:
             continue
         if _is_in(given, field.split(".")):
-            raise CompressorError(
-                f"{field} is given twice, by --set and by the option that replaces it: keep one of them."
-            )
+            raise CompressorError(f"{field} is given twice, by --set and by its own option: keep one of them.")
         replace(values, field.split("."), path)
 
 
-def parsed(text: str, config: type[BaseModel]) -> tuple[list[str], Any]:
-    """Reads what stands behind ``--set``.
+def parsed(text: str, config: SectionType) -> tuple[list[str], Any]:
+    """Parses an argument of ``--set``.
 
     Args:
-        text: As ``"search.tau=0.9"``. Where the field takes text, what stands behind the ``=`` is that text, whatever
-            it looks like: ``"data.path=run #1"``. Only ``null`` is none where the field may be null, and quotes around
-            it are YAML's. Other fields are read as YAML, so that numbers, lists and sections can be given.
-        config: The model that the values are of.
+        text: Such as ``"search.tau=0.9"``. For a text field, the value is everything after the ``=``, whatever it
+            looks like: ``"data.path=run #1"``. Two exceptions: ``null`` means None where the field may be null, and
+            surrounding quotes are removed as in YAML. The value of any other field is parsed as YAML, so it can be a
+            number, a list or a section.
+        config: The model that the values belong to.
 
     Returns:
-        Names of the sections and of the field, and its value.
+        Names of the sections and the field, and the value.
 
     Raises:
-        CompressorError: If the text has another form, is no YAML, or would lose its end as a comment of YAML's.
+        CompressorError: If the text is not ``section.field=value``, if the value is not YAML, or if YAML would drop
+            its end as a comment.
     """
     dotted, equals, value = text.partition("=")
     keys = [key.strip() for key in dotted.split(".")]
     if not equals or not all(keys):
-        raise CompressorError(f"--set {shown(text)} has another form than section.field=value.")
+        raise CompressorError(f"--set {shown(text)} is not of the form section.field=value.")
     try:
         return keys, _value(value.strip(), _kinds(config, keys))
     except yaml.YAMLError as error:
@@ -79,18 +79,18 @@ def parsed(text: str, config: type[BaseModel]) -> tuple[list[str], Any]:
 
 
 def replace(values: dict[str, Any], keys: Sequence[str], value: Any) -> None:
-    """Sets one value of the file's, in place.
+    """Overrides one of a file's values in place.
 
     Args:
-        values: The file's.
-        keys: Names of the sections, and of the field.
-        value: It.
+        values: Values of the file.
+        keys: Names of the sections and the field.
+        value: The new value.
 
     Raises:
         CompressorError: If one of the sections is a value.
     """
     for key in keys[:-1]:
-        if values.get(key) is None:  # "gate:" in a file, with nothing below
+        if values.get(key) is None:  # "gate:" in a file, with nothing under it
             values[key] = {}
         values = values[key]
         if not isinstance(values, dict):
@@ -99,7 +99,7 @@ def replace(values: dict[str, Any], keys: Sequence[str], value: Any) -> None:
 
 
 def _is_in(values: Any, keys: Sequence[str]) -> bool:
-    """Whether values hold a field, or something inside a section."""
+    """Whether a field or section is set."""
     for key in keys:
         if not isinstance(values, dict) or key not in values:
             return False
@@ -108,7 +108,7 @@ def _is_in(values: Any, keys: Sequence[str]) -> bool:
 
 
 def one_line(error: Exception) -> str:
-    """An error of YAML's in one line."""
+    """Formats a YAML error as one line."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem and error.problem_mark:
         problem = error.problem.replace("'<stream end>'", "the end")
         return f"{problem} in line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}"
@@ -125,17 +125,17 @@ def _value(text: str, kinds: list[Any]) -> Any:
 
 
 def _structured(text: str, *, plain_is_text: bool) -> Any:
-    """A value of YAML; where the field takes text as well, a plain word is taken as it is."""
+    """Parses YAML; if the field also takes text, a plain scalar is kept as it is."""
     root = root_of(text)
     if root is None or not text[root.end_mark.index :].strip():
         return read_yaml(text)
     if plain_is_text and isinstance(root, yaml.ScalarNode) and root.style is None:
         return text
-    raise yaml.YAMLError(f"{shown(text[root.end_mark.index :].strip())} would be a comment, and lost")
+    raise yaml.YAMLError(f"{shown(text[root.end_mark.index :].strip())} would be dropped as a comment")
 
 
 def _unquoted(text: str) -> str:
-    """Text without the quotes around it, if there are any, as YAML reads them."""
+    """Removes surrounding quotes as YAML does, if there are any."""
     if text[:1] not in ("'", '"'):
         return text
     try:
@@ -147,8 +147,8 @@ def _unquoted(text: str) -> str:
     return text
 
 
-def _kinds(config: type[BaseModel], keys: list[str]) -> list[Any]:
-    """The types that a field may have; none where there is no such field."""
+def _kinds(config: SectionType, keys: list[str]) -> list[Any]:
+    """The types that a field accepts; empty for an unknown field."""
     kinds: list[Any] = [config]
     for key in keys:
         kinds = [part for kind in kinds for part in _parts(_inside(kind, key))]
@@ -156,15 +156,15 @@ def _kinds(config: type[BaseModel], keys: list[str]) -> list[Any]:
 
 
 def _inside(kind: Any, key: str) -> Any:
-    """What a section, or a mapping, holds under a key; ``NoReturn`` if nothing."""
+    """The annotation of a key in a section or mapping; ``NoReturn`` for an unknown key."""
     if get_origin(kind) is dict:
         return get_args(kind)[1]
-    fields = kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else {}
+    fields = fields_of(kind) if is_section(kind) else {}
     return fields[key].annotation if key in fields else NoReturn
 
 
 def _parts(annotation: Any) -> list[Any]:
-    """The types of a union, or the one that there is."""
+    """The members of a union, or the single type."""
     if annotation is NoReturn:
         return []
     if get_origin(annotation) is Annotated:

@@ -1,4 +1,4 @@
-"""Whether the folders of a configuration lie apart: what reads one must not meet what another is written to."""
+"""Checks that the folders of a configuration do not overlap, so that no output is read as data."""
 
 from __future__ import annotations
 
@@ -6,46 +6,46 @@ import os
 
 
 def check_output_apart(data: str, output: str) -> None:
-    """Refuses an output folder in the data folder, and the other way round.
+    """Refuses an output folder inside the data folder, and the reverse.
 
     Args:
         data: The data folder.
         output: The output folder.
 
     Raises:
-        ValueError: One is in the other; the sentence goes on after the name of the section ``data``.
+        ValueError: If one is inside the other. The message continues after the section name ``data``.
     """
     if _holds(data, output):
         raise ValueError(
-            f"path is {data!r}, and the output {output!r} lies in it, where folders are taken for classes and files "
-            "for images: give another folder by --output."
+            f"path is {data!r}, and the output {output!r} is inside it, where folders are read as classes and files "
+            "as images: choose another folder with --output."
         )
     if _holds(output, data):
         raise ValueError(
-            f"path is {data!r}, which lies in the output {output!r}, and whoever deletes the output to begin anew "
-            "would delete it: give another folder by --output."
+            f"path is {data!r}, which is inside the output {output!r}, so deleting the output would delete the data: "
+            "choose another folder with --output."
         )
 
 
 def check_push_apart(data: str, directory: str) -> None:
-    """Refuses a push directory in the data folder.
+    """Refuses a push directory inside the data folder.
 
     Args:
         data: The data folder.
         directory: The push directory.
 
     Raises:
-        ValueError: It is; the sentence goes on after the name of the section ``push``.
+        ValueError: If it is inside. The message continues after the section name ``push``.
     """
     if _holds(data, directory):
         raise ValueError(
-            f"directory is {directory!r}, which lies in the data folder {data!r}, where folders are taken for classes: "
-            "give another folder."
+            f"directory is {directory!r}, which is inside the data folder {data!r}, where folders are read as classes: "
+            "choose another folder."
         )
 
 
 def _holds(outer: str, inner: str) -> bool:
-    """Whether a folder is another, or holds it, links resolved."""
+    """Whether one folder is or contains another, with links resolved."""
     return os.path.join(_real(inner), "").startswith(os.path.join(_real(outer), ""))
 
 

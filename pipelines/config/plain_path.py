@@ -1,7 +1,7 @@
-"""A way to an output folder whose path holds characters that TFX, TensorFlow and Beam take for patterns.
+"""Links to output folders whose paths contain characters that TFX, TensorFlow and Beam read as patterns.
 
-Beam writes and reads an artifact's files by patterns made of its path, and knows no way to write ``[``, ``?`` or ``*``
-as such. So artifacts are reached by a link, which stands beside the first folder on the way that has such a character.
+Beam builds file patterns from an artifact's path and cannot escape ``[``, ``?`` or ``*``. Artifacts are therefore
+accessed through a link, placed beside the first folder in the path whose name has such a character.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ def plain_path(path: str) -> str:
     """Returns a path without pattern characters.
 
     Args:
-        path: An absolute path of a folder.
+        path: Absolute path of a folder.
 
     Returns:
-        The path itself if it has none, or is remote; else that of a link to it, which :func:`link_plain_path` makes.
+        The path itself if it is remote or has no such characters; otherwise the path of a link to it, which
+        :func:`link_plain_path` creates.
 
     Example:
         >>> plain_path("/data/runs/digits")
@@ -36,13 +37,13 @@ def plain_path(path: str) -> str:
 
 
 def link_plain_path(path: str) -> None:
-    """Makes the folder and, where :func:`plain_path` needs one, the link to it.
+    """Creates the folder and, if :func:`plain_path` needs one, the link to it.
 
     Args:
-        path: An absolute path of a folder.
+        path: Absolute path of a folder.
 
     Raises:
-        CompressorError: The link cannot be made.
+        CompressorError: If the link cannot be created.
     """
     link = plain_path(path)
     if link == path or (os.path.islink(link) and os.readlink(link) == path and os.path.isdir(path)):
@@ -54,6 +55,6 @@ def link_plain_path(path: str) -> None:
         os.symlink(path, link)
     except OSError as error:
         raise CompressorError(
-            f"output {path!r} holds characters that stand for patterns in TFX (such as [ and ?), and "
-            f"a link to it cannot be made as {link!r} ({error.strerror}): give a folder without them by --output."
+            f"output {path!r} has characters that TFX reads as patterns (such as [ and ?), and "
+            f"the link {link!r} to it cannot be created ({error.strerror}): choose a folder without them with --output."
         ) from error

@@ -1,6 +1,6 @@
-"""What Vertex AI does for a run beyond its nodes: custom jobs to train and search in, and an endpoint to serve from.
+"""Section ``vertex``: custom jobs that train and search on Vertex AI, and an endpoint that serves.
 
-All of it is told to TFX's extension for Vertex AI (``tfx.extensions.google_cloud_ai_platform``).
+TFX's extension for Vertex AI (``tfx.extensions.google_cloud_ai_platform``) creates the jobs and the endpoint.
 """
 
 from __future__ import annotations
@@ -12,21 +12,23 @@ from pydantic import Field, model_validator
 from compressor_lib.errors import CompressorError
 from pipelines.config.sections.base import Section
 
-NOT_HERE = "vertex is for Vertex AI alone: take it out, or compile with --target vertex"
+NOT_HERE = "section vertex is for Vertex AI only: remove it, or compile with --target vertex."
 
 Json = dict[str, Any]
 
 
 class Machine(Section):
-    """A kind of machine."""
+    """A machine type."""
 
-    machine_type: str = Field(description="Such as n1-standard-8.")
-    accelerator: str | None = Field(default=None, description="Such as NVIDIA_TESLA_T4; null: none.")
-    accelerators: int = Field(default=1, gt=0, description="How many of them on each machine.")
+    machine_type: str = Field(description="Machine type, such as n1-standard-8.")
+    accelerator: str | None = Field(
+        default=None, description="Type of accelerator, such as NVIDIA_TESLA_T4; null: none."
+    )
+    accelerators: int = Field(default=1, gt=0, description="Number of accelerators on each machine.")
 
     @property
     def spec(self) -> Json:
-        """It as Vertex's API describes it (a MachineSpec)."""
+        """The machine as a MachineSpec of Vertex's API."""
         if self.accelerator is None:
             return {"machine_type": self.machine_type}
         return {
@@ -37,28 +39,31 @@ class Machine(Section):
 
 
 class VertexTraining(Machine):
-    """Trainers that each train in a custom job of one machine."""
+    """Trainers that each train in a custom job with one machine."""
 
     nodes: list[Literal["reference", "retrain"]] = Field(
-        default=["reference", "retrain"], min_length=1, description="Which of them."
+        default=["reference", "retrain"], min_length=1, description="The Trainers that do so."
     )
 
 
 class VertexSearch(Machine):
-    """A search in a custom job."""
+    """A search that runs in a custom job."""
 
-    replicas: int = Field(default=1, gt=0, description="Machines that search together, the chief among them.")
+    replicas: int = Field(default=1, gt=0, description="Number of machines that search together, with the chief.")
 
 
 class VertexEndpoint(Machine):
-    """An endpoint that a blessed model is deployed to, in place of a folder."""
+    """An endpoint that blessed models are deployed to, instead of a folder."""
 
-    display_name: str = Field(min_length=1, description="The endpoint's; it is made if there is none of that name.")
-    image: str = Field(
-        min_length=1, description="What serves the SavedModel; Google has images with TensorFlow Serving."
+    display_name: str = Field(
+        min_length=1, description="Display name of the endpoint, which is created if it does not exist."
     )
-    min_replicas: int = Field(default=1, gt=0, description="Fewest machines.")
-    max_replicas: int = Field(default=1, gt=0, description="Most machines.")
+    image: str = Field(
+        min_length=1,
+        description="Container image that serves the SavedModel; Google offers images with TensorFlow Serving.",
+    )
+    min_replicas: int = Field(default=1, gt=0, description="Minimum number of machines.")
+    max_replicas: int = Field(default=1, gt=0, description="Maximum number of machines.")
 
     @model_validator(mode="after")
     def _replicas_are_a_range(self) -> VertexEndpoint:
@@ -68,12 +73,12 @@ class VertexEndpoint(Machine):
 
 
 class Vertex(Section):
-    """What is done elsewhere on Vertex AI than in the nodes themselves."""
+    """Work that runs on Vertex AI outside the nodes."""
 
     project: str = Field(min_length=1, description="The Google Cloud project.")
-    region: str = Field(min_length=1, description="Its region, such as europe-west1.")
+    region: str = Field(min_length=1, description="The region, such as europe-west1.")
     service_account: str | None = Field(
-        default=None, description="Whom jobs and the endpoint act for; null: Vertex's own."
+        default=None, description="Service account of the jobs and the endpoint; null: Vertex's default."
     )
     training: VertexTraining | None = Field(default=None, description="Where Trainers train; null: in their nodes.")
     search: VertexSearch | None = Field(default=None, description="Where the search runs; null: in its node.")
@@ -84,28 +89,28 @@ class Vertex(Section):
     @model_validator(mode="after")
     def _does_something(self) -> Vertex:
         if not (self.training or self.search or self.endpoint):
-            raise ValueError("has neither training, search nor endpoint: give one, or take it out.")
+            raise ValueError("has neither training, search nor endpoint: set one, or remove the section.")
         return self
 
 
 def check_not_asked_for(vertex: Vertex | None) -> None:
-    """Refuses the section where a pipeline is not compiled for Vertex AI.
+    """Refuses the section if the pipeline is not compiled for Vertex AI.
 
     Raises:
-        CompressorError: If there is one.
+        CompressorError: If the section is set.
     """
     if vertex is not None:
         raise CompressorError(NOT_HERE)
 
 
 def training_config(vertex: Vertex, machine: Machine, *, name: str, image: str) -> Json:
-    """What makes the extension's Trainer train in a custom job: part of its ``custom_config``.
+    """Returns the part of the Trainer's ``custom_config`` that makes it train in a custom job.
 
     Args:
         vertex: The section.
-        machine: What to train on.
-        name: The job's, for people.
-        image: What it runs in.
+        machine: Machine to train on.
+        name: Display name of the job.
+        image: Container image of the job.
     """
     from tfx.extensions.google_cloud_ai_platform import constants
     from tfx.extensions.google_cloud_ai_platform.trainer import executor
@@ -118,7 +123,7 @@ def training_config(vertex: Vertex, machine: Machine, *, name: str, image: str) 
 
 
 def search_job(vertex: Vertex | None, *, name: str, image: str) -> Json | None:
-    """``vertex_job`` of PruningSearch, None if it searches in its node."""
+    """``vertex_job`` of PruningSearch; None if it searches in its node."""
     if vertex is None or vertex.search is None:
         return None
     job = _custom_job(vertex, vertex.search, vertex.search.replicas, name=name, image=image)
@@ -147,7 +152,7 @@ def endpoint_config(vertex: Vertex, endpoint: VertexEndpoint) -> Json:
 
 
 def _custom_job(vertex: Vertex, machine: Machine, replicas: int, *, name: str, image: str) -> Json:
-    """A CustomJob, with its project beside it, as the extension takes it; its first machine is a pool of its own."""
+    """A CustomJob and its project, as the extension takes them. The first machine is a worker pool of its own."""
     pools = [
         {"machine_spec": machine.spec, "replica_count": count, "container_spec": {"image_uri": image}}
         for count in (1, replicas - 1)

@@ -1,4 +1,4 @@
-"""YAML of any kind, read into plain values or refused as YAML refuses it."""
+"""A safe YAML reader that refuses duplicate keys and documents that expand without end."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import yaml
 from pipelines.config.errors import shown
 
 _MOST = 100_000
-"""Values in a document."""
+"""Maximum number of values in a document."""
 
 
 class GivenTwiceError(yaml.YAMLError):
-    """A field stands twice in one section; YAML's own readers drop the first in silence."""
+    """A field is given twice in one section. Other YAML readers silently drop the first."""
 
 
 def read_yaml(text: str) -> Any:
-    """Reads plain values; nothing from the text is run.
+    """Reads plain values; no code from the text is run.
 
     Args:
-        text: One YAML document, or nothing.
+        text: One YAML document, or an empty text.
 
     Returns:
-        Its value; None if there is none.
+        The document's value; None if the text is empty.
 
     Raises:
-        GivenTwiceError: If a field stands twice in one section, at any depth.
-        yaml.YAMLError: If it is no YAML, a value is not what its tag or its form says, or it is nested too deeply.
+        GivenTwiceError: If a field is given twice in one section, at any depth.
+        yaml.YAMLError: If the text is not YAML, a value does not fit its tag, or it is nested too deeply.
 
     Example:
         >>> read_yaml("{tau: 0.9}")
@@ -37,18 +37,18 @@ def read_yaml(text: str) -> Any:
     try:
         value = _Loader(text).get_single_data()
         if _count(value, {}) > _MOST:
-            raise yaml.YAMLError(f"its aliases make more than {_MOST:,} values of it")
+            raise yaml.YAMLError(f"its aliases expand to more than {_MOST:,} values")
     except RecursionError:
         raise yaml.YAMLError("it is nested too deeply") from None
     return value
 
 
 def read_yaml_documents(text: str) -> Iterator[Any]:
-    """Reads one document after the other, each like :func:`read_yaml`, whatever its size.
+    """Reads several documents, each like :func:`read_yaml` but without the limit on its size.
 
     Raises:
-        GivenTwiceError: If a field stands twice in one section, at any depth.
-        yaml.YAMLError: If it is no YAML.
+        GivenTwiceError: If a field is given twice in one section, at any depth.
+        yaml.YAMLError: If the text is not YAML.
     """
     try:
         yield from yaml.load_all(text, _Loader)
@@ -57,13 +57,13 @@ def read_yaml_documents(text: str) -> Iterator[Any]:
 
 
 def check_given_once(text: str) -> None:
-    """Refuses JSON in which a field stands twice in one section, of which JSON's own readers drop the first.
+    """Refuses JSON with duplicate keys, of which JSON readers silently drop the first.
 
     Args:
-        text: JSON, which is YAML; whatever else is wrong with it is left to its own reader.
+        text: JSON, which is also YAML. Other mistakes in it are left to the JSON reader.
 
     Raises:
-        GivenTwiceError: If there is one.
+        GivenTwiceError: If a field is given twice in one section, at any depth.
     """
     try:
         root_of(text)
@@ -74,7 +74,7 @@ def check_given_once(text: str) -> None:
 
 
 def root_of(text: str) -> yaml.Node | None:
-    """The outermost node of a document, which knows how it is written; None if there is none.
+    """Returns a document's root node, which keeps positions and quotes; None if the text is empty.
 
     Raises:
         yaml.YAMLError: As for :func:`read_yaml`.
@@ -87,24 +87,24 @@ def root_of(text: str) -> yaml.Node | None:
 
 
 def _count(value: Any, known: dict[int, int]) -> int:
-    """Values in a value, each as often as it is met; few lines of aliases are enough for billions."""
+    """Counts the values in a value, with aliases expanded: a few lines of aliases can expand to billions."""
     if not isinstance(value, dict | list):
         return 1
     if id(value) not in known:
-        known[id(value)] = 1  # where it is in itself
+        known[id(value)] = 1  # in case it contains itself
         inside = [*value, *value.values()] if isinstance(value, dict) else value
         known[id(value)] += sum(_count(one, known) for one in inside)
     return known[id(value)]
 
 
 class _Loader(yaml.SafeLoader):
-    """A loader that lets no field be given twice, and raises YAML's own errors alone.
+    """A loader that refuses duplicate keys and raises only YAML errors.
 
-    PyYAML lets through whatever Python raises where a value only looks like a date, a number or a truth value.
+    PyYAML lets Python's own exceptions through if a value only looks like a date, a number or a boolean.
     """
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        # Before merge keys are resolved, which write into the node; what is merged may well be given anew.
+        # Checked before merge keys are resolved, because they may be overridden and write into the node.
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
         known: dict[Any, yaml.Node] = {}
         for key, _ in node.value:
@@ -122,7 +122,7 @@ class _Loader(yaml.SafeLoader):
         try:
             value = super().construct_object(node, deep)
             if isinstance(value, int):
-                str(value)  # which Python refuses for thousands of digits
+                str(value)  # Python refuses this for thousands of digits
         except (yaml.YAMLError, RecursionError):
             raise
         except Exception as error:

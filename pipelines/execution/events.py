@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from compressor_lib.support.progress import Progress, progress_in
@@ -94,12 +93,7 @@ class Events(NodeListener):
             self._open.enter_context(_heard(logging.getLogger(name), self._handler))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._open.close()
         self._tell(Event("end", message="" if error is None else _why(error)))
 

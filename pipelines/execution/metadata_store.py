@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,15 +14,13 @@ from compressor_lib.errors import CompressorError
 from pipelines.execution.checksums import changed
 from pipelines.execution.class_order import outdated_lists
 from pipelines.execution.pushed_versions import pushed_version, version_changed
+from pipelines.results.store import StoreLocked, damaged, open_store, unwritable
 
 if TYPE_CHECKING:
     import ml_metadata
 
 PATIENCE = 5.0
 """Seconds to wait for another process that writes."""
-
-_FULL = "database or disk is full"
-"""How SQLite says so."""
 
 
 def prepare(path: str, pipeline_root: str, push_directory: str) -> list[str]:
@@ -47,7 +44,7 @@ def prepare(path: str, pipeline_root: str, push_directory: str) -> list[str]:
     """
     _check(path)
     _check_history(path)
-    store = open_store(path)
+    store = open_store(path, create=True)
     lines = _forget_changed(store, push_directory)
     del store
     taken = [int(folder.name) for folder in Path(pipeline_root).glob("*/*/*") if folder.name.isdigit()]
@@ -89,9 +86,9 @@ def repair(path: str) -> str:
     try:
         _check(path)
         _check_history(path)
-        open_store(path)
+        open_store(path, create=True)
     except CompressorError as error:
-        if isinstance(error, _Locked):
+        if isinstance(error, StoreLocked):
             raise
     else:
         raise CompressorError(f"{path} is whole: there is nothing to repair.")
@@ -105,7 +102,7 @@ def repair(path: str) -> str:
             raise CompressorError("there is no copy")
         with _sqlite(kept) as database:
             _copy(database, path)
-        open_store(path)
+        open_store(path, create=True)
     except CompressorError:
         Path(path).unlink(missing_ok=True)
         if os.path.exists(kept):  # else it would be asked for at each run
@@ -113,37 +110,6 @@ def repair(path: str) -> str:
         return f"{beside}; no copy of it can be read: the next run makes everything anew."
     when = datetime.fromtimestamp(os.path.getmtime(kept))
     return f"{beside}; the copy of {when:%Y-%m-%d %H:%M:%S} took its place: run again to go on from it."
-
-
-def open_store(path: str) -> ml_metadata.MetadataStore:
-    """Opens a store, or makes it.
-
-    Raises:
-        CompressorError: If it is of another version, or the disk is full.
-    """
-    import ml_metadata
-    from ml_metadata.proto import metadata_store_pb2 as proto
-
-    config = proto.ConnectionConfig()
-    config.sqlite.filename_uri = path
-    config.sqlite.connection_mode = proto.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
-    try:
-        return ml_metadata.MetadataStore(config)
-    except RuntimeError as error:
-        if _FULL in str(error):
-            raise _unwritable(path, _FULL) from error
-        versions = re.search(r"version (\d+) is \w+ than library version (\d+)", str(error))
-        if versions is None:
-            raise _damaged(path, str(error)) from error
-        raise CompressorError(
-            f"metadata store {path} is of version {versions[1]}, and the ml-metadata that is installed knows "
-            f"{versions[2]}: install the other one, or begin anew by 'compressor repair {os.path.dirname(path)}'. "
-            "No artifact is lost by that."
-        ) from error
-
-
-class _Locked(CompressorError):
-    """Another process writes to the store, and does not end."""
 
 
 def _check(path: str) -> None:
@@ -157,15 +123,12 @@ def _check(path: str) -> None:
             database.rollback()
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
-            raise _Locked(
-                f"metadata store {path} is locked by another program, such as one that looks at databases: close it, "
-                "and run again."
-            ) from error
-        raise _unwritable(path, str(error)) from error
+            raise StoreLocked(path) from error
+        raise unwritable(path, str(error)) from error
     except sqlite3.DatabaseError as error:
-        raise _damaged(path, str(error)) from error
+        raise damaged(path, str(error)) from error
     if verdict != "ok":
-        raise _damaged(path, verdict)
+        raise damaged(path, verdict)
 
 
 def _check_history(path: str) -> None:
@@ -173,7 +136,7 @@ def _check_history(path: str) -> None:
     known, kept = _executions(path), _executions(_kept(path))
     if known < kept:
         found = f"it knows {known} executions" if os.path.exists(path) else "it is gone"
-        raise _damaged(path, f"{found}, and its copy knows {kept}")
+        raise damaged(path, f"{found}, and its copy knows {kept}")
 
 
 def _executions(path: str) -> int:
@@ -186,20 +149,6 @@ def _executions(path: str) -> int:
             return int(count)
     except sqlite3.DatabaseError:
         return 0
-
-
-def _unwritable(path: str, why: str) -> CompressorError:
-    way_out = "free some space on the disk" if why == _FULL else "give the right to write there"
-    return CompressorError(
-        f"metadata store {path} cannot be written ({why}): {way_out}, or give another folder by --output."
-    )
-
-
-def _damaged(path: str, why: str) -> CompressorError:
-    return CompressorError(
-        f"metadata store {path} is damaged ({why.splitlines()[0]}): put a copy in its place by "
-        f"'compressor repair {os.path.dirname(path)}'. Artifacts and pushed models are left as they are."
-    )
 
 
 def _forget_changed(store: ml_metadata.MetadataStore, push_directory: str) -> list[str]:

@@ -319,5 +319,4 @@ def planned_trials(config: Config) -> int | None:
     search = config.search
     epochs = {"max_epochs": search.max_epochs} if search.tuner == "hyperband" else {}
     objective = kt.Objective("score", direction="max")
-    planned = ORACLES[search.tuner](objective=objective, max_trials=search.max_trials, **epochs).planned_trials
-    return None if planned is None else planned * search.cuts
+    return ORACLES[search.tuner](objective=objective, max_trials=search.max_trials, **epochs).planned_trials

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from compressor_lib.errors import CompressorError, unknown
 from pipelines.execution import checksums
 from pipelines.execution.signals import interrupts
+from pipelines.execution.tfx_hooks import Node, wrapped_launcher
 from pipelines.results.lineage import artifacts_of
 from pipelines.results.node_results import result_of
 
@@ -117,36 +118,33 @@ def _watched(
     """
     from ml_metadata.proto.metadata_store_pb2 import Execution
     from tfx.orchestration.portable import outputs_utils
-    from tfx.orchestration.portable.launcher import Launcher
 
     failures: list[tuple[str, BaseException]] = []
-    launch, run_executor = Launcher.launch, Launcher._run_executor
 
-    def watched_launch(self: Any) -> Any:
-        node = self._pipeline_node.node_info.id
-        listener.started(node)
+    def watched_launch(node: Node, launch: Callable[[], Any]) -> Any:
+        listener.started(node.id)
         random.seed(seed)
         try:
             check()
-            info = launch(self)
-            state = _state(self._mlmd_connection, info)
+            info = launch()
+            state = _state(node.metadata, info)
             if state == Execution.FAILED:
                 # The launcher only logs it, and the run would go on without this node's outputs.
                 raise RuntimeError("its inputs could not be resolved")
         except BaseException as error:
-            failures.append((node, _cause(error, check)))
+            failures.append((node.id, _cause(error, check)))
             raise
         outcomes = {Execution.COMPLETE: "done", Execution.CACHED: "cached"}
         if state in outcomes:
-            outputs = _outputs(self._mlmd_connection, info.execution_id)
-            listener.made(node, result_of(outputs, cached=state == Execution.CACHED))
-        listener.finished(node, outcomes.get(state, "skipped"))
+            outputs = _outputs(node.metadata, info.execution_id)
+            listener.made(node.id, result_of(outputs, cached=state == Execution.CACHED))
+        listener.finished(node.id, outcomes.get(state, "skipped"))
         return info
 
-    def stoppable_executor(self: Any, info: Any) -> Any:
-        begun.append((self._mlmd_connection, info.execution_id))
+    def stoppable_executor(node: Node, info: Any, execute: Callable[[], Any]) -> Any:
+        begun.append((node.metadata, info.execution_id))
         try:
-            output = run_executor(self, info)
+            output = execute()
         except KeyboardInterrupt as stop:
             outputs_utils.remove_output_dirs(info.output_dict)
             raise _Stopped("stopped by Ctrl-C or SIGTERM") from stop
@@ -155,11 +153,8 @@ def _watched(
                 checksums.record(artifact.uri)
         return output
 
-    Launcher.launch, Launcher._run_executor = watched_launch, stoppable_executor
-    try:
+    with wrapped_launcher(watched_launch, stoppable_executor):
         yield failures
-    finally:
-        Launcher.launch, Launcher._run_executor = launch, run_executor
 
 
 def _record_stop(begun: list[tuple[Any, int]]) -> None:

@@ -15,6 +15,7 @@ from absl import app, logging
 import components  # noqa: F401  - registers object stores
 from compressor_lib.support.proxies import exempt_loopback
 from compressor_lib.support.redaction import RedactedStream
+from pipelines.execution.tfx_hooks import container_arguments
 
 
 def redact_output() -> None:
@@ -32,9 +33,7 @@ def parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         arguments: As absl has them, the program's name first. The stock parser takes that for a flag of Beam's, and
             with any flag each Beam node packs TFX up for workers elsewhere, for seconds.
     """
-    from tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor import _parse_flags
-
-    known, flags = _parse_flags(arguments)
+    known, flags = container_arguments(arguments)
     return known, flags[1:]
 
 

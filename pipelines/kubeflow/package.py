@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import yaml
 
 from compressor_lib.errors import CompressorError, unknown
 from pipelines.config.config import Config
+from pipelines.config.remote_values import STORES, check_unchanged
 from pipelines.config.sections.cluster import Resources
 from pipelines.config.vertex import NOT_HERE
 from pipelines.kubeflow.entrypoint import HTML
@@ -28,11 +28,8 @@ _STOCK = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
 _ENTRYPOINT = ["python", "-m", "pipelines.kubeflow.entrypoint"]
 # Without a longest time, which counts from the first try, the backend tries nothing again (since 2.14).
 _BACKOFF = {"backoffDuration": "30s", "backoffFactor": 2, "backoffMaxDuration": "2592000s"}
-_STORES = {"kubeflow": ("gs://", "s3://", "minio://"), "vertex": ("gs://",)}
 _CLUSTERS_ROOT = "default of kfp-launcher"
 """What the report shows as output where a package has no pipeline root."""
-# References to variables (kubernetes/kubernetes, third_party/forked/golang/expansion).
-_EXPANDED = re.compile(r"\$\$|\$\(.*\)")
 # What Keras, which reads weights, knows by itself.
 _OF_KERAS = ("gs://",)
 
@@ -108,7 +105,7 @@ def check_compilable(config: Config, target: str) -> None:
     Raises:
         CompressorError: With one line for each thing.
     """
-    stores = _STORES[target]
+    stores = STORES[target]
     reasons = []
 
     mounts = tuple(volume.prefix for volume in config.volumes)
@@ -178,12 +175,11 @@ def check_compilable(config: Config, target: str) -> None:
             )
     elif config.vertex:
         reasons.append(NOT_HERE)
-    if target == "kubeflow":
-        reasons += [
-            f"{field} has $$ or $(...) in it, which Kubernetes changes on the way to the nodes: use another name"
-            for field, text in _texts(config.model_dump(mode="json"))
-            if _EXPANDED.search(text)
-        ]
+    for field, text in _texts(config.model_dump(mode="json")):
+        try:
+            check_unchanged(field, text, target)
+        except CompressorError as error:
+            reasons.append(str(error))
     if target == "kubeflow" and config.gate.baseline == "blessed":
         reasons.append(
             "gate.baseline is blessed, which takes a resolver, and open-source Kubeflow runs none: set it to deployed"

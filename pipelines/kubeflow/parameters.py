@@ -62,8 +62,8 @@ def parameters_of(config: Config, target: str = "kubeflow") -> list[Parameter]:
         *(Parameter("data_path", _TEXT, node, "input_base", config.data_path) for node in reads),
         Parameter("span_pattern", _TEXT, looks, "input_config", config.data.span_pattern, _set_span_pattern),
         Parameter("span_window", _INTEGER, looks, "range_config", window if window > 1 else None, _set_span_window),
-        Parameter("tau", _NUMBER, "PruningSearch", "tau", search.tau),
-        Parameter("max_trials", _INTEGER, "PruningSearch", "max_trials", search.max_trials),
+        Parameter("tau", _NUMBER, "PruningSearch", "options", search.tau, _set_option("tau")),
+        Parameter("max_trials", _INTEGER, "PruningSearch", "options", search.max_trials, _set_option("max_trials")),
         Parameter("min_accuracy", _NUMBER, "Evaluator", "eval_config", gate.min_accuracy, _set_min_accuracy),
         Parameter("max_drop", _NUMBER, "Evaluator", "eval_config", gate.max_drop, _set_max_drop),
         Parameter("max_class_drop", _NUMBER, "Evaluator", "eval_config", gate.max_class_drop, _set_max_class_drop),
@@ -106,6 +106,15 @@ def _with_placeholders(text: str, parameters: list[Parameter]) -> str:
     numbers = "|".join(parameter.name for parameter in parameters if parameter.kind != _TEXT)
     # A number stands in JSON without quotes, and so does what will become one.
     return re.sub(rf'"(-?\{{\{{\$\.inputs\.parameters\[\'({numbers})\'\]\}}\}})"', r"\1", text) if numbers else text
+
+
+def _set_option(name: str) -> Callable[[Any, str], None]:
+    """What puts a placeholder into a node's options."""
+
+    def put(value: Any, placeholder: str) -> None:
+        value[name] = placeholder
+
+    return put
 
 
 def _set_span_pattern(value: Any, placeholder: str) -> None:

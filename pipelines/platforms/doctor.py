@@ -140,7 +140,7 @@ def check_bucket(bucket: str, rights: list[str], needs: Needs) -> Check:
         needs: Whose they are.
     """
     import requests
-    from google.api_core.exceptions import BadRequest, Forbidden, GoogleAPICallError, NotFound
+    from google.api_core.exceptions import BadRequest, Forbidden, GoogleAPICallError, NotFound, Unauthorized
     from google.auth.exceptions import GoogleAuthError
     from google.cloud import storage
 
@@ -149,7 +149,7 @@ def check_bucket(bucket: str, rights: list[str], needs: Needs) -> Check:
         found = storage.Client(project=needs.project).bucket(bucket)
         # Without retries, which would go on for two minutes.
         allowed = found.test_iam_permissions([f"storage.{right}" for right in rights], timeout=_TIMEOUT, retry=None)
-    except Forbidden:
+    except (Forbidden, Unauthorized):
         allowed = []
     except GoogleAuthError:
         later = "looked at by the nodes" if needs.target == "kubeflow" else "gcloud auth application-default login"

@@ -6,30 +6,24 @@ import io
 import json
 import os
 import sys
-import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from compressor_lib.errors import CompressorError
-from compressor_lib.support.proxies import is_proxys, proxy_for, proxy_headers, reason, via, without_proxy
+from compressor_lib.support.proxies import is_proxy_response, proxy_hint, reason, via
 from pipelines.platforms.base import GoneError
+from pipelines.platforms.kfp_hooks import logged_in
 
 TOKEN, COOKIES = "KFP_TOKEN", "KFP_COOKIES"
 """Environment variables with what a cluster wants to see; the client knows further ways by itself."""
 CERTIFICATES = "SSL_CERT_FILE"
 """Environment variable with the certificates of the authorities to trust, as OpenSSL knows it."""
 
-PATIENCE = 30.0
-"""Seconds to wait for an answer."""
 _INTERNAL = 13
 """gRPC's code of an internal error."""
-
-RENEWED_AFTER = 45 * 60.0
-"""Seconds until a log-in is renewed: tokens of Google's hold for an hour."""
 
 
 class KubeflowClient:
@@ -53,7 +47,13 @@ class KubeflowClient:
         self._host, self.namespace = host.rstrip("/"), namespace or ""
         _check_environment(host)
         with self.told(hide=False):  # logging in may ask something
-            self.api = _logged_in(self._host, namespace)
+            self.api = logged_in(
+                self._host,
+                namespace,
+                token=os.environ.get(TOKEN),
+                cookies=os.environ.get(COOKIES),
+                trusted=os.environ.get(CERTIFICATES),
+            )
             health = self.api.get_kfp_healthz()
         if not self.api.speaks_json:
             raise CompressorError(
@@ -73,13 +73,11 @@ class KubeflowClient:
         Args:
             path: Below the host, such as ``/apis/v1beta1/runs/1``.
         """
-        return self.api._run_api.api_client.call_api(
-            path, "GET", response_type="object", auth_settings=["Bearer"], _return_http_data_only=True
-        )
+        return self.api.ask(path)
 
     def link(self, run_id: str) -> str:
         """The page of a run."""
-        return f"{self.api._get_url_prefix().rstrip('/')}/#/runs/details/{run_id}"
+        return f"{self.api.url}/#/runs/details/{run_id}"
 
     @contextmanager
     def told(self, what: str = "", *, hide: bool = True) -> Iterator[None]:
@@ -122,7 +120,7 @@ class KubeflowClient:
             )
         through = via(self._host)
         if through:
-            return f"{self._host} cannot be reached{through} ({why}): check the proxy, or {without_proxy(self._host)}."
+            return f"{self._host} cannot be reached{through} ({why}): check the proxy, or {proxy_hint(self._host)}."
         return (
             f"{self._host} cannot be reached: check --host and the network, or forward the port "
             "(kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80)."
@@ -130,10 +128,10 @@ class KubeflowClient:
 
     def _explained(self, status: int, body: str, what: str) -> str:
         words = message_of(body)
-        if is_proxys(self._host, status, body):
+        if is_proxy_response(self._host, status, body):
             return (
                 f"{via(self._host).removeprefix(' through ')} answers {status} in place of {self._host}: check the "
-                f"proxy, or {without_proxy(self._host)}. It says: {words}"
+                f"proxy, or {proxy_hint(self._host)}. It says: {words}"
             )
         if status == 401:
             return (
@@ -173,71 +171,3 @@ def _check_environment(host: str) -> None:
     certificates = os.environ.get(CERTIFICATES)
     if certificates and parts.scheme == "https" and not Path(certificates).is_file():
         raise CompressorError(f"${CERTIFICATES} names no file: {certificates!r}.")
-
-
-def _logged_in(host: str, namespace: str | None) -> Any:
-    """The client of kfp, which looks for a proxy nowhere by itself, asks once, and waits without an end."""
-    import kfp
-    import urllib3
-    from kfp import client as settings
-    from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
-
-    class Client(kfp.Client):
-        _health: Any = None
-        speaks_json = True
-
-        def _load_config(self, *given: Any, **named: Any) -> Any:
-            log_in = super()._load_config
-            config = log_in(*given, **named)
-            if "authorization" in config.api_key and config.refresh_api_key_hook is None:
-                config.refresh_api_key_hook = _renewed(lambda: log_in(*given, **named).api_key["authorization"])
-            config.proxy_headers = proxy_headers(host) or None
-            config.retries = urllib3.Retry(connect=1, read=0, other=0, redirect=5)
-            return config
-
-        def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:
-            """Also asked by the constructor: once, where the original asks for half a minute."""
-            if self._health is None:
-                ask = self._healthz_api.healthz_service_get_healthz_with_http_info
-                self._health, _, headers = ask(_request_timeout=(PATIENCE, PATIENCE))
-                self.speaks_json = "json" in headers.get("Content-Type", "")
-            return self._health
-
-    projected = os.environ.get(settings.KF_PIPELINES_SA_TOKEN_ENV) or settings.KF_PIPELINES_SA_TOKEN_PATH
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        client = Client(
-            host=host,
-            existing_token=os.environ.get(TOKEN),
-            cookies=os.environ.get(COOKIES),
-            credentials=ServiceAccountTokenVolumeCredentials(projected) if Path(projected).is_file() else None,
-            ssl_ca_cert=os.environ.get(CERTIFICATES),
-            proxy=proxy_for(host),
-            **({"namespace": namespace} if namespace else {}),
-        )
-    _limit(client._run_api.api_client)  # which is that of all its parts
-    return client
-
-
-def _renewed(log_in: Callable[[], str]) -> Callable[[Any], None]:
-    """Logs in anew before a token runs out, for a wait may take days; a token that was given stays the same."""
-    since = time.monotonic()
-
-    def renew(config: Any) -> None:
-        nonlocal since
-        if time.monotonic() - since > RENEWED_AFTER:
-            config.api_key["authorization"] = log_in()
-            since = time.monotonic()
-
-    return renew
-
-
-def _limit(api_client: Any) -> None:
-    """Lets no request of a client wait longer than :data:`PATIENCE` for an answer."""
-    ask = api_client.request
-
-    def request(*given: Any, **named: Any) -> Any:
-        # A pair, to connect and to read: the client takes no single number that is not whole for a limit.
-        return ask(*given, **{**named, "_request_timeout": named.get("_request_timeout") or (PATIENCE, PATIENCE)})
-
-    api_client.request = request

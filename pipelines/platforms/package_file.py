@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from compressor_lib.errors import CompressorError, unknown
+from pipelines.config.remote_values import check_pipeline_root, check_unchanged
 from pipelines.config.yaml_values import GivenTwiceError, read_yaml_documents
 
 _NUMBERS = ("NUMBER_DOUBLE", "NUMBER_INTEGER")
@@ -101,6 +102,19 @@ class PackageFile:
                 "image of this version, or take it as it is by --any-version."
             )
 
+    def pipeline_root(self, given: str | None) -> str | None:
+        """Where the artifacts of a run go; None: where the platform keeps them.
+
+        Args:
+            given: In place of the package's own.
+
+        Raises:
+            CompressorError: If the platform's nodes could not write there.
+        """
+        if given is not None:
+            check_pipeline_root(given, self.target)
+        return given or self.places.get("pipeline_root")
+
     def values(self, given: Sequence[str]) -> dict[str, str | float | int]:
         """Runtime parameters from a command line.
 
@@ -108,16 +122,17 @@ class PackageFile:
             given: As ``["tau=0.8", "data_path=gs://bucket/images"]``.
 
         Raises:
-            CompressorError: If one is unknown or of another type.
+            CompressorError: If one is unknown or of another type, or the platform would change it.
         """
         values: dict[str, str | float | int] = {}
         for text in given:
             name, equals, value = text.partition("=")
             if not equals:
-                raise CompressorError(f"--param {text!r} has another form than name=value.")
+                raise CompressorError(f"--param {text!r} is not of the form name=value.")
             if name not in self.kinds:
                 raise unknown("parameter", name, self.kinds)
             if self.kinds[name] not in _NUMBERS:
+                check_unchanged(f"--param {text!r}", value, self.target)
                 values[name] = value
                 continue
             try:

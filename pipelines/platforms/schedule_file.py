@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, field_validator
@@ -12,10 +12,11 @@ from compressor_lib.support.atomic_write import replace_file
 from compressor_lib.support.processes import module_command
 from pipelines.config.yaml_values import GivenTwiceError, check_given_once
 from pipelines.platforms.cron import Cron
+from pipelines.platforms.schedulers import SchedulerName
 
 
 class Plan(BaseModel):
-    """What is repeated, when, and how it went last; the name of its file is its name.
+    """What is repeated, when, and what starts it; the name of its file is its name.
 
     Attributes:
         config: The run's YAML file.
@@ -26,10 +27,10 @@ class Plan(BaseModel):
         created: When it was made.
         since: Times before this do not count as missed: when it was made or last resumed.
         last_started: When its last run began; None: it had none.
-        last_status: That run's exit status; None: it is not over, or was cut off.
+        scheduler: What starts the runs, by default ``compressor schedule serve``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     config: Path
     directory: Path
@@ -39,7 +40,7 @@ class Plan(BaseModel):
     created: AwareDatetime
     since: AwareDatetime
     last_started: AwareDatetime | None
-    last_status: int | None
+    scheduler: SchedulerName = SchedulerName.serve
 
     @field_validator("cron")
     @classmethod
@@ -47,13 +48,8 @@ class Plan(BaseModel):
         return Cron.parse(cron.fields, cron.time_zone)
 
     def due(self) -> datetime | None:
-        """The first time after the last run, which may be over; None: it is paused, or there is none."""
-        if self.paused:
-            return None
-        after = max(self.since, self.last_started or self.since)
-        # In the hour that summer time repeats, cron's next time may be the one before.
-        times = (time.astimezone(timezone.utc) for time in self.cron.next_runs(2, after))
-        return next((time for time in times if time > after), None)
+        """The first time after the last run, which may be over; None: there is none."""
+        return next(iter(self.cron.next_runs(1, max(self.since, self.last_started or self.since))), None)
 
     def command(self) -> list[str]:
         """What a run is started with."""

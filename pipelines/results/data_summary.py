@@ -11,6 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from components.artifacts.file_names import SUMMARY_FILE
 from pipelines.results.lineage import NodeRun
 
 NOTABLE_IMBALANCE = 3.0
@@ -23,8 +24,6 @@ def read_summary(validator: NodeRun) -> dict[str, Any]:
     Returns:
         The fields of a :class:`components.artifacts.data_summary.DataSummary`.
     """
-    from components.artifacts.data_summary import SUMMARY_FILE  # which brings TFX
-
     found: dict[str, Any] = json.loads((Path(validator.outputs["anomalies"].uri) / SUMMARY_FILE).read_text())
     return found
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from compressor_lib.errors import CompressorError, unknown
 from pipelines.results.locks import LOCK_FILE, held_since
+from pipelines.results.store import open_store
 
 if TYPE_CHECKING:
     import ml_metadata
@@ -152,7 +153,7 @@ class Lineage:
         self._path = Path(metadata_path)
         if not self._path.is_file():
             raise CompressorError(f"there are no runs in {str(self._path.parent)!r}: give the output folder of one.")
-        self._store = _opened(self._path)
+        self._store = open_store(str(self._path))
         contexts = sorted(self._store.get_contexts_by_type("pipeline_run"), key=lambda context: context.id)
         self._runs = {context.name: context for context in contexts}
 
@@ -270,19 +271,6 @@ def _node_run(
         seconds=None if state in ("running", "stopped") else milliseconds / 1000,
         parameters=_values(execution.custom_properties),
     )
-
-
-def _opened(path: Path) -> ml_metadata.MetadataStore:
-    import ml_metadata
-    from ml_metadata.proto import metadata_store_pb2 as proto
-
-    config = proto.ConnectionConfig()
-    config.sqlite.filename_uri = str(path)
-    config.sqlite.connection_mode = proto.SqliteMetadataSourceConfig.READWRITE
-    try:
-        return ml_metadata.MetadataStore(config)
-    except (RuntimeError, ml_metadata.errors.StatusError) as error:
-        raise CompressorError(f"{path} is no store of ML Metadata that can be read: {error}") from error
 
 
 def _values(properties: Mapping[str, metadata_store_pb2.Value]) -> dict[str, Any]:

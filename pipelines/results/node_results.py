@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.artifacts.file_names import HISTORY_FILE, SEARCH_REPORT_FILE, SUMMARY_FILE, VERDICT_FILE
 from compressor_lib.deployment import phrases
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.gate import Verdict
-from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import REFERENCE, read_figures
 from compressor_lib.errors import CompressorError
+from compressor_lib.pretraining.bank_files import MANIFEST
 from pipelines.results.lineage import number_of, time_of
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def _examples(artifact: Artifact, cached: bool) -> str:
 
 
 def _anomalies(artifact: Artifact, cached: bool) -> str:
-    summary = _read(artifact, "data.json")
+    summary = _read(artifact, SUMMARY_FILE)
     count = len(summary["anomalies"])
     images = sum(sum(by_class.values()) for by_class in summary["images"].values())
     classes = len({name for by_class in summary["images"].values() for name in by_class})
@@ -62,26 +64,26 @@ def _anomalies(artifact: Artifact, cached: bool) -> str:
 
 
 def _model_run(artifact: Artifact, cached: bool) -> str:
-    history = _read(artifact, "history.json")
+    history = _read(artifact, HISTORY_FILE)
     kept = int(history["best_epoch"][0]) - 1
     (images,) = history.get("eval_images", [0])
     return f"accuracy {_accuracy(history['val_accuracy'][kept], int(images))} on the eval split"
 
 
 def _translators(artifact: Artifact, cached: bool) -> str:
-    r2 = _read(artifact, "manifest.json")["r2"]
+    r2 = _read(artifact, MANIFEST)["r2"]
     return f"{len(r2)} translators, R2 up to {max(r2.values()):.2f}" if r2 else "no translators"
 
 
 def _tuner_results(artifact: Artifact, cached: bool) -> str:
-    best = _read(artifact, "search_report.json")[0]
+    best = _read(artifact, SEARCH_REPORT_FILE)[0]
     # The connection comes last: on a narrow terminal its end is cut off.
     accuracy = _accuracy(best["accuracy"], best.get("examples", 0))
     return f"accuracy {accuracy}, {best['parameters']:,} parameters: {best['connection']}"
 
 
 def _evaluation(artifact: Artifact, cached: bool) -> str:
-    verdict = Verdict.from_json(Path(artifact.uri, "verdict.json").read_text(encoding="utf-8"))
+    verdict = Verdict.from_json(Path(artifact.uri, VERDICT_FILE).read_text(encoding="utf-8"))
     said = "blessed" if verdict.blessed else "not blessed"
     return f"{said}, accuracy {phrases.accuracy(verdict.overall)} on the test split"
 
@@ -118,7 +120,7 @@ def _accuracy(share: float, images: int) -> str:
     """An accuracy with its count and interval, or alone where the number of images was not written."""
     if not images:
         return phrases.percent(share)
-    return phrases.accuracy(Judged.counted("", images=images, right=round(share * images)))
+    return phrases.accuracy(EvalResult.from_counts("", images=images, right=round(share * images)))
 
 
 def _read(artifact: Artifact, name: str) -> Any:

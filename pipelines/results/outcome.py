@@ -14,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from compressor_lib.deployment import phrases
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.gate import Verdict, left_out_sentences
 from compressor_lib.deployment.intervals import Interval
-from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import Latency, Speedup
 from compressor_lib.errors import CompressorError
 from pipelines.results.data_summary import read_summary, render_summary
@@ -173,18 +173,26 @@ def render_results(results: Results) -> Group:
 def _models_table(results: Results) -> Table:
     before, after = results.reference, results.compressed
     confidence = results.verdict.confidence_shown
-    table = Table(title="Test split: reference and compressed", caption=f"intervals: {100 * confidence:g} % confidence")
+    table = Table(
+        title="Test split: reference and compressed",
+        caption=f"intervals: {phrases.percent(confidence, decimals=None)} confidence",
+    )
     table.add_column("")
     for column in ("reference", "compressed", "change"):
         table.add_column(column, justify="right")
-    table.add_row("accuracy", *(_score(one.judged(confidence)) for one in (before, after)), _change(results.change))
+    table.add_row("accuracy", *(_score(one.result(confidence)) for one in (before, after)), _change(results.change))
     for row in _gate_rows(results):
         table.add_row(*row)
     for name, old, new in (
         ("parameters", before.parameters, after.parameters),
         ("TFLite bytes", before.bytes, after.bytes),
     ):
-        table.add_row(name, phrases.size(old), phrases.size(new), f"{new / old - 1:+.1%}" if old and new else "")
+        table.add_row(
+            name,
+            phrases.size(old),
+            phrases.size(new),
+            phrases.percent(new / old - 1, signed=True) if old and new else "",
+        )
     float32 = results.formats.get("float32")
     table.add_row(
         "latency an image",
@@ -193,7 +201,7 @@ def _models_table(results: Results) -> Table:
         _speed(None if float32 is None else float32.speedup),
     )
     compression = 1 - after.parameters / before.parameters
-    table.add_row("compression", "", f"{compression:.1%}", "", style="bold")
+    table.add_row("compression", "", phrases.percent(compression), "", style="bold")
     return table
 
 
@@ -207,7 +215,7 @@ def _gate_rows(results: Results) -> Iterator[tuple[str, ...]]:
         yield f"class {worst.name}", *_judged(worst, confidence)
 
 
-def _judged(judged: Judged, confidence: float) -> tuple[str, str, str]:
+def _judged(judged: EvalResult, confidence: float) -> tuple[str, str, str]:
     """The baseline's accuracy, the model's, and the change."""
     both = judged.compared(confidence)
     assert both is not None
@@ -215,7 +223,7 @@ def _judged(judged: Judged, confidence: float) -> tuple[str, str, str]:
     return _score(both[0]), _score(both[1]), _change(judged.change)
 
 
-def _score(judged: Judged) -> str:
+def _score(judged: EvalResult) -> str:
     return "\n".join(phrases.accuracy_parts(judged))
 
 

@@ -7,22 +7,23 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from docs.hooks.config_reference import reference
 from pipelines.config.config import Config
+from pipelines.config.sections.base import SectionType, fields_of, is_section
 
 MINIMAL: dict[str, Any] = {"name": "mine", "data": {"source": "digits"}, "backbone": {"name": "MobileNetV2"}}
 
 
-def sections(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+def sections(model: SectionType, path: str = "") -> Iterator[tuple[str, SectionType]]:
     """Every section of the configuration, by its path as the page writes it."""
     yield path, model
-    for name, field in model.model_fields.items():
+    for name, field in fields_of(model).items():
         waiting = [field.annotation]
         while waiting:
             kind = waiting.pop()
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
+            if is_section(kind):
                 suffix = {"volumes": "[]", "resources": ".<node>"}.get(name, "")
                 yield from sections(kind, f"{path}.{name}{suffix}".lstrip("."))
             else:
@@ -45,7 +46,7 @@ def test_every_field_has_a_row_with_its_meaning():
     page = tables()
 
     for path, model in sections(Config):
-        assert list(page[path]) == list(model.model_fields), path
+        assert list(page[path]) == list(fields_of(model)), path
         for field, (value, default, meaning) in page[path].items():
             assert value, f"{path}.{field} has no value"
             assert default, f"{path}.{field} has no default"

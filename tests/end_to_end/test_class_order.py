@@ -115,7 +115,7 @@ def test_new_classes_are_appended_and_missing_ones_keep_their_index_until_remove
     assert second.exit_code == 0, second.output
     words = """--set 'data.removed_classes=["finger"]'"""
     told = " ".join(second.output.split())
-    assert "class 'finger' of the pushed model has no images: it keeps its place in the output" in told
+    assert "class 'finger' of the pushed model has no images: it keeps its output" in told
     assert f"To remove it: {words}" in told
     assert len(hands.pushed) == 2, second.output
     names = ["finger", "fist", "aardvark"]
@@ -126,9 +126,9 @@ def test_new_classes_are_appended_and_missing_ones_keep_their_index_until_remove
         assert next(iter(classifier.predict(images / "span-2" / name / "0.png"))) == name
 
     report = ReportData.read(hands.made("Report", "report"))
-    assert report.answers.classes == names
-    assert report.answers.compressed[0] == {}  # no image of "finger", and what they are taken for stands at their own
-    assert report.answers.compressed[2].get(2, 0) > 0.9 * sum(report.answers.compressed[2].values())
+    assert report.predictions.classes == names
+    assert report.predictions.compressed[0] == {}  # there is no image of "finger"
+    assert report.predictions.compressed[2].get(2, 0) > 0.9 * sum(report.predictions.compressed[2].values())
 
     add_span(images, 3, {"aardvark": 60, "fist": 70})
     refused = hands.command(monkeypatch, "--set", "data.removed_classes=[fist]")

@@ -57,7 +57,7 @@ def test_paths_are_literal_from_the_data_to_the_pushed_model(make_runs, small_ba
     (data / "blue" / ".DS_Store").touch()
     (data / "blue" / "notes.txt").touch()
     second = runs.command(monkeypatch)
-    assert "nothing is new since the last run" in second.output
+    assert "nothing has changed since the last run" in second.output
     assert len(runs.pushed) == 1
 
     save(data / "blue", "blue", 100)

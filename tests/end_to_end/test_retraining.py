@@ -57,12 +57,12 @@ def test_each_tick_pushes_what_is_new_and_no_worse(make_runs, small_backbone, tm
 
     idle = runs.command(monkeypatch)
     assert idle.exit_code == 0
-    assert "nothing is new since the last run" in idle.output
+    assert "nothing has changed since the last run" in idle.output
     assert len(runs.pushed) == 1
 
     add_span(images, 2)
     second = runs.command(monkeypatch, "--set", "seed=1")  # which would try another learning rate
-    assert "nothing is new" not in second.output
+    assert "nothing has changed" not in second.output
     assert len(runs.pushed) == 2
     compared = runs.nodes()["DeployedModel"].outputs["model"]
     assert compared.custom_properties["deployed_version"].string_value == runs.pushed[0].name

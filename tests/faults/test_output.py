@@ -39,7 +39,7 @@ def stopped(compressor, tally, tmp_path_factory) -> Path:
                 command.send(number)
                 assert command.ended(timeout=60) == STOPPED, command.said
                 assert time.monotonic() - sent < 10
-                assert "finished nodes and trials are kept: run the same command to resume" in command.said
+                assert "finished nodes and trials are kept: re-run the command to resume" in command.said
                 assert_readable(command)
                 assert completed_nodes(output).items() >= done.items()
     command = compressor(output)

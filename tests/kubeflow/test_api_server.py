@@ -11,7 +11,7 @@ from kubeflow_rig.access import NAMESPACE, USER
 from kubeflow_runs import submitted
 
 from compressor_lib.errors import CompressorError
-from pipelines.platforms import kubeflow_client
+from pipelines.platforms import kfp_hooks
 from pipelines.platforms.base import GoneError
 from pipelines.platforms.kubeflow import Kubeflow
 
@@ -170,7 +170,7 @@ class TestMessages:
 
     def test_a_server_that_hangs_is_told(self, server, kubeflow, package, monkeypatch):
         with monkeypatch.context() as hasty, server.stopped():
-            hasty.setattr(kubeflow_client, "PATIENCE", 0.5)
+            hasty.setattr(kfp_hooks, "PATIENCE", 0.5)
             with pytest.raises(CompressorError, match="cannot be reached: check --host and the network"):
                 submitted(kubeflow, package)
         submitted(kubeflow, package)

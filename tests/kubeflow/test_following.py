@@ -10,7 +10,7 @@ from kubeflow_runs import submitted
 from kubeflow_workflow import workflow
 
 from pipelines.cli import platforms
-from pipelines.platforms import kubeflow_client, kubeflow_progress
+from pipelines.platforms import kfp_hooks, kubeflow_progress
 from pipelines.platforms.base import Progress, State
 from pipelines.platforms.kubeflow import Kubeflow
 
@@ -152,7 +152,7 @@ class TestWait:
 
         result = wait(delete)
         assert result.exit_code == 4
-        assert "is not there any more: it was deleted" in result.stderr
+        assert "was deleted" in result.stderr
 
     def test_a_server_that_hangs_for_a_while_is_got_over(self, server, wait, report, monkeypatch):
         look, answered = Kubeflow.progress, []
@@ -166,7 +166,7 @@ class TestWait:
         def hang(run_id: str) -> None:
             until(lambda: any(answered))
             with monkeypatch.context() as hasty, server.stopped():
-                hasty.setattr(kubeflow_client, "PATIENCE", 0.2)
+                hasty.setattr(kfp_hooks, "PATIENCE", 0.2)
                 looks = len(answered)
                 until(lambda: len(answered) > looks + 2)
             report(run_id, SUCCEEDED, retrain="done")

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import keras
@@ -30,7 +31,8 @@ from compressor_lib.deployment.image_check import decodable
 from compressor_lib.deployment.images import decode_image
 from compressor_lib.deployment.model_metrics import read_figures
 from compressor_lib.errors import CompressorError
-from pipelines.config.config import Head, Retraining, Training
+from compressor_lib.training.options import Distillation, ReferenceOptions, RetrainingOptions
+from pipelines.config.config import Head
 from pipelines.modules import HISTORY_FILE, preprocessing_fn, run_fn
 
 pytestmark = pytest.mark.slow
@@ -156,7 +158,7 @@ def reference(make_args) -> FnArgs:
                 "name": "MobileNetV2", "input_size": SIZE, "alpha": 0.35, "weights": "none",
             },
             "head": Head(units=4, dropout=0.1).model_dump(),
-            "training": Training(head_epochs=0, epochs=1, **TRAINING).model_dump(),
+            "training": asdict(ReferenceOptions(head_epochs=0, epochs=1, **TRAINING)),
         }
     )  # fmt: skip
     run_fn(fn_args)
@@ -190,7 +192,7 @@ def test_the_reference_starts_from_a_model_of_ones_own(make_args, tmp_path, keep
     own.get_layer("classifier").set_weights([np.zeros((4, 4)), np.array([0.0, 9, 0, 0])])  # always says "Hüte"
     own.save(tmp_path / "own.keras")
     # At this rate training changes next to nothing.
-    training = Training(head_epochs=1, epochs=0, **{**TRAINING, "head_learning_rate": 1e-9})
+    training = ReferenceOptions(head_epochs=1, epochs=0, **{**TRAINING, "head_learning_rate": 1e-9})
     fn_args = make_args(
         {
             "role": "reference",
@@ -199,7 +201,7 @@ def test_the_reference_starts_from_a_model_of_ones_own(make_args, tmp_path, keep
                 "classes": ["cat", "Hüte", "dog", "gone"] if keeps_head else None,
             },
             "head": Head(units=5).model_dump(),
-            "training": training.model_dump(),
+            "training": asdict(training),
         }
     )  # fmt: skip
     run_fn(fn_args)
@@ -215,8 +217,8 @@ def test_the_reference_starts_from_a_model_of_ones_own(make_args, tmp_path, keep
 
 
 def compressed(make_args, base_model: Path, weight: float, **custom_config) -> FnArgs:
-    training = Retraining(head_epochs=0, epochs=1, distillation={"weight": weight, "temperature": 2.0}, **TRAINING)
-    fn_args = make_args({"role": "compressed", "training": training.model_dump(), **custom_config}, base_model)
+    training = RetrainingOptions(head_epochs=0, epochs=1, distillation=Distillation(weight), **TRAINING)
+    fn_args = make_args({"role": "compressed", "training": asdict(training), **custom_config}, base_model)
     run_fn(fn_args)
     return fn_args
 
@@ -287,7 +289,7 @@ def test_a_training_that_was_cut_short_resumes_in_the_next_try_of_its_node(make_
         "role": "reference",
         "backbone": {"name": "MobileNetV2", "input_size": SIZE, "alpha": 0.35, "weights": "none"},
         "head": Head(units=4).model_dump(),
-        "training": Training(head_epochs=0, epochs=2, **TRAINING).model_dump(),
+        "training": asdict(ReferenceOptions(head_epochs=0, epochs=2, **TRAINING)),
     }
     first = make_args(config)
 

@@ -204,7 +204,7 @@ def test_sections_reach_their_nodes(create):
         "seed=7", "translators.held_out=0.25", "translators.ridge=0.5",
         "search.tuner=grid", "search.connections=['53,151']", "search.head_units=[0, 4]",
         "search.tau=0.6", "search.max_trials=3", "search.max_epochs=2", "search.parallel_trials=2",
-        "search.cuts=2", "search.shortlist=9", "search.train_translators=true", "search.feature_memory_mb=100",
+        "search.shortlist=9", "search.train_translators=true", "search.feature_memory_mb=100",
         "search.objective.cost=latency", "search.budgets={parameters: 500_000, latency_ms: 8}",
         "search.min_learning_rate=0.01", "search.max_learning_rate=0.02",
         "reference.epochs=3", "retrain.epochs=4", "retrain.batch_size=9", "retrain.strategy=mirrored",
@@ -229,17 +229,18 @@ def test_sections_reach_their_nodes(create):
     assert retrain["training"]["distillation"] == {"weight": 0.5, "temperature": 2.0}
     pretrainer, search = (nodes[node].exec_properties for node in ("TranslatorPretrainer", "PruningSearch"))
     assert pretrainer["backbone"] == search["backbone"] == "MobileNetV2"
-    assert pretrainer["connections"] == search["connections"] == '["53,151"]'
-    assert (pretrainer["held_out"], pretrainer["ridge"]) == (0.25, 0.5)
-    assert (search["tuner"], search["max_trials"], search["max_epochs"]) == ("grid", 3, 2)
-    assert (search["parallel_trials"], search["cuts"]) == (2, 2)
-    assert (search["shortlist"], search["train_translators"], search["feature_memory_mb"]) == (9, 1, 100)
-    assert (search["min_learning_rate"], search["max_learning_rate"]) == (0.01, 0.02)
-    assert (search["tau"], search["head_units"], search["dropout"]) == (0.6, "[0, 4]", 0.3)
-    assert (search["seed"], search["batch_size"]) == (7, 9)
-    assert search["cost"] == "latency"
+    assert pretrainer["connections"] == '["53,151"]'
+    assert json.loads(pretrainer["options"]) == {"held_out": 0.25, "ridge": 0.5}
+    assert json.loads(search["options"]) == {
+        "tuner": "grid", "connections": ["53,151"], "head_units": [0, 4], "tail_units": [128, 256, 512],
+        "tau": 0.6, "max_trials": 3, "max_epochs": 2, "parallel_trials": 2,
+        "shortlist": 9, "train_translators": True, "feature_memory_mb": 100,
+        "objective": {"cost": "latency"},
+        "budgets": {"parameters": 500_000, "macs": None, "bytes": None, "latency_ms": 8},
+        "min_learning_rate": 0.01, "max_learning_rate": 0.02,
+    }  # fmt: skip
+    assert (search["dropout"], search["seed"], search["batch_size"]) == (0.3, 7, 9)
     assert reference["class_weights"] == retrain["class_weights"] == search["class_weights"] == "balanced"
-    assert json.loads(search["budgets"]) == {"parameters": 500_000, "latency": 8}
 
 
 def test_another_format_runs_the_converter_anew_and_what_is_behind_it(create):
@@ -251,7 +252,8 @@ def test_another_format_runs_the_converter_anew_and_what_is_behind_it(create):
 
 
 def test_without_widths_to_search_the_heads_own_is_taken(create):
-    assert create()["PruningSearch"].exec_properties["head_units"] == "[8]"
+    options = json.loads(create()["PruningSearch"].exec_properties["options"])
+    assert options["head_units"] == [8]
 
 
 def test_gate_against_the_reference(create):

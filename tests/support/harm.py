@@ -49,7 +49,7 @@ def unfinished_nodes(output: Path) -> dict[str, set[int]]:
 def _executions(output: Path, state: str) -> dict[str, set[int]]:
     from ml_metadata.proto import metadata_store_pb2 as proto
 
-    from pipelines.execution.metadata_store import open_store
+    from pipelines.results.store import open_store
 
     found: dict[str, set[int]] = {}
     if not (output / "metadata.sqlite").is_file():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import ml_metadata
 from ml_metadata.proto import metadata_store_pb2 as proto
+
+from pipelines.results.store import open_store
 
 EXECUTION, EVENT = proto.Execution, proto.Event
 
@@ -14,10 +15,7 @@ class Store:
     """The store, and what writes runs to it."""
 
     def __init__(self, path: Path) -> None:
-        config = proto.ConnectionConfig()
-        config.sqlite.filename_uri = str(path)
-        config.sqlite.connection_mode = proto.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
-        self.store = ml_metadata.MetadataStore(config)
+        self.store = open_store(str(path), create=True)
         self.path = path
         self.types = {
             name: self.store.put_context_type(proto.ContextType(name=name))

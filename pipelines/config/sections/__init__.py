@@ -1,1 +1,1 @@
-"""The sections of a configuration: what each field means, and which values it takes."""
+"""The sections of a configuration: their fields and valid values."""

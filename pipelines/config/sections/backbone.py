@@ -13,29 +13,33 @@ from pipelines.config.sections.base import Section, absolute, existing_file
 
 
 class BackboneConfig(Section):
-    """The network that is compressed: one of the catalogue by name, or a model of the user's own."""
+    """The network to compress: one from the catalogue, by name, or a model of your own."""
 
-    name: str | None = Field(default=None, description="Name in the catalogue; 'compressor backbones' lists it.")
+    name: str | None = Field(default=None, description="Name in the catalogue, which 'compressor backbones' lists.")
     model: str | None = Field(
         default=None,
-        description="Instead of a name: a .keras file of a trained functional classifier of any architecture.",
+        description="Instead of a name: .keras file of a trained functional classifier of any architecture.",
     )
     classes: list[str] | None = Field(
         default=None,
         min_length=2,
-        description="model: names of its outputs, in their order, to keep its head; null: its head is replaced.",
+        description="With model: class names in the order of its outputs, to keep its head; null: the head is "
+        "replaced.",
     )
     rescale: tuple[float, float] | None = Field(
         default=None,
-        description="model: scale and offset from pixels in 0..255 to what it takes; null: it takes the pixels.",
+        description="With model: scale and offset that turn pixels in 0..255 into the model's input; null: it takes "
+        "pixels in 0..255.",
     )
     input_size: int = Field(
-        default=224, ge=32, description="Height and width of its images, in pixels; of a model, its own if fixed."
+        default=224,
+        ge=32,
+        description="Height and width of the images, in pixels. A model with a fixed size sets it itself.",
     )
-    alpha: float = Field(default=1.0, gt=0, description="Width multiplier, MobileNets only.")
+    alpha: float = Field(default=1.0, gt=0, description="Width multiplier; MobileNets only.")
     weights: str = Field(
         default="imagenet",
-        description="imagenet (fetched by Keras), none (random), or a weights file.",
+        description="imagenet (downloaded by Keras), none (random), or a weights file.",
     )
 
     @model_validator(mode="before")
@@ -86,22 +90,22 @@ class BackboneConfig(Section):
     def _is_named_or_own(self) -> BackboneConfig:
         given = self.model_fields_set
         if self.name is None and self.model is None:
-            raise ValueError("has neither name nor model: give the one, of the catalogue, or the other, a file.")
+            raise ValueError("has neither name nor model: set name (from the catalogue) or model (a file).")
         foreign = {"name", "alpha", "weights"} if self.model is not None else {"classes", "rescale"}
         if wrong := [field for field in type(self).model_fields if field in foreign & given]:
-            kind = "a model of your own" if self.model is not None else "a network of the catalogue"
-            raise ValueError(f"has {' and '.join(wrong)}, which {kind} does not take: leave out.")
+            kind = "a model of your own" if self.model is not None else "a network from the catalogue"
+            raise ValueError(f"has {' and '.join(wrong)}, which {kind} does not take: remove.")
         if self.model is not None:
             own_size = _own_size(self.model)
             if own_size is None and "input_size" not in given:
                 raise ValueError("model takes images of any size: set backbone.input_size.")
             if own_size not in (None, self.input_size):
-                raise ValueError(f"input_size is {self.input_size}, but the model takes {own_size}: leave it out.")
+                raise ValueError(f"input_size is {self.input_size}, but the model takes {own_size}: remove it.")
         return self
 
 
 def _own_size(model: str) -> int | None:
-    """The input size of a ``.keras`` file that is on this machine; None if it is variable or cannot be known."""
+    """The input size of a local ``.keras`` file; None if it is variable or unknown."""
     from compressor_lib.networks.keras_file import read_keras_file
 
     path = absolute(model)
@@ -111,5 +115,5 @@ def _own_size(model: str) -> int | None:
 class Head(Section):
     """The classifier on top of the backbone."""
 
-    units: int = Field(default=0, ge=0, description="Width of a hidden layer; 0: a single softmax layer.")
-    dropout: float = Field(default=0.2, ge=0, lt=1, description="Share dropped in front of the classifier.")
+    units: int = Field(default=0, ge=0, description="Width of a hidden layer; 0: a softmax layer alone.")
+    dropout: float = Field(default=0.2, ge=0, lt=1, description="Dropout rate of the pooled features.")

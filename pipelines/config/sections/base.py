@@ -1,26 +1,72 @@
-"""What every section of a configuration is made of."""
+"""The base class of all sections, and helpers for paths."""
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import os
-from typing import Annotated
+import re
+from typing import Annotated, Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+from compressor_lib.support.options import Options
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    """Base of every section: unknown fields are refused, values do not change afterwards."""
+    """Base class of the sections declared here: unknown fields are refused, and values are read-only.
+
+    The other sections are the library's option dataclasses, which pydantic validates just as strictly.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+SectionType = type[BaseModel] | type[Options]
+
+
+def is_section(kind: Any) -> bool:
+    """Whether a type is a section."""
+    return isinstance(kind, type) and issubclass(kind, BaseModel | Options)
+
+
+def fields_of(section: SectionType) -> dict[str, FieldInfo]:
+    """A section's fields, by name."""
+    if issubclass(section, BaseModel):
+        return section.model_fields
+    hints, words = get_type_hints(section, include_extras=True), _described(section)
+    fields = {}
+    for field in dataclasses.fields(section):
+        fields[field.name] = FieldInfo.from_annotated_attribute(hints[field.name], field)
+        fields[field.name].description = words.get(field.name)
+    return fields
+
+
+def section_in(annotation: Any) -> SectionType | None:
+    """The section class in a field's annotation: bare, in a list or mapping, or optional."""
+    if is_section(annotation):
+        return annotation
+    return next((found for found in map(section_in, get_args(annotation)) if found), None)
+
+
+def _described(section: type) -> dict[str, str]:
+    """Reads the descriptions of a dataclass's attributes from its docstring and those of its base classes."""
+    words = {}
+    for kind in reversed(section.__mro__):
+        _, _, attributes = inspect.cleandoc(kind.__doc__ or "").partition("\nAttributes:\n")
+        for name, text in re.findall(r"^    (\w+): (.+(?:\n {8}.+)*)", attributes.partition("\n\n")[0], re.MULTILINE):
+            words[name] = " ".join(text.split())
+    return words
+
+
 def absolute(path: str) -> str:
-    """Makes a local path absolute, from the current directory; leaves ``gs://...`` alone.
+    """Makes a local path absolute, relative to the current directory; leaves ``gs://...`` unchanged.
 
     Raises:
-        ValueError: The path is not UTF-8, which TensorFlow and Beam need.
+        ValueError: If the path is not UTF-8, which TensorFlow and Beam require.
     """
     shown = os.fsencode(path).decode("utf-8", "backslashreplace")
     if shown != path:
@@ -29,8 +75,8 @@ def absolute(path: str) -> str:
 
 
 def existing_file(path: str, advice: str) -> str:
-    """Makes a path absolute; refuses a local one that is no file."""
+    """Makes a path absolute; refuses a local path that is not a file."""
     path = absolute(path)
     if "://" not in path and not os.path.isfile(path):
-        raise ValueError(f"is {path!r}, which is no file: {advice}.")
+        raise ValueError(f"is {path!r}, which is not a file: {advice}.")
     return path

@@ -1,4 +1,4 @@
-"""Section ``data``: where the images are, and which of them count."""
+"""Section ``data``: where the images are, and which of them are used."""
 
 from __future__ import annotations
 
@@ -11,76 +11,80 @@ from pipelines.config.sections.base import Section, Share, absolute
 
 
 class Splits(Section):
-    """Shares of the images that go to each split; only their ratio counts."""
+    """Shares of the images in each split; only their ratio matters."""
 
     train: int = Field(default=8, gt=0, description="Share that models are trained on.")
-    eval: int = Field(default=1, gt=0, description="Share that the search and early stopping judge on.")
-    test: int = Field(default=1, gt=0, description="Share that the gate judges on, never seen before.")
+    eval: int = Field(default=1, gt=0, description="Share that the search and early stopping evaluate on.")
+    test: int = Field(default=1, gt=0, description="Share that only the gate evaluates on.")
 
 
 class Data(Section):
-    """Where the images are."""
+    """The images."""
 
     source: Literal["folder", "tfrecord", "digits"] = Field(
-        description="folder: class folders of images; tfrecord: TFRecords of tf.Examples; "
+        description="folder: one folder of images per class; tfrecord: TFRecords of tf.Examples; "
         "digits: scikit-learn's handwritten digits, which need no path."
     )
-    path: str | None = Field(default=None, validate_default=True, description="Folder of the images or the TFRecords.")
-    image_feature: str = Field(default="image", description="tfrecord: feature of the encoded image.")
+    path: str | None = Field(default=None, validate_default=True, description="Folder of the images or TFRecords.")
+    image_feature: str = Field(default="image", description="tfrecord: feature that holds the encoded image.")
     label_feature: str = Field(
-        default="label", description="tfrecord: feature of the class name; whitespace around it is taken off."
+        default="label",
+        description="tfrecord: feature that holds the class name. Surrounding whitespace is removed.",
     )
-    splits: Splits = Field(default_factory=Splits, description="Used where the images are not split already.")
+    splits: Splits = Field(
+        default_factory=Splits, description="Sizes of the splits, for images that are not already split."
+    )
     max_bad_share: Share = Field(
         default=0.05,
-        description="folder: the run is refused above this share of images that are unreadable or left out for their "
-        "format, place or name.",
+        description="folder: maximum share of images that are unreadable or skipped for their format, place or name. "
+        "A run with more of them is refused.",
     )
     max_pixels: int = Field(
         default=100_000_000,
         gt=0,
-        description="folder: images with more, in a GIF in all frames together, are skipped as unreadable; each "
-        "takes 3 bytes of memory, in a GIF 4.",
+        description="folder: images with more pixels (in a GIF, in all frames together) are skipped as unreadable. "
+        "Each pixel takes 3 bytes of memory, or 4 in a GIF.",
     )
     max_file_mb: int = Field(default=100, gt=0, description="folder: larger files, in MiB, are skipped as unreadable.")
     follow_external_links: bool = Field(
         default=False,
-        description="folder: true: symbolic links that lead out of path are followed, by which whoever fills the "
-        "folder has files read from elsewhere; false: what is behind them is skipped as unreadable.",
+        description="folder: true: follow symbolic links that lead out of path, which lets anyone who can write to "
+        "the folder have other files read; false: skip such images as unreadable.",
     )
     duplicates: Literal["one_split", "keep"] = Field(
         default="one_split",
-        description="folder: one_split: images with the same pixels stay in one split, that of the test before that "
-        "of the search before that of training; keep: they stay where they are. They are reported in any case.",
+        description="folder: one_split: images with the same pixels are put into one split: test if one of them is "
+        "there, otherwise eval, otherwise train; keep: they stay where they are. They are always reported.",
     )
     span_pattern: str | None = Field(
         default=None,
-        description="Pattern of the span folders under path, such as 'span-{SPAN}': the newest "
-        "span is taken; other characters stand for themselves. null: path itself holds the images.",
+        description="Pattern of the span folders under path, such as 'span-{SPAN}', of which the newest is used. "
+        "Characters other than {SPAN} are literal. null: path itself holds the images.",
     )
     span_window: int = Field(
         default=1,
         ge=1,
-        description="How many of the newest spans are taken, together; all of them where there are fewer.",
+        description="Number of newest spans to use together; all spans if there are fewer.",
     )
     max_drift: Share = Field(
         default=0.1,
-        description="Most that a class's share of the training images may change against the run before; more is an "
-        "anomaly, as are classes that come or go.",
+        description="Maximum change in a class's share of the training images since the last run. A larger change is "
+        "an anomaly, as is a class that appears or disappears.",
     )
     on_anomaly: Literal["warn", "stop"] = Field(
-        default="warn", description="warn: anomalies of the data are told; stop: they end the run before it trains."
+        default="warn",
+        description="warn: anomalies in the data are reported; stop: they end the run before anything is trained.",
     )
     removed_classes: list[str] = Field(
         default_factory=list,
-        description="Classes of the pushed model that have no images any more, and are taken out of the next model. "
-        "Unless it is named here, such a class keeps its place in the output. It may stay set: a name that is "
-        "removed already is logged.",
+        description="Classes of the pushed model that have no images any more, to be removed from the next model. A "
+        "class without images that is not listed keeps its place in the output. A name whose class is already gone "
+        "is only logged, so it can stay in the list.",
     )
     class_weights: Literal["none", "balanced"] = Field(
         default="none",
-        description="balanced: in all training each class counts the same, however many images it has; none: each "
-        "image does. Accuracies, the gate's too, are plain in either case.",
+        description="balanced: all training weights each class the same, regardless of its number of images; none: "
+        "it weights each image the same. Accuracies, including the gate's, are never weighted.",
     )
 
     @field_validator("path")
@@ -89,17 +93,17 @@ class Data(Section):
         source = info.data.get("source")
         if source == "digits" and path is not None:
             raise ValueError(
-                "is set, but the digits are embedded and need none: take it out, or choose "
-                "data.source folder or tfrecord."
+                "is set, but the digits are embedded and need no path: remove it, or set "
+                "data.source to folder or tfrecord."
             )
         if source in ("folder", "tfrecord") and not path:
-            raise ValueError(f"is missing: source {source} needs a folder (here or by --data).")
+            raise ValueError(f"is missing: source {source} needs a folder (here or with --data).")
         if path is None:
             return None
         if source == "tfrecord" and path.startswith("minio://"):
             raise ValueError(
-                f"is {path!r}, and Beam, which reads TFRecords, knows no minio://: write s3:// for it, and name the "
-                "store by s3.endpoint on Kubeflow, by AWS_ENDPOINT_URL elsewhere."
+                f"is {path!r}, but Beam, which reads TFRecords, does not know minio://: write s3:// instead, and set "
+                "the store's URL in s3.endpoint on Kubeflow, or in AWS_ENDPOINT_URL elsewhere."
             )
         return absolute(path)
 
@@ -112,7 +116,7 @@ class Data(Section):
     @classmethod
     def _pattern_holds_span(cls, pattern: str | None) -> str | None:
         if pattern is not None and "{SPAN}" not in pattern:
-            raise ValueError(f"is {pattern!r}: it must hold {{SPAN}}, as in 'span-{{SPAN}}'.")
+            raise ValueError(f"is {pattern!r}: it must contain {{SPAN}}, as in 'span-{{SPAN}}'.")
         return pattern
 
     @field_validator("span_window")
@@ -120,6 +124,7 @@ class Data(Section):
     def _window_is_of_spans(cls, window: int, info: ValidationInfo) -> int:
         if window > 1 and info.data.get("span_pattern", "") is None:
             raise ValueError(
-                f"is {window}, but data.span_pattern is missing: say how spans are named, as in 'span-{{SPAN}}'."
+                f"is {window}, but data.span_pattern is missing: set the pattern of the span folders, as in "
+                "'span-{SPAN}'."
             )
         return window

@@ -1,4 +1,4 @@
-"""Sections ``export``, ``gate`` and ``push``: how a model is written, what it must reach, where it goes."""
+"""Sections ``export``, ``gate`` and ``push``: a model's formats, its quality thresholds, and where it is pushed."""
 
 from __future__ import annotations
 
@@ -9,55 +9,56 @@ from pydantic import Field, field_validator
 from pipelines.config.sections.base import Section, Share, absolute
 
 if TYPE_CHECKING:
-    from compressor_lib.deployment.gate import Bounds
+    from compressor_lib.deployment.gate import Thresholds
 
 
 class Export(Section):
-    """How a model is written beside its SavedModel, which is what is pushed and always there."""
+    """Formats of a model besides the SavedModel, which is always written and pushed."""
 
     formats: list[Literal["float32", "float16", "int8"]] = Field(
         default=["float32"],
-        description="TFLite formats of the compressed model, float32 always among them. One that does not convert is "
-        "left out. int8 is calibrated on training images.",
+        description="TFLite formats of the compressed model; float32 is always included. Formats that cannot be "
+        "converted to are skipped. int8 is calibrated on training images.",
     )
 
 
 class Gate(Section):
-    """What a compressed model must reach on the test split to be pushed."""
+    """Thresholds that a compressed model must meet on the test split to be pushed."""
 
-    min_accuracy: Share = Field(default=0.5, description="Least accuracy.")
-    max_drop: Share = Field(default=0.02, description="Most accuracy lost against the baseline.")
+    min_accuracy: Share = Field(default=0.5, description="Minimum accuracy.")
+    max_drop: Share = Field(default=0.02, description="Maximum drop in accuracy from the baseline.")
     max_class_drop: Share | None = Field(
         default=None,
-        description="Most accuracy lost against the baseline in any one class, of which the test split has some "
-        "images; null: any loss.",
+        description="Maximum drop in accuracy from the baseline in any class with images in the test split; null: no "
+        "limit.",
     )
     confidence: float | None = Field(
         default=None,
         ge=0.5,
         lt=1,
-        description="The lower end of the interval with this confidence, such as 0.95, must keep each threshold; small "
-        "test splits or classes seldom suffice for tight ones. null: what was measured decides.",
+        description="Each threshold must hold at the lower end of the confidence interval of this level, such as "
+        "0.95. Small test splits or classes seldom suffice for tight thresholds. null: the measured value must meet "
+        "the threshold.",
     )
     baseline: Literal["reference", "blessed", "deployed"] = Field(
         default="reference",
-        description="The run's own reference; the last model that was blessed; or the newest in push.directory, and "
-        "the reference where none is there.",
+        description="reference: the run's own reference model; blessed: the last blessed model, and without one only "
+        "min_accuracy decides; deployed: the newest model in push.directory, or the reference model if there is none.",
     )
 
-    def bounds(self) -> Bounds:
-        """The bounds as the library takes them."""
-        from compressor_lib.deployment.gate import Bounds
+    def thresholds(self) -> Thresholds:
+        """Returns the thresholds for the library."""
+        from compressor_lib.deployment.gate import Thresholds
 
-        return Bounds(self.min_accuracy, self.max_drop, self.max_class_drop, self.confidence)
+        return Thresholds(self.min_accuracy, self.max_drop, self.max_class_drop, self.confidence)
 
 
 class Push(Section):
-    """Where a blessed model goes."""
+    """Where a blessed model is pushed."""
 
     directory: str | None = Field(default=None, description="Folder; null: 'serving' in the output.")
     keep: int = Field(
-        default=5, gt=0, description="How many versions are kept there, the newest ones; older ones are deleted."
+        default=5, gt=0, description="Number of newest versions to keep in the folder. Older ones are deleted."
     )
 
     @field_validator("directory")

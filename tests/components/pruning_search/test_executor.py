@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import signal
@@ -20,12 +19,13 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components.artifacts.file_names import SEARCH_REPORT_FILE
+from components.options import parsed
 from components.pruning_search import PruningSearch, parallel
 from components.pruning_search.executor import Executor, _key
 from components.pruning_search.job import SearchJob
 from components.storage.gcs_mount import MOUNT
-from compressor_lib.cuts.connections import parse_connection
 from compressor_lib.cuts.families import searched_connections
+from compressor_lib.cuts.lookup import find_connection
 from compressor_lib.cuts.surgery import create_submodel, without_head
 from compressor_lib.deployment.export import TEACHER_FILE, load_keras
 from compressor_lib.errors import CompressorError
@@ -33,7 +33,7 @@ from compressor_lib.networks.heads import attach_head
 from compressor_lib.networks.macs import multiply_adds
 from compressor_lib.pretraining.translator_fit import fit_translators
 from compressor_lib.search import run
-from compressor_lib.search.second_cut import FIRST_CUT
+from compressor_lib.search.options import BudgetOptions, ObjectiveOptions, PruningSearchOptions
 from compressor_lib.support.atomic_write import replace_file
 from compressor_lib.support.processes import module_command
 
@@ -50,14 +50,22 @@ class Nothing(kt.HyperModel):
         hp.Float("x", 0, 1)
 
 
-def component(**arguments) -> PruningSearch:
+def component(*, dropout: float = 0.0, **options) -> PruningSearch:
     return PruningSearch(
         examples=types.Channel(type=standard_artifacts.Examples),
         base_model=types.Channel(type=standard_artifacts.Model),
         translators=types.Channel(type=standard_artifacts.Model),
         backbone="MobileNetV2",
-        **arguments,
+        options=parsed(PruningSearchOptions, options),
+        dropout=dropout,
     )
+
+
+def search_job(reference, **described) -> SearchJob:
+    return SearchJob(
+        reference_dir=path_utils.serving_model_path(reference.model.uri), backbone="MobileNetV2", dropout=0.0,
+        batch_size=32, class_weights="none", seed=0, **described,
+    )  # fmt: skip
 
 
 def artifact(kind: type[types.Artifact], uri: Path) -> types.Artifact:
@@ -133,7 +141,7 @@ def test_the_report_has_a_row_for_every_trial_the_best_first(report, reference):
         assert row["score"] == pytest.approx(0.6 * row["accuracy"] + 0.4 * row["compression"])
         assert row["seconds"] > 0
         # "24,36" is reported by the layers' names.
-        assert row["connection"] in [str(parse_connection(text, reference.base)) for text in CONNECTIONS]
+        assert row["connection"] in [str(find_connection(text, reference.base)) for text in CONNECTIONS]
         assert row["hyperparameters"]["top_fc1_units"] in (0, 8)
 
 
@@ -208,7 +216,7 @@ def test_nothing_but_the_trials_is_left_beside_the_outputs(searched):
 
 def test_an_interrupted_search_resumes(tmp_path, examples, reference, bank, monkeypatch):
     ended: list[str] = []
-    on_trial_end = run._Announcing.on_trial_end
+    on_trial_end = run._Reporting.on_trial_end
 
     def stopped_in_the_third(tuner, trial):
         if len(ended) == 2 and not (tmp_path / "stopped").exists():
@@ -217,7 +225,7 @@ def test_an_interrupted_search_resumes(tmp_path, examples, reference, bank, monk
         on_trial_end(tuner, trial)
         ended.append(trial.trial_id)
 
-    monkeypatch.setattr(run._Announcing, "on_trial_end", stopped_in_the_third)
+    monkeypatch.setattr(run._Reporting, "on_trial_end", stopped_in_the_third)
     arguments = (tmp_path, examples, reference, bank)
     # Truncations make the quickest trials.
     how = {"tuner": "hyperband", "max_trials": 60, "max_epochs": 3}
@@ -245,19 +253,12 @@ def first_trial(outputs: dict[str, Path]) -> dict:
 
 
 def test_the_best_of_an_earlier_search_is_tried_first(tmp_path, examples, reference, bank):
-    outputs = do(tmp_path, examples, reference, bank, known={**KNOWN, "tuner/epochs": 9}, max_trials=1)
+    unknown = {"tuner/epochs": 9, "first_cut": "block_13_project_BN->head"}  # the latter of an earlier release
+    outputs = do(tmp_path, examples, reference, bank, known={**KNOWN, **unknown}, max_trials=1)
     assert first_trial(outputs) == KNOWN
 
 
 def test_unreadable_hyperparameters_are_ignored(tmp_path, examples, reference, bank, caplog):
-    def job(known):
-        return SearchJob("", "", "", "", component(tuner="random").exec_properties, known=known, first_cut="a->b")
-
-    assert job([KNOWN]).options.first == []  # it had one cut, and this is the search for a second
-    assert job([{**KNOWN, FIRST_CUT: "a->b"}]).options.first == [{**KNOWN, FIRST_CUT: "a->b"}]
-    assert dataclasses.replace(job([{**KNOWN, FIRST_CUT: "a->b"}]), first_cut="").options.first == [
-        {**KNOWN, FIRST_CUT: "a->b", "translator": "a->b"}
-    ]
     do(tmp_path, examples, reference, bank, known=[], max_trials=1, connections=["block_5_add->head"])
     assert "cannot be read" in caplog.text
 
@@ -270,7 +271,7 @@ def test_the_best_trial_is_within_budget_and_scored_by_the_chosen_cost(tmp_path,
     )
     budget = (small + large) // 2
     how = {"connections": connections, "head_units": [64, 4], "max_trials": 4, "max_epochs": 1}
-    outputs = do(tmp_path, examples, reference, bank, **how, cost="macs", budgets={"parameters": budget})
+    outputs = do(tmp_path, examples, reference, bank, **how, objective={"cost": "macs"}, budgets={"parameters": budget})
     report = json.loads((outputs["tuner_results"] / SEARCH_REPORT_FILE).read_text())
     assert {row["parameters"]: row["within_budget"] for row in report} == {small: True, large: False}
     assert report[0]["parameters"] == small
@@ -292,58 +293,15 @@ def test_trials_are_spent_on_the_shortlist(tmp_path, examples, reference, bank):
 
 def test_workers_receive_the_shortlist(examples, reference, bank):
     patterns = {split: f"{examples.uri}/Split-{split}/*" for split in ("train", "eval")}
-    parameters = component(connections=CONNECTIONS, shortlist=1).exec_properties
-    model_dir = path_utils.serving_model_path(reference.model.uri)
-    job = SearchJob(model_dir, bank.uri, patterns["train"], patterns["eval"], parameters)
+    options = PruningSearchOptions(connections=tuple(CONNECTIONS), shortlist=1)
+    job = search_job(
+        reference, bank_dir=bank.uri, train=patterns["train"], validation=patterns["eval"], options=options
+    )
     hypermodel = job.hypermodel()
     narrowed = job.narrowed(hypermodel)
     assert narrowed.hypermodel().connections == hypermodel.connections
     assert len(hypermodel.connections) < len(CONNECTIONS)
-    assert not narrowed.parameters["shortlist"]
-
-
-def test_the_best_network_is_cut_again(tmp_path, examples, reference, bank):
-    outputs = do(
-        tmp_path, examples, reference, bank, connections=["block_5_add->tail"], tail_units=[8], cuts=2, tau=0.1
-    )
-    reports = json.loads((outputs["tuner_results"] / SEARCH_REPORT_FILE).read_text())
-    assert len(reports) == 2 * TRIALS
-    scores = [report["score"] for report in reports]
-    assert scores == sorted(scores, reverse=True)
-    # Nearly all that counts is size, and a second cut saves more.
-    assert reports[0]["connection"].startswith("block_5_add->tail & ")
-    model = load_keras(outputs["model"] / "Format-Serving")
-    assert model.count_params() == reports[0]["parameters"]
-    assert {"translator_conv", "translator_first_conv"} <= {layer.name for layer in model.layers}
-    total = reference.classifier.count_params()
-    for report in reports:
-        assert report["compression"] == pytest.approx(1 - report["parameters"] / total)
-    stored = json.loads((outputs["best_hyperparameters"] / "best_hyperparameters.txt").read_text())
-    assert stored["values"]["first_cut"] == "block_5_add->tail"
-
-
-def test_workers_receive_the_first_cut(tmp_path, examples, reference, bank, make_classifier):
-    patterns = {split: f"{examples.uri}/Split-{split}/*" for split in ("train", "eval")}
-    model_dir = path_utils.serving_model_path(reference.model.uri)
-    job = SearchJob(
-        model_dir, bank.uri, patterns["train"], patterns["eval"], component(connections=CONNECTIONS).exec_properties
-    )
-    hypermodel = job.hypermodel()
-    classifier = attach_head(create_submodel(reference.base, "block_5_add->tail", tail_units=8), 3)
-    second = job.second(classifier, "block_5_add->tail", hypermodel, tmp_path / "first" / "model.keras")
-    assert second is not None
-    second.save(tmp_path / "job.json")
-    again = SearchJob.load(tmp_path / "job.json").hypermodel()
-    assert again.base.count_params() == classifier.count_params() - 3 * (8 + 1)
-    assert (again.max_parameters, again.max_cost) == (hypermodel.max_parameters, hypermodel.max_cost)
-    assert again.connections == second.hypermodel().connections != []
-
-
-def test_where_no_second_cut_saves_enough_the_first_one_stands(tmp_path, examples, reference, bank, caplog):
-    with caplog.at_level("INFO"):
-        outputs = do(tmp_path, examples, reference, bank, connections=["expanded_conv_project_BN->head"], cuts=2)
-    assert "no second cut of expanded_conv_project_BN->head would save enough" in caplog.text
-    assert len(json.loads((outputs["tuner_results"] / SEARCH_REPORT_FILE).read_text())) == TRIALS
+    assert narrowed.options.shortlist is None
 
 
 def test_an_impossible_budget_is_reported_before_the_search(tmp_path, examples, reference, bank):
@@ -456,8 +414,8 @@ def test_a_full_disk_ends_a_parallel_search(tmp_path, examples, reference, bank,
 
 
 def test_a_worker_reports_errors_that_no_trial_caused(tmp_path, reference):
-    no_bank, model_dir = str(tmp_path), path_utils.serving_model_path(reference.model.uri)
-    job = SearchJob(model_dir, no_bank, "none", "none", component(connections=CONNECTIONS).exec_properties)
+    options = PruningSearchOptions(connections=tuple(CONNECTIONS))
+    job = search_job(reference, bank_dir=str(tmp_path), train="none", validation="none", options=options)
     job.save(tmp_path / "job.json")
     command = [*module_command("components.pruning_search.worker"), str(tmp_path / "job.json")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -536,7 +494,7 @@ def test_trials_on_other_translators_are_not_taken_over(reference):
 
 def test_translators_of_another_backbone_are_refused(tmp_path, examples, reference, make_classifier):
     other = save_bank(without_head(make_classifier(seed=1), name="MobileNetV2"), tmp_path / "other")
-    with pytest.raises(CompressorError, match="fitted on another backbone"):
+    with pytest.raises(CompressorError, match="fitted on the backbone"):
         do(tmp_path, examples, reference, other)
 
 
@@ -557,20 +515,36 @@ def test_parameters_are_plain_enough_for_every_orchestrator():
     assert set(component().exec_properties) == set(parameters)
 
 
+def test_a_job_is_read_as_it_was_written(tmp_path, reference):
+    options = PruningSearchOptions(connections=("53,151",), head_units=(0, 8), budgets=BudgetOptions(latency_ms=8.5))
+    known = [{"translator": "53,151", "lr": 0.01}]
+    job = search_job(reference, bank_dir="bank", train="a", validation="b", options=options, known=known)
+    job.save(tmp_path / "job.json")
+    assert SearchJob.load(tmp_path / "job.json") == job
+
+
 def test_the_component_passes_on_its_arguments():
-    wired = component(
-        connections=("53,151",), tuner="grid", max_trials=4, max_epochs=5, parallel_trials=2, cuts=2, tau=0.5,
-        shortlist=9, train_translators=True, feature_memory_mb=100,
-        cost="latency", budgets={"parameters": 500_000, "latency": 8.5},
-        head_units=(0, 8), tail_units=(64,), min_learning_rate=0.01, max_learning_rate=0.1, dropout=0.3, batch_size=7,
-        class_weights="balanced", seed=2, code_version="x",
+    options = PruningSearchOptions(
+        connections=("53,151",), tuner="grid", max_trials=4, max_epochs=5, parallel_trials=2, tau=0.5,
+        shortlist=9, train_translators=True, feature_memory_mb=100, objective=ObjectiveOptions("latency"),
+        budgets=BudgetOptions(parameters=500_000, latency_ms=8.5), head_units=(0, 8), tail_units=(64,),
+        min_learning_rate=0.01, max_learning_rate=0.1,
     )  # fmt: skip
-    assert wired.exec_properties == {
-        "backbone": "MobileNetV2", "connections": '["53,151"]', "tuner": "grid", "max_trials": 4,
-        "max_epochs": 5, "parallel_trials": 2, "vertex_job": "", "cuts": 2, "shortlist": 9, "train_translators": 1,
-        "feature_memory_mb": 100, "tau": 0.5, "cost": "latency",
-        "budgets": '{"latency": 8.5, "parameters": 500000}', "head_units": "[0, 8]", "tail_units": "[64]",
-        "min_learning_rate": 0.01, "max_learning_rate": 0.1, "dropout": 0.3, "batch_size": 7,
+    channels = {name: types.Channel(type=standard_artifacts.Model) for name in ("base_model", "translators")}
+    wired = PruningSearch(
+        types.Channel(type=standard_artifacts.Examples), **channels, backbone="MobileNetV2", options=options,
+        dropout=0.3, batch_size=7, class_weights="balanced", seed=2, code_version="x",
+    )  # fmt: skip
+    handed_on = dict(wired.exec_properties)
+    assert json.loads(handed_on.pop("options")) == {
+        "connections": ["53,151"], "tuner": "grid", "max_trials": 4, "max_epochs": 5, "parallel_trials": 2,
+        "shortlist": 9, "train_translators": True, "feature_memory_mb": 100, "tau": 0.5,
+        "objective": {"cost": "latency"},
+        "budgets": {"parameters": 500_000, "macs": None, "bytes": None, "latency_ms": 8.5},
+        "head_units": [0, 8], "tail_units": [64], "min_learning_rate": 0.01, "max_learning_rate": 0.1,
+    }  # fmt: skip
+    assert handed_on == {
+        "backbone": "MobileNetV2", "vertex_job": "", "dropout": 0.3, "batch_size": 7,
         "class_weights": "balanced", "seed": 2, "code_version": "x",
     }  # fmt: skip
     assert {key: output.type for key, output in wired.outputs.items()} == {

@@ -5,7 +5,8 @@ from pathlib import Path
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.artifacts.data_summary import SUMMARY_FILE, DataSummary
+from components.artifacts.data_summary import DataSummary
+from components.artifacts.file_names import SUMMARY_FILE
 from components.report.example_images import summarise_images
 
 

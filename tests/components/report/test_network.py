@@ -7,7 +7,6 @@ from components.report.data import Block
 from components.report.network import network_blocks
 from compressor_lib.cuts.surgery import create_submodel
 from compressor_lib.networks.heads import attach_head
-from compressor_lib.search.second_cut import network_to_cut_again
 
 
 @pytest.fixture(scope="module")
@@ -15,10 +14,8 @@ def reference(small_backbone) -> keras.Model:
     return attach_head(small_backbone(), 3)
 
 
-def blocks(reference: keras.Model, small_backbone, connection: str, again: str | None = None) -> list[Block]:
+def blocks(reference: keras.Model, small_backbone, connection: str) -> list[Block]:
     compressed = attach_head(create_submodel(small_backbone(), connection, tail_units=7), 3)
-    if again:
-        compressed = attach_head(create_submodel(network_to_cut_again(compressed), again, tail_units=7), 3)
     found = network_blocks(reference, compressed)
     assert sum(b.parameters for b in found if b.state in ("kept", "added", "head")) == compressed.count_params()
     return found
@@ -52,9 +49,3 @@ def test_a_translator_stands_in_front_of_what_was_cut(reference, small_backbone)
     assert found[-2].name == "out_relu"
     (translator,) = [block for block in found if block.state == "added"]
     assert (translator.name, translator.channels) == ("translator", 24)
-
-
-def test_two_cuts_are_both_told(reference, small_backbone):
-    found = blocks(reference, small_backbone, "block_4_project_BN->Conv_1", "block_1_project_BN->block_2_expand")
-    assert states(found).count("added") >= 1
-    assert states(found).count("cut") >= 1

@@ -92,8 +92,8 @@ def test_a_class_in_another_place_is_refused(deploy, check, classes):
     with pytest.raises(CompressorError) as refused:
         check(*classes)
     assert str(refused.value).startswith(
-        f"the model's classes ({', '.join(classes)}) are in another order than those of model 'v1', which endpoint "
-        "'cats' serves, (dog, cat), so it is not pushed: applications would mix them up."
+        f"the model's classes ({', '.join(classes)}) are in a different order from those of model 'v1', which endpoint "
+        "'cats' serves, (dog, cat), so it is not pushed: applications would confuse the classes."
     )
 
 
@@ -130,7 +130,7 @@ def test_without_traffic_the_newest_counts(deploy, known):
 @pytest.mark.parametrize("uri", ["", "empty"])
 def test_a_model_that_does_not_name_its_classes_is_told(vertex_api, tmp_path, uri):
     vertex_api.deploy("cats", str(tmp_path / uri) if uri else "")
-    with pytest.raises(CompressorError, match=r"model 'v1', which endpoint 'cats' serves, does not name its classes"):
+    with pytest.raises(CompressorError, match=r"model 'v1', which endpoint 'cats' serves, has no list of its classes"):
         served_classes(CATS)
 
 
@@ -157,3 +157,8 @@ def test_the_endpoint_is_the_one_that_the_extension_deploys_to(project):
         "ai_platform_vertex_region": "here", "ai_platform_serving_args": {project: "mine", "endpoint_name": "cats"},
     }  # fmt: skip
     assert endpoint_of(json.dumps(config)) == CATS
+
+
+def test_a_configuration_that_names_no_endpoint_is_told_with_what_is_missing():
+    with pytest.raises(CompressorError, match="names no region and no name of the endpoint: give project_id"):
+        endpoint_of(json.dumps({"ai_platform_serving_args": {"project": "mine"}}))

@@ -14,6 +14,7 @@ from components.translator_pretrainer.executor import Executor
 from compressor_lib.cuts.families import searched_connections
 from compressor_lib.errors import CompressorError
 from compressor_lib.pretraining.bank import TranslatorBank
+from compressor_lib.pretraining.options import TranslatorOptions
 from compressor_lib.pretraining.translator_fit import TranslatorSums, fit_translators
 from compressor_lib.support.progress import Progress, progress_in
 
@@ -30,7 +31,8 @@ def fit(reference, tmp_path):
     """Runs the executor; returns the bank that it wrote."""
 
     def run(examples, beam=SINGLE_PROCESS, previous: str = "", **changed) -> TranslatorBank:
-        properties = dict(component(connections=CONNECTIONS, held_out=0.3).exec_properties, **changed)
+        node = component(connections=CONNECTIONS, options=TranslatorOptions(held_out=0.3))
+        properties = {**node.exec_properties, **changed}
         translators, before = standard_artifacts.Model(), standard_artifacts.Model()
         translators.uri, before.uri = str(tmp_path / "translators"), previous
         inputs = {"examples": [examples], "base_model": [reference.model]}
@@ -142,7 +144,7 @@ def test_the_previous_runs_translators_are_taken_where_the_backbone_is_the_same(
     replace(before, fingerprint="0" * 64).save(previous)
     with caplog.at_level("INFO"):
         assert_same(fit(examples, previous=str(previous)), expected)
-    assert "not taken: the translator bank was fitted on another backbone" in caplog.text
+    assert "not taken: the translator bank was fitted on the backbone" in caplog.text
 
 
 def test_truncations_alone_need_no_translator(fit, make_examples, images):
@@ -177,9 +179,9 @@ def test_parameters_are_plain_enough_for_every_orchestrator():
 
 
 def test_the_component_hands_on_its_arguments():
-    wired = component(connections=("53,151",), held_out=0.2, ridge=0.5, code_version="x")
+    wired = component(connections=("53,151",), options=TranslatorOptions(0.2, ridge=0.5), code_version="x")
     assert wired.exec_properties == {
         "backbone": "MobileNetV2", "connections": '["53,151"]', "split": "train", "batch_size": 32,
-        "held_out": 0.2, "ridge": 0.5, "code_version": "x",
+        "options": '{"held_out": 0.2, "ridge": 0.5}', "code_version": "x",
     }  # fmt: skip
     assert wired.outputs["translators"].type is standard_artifacts.Model

@@ -130,7 +130,7 @@ def test_the_library_raises_for_a_format_that_was_asked_for(monkeypatch, calibra
 
 @pytest.mark.slow
 def test_int8_without_images_is_nobody_elses_failure():
-    with pytest.raises(CompressorError, match="int8 needs images") as caught:
+    with pytest.raises(CompressorError, match="int8 needs calibration images") as caught:
         converted(classifier(), None, is_gated=True)  # type: ignore[arg-type]
     assert not isinstance(caught.value, ConversionError)
 

@@ -195,7 +195,7 @@ def test_int8_of_a_model_that_knows_nothing_passes_on_noise(model, tmp_path):
 
 @pytest.mark.parametrize(
     ("precision", "message"),
-    [("float32", "does not convert faithfully"), ("float16", "leave out this format")],
+    [("float32", "does not convert faithfully"), ("float16", "remove this format")],
 )
 def test_a_tflite_twin_that_differs_is_refused_and_nothing_written(
     model, calibration, tmp_path, monkeypatch, precision, message

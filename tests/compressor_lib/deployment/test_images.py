@@ -83,7 +83,7 @@ def test_bytes_that_are_no_image_are_refused():
 def test_a_bmp_with_a_palette_is_refused_rather_than_read_wrongly(mode):
     file = io.BytesIO()
     Image.fromarray(noise(9, 9)).convert(mode).save(file, "BMP")
-    with pytest.raises(tf.errors.InvalidArgumentError, match="a BMP with a palette is not read: save it as PNG"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a BMP with a palette is not supported: save it as PNG"):
         decode_upright(tf.constant(file.getvalue()))
 
 

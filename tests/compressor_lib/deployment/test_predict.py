@@ -73,7 +73,7 @@ def test_names_of_another_number_of_classes_are_refused(exported, tmp_path, form
     (model / "assets.extra" / CLASSES_FILE).write_text(names)
     number = len(names.splitlines())
     with pytest.raises(
-        CompressorError, match=rf"names {number} classes, but the model has 3: put back the classes\.txt"
+        CompressorError, match=rf"names {number} classes, but the model has 3: restore the classes\.txt"
     ):
         load_classifier(model if form == "SavedModel" else tflite_path(model, form))
 
@@ -94,7 +94,7 @@ def test_a_broken_model_is_told(exported, tmp_path):
     with pytest.raises(CompressorError, match=r"classes\.txt', which names the classes of model\.tflite, is missing"):
         load_classifier(tmp_path / "model.tflite")
     shutil.copy(exported / "10" / "assets.extra" / CLASSES_FILE, tmp_path)
-    with pytest.raises(CompressorError, match="is no TFLite model"):
+    with pytest.raises(CompressorError, match="is not a TFLite model"):
         load_classifier(tmp_path / "model.tflite")
 
 

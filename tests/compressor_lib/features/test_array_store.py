@@ -82,5 +82,5 @@ def test_files_leave_nothing_behind_even_if_the_process_is_killed(tmp_path, mome
 @pytest.mark.parametrize("rows", [7, 7000], ids=["told when the file is complete", "told while it is written"])
 def test_a_full_disk_is_told(tmp_path, rows):
     store = ArrayStore(limit=0, directory=tmp_path)
-    with files_of_at_most(20), pytest.raises(CompressorError, match=f"{TOLD}; give more memory .* TMPDIR"):
+    with files_of_at_most(20), pytest.raises(CompressorError, match=f"{TOLD}. Give them more memory.* TMPDIR"):
         store.gather(blocks(rows, rows)[1])

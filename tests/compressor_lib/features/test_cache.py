@@ -12,7 +12,7 @@ from compressor_lib.features.cache import FeatureCache, frozen_frontier, starts_
 from compressor_lib.networks.heads import attach_head
 
 layers = keras.layers
-CUT, TRUNCATION = Connection("add_1", "last"), Connection("add_1")
+CUT, TRUNCATION = Connection.rejoin("add_1", "last"), Connection.head("add_1")
 
 
 def classifier(base: keras.Model, connection: Connection, frozen: bool = True, **head) -> keras.Model:
@@ -155,7 +155,7 @@ def data(labelled) -> Counting:
     return Counting(*labelled(30))
 
 
-CONNECTIONS = [CUT, Connection("stem_relu", "last"), Connection("stem_relu", "depthwise"), TRUNCATION]
+CONNECTIONS = [CUT, Connection.rejoin("stem_relu", "last"), Connection.rejoin("stem_relu", "depthwise"), TRUNCATION]
 
 
 @pytest.mark.parametrize("connection", CONNECTIONS, ids=str)
@@ -204,10 +204,10 @@ def test_order_labels_and_weights_stay_together(residual, labelled):
 def test_an_empty_data_set_is_refused(residual, labelled):
     x, y = labelled(4)
     empty = tf.data.Dataset.from_tensor_slices((x, y)).batch(4).take(0)
-    with pytest.raises(CompressorError, match="the data set is empty; check the data's splits"):
+    with pytest.raises(CompressorError, match="the dataset is empty; check the splits of the data"):
         FeatureCache(residual, [CUT]).features(classifier(residual, CUT), CUT, "top_gap", empty)
 
 
 def test_features_of_a_network_without_the_translator_do_not_start_at_the_cut(residual):
     model = classifier(residual, TRUNCATION)
-    assert not starts_at_cut(model, residual, Connection(TRUNCATION.a, "last"), "top_gap")
+    assert not starts_at_cut(model, residual, Connection.rejoin(TRUNCATION.a, "last"), "top_gap")

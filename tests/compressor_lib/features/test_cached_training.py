@@ -12,7 +12,7 @@ from compressor_lib.networks.heads import attach_head
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
-CUT = Connection("add_1", "last")
+CUT = Connection.rejoin("add_1", "last")
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from proxies import Proxy, set_proxy
 
-from compressor_lib.cuts.connections import check_connection
 from compressor_lib.cuts.families import searched_connections
+from compressor_lib.cuts.lookup import check_connection
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.backbones import BACKBONES, find_backbone
 from compressor_lib.networks.graph import LayerGraph
@@ -151,7 +151,7 @@ def test_missing_imagenet_weights_name_the_way_out(monkeypatch):
         raise OSError("URL fetch failure: no network")
 
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", no_network)
-    message = r"ImageNet weights of MobileNet .*no network\. Where they cannot be downloaded, give a weights file"
+    message = r"ImageNet weights of MobileNet .*no network\. Give a weights file, or 'none' to train from scratch"
     with pytest.raises(CompressorError, match=message):
         BACKBONES["MobileNet"].build(input_size=128)
 

@@ -118,7 +118,7 @@ def test_operations_that_are_no_layers_are_part_of_the_graph():
 def test_a_layer_called_twice_is_refused():
     images = keras.Input((4, 4, 3))
     shared = layers.Conv2D(3, 1, name="shared")
-    with pytest.raises(CompressorError, match="'shared'.*called more than once"):
+    with pytest.raises(CompressorError, match="'shared'.*used more than once"):
         LayerGraph.of(keras.Model(images, shared(shared(images))))
 
 

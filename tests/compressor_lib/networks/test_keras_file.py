@@ -64,7 +64,7 @@ class Subclassed(keras.Model):
 @pytest.mark.survives("a Keras file that would run code")
 def test_code_of_ones_own_is_refused(tmp_path):
     for layer, message in (
-        (Doubling(name="mine"), "layer 'mine' .* is a Doubling, which is no layer of Keras"),
+        (Doubling(name="mine"), "layer 'mine' .* is a Doubling, which is not a Keras layer"),
         (layers.Lambda(lambda x: x * 2, name="mine"), "layer 'mine' .* is a Lambda"),
         (keras.Sequential([layers.Lambda(lambda x: x * 2, name="deep")]), "layer 'deep' .* is a Lambda"),
     ):
@@ -73,7 +73,7 @@ def test_code_of_ones_own_is_refused(tmp_path):
             read_keras_file(saved(model, tmp_path))
     subclassed = Subclassed()
     subclassed.build((None, 8, 8, 3))
-    with pytest.raises(CompressorError, match="is a Subclassed, written in Python"):
+    with pytest.raises(CompressorError, match="is a Subclassed, a custom Python class"):
         read_keras_file(saved(subclassed, tmp_path))
 
 
@@ -108,7 +108,7 @@ def test_code_anywhere_in_a_layer_is_refused(tmp_path, place):
 
     path = changed(saved(classifier(8, 8, 3), tmp_path), hide)
     for read in (read_keras_file, load_own_model):
-        with pytest.raises(CompressorError, match=r"names os\.mkdir, which is not of Keras"):
+        with pytest.raises(CompressorError, match=r"names os\.mkdir, which is not part of Keras"):
             read(path)
     assert not trace.exists()
 
@@ -121,7 +121,7 @@ def test_what_runs_or_reads_more_than_the_file_is_refused(tmp_path, kind):
     def put_in(config: dict[str, Any]) -> None:
         config["config"]["layers"][1] |= {"class_name": kind, "config": {"name": "odd", "filepath": "/any"}}
 
-    with pytest.raises(CompressorError, match=f"layer 'odd' .* is a {kind}, whose code is not run"):
+    with pytest.raises(CompressorError, match=f"layer 'odd' .* is a {kind}; code stored in a file is not run"):
         read_keras_file(changed(saved(classifier(8, 8, 3), tmp_path), put_in))
 
 
@@ -208,7 +208,7 @@ def keras_2_classifier(k: Any) -> Any:
 @pytest.mark.parametrize(
     ("file", "message"),
     [
-        ("old.keras", r"old\.keras' was saved by Keras 2\.\d+\.\d+, which Keras 3 cannot read: build the network anew"),
+        ("old.keras", r"old\.keras' was saved by Keras 2\.\d+\.\d+, which Keras 3 cannot read: rebuild the network"),
         ("old.h5", r"old\.h5' is an HDF5 file, the format of Keras 2, which Keras 3 cannot read"),
         ("renamed.keras", r"renamed\.keras' is an HDF5 file"),
     ],

@@ -62,5 +62,5 @@ def test_what_depends_on_the_images_size_is_refused():
 
 def test_a_layer_called_twice_is_refused():
     inputs, dense = keras.Input((3,)), layers.Dense(3)
-    with pytest.raises(CompressorError, match="called more than once"):
+    with pytest.raises(CompressorError, match="used more than once"):
         multiply_adds(keras.Model(inputs, dense(dense(inputs))))

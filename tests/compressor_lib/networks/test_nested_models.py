@@ -75,5 +75,5 @@ def test_layers_are_renamed(residual, pixels, agree):
 def test_a_model_that_is_used_twice_is_refused():
     shared = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(3, 1)], name="shared")
     images = keras.Input((8, 8, 3))
-    with pytest.raises(CompressorError, match="'shared'.*called more than once"):
+    with pytest.raises(CompressorError, match="'shared'.*used more than once"):
         flattened(keras.Model(images, shared(shared(images))))

@@ -1,15 +1,24 @@
 from __future__ import annotations
 
+import inspect
 import re
 from contextlib import nullcontext
 
+import keras
 import pytest
+from hooks import check_hooks
 from keras.src.utils import file_utils
 from proxies import Proxy, set_proxy
 
 from compressor_lib.errors import CompressorError
+from compressor_lib.networks import weights_download
 from compressor_lib.networks.backbones import find_backbone
 from compressor_lib.networks.weights_download import without_downloads
+
+
+def test_keras_downloads_by_the_name_that_is_replaced():
+    check_hooks("keras", weights_download, file_utils, "urlretrieve")
+    assert "urlretrieve(" in inspect.getsource(keras.utils.get_file), "Keras downloads in another way: adapt"
 
 
 @pytest.mark.parametrize("asking", [without_downloads, nullcontext])
@@ -18,8 +27,11 @@ def test_a_proxys_refusal_is_told_in_few_words_with_its_name(monkeypatch, tmp_pa
     proxy = Proxy(status=status)
     set_proxy(monkeypatch, proxy.url)
     monkeypatch.setattr(file_utils.config, "keras_home", lambda: str(tmp_path))
-    told = rf"downloaded: Tunnel connection failed: {status} [\w ]+, asking storage\.googleapis\.com through the proxy "
-    with pytest.raises(CompressorError, match=told + re.escape(proxy.url)), asking():
+    message = (
+        rf"downloaded: Tunnel connection failed: {status} [\w ]+, "
+        r"requesting storage\.googleapis\.com through the proxy "
+    )
+    with pytest.raises(CompressorError, match=message + re.escape(proxy.url)), asking():
         find_backbone("MobileNetV2").build(input_size=96, alpha=0.35)
     proxy.close()
     assert proxy.asked == ["CONNECT storage.googleapis.com:443"]

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from compressor_lib.cuts.connections import Connection, parse_connection
+from compressor_lib.cuts.connections import Connection
+from compressor_lib.cuts.lookup import find_connection
 from compressor_lib.cuts.surgery import create_submodel
 from compressor_lib.deployment.latency import BLOCKS, ROUNDS, Timings
 from compressor_lib.deployment.tflite import to_tflite
@@ -67,7 +68,7 @@ def test_an_unknown_cost_is_refused(classifier):
 @pytest.mark.parametrize("text", ["add_1->last", "stem_relu->last", "stem_relu->project", "add_1->head", "add_1->tail"])
 @pytest.mark.parametrize("head_units", [0, 7])
 def test_counted_is_what_the_built_model_has(residual, text, head_units):
-    connection = parse_connection(text, residual)
+    connection = find_connection(text, residual)
     built = attach_head(create_submodel(residual, connection, tail_units=5), 3, units=head_units)
     assert counted_costs(residual, connection, 3, tail_units=5, head_units=head_units) == {
         "parameters": built.count_params(),
@@ -78,9 +79,9 @@ def test_counted_is_what_the_built_model_has(residual, text, head_units):
 @pytest.mark.slow
 def test_counted_is_what_a_published_network_has(mobilenet_v2):
     for connection in (
-        Connection("block_5_add", "Conv_1"),
-        Connection("block_5_add"),
-        Connection("block_5_add", "tail"),
+        Connection.rejoin("block_5_add", "Conv_1"),
+        Connection.head("block_5_add"),
+        Connection.tail("block_5_add"),
     ):
         built = attach_head(create_submodel(mobilenet_v2, connection), 10)
         counted = counted_costs(mobilenet_v2, connection, 10)

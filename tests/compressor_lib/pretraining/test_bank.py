@@ -13,9 +13,10 @@ from compressor_lib.cuts.connections import Connection
 from compressor_lib.cuts.surgery import create_submodel
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.backbones import BACKBONES
-from compressor_lib.pretraining.bank import ARRAYS, MANIFEST, Translator, TranslatorBank, fingerprint
+from compressor_lib.pretraining.bank import Translator, TranslatorBank, fingerprint
+from compressor_lib.pretraining.bank_files import ARRAYS, MANIFEST
 
-DEEP, SHALLOW = Connection("add_1", "last"), Connection("stem_relu", "last")
+DEEP, SHALLOW = Connection.rejoin("add_1", "last"), Connection.rejoin("stem_relu", "last")
 
 
 @pytest.fixture
@@ -66,13 +67,13 @@ def test_a_bank_is_reused_where_the_same_would_be_fitted(bank, residual, tmp_pat
     fit = {"held_out": 0.1, "ridge": 0.5}
     replace(bank, fit=fit).save(tmp_path)
     back = TranslatorBank.load(tmp_path)
-    reused = back.reused(residual, [DEEP, Connection("add_1")], fit)
+    reused = back.reused(residual, [DEEP, Connection.head("add_1")], fit)
     assert list(reused.translators) == [str(DEEP)]
     assert (reused.fingerprint, reused.fit) == (bank.fingerprint, fit)
-    with pytest.raises(CompressorError, match=r"fitted by .*'ridge': 0.5.*, not .*'ridge': 0.1"):
+    with pytest.raises(CompressorError, match=r"fitted with .*'ridge': 0.5.*, not .*'ridge': 0.1"):
         back.reused(residual, [DEEP], {**fit, "ridge": 0.1})
     with pytest.raises(CompressorError, match="no translator for add_2->last"):
-        back.reused(residual, [DEEP, Connection("add_2", "last")], fit)
+        back.reused(residual, [DEEP, Connection.rejoin("add_2", "last")], fit)
     with pytest.raises(CompressorError, match="another backbone"):
         replace(back, fingerprint="0").reused(residual, [DEEP], fit)
 
@@ -86,16 +87,16 @@ def test_apply_gives_the_translator_its_weights(bank, residual):
 
 
 def test_a_truncation_needs_no_translator(bank, residual):
-    submodel = create_submodel(residual, Connection("add_1"))
+    submodel = create_submodel(residual, Connection.head("add_1"))
     before = submodel.get_weights()
-    bank.apply(submodel, Connection("add_1"))
+    bank.apply(submodel, Connection.head("add_1"))
     for now, then in zip(submodel.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
 
 
 def test_a_connection_without_translator_is_refused(bank, residual):
-    missing = Connection("stem_relu", "depthwise")
-    with pytest.raises(CompressorError, match="no translator for stem_relu->depthwise; fit it"):
+    missing = Connection.rejoin("stem_relu", "depthwise")
+    with pytest.raises(CompressorError, match="no translator for stem_relu->depthwise; fit the bank"):
         bank.apply(create_submodel(residual, missing), missing)
 
 
@@ -105,7 +106,7 @@ def test_a_backbone_with_other_weights_is_refused(bank, fresh_residual, tmp_path
     kernel, bias = fresh_residual.get_layer("conv_2").get_weights()
     bias[0] = np.nextafter(bias[0], np.float32(1))  # the smallest of changes
     fresh_residual.get_layer("conv_2").set_weights([kernel, bias])
-    with pytest.raises(CompressorError, match="another backbone.*fit the translators again"):
+    with pytest.raises(CompressorError, match="was fitted on the backbone.*fit the translators again"):
         TranslatorBank.load(tmp_path, fresh_residual)
     assert TranslatorBank.load(tmp_path).translators  # unless nobody asks
 
@@ -166,7 +167,7 @@ def test_a_damaged_file_is_refused(bank, tmp_path, place):
     content = bytearray((tmp_path / ARRAYS).read_bytes())
     content[place] ^= 1
     (tmp_path / ARRAYS).write_bytes(content)
-    with pytest.raises(CompressorError, match="damaged or of another version"):
+    with pytest.raises(CompressorError, match="damaged or from another version"):
         TranslatorBank.load(tmp_path)
 
 
@@ -182,7 +183,7 @@ def test_a_bank_of_a_later_version_is_refused(bank, tmp_path):
     bank.save(tmp_path)
     manifest = json.loads((tmp_path / MANIFEST).read_text())
     (tmp_path / MANIFEST).write_text(json.dumps({**manifest, "format": manifest["format"] + 1}))
-    with pytest.raises(CompressorError, match="of another version"):
+    with pytest.raises(CompressorError, match="from another version"):
         TranslatorBank.load(tmp_path)
 
 

@@ -82,7 +82,7 @@ def test_channels_that_say_the_same_are_solved_with_ridge():
 def test_without_ridge_they_have_no_single_solution():
     values = taps()
     values["x"] = np.concatenate([values["x"], np.zeros_like(values["x"])], axis=-1)
-    with pytest.raises(CompressorError, match="channels of x depend on each other.*ridge above 0"):
+    with pytest.raises(CompressorError, match="channels of x are linearly dependent.*ridge above 0"):
         sums_of(values, [WIDE]).solve(WIDE, ridge=0.0)
 
 

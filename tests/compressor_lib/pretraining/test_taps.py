@@ -10,11 +10,11 @@ from compressor_lib.networks.graph import LayerGraph
 from compressor_lib.pretraining.taps import source_tap, tapped, target_tap
 
 CONNECTIONS = [
-    Connection("stem_relu", "last"),
-    Connection("add_1", "last"),
-    Connection("stem_relu", "depthwise"),
-    Connection("add_1"),
-    Connection("last_relu"),
+    Connection.rejoin("stem_relu", "last"),
+    Connection.rejoin("add_1", "last"),
+    Connection.rejoin("stem_relu", "depthwise"),
+    Connection.head("add_1"),
+    Connection.head("last_relu"),
 ]
 
 
@@ -31,8 +31,8 @@ def test_one_tap_for_each_thing_that_is_computed(residual):
     taps = tapped(residual, CONNECTIONS, targets=True).output
     sources = [source_tap(residual, connection) for connection in CONNECTIONS]
     assert len(set(sources)) == len(sources)
-    assert source_tap(residual, Connection("stem_relu", "conv_2")) == sources[0]  # same size, same tap
-    targets = {target_tap(connection) for connection in CONNECTIONS if connection.b}
+    assert source_tap(residual, Connection.rejoin("stem_relu", "conv_2")) == sources[0]  # same size, same tap
+    targets = {target_tap(connection) for connection in CONNECTIONS if connection.rejoins}
     assert set(taps) == {*sources, *targets}
     assert set(tapped(residual, CONNECTIONS, targets=False).output) == set(sources)
 
@@ -61,9 +61,9 @@ def test_a_truncations_tap_is_the_mean_over_the_positions(residual, x):
 
 
 def test_the_pass_stops_at_the_deepest_tap(residual):
-    model = tapped(residual, [Connection("stem_relu", "last")], targets=False)
+    model = tapped(residual, [Connection.rejoin("stem_relu", "last")], targets=False)
     assert "expand" not in [layer.name for layer in model.layers]
-    model = tapped(residual, [Connection("stem_relu", "last")], targets=True)
+    model = tapped(residual, [Connection.rejoin("stem_relu", "last")], targets=True)
     assert "last" not in [layer.name for layer in model.layers]
 
 
@@ -78,7 +78,7 @@ def test_what_an_operation_gives_can_be_tapped(pixels):
     a = layers.Conv2D(4, 3, padding="same", name="a")(images)
     b = layers.Conv2D(4, 3, padding="same", name="b")(a)
     base = keras.Model(images, layers.Conv2D(5, 3, name="c")(a + b))
-    x, connection = pixels(2, 8), Connection("a", "c")
+    x, connection = pixels(2, 8), Connection.rejoin("a", "c")
     taps = tapped(base, [connection], targets=True).predict_on_batch(x)
     wanted = intermediate(base, "a", x) + intermediate(base, "b", x)
     np.testing.assert_allclose(taps[target_tap(connection)], wanted, rtol=1e-4, atol=1e-3)

@@ -16,9 +16,9 @@ from compressor_lib.features.array_store import ArrayStore
 from compressor_lib.networks.macs import multiply_adds
 from compressor_lib.objective.costs import Budgets
 from compressor_lib.search.hypermodels import HyperCompressor
+from compressor_lib.search.options import SearchOptions
 from compressor_lib.search.run import (
     TUNERS,
-    SearchOptions,
     TrialReport,
     best_first,
     run_search,
@@ -47,17 +47,11 @@ def data(labelled) -> tuple[tf.data.Dataset, tf.data.Dataset]:
 
 
 def hypermodel(base: keras.Model, **changed) -> HyperCompressor:
-    return HyperCompressor(
-        3000,
-        3,
-        0.6,
-        backbone=base,
-        connections=CUTS,
-        head_units=[0, 4],
-        loss="sparse_categorical_crossentropy",
-        learning_rates=(0.01, 0.1),
-        **changed,
-    )
+    arguments = {
+        "connections": CUTS, "head_units": [0, 4], "loss": "sparse_categorical_crossentropy",
+        "learning_rates": (0.01, 0.1),
+    }  # fmt: skip
+    return HyperCompressor(3000, 3, 0.6, backbone=base, **{**arguments, **changed})
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +105,8 @@ def test_what_is_known_is_tried_first(residual, data, tmp_path, caplog):
         tuner = run_search(hypermodel(residual), *data, options, tmp_path)
     assert list(trials_of(tuner).values()) == [known]
     lines = [record.message for record in caplog.records]
-    assert lines[0].endswith("is not tried: translator 'add_2->head' is not among what is searched")
-    assert lines[1].endswith(f"begins with what was good before: {CUTS[2]}")
+    assert lines[0].endswith("is skipped: translator 'add_2->head' is not in the search space")
+    assert lines[1].endswith(f"begins with a known good trial: {CUTS[2]}")
 
 
 @pytest.mark.slow
@@ -169,7 +163,7 @@ def test_a_trial_whose_checkpoint_is_broken_is_run_again(residual, data, tmp_pat
         for mine, theirs in zip(again.get_best_models()[0].get_weights(), weights, strict=True):
             np.testing.assert_array_equal(mine, theirs)
         assert path.read_bytes() == whole
-        assert "is damaged or gone: the trial is run again" in caplog.records[-1].message
+        assert "is damaged or missing: repeating the trial" in caplog.records[-1].message
 
 
 @pytest.mark.slow
@@ -332,10 +326,10 @@ def test_hyperbands_trials_are_counted_beforehand(residual, data, tmp_path, capl
 def test_a_search_space_with_fewer_points_than_max_trials_ends_with_the_right_count(
     residual, data, tmp_path, caplog, name
 ):
-    compressor = hypermodel(residual)
-    fixed = {"translator": CUTS[2], "lr": 0.05}  # two widths of the head are left
+    # Two widths of the head are all there is to choose.
+    compressor = hypermodel(residual, connections=CUTS[2:3], learning_rates=(0.05, 0.05))
     with caplog.at_level(logging.INFO, "compressor_lib.search.run"):
-        tuner = run_search(compressor, *data, SearchOptions(name, 9, 1, fixed=fixed), tmp_path)
+        tuner = run_search(compressor, *data, SearchOptions(name, 9, 1), tmp_path)
     told = [progress_in(record) for record in caplog.records]
     assert len(tuner.oracle.trials) == 2
     assert [(one.step, one.total) for one in told] == [(1, 9), (2, 9), (2, 2)]
@@ -399,10 +393,17 @@ def test_a_search_in_which_every_trial_failed_is_told(residual, data, tmp_path):
     compressor = hypermodel(residual)
     compressor.__class__ = Failing
     tuner = run_search(compressor, *data, SearchOptions("random", 1, 1), tmp_path)
-    with pytest.raises(CompressorError, match="no trial was completed; the last one failed by FailedTrialError: out"):
+    with pytest.raises(CompressorError, match="no trial was completed; the last one failed with FailedTrialError: out"):
         tuner.get_best_models(1)
-    with pytest.raises(CompressorError, match=r"10 trials failed one after the other, the last by .*out of luck; try"):
+    with pytest.raises(CompressorError, match=r"10 trials failed in a row, the last one with .*out of luck; try"):
         run_search(compressor, *data, SearchOptions("random", 12, 1), tmp_path)
+
+
+def test_before_the_first_trial_there_is_no_best_one(residual, tmp_path):
+    tuner = TUNERS["random"](hypermodel(residual), SearchOptions("random", 1, 1), tmp_path)
+    for best in (tuner.get_best_models, tuner.get_best_hyperparameters):
+        with pytest.raises(CompressorError, match="no trial has finished, so there is no best one yet: run the search"):
+            best()
 
 
 @pytest.mark.survives("a trial's loss is no number")
@@ -425,8 +426,8 @@ def test_a_trial_whose_loss_is_no_number_has_failed(residual, data, tmp_path):
     ("changed", "message"),
     [
         ({"tuner": "hyperbrand"}, "unknown tuner 'hyperbrand'. Did you mean 'hyperband'"),
-        ({"max_trials": 0}, "at least one trial and one epoch, not 0 and 30"),
-        ({"max_epochs": -1}, "at least one trial and one epoch, not 60 and -1"),
+        ({"max_trials": 0}, "max_trials is 0: it must be more than 0"),
+        ({"max_epochs": -1}, "max_epochs is -1: it must be more than 0"),
     ],
 )
 def test_options_that_cannot_be_are_refused(changed, message):

@@ -76,11 +76,11 @@ class TestCheckOwn:
     def test_another_one_is_named(self, occupied, monkeypatch):
         monkeypatch.syspath_prepend(str(occupied))
         monkeypatch.delitem(sys.modules, "components", raising=False)
-        with pytest.raises(CompressorError, match=f"'{occupied}/components' stands in place of .*run the command comp"):
+        with pytest.raises(CompressorError, match=f"'{occupied}/components' shadows .*use the comp"):
             check_own("components")
 
     def test_one_that_is_missing_is_told(self):
-        with pytest.raises(CompressorError, match="'nothing' stands in place of .* own package not_there"):
+        with pytest.raises(CompressorError, match="'nothing' shadows .* own package not_there"):
             check_own("not_there")
 
 
@@ -89,7 +89,7 @@ def test_a_user_s_own_python_m_says_whose_folder_it_is(tmp_path):
     (tmp_path / "components" / "__init__.py").write_text("raise RuntimeError")
     done = subprocess.run([sys.executable, "-m", "pipelines.cli", "runs"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: '{tmp_path}/components' stands in place of auto-compressor's own package")
+    assert done.stderr.startswith(f"error: '{tmp_path}/components' shadows auto-compressor's own package")
 
 
 @pytest.mark.parametrize(("folder", "is_set"), [("elsewhere", True), ("", False)])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import logging
 
-from compressor_lib.support.progress import BestTrial, Progress, progress_in, tell
+from compressor_lib.support.progress import BestTrial, Progress, log_progress, progress_in
 
 BEST = BestTrial("block_5_add->head", 112_554, 0.9832, 0.9129)
 
@@ -12,15 +12,15 @@ def test_it_reads_as_a_line():
     assert str(Progress("epoch", 2.5, 18)) == "epoch 2/18"
     assert str(Progress("trial", 3, 15, "failed: out of luck")) == "trial 3/15: failed: out of luck"
     assert str(Progress("trial", 3, 15, "a->b scores 0.5", BEST)) == (
-        "trial 3/15: a->b scores 0.5; best so far block_5_add->head (112,554 parameters, accuracy 98.32%, score 0.9129)"
+        "trial 3/15: a->b scores 0.5; best so far block_5_add->head (112,554 parameters, accuracy 98.3 %, score 0.9129)"
     )
 
 
 def test_it_goes_with_the_record_and_a_tick_is_for_those_who_watch(caplog):
     logger = logging.getLogger("compressor_lib.any")
     with caplog.at_level(logging.INFO, logger.name):
-        tell(logger, Progress("epoch", 1))
-        tell(logger, Progress("epoch", 1, detail="done"))
+        log_progress(logger, Progress("epoch", 1))
+        log_progress(logger, Progress("epoch", 1, detail="done"))
         logger.info("else")
     assert [progress_in(record) for record in caplog.records] == [Progress("epoch", 1, detail="done"), None]
     assert caplog.records[0].funcName == "test_it_goes_with_the_record_and_a_tick_is_for_those_who_watch"

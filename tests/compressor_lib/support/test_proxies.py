@@ -9,7 +9,7 @@ import urllib3
 from proxies import Proxy, Silent, set_proxy
 
 from compressor_lib.support import proxies
-from compressor_lib.support.proxies import exempt_loopback, is_proxys, open_here, proxy_for, reason, via
+from compressor_lib.support.proxies import exempt_loopback, is_proxy_response, open_here, proxy_for, reason, via
 
 OUT = "http://p:3128"
 
@@ -102,7 +102,7 @@ def test_libraries_are_told_of_this_machine(monkeypatch, known, named):
 )
 def test_a_proxy_s_refusal_is_known(monkeypatch, url, status, body, is_its):
     set_proxy(monkeypatch, OUT)
-    assert is_proxys(url, status, body) is is_its
+    assert is_proxy_response(url, status, body) is is_its
 
 
 def test_the_innermost_reason_is_told(monkeypatch):

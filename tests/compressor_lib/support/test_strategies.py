@@ -17,7 +17,7 @@ from compressor_lib.features.cached_training import CachedTraining
 from compressor_lib.networks.heads import attach_head
 from compressor_lib.support.strategies import scope_of
 
-CUT = Connection("add_1", "last")
+CUT = Connection.rejoin("add_1", "last")
 
 
 def assert_alike(found: dict, wanted: dict) -> None:

@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from conftest import shake
 from test_train import data, network, options
 
-from compressor_lib.training.train import Distillation, train
+from compressor_lib.training.options import Distillation
+from compressor_lib.training.train import train
 
 
 def run(strategy: str, batch_norm: str) -> dict:

@@ -67,7 +67,7 @@ def test_a_damaged_file_is_logged_and_not_taken(tmp_path, caplog, harm):
         }[harm]
     )  # fmt: skip
     assert TrainingCheckpoint.read(path) is None
-    assert f"{path} is damaged: the training starts again" in caplog.text
+    assert f"{path} is damaged: training restarts from the beginning" in caplog.text
 
 
 def test_the_last_epochs_state_stays_until_the_next_is_whole(tmp_path, monkeypatch):

@@ -17,19 +17,19 @@ def wrapped(cause: BaseException) -> RuntimeError:
 @pytest.mark.parametrize(
     ("error", "begins"),
     [
-        (CompressorError("bad: fix it"), "put that right"),
-        (RuntimeError("Traceback\ncompressor_lib.errors.CompressorError: bad"), "put that right"),
+        (CompressorError("bad: fix it"), "correct this"),
+        (RuntimeError("Traceback\ncompressor_lib.errors.CompressorError: bad"), "correct this"),
         (OSError(errno.ENOSPC, "No space left on device"), "free some space"),
         (RuntimeError("database or disk is full"), "free some space"),
         (RuntimeError("attempt to write a readonly database"), "give a folder that can be written to"),
         (RuntimeError("RESOURCE_EXHAUSTED: OOM when allocating"), "use a machine with more memory"),
         (MemoryError(), "use a machine with more memory"),
-        (ModuleNotFoundError("No module named 'x'", name="x"), "install what brings x"),
-        (KeyError("missing"), "look for the first error in the log"),
+        (ModuleNotFoundError("No module named 'x'", name="x"), "install the package that provides x"),
+        (KeyError("missing"), "find the first error in the log"),
     ],
 )
 @pytest.mark.parametrize("wrap", [lambda error: error, wrapped])
 def test_what_to_do_follows_from_the_cause(error, begins, wrap):
     told = advice(wrap(error))
     assert told.startswith(begins)
-    assert told.endswith("then run the same command again; it goes on from what is finished")
+    assert told.endswith("then re-run the command to resume")

@@ -84,7 +84,7 @@ def test_run_shows_nodes_table_verdict_and_where_it_was_pushed(stage):
     assert result.exit_code == 0, result.output
     assert "[1/2] Transform" in result.output
     assert "shard 1 of 2" in result.output
-    assert "-75.0%" in result.output
+    assert "-75.0 %" in result.output
     told = "blessed: it passed the gate and may be deployed; pushed as version 7 to /served/7"
     assert result.output.rstrip().endswith(f"{told}\nreport: {stage.output}/report.html")
 
@@ -191,7 +191,7 @@ def test_run_takes_no_jobs_on_vertex(stage):
     vertex = "vertex={project: mine, region: europe-west1, search: {machine_type: n1-standard-8}}"
     result = stage.invoke("--set", vertex)
     assert result.exit_code == 2
-    assert "vertex is for Vertex AI alone: take it out, or compile with --target vertex" in result.output
+    assert "section vertex is for Vertex AI only: remove it, or compile with --target vertex." in result.output
     assert not stage.created
 
 
@@ -207,7 +207,7 @@ def test_a_model_that_is_not_blessed_is_told(stage, arguments, status):
     stage.blessed = False
     result = stage.invoke(*arguments)
     assert result.exit_code == status
-    told = "not blessed: it failed the gate and was not pushed; models that were pushed before stay in place"
+    told = "not blessed: it failed the gate and was not pushed; earlier pushed models stay in place"
     assert f"{told}\n  accuracy fell by 15 points" in result.output
     assert "what to do: Compression costs more than gate.max_drop allows: raise search.tau." in result.output
     assert f"report: {stage.output / 'report.html'}" in result.output
@@ -226,7 +226,7 @@ def test_a_failing_node_is_named_with_the_log(stage):
     (log,) = (stage.output / "logs").iterdir()
     assert result.stderr == (
         "error: node ImageExampleGen failed: class 'cat' has no images: add some\n"
-        "what to do: put that right, then run the same command again; it goes on from what is finished\n"
+        "what to do: correct this, then re-run the command to resume\n"
         f"log: {log}\n"
     )
     assert "Traceback" not in result.output
@@ -239,7 +239,7 @@ def test_any_other_failure_is_one_line(stage):
     assert result.exit_code == 1
     assert result.stderr.startswith(
         "error: OSError: [Errno 28] No space left on device\n"
-        "what to do: free some space on the disk, or give another folder by --output, "
+        "what to do: free some disk space, or choose another folder with --output, "
     )
 
 
@@ -247,7 +247,7 @@ def test_ctrl_c_says_how_to_go_on(stage):
     stage.failure = KeyboardInterrupt()
     result = stage.invoke()
     assert result.exit_code == 130
-    assert result.stderr == ("stopped; finished nodes and trials are kept: run the same command to resume\n")
+    assert result.stderr == ("stopped; finished nodes and trials are kept: re-run the command to resume\n")
 
 
 def test_a_second_run_of_an_output_is_told_at_once(stage):
@@ -346,8 +346,8 @@ def test_backbones_lists_sizes_parameters_and_connections(monkeypatch):
     result = CliRunner().invoke(cli.app, ["backbones"])
     assert result.exit_code == 0, result.output
     rows = [line.split() for line in result.output.splitlines()]
-    assert ["│", "MobileNet", "│", "224", "│", "3,228,864", "│", "23", "│", "70.4%", "│", "529M", "│"] in rows
-    assert ["│", "MobileNetV2", "│", "224", "│", "2,257,984", "│", "31", "│", "71.3%", "│", "300M", "│"] in rows
+    assert ["│", "MobileNet", "│", "224", "│", "3,228,864", "│", "23", "│", "70.4", "%", "│", "529M", "│"] in rows
+    assert ["│", "MobileNetV2", "│", "224", "│", "2,257,984", "│", "31", "│", "71.3", "%", "│", "300M", "│"] in rows
     assert max(map(len, result.output.splitlines())) <= 80
 
 

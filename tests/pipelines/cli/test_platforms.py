@@ -1,16 +1,17 @@
 from __future__ import annotations
 
-import shlex
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fake_schedulers import FakeSystem
 from kubeflow_api import KubeflowApi
 from typer.testing import CliRunner, Result
 
 from pipelines.cli import main as cli
 from pipelines.cli import platforms
-from pipelines.platforms import kubeflow_client
-from pipelines.results.locks import locked
+from pipelines.platforms import kfp_hooks
 
 GOLDEN = Path(__file__).parents[1] / "kubeflow" / "golden"
 
@@ -86,7 +87,7 @@ class TestSubmit:
         api.refused = {"runs/run-1": [404]}
         result = self.submit(package, "--wait", api=api)
         assert result.exit_code == 4
-        assert result.stderr == "error: run run-1 is not there any more: it was deleted\n"
+        assert result.stderr == "error: run run-1 was deleted\n"
         assert api.asked.count("runs/run-1") == 1
 
     def test_nodes_that_are_noted_after_the_run_are_waited_for(self, api, package):
@@ -103,7 +104,7 @@ class TestSubmit:
 
     def test_a_server_that_hangs_does_not_hold_up_the_end(self, api, package, monkeypatch):
         self.submit(package, api=api)
-        monkeypatch.setattr(kubeflow_client, "PATIENCE", 0.5)
+        monkeypatch.setattr(kfp_hooks, "PATIENCE", 0.5)
         monkeypatch.setattr(platforms, "LOOKS", 2)
         api.stalled = {"runs/run-2"}
         result = self.submit(package, "--wait", api=api)
@@ -130,7 +131,7 @@ class TestSubmit:
         result = self.submit(package, "--wait", api=api)
         assert result.exit_code == 4
         assert "renew the one in $KFP_TOKEN" in result.stderr
-        assert result.stderr.endswith(f"no longer followed; the run goes on: {api.url}/#/runs/details/run-1\n")
+        assert result.stderr.endswith(f"no longer followed; the run continues: {api.url}/#/runs/details/run-1\n")
 
     def test_the_code_of_a_package_is_that_which_is_installed(self, api, package):
         result = compressor("submit", package, api=api)
@@ -141,7 +142,7 @@ class TestSubmit:
         ("arguments", "message"),
         [
             (["--param", "taus=1"], "unknown parameter 'taus'. Did you mean 'tau'"),
-            (["--param", "tau"], "--param 'tau' has another form than name=value"),
+            (["--param", "tau"], "--param 'tau' is not of the form name=value"),
             (["--param", "tau=high"], "--param 'tau=high': tau must be a number"),
             (["--param", "max_trials=1.5"], "max_trials must be a whole number"),
         ],
@@ -192,12 +193,12 @@ class TestSchedule:
         assert "pictures  0 3 * * 1 UTC  Mon " in compressor("schedule", "list", api=api).stdout
         assert compressor("schedule", "pause", "pictures", api=api).stdout == "pictures is paused\n"
         assert compressor("schedule", "show", "pictures", api=api).stdout.endswith("paused\n")
-        assert compressor("schedule", "resume", "pictures", api=api).stdout == "pictures goes on\n"
+        assert compressor("schedule", "resume", "pictures", api=api).stdout == "pictures is resumed\n"
         assert compressor("schedule", "run-now", "pictures", api=api).stdout.startswith("run   run-1\n")
         assert compressor("schedule", "delete", "pictures", api=api).stdout == "pictures is deleted\n"
         listed = compressor("schedule", "list", api=api)
         assert listed.stdout == ""
-        assert listed.stderr == "no schedules; 'compressor schedule create' makes one\n"
+        assert listed.stderr == "no schedules; 'compressor schedule create' creates one\n"
 
     def test_a_time_zone_is_refused(self, api, package):
         result = self.create(package, api, "--time-zone", "Europe/Berlin")
@@ -214,90 +215,80 @@ class TestSchedule:
     def test_an_unknown_one_is_told(self, api):
         result = compressor("schedule", "show", "pictures", api=api)
         assert result.exit_code == 2
-        assert result.stderr == "error: unknown schedule 'pictures'. There is none.\n"
+        assert result.stderr == "error: unknown schedule 'pictures'. There are none.\n"
 
 
+@pytest.fixture
+def system(tmp_path_factory, monkeypatch) -> FakeSystem:
+    """A machine without schedulers."""
+    monkeypatch.delenv("COMPRESSOR_SCHEDULES", raising=False)
+    return FakeSystem(tmp_path_factory.mktemp("system"), monkeypatch)
+
+
+@pytest.mark.usefixtures("system")
 class TestSchedulesOfThisMachine:
-    def local(self, tmp_path: Path, *arguments: object) -> Result:
-        place = ("--target", "local", "--folder", tmp_path / "schedules")
-        return compressor("schedule", *arguments, *place)
+    """Without --target."""
 
-    def create(self, tmp_path: Path) -> Result:
+    @pytest.fixture
+    def local(self, tmp_path) -> Callable[..., Result]:
+        return lambda *arguments: compressor("schedule", *arguments, "--folder", tmp_path / "my schedules")
+
+    @pytest.fixture
+    def create(self, local, tmp_path) -> Callable[..., Result]:
         config = tmp_path / "config.yaml"
         config.write_text("name: weekly\ndata: {source: digits}\nbackbone: {name: MobileNetV2, weights: none}\n")
-        return self.local(tmp_path, "create", config, "--cron", "0 3 * * 1", "--set", "search.tau=0.9")
+        return lambda *more: local("create", config, "--cron", "0 3 * * 1", "--set", "search.tau=0.9", *more)
 
-    def test_one_is_made_of_a_configuration(self, tmp_path):
-        made = self.create(tmp_path)
+    def test_one_goes_through_its_life(self, create, local):
+        made = create()
         assert (made.exit_code, made.stderr) == (0, "")
         assert made.stdout.startswith("weekly: 0 3 * * 1, UTC (weekly.json)\nnext  Mon ")
-        assert self.local(tmp_path, "pause", "weekly").stdout == "weekly is paused\n"
-        assert self.local(tmp_path, "list").stdout == "weekly  0 3 * * 1 UTC  paused\n"
-        assert self.local(tmp_path, "delete", "weekly").exit_code == 0
+        assert local("pause", "weekly").stdout == "weekly is paused\n"
+        assert local("list").stdout == "weekly  0 3 * * 1 UTC  paused\n"
+        assert local("resume", "weekly").stdout == "weekly is resumed\n"
+        assert local("delete", "weekly").stdout == "weekly is deleted\n"
 
-    def test_other_schedulers_can_start_it(self, tmp_path):
-        self.create(tmp_path)
-        unit = self.local(tmp_path, "show", "weekly", "--print-systemd").stdout
-        assert f"schedule serve --target local --folder {tmp_path / 'schedules'}\n" in unit
-        lines = self.local(tmp_path, "show", "weekly", "--print-cron").stdout.splitlines()
-        assert lines[0] == "CRON_TZ=UTC"
-        assert lines[1].startswith("0 3 * * 1 cd ")
-        assert lines[1].endswith(f"run --config {tmp_path / 'config.yaml'} --set search.tau=0.9")
+    def test_it_says_what_starts_the_runs(self, create, local, system, tmp_path):
+        system.add_systemd()
+        (told,) = (line for line in create().stdout.splitlines() if "starts its runs" in line)
+        assert told.startswith("systemd starts its runs: ")
+        shown = local("show", "weekly").stdout
+        assert told in shown
+        assert shown.endswith(f"log   {tmp_path}/my schedules/weekly.log\n")
 
-    def test_a_wrong_configuration_is_told_at_once(self, tmp_path):
+    def test_where_nothing_does_it_says_what_must_run(self, create, tmp_path):
+        (command,) = (line for line in create().stdout.splitlines() if "compressor schedule serve" in line)
+        assert command == f"  compressor schedule serve --folder '{tmp_path}/my schedules'"
+
+    def test_the_scheduler_can_be_named(self, create, system):
+        system.add_systemd()
+        made = create("--scheduler", "cron")
+        assert made.exit_code == 2
+        assert "--scheduler cron cannot start these runs: there is no command crontab" in made.stderr
+        assert "compressor schedule serve" in create("--scheduler", "serve").stdout
+
+    def test_a_run_out_of_turn_is_a_run(self, create, local, monkeypatch, tmp_path):
+        create()
+        executed = []
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(os, "execv", lambda program, words: executed.append(words))
+        result = local("run-now", "weekly")
+        assert result.stdout.endswith(" weekly: starts\n")
+        assert executed[0][-5:] == ["run", "--config", str(tmp_path / "config.yaml"), "--set", "search.tau=0.9"]
+
+    def test_a_wrong_configuration_is_told_at_once(self, local, tmp_path):
         config = tmp_path / "config.yaml"
         config.write_text("name: weekly\n")
-        result = self.local(tmp_path, "create", config, "--cron", "0 3 * * 1")
+        result = local("create", config, "--cron", "0 3 * * 1")
         assert result.exit_code == 2
         assert "data is missing" in result.stderr
+
+    def test_another_place_is_named(self, create):
+        result = create("--target", "kubeflow")
+        assert result.exit_code == 2
+        assert "weekly" not in result.stdout
 
     def test_others_serve_themselves(self, api):
         result = compressor("schedule", "serve", api=api)
         assert result.exit_code == 2
         assert "this is for --target local" in result.stderr
-
-
-class TestThisMachine:
-    """Schedules of this machine, which is what is meant where no platform is named."""
-
-    @pytest.fixture
-    def create(self, tmp_path, monkeypatch):
-        monkeypatch.delenv("COMPRESSOR_SCHEDULES", raising=False)
-        config = tmp_path / "config.yaml"
-        config.write_text("{name: digits, data: {source: digits}, backbone: {name: MobileNetV2, weights: none}}")
-        folder = tmp_path / "my schedules"
-        return lambda *more: compressor(
-            "schedule", "create", config, "--cron", "0 3 * * 1", "--folder", folder, *more
-        )  # fmt: skip
-
-    def test_creating_one_says_how_its_runs_are_started(self, create, tmp_path):
-        result = create()
-        assert result.exit_code == 0, result.output
-        ways = result.stdout.partition("nothing starts its runs yet; one of these does:\n")[2].splitlines()
-        folder = f"--folder '{tmp_path}/my schedules'"
-        assert ways[0].endswith(f"compressor schedule serve {folder}")
-        assert ways[1].endswith(f"(crontab -l; compressor schedule show digits {folder} --print-cron) | crontab -")
-        assert f"compressor schedule show digits {folder} --print-systemd > " in ways[2]
-        for way in ways[1:]:  # what is written there is understood
-            words = shlex.split(way.partition("compressor ")[2].partition(")")[0].partition(">")[0])
-            assert CliRunner().invoke(cli.app, words).exit_code == 0
-
-    def test_creating_one_says_who_serves_it(self, create, tmp_path):
-        folder = tmp_path / "my schedules"
-        folder.mkdir()
-        with locked(folder / "runs.lock"):
-            result = create()
-        assert "its runs are started by 'compressor schedule serve', which runs since 2" in result.stdout
-        assert "nothing starts" not in result.stdout
-
-    @pytest.mark.parametrize("command", ["list", "show digits", "pause digits", "resume digits", "delete digits"])
-    def test_other_commands_mean_this_machine_too(self, create, tmp_path, command):
-        create()
-        result = compressor("schedule", *command.split(), "--folder", tmp_path / "my schedules")
-        assert result.exit_code == 0, result.output
-        assert "digits" in result.stdout
-
-    def test_another_place_is_named(self, create):
-        result = create("--target", "kubeflow")
-        assert result.exit_code == 2
-        assert "digits" not in result.stdout

@@ -10,7 +10,7 @@ from made_up_report import made_up_refusal, made_up_report
 
 from compressor_lib.errors import CompressorError
 from pipelines.cli.exit_status import STOPPED
-from pipelines.cli.run import new_log, tell, verdict_told
+from pipelines.cli.run import new_log, show_results, verdict_sentence
 from pipelines.config.config import Config
 from pipelines.results.outcome import Results
 
@@ -56,7 +56,7 @@ def test_what_an_output_folder_holds_is_left_alone(tmp_path):
 
 @pytest.mark.parametrize("output", ["gs://bucket/runs", "s3://bucket/runs"])
 def test_an_output_folder_in_a_store_is_refused(output):
-    with pytest.raises(CompressorError, match=f"output '{output}' is not on this machine: give a local folder"):
+    with pytest.raises(CompressorError, match=f"output '{output}' is not on this machine: choose a local folder"):
         new_log(config(output))
 
 
@@ -76,29 +76,32 @@ def test_an_output_folder_that_takes_no_files_is_refused(tmp_path, blocked):
         ({}, "blessed: it passed the gate and may be deployed; pushed as version 1 to /served/1"),
         (
             {"pushed_before": "2026-11-24 03:07"},
-            "blessed: nothing new to push; version 1 is in /served/1 since 2026-11-24 03:07",
+            "blessed: nothing new to push; version 1 was pushed to /served/1 on 2026-11-24 03:07",
         ),
-        ({"pushed_path": None}, "blessed: it passed the gate and may be deployed; it is in no folder on this machine"),
+        (
+            {"pushed_path": None},
+            "blessed: it passed the gate and may be deployed; it was not pushed to a folder of this machine",
+        ),
         (
             {"blessed": False},
-            "not blessed: it failed the gate and was not pushed; models that were pushed before stay in place",
+            "not blessed: it failed the gate and was not pushed; earlier pushed models stay in place",
         ),
     ],
 )
 def test_what_the_verdict_means_for_the_model(changed, told):
-    assert verdict_told(results(**changed)) == told
+    assert verdict_sentence(results(**changed)) == told
 
 
 def test_a_refused_run_ends_with_its_reasons_what_to_do_and_the_report(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     refused = results(blessed=False)
     output = tmp_path / "a folder whose name alone is as wide as many a terminal, so that lines would be wrapped"
-    tell(refused, str(output))
+    show_results(refused, str(output))
     lines = capsys.readouterr().out.splitlines()
     assert refused.reasons
     assert refused.advice
     end = [
-        verdict_told(refused),
+        verdict_sentence(refused),
         *(f"  {reason}" for reason in refused.reasons),
         *(f"what to do: {sentence}" for sentence in refused.advice),
         f"report: {output / 'report.html'}",
@@ -108,8 +111,11 @@ def test_a_refused_run_ends_with_its_reasons_what_to_do_and_the_report(tmp_path,
 
 def test_a_blessed_run_ends_with_the_verdict_and_the_report(tmp_path, capsys):
     passed = results(advice=[])
-    tell(passed, str(tmp_path))
-    assert capsys.readouterr().out.splitlines()[-2:] == [verdict_told(passed), f"report: {tmp_path / 'report.html'}"]
+    show_results(passed, str(tmp_path))
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        verdict_sentence(passed),
+        f"report: {tmp_path / 'report.html'}",
+    ]
 
 
 def test_where_a_library_does_not_let_go_the_process_ends_and_says_so_on_the_screen():
@@ -123,4 +129,4 @@ def test_where_a_library_does_not_let_go_the_process_ends_and_says_so_on_the_scr
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert ended.returncode == STOPPED
-    assert ended.stderr == "stopped; finished nodes and trials are kept: run the same command to resume\n"
+    assert ended.stderr == "stopped; finished nodes and trials are kept: re-run the command to resume\n"

@@ -56,7 +56,7 @@ def test_runs_are_listed_with_their_figures_and_verdict(output, up):
     rows = [line.split() for line in result.output.splitlines() if line.strip().startswith("2026")]
     assert [" ".join(row[2:]) for row in rows] == [
         f"span 7 {RUN} 95.0 % (95 of 100, 88.8 to 97.8 %) 80.0 % (80 of 100, 71.1 to 86.7 %) "
-        "1,000,000 -> 250,000 75.0% not blessed, not pushed",
+        "1,000,000 -> 250,000 75.0 % not blessed, not pushed",
         "2026-11-26T10:00:00.300003 failed in ExampleGen",
     ]
 
@@ -77,7 +77,7 @@ def test_the_table_of_runs_fits_a_terminal_with_the_whole_verdict(output, width)
     assert blessed["compressed accuracy"] == "80.0 % 80 of 100 71.1 to 86.7 %"
     assert blessed["when"].endswith("span 7")
     assert blessed.get("parameters") == ("1,000,000 -> 250,000" if width >= 130 else None)
-    assert (blessed["saved"], blessed["verdict"]) == ("75.0%", "not blessed, not pushed")
+    assert (blessed["saved"], blessed["verdict"]) == ("75.0 %", "not blessed, not pushed")
     assert (failed["verdict"], failed["reference accuracy"]) == ("failed in ExampleGen", "")
     assert interrupted["verdict"] == "interrupted in TranslatorPretrainer"
     assert "…" not in console.file.getvalue()
@@ -188,7 +188,7 @@ def test_a_run_is_shown_with_its_figures_and_its_lineage(output):
     assert result.exit_code == 0, result.output
     assert "data of span 7: not blessed, not pushed" in result.output
     assert "accuracy fell by 15 points" in result.output
-    assert "-75.0%" in result.output
+    assert "-75.0 %" in result.output
     assert "  what to do: Compression costs more than gate.max_drop allows" in result.output
     assert "71.1 to 86.7 %" in result.output
     lines = result.output.splitlines()

@@ -43,7 +43,7 @@ def test_images_in_a_folder_are_told_of_one_a_line(place):
     assert result.exit_code == 0, result.output
     folder = place / "images" / "a"
     assert result.output.splitlines() == [
-        f"{folder}/{told}  100.0%"
+        f"{folder}/{told}  100.0 %"
         for told in ("b/blue.jpg  blue", "b/green.webp  green", "red.png  red", "without  green")
     ]
 
@@ -77,7 +77,7 @@ def test_rolling_back(place, tmp_path):
         (tmp_path / version).mkdir()
         (tmp_path / version / "saved_model.pb").write_text("a model")
     result = command("rollback", tmp_path)
-    assert (result.exit_code, result.output) == (0, "version 8 is withdrawn; 7 serves again\n")
+    assert (result.exit_code, result.output) == (0, "version 8 is withdrawn; version 7 is served again\n")
     result = command("rollback", tmp_path)
     assert result.exit_code == 2
     assert "version 7 is the only one" in result.output

@@ -64,13 +64,13 @@ def test_classes_of_the_pushed_model_count(folder):
     summary = json.loads(validate(folder, *arguments, "--json").stdout)
     assert summary["classes"] == ["fist", "dog", "cat"]
     assert summary["reference"]["parameters"] == 412_770 + 1281
-    told = "classes      3, with those of the pushed model that have no images (fist); to take them out: "
+    told = "classes      3, including those of the pushed model without images (fist); to remove them: "
     assert told + """--set 'data.removed_classes=["ant", "fist"]'""" in validate(folder, *arguments).output.splitlines()
 
 
 def test_a_push_directory_in_a_store_is_told_to_be_left_to_the_run(folder):
     arguments = ["--data", folder / "images", "--set", "push.directory=s3://nowhere/serving"]
-    told = "classes      of pushed models are not counted: push.directory is not on this machine"
+    told = "classes      of pushed models are not included: push.directory is not on this machine"
     assert told in validate(folder, *arguments).output.splitlines()
     assert json.loads(validate(folder, *arguments, "--json").stdout)["classes"] is None
 
@@ -79,7 +79,7 @@ def test_images_that_are_left_out_are_counted(folder):
     for name in ("cat/a.heic", "dog/b.heic", "dog/c.svg"):
         (folder / "images" / name).touch()
     arguments = ["--data", folder / "images", "--set", "data.max_bad_share=0.2"]
-    assert "left out     3 images (2 .heic, 1 .svg)" in validate(folder, *arguments).output.splitlines()
+    assert "skipped      3 images (2 .heic, 1 .svg)" in validate(folder, *arguments).output.splitlines()
     assert json.loads(validate(folder, *arguments, "--json").stdout)["left_out"] == {".heic": 2, ".svg": 1}
     refused = validate(folder, "--data", folder / "images", "--set", "data.max_bad_share=0.1")
     assert (refused.exit_code, "3 of 23 images" in refused.stderr) == (2, True)

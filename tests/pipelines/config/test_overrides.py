@@ -101,7 +101,7 @@ def test_an_empty_section_of_the_file_is_a_section(config, section):
 
 @pytest.mark.parametrize("text", ["gate.min_accuracy=0.9 #2", "disable_cache=[a] # b", "backbone={name: x} #"])
 def test_what_would_be_lost_as_a_comment_is_refused(text):
-    with pytest.raises(CompressorError, match="'#.*' would be a comment, and lost"):
+    with pytest.raises(CompressorError, match="'#.*' would be dropped as a comment"):
         overridden(text)
 
 
@@ -135,7 +135,7 @@ def test_an_option_and_a_set_of_its_field_are_refused(config, tmp_path, option, 
     value = f"{{source: folder, path: {tmp_path}}}" if field == "data" else tmp_path
     done = CliRunner().invoke(app, ["validate", "-c", str(config), option, str(tmp_path), "--set", f"{field}={value}"])
     assert done.exit_code == 2
-    told = f"error: {'data.path' if option == '--data' else field} is given twice, by --set and by the option that"
+    told = f"error: {'data.path' if option == '--data' else field} is given twice, by --set and by its own"
     assert done.stderr.startswith(told)
 
 

@@ -39,5 +39,5 @@ def test_a_link_that_leads_elsewhere_is_made_anew(tmp_path):
 def test_where_no_link_can_be_made_it_is_told(tmp_path):
     path = str(tmp_path / "[v2]")
     os.mkdir(plain_path(path))  # something else is in its place
-    with pytest.raises(CompressorError, match=r"\[v2\]' holds characters .* give a folder without them by --output"):
+    with pytest.raises(CompressorError, match=r"\[v2\]' has characters .* choose a folder without them with --output"):
         link_plain_path(path)

@@ -139,7 +139,7 @@ def test_classes_are_removed_there_too():
 
 
 def test_it_needs_a_packages_image():
-    with pytest.raises(CompressorError, match="vertex is for Vertex AI alone"):
+    with pytest.raises(CompressorError, match="section vertex is for Vertex AI only"):
         create_pipeline(config(SEARCH), code_version="0")
 
 

@@ -12,7 +12,8 @@ from tfx.dsl.io import fileio
 
 from components.artifacts.class_list import write_class_list
 from compressor_lib.errors import CompressorError
-from pipelines.execution.metadata_store import open_store, prepare
+from pipelines.execution.metadata_store import prepare
+from pipelines.results.store import open_store
 
 
 class Output:
@@ -27,7 +28,7 @@ class Output:
     def run(self, known: list[str], made: list[str], *, removed: str = "[]", push: bool = True) -> int:
         """A run that found some classes pushed, and trained with some; returns the id of what it found."""
         self.runs += 1
-        store = open_store(self.store)
+        store = open_store(self.store, create=True)
         found = self._artifact(store, "Schema", known)
         graph = self._artifact(store, "TransformGraph", made)
         self._execution(store, "PreviousRun", [], found, push_directory=self.serving)

@@ -10,7 +10,8 @@ from ml_metadata.proto import metadata_store_pb2 as proto
 
 from compressor_lib.errors import CompressorError
 from pipelines.execution import checksums, metadata_store
-from pipelines.execution.metadata_store import keep_copy, open_store, prepare, repair
+from pipelines.execution.metadata_store import keep_copy, prepare, repair
+from pipelines.results.store import open_store
 
 LOCK = """
 import sqlite3, sys
@@ -24,7 +25,7 @@ sys.stdin.read()
 @pytest.fixture
 def output(tmp_path) -> Path:
     """An output folder with a store that knows one artifact."""
-    store = open_store(str(tmp_path / "metadata.sqlite"))
+    store = open_store(str(tmp_path / "metadata.sqlite"), create=True)
     node = store.put_execution_type(proto.ExecutionType(name="Node"))
     store.put_executions([proto.Execution(type_id=node)])
     kind = store.put_artifact_type(proto.ArtifactType(name="Model"))
@@ -84,7 +85,7 @@ def test_a_store_that_lost_its_history_is_told_and_its_copy_is_kept(output, harm
     else:
         path.unlink()
     if harm == "new":
-        open_store(str(path))
+        open_store(str(path), create=True)
     found = "it is gone" if harm == "deleted" else "it knows 0 executions"
     told = rf"is damaged \({found}, and its copy knows 1\): put a copy in its place by 'compressor repair {output}'\. "
 

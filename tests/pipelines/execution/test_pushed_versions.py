@@ -8,7 +8,8 @@ from ml_metadata.proto import metadata_store_pb2 as proto
 
 from components.artifacts.pushed_versions import prune, publish, roll_back, staging
 from pipelines.execution import checksums
-from pipelines.execution.metadata_store import open_store, prepare
+from pipelines.execution.metadata_store import prepare
+from pipelines.results.store import open_store
 
 
 class Output:
@@ -29,7 +30,7 @@ class Output:
             shutil.copytree(model, uri)
             version = Path(self.serving, str(publish(str(model), self.serving)))
         checksums.record(str(uri))
-        store = open_store(self.store)
+        store = open_store(self.store, create=True)
         kind = store.put_artifact_type(proto.ArtifactType(name="PushedModel"))
         artifact = proto.Artifact(type_id=kind, uri=str(uri), state=proto.Artifact.LIVE)
         artifact.custom_properties["pushed_destination"].string_value = str(version)
@@ -40,7 +41,7 @@ class Output:
         return prepare(self.store, str(self.folder / "pipeline_root"), str(self.folder / "serving"))
 
     def states(self) -> list[int]:
-        return [artifact.state for artifact in open_store(self.store).get_artifacts()]
+        return [artifact.state for artifact in open_store(self.store, create=True).get_artifacts()]
 
 
 LIVE, DELETED = proto.Artifact.LIVE, proto.Artifact.DELETED

@@ -44,7 +44,7 @@ def test_the_clusters_own_pipeline_root_is_told_of(compile_to):
     overrides = ("--set", "data.path=gs://bucket/images", "--set", "push.directory=gs://bucket/serving")
     result, package = compile_to("--target", "kubeflow", "--image", "some/image", *overrides)
     assert result.exit_code == 0, result.output
-    assert "artifacts go to the cluster's own pipeline root, of the ConfigMap kfp-launcher" in result.output
+    assert "artifacts go to the cluster's own pipeline root (ConfigMap kfp-launcher)" in result.output
     assert "defaultPipelineRoot" not in package.read_text()
 
 
@@ -52,7 +52,7 @@ def test_a_pipeline_root_on_this_machine_is_refused(compile_to, tmp_path):
     given = ("--set", "data.path=gs://bucket/images", "--set", "push.directory=gs://bucket/serving")
     result, package = compile_to("--target", "kubeflow", "--image", "i", *given, "--pipeline-root", str(tmp_path))
     assert result.exit_code == 2
-    assert f"--pipeline-root '{tmp_path}' is a folder of this machine: give one in a store" in result.output
+    assert f"--pipeline-root '{tmp_path}' is in no store that the nodes reach: give one that begins" in result.output
     assert not package.exists()
 
 

@@ -188,8 +188,6 @@ class TestParameters:
         ("node", "name", "parameter"),
         [
             ("ImageExampleGen", "input_base", "data_path"),
-            ("PruningSearch", "tau", "tau"),
-            ("PruningSearch", "max_trials", "max_trials"),
             ("PreviousRun", "push_directory", "push_directory"),
             ("Handover", "push_directory", "push_directory"),
         ],
@@ -204,6 +202,7 @@ class TestParameters:
         [
             ("reads", "input_config", {"span_pattern": "span-7"}, [("pattern", "span-7/*/*")]),
             ("reads", "range_config", {"span_window": "2"}, [("num_spans", 2)]),
+            ("PruningSearch", "options", {"tau": "1", "max_trials": "3"}, [("tau", 1), ("max_trials", 3)]),
             (
                 "Evaluator", "eval_config", {"min_accuracy": "0.7", "max_drop": "0.01"},
                 [("lower_bound", 0.7), ("absolute", -0.01)],
@@ -294,7 +293,7 @@ class TestParameters:
         (
             "kubeflow",
             f"vertex={{{ENDPOINT}}}",
-            "vertex is for Vertex AI alone: take it out, or compile with --target vertex",
+            "section vertex is for Vertex AI only: remove it, or compile with --target vertex.",
         ),
     ],
 )

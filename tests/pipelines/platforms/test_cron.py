@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 from datetime import date, datetime, timedelta, timezone
 
 import pytest
@@ -19,10 +22,37 @@ class TestParse:
     def test_spaces_are_made_one(self):
         assert Cron.parse("  0  3 * *\t1 ", BERLIN) == Cron("0 3 * * 1", BERLIN)
 
-    @pytest.mark.parametrize("text", ["", "0 3 * *", "0 0 3 * * 1", "@daily"])
+    @pytest.mark.parametrize("text", ["", "0 3 * *", "0 0 3 * * 1 2026", "@often", "@every"])
     def test_another_number_of_fields_is_refused(self, text):
         with pytest.raises(CompressorError, match=r"five fields.*'0 3 \* \* 1'"):
             Cron.parse(text)
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("@hourly", "0 * * * *"),
+            ("@daily", "0 0 * * *"),
+            ("@midnight", "0 0 * * *"),
+            ("@weekly", "0 0 * * 0"),
+            ("@monthly", "0 0 1 * *"),
+            ("@yearly", "0 0 1 1 *"),
+            ("@annually", "0 0 1 1 *"),
+            ("0 3 ? * MON", "0 3 * * MON"),
+        ],
+    )
+    def test_what_says_the_same_is_made_one(self, text, expected):
+        assert Cron.parse(text, BERLIN) == Cron(expected, BERLIN)
+
+    @pytest.mark.parametrize("text", ["TZ=Asia/Tokyo 0 3 * * 1", "CRON_TZ=Asia/Tokyo  0 3 * * 1"])
+    def test_a_zone_in_front_counts(self, text):
+        assert Cron.parse(text) == Cron("0 3 * * 1", "Asia/Tokyo")
+
+    @pytest.mark.parametrize("text", ["30 0 3 * * 1", "@every 1h30m"])
+    def test_what_only_some_platforms_know_is_none_for_this_machine(self, text):
+        cron = Cron.parse(text)
+        assert cron == Cron(text, "UTC")
+        with pytest.raises(CompressorError, match=f"cron '{text.replace('*', '[*]')}' does not have five fields"):
+            cron.check_for_this_machine()
 
     @pytest.mark.parametrize(
         "text", ["60 3 * * 1", "0 24 * * 1", "0 3 0 * 1", "0 3 * 13 1", "0 3 * * 8", "0 3 * * MOO", "*/0 3 * * *"]
@@ -70,6 +100,10 @@ class TestNextRuns:
         october = datetime(2026, 10, 24, 23, 30, tzinfo=timezone.utc)
         assert self.utc("0 * * * *", october) == ["25. 00:00", "25. 01:00", "25. 02:00"]
 
+    def test_the_hour_that_comes_again_has_none_before_the_start(self):
+        october = datetime(2026, 10, 25, 1, 10, tzinfo=timezone.utc)  # ten past two, for the second time
+        assert self.utc("30 2 * * *", october, 2) == ["26. 01:30", "27. 01:30"]
+
     def test_they_are_in_the_zone_and_after_the_given_time(self):
         first, second = Cron("0 3 * * 1", BERLIN).next_runs(2, datetime(2026, 1, 5, 2, tzinfo=timezone.utc))
         assert first.isoformat() == "2026-01-12T03:00:00+01:00"
@@ -99,6 +133,19 @@ class TestForKubeflow:
     )
     def test_weekdays_are_numbered_from_sunday(self, weekday, expected):
         assert Cron.parse(f"0 3 * * {weekday}").for_kubeflow() == f"0 0 3 * * {expected}"
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("30 0 3 * * 7", "30 0 3 * * 0"),
+            ("0 */10 * ? * MON", "0 */10 * * * 1"),
+            ("@weekly", "0 0 0 * * 0"),
+            ("@every 1h30m", "@every 1h30m"),
+        ],
+    )
+    def test_forms_of_its_own_are_taken(self, text, expected):
+        robfig_cron.parse(expected)
+        assert Cron.parse(text).for_kubeflow() == expected
 
     @pytest.mark.parametrize("zone", [BERLIN, "Asia/Tokyo", "America/New_York"])
     def test_a_time_zone_is_refused(self, zone):
@@ -143,6 +190,42 @@ class TestForKubeflow:
         )
 
 
+class TestForSystemd:
+    @pytest.mark.parametrize(
+        ("fields", "expected"),
+        [
+            ("0 3 * * 1", ["Mon *-*-* 3:0:00 UTC"]),
+            ("*/20 * * * *", ["*-*-* *:0,20,40:00 UTC"]),
+            ("0 0 * JAN-MAR 5-7", ["Sun,Fri,Sat *-1,2,3-* 0:0:00 UTC"]),
+            ("0 0 1,15 * *", ["*-*-1,15 0:0:00 UTC"]),
+            ("0 0 1 * MON", ["*-*-1 0:0:00 UTC", "Mon *-*-* 0:0:00 UTC"]),  # cron: one of both
+            ("0 0 */10 * MON", ["Mon *-*-1,11,21,31 0:0:00 UTC"]),  # cron: both, by the star
+        ],
+    )
+    def test_each_field_is_written_out(self, fields, expected):
+        assert Cron(fields, "UTC").for_systemd() == expected
+
+    @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
+    @pytest.mark.parametrize(
+        "fields",
+        ["0 3 * * 1", "*/15 8-18/3 * * *", "5 4 1,15 */2 *", "0 0 1 JAN-MAR MON-FRI", "7 7 */10 * 0,7", "59 23 29 2 *"],
+    )
+    @pytest.mark.parametrize("zone", [BERLIN, "UTC"])
+    def test_systemd_finds_the_same_times(self, fields, zone):
+        cron, count = Cron.parse(fields, zone), 4
+        command = ["systemd-analyze", "calendar", f"--iterations={count}", *cron.for_systemd()]
+        told = subprocess.run(command, capture_output=True, text=True, check=True, env={"TZ": "UTC", "LC_ALL": "C"})
+        found = set(re.findall(r": \w{3} (\d{4}-\d\d-\d\d \d\d:\d\d):00 UTC", told.stdout))
+        ours = [f"{run.astimezone(timezone.utc):%Y-%m-%d %H:%M}" for run in cron.next_runs(count)]
+        assert sorted(found)[:count] == ours
+
+    @pytest.mark.parametrize(
+        ("fields", "plain"), [("0 3 * JUL MON", True), ("0 3 L * *", False), ("0 3 * * 1#2", False)]
+    )
+    def test_last_and_nth_days_are_not_plain(self, fields, plain):
+        assert Cron(fields, "UTC").is_plain == plain
+
+
 class TestForVertex:
     def test_the_zone_comes_first(self):
         assert Cron.parse("0 3 * * 1", BERLIN).for_vertex() == "TZ=Europe/Berlin 0 3 * * 1"
@@ -152,7 +235,7 @@ FIELDS = ["0 3 * * 1", "*/15 * * * *", "0 3 1,15 * *", "0 3 * JAN-MAR *"]
 
 
 class TestOfVertex:
-    @pytest.mark.parametrize("fields", FIELDS)
+    @pytest.mark.parametrize("fields", [*FIELDS, "30 0 3 * * 1", "@every 1h"])
     def test_what_was_given_comes_back(self, fields):
         cron = Cron.parse(fields, BERLIN)
         assert Cron.of_vertex(cron.for_vertex()) == cron
@@ -170,7 +253,7 @@ class TestOfVertex:
 
 
 class TestOfKubeflow:
-    @pytest.mark.parametrize("fields", FIELDS)
+    @pytest.mark.parametrize("fields", [*FIELDS, "30 0 3 * * 1", "@every 1h"])
     def test_what_was_given_comes_back(self, fields):
         cron = Cron.parse(fields)
         assert Cron.of_kubeflow(cron.for_kubeflow()) == cron
@@ -179,14 +262,14 @@ class TestOfKubeflow:
         ("text", "expected"),
         [
             ("0 0 3 * * 1", "0 3 * * 1"),
-            ("30 0 3 ? * 1", "0 3 * * 1"),
+            ("30 0 3 ? * 1", "30 0 3 * * 1"),
             ("0 0 3 1 *", "0 3 1 * *"),  # without a weekday
-            ("@daily", "@daily"),
+            ("@daily", "0 0 * * *"),
         ],
     )
     def test_other_forms_are_understood(self, text, expected):
         assert Cron.of_kubeflow(text) == Cron(expected, "UTC")
 
-    @pytest.mark.parametrize("text", ["@daily", "@every 1h30m", "0 0 3 * * 1 2", ""])
+    @pytest.mark.parametrize("text", ["@often", "@every 1h30m", "0 0 3 * * 1 2", ""])
     def test_one_of_a_form_that_is_not_known_has_no_next_time(self, text):
         assert Cron.of_kubeflow(text).next_runs() == []

@@ -102,7 +102,7 @@ class TestSchedules:
         (body,) = api.recurring.values()
         body["trigger"]["cron_schedule"]["cron"] = cron
         (schedule,) = kubeflow.schedules()
-        assert (schedule.next_run is None) == cron.startswith("@")
+        assert (schedule.next_run is None) == cron.startswith("@every")
 
     def test_pause_resume_delete(self, kubeflow, package):
         scheduled(kubeflow, package)

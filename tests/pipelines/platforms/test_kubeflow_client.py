@@ -14,7 +14,7 @@ from kubeflow_runs import submitted
 from proxies import Proxy, Silent, set_proxy
 
 from compressor_lib.errors import CompressorError
-from pipelines.platforms import kubeflow_client
+from pipelines.platforms import kfp_hooks
 from pipelines.platforms.base import State
 from pipelines.platforms.kubeflow import Kubeflow
 from pipelines.platforms.kubeflow_client import CERTIFICATES, COOKIES, TOKEN, message_of
@@ -127,7 +127,7 @@ class TestLogIn:
         api.token = "first"
         kubeflow = Kubeflow(api.url)
         run = submitted(kubeflow, package)
-        monkeypatch.setattr(kubeflow_client, "RENEWED_AFTER", -1.0)
+        monkeypatch.setattr(kfp_hooks, "RENEWED_AFTER", -1.0)
         api.token = "second"
         assert kubeflow.progress(run.id).state is State.RUNNING
 
@@ -176,7 +176,7 @@ class TestPatience:
 
         def stall(path: str) -> None:
             api.stalled = {path}
-            monkeypatch.setattr(kubeflow_client, "PATIENCE", 0.5)
+            monkeypatch.setattr(kfp_hooks, "PATIENCE", 0.5)
 
         return stall
 
@@ -279,7 +279,8 @@ class TestProxies:
             Kubeflow(self.HOST)
         assert str(refused.value) == (
             f"the proxy {proxy.url} answers {status} in place of {self.HOST}: check the proxy, or name "
-            "kubeflow.example.org in no_proxy if it can be reached without. It says: <html>Blocked by policy</html>"
+            "kubeflow.example.org in no_proxy if it is reachable without a proxy. "
+            "It says: <html>Blocked by policy</html>"
         )
 
     def test_nor_is_a_later_one(self, proxy):
@@ -305,7 +306,7 @@ class TestProxies:
     def test_one_that_hangs_is_named_in_time(self, monkeypatch, host):
         silent = Silent()
         set_proxy(monkeypatch, silent.url)
-        monkeypatch.setattr(kubeflow_client, "PATIENCE", 0.5)
+        monkeypatch.setattr(kfp_hooks, "PATIENCE", 0.5)
         with pytest.raises(CompressorError, match=rf"^{host} cannot be reached through the proxy {silent.url} \("):
             Kubeflow(host)
         silent.close()

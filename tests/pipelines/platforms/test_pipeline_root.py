@@ -53,3 +53,20 @@ def test_nor_have_the_runs_of_a_schedule(api, package):
     assert "pipeline_root" not in recurring["runtime_config"]
     compressor(api, "schedule", "run-now", "pictures")
     assert "pipeline_root" not in api.runs["run-1"]["runtime_config"]
+
+
+@pytest.mark.parametrize("command", [["submit"], ["schedule", "create", "--cron", "0 3 * * 1"]])
+@pytest.mark.parametrize("root", ["nonsense", "/mnt/root", "ftp://bucket/root", "gs://", "s3://bucket/a$$b"])
+def test_a_root_that_nodes_cannot_write_to_is_refused_before_anything_is_asked(api, package, command, root):
+    given = [*command, str(package), "--any-version", "--pipeline-root", root, "--target", "kubeflow"]
+    refused = CliRunner().invoke(app, [*given, "--host", api.url])
+    assert refused.exit_code == 2
+    assert "error: --pipeline-root" in refused.output
+    assert not api.runs
+
+
+def test_a_parameter_that_kubernetes_would_change_is_refused(api, package):
+    given = ["submit", str(package), "--any-version", "--target", "kubeflow", "--host", api.url]
+    refused = CliRunner().invoke(app, [*given, "--param", "data_path=gs://bucket/cost$$"])
+    assert refused.exit_code == 2
+    assert "--param 'data_path=gs://bucket/cost$$' has $$ or $(...) in it" in refused.output

@@ -84,7 +84,7 @@ def test_a_folder_without_runs_is_told(tmp_path):
 
 def test_a_file_that_is_no_store_is_told(tmp_path):
     (tmp_path / "metadata.sqlite").write_text("no database" * 100)
-    with pytest.raises(CompressorError, match=r"metadata.sqlite is no store of ML Metadata that can be read"):
+    with pytest.raises(CompressorError, match=r"metadata\.sqlite is damaged \(.*'compressor repair"):
         Lineage(tmp_path / "metadata.sqlite")
 
 

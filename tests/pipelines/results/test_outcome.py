@@ -10,16 +10,17 @@ from made_up_report import judged, made_up_report
 from ml_metadata.proto.metadata_store_pb2 import Artifact
 from rich.console import Console
 
-from components.artifacts.data_summary import SUMMARY_FILE, DataSummary
+from components.artifacts.data_summary import DataSummary
+from components.artifacts.file_names import SUMMARY_FILE
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
-from compressor_lib.deployment.gate import Bounds, Verdict, judge, judge_format
+from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format
 from compressor_lib.deployment.model_metrics import Latency, Speedup
 from compressor_lib.errors import CompressorError
 from pipelines.results.lineage import NodeRun, Run
 from pipelines.results.outcome import Results, collect, render_results
 
 DATA = DataSummary(images={"train": {"cat": 3, "dog": 4}}, anomalies=["new class 'dog', against the run before"])
-BOUNDS = Bounds(min_accuracy=0.5, max_drop=0.1)
+BOUNDS = Thresholds(min_accuracy=0.5, max_drop=0.1)
 OVERALL = judged("", 178, 4, 12, 6)
 
 
@@ -109,12 +110,12 @@ def test_table_sets_both_models_side_by_side_with_counts_and_intervals():
         "91.0 % 182 of 200 86.2 to 94.2 %",
         "-4.0 points -8.5 to -0.1",
     ]
-    assert models["parameters"] == ["1,000,000", "250,000", "-75.0%"]
-    assert models["TFLite bytes"] == ["4,000,000", "1,000,000", "-75.0%"]
+    assert models["parameters"] == ["1,000,000", "250,000", "-75.0 %"]
+    assert models["TFLite bytes"] == ["4,000,000", "1,000,000", "-75.0 %"]
     assert models["latency an image"] == [
         "8.00 ms 7.80 to 8.30", "2.00 ms 1.90 to 2.20", "4.0 times as fast 3.7 to 4.3",
     ]  # fmt: skip
-    assert models["compression"] == ["", "75.0%", ""]
+    assert models["compression"] == ["", "75.0 %", ""]
 
 
 def test_what_chance_explains_is_no_difference():
@@ -182,5 +183,5 @@ def test_without_any_tflite_model_the_rest_is_shown():
     models = rows(shown(results), 4)
     assert models["TFLite bytes"] == ["not converted", "not converted", ""]
     assert models["latency an image"] == ["not converted", "not converted", "not compared"]
-    assert models["parameters"] == ["1,000,000", "250,000", "-75.0%"]
+    assert models["parameters"] == ["1,000,000", "250,000", "-75.0 %"]
     assert Results.from_json(results.to_json()) == results

@@ -1,0 +1,134 @@
+"""Options of the hypermodels, the tuners and the whole search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from compressor_lib.cuts.connections import Family
+from compressor_lib.errors import CompressorError
+from compressor_lib.support.options import Each, Options, option
+
+
+@dataclass(frozen=True)
+class TunerOptions(Options):
+    """How to search.
+
+    Attributes:
+        tuner: keras-tuner's oracle.
+        max_trials: Maximum number of trials, with every tuner. Hyperband shrinks its brackets to keep to it. Hyperband
+            runs fewer if max_epochs allows no more, and grid search if the grid has fewer points.
+        max_epochs: Maximum number of epochs per trial.
+
+    Raises:
+        CompressorError: If a value is out of range.
+    """
+
+    tuner: Literal["hyperband", "bayesian", "random", "grid"] = "hyperband"
+    max_trials: int = option(60, gt=0)
+    max_epochs: int = option(30, gt=0)
+
+
+@dataclass(frozen=True)
+class SearchOptions(TunerOptions):
+    """How :func:`compressor_lib.search.run.run_search` searches.
+
+    Attributes:
+        seed: Seed of the tuner, and of all weights and shuffles in the trials.
+        first: Hyperparameters of the first trials, known to be good. Values outside the search space are skipped and
+            logged. A resumed search keeps the ones that it started with.
+    """
+
+    seed: int = 0
+    first: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True)
+class ObjectiveOptions(Options):
+    """The cost that is weighed against accuracy.
+
+    Attributes:
+        cost: The cost that is weighed against accuracy, as a share of the reference model's: parameters; macs
+            (multiply-adds per image); bytes (size of the TFLite file); or latency (its measured time per image).
+    """
+
+    cost: Literal["parameters", "macs", "bytes", "latency"] = "parameters"
+
+
+@dataclass(frozen=True)
+class BudgetOptions(Options):
+    """Limits that the winner must not exceed.
+
+    Attributes:
+        parameters: Maximum number of parameters; null: no limit.
+        macs: Maximum multiply-adds per image; null: no limit.
+        bytes: Maximum size of the TFLite file in float32, in bytes; null: no limit.
+        latency_ms: Maximum time per image, in ms, measured with TFLite on one thread of the searching machine; null: no
+            limit.
+
+    Raises:
+        CompressorError: If a limit is not above 0.
+    """
+
+    parameters: int | None = option(None, gt=0)
+    macs: int | None = option(None, gt=0)
+    bytes: int | None = option(None, gt=0)
+    latency_ms: float | None = option(None, gt=0)
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits that are set, by cost."""
+        limits = {"parameters": self.parameters, "macs": self.macs, "bytes": self.bytes, "latency": self.latency_ms}
+        return {cost: limit for cost, limit in limits.items() if limit is not None}
+
+
+@dataclass(frozen=True)
+class PruningSearchOptions(TunerOptions):
+    """How the connection to cut is searched.
+
+    Attributes:
+        parallel_trials: Number of trials at a time, each in a process of its own on one machine. Above 1, the order of
+            the trials, and so the choice of later ones, may vary between runs.
+        shortlist: Number of connections that trials are spent on: the most promising by the accuracy of a linear
+            classifier on A's output and the translator's R2; null: all.
+        train_translators: Whether trials train the translator along with the head, starting from the fitted weights.
+            This is slower, and better if B is far behind A.
+        feature_memory_mb: Memory, in MiB, for the features that the backbone computed from the images; the rest is
+            stored in TMPDIR.
+        tau: Weight of accuracy in the objective; the weight of the saved share of the cost is 1 - tau.
+        objective: The cost to save.
+        budgets: Limits that the winner must not exceed.
+        min_learning_rate: Lowest learning rate of the heads.
+        max_learning_rate: Highest learning rate of the heads.
+        connections: published: the pairs of the papers; rejoining: pairs from the whole graph; truncation: cuts
+            directly to the head; tail: cuts with a narrow tail in front of the head; all: published (rejoining for a
+            model of your own), truncation and tail; or a list such as
+            ['block_5_add->Conv_1', '53,151', 'block_5_add->head', 'block_5_add->tail'].
+        tail_units: Widths of the tail to search.
+        head_units: Widths of the head to search; null: only that of the reference model's head.
+
+    Raises:
+        CompressorError: If a value is out of range, or min_learning_rate is above max_learning_rate.
+    """
+
+    parallel_trials: int = option(1, gt=0)
+    shortlist: int | None = option(None, gt=0)
+    train_translators: bool = False
+    feature_memory_mb: int = option(4096, ge=0)
+    tau: float = option(0.8, ge=0, le=1)
+    objective: ObjectiveOptions = ObjectiveOptions()
+    budgets: BudgetOptions = BudgetOptions()
+    min_learning_rate: float = option(1e-3, gt=0)
+    max_learning_rate: float = option(1e-2, gt=0)
+    connections: Family | tuple[str, ...] = "all"
+    tail_units: tuple[Annotated[int, Each(gt=0)], ...] = option((128, 256, 512), min_length=1)
+    head_units: tuple[Annotated[int, Each(ge=0)], ...] | None = option(None, min_length=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.min_learning_rate > self.max_learning_rate:
+            raise CompressorError(
+                f"min_learning_rate is {self.min_learning_rate}, above max_learning_rate "
+                f"{self.max_learning_rate}: swap them."
+            )

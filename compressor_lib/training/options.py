@@ -1,0 +1,121 @@
+"""Options of :func:`compressor_lib.training.train.train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from compressor_lib.errors import CompressorError
+from compressor_lib.support.options import Options, option
+
+
+@dataclass(frozen=True)
+class Augmentation(Options):
+    """How training images are varied; 0 (or false) turns a variation off.
+
+    Attributes:
+        flip: Whether to mirror half of the images left to right.
+        rotation: Maximum rotation in either direction, as a share of a full circle (0.05 is 18 degrees).
+        zoom: Maximum change of scale in either direction, as a share of the size.
+        translation: Maximum shift along each axis in either direction, as a share of the side.
+        contrast: Maximum change of contrast in either direction, as a share.
+
+    Raises:
+        CompressorError: If a share is not within 0..1 (1 itself excluded).
+    """
+
+    flip: bool = True
+    rotation: float = option(0.05, ge=0, lt=1)
+    zoom: float = option(0.1, ge=0, lt=1)
+    translation: float = option(0.1, ge=0, lt=1)
+    contrast: float = option(0.1, ge=0, lt=1)
+
+    @property
+    def moves(self) -> bool:
+        """Whether a variation moves pixels."""
+        return bool(self.flip or self.rotation or self.zoom or self.translation)
+
+
+@dataclass(frozen=True)
+class Distillation(Options):
+    """How a network learns from a teacher's predictions (Hinton et al., arXiv:1503.02531, 2015).
+
+    Attributes:
+        weight: Share of the distance to the teacher in the loss; 0 turns distillation off.
+        temperature: Divisor of the logits of both networks, usually 1 or more. The higher it is, the more the
+            teacher's ranking of the wrong classes counts.
+
+    Raises:
+        CompressorError: If a value is out of range.
+    """
+
+    weight: float = option(0.5, ge=0, le=1)
+    temperature: float = option(2.0, gt=0)
+
+
+@dataclass(frozen=True)
+class ReferenceOptions(Options):
+    """How a classifier is trained without a teacher: first its head, then all layers.
+
+    Attributes:
+        head_epochs: Maximum number of epochs with the backbone frozen.
+        epochs: Maximum number of epochs after those, with all layers trainable.
+        batch_size: Number of images per step.
+        head_learning_rate: Adam's learning rate with the backbone frozen, which is constant.
+        learning_rate: Adam's highest learning rate with all layers trainable. It rises from 0 during the first of
+            these epochs (or the first fifth of them, if that is shorter) and falls to 0 along a cosine (Loshchilov and
+            Hutter, arXiv:1608.03983; warm-up: Goyal et al., arXiv:1706.02677).
+        patience: Number of epochs without a better validation accuracy after which a phase ends.
+        batch_norm: Batch normalisation of the backbone. frozen: keep the pretrained statistics; train: update them, as
+            a network trained from scratch needs.
+        label_smoothing: Share of each label that is spread over all classes.
+        augmentation: How training images are varied.
+        strategy: none: train on one device; mirrored: train on all accelerators of the machine, which share each batch
+            (tf.distribute.MirroredStrategy).
+
+    Raises:
+        CompressorError: If a value is out of range, or there are no epochs.
+    """
+
+    head_epochs: int = option(5, ge=0)
+    epochs: int = option(10, ge=0)
+    batch_size: int = option(32, gt=0)
+    head_learning_rate: float = option(1e-3, gt=0)
+    learning_rate: float = option(1e-4, gt=0)
+    patience: int = option(5, gt=0)
+    batch_norm: Literal["frozen", "train"] = "frozen"
+    label_smoothing: float = option(0.0, ge=0, lt=1)
+    augmentation: Augmentation = Augmentation()
+    strategy: Literal["none", "mirrored"] = "none"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.head_epochs + self.epochs == 0:
+            raise CompressorError("head_epochs and epochs are both 0: set one of them to train.")
+
+
+@dataclass(frozen=True)
+class TrainingOptions(ReferenceOptions):
+    """How a classifier is trained: first its head, then all layers.
+
+    Attributes:
+        distillation: How it learns from a teacher; None for no teacher.
+    """
+
+    distillation: Distillation | None = None
+
+
+@dataclass(frozen=True)
+class RetrainingOptions(TrainingOptions):
+    """How the compressed classifier is trained, with the reference model as its teacher.
+
+    Attributes:
+        distillation: How it learns from the teacher.
+    """
+
+    # The search has already trained the head, and a cut network needs more training than a whole pretrained one
+    # (docs/quality.md has the figures).
+    head_epochs: int = option(0, ge=0)
+    epochs: int = option(15, ge=0)
+    learning_rate: float = option(3e-4, gt=0)
+    distillation: Distillation = Distillation()
