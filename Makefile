@@ -15,7 +15,7 @@ UV := $(shell uv cache dir >/dev/null 2>&1 && echo uv || echo $(PRIVATE_UV))
 BIN := .venv/bin
 ENVIRONMENT := .venv/.synced-$(PYTHON)
 # Two processes, each taking whole files: most of a test's time is Python's, on one core.
-PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 UNIT := "not slow and not real_data and not faults and not kubeflow"
 
 # docker, podman or buildah, whichever is there; may have flags, as in ENGINE="podman --storage-driver=overlay".
@@ -56,7 +56,7 @@ test-fast: $(ENVIRONMENT) | $(filter $(PRIVATE_UV),$(UV)) ## Run the unit tests 
 	$(PYTEST) -m $(UNIT)
 
 .PHONY: test-all
-test-all: test ## Run all that make test runs, then further releases, networks, devices and environments
+test-all: test ## Run all that make test runs, then the long tests: other variants, new environments
 	$(PYTEST) -m "long and not faults and not kubeflow"
 
 .PHONY: faults

@@ -1,15 +1,15 @@
-"""TFX components that wrap the method of compressor_lib."""
+"""TFX components built on compressor_lib."""
 
 from typing import Any
 
 from components.storage import object_store
 
-# Here, so that whatever process works for a component has it.
+# Set here, so that every process that runs a component has it.
 object_store.register()
 
 
 def __getattr__(name: str) -> Any:
-    """Gives the artifact types by the names that compiled packages have for them."""
+    """Returns the artifact types under the names that compiled packages use."""
     if name == "RunReport":
         from components.report.artifact import RunReport
 

@@ -1,4 +1,4 @@
-"""A component's own options in the ``custom_config`` of a file-based ExampleGen, whose parameters TFX fixes."""
+"""A component's own options in the ``custom_config`` of a file-based ExampleGen, whose parameters TFX defines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tfx.utils import proto_utils
 
 
 def packed_options(**options: float | str) -> example_gen_pb2.CustomConfig:
-    """Puts options, by name, into what TFX hands on."""
+    """Packs options into TFX's ``custom_config``."""
     struct = struct_pb2.Struct()
     struct.update(options)
     config = example_gen_pb2.CustomConfig()
@@ -20,7 +20,7 @@ def packed_options(**options: float | str) -> example_gen_pb2.CustomConfig:
 
 
 def unpacked_options(exec_properties: dict[str, Any]) -> dict[str, Any]:
-    """Takes the options out of an executor's parameters; numbers come back as float."""
+    """Returns the options from an executor's parameters. Numbers are returned as float."""
     config, options = example_gen_pb2.CustomConfig(), struct_pb2.Struct()
     proto_utils.json_to_proto(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY], config)
     config.custom_config.Unpack(options)

@@ -1,4 +1,4 @@
-"""Files that an ExampleGen left out, as counts that travel with its Examples."""
+"""Counts of the files that an ExampleGen left out, stored with its Examples."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 LEFT_OUT = "left_out"
-"""Custom property of the Examples, a JSON object."""
+"""Custom property of the Examples: a JSON object."""
 
 
 @dataclass(frozen=True)
 class LeftOutCounts:
-    """How many files were left out.
+    """The number of files left out.
 
     Attributes:
-        images: Images by kind, such as ``".heic"`` or ``".jpg unreadable"``; they count under ``data.max_bad_share``.
-        others: Files that are no images, by suffix.
+        images: Images by kind, such as ``".heic"`` or ``".jpg unreadable"``; they count towards ``data.max_bad_share``.
+        others: Files that are not images, by suffix.
     """
 
     images: dict[str, int] = field(default_factory=dict)
@@ -26,11 +26,11 @@ class LeftOutCounts:
 
 
 def describe_left_out(images: Iterable[str], others: Mapping[str, int]) -> str:
-    """Counts what was left out.
+    """Counts the files left out.
 
     Args:
-        images: The kind of each image.
-        others: Counts of other files, by suffix.
+        images: Kind of each image.
+        others: Number of other files, by suffix.
 
     Returns:
         A :class:`LeftOutCounts` as JSON.
@@ -39,10 +39,10 @@ def describe_left_out(images: Iterable[str], others: Mapping[str, int]) -> str:
 
 
 def read_left_out(examples: Any) -> LeftOutCounts:
-    """Reads what an ExampleGen left out.
+    """Reads the counts of an ExampleGen's output.
 
     Args:
-        examples: Its artifact; another's left nothing out.
+        examples: Output of an ExampleGen. The counts are 0 for ExampleGens that do not record them.
     """
     found = examples.get_string_custom_property(LEFT_OUT)
     return LeftOutCounts(**json.loads(found)) if found else LeftOutCounts()

@@ -1,4 +1,4 @@
-"""Folders in which a node keeps work that may be cut short, beside its outputs, so that its next try resumes there."""
+"""Folders next to a node's outputs that keep its unfinished work, so that its next attempt resumes it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _WEEK = 7 * 24 * 3600
 
 
 def work_key(*described: Any) -> str:
-    """A name for work: a hash of all that decides its result, as JSON takes it."""
+    """Returns a name for a piece of work: a hash of everything that determines its result, as JSON."""
     return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def sweep(folder: Path) -> None:
-    """Deletes the folders of other work beside a folder, if that work is done, or was cut short a week ago."""
+    """Deletes the folders of other work next to a folder, if that work is finished or was interrupted a week ago."""
     for done in folder.parent.glob(f"*/{_DONE}"):
         if done.parent != folder and not done.parent.name.startswith(_DELETED):
-            # Under another name first: half of a folder would be taken for work that was cut short.
+            # Rename before deleting: a half-deleted folder would look like interrupted work.
             done.parent.rename(folder.with_name(f"{_DELETED}{done.parent.name}"))
     for other in folder.parent.glob("[!.]*"):
         if other != folder and time.time() - max(part.stat().st_mtime for part in (other, *other.iterdir())) > _WEEK:
@@ -33,8 +33,9 @@ def sweep(folder: Path) -> None:
 
 
 def mark_done(folder: Path) -> None:
-    """Lets the next :func:`sweep` delete a folder.
+    """Allows the next :func:`sweep` to delete a folder.
 
-    It outlives the work: until the end of the node is recorded, the node may run again and have to give the same.
+    The folder outlives the work. Until the node's completion is recorded, the node may run again and must give the same
+    result.
     """
     (folder / _DONE).touch()

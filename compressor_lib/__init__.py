@@ -1,7 +1,7 @@
 """Translator pruning of Keras CNNs: find the smallest sub-network that keeps the accuracy.
 
-The names in ``__all__`` are the library's public ones. They are loaded when one is first asked for, so that importing
-the package takes milliseconds.
+The names in ``__all__`` are the public API. They are loaded on first use, so that importing the package takes
+milliseconds.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ __all__ = [
     "train",
 ]
 
-check_keras()  # before a module imports Keras, which may fail in its own words
+check_keras()  # before any module imports Keras, which may raise a less helpful error
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Errors that a person can put right."""
+"""Errors that a user can fix."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 class CompressorError(ValueError):
-    """A mistake in the input, told in one sentence that names the thing and the way out.
+    """A mistake in the input, described in one message that names the cause and the fix.
 
     Attributes:
-        argument: The argument to change, by its name in this library, where one is to blame: callers that know it by
-            another name, such as a field of a configuration, put that in front.
+        argument: Name in this library of the argument to change, if there is one. Callers that use another name for
+            it, such as a configuration field, put that name in front of the message.
     """
 
     def __init__(self, message: str = "", *, argument: str | None = None) -> None:
@@ -21,15 +21,15 @@ class CompressorError(ValueError):
 
 
 def unknown(kind: str, value: object, known: Iterable[str]) -> CompressorError:
-    """Builds the error for a name that is not one of ``known``, with the nearest right one.
+    """Returns an error for an unknown name that suggests the most similar known one.
 
     Args:
-        kind: What the name is meant to name, such as ``"backbone"``.
-        value: The name as given.
-        known: Every name that is right.
+        kind: Kind of thing that the name refers to, such as ``"backbone"``.
+        value: The unknown name.
+        known: All known names.
 
     Returns:
-        The error, to be raised by the caller.
+        The error, for the caller to raise.
 
     Example:
         >>> str(unknown("backbone", "MobilNetV2", ["MobileNetV2", "MobileNet"]))
@@ -37,7 +37,7 @@ def unknown(kind: str, value: object, known: Iterable[str]) -> CompressorError:
     """
     names = sorted(known)
     if not names:
-        return CompressorError(f"unknown {kind} {str(value)!r}. There is none.")
+        return CompressorError(f"unknown {kind} {str(value)!r}. There are none.")
     meant = nearest(str(value), names)
     hint = f" Did you mean {meant!r}?" if meant else ""
     shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else ".")
@@ -45,26 +45,26 @@ def unknown(kind: str, value: object, known: Iterable[str]) -> CompressorError:
 
 
 def nearest(value: str, known: Iterable[str]) -> str | None:
-    """Finds the name that was meant, whatever its letters' case.
+    """Returns the known name that is most similar to a name, ignoring case.
 
     Args:
-        value: The name as given.
-        known: Every name that is right.
+        value: The unknown name.
+        known: All known names.
 
     Returns:
-        The most similar one; None where none is.
+        The most similar name, or None if none is similar.
     """
-    by_small_letters = {name.lower(): name for name in known}
-    found = difflib.get_close_matches(value.lower(), by_small_letters, n=1)
-    return by_small_letters[found[0]] if found else None
+    by_lower_case = {name.lower(): name for name in known}
+    found = difflib.get_close_matches(value.lower(), by_lower_case, n=1)
+    return by_lower_case[found[0]] if found else None
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says, without its full stop; its type's name where it says nothing."""
+    """Returns the first line of an error's message, without its full stop, or the name of its type."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def did_you_mean(path: Path) -> str:
-    """The name beside a missing path that is most like it, as a question; empty where there is none."""
+    """Returns a question that suggests the name most similar to a missing path, or an empty string if none is."""
     meant = nearest(path.name, [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else [])
     return f" Did you mean {str(path.with_name(meant))!r}?" if meant else ""

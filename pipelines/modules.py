@@ -29,6 +29,7 @@ from compressor_lib.training.class_weights import balanced_weights
 from compressor_lib.training.options import TrainingOptions
 from compressor_lib.training.reference import load_network, reference_model
 from compressor_lib.training.train import train
+from pipelines.config.errors import fields_named
 
 logger = logging.getLogger("pipelines.modules")
 
@@ -80,7 +81,8 @@ def run_fn(fn_args: FnArgs) -> None:
     teacher = None
     if config["role"] == "reference":
         backbone = config["backbone"]
-        model = reference_model(load_network(backbone), backbone, config["head"], classes)
+        with fields_named("backbone"):
+            model = reference_model(load_network(backbone), backbone, config["head"], classes)
     else:
         found = mounted(fn_args.base_model)
         model = load_keras(found)

@@ -210,7 +210,7 @@ class Nodes:
         gate = self.config.gate
         return Evaluator(
             example_splits=["test"],
-            eval_config=eval_config(gate.bounds()),
+            eval_config=eval_config(gate.thresholds()),
             confidence=gate.confidence,
             code_version=self.code_version,
             **inputs,

@@ -170,7 +170,7 @@ def disagreements(settings: str, page: str, lock: str) -> list[str]:
     """Exceptions in the settings without a reason on the page, and rows there without an exception or a package."""
     section = re.sub("#.*", "", settings.partition("[tool.uv.audit]")[2].partition("\n[")[0])
     excepted = set(re.findall(r'"([^"]+)"', section))
-    table = page.partition("| Let pass | Package | Reason |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    table = page.partition("| Exception | Package | Reason |\n|---|---|---|\n")[2].partition("\n\n")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|", 2)] for line in table.splitlines()]
     wrong = [f"{name} has no row" for name in excepted - {row[0] for row in rows}]
     for name, package, reason in rows:
@@ -200,5 +200,5 @@ def test_every_exception_has_its_reason():
 )  # fmt: skip
 def test_each_disagreement_is_found(excepted, row, wrong):
     settings = f'[tool.uv.audit]\nignore = [\n    "{excepted}",\n]\n\n[tool.other]\nx = "y"\n'
-    page = f"| Let pass | Package | Reason |\n|---|---|---|\n{row}\n\n## Next\n"
+    page = f"| Exception | Package | Reason |\n|---|---|---|\n{row}\n\n## Next\n"
     assert disagreements(settings, page, LOCK) == wrong

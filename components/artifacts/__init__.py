@@ -1,1 +1,1 @@
-"""The files that one node writes and another reads."""
+"""Files that one node writes and another node reads."""

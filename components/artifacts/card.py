@@ -1,13 +1,13 @@
-"""Where a pushed model's card is."""
+"""The location of a pushed model's card."""
 
 from __future__ import annotations
 
 from compressor_lib.deployment.model_metrics import EXTRA
 
 CARD_FILE = "model_card"
-"""In ``assets.extra``, which TensorFlow Serving leaves alone, as ``.md`` and ``.json``."""
+"""In ``assets.extra``, which TensorFlow Serving ignores, as ``.md`` and ``.json``."""
 
 
 def card_path(model: str) -> str:
-    """Returns the path or URI of the card for people in a pushed model's folder."""
+    """Returns the path or URI of the human-readable card in a pushed model's folder."""
     return f"{model.rstrip('/')}/{EXTRA}/{CARD_FILE}.md"

@@ -1,4 +1,4 @@
-"""The classes of a data set, as its statistics tell of them."""
+"""Counts of the images of each class, from the statistics of a dataset."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from compressor_lib.errors import CompressorError
 from compressor_lib.networks.class_names import natural_order, with_new_classes
 
 NAMED = 10_000
-"""Statistics name each class if there are no more; TFDV's default is 1,000."""
+"""Statistics list up to this many classes by name; TFDV's default is 1,000."""
 
 
 def statistics_options() -> tfdv.StatsOptions:
-    """How statistics are made.
+    """Returns the options for computing statistics.
 
-    By sketches, which count up to :data:`NAMED` classes exactly. Without them TFDV holds every value in memory, every
-    image too.
+    Sketches count up to :data:`NAMED` classes exactly. Without sketches, TFDV holds every value in memory, including
+    every image.
     """
     return tfdv.StatsOptions(num_rank_histogram_buckets=NAMED, use_sketch_based_topk_uniques=True)
 
@@ -32,13 +32,13 @@ def class_counts(
     """Counts the images of each class.
 
     Args:
-        statistics: Of one split, by TFDV.
+        statistics: TFDV statistics of one split.
         label: Name of the feature with the class names.
-        known: Classes whose order is fixed, such as a model's.
+        known: Classes with a fixed order, such as those of a model.
 
     Returns:
-        The number of images by class, the known ones in their order, then the others in the natural order of their
-        names. Empty where the statistics do not name all classes, see :data:`NAMED`.
+        The number of images by class: the known classes in their order, then the others in natural order. Empty if the
+        statistics do not list all classes, see :data:`NAMED`.
     """
     (dataset,) = statistics.datasets
     for feature in dataset.features:
@@ -55,14 +55,14 @@ def all_class_counts(statistics: types.Artifact, label: str) -> dict[str, dict[s
     """Counts the images of each split and class.
 
     Args:
-        statistics: An artifact of StatisticsGen's.
+        statistics: An artifact of StatisticsGen.
         label: Name of the feature with the class names.
 
     Returns:
-        As :func:`class_counts`, by split.
+        The counts of :func:`class_counts`, by split.
 
     Raises:
-        CompressorError: If the statistics do not name all classes.
+        CompressorError: If the statistics do not list all classes.
     """
     counts = {}
     for split in artifact_utils.decode_split_names(statistics.split_names):
@@ -71,17 +71,17 @@ def all_class_counts(statistics: types.Artifact, label: str) -> dict[str, dict[s
         if found.datasets[0].num_examples and not counts[split]:
             raise CompressorError(
                 f"split {split!r} has images, but no list of their classes: feature {label!r} must hold a class name, "
-                f"and there may be {NAMED:,} classes at most."
+                f"and at most {NAMED:,} classes are supported."
             )
     return counts
 
 
 def moved_most(before: Mapping[str, int], after: Mapping[str, int]) -> str:
-    """The class whose share has changed most.
+    """Returns the class whose share has changed most.
 
     Args:
-        before: Images of each class, as :func:`class_counts` gives them.
-        after: Likewise, later.
+        before: Number of images of each class, from :func:`class_counts`.
+        after: The same at a later time.
     """
 
     def share(counts: Mapping[str, int], name: str) -> float:
@@ -92,5 +92,5 @@ def moved_most(before: Mapping[str, int], after: Mapping[str, int]) -> str:
 
 
 def imbalance(counts: Mapping[str, int]) -> float:
-    """How many times as many images the largest class has as the smallest; 1 where there are none."""
+    """Returns the ratio of images in the largest class to images in the smallest class; 1 without images."""
     return max(counts.values()) / max(1, min(counts.values())) if counts else 1.0

@@ -1,4 +1,4 @@
-"""What ExampleValidator tells of the data, for reports."""
+"""ExampleValidator's summary of the data, for reports."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ class DataSummary:
     """The content of :data:`components.artifacts.file_names.SUMMARY_FILE`.
 
     Attributes:
-        images: Number of images by split and class; of no classes where there are too many to name.
-        imbalance: How many times as many training images the largest class has as the smallest.
-        previous_images: Training images of the run before, by class.
-        drift: Largest change of a class's share among the training images, 0..1; None without a run before.
-        new_classes: Classes that run did not have.
-        missing_classes: Classes that it had, and this one has not.
-        anomalies: All that is out of order, a sentence each.
-        left_out: Number of images that were left out, by kind, such as ``".heic"``.
-        others: Number of files that are no images, by suffix.
+        images: Number of images by split and class; no classes if there are too many to list.
+        imbalance: Ratio of training images in the largest class to those in the smallest class.
+        previous_images: Number of training images in the previous run, by class.
+        drift: Largest change of a class's share of the training images, 0..1; None without a previous run.
+        new_classes: Classes that the previous run did not have.
+        missing_classes: Classes that only the previous run had.
+        anomalies: All anomalies, one sentence each.
+        left_out: Number of images left out, by kind, such as ``".heic"``.
+        others: Number of files that are not images, by suffix.
     """
 
     images: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -33,5 +33,5 @@ class DataSummary:
     others: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """All of it, as a JSON object."""
+        """Returns the summary as a JSON object."""
         return json.dumps(asdict(self), indent=2)

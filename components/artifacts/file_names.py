@@ -1,13 +1,13 @@
 """Names of files that one node writes and another reads, or a command of this machine; nothing heavy is imported."""
 
 SEARCH_REPORT_FILE = "search_report.json"
-"""In the results of the search: a :class:`compressor_lib.search.run.TrialReport` for every trial."""
+"""In the results of the search: one :class:`compressor_lib.search.run.TrialReport` per trial."""
 
 HISTORY_FILE = "history.json"
-"""In the run of a Trainer: its metrics after every epoch."""
+"""In the output of a Trainer: its metrics after every epoch."""
 
 SUMMARY_FILE = "data.json"
-"""In the anomalies: a :class:`components.artifacts.data_summary.Summary`."""
+"""In the anomalies: a :class:`components.artifacts.data_summary.DataSummary`."""
 
 VERDICT_FILE = "verdict.json"
 """In the evaluation: a :class:`compressor_lib.deployment.gate.Verdict`."""

@@ -1,4 +1,4 @@
-"""The files of a model, which may be in any store."""
+"""The files of a model, in any store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tfx.dsl.io import fileio
 
 
 def model_files(directory: str) -> Iterator[str]:
-    """Paths of all files below a folder, relative to it, in order."""
+    """Yields the paths of all files below a folder, relative to it, in order."""
     found = []
     for folder, _, names in fileio.walk(directory):
         inside = os.path.relpath(_text(folder), directory)
@@ -19,13 +19,13 @@ def model_files(directory: str) -> Iterator[str]:
 
 
 def files_sha256(directory: str) -> str:
-    """A hash of all files below a folder: of their paths in it, and what they hold.
+    """Returns a hash of the paths and contents of all files below a folder.
 
     Args:
         directory: The folder.
 
     Returns:
-        64 hexadecimal digits; the same wherever the folder is.
+        64 hexadecimal digits, independent of the folder's location.
     """
     whole = hashlib.sha256()
     for path in model_files(directory):

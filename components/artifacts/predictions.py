@@ -1,4 +1,4 @@
-"""What each model predicts for the test images, as the Evaluator leaves it beside its verdict."""
+"""Predictions of each model for the test images, which the Evaluator writes next to its verdict."""
 
 from __future__ import annotations
 
@@ -19,25 +19,26 @@ from compressor_lib.deployment.intervals import PairedCounts
 from compressor_lib.errors import CompressorError
 
 PREDICTIONS_FILE = "predictions.npz"
-"""In the evaluation."""
+"""File name in the evaluation."""
 
 MODEL = "model"
-"""The compressed model, as SavedModel. Its TFLite models are named by their precision."""
+"""The compressed model as a SavedModel. Its TFLite models are named by their precision."""
 BASELINE = "baseline"
-"""The model that the gate compares with."""
+"""The model that the gate compares the compressed model with."""
 REFERENCE = "reference"
 """The uncompressed model of the run."""
 
 
 @dataclass(frozen=True)
 class ModelPredictions:
-    """What one model predicts for `N` images.
+    """Predictions of one model for ``N`` images.
 
     Attributes:
-        classes: Names of the model's own classes, in the order of its probabilities.
-        predicted: The likeliest class of each image, an index into ``classes``; `int64 [N]`.
-        probability: What the model gives that class; `float32 [N]`.
-        true_probability: What it gives the image's own class; NaN where it has no such class; `float32 [N]`.
+        classes: The model's own class names, in the order of its probabilities.
+        predicted: The most likely class of each image, an index into ``classes``; ``int64 [N]``.
+        probability: Probability of the predicted class; ``float32 [N]``.
+        true_probability: Probability of the image's true class; NaN if the model does not have that class; ``float32
+            [N]``.
     """
 
     classes: list[str]
@@ -48,14 +49,14 @@ class ModelPredictions:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What several models predict for the same `N` images, in the order of ``images``.
+    """Predictions of several models for the same ``N`` images, in the order of ``images``.
 
     Attributes:
-        classes: Names of the classes that ``labels`` count.
-        labels: The class of each image, an index into ``classes``; -1 where it is none of them; `int64 [N]`.
-        images: What tells each image from others: :func:`image_key` of its file.
-        models: The predictions by the model's name: :data:`MODEL`, :data:`BASELINE`, :data:`REFERENCE`, ``float32``,
-            ``float16``, ``int8``; those that there are.
+        classes: The class names that ``labels`` refers to.
+        labels: True class of each image, an index into ``classes``; -1 if it is none of these; ``int64 [N]``.
+        images: Identifier of each image: :func:`image_key` of its file.
+        models: The available predictions by model name: :data:`MODEL`, :data:`BASELINE`, :data:`REFERENCE`,
+            ``float32``, ``float16``, ``int8``.
     """
 
     classes: list[str]
@@ -64,20 +65,20 @@ class Predictions:
     models: dict[str, ModelPredictions]
 
     def right(self, model: str) -> npt.NDArray[np.bool_]:
-        """Which images a model predicts right, by the names of the classes; `[N]`."""
+        """Returns which images a model classifies correctly, by class name; ``[N]``."""
         one = self.models[model]
         own = {name: number for number, name in enumerate(one.classes)}
-        # An image of an unknown class is never right: -2 is no index that a model predicts. The last place is label -1.
+        # An image of an unknown class never counts as correct: no model predicts -2. The last element is for label -1.
         indices = np.array([own.get(name, -2) for name in self.classes] + [-2])
         return np.asarray(indices[self.labels] == one.predicted)
 
     def pairs(self, new: str, old: str, among: npt.NDArray[np.bool_] | None = None) -> PairedCounts:
-        """Counts on which images two models are right.
+        """Counts the images that two models classify correctly, in pairs.
 
         Args:
-            new: Name of the one model.
-            old: Of the other.
-            among: Which images are compared, `[N]`; None: all.
+            new: Name of the new model.
+            old: Name of the old model.
+            among: Mask of the images to compare, ``[N]``; None for all.
         """
         chosen = np.ones(len(self.labels), bool) if among is None else among
         after, before = self.right(new)[chosen], self.right(old)[chosen]
@@ -89,7 +90,7 @@ class Predictions:
         )
 
     def write(self, evaluation: str) -> None:
-        """Writes the file into an evaluation, given by its URI, in any store."""
+        """Writes the predictions to an evaluation, given by its URI, in any store."""
         content = io.BytesIO()
         names = {"classes": self.classes, "models": {name: one.classes for name, one in self.models.items()}}
         arrays: dict[str, npt.NDArray[np.generic]] = {
@@ -107,10 +108,10 @@ class Predictions:
 
     @classmethod
     def read(cls, evaluation: str) -> Predictions:
-        """Reads what :meth:`write` wrote.
+        """Reads predictions written by :meth:`write`.
 
         Raises:
-            CompressorError: If it is not there, or damaged.
+            CompressorError: If the file is missing or damaged.
         """
         path = os.path.join(evaluation, PREDICTIONS_FILE)
         try:
@@ -134,5 +135,5 @@ class Predictions:
 
 
 def image_key(encoded: bytes) -> str:
-    """What tells an image from others: a hash of its encoded file in the transformed Examples."""
+    """Returns an identifier of an image: a hash of its encoded file in the transformed Examples."""
     return hashlib.sha256(encoded).hexdigest()[:32]

@@ -1,8 +1,8 @@
-"""The versions of a model in a push directory: folders named by numbers, of which serving takes the highest.
+"""Versions of a model in a push directory: numbered folders, of which the highest number is served.
 
-A version is complete, or it is not there. On this machine's file systems a folder is renamed when all is in it; object
-stores cannot do that, see :mod:`components.artifacts.uploads`, which is imported where it is needed: it brings
-TensorFlow, and folders on this machine are looked at without.
+A version is either complete or absent. On local file systems, a complete folder is renamed into place. Object stores
+cannot do that, see :mod:`components.artifacts.uploads`. That module is imported only when needed, because it imports
+TensorFlow, which local folders do not need.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from compressor_lib.deployment.model_path import SAVED_MODEL
 from compressor_lib.errors import CompressorError
 
 WITHDRAWN = ".withdrawn-"
-"""In front of the number of a version that was rolled back. It is kept as long as others of its age."""
+"""Prefix of a version that was rolled back. It is kept as long as other versions of the same age."""
 
 _STAGING = ".staging-"
 
 
 def versions(directory: str) -> list[int]:
-    """The complete versions in a push directory, which may be in any store, the newest last."""
+    """Returns the complete versions in a push directory in any store, the newest last."""
     numbers = [int(name) for name in _names(directory) if name.isdigit()]
     return sorted(number for number in numbers if _is_complete(os.path.join(directory, str(number))))
 
 
 def newest_version(directory: str) -> str:
-    """The name of the newest one; empty if there is none."""
+    """Returns the name of the newest version, or an empty string if there is none."""
     return str(max(versions(directory), default=""))
 
 
 @contextmanager
 def staging(directory: str) -> Iterator[str]:
-    """A new folder, on this machine, in which a version is prepared; it is gone afterwards.
+    """Yields a new local folder in which a version is prepared. The folder is deleted afterwards.
 
     Args:
-        directory: The push directory, which is made if it is on this machine and not there.
+        directory: The push directory. A local one is created if it does not exist.
 
     Raises:
-        CompressorError: If it takes no files.
+        CompressorError: If the push directory is not writable.
     """
-    inside = None if _is_remote(directory) else directory  # a folder is renamed within one file system alone
+    inside = None if _is_remote(directory) else directory  # a folder can only be renamed within one file system
     try:
         if inside:
             os.makedirs(inside, exist_ok=True)
@@ -57,21 +57,21 @@ def staging(directory: str) -> Iterator[str]:
             f"push directory {directory!r} cannot be written to ({error.strerror}): set push.directory to another."
         ) from error
     try:
-        os.chmod(folder, 0o755)  # what is served is read by others, too
+        os.chmod(folder, 0o755)  # other users read the served files
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def publish(prepared: str, directory: str) -> int:
-    """Makes a prepared model the newest version.
+    """Publishes a prepared model as the newest version.
 
     Args:
-        prepared: Its folder, on this machine; where the push directory is, too, it is moved.
+        prepared: Local folder of the model. It is moved if the push directory is local too.
         directory: The push directory.
 
     Returns:
-        The version: the time in seconds, and higher than any there was.
+        The version: the time in seconds, but higher than any earlier version.
     """
     from components.artifacts.uploads import upload
 
@@ -80,18 +80,18 @@ def publish(prepared: str, directory: str) -> int:
         target = os.path.join(directory, str(number))
         if (upload if _is_remote(directory) else _rename)(prepared, target):
             return number
-        time.sleep(random.random())  # another pusher took the number just now; the two should not meet again
+        time.sleep(random.random())  # another pusher just took the number; a random delay prevents another clash
 
 
 def prune(directory: str, keep: int) -> list[int]:
-    """Deletes old versions, withdrawn ones and the remains of pushes that were killed a day ago or earlier.
+    """Deletes old versions, withdrawn versions and the remains of pushes killed at least a day ago.
 
     Args:
         directory: The push directory.
-        keep: How many complete versions are kept, the newest.
+        keep: Number of complete versions to keep.
 
     Returns:
-        The versions that were deleted.
+        The deleted versions.
     """
     from components.artifacts import uploads
 
@@ -112,23 +112,23 @@ def prune(directory: str, keep: int) -> list[int]:
 
 
 def roll_back(directory: str) -> tuple[int, int]:
-    """Withdraws the newest version, so that the one before it is served again.
+    """Withdraws the newest version, so that the previous version is served again.
 
     Args:
         directory: The push directory.
 
     Returns:
-        The version that was withdrawn, and the newest one now.
+        The withdrawn version, and the version that is now the newest.
 
     Raises:
-        CompressorError: If there is no version before the newest.
+        CompressorError: If there is no earlier version.
     """
     there = versions(directory)
     if not there:
         raise CompressorError(f"there is no model in {directory!r}: give a push directory, with numbered folders.")
     if len(there) == 1:
         raise CompressorError(
-            f"version {there[0]} is the only one in {directory!r}, so there is none to go back to: "
+            f"version {there[0]} is the only one in {directory!r}, so there is no earlier version:  "
             "raise push.keep, or push another model."
         )
     previous, newest = there[-2:]
@@ -143,10 +143,10 @@ def roll_back(directory: str) -> tuple[int, int]:
 
 
 def was_put_away(version: str) -> bool:
-    """Whether a version that is gone was withdrawn, or went for newer ones.
+    """Returns whether a missing version was withdrawn or pruned.
 
     Args:
-        version: The folder that it was in, in its push directory.
+        version: Former folder of the version in its push directory.
     """
     directory, name = os.path.split(version)
     return f"{WITHDRAWN}{name}" in _names(directory) or int(name) < min(versions(directory), default=0)
@@ -163,11 +163,11 @@ def _names(directory: str) -> list[str]:
 
     if not fileio.isdir(directory):
         return []
-    return [name.rstrip("/") for name in fileio.listdir(directory)]  # object stores list folders with a slash behind
+    return [name.rstrip("/") for name in fileio.listdir(directory)]  # object stores list folders with a trailing slash
 
 
 def _is_complete(version: str) -> bool:
-    """Whether a version, in any store, is all there."""
+    """Returns whether a version in any store is complete."""
     if not _is_remote(version):
         return os.path.exists(os.path.join(version, SAVED_MODEL))
     from components.artifacts.uploads import is_complete
@@ -185,7 +185,7 @@ def _used_numbers(directory: str) -> list[int]:
 
 
 def _rename(prepared: str, target: str) -> bool:
-    """Moves a whole folder at once; False if another is there."""
+    """Moves a whole folder atomically. Returns False if the target exists."""
     try:
         os.rename(prepared, target)
     except OSError as error:
@@ -196,5 +196,5 @@ def _rename(prepared: str, target: str) -> bool:
 
 
 def _is_unfinished(folder: str) -> bool:
-    """Whether a number's folder may be one that another pusher works on."""
+    """Returns whether another pusher may still be writing a version's folder."""
     return _is_remote(folder) and os.path.basename(folder).isdigit() and not _is_complete(folder)

@@ -1,7 +1,7 @@
-"""The classes of the models that an endpoint on Vertex AI serves: whose places in the output must not change.
+"""The classes of the models on a Vertex AI endpoint, whose indices in the output must not change.
 
-The endpoint itself is asked, by the REST form of the API, rather than a note of the last push: traffic can be moved
-between its models, and models deployed or undeployed, without a run.
+The endpoint is queried directly, through the API's REST interface, instead of recording the last push. Traffic can be
+moved between its models, and models can be deployed or undeployed, without a run.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from compressor_lib.support.proxies import via
 from compressor_lib.support.redaction import redact
 
 _TIMEOUT = 60.0
-"""Seconds to wait for an answer."""
+"""Timeout for a response, in seconds."""
 _LONGEST = 300
-"""Characters of an error that are shown."""
+"""Maximum number of characters of an error that are shown."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where models are deployed.
+    """An endpoint on which models are deployed.
 
     Attributes:
-        project: Id of the Google Cloud project.
-        region: Such as ``europe-west1``.
-        name: The endpoint's display name. Of several with this name the first is meant, as TFX's Pusher means it.
+        project: ID of the Google Cloud project.
+        region: Region, such as ``europe-west1``.
+        name: Display name of the endpoint. Of several endpoints with this name, the first is used, as in TFX's Pusher.
     """
 
     project: str
@@ -41,10 +41,10 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model that is deployed.
+    """A deployed model.
 
     Attributes:
-        name: Its display name.
+        name: Display name of the model.
         classes: Its classes, in the order of its outputs.
     """
 
@@ -53,19 +53,19 @@ class ServedModel:
 
 
 def served_models(endpoint: Endpoint) -> list[ServedModel]:
-    """The model that an endpoint serves, then those from which traffic was moved back to it.
+    """Returns the model that an endpoint serves, then the newer models that were rolled back.
 
-    The newest model with traffic counts as the one that serves, and the newest of all where none has traffic.
-    Applications may still know the classes of models that are newer, as they do after a rollback in a push directory.
+    The served model is the newest one with traffic, or the newest of all if none has traffic. Applications may still
+    know the classes of newer models, as after a rollback in a push directory.
 
     Args:
         endpoint: The endpoint.
 
     Returns:
-        The models; none where no model is deployed, or there is no such endpoint.
+        The models; empty if there is no such endpoint or no model is deployed.
 
     Raises:
-        CompressorError: If Vertex AI does not answer, or a model does not name its classes.
+        CompressorError: If Vertex AI does not respond, or the classes of a model are not available.
     """
     from google.api_core.exceptions import GoogleAPIError
     from google.auth.exceptions import GoogleAuthError
@@ -74,46 +74,46 @@ def served_models(endpoint: Endpoint) -> list[ServedModel]:
     try:
         found = _served(endpoint)
     except (GoogleAPIError, GoogleAuthError, RequestException) as error:
-        # What the log-in says is left out: it may quote credentials.
+        # The message of a login error is not shown, because it may quote credentials.
         words = "no valid credentials" if isinstance(error, GoogleAuthError) else redact(" ".join(str(error).split()))
         raise CompressorError(
-            f"Vertex AI does not say which models endpoint {endpoint.name!r} in project {endpoint.project!r}, "
-            f"{endpoint.region}, serves{via(_host(endpoint))}, so the order of their classes is unknown: "
+            f"the models on endpoint {endpoint.name!r} in project {endpoint.project!r}, {endpoint.region}, "
+            f"could not be read from Vertex AI{via(_host(endpoint))}, so the order of their classes is unknown: "
             f"{words[:_LONGEST]}. The service account of the nodes needs the role roles/aiplatform.user."
         ) from error
     return [ServedModel(name, _classes(endpoint, name, uri)) for name, uri in found]
 
 
 def served_classes(endpoint: Endpoint) -> list[str]:
-    """Every class that applications of an endpoint know, each once, in the order of the model that it serves.
+    """Returns every class that applications of an endpoint know, without duplicates, the served model's first.
 
     Args:
         endpoint: The endpoint.
 
     Raises:
-        CompressorError: As :func:`served_models`.
+        CompressorError: See :func:`served_models`.
     """
     return list(dict.fromkeys(name for model in served_models(endpoint) for name in model.classes))
 
 
 def endpoint_of(custom_config: str) -> Endpoint:
-    """The endpoint that ``custom_config`` of TFX's Pusher for Vertex AI, as JSON, names.
+    """Returns the endpoint in the ``custom_config`` of TFX's Pusher for Vertex AI, given as JSON.
 
     Raises:
-        CompressorError: If it does not name all of it.
+        CompressorError: If a part of the endpoint is missing.
     """
     from tfx.extensions.google_cloud_ai_platform import constants
 
     config = json.loads(custom_config)
     serving = config.get(constants.SERVING_ARGS_KEY) or {}
     named = {
-        "project": serving.get("project") or serving.get("project_id"),  # the extension takes both
+        "project": serving.get("project") or serving.get("project_id"),  # the extension accepts both
         "region": config.get(constants.VERTEX_REGION_KEY),
         "name": serving.get("endpoint_name"),
     }
     if missing := [part for part, given in named.items() if not given]:
         raise CompressorError(
-            f"custom_config of the Pusher for Vertex AI names no {' and no '.join(missing)} of the endpoint: give "
+            f"custom_config of the Pusher for Vertex AI lacks the endpoint's {' and '.join(missing)}: give "
             f"project_id and endpoint_name in {constants.SERVING_ARGS_KEY}, and {constants.VERTEX_REGION_KEY}."
         )
     return Endpoint(**named)
@@ -124,7 +124,7 @@ def _host(endpoint: Endpoint) -> str:
 
 
 def _served(endpoint: Endpoint) -> list[tuple[str, str]]:
-    """Display name and artifact URI of each model, in the order of :func:`served_models`."""
+    """Returns display name and artifact URI of each model, in the order of :func:`served_models`."""
     endpoints, models = _clients(endpoint)
     listed = endpoints.list_endpoints(
         request={
@@ -148,27 +148,28 @@ def _served(endpoint: Endpoint) -> list[tuple[str, str]]:
 
 
 def _clients(endpoint: Endpoint) -> tuple[Any, Any]:
-    """Google's clients for endpoints and for models."""
+    """Returns Google's clients for endpoints and for models."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from google.cloud import aiplatform_v1 as api  # takes seconds
+        from google.cloud import aiplatform_v1 as api  # importing takes seconds
 
         given: dict[str, Any] = {"transport": "rest", "client_options": {"api_endpoint": _host(endpoint)}}
         return api.EndpointServiceClient(**given), api.ModelServiceClient(**given)
 
 
 def _classes(endpoint: Endpoint, name: str, uri: str) -> list[str]:
-    """The classes of a model, from the files that it was made from.
+    """Returns the classes of a model, from the files that it was uploaded from.
 
     Raises:
-        CompressorError: If they are not there.
+        CompressorError: If the files are missing.
     """
     folder = os.path.join(uri, EXTRA)
     classes = read_class_list(folder) if uri else []
     if not classes:
         place = os.path.join(folder, CLASSES_FILE) if uri else f"a file {EXTRA}/{CLASSES_FILE}"
         raise CompressorError(
-            f"model {name!r}, which endpoint {endpoint.name!r} serves, does not name its classes, so their order is "
-            f"unknown: write them to {place}, one a line, in the order of its outputs, or undeploy the model."
+            f"model {name!r}, which endpoint {endpoint.name!r} serves, has no list of its classes, so their order is "
+            f"unknown: write the list to {place}, one class per line, in the order of its outputs, "
+            "or undeploy the model."
         )
     return classes

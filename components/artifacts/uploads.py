@@ -1,6 +1,6 @@
-"""Versions in object stores, where no folder can be renamed: files come and go one by one.
+"""Versions in object stores, where folders cannot be renamed: files are copied and deleted one by one.
 
-``saved_model.pb``, without which a folder is no model, comes last and goes first.
+``saved_model.pb``, which every SavedModel needs, is copied last and deleted first.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from components.artifacts.model_files import model_files
 from compressor_lib.deployment.model_path import SAVED_MODEL
 
 ABANDONED_AFTER = 24 * 3600.0
-"""Seconds without a change, after which a push is taken to have been killed."""
+"""Seconds without a change after which a push is considered killed."""
 
 _CLAIM = ".pushing-"
 
 
 def is_complete(version: str) -> bool:
-    """Whether a version, in any store, is all there."""
+    """Returns whether a version in any store is complete."""
     return bool(fileio.exists(os.path.join(version, SAVED_MODEL)))
 
 
 def upload(source: str, version: str) -> bool:
-    """Copies a model into a store.
+    """Copies a model to a store.
 
     Args:
-        source: Its folder, on this machine.
-        version: Where it goes, named by a number.
+        source: Local folder of the model.
+        version: Target folder, named by a number.
 
     Returns:
-        False if another pusher took the number just now; nothing was changed then.
+        False if another pusher just took the number. Nothing is changed in that case.
     """
     claim = f"{_CLAIM}{uuid.uuid4().hex}"
     if not _claimed(version, claim):
@@ -43,7 +43,7 @@ def upload(source: str, version: str) -> bool:
         *others, last = sorted(model_files(source), key=lambda path: path == SAVED_MODEL)
         for path in others:
             _copy(source, version, path)
-        fileio.remove(os.path.join(version, claim))  # from here on the other files hold the number
+        fileio.remove(os.path.join(version, claim))  # from here on, the other files claim the number
         _copy(source, version, last)
     except BaseException:
         with suppress(Exception):
@@ -53,16 +53,16 @@ def upload(source: str, version: str) -> bool:
 
 
 def move(source: str, target: str) -> None:
-    """Moves a version to another folder of its store."""
+    """Moves a version to another folder of the same store."""
     for path in sorted(model_files(source), key=lambda path: path != SAVED_MODEL):
         fileio.makedirs(os.path.dirname(os.path.join(target, path)))
         fileio.rename(os.path.join(source, path), os.path.join(target, path), overwrite=True)
-    with suppress(Exception):  # an object store has no empty folders
+    with suppress(Exception):  # object stores have no empty folders
         fileio.rmtree(source)
 
 
 def delete(version: str) -> None:
-    """Deletes a version, in any store."""
+    """Deletes a version in any store."""
     model = os.path.join(version, SAVED_MODEL)
     if fileio.exists(model):
         fileio.remove(model)
@@ -70,16 +70,16 @@ def delete(version: str) -> None:
 
 
 def is_abandoned(version: str) -> bool:
-    """Whether nothing has come to a version in a store for a day."""
+    """Returns whether a version in a store has not received a file for a day."""
     try:
         times = [fileio.stat(os.path.join(version, path)).mtime_nsec / 1e9 for path in model_files(version)]
-    except filesystem.NotFoundError:  # a claim that ended just now
+    except filesystem.NotFoundError:  # a claim that was just removed
         return False
     return bool(times) and time.time() - max(times) > ABANDONED_AFTER
 
 
 def _claimed(version: str, claim: str) -> bool:
-    """Takes a number. Of several pushers at most one sees no file but its own, for each writes before it looks."""
+    """Claims a number. At most one of several pushers sees only its own file, because each writes before it reads."""
     path, alone = os.path.join(version, claim), False
     try:
         fileio.makedirs(version)

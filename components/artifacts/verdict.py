@@ -1,4 +1,4 @@
-"""The gate's verdict, as the Evaluator writes it and other nodes read it."""
+"""The gate's verdict, which the Evaluator writes and other nodes read."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from components.artifacts.file_names import VERDICT_FILE
 from compressor_lib.deployment.gate import Verdict
 
 MODEL_SHA256 = "model_sha256"
-"""Custom property of the blessing: which files were evaluated."""
+"""Custom property of the blessing: hash of the evaluated files."""
 
 LEFT_OUT = "left_out"
-"""Custom property of the blessing: the TFLite formats that failed, which are not pushed, as a JSON list."""
+"""Custom property of the blessing: JSON list of the TFLite formats that failed and are not pushed."""
 
 
 def read_verdict(evaluation: str) -> Verdict:
-    """Reads the verdict in an evaluation, given by its URI."""
+    """Reads the verdict of an evaluation, given by its URI."""
     with fileio.open(os.path.join(evaluation, VERDICT_FILE)) as file:
         return Verdict.from_json(file.read())

@@ -1,4 +1,4 @@
-"""Converter: makes the TFLite models that ship, and measures how fast they are."""
+"""Converter: converts a model to TFLite and measures the latency of each TFLite model."""
 
 from components.converter.component import Converter
 

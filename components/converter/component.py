@@ -1,4 +1,4 @@
-"""Converter's interface."""
+"""The Converter component."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class ConverterSpec(component_spec.ComponentSpec):
 
 
 class Converter(base_component.BaseComponent):
-    """Adds TFLite models to a trained classifier, and measures how fast they are beside the reference model.
+    """Adds TFLite models to a trained classifier and measures their latency next to the reference model's.
 
-    It is a node of its own, so another format does not train anything again.
+    It is a separate node, so that adding a format does not train anything again.
 
     Example:
         >>> Converter(
@@ -58,16 +58,16 @@ class Converter(base_component.BaseComponent):
         seed: int = 0,
         code_version: str = "",
     ) -> None:
-        """Wires the component.
+        """Creates the component.
 
         Args:
-            base_model: A Model as :func:`compressor_lib.deployment.export.export_saved_model` writes it.
-            reference: The uncompressed Model, likewise.
+            base_model: A Model written by :func:`compressor_lib.deployment.export.export_saved_model`.
+            reference: The uncompressed Model, written the same way.
             examples: Transformed Examples; int8 is calibrated on some of their images.
-            formats: Precisions of the TFLite models; float32 is made whether it is named or not.
-            split: The split to calibrate on.
-            seed: Draws the images for int8, and the order in which models are timed.
-            code_version: Part of the cache key; change it when the code changes.
+            formats: Precisions of the TFLite models. float32 is always made.
+            split: Name of the split to calibrate on.
+            seed: Random seed for the images that calibrate int8, and for the order in which models are timed.
+            code_version: Part of the cache key. It changes with the code.
         """
         super().__init__(
             ConverterSpec(

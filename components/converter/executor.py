@@ -1,4 +1,4 @@
-"""Converter's work: the TFLite models of an exported classifier, and its figures."""
+"""The executor of Converter: TFLite models of an exported classifier, and their figures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CALIBRATION_IMAGES = 100
 
 
 class Executor(base_executor.BaseExecutor):
-    """Converts a classifier and times what came out."""
+    """Converts a classifier and times the TFLite models."""
 
     def Do(
         self,
@@ -44,12 +44,12 @@ class Executor(base_executor.BaseExecutor):
     ) -> None:
         """Reads ``base_model``, ``reference`` and ``examples``, writes ``model``.
 
-        ``model`` is the folder of ``base_model`` with TFLite models in ``assets.extra/``, and latencies and speedups in
-        its ``figures.json``. A format that does not convert, float32 too, is left out: ``figures.json`` says why. So it
-        says of the reference model, which then is not timed.
+        ``model`` is a copy of ``base_model`` with TFLite models in ``assets.extra/``, and latencies and speedups in its
+        ``figures.json``. A format that does not convert, including float32, is left out, and ``figures.json`` gives the
+        reason. If the reference model does not convert, it is not timed, and ``figures.json`` gives that reason too.
 
         Raises:
-            CompressorError: If a model or the examples cannot be read.
+            CompressorError: If a model or the examples are unreadable.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         with mounted_artifacts(input_dict, output_dict):
@@ -73,7 +73,7 @@ def _convert(folder: str, reference: str, formats: list[Precision], calibration:
     conversions = add_tflite(folder, formats=formats, calibration=calibration)
     tflite_models, not_converted = conversions.files, dict(conversions.not_converted)
     try:
-        # With its metadata, as if it were deployed: its size is compared with that of what is.
+        # With metadata, as if it were deployed, so that its size is comparable with the deployed files.
         whole = with_metadata(to_tflite(load_keras(reference)), read_classes(reference))
         tflite_models = {REFERENCE_FIGURES: whole, **tflite_models}
     except ConversionError as error:
@@ -98,7 +98,7 @@ def _convert(folder: str, reference: str, formats: list[Precision], calibration:
 
 
 def _some_images(patterns: str, folder: str, seed: int) -> np.ndarray:
-    """Images of a split drawn by the seed, or all if it has fewer."""
+    """Returns random images of a split, or all images if there are fewer."""
     size = load_keras(folder).input_shape[1]
     images = image_dataset(patterns, size=size, batch_size=1, shuffle_seed=seed, labelled=False)
     return np.concatenate(list(itertools.islice(images.as_numpy_iterator(), CALIBRATION_IMAGES)))

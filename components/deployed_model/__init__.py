@@ -1,4 +1,4 @@
-"""The model that serves now, for the Evaluator to compare with."""
+"""Finds the currently deployed model, which the Evaluator compares with."""
 
 from components.deployed_model.component import DeployedModel
 

@@ -1,6 +1,6 @@
-"""The node DeployedModel."""
+"""The DeployedModel component."""
 
-# The decorator reads the annotations themselves, so they must not become text by `from __future__ import annotations`.
+# The decorator reads the annotations as types, so no `from __future__ import annotations` here.
 import logging
 import os
 
@@ -24,18 +24,17 @@ def DeployedModel(
     push_directory: Parameter[str],
     code_version: Parameter[str] = "",
 ) -> None:
-    """Takes the newest model of a push destination, or the reference where nothing comparable is there.
+    """Returns the newest model in a push directory, or the reference model if none is comparable.
 
-    It reads the destination itself, so it takes no resolver and works on platforms that have none.
+    It reads the directory itself, so it needs no resolver and works on platforms without resolvers.
 
     Args:
-        candidate: The Model that is to be compared. It is not looked at: for each new candidate, and for no old one,
-            the destination is read anew. So a run that makes none is taken from the cache as a whole, though its model
-            serves since.
-        reference: The run's own Model, for the first run, and for one that shares no class with the deployed one.
-        model: The Model that was taken; its ``deployed_version`` tells which one it is; empty: the reference.
-        push_directory: Where the Pusher puts models, each in a folder that is named by a number.
-        code_version: Part of the cache key; change it when the code changes.
+        candidate: The Model to be compared, used only as a cache key: the directory is read again for each new
+            candidate. So a run without a new candidate is cached as a whole, even if its model has been deployed since.
+        reference: The run's own Model, for the first run and for runs that share no class with the deployed model.
+        model: The selected Model. Its ``deployed_version`` is the version; empty for the reference model.
+        push_directory: Directory to which the Pusher pushes models, each in a folder named by a number.
+        code_version: Part of the cache key. It changes with the code.
 
     Example:
         >>> DeployedModel(
@@ -53,8 +52,8 @@ def DeployedModel(
             source = deployed
         else:
             logger.warning(
-                "%s has no class of the data's: its classes are %s, the data's %s. The reference is the baseline",
-                deployed, ", ".join(theirs) or "not named", ", ".join(ours),
+                "%s has none of the data's classes: it has %s, the data has %s; the reference model is the baseline",
+                deployed, ", ".join(theirs) or "unknown", ", ".join(ours),
             )  # fmt: skip
             version = ""
     io_utils.copy_dir(source, path_utils.serving_model_dir(model.uri))

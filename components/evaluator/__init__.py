@@ -1,4 +1,4 @@
-"""Evaluates a model and its TFLite files by TFMA, and decides with confidence intervals; records the model's hash."""
+"""Evaluates a model and its TFLite models with TFMA and decides with confidence intervals."""
 
 from components.evaluator.component import Evaluator
 

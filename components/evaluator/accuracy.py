@@ -1,4 +1,4 @@
-"""Accuracy as a metric of TFMA's that counts, and that reads each model by its own class names."""
+"""Accuracy as a TFMA metric that counts images and matches classes by name."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ NAME = "accuracy"
 
 
 class Accuracy(tfma.metrics.Metric):
-    """Share of the images whose likeliest class has the name of their label.
+    """Share of the images whose most likely class has the name of their label.
 
-    TFMA's own comes from Keras, in some 20 ms for each slice, however few images are in it, and compares indices. This
-    one counts, as a custom metric of TFMA's: https://www.tensorflow.org/tfx/model_analysis/metrics#custom_tfma_metrics
+    TFMA's own accuracy comes from Keras. It takes some 20 ms per slice, however few images the slice has, and compares
+    indices. This metric counts instead, as a custom metric:
+    https://www.tensorflow.org/tfx/model_analysis/metrics#custom_tfma_metrics
     """
 
     def __init__(
         self, name: str = NAME, classes: Sequence[str] | None = None, baseline_classes: Sequence[str] | None = None
     ) -> None:
-        """Makes it.
+        """Creates the metric.
 
         Args:
-            name: In the metrics.
-            classes: Names of the candidate's classes, which labels count; None: indices are compared.
-            baseline_classes: Names of the baseline's. Images of other classes do not count for it.
+            name: Name of the metric.
+            classes: Class names of the candidate, which the labels refer to; None to compare indices.
+            baseline_classes: Class names of the baseline. Images of other classes do not count for the baseline.
         """
         super().__init__(
             tfma.metrics.merge_per_key_computations(_computations),
@@ -50,12 +51,12 @@ def _computations(
     if classes is not None and baseline_classes is not None and model_name == BASELINE_KEY:
         own = {one: number for number, one in enumerate(baseline_classes)}
         indices = {label: own[one] for label, one in enumerate(classes) if one in own}
-    counting = _RightOnes(key, eval_config, indices)
+    counting = _CountCorrect(key, eval_config, indices)
     return [tfma.metrics.MetricComputation(keys=[key], preprocessors=None, combiner=counting)]
 
 
-class _RightOnes(beam.CombineFn):
-    """Counts images, and those that are predicted right."""
+class _CountCorrect(beam.CombineFn):
+    """Counts images and correct predictions."""
 
     def __init__(
         self, key: tfma.metrics.MetricKey, eval_config: tfma.EvalConfig, indices: dict[int, int] | None

@@ -1,4 +1,4 @@
-"""Evaluator's interface."""
+"""The Evaluator component."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from components.evaluator import executor
 
 
 class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
-    """Inputs, outputs and parameters of :class:`Evaluator`: the stock one's, and a few."""
+    """Inputs, outputs and parameters of :class:`Evaluator`: the stock ones, and a few more."""
 
     INPUTS: ClassVar = {
         **standard_component_specs.EvaluatorSpec.INPUTS,
@@ -30,20 +30,20 @@ class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
 
 
 class Evaluator(base_beam_component.BaseBeamComponent):
-    """Compares a classifier with a baseline, and blesses it if it keeps the thresholds, with some confidence.
+    """Compares a classifier with a baseline, and blesses it if it meets the thresholds.
 
-    TFMA evaluates, in one pass over the images. What each model predicted in it is kept, and decides, for the model
-    and for each of its TFLite models: beside TFMA's metrics stand
-    :data:`components.artifacts.file_names.VERDICT_FILE` and
-    :data:`components.artifacts.predictions.PREDICTIONS_FILE`, and in the blessing a hash of the model's files and the
-    formats that fail. The two models' classes are joined by their names.
+    TFMA evaluates in one pass over the images. The predictions of each model in this pass are stored, and they decide
+    on the model and on each of its TFLite models. Next to TFMA's metrics, the evaluation holds
+    :data:`components.artifacts.verdict.VERDICT_FILE` and :data:`components.artifacts.predictions.PREDICTIONS_FILE`. The
+    blessing holds a hash of the model's files and the formats that fail. The classes of the two models are matched by
+    name.
 
     Example:
         >>> Evaluator(
         ...     examples=transform.outputs["transformed_examples"],
         ...     model=converter.outputs["model"],
         ...     baseline_model=reference.outputs["model"],
-        ...     eval_config=eval_config(Bounds(min_accuracy=0.9, max_drop=0.02, confidence=0.95)),
+        ...     eval_config=eval_config(Thresholds(min_accuracy=0.9, max_drop=0.02, confidence=0.95)),
         ...     example_splits=["test"],
         ...     confidence=0.95,
         ... )  # doctest: +SKIP
@@ -64,20 +64,20 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         confidence: float | None = None,
         code_version: str = "",
     ) -> None:
-        """Wires the component.
+        """Creates the component.
 
         Args:
             examples: Transformed Examples.
             model: The classifier.
-            baseline_model: What it is compared with; it may resolve to nothing.
-            eval_config: From :func:`components.evaluator.tfma_config.eval_config`.
-            example_splits: Names of the splits to judge on.
-            reference: The run's uncompressed model, whose predictions are kept for others, such as the report; None:
-                the baseline is it. Kubeflow's metadata store takes no artifact twice from a node, so do not give it
-                as both.
-            confidence: Of the intervals whose lower ends must keep the thresholds, between 0.5 and 1; None: what is
-                measured decides.
-            code_version: Part of the cache key; change it when the code changes.
+            baseline_model: The model to compare with; its channel may be empty.
+            eval_config: A configuration from :func:`components.evaluator.tfma_config.eval_config`.
+            example_splits: Names of the splits to evaluate on.
+            reference: The run's uncompressed model, whose predictions are stored for other nodes, such as the report.
+                None if it is the baseline: Kubeflow's metadata store accepts an artifact only once per node, so do not
+                pass it as both.
+            confidence: Confidence of the intervals whose lower ends must meet the thresholds, between 0.5 and 1. If
+                None, the measured values decide.
+            code_version: Part of the cache key. It changes with the code.
         """
         super().__init__(
             EvaluatorSpec(

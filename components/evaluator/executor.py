@@ -1,4 +1,4 @@
-"""What Evaluator does: one pass of TFMA over the test split, and the gate's verdict of what it found."""
+"""The executor of Evaluator: one pass of TFMA over the test split, and the gate's verdict on the result."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from components.artifacts.model_files import files_sha256
 from components.artifacts.predictions import BASELINE, MODEL, REFERENCE
 from components.artifacts.verdict import LEFT_OUT, MODEL_SHA256
 from components.evaluator.comparison import verdict_of
-from components.evaluator.predicting import AskedModel, keeping_extractor, kept_predictions
-from components.evaluator.tfma_config import bounds_of, with_classes
+from components.evaluator.predicting import KeptModel, keeping_extractor, kept_predictions
+from components.evaluator.tfma_config import thresholds_of, with_classes
 from compressor_lib.deployment.classes_file import CLASSES_FILE
 from compressor_lib.deployment.export import tflite_path
 from compressor_lib.deployment.gate import Verdict, left_out_sentences
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Evaluates by TFMA, and decides by the counts and how sure they are."""
+    """Evaluates with TFMA, and decides by the counts and their confidence intervals."""
 
     def Do(
         self,
@@ -48,14 +48,14 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Evaluates a model.
 
         Args:
-            input_dict: ``examples``, ``model``, and if there is one ``baseline_model``; ``reference``, unless the
-                baseline is it.
-            output_dict: ``evaluation``, and ``blessing`` with the stock Evaluator's custom properties, and
+            input_dict: ``examples``, ``model`` and, if there is one, ``baseline_model``; ``reference`` unless it is the
+                baseline.
+            output_dict: ``evaluation``, and ``blessing`` with the stock Evaluator's custom properties plus
                 :data:`MODEL_SHA256` and :data:`LEFT_OUT`.
             exec_properties: The component's parameters.
 
         Raises:
-            CompressorError: If a model does not tell the names of its classes, or its figures cannot be read.
+            CompressorError: If a model has no class names, or its figures are unreadable.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         evaluation = artifact_utils.get_single_uri(output_dict["evaluation"])
@@ -76,8 +76,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if REFERENCE not in models and BASELINE in models:
             predictions.models[REFERENCE] = predictions.models[BASELINE]  # the same model
         predictions.write(evaluation)
-        bounds = bounds_of(given, exec_properties.get("confidence"))
-        verdict = verdict_of(predictions, bounds, sha256, _not_converted(folders[MODEL]))
+        thresholds = thresholds_of(given, exec_properties.get("confidence"))
+        verdict = verdict_of(predictions, thresholds, sha256, _not_converted(folders[MODEL]))
         for sentence in (*verdict.notes, *left_out_sentences(verdict)):
             logger.warning(sentence)
         io_utils.write_string_file(os.path.join(evaluation, VERDICT_FILE), verdict.to_json())
@@ -87,12 +87,12 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         self,
         config: tfma.EvalConfig,
         folders: dict[str, str],
-        models: dict[str, AskedModel],
+        models: dict[str, KeptModel],
         examples: list[types.Artifact],
         exec_properties: dict[str, Any],
         evaluation: str,
     ) -> None:
-        """Lets TFMA predict and measure, and keeps the predictions on the way."""
+        """Runs TFMA's evaluation and stores the predictions."""
         shared = [
             tfma.default_eval_shared_model(
                 eval_saved_model_path=folders[BASELINE if spec.is_baseline else MODEL],
@@ -128,17 +128,17 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             )
 
 
-def _models(folders: dict[str, str]) -> dict[str, AskedModel]:
-    """The models whose predictions are kept; the reference is left out where it is the baseline."""
-    models = {MODEL: AskedModel(_classes(folders[MODEL]))}
+def _models(folders: dict[str, str]) -> dict[str, KeptModel]:
+    """Returns the models whose predictions are stored, without the reference if it is the baseline."""
+    models = {MODEL: KeptModel(_classes(folders[MODEL]))}
     if BASELINE in folders:
-        models[BASELINE] = AskedModel(_classes(folders[BASELINE]))
+        models[BASELINE] = KeptModel(_classes(folders[BASELINE]))
     if REFERENCE in folders and not _are_the_same(folders[REFERENCE], folders.get(BASELINE)):
-        models[REFERENCE] = AskedModel(_classes(folders[REFERENCE]), folders[REFERENCE])
+        models[REFERENCE] = KeptModel(_classes(folders[REFERENCE]), folders[REFERENCE])
     for precision in get_args(Precision):
         path = os.path.join(folders[MODEL], EXTRA, tflite_path("", precision).name)
         if fileio.exists(path):
-            models[precision] = AskedModel(models[MODEL].classes, path)
+            models[precision] = KeptModel(models[MODEL].classes, path)
     return models
 
 
@@ -150,14 +150,14 @@ def _classes(folder: str) -> list[str]:
     names = read_class_list(os.path.join(folder, EXTRA))
     if not names:
         raise CompressorError(
-            f"the model in {folder!r} does not tell its class names ({EXTRA}/{CLASSES_FILE}): export it again, "
+            f"the model in {folder!r} has no class names ({EXTRA}/{CLASSES_FILE}): export it again, "
             "or choose another gate.baseline."
         )
     return names
 
 
 def _not_converted(folder: str) -> dict[str, str]:
-    """Why a model has no TFLite model, by precision, as the Converter left it."""
+    """Returns the reasons for a model's missing TFLite models, by precision, as the Converter wrote them."""
     path = os.path.join(folder, EXTRA, FIGURES_FILE)
     with fileio.open(path, "rb") as file:
         return parse_figures(file.read(), path).not_converted
@@ -169,7 +169,7 @@ def _bless(
     input_dict: dict[str, list[types.Artifact]],
     exec_properties: dict[str, Any],
 ) -> None:
-    """Writes the blessing as the stock Evaluator does, by our verdict in place of TFMA's, which knows no confidence."""
+    """Writes the blessing like the stock Evaluator, but with our verdict: TFMA's ignores confidence."""
     name, value = (
         (constants.BLESSED_FILE_NAME, constants.BLESSED_VALUE)
         if verdict.blessed

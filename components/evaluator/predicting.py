@@ -1,4 +1,4 @@
-"""Keeps what each model predicts in TFMA's one pass, and asks those that TFMA does not, such as TFLite models."""
+"""Stores each model's predictions in TFMA's pass, and runs models that TFMA does not run, such as TFLite models."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from compressor_lib.deployment.tflite import tflite_interpreter, tflite_predict
 from compressor_lib.support.control_groups import usable_threads
 
 _ROWS = "rows"
-"""Folder in the evaluation that Beam's workers write into, gone when all is read."""
+"""Folder in the evaluation that Beam's workers write to. It is deleted once everything is read."""
 
 _AT_ONCE = 64
-"""Images that are decoded together."""
+"""Number of images decoded at a time."""
 
 _TFMA_NAMES = {MODEL: CANDIDATE_KEY, BASELINE: BASELINE_KEY}
 
@@ -35,12 +35,12 @@ Probabilities = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class AskedModel:
-    """A model whose predictions are kept.
+class KeptModel:
+    """A model whose predictions are stored.
 
     Attributes:
-        classes: Names of its classes.
-        path: A TFLite file or a SavedModel's folder, in any store, that is asked here; None: TFMA asks it.
+        classes: Its class names.
+        path: A TFLite file or SavedModel's folder in any store, which this module runs; None if TFMA runs the model.
     """
 
     classes: list[str]
@@ -48,20 +48,20 @@ class AskedModel:
 
 
 def keeping_extractor(
-    models: Mapping[str, AskedModel], classes: Sequence[str], evaluation: str
+    models: Mapping[str, KeptModel], classes: Sequence[str], evaluation: str
 ) -> tfma.extractors.Extractor:
-    """An extractor, for behind the one that predicts, that writes a row for each image and passes all on.
+    """Returns an extractor to follow TFMA's predictions. It writes a row for each image and passes everything on.
 
     Args:
-        models: By their names in :class:`components.artifacts.predictions.Predictions`.
-        classes: Names of the classes, by label.
-        evaluation: Where the rows are written to, a URI.
+        models: Models by their names in :class:`components.artifacts.predictions.Predictions`.
+        classes: Class names, by label.
+        evaluation: URI of the evaluation that the rows are written to.
     """
     return tfma.extractors.Extractor(stage_name="KeepPredictions", ptransform=_Keep(models, classes, evaluation))
 
 
-def kept_predictions(models: Mapping[str, AskedModel], classes: Sequence[str], evaluation: str) -> Predictions:
-    """Reads the rows that the workers wrote, deletes them, and puts them into one order, whoever wrote them."""
+def kept_predictions(models: Mapping[str, KeptModel], classes: Sequence[str], evaluation: str) -> Predictions:
+    """Reads the rows that the workers wrote, deletes the files, and returns the predictions in a fixed order."""
     folder = os.path.join(evaluation, _ROWS)
     rows = []
     for path in fileio.glob(os.path.join(folder, "*")):
@@ -84,9 +84,9 @@ def kept_predictions(models: Mapping[str, AskedModel], classes: Sequence[str], e
 
 
 class _Keep(beam.PTransform):
-    """Extracts to the same extracts, with a file of rows on the way."""
+    """Passes extracts on unchanged and writes a file of rows."""
 
-    def __init__(self, models: Mapping[str, AskedModel], classes: Sequence[str], evaluation: str) -> None:
+    def __init__(self, models: Mapping[str, KeptModel], classes: Sequence[str], evaluation: str) -> None:
         super().__init__()
         self._rows, self._folder = _Rows(models, classes), os.path.join(evaluation, _ROWS)
 
@@ -100,18 +100,18 @@ class _Keep(beam.PTransform):
 
 
 class _Rows(beam.DoFn):
-    """From a batch of extracts to a line of JSON for each image."""
+    """Maps a batch of extracts to a line of JSON for each image."""
 
-    def __init__(self, models: Mapping[str, AskedModel], classes: Sequence[str]) -> None:
+    def __init__(self, models: Mapping[str, KeptModel], classes: Sequence[str]) -> None:
         self._models, self._classes = dict(models), list(classes)
         self._asked: dict[str, Callable[[Sequence[bytes]], Probabilities]] = {}
 
     def setup(self) -> None:
-        """Loads the models that TFMA does not ask."""
-        self._asked = {name: _asked(one.path) for name, one in self._models.items() if one.path}
+        """Loads the models that TFMA does not run."""
+        self._asked = {name: _loaded(one.path) for name, one in self._models.items() if one.path}
 
     def process(self, extracts: tfma.Extracts) -> Iterator[str]:
-        """Asks the models, and tells what each predicts."""
+        """Runs the models and yields their predictions."""
         records = [bytes(one) for one in np.asarray(extracts[tfma.INPUT_KEY], object).ravel()]
         if not records:
             return
@@ -139,26 +139,26 @@ class _Rows(beam.DoFn):
     @staticmethod
     def _of_tfma(extracts: tfma.Extracts, name: str) -> Probabilities:
         predictions: Any = extracts[tfma.PREDICTIONS_KEY]
-        # With a single model TFMA does not name it.
+        # With a single model, TFMA does not use its name.
         predictions = predictions.get(_TFMA_NAMES[name], predictions)
         return np.asarray(predictions[PROBABILITIES])
 
 
-def _asked(path: str) -> Callable[[Sequence[bytes]], Probabilities]:
-    """A model that is asked here: from serialised Examples to probabilities `[N, C]`."""
+def _loaded(path: str) -> Callable[[Sequence[bytes]], Probabilities]:
+    """Loads a model as a function from serialised Examples to probabilities ``[N, C]``."""
     if not path.endswith(".tflite"):
         signature = tf.saved_model.load(path).signatures[SIGNATURE]
-        return _in_parts(lambda records: signature(examples=tf.constant(records))[PROBABILITIES].numpy())
+        return _in_batches(lambda records: signature(examples=tf.constant(records))[PROBABILITIES].numpy())
     with fileio.open(path, "rb") as file:
         content = file.read()
     size = int(tflite_interpreter(content).get_input_details()[0]["shape"][1])
-    return _in_parts(
+    return _in_batches(
         lambda records: tflite_predict(content, decode_images(records, size), num_threads=usable_threads())
     )
 
 
-def _in_parts(ask: Callable[[Sequence[bytes]], Probabilities]) -> Callable[[Sequence[bytes]], Probabilities]:
-    """Asks some images after others, so that few are decoded at once."""
+def _in_batches(predict: Callable[[Sequence[bytes]], Probabilities]) -> Callable[[Sequence[bytes]], Probabilities]:
+    """Limits the number of images that are decoded at once."""
     return lambda records: np.concatenate(
-        [ask(records[first : first + _AT_ONCE]) for first in range(0, len(records), _AT_ONCE)]
+        [predict(records[first : first + _AT_ONCE]) for first in range(0, len(records), _AT_ONCE)]
     )

@@ -1,4 +1,4 @@
-"""Statistics of the data beside its schema and beside those of the run before."""
+"""Compares the statistics of the data with its schema and with the statistics of the previous run."""
 
 from components.example_validator.component import ExampleValidator
 

@@ -1,4 +1,4 @@
-"""The interface of ExampleValidator."""
+"""The ExampleValidator component."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class ExampleValidatorSpec(component_spec.ComponentSpec):
 
 
 class ExampleValidator(base_component.BaseComponent):
-    """Validates statistics as TFX's component of that name does, and compares them with those of the run before.
+    """Validates statistics like TFX's component of the same name, and compares them with those of the previous run.
 
-    Output: ``anomalies``, as the stock component writes them, with ``data.json`` beside them: the images of each
-    class and split, what has changed, and each anomaly in a sentence.
+    Output: ``anomalies``, in the format of the stock component, plus ``data.json``: the images of each class and split,
+    the changes, and one sentence per anomaly.
 
     Example:
         >>> ExampleValidator(
@@ -67,22 +67,22 @@ class ExampleValidator(base_component.BaseComponent):
         on_anomaly: str = "warn",
         code_version: str = "",
     ) -> None:
-        """Wires the component.
+        """Creates the component.
 
         Args:
-            statistics: Of this run's data.
-            schema: Of this run's data, too, so that only what differs between splits is against it.
+            statistics: Statistics of this run's data.
+            schema: Schema of this run's data, so that only differences between splits are anomalies.
             label: Name of the feature with the class names.
-            examples: This run's data, which says what was left out of it; None where that is not known.
-            previous_statistics: Of the data of the run before; of no splits where there was none. None where none can
-                be known.
-            previous_classes: The pushed model's classes; one without images is an anomaly. None where none can be
+            examples: This run's data, which records the files left out; None if not known.
+            previous_statistics: Statistics of the previous run's data, without splits if there was no previous run.
+                None if they cannot be known.
+            previous_classes: Classes of the pushed model. One without images is an anomaly. None if they cannot be
                 known.
-            removed_classes: Those of them that are taken out, and are no anomaly.
-            max_drift: Most that the share of a class among the training images may have changed, 0..1 (TFDV's
+            removed_classes: Classes of the pushed model that are removed and therefore no anomaly.
+            max_drift: Largest change allowed for the share of a class among the training images, 0..1 (TFDV's
                 L-infinity comparator).
-            on_anomaly: ``"stop"`` to fail where there is one, ``"warn"`` to tell of it alone.
-            code_version: Part of the cache key; change it when the code changes.
+            on_anomaly: ``"stop"`` to fail on an anomaly, ``"warn"`` to only report it.
+            code_version: Part of the cache key. It changes with the code.
         """
         super().__init__(
             ExampleValidatorSpec(

@@ -1,4 +1,4 @@
-"""What ExampleValidator does."""
+"""The executor of ExampleValidator."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NEW, _MISSING = "new class", "missing class"
 
 
 class Executor(base_executor.BaseExecutor):
-    """Looks for anomalies, and stops the run at one on request."""
+    """Detects anomalies and, on request, stops the run."""
 
     def Do(
         self,
@@ -44,7 +44,7 @@ class Executor(base_executor.BaseExecutor):
         """See :class:`components.example_validator.component.ExampleValidator`.
 
         Raises:
-            CompressorError: If there is an anomaly, and ``on_anomaly`` is ``"stop"``.
+            CompressorError: If there is an anomaly and ``on_anomaly`` is ``"stop"``.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         (statistics,) = input_dict["statistics"]
@@ -69,7 +69,7 @@ class Executor(base_executor.BaseExecutor):
         summary.images = {split: class_counts(counted, label) for split, counted in now.items()}
         gone = []
         for known in input_dict.get("previous_classes", []):
-            if all(summary.images.values()):  # else there are too many to name, or none
+            if all(summary.images.values()):  # otherwise there are too many to list, or none
                 gone = gone_classes(summary.images, read_class_list(known.uri), removed)
         for split, counted in now.items():
             previous = before if split == _COMPARED else None
@@ -85,16 +85,16 @@ class Executor(base_executor.BaseExecutor):
         anomalies.set_json_value_custom_property(ARTIFACT_PROPERTY_BLESSED_KEY, blessed)
         summary.imbalance = imbalance(summary.images.get(_COMPARED, {}))
         io_utils.write_string_file(os.path.join(anomalies.uri, SUMMARY_FILE), summary.to_json())
-        _tell(summary)
+        _log_summary(summary)
         if summary.anomalies and exec_properties["on_anomaly"] == "stop":
             raise CompressorError(
-                f"the data is out of order, and data.on_anomaly is stop: {'; '.join(summary.anomalies)}. "
-                "Put it right, or set data.on_anomaly=warn to train on it as it is."
+                f"the data has anomalies, and data.on_anomaly is stop: {'; '.join(summary.anomalies)}. "
+                "Fix the data, or set data.on_anomaly=warn to train on it anyway."
             )
 
 
 def _compare(summary: DataSummary, found: anomalies_pb2.Anomalies, before: Mapping[str, int], label: str) -> None:
-    """Notes what has changed since the run before."""
+    """Records the changes since the previous run."""
     summary.previous_images = dict(before)
     for info in found.drift_skew_info:
         if info.path.step[:] == [label]:
@@ -108,21 +108,20 @@ def _compare(summary: DataSummary, found: anomalies_pb2.Anomalies, before: Mappi
 def _add_classes(
     summary: DataSummary, found: anomalies_pb2.Anomalies, label: str, gone: Sequence[str], removed: Sequence[str]
 ) -> None:
-    """Adds classes that came or went to what TFDV found."""
+    """Adds new and missing classes to TFDV's anomalies."""
     told = {*gone, *removed}
-    sentences = [(_NEW, f"{_NEW} {name!r}, against the run before") for name in summary.new_classes]
+    sentences = [(_NEW, f"{_NEW} {name!r} compared with the previous run") for name in summary.new_classes]
     sentences += [
-        (_MISSING, f"{_MISSING} {name!r}, against the run before")
+        (_MISSING, f"{_MISSING} {name!r} compared with the previous run")
         for name in summary.missing_classes
         if name not in told
     ]
     if gone:
         names, remove = ", ".join(map(repr, gone)), how_to_remove(gone, removed)
         sentence = (
-            f"class {names} of the pushed model has no images: it keeps its place in the output, untrained. "
-            f"To remove it: {remove}"
+            f"class {names} of the pushed model has no images: it keeps its output, untrained. To remove it: {remove}"
             if len(gone) == 1
-            else f"classes {names} of the pushed model have no images: they keep their places in the output, "
+            else f"classes {names} of the pushed model have no images: they keep their outputs, "
             f"untrained. To remove them: {remove}"
         )
         sentences.append((_MISSING, sentence))
@@ -138,8 +137,8 @@ def _sentences(found: anomalies_pb2.Anomalies, split: str, summary: DataSummary,
             if reason.type == _DRIFT:
                 name = moved_most(summary.previous_images, summary.images[split])
                 sentences.append(
-                    f"the share of class {name!r} has changed by {100 * (summary.drift or 0):.1f} points against "
-                    f"the run before, where data.max_drift allows {100 * max_drift:g}"
+                    f"the share of class {name!r} has changed by {100 * (summary.drift or 0):.1f} points since "
+                    f"the previous run, but data.max_drift allows {100 * max_drift:g}"
                 )
             elif reason.short_description in (_NEW, _MISSING):
                 sentences.append(reason.description)
@@ -149,7 +148,7 @@ def _sentences(found: anomalies_pb2.Anomalies, split: str, summary: DataSummary,
     return sentences
 
 
-def _tell(summary: DataSummary) -> None:
+def _log_summary(summary: DataSummary) -> None:
     """Logs the summary in a few lines."""
     counts = summary.images.get(_COMPARED, {})
     if counts:

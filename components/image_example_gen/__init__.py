@@ -1,4 +1,4 @@
-"""Images in folders to Examples."""
+"""Converts folders of images to Examples."""
 
 from components.image_example_gen.component import ImageExampleGen
 

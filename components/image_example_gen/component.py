@@ -20,14 +20,14 @@ _SHARES = {"train": 8, "eval": 1, "test": 1}
 
 
 class ImageExampleGen(component.FileBasedExampleGen):
-    """Turns a folder of class folders into Examples.
+    """Converts a folder of class folders to Examples.
 
-    Every Example has three byte features: ``image`` (encoded image), ``label`` (name of the
-    class) and ``filename`` (path relative to the data folder). See README.md for the layouts.
+    Every Example has three bytes features: ``image`` (encoded image), ``label`` (class name) and ``filename`` (path
+    relative to the data folder). See README.md for the layouts.
 
-    The output artifact has the custom properties ``skipped`` (number of unreadable images) and
-    ``skipped_files`` (JSON list of up to 20 names), ``duplicates`` (number of images that are copies
-    of others) and ``duplicates_left_out``; ``skipped.jsonl`` and ``duplicates.jsonl`` in it name all.
+    The output artifact has the custom properties ``skipped`` (number of unreadable images) and ``skipped_files`` (JSON
+    list of up to 20 names), ``duplicates`` (number of images that are copies of others) and ``duplicates_left_out``.
+    Its files ``skipped.jsonl`` and ``duplicates.jsonl`` list them all.
 
     Example:
         >>> example_gen = ImageExampleGen(input_base="images")  # doctest: +SKIP
@@ -49,32 +49,34 @@ class ImageExampleGen(component.FileBasedExampleGen):
         duplicates: str = "one_split",
         code_version: str = "",
     ) -> None:
-        """Describes where the images are; nothing is looked at before the component runs.
+        """Creates the component. The data folder is only read when the component runs.
 
         Args:
             input_base: The data folder, local or remote.
-            splits: Share of every split; 8:1:1 for train, eval and test by default. In a pre-split
-                folder only the names count.
+            splits: Share of every split; by default 8:1:1 for train, eval and test. In a pre-split folder, only the
+                names count.
             max_bad_share: Share of unreadable images, 0..1, above which the component fails.
-            span_pattern: Pattern of the span folders under ``input_base``, such as ``"span-{SPAN}"``: the
-                newest is taken, at each run. None: no spans.
-            span_window: How many of the newest spans are taken, together.
-            max_pixels: Images with more are unreadable.
-            max_file_mb: Larger files, in MiB, are unreadable.
-            follow_external_links: Whether symbolic links that lead out of ``input_base`` are followed, or unreadable.
-            duplicates: ``"one_split"`` leaves copies of an image out of all splits but one, ``"keep"`` does not.
-            code_version: Changes with the code, so that the cache does not outlive it.
+            span_pattern: Pattern of the span folders in ``input_base``, such as ``"span-{SPAN}"``. Each run reads the
+                newest span. None for no spans.
+            span_window: Number of newest spans to read together.
+            max_pixels: Images with more pixels are unreadable.
+            max_file_mb: Files larger than this, in MiB, are unreadable.
+            follow_external_links: Whether to follow symbolic links out of ``input_base``. Otherwise they are
+                unreadable.
+            duplicates: ``"one_split"`` keeps copies of an image in one split and leaves out the others; ``"keep"``
+                keeps all.
+            code_version: Part of the cache key. It changes with the code.
 
         Raises:
-            CompressorError: A value is out of range.
+            CompressorError: If a value is out of range.
         """
         shares = dict(_SHARES if splits is None else splits)
         if not shares or any(share < 1 for share in shares.values()):
             raise CompressorError(
-                f"splits {shares} need at least one name, and shares of 1 or more, such as {_SHARES}."
+                f"splits are {shares}: give at least one name, and shares of 1 or more, such as {_SHARES}."
             )
         if not 0 <= max_bad_share <= 1:
-            raise CompressorError(f"max_bad_share {max_bad_share} is outside 0..1.")
+            raise CompressorError(f"max_bad_share is {max_bad_share}: choose a value from 0 to 1.")
         if duplicates not in POLICIES:
             raise unknown("policy for duplicates", duplicates, POLICIES)
         super().__init__(

@@ -1,4 +1,4 @@
-"""Which files without a suffix are images, by their first bytes."""
+"""Recognises image files without a suffix by their first bytes."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from compressor_lib.deployment.image_suffixes import suffix_of
 
 
 def is_image_without_suffix(path: str) -> bool:
-    """Returns whether a file has no suffix, and begins like an image.
+    """Returns whether a file has no suffix and begins like an image.
 
-    A file that cannot be opened is taken for one: where it is read, the reason is told.
+    Also true for a file that cannot be opened, so that reading it reports the reason.
 
     Args:
-        path: A file, local or remote.
+        path: Path of a file, local or remote.
     """
     if suffix_of(path):
         return False
     is_remote = "://" in path
-    if not is_remote and not os.path.isfile(path):  # a pipe would never end
+    if not is_remote and not os.path.isfile(path):  # reading a pipe would never end
         return False
     try:
         with fileio.open(path, "rb") if is_remote else open(path, "rb") as file:

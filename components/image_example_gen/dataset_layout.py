@@ -1,6 +1,6 @@
-"""Folders of labelled images: their layout, what they hold, and what is wrong with them.
+"""Folders of labelled images: their layout, content and possible problems.
 
-Two layouts are known, each optionally inside span folders::
+Two layouts are supported, each optionally inside span folders::
 
     flat        cat/1.jpg  dog/2.png
     pre-split   train/cat/1.jpg  eval/cat/2.jpg  test/cat/3.jpg
@@ -39,9 +39,9 @@ class Image(NamedTuple):
     Attributes:
         name: Path relative to the data folder, with forward slashes.
         label: Name of its class.
-        split: Split whose folder holds it; empty in a flat folder.
-        leads_out: Whether it is reached by a symbolic link that leaves the data folder.
-        is_converted: Whether TensorFlow needs another encoding of it than the file's.
+        split: Split of its folder; empty in a flat data folder.
+        leads_out: Whether its path contains a symbolic link that leads out of the data folder.
+        is_converted: Whether the file must be re-encoded for TensorFlow.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Image(NamedTuple):
 
     @property
     def class_folder(self) -> str:
-        """Its class, in its span and its split, as a path; folders of one class share it, however they are written."""
+        """Path of its class in its span and split; the same for all spellings of a class folder."""
         return "/".join((*self.name.split("/")[:-2], self.label))
 
 
@@ -60,10 +60,10 @@ class LeftOut(NamedTuple):
     """An image file that is not used.
 
     Attributes:
-        file: Path relative to the data folder; bytes that are not UTF-8 are escaped.
-        reason: Why.
-        kind: What it is counted as, such as ``".heic"``.
-        label: Name of its class; empty outside of class folders.
+        file: Path relative to the data folder, with bytes that are not UTF-8 escaped.
+        reason: Reason why it is not used.
+        kind: Kind under which it is counted, such as ``".heic"``.
+        label: Name of its class; empty outside class folders.
     """
 
     file: str
@@ -74,12 +74,12 @@ class LeftOut(NamedTuple):
 
 @dataclass
 class Listing:
-    """What a data folder holds.
+    """The content of a data folder.
 
     Attributes:
-        images: The images that can be read, as far as their names or first bytes tell, sorted by name.
-        left_out: Images that are not used, whatever they hold.
-        others: How many files are no images, by suffix.
+        images: Images that appear readable by their names or first bytes, sorted by name.
+        left_out: Images that are not used.
+        others: Number of files that are not images, by suffix.
     """
 
     images: list[Image] = field(default_factory=list)
@@ -88,42 +88,42 @@ class Listing:
 
     @property
     def total(self) -> int:
-        """How many images there are, used or not."""
+        """Number of images, used or not."""
         return len(self.images) + len(self.left_out)
 
 
 class NamesInputProcessor(spans.InputProcessor):
-    """Finds spans of images; its fingerprint is of images at whatever depth, so that other files may come and go."""
+    """Finds spans of images. Its fingerprint covers images at any depth and ignores all other files."""
 
     PATTERN = IMAGES_PATTERN
 
     def counts(self, folder: str, name: str) -> bool:
-        """Returns whether a file is an image; those that are left out count too, as a run reports them."""
+        """Returns whether a file is an image, including images that are left out, because a run reports these."""
         return is_image(name) or is_image_without_suffix(os.path.join(self.data_folder, folder, name))
 
 
 def images_split(span: str | None) -> example_gen_pb2.Input.Split:
-    """The input that TFX's driver looks for.
+    """Returns the input that TFX's driver looks for.
 
     Args:
-        span: Pattern of the span folders with TFX's specs, such as ``"span-{SPAN}"``; None: there are none.
+        span: Pattern of the span folders with TFX's specs, such as ``"span-{SPAN}"``; None without spans.
     """
     return example_gen_pb2.Input.Split(name="images", pattern=f"{span}/{IMAGES_PATTERN}" if span else IMAGES_PATTERN)
 
 
 def newest_spans(input_base: str, span: str | None, window: int = 1) -> list[str]:
-    """Finds the span folders that the driver takes.
+    """Returns the span folders that the driver selects.
 
     Args:
         input_base: The data folder.
-        span: As for :func:`images_split`.
-        window: How many of the newest.
+        span: See :func:`images_split`.
+        window: Number of newest spans.
 
     Returns:
-        For each the pattern of its images relative to ``input_base``, the oldest first.
+        The pattern of each span's images, relative to ``input_base``, the oldest first.
 
     Raises:
-        CompressorError: No folder matches, or a matching one has no number.
+        CompressorError: If no folder matches, or a matching folder has no number.
     """
     split = images_split(span)
     processor = NamesInputProcessor(input_base, [split], spans.rolling_range(window))
@@ -132,19 +132,19 @@ def newest_spans(input_base: str, span: str | None, window: int = 1) -> list[str
 
 
 def layout(input_base: str, pattern: str, splits: Iterable[str]) -> dict[str, str]:
-    """Tells how a folder is laid out.
+    """Returns the layout of a folder.
 
     Args:
         input_base: The data folder.
-        pattern: Its images, or those of a span in it, as if the folder were flat.
+        pattern: Pattern of its images, or of a span's images, written as if the folder were flat.
         splits: Names of the splits.
 
     Returns:
-        For every split the pattern of its files relative to ``input_base``, such as
-        ``{"train": "train/*/*"}``; for a flat folder the one pattern, under an empty key.
+        The pattern of each split's files relative to ``input_base``, such as ``{"train": "train/*/*"}``. A flat folder
+            has one pattern, under an empty key.
 
     Raises:
-        CompressorError: As in :func:`pre_split_folders`, or a class folder's name cannot name a class.
+        CompressorError: See :func:`pre_split_folders`; also if the name of a class folder is not a valid class name.
     """
     folder = pattern.removesuffix(IMAGES_PATTERN)
     by_split = pre_split_folders(os.path.join(input_base, folder).rstrip("/"), splits)
@@ -156,20 +156,20 @@ def layout(input_base: str, pattern: str, splits: Iterable[str]) -> dict[str, st
 
 
 def pre_split_folders(folder: str, splits: Iterable[str]) -> dict[str, str]:
-    """Tells a pre-split folder from a flat one.
+    """Returns the split folders of a pre-split folder.
 
-    A sub-folder that is named after a split and holds folders itself makes a folder pre-split.
+    A folder is pre-split if a subfolder is named after a split and contains folders.
 
     Args:
-        folder: The data folder, or the span in it.
+        folder: The data folder, or a span folder in it.
         splits: Names of the splits.
 
     Returns:
-        The sub-folder's name for every split; empty for a flat folder.
+        The subfolder's name for every split; empty for a flat folder.
 
     Raises:
-        CompressorError: The folder is missing, empty, cannot be listed, or is pre-split but lacks
-            a split or has it twice.
+        CompressorError: If the folder is missing, empty or cannot be listed, or if it is pre-split but lacks a split or
+            has a split twice.
     """
     subfolders = {name.lower(): name for name in _class_folders(folder)}
     found: dict[str, list[str]] = {}
@@ -183,7 +183,7 @@ def pre_split_folders(folder: str, splits: Iterable[str]) -> dict[str, str]:
         names = (split, *_OTHER_NAMES.get(split, ()))
         if not folders:
             raise CompressorError(
-                f"data folder {folder!r} is split already, but split {split!r} is missing or has "
+                f"data folder {folder!r} has split folders, but split {split!r} is missing or has "
                 f"no class folders. Add a folder {' or '.join(map(repr, names))}, or put all "
                 "class folders directly into the data folder."
             )
@@ -195,21 +195,21 @@ def pre_split_folders(folder: str, splits: Iterable[str]) -> dict[str, str]:
 
 
 def list_images(input_base: str, layouts: Iterable[Mapping[str, str]]) -> Listing:
-    """Lists a data folder's images. Files without a suffix are opened, for their first bytes; no others are.
+    """Lists a data folder's images. Only files without a suffix are opened, to read their first bytes.
 
-    Hidden files are left out without a word. Images outside of class folders, in folders inside them, of formats that
-    are not read, or with names that are not UTF-8, are left out and listed; other files are counted.
+    Hidden files are ignored. Images outside class folders, in nested folders, in unsupported formats, or with names
+    that are not UTF-8 are left out and listed. Other files are counted.
 
     Args:
         input_base: The data folder, local or remote.
-        layouts: What :func:`layout` tells of it, or of each span of a window.
+        layouts: Result of :func:`layout` for the folder, or for each span of a window.
 
     Returns:
-        The images, and what is left out.
+        The images, and the files left out.
 
     Raises:
-        CompressorError: The folder is missing, has no class folders, a single class, or a class
-            without images; or the classes differ between the splits.
+        CompressorError: If the folder is missing or has no class folders, only one class, or a class without images; or
+            if the classes differ between splits.
     """
     real_base = _real(input_base)
     listing = Listing()
@@ -238,16 +238,16 @@ def list_images(input_base: str, layouts: Iterable[Mapping[str, str]]) -> Listin
 
 
 def check_left_out(input_base: str, left_out: Sequence[LeftOut], total: int, max_bad_share: float) -> None:
-    """Refuses a folder of which too many images are left out.
+    """Raises an error if too many images of a folder are left out.
 
     Args:
         input_base: The data folder.
         left_out: Its images that are not used.
-        total: How many images it has, used or not.
-        max_bad_share: The largest share that may be left out.
+        total: Number of its images, used or not.
+        max_bad_share: Largest share that may be left out.
 
     Raises:
-        CompressorError: If more are.
+        CompressorError: If the share is larger.
     """
     if len(left_out) > max_bad_share * total:
         shown = [f"{one.file} ({one.reason})" for one in left_out[:_SHOWN_IN_ERROR]]
@@ -255,13 +255,13 @@ def check_left_out(input_base: str, left_out: Sequence[LeftOut], total: int, max
             shown.append("...")
         raise CompressorError(
             f"{len(left_out)} of {total} images in data folder {input_base!r} cannot be used "
-            f"({by_kind(left_out)}), more than max_bad_share {max_bad_share} allows: "
+            f"({by_kind(left_out)}); max_bad_share {max_bad_share} allows fewer: "
             f"{', '.join(shown)}. Repair, convert or delete them, or raise max_bad_share."
         )
 
 
 def check_counts(images: Iterable[Image], shares: Mapping[str, int], skipped: Iterable[str] = ()) -> None:
-    """Refuses classes that cannot give every split at least one image.
+    """Raises an error if a class has too few images to give every split at least one.
 
     Args:
         images: All images.
@@ -269,7 +269,7 @@ def check_counts(images: Iterable[Image], shares: Mapping[str, int], skipped: It
         skipped: Names of the images that cannot be used.
 
     Raises:
-        CompressorError: A class has too few images.
+        CompressorError: If a class has too few images.
     """
     skipped = set(skipped)
     folders: dict[str, Counter[tuple[str, str]]] = {}
@@ -290,12 +290,12 @@ def check_counts(images: Iterable[Image], shares: Mapping[str, int], skipped: It
                 needed += " in one of the spans"
             raise CompressorError(
                 f"class {label!r} has {total} {'readable ' if skipped else ''}image(s){where}, "
-                f"and needs {needed}. Add images or delete the class."
+                f"but needs {needed}. Add images or delete the class."
             )
 
 
 def _list_class(listing: Listing, input_base: str, at: str, label: str, split: str, real_base: str) -> None:
-    """Adds what is in one class folder, which is ``at`` in the data folder."""
+    """Adds the content of one class folder, whose path in the data folder is ``at``."""
     folder = os.path.join(input_base, at)
     before = len(listing.images), len(listing.left_out)
     for name in listed(folder):
@@ -312,13 +312,13 @@ def _list_class(listing: Listing, input_base: str, at: str, label: str, split: s
         others = listing.left_out[before[1] :]
         found = f"; {len(others)} images in it are left out ({by_kind(others)})" if others else ""
         raise CompressorError(
-            f"class folder {folder!r} holds no images that are read ({', '.join(READ)}){found}. "
+            f"class folder {folder!r} has no images in a supported format ({', '.join(READ)}){found}. "
             "Add images or delete the folder."
         )
 
 
 def _leave_out(listing: Listing, input_base: str, name: str, where: str, label: str = "") -> None:
-    """Notes a file that is not used, perhaps because of ``where`` it is."""
+    """Records a file that is not used. ``where`` is its location, a possible reason."""
     suffix = kind_of(name)
     if not is_image(name) and not is_image_without_suffix(os.path.join(input_base, name)):
         listing.others[printable(suffix)] += 1
@@ -328,12 +328,12 @@ def _leave_out(listing: Listing, input_base: str, name: str, where: str, label: 
     elif where:
         reason, kind = f"{where}: move it into a class folder", f"{suffix} {where}"
     else:
-        reason, kind = f"{suffix} is not read: convert it to JPEG or PNG", suffix
+        reason, kind = f"{suffix} is not supported: convert it to JPEG or PNG", suffix
     listing.left_out.append(LeftOut(printable(name), reason, kind, label))
 
 
 def by_kind(left_out: Iterable[LeftOut]) -> str:
-    """Counts images that are left out, in words.
+    """Counts left-out images by kind, as text.
 
     Args:
         left_out: The images.
@@ -361,7 +361,7 @@ def _check_classes(input_base: str, classes: Mapping[str, set[str]]) -> None:
 
 
 def _classes(folder: str) -> dict[str, list[str]]:
-    """The class folders by the class that they name, sorted."""
+    """Returns the class folders by the class that they name, sorted."""
     classes: dict[str, list[str]] = {}
     for name in _class_folders(folder):
         try:

@@ -1,4 +1,4 @@
-"""The driver of file-based ExampleGens, with a fingerprint of the images alone."""
+"""The driver of file-based ExampleGens, with a fingerprint that covers only the images."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from components.storage import spans
 
 
 class Driver(spans.Driver):
-    """Finds the newest spans and the input's fingerprint, which includes the files' names.
+    """Finds the newest spans and computes the input's fingerprint, which includes the files' names.
 
-    The stock fingerprint is made of sizes and times alone. An image that is moved to another
-    class changes neither, and the old Examples would be taken from the cache.
+    The stock fingerprint consists of sizes and times only. Moving an image to another class changes neither, so the
+    outdated Examples would come from the cache.
     """
 
     PROCESSOR = NamesInputProcessor

@@ -1,4 +1,4 @@
-"""Images that are there more than once: found by their pixels, and kept to one split."""
+"""Duplicate images: found by their pixels and kept in one split."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Copy(NamedTuple):
     Attributes:
         name: Path relative to the data folder.
         label: Name of its class.
-        split: Where it was dealt to, or lies.
+        split: Its split, by folder or by the stratified split.
     """
 
     name: str
@@ -25,18 +25,18 @@ class Copy(NamedTuple):
 
 
 def describe(copies: Iterable[Copy], splits: Sequence[str], policy: str) -> dict[str, Any]:
-    """Tells of images with the same pixels, and which of them are left out.
+    """Describes images with the same pixels, and which of them are left out.
 
-    A model that has seen an image in training is not judged by it: with ``one_split`` the copies in the last of their
-    splits stay, in ``splits``' order, so that what is judged on is left as it is.
+    A model must not be evaluated on an image that it was trained on. With ``one_split``, only the copies in the last of
+    their splits, in the order of ``splits``, are kept. So the evaluation data does not shrink.
 
     Args:
-        copies: All of them, two at least.
-        splits: Names of the splits, what is trained on first.
+        copies: All copies, at least two.
+        splits: Names of the splits, training first.
         policy: One of ``POLICIES``.
 
     Returns:
-        ``files``, ``labels`` (more than one: the same image is in several classes), ``splits`` and ``left_out``.
+        ``files``, ``labels`` (more than one if the image is in several classes), ``splits`` and ``left_out``.
 
     Example:
         >>> describe([Copy("a/1.png", "a", "train"), Copy("a/2.png", "a", "test")], ["train", "test"], "one_split")
@@ -54,7 +54,7 @@ def describe(copies: Iterable[Copy], splits: Sequence[str], policy: str) -> dict
 
 
 class FindDuplicates(beam.PTransform):
-    """From ``(digest of the pixels, Copy)`` of all images to what :func:`describe` tells of those not alone."""
+    """Maps ``(hash of the pixels, Copy)`` of all images to :func:`describe` of the duplicates."""
 
     def __init__(self, splits: Sequence[str], policy: str) -> None:
         super().__init__()

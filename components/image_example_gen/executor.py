@@ -37,30 +37,30 @@ _SHOWN = 20
 
 
 class Executor(base_example_gen_executor.BaseExampleGenExecutor):
-    """Writes a data folder's images as Examples, split by folder or stratified by share."""
+    """Writes a data folder's images as Examples, split by folder or by a stratified split."""
 
     def GetInputSourceToExamplePTransform(self) -> beam.PTransform:
-        """Not used: all splits are read together by ``GenerateExamplesByBeam``."""
+        """Not used: ``GenerateExamplesByBeam`` reads all splits together."""
         raise NotImplementedError
 
     def GenerateExamplesByBeam(
         self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
     ) -> dict[str, beam.pvalue.PCollection]:
-        """Builds the pipeline from file names to one collection of Examples a split.
+        """Builds the pipeline from file names to one collection of Examples per split.
 
-        The stratified split deals the images that were found readable, so that a damaged one
-        leaves no split without a class. Every class folder is dealt by itself, so that an image stays in its split
-        while a window of spans moves on.
+        Only readable images take part in the stratified split, so that a damaged image cannot leave a split without a
+        class. Every class folder is split separately, so that an image stays in its split while a window of spans moves
+        on.
 
-        What is grouped and shuffled are names, which the runner may hold in memory; an image that stays is read a
-        second time where it is written.
+        Only names are grouped and shuffled, because the runner may hold them in memory. The remaining images are read a
+        second time when they are written.
 
         Args:
             pipeline: The Beam pipeline.
             exec_properties: The component's execution properties.
 
         Returns:
-            For every split a collection of ``tf.train.Example``.
+            A collection of ``tf.train.Example`` for every split.
         """
         input_base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
         readable, skipped = (
@@ -79,7 +79,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             | "InFlatFolders" >> beam.Filter(lambda checked: not checked[0].split)
             | "NameByFolder" >> beam.Map(lambda checked: (checked[0].class_folder, checked[0].name))
             | "GroupByFolder" >> beam.GroupByKey()
-            | "Deal" >> beam.FlatMap(_deal_folder, self._shares)
+            | "Deal" >> beam.FlatMap(_split_folder, self._shares)
         )
         placed = readable | "Place" >> beam.Map(
             lambda checked, splits: (
@@ -120,17 +120,17 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes the splits, and says what was skipped.
+        """Writes the splits and reports skipped images.
 
         Args:
             input_dict: Empty.
-            output_dict: ``examples``: the artifact to write.
-            exec_properties: The stock ones of a file-based ExampleGen; ``custom_config`` holds a
+            output_dict: ``examples``, the artifact to write.
+            exec_properties: The stock properties of a file-based ExampleGen. ``custom_config`` holds a
                 ``google.protobuf.Struct`` with the component's other parameters.
 
         Raises:
-            CompressorError: The folder cannot be used (see ``dataset_layout.list_images``), or too many
-                of its images cannot be read. No split is left behind.
+            CompressorError: If the folder is not usable (see ``dataset_layout.list_images``), or too many of its images
+                are unreadable. No split is left behind.
         """
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         input_base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
@@ -151,12 +151,12 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         unreadable = _read_json_lines(self._skipped_file, key="file")
         duplicates = _read_json_lines(self._duplicates_file, key="files")
         copies = [name for one in duplicates for name in one["left_out"]]
-        _tell(duplicates, copies)
+        _log_duplicates(duplicates, copies)
         for one in unreadable[:_SHOWN]:
             logger.warning("skipped %s: %s", one["file"], one["reason"])
         left_out = sorted([*listing.left_out, *map(_as_left_out, unreadable)])
         if left_out:
-            logger.warning("skipped %d of %d images; %s names them", len(left_out), listing.total, SKIPPED_FILE)
+            logger.warning("skipped %d of %d images; %s lists them", len(left_out), listing.total, SKIPPED_FILE)
         lines = [f"{json.dumps({'file': one.file, 'reason': one.reason})}\n" for one in left_out]
         io_utils.write_string_file(self._skipped_file, "".join(lines))
         try:
@@ -174,7 +174,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         examples.set_int_custom_property("duplicates_left_out", len(copies))
 
     def _write(self, examples: types.Artifact, exec_properties: dict[str, Any]) -> None:
-        """As the stock executor does, whose shuffle would hold the images themselves in memory."""
+        """Writes like the stock executor, whose shuffle would hold the images themselves in memory."""
         examples.split_names = artifact_utils.encode_split_names(list(self._shares))
         with self._make_beam_pipeline() as pipeline:
             for name, part in self.GenerateExamplesByBeam(pipeline, exec_properties).items():
@@ -195,7 +195,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         proto_utils.json_to_proto(exec_properties[standard_component_specs.OUTPUT_CONFIG_KEY], outputs)
         self._shares = {one.name: one.hash_buckets for one in outputs.split_config.splits}
         self._options = unpacked_options(exec_properties)
-        patterns = patterns_of(inputs.splits[0].pattern)  # the driver has put the spans in
+        patterns = patterns_of(inputs.splits[0].pattern)  # the driver has filled in the spans
         self._layouts = [dataset_layout.layout(input_base, pattern, self._shares) for pattern in patterns]
 
     def _check_counts(self, unreadable: list[str], copies: list[str]) -> None:
@@ -205,7 +205,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         except CompressorError as error:
             raise CompressorError(
                 f"{error} {len(copies)} copies of images in other splits were left out; "
-                "data.duplicates: keep takes them."
+                "data.duplicates: keep uses them."
             ) from error
 
 
@@ -219,7 +219,7 @@ class _Reader(beam.DoFn):
 
     def _content(self, name: str) -> bytes:
         limit, path = self._max_file_mb * 2**20, os.path.join(self._input_base, name)
-        if "://" not in path and os.path.exists(path) and not os.path.isfile(path):  # a pipe would never end
+        if "://" not in path and os.path.exists(path) and not os.path.isfile(path):  # reading a pipe would never end
             raise image_check.UnreadableImage("not a regular file")
         try:
             with fileio.open(path, "rb") as file:
@@ -232,19 +232,19 @@ class _Reader(beam.DoFn):
         except (
             tf.errors.NotFoundError,
             tf.errors.PermissionDeniedError,
-            tf.errors.FailedPreconditionError,  # A folder with an image's suffix.
+            tf.errors.FailedPreconditionError,  # a folder with an image's suffix
         ) as error:
             raise image_check.UnreadableImage(error.message) from error
 
 
 class _Check(_Reader):
-    """Yields images with the SHA-256 of their pixels, and sets aside those that cannot be decoded."""
+    """Yields images with the SHA-256 of their pixels, and separates those that cannot be decoded."""
 
     def process(self, image: dataset_layout.Image) -> Iterator[Any]:
         try:
             if image.leads_out and not self._follow_external_links:
                 raise image_check.UnreadableImage(
-                    "a link that leads out of the data folder, which data.follow_external_links does not allow"
+                    "a link out of the data folder, which data.follow_external_links does not allow"
                 )
             read = image_check.decodable(self._content(image.name), self._max_pixels)
         except image_check.UnreadableImage as error:
@@ -255,7 +255,7 @@ class _Check(_Reader):
 
 
 class _ToExample(_Reader):
-    """Makes Examples of images that were checked."""
+    """Creates Examples from checked images."""
 
     def process(self, image: dataset_layout.Image) -> Iterator[tf.train.Example]:
         try:
@@ -263,8 +263,8 @@ class _ToExample(_Reader):
             encoded = image_check.decodable(content, self._max_pixels).encoded if image.is_converted else content
         except image_check.UnreadableImage as error:
             raise CompressorError(
-                f"{image.name} could be read at first, and cannot any more ({error}): "
-                "run again when the data folder is at rest."
+                f"{image.name} was readable at first, but no longer is ({error}): "
+                "run again when the data folder does not change."
             ) from error
         features = {"image": encoded, "label": image.label.encode(), "filename": image.name.encode()}
         yield tf.train.Example(
@@ -277,15 +277,15 @@ class _ToExample(_Reader):
         )
 
 
-def _deal_folder(names_in_folder: tuple[str, Iterable[str]], shares: Mapping[str, int]) -> Iterable[tuple[str, str]]:
+def _split_folder(names_in_folder: tuple[str, Iterable[str]], shares: Mapping[str, int]) -> Iterable[tuple[str, str]]:
     _, names = names_in_folder
     return deal(names, shares).items()
 
 
-def _tell(duplicates: list[dict[str, Any]], left_out: list[str]) -> None:
+def _log_duplicates(duplicates: list[dict[str, Any]], left_out: list[str]) -> None:
     if duplicates:
         logger.warning(
-            "%d images are there more than once; %d copies are left out, so that each stays in one split",
+            "%d images have copies; %d copies are left out, so that each image is in only one split",
             len(duplicates), len(left_out),
         )  # fmt: skip
     for one in [one for one in duplicates if len(one["labels"]) > 1][:_SHOWN]:
@@ -298,7 +298,7 @@ def _as_left_out(unreadable: dict[str, str]) -> dataset_layout.LeftOut:
 
 
 def _warn_left_out(listing: dataset_layout.Listing) -> None:
-    """Logs what a listing leaves out: by class, in counts."""
+    """Logs the images that a listing leaves out, by class and kind."""
     used = Counter(image.label for image in listing.images)
     for label in sorted({one.label for one in listing.left_out}):
         lost = [one for one in listing.left_out if one.label == label]
@@ -306,7 +306,7 @@ def _warn_left_out(listing: dataset_layout.Listing) -> None:
         logger.warning("%s images are left out (%s)", of_class, dataset_layout.by_kind(lost))
     if listing.others:
         counts = ", ".join(f"{count} {suffix}" for suffix, count in listing.others.most_common(_SHOWN))
-        logger.info("%d files that are no images are left out (%s)", listing.others.total(), counts)
+        logger.info("%d files that are not images are left out (%s)", listing.others.total(), counts)
 
 
 def _read_json_lines(path: str, key: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""TFRecords of Examples, in spans."""
+"""Reads TFRecords of Examples from spans."""
 
 from components.import_example_gen.component import ImportExampleGen
 

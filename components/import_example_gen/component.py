@@ -1,4 +1,4 @@
-"""TFX's ImportExampleGen, for windows of spans, and with a stratified split."""
+"""TFX's ImportExampleGen with windows of spans and a stratified split."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from components.storage.spans import Driver
 
 
 class ImportExampleGen(component.FileBasedExampleGen):
-    """Reads TFRecords of Examples, and gives each class its share of every split.
+    """Reads TFRecords of Examples and gives every split its share of each class.
 
     Example:
         >>> ImportExampleGen("records", input_config=..., output_config=..., label="class")  # doctest: +SKIP
@@ -30,15 +30,15 @@ class ImportExampleGen(component.FileBasedExampleGen):
         label: str = "label",
         code_version: str = "",
     ) -> None:
-        """Describes where the records are; nothing is looked at before the component runs.
+        """Creates the component. The data folder is only read when the component runs.
 
         Args:
             input_base: The data folder, local or remote.
-            input_config: One split, whose pattern ends in ``*``: the files of a folder, or of the spans before it.
+            input_config: One split, whose pattern ends in ``*``: the files of a folder, or of the preceding spans.
             output_config: The splits and their shares, as hash buckets.
-            range_config: How many spans (:func:`components.storage.spans.rolling_range`); None: the newest.
+            range_config: Number of spans (:func:`components.storage.spans.rolling_range`); None for the newest span.
             label: Name of the feature with the class.
-            code_version: Changes with the code, so that the cache does not outlive it.
+            code_version: Part of the cache key. It changes with the code.
         """
         super().__init__(
             input_base=input_base,

@@ -1,4 +1,4 @@
-"""Reads the TFRecords of several spans, and splits them by class."""
+"""Reads the TFRecords of several spans and splits them by class."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ _SHOWN = 5
 
 
 class Executor(base_example_gen_executor.BaseExampleGenExecutor):
-    """Writes a data folder's Examples, each class and span split by the shares."""
+    """Writes a data folder's Examples. Each class of each span is split by the shares."""
 
     def GetInputSourceToExamplePTransform(self) -> beam.PTransform:
-        """Not used: the files are read by ``GenerateExamplesByBeam``, twice."""
+        """Not used: ``GenerateExamplesByBeam`` reads the files, twice."""
         raise NotImplementedError
 
     def GenerateExamplesByBeam(
         self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
     ) -> dict[str, beam.pvalue.PCollection]:
-        """Builds the pipeline from files to one collection of Examples a split.
+        """Builds the pipeline from files to one collection of Examples per split.
 
-        Every class is dealt by itself in each span, in the order of its records' hashes, so that it has its share of
-        every split, and a record stays in its split while a window of spans moves on. What is grouped are hashes; the
-        records are read a second time where they are written.
+        Each class of each span is split separately, in the order of its records' hashes. So every split gets its share
+        of each class, and a record stays in its split while a window of spans moves on. Only hashes are grouped; the
+        records are read a second time when they are written.
 
         Args:
             pipeline: The Beam pipeline.
             exec_properties: The component's execution properties.
 
         Returns:
-            For every split a collection of ``tf.train.Example``.
+            A collection of ``tf.train.Example`` for every split.
         """
         cuts = (
             pipeline
@@ -66,7 +66,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             pipeline
             | "FilesAgain" >> beam.Create(self._files)
             | "SpreadAgain" >> beam.Reshuffle()
-            | "Deal" >> beam.ParDo(_Deal(self._label), beam.pvalue.AsDict(cuts)).with_outputs(*self._shares)
+            | "Deal" >> beam.ParDo(_SplitRecords(self._label), beam.pvalue.AsDict(cuts)).with_outputs(*self._shares)
         )
         dealt = {split: parts[split] for split in self._shares}
         counted = [
@@ -94,13 +94,13 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
 
         Args:
             input_dict: Empty.
-            output_dict: ``examples``: the artifact to write.
-            exec_properties: The stock ones of a file-based ExampleGen; ``custom_config`` holds a
+            output_dict: ``examples``, the artifact to write.
+            exec_properties: The stock properties of a file-based ExampleGen. ``custom_config`` holds a
                 ``google.protobuf.Struct`` with the component's other parameters.
 
         Raises:
-            CompressorError: There are no records, one cannot be read or has no label, or a class has too few for the
-                splits. No split is left behind.
+            CompressorError: If there are no records, a record is unreadable or has no label, or a class has too few
+                records for the splits. No split is left behind.
         """
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         inputs, outputs = example_gen_pb2.Input(), example_gen_pb2.Output()
@@ -129,7 +129,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
 
 
 class _Hash(beam.DoFn):
-    """From ``(span's folder, file)`` to ``((folder, class), hash)`` of every record."""
+    """Maps ``(span's folder, file)`` to ``((folder, class), hash)`` of every record."""
 
     def __init__(self, label: str) -> None:
         self._label = label
@@ -140,8 +140,8 @@ class _Hash(beam.DoFn):
             yield (folder, name), digest_of(record)
 
 
-class _Deal(beam.DoFn):
-    """From ``(span's folder, file)`` to Examples, tagged with their splits."""
+class _SplitRecords(beam.DoFn):
+    """Maps ``(span's folder, file)`` to Examples, tagged with their splits."""
 
     def __init__(self, label: str) -> None:
         self._label = label
@@ -155,7 +155,7 @@ class _Deal(beam.DoFn):
                 split = cuts[folder, name].split_of(digest_of(record))
             except LookupError as error:
                 raise CompressorError(
-                    f"{path!r} has changed while it was read: run again when the data folder is at rest."
+                    f"{path!r} changed while it was read: run again when the data folder does not change."
                 ) from error
             yield beam.pvalue.TaggedOutput(split, example)
 
@@ -172,7 +172,7 @@ def _name(example: tf.train.Example, label: str) -> str:
 def _check_classes(input_base: str, by_class: Mapping[str, Counter[str]], shares: Mapping[str, int]) -> None:
     if len(by_class) == 1:
         raise CompressorError(
-            f"the records in {input_base!r} have a single class, {min(by_class)!r}. A classifier needs at least two."
+            f"the records in {input_base!r} have only one class, {min(by_class)!r}. A classifier needs at least two."
         )
     lacking = {
         label: counts for label, counts in sorted(by_class.items()) if any(not counts[split] for split in shares)
@@ -184,7 +184,7 @@ def _check_classes(input_base: str, by_class: Mapping[str, Counter[str]], shares
         ]
         more = ", ..." if len(lacking) > _SHOWN else ""
         raise CompressorError(
-            f"{len(lacking)} of {len(by_class)} classes have too few Examples for the splits, copies counted once: "
+            f"{len(lacking)} of {len(by_class)} classes have too few Examples for the splits, not counting copies: "
             f"class {', '.join(shown)}{more}. Each needs one for each of the splits {', '.join(shares)}: add images or "
-            "take the class out."
+            "remove the class."
         )

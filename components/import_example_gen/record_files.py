@@ -1,4 +1,4 @@
-"""Which files of a data folder are taken for TFRecords."""
+"""Finds the TFRecord files of a data folder."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from compressor_lib.errors import CompressorError
 
 
 def record_files(input_base: str, pattern: str) -> tuple[list[tuple[str, str]], Counter[str]]:
-    """Lists the files that are taken for TFRecords. None is opened.
+    """Lists the TFRecord files of a data folder without opening them.
 
     Args:
         input_base: The data folder, local or remote.
-        pattern: What the driver made of the input's pattern; see :func:`components.storage.spans.patterns_of`.
+        pattern: The pattern that the driver made from the input's pattern; see
+            :func:`components.storage.spans.patterns_of`.
 
     Returns:
-        The files, each as its span's folder, relative to the data folder, and its path; and how many others there are,
+        The files, each as its span's folder (relative to the data folder) and its path, and the number of other files
         by suffix.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Examples in TFRecord files: reading them, and what class each is of."""
+"""Reads Examples and their classes from TFRecord files."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def read_records(path: str) -> Iterator[bytes]:
     """Reads the records of one file.
 
     Args:
-        path: A TFRecord file, local or remote, literally; gzipped if it ends in ``.gz``.
+        path: A TFRecord file, local or remote, without patterns; gzipped if it ends in ``.gz``.
 
     Yields:
         The records, in order.
 
     Raises:
-        CompressorError: The file is damaged, or holds something else.
+        CompressorError: If the file is damaged or is not a TFRecord file.
     """
     try:
         with FileSystems.open(path) as file:
@@ -31,7 +31,7 @@ def read_records(path: str) -> Iterator[bytes]:
                 yield record
     except (ValueError, EOFError) as error:
         raise CompressorError(
-            f"{path!r} is damaged, or holds no TFRecords ({error}): repair it or take it out of the data folder."
+            f"{path!r} is damaged or is not a TFRecord file ({error}): repair it or remove it from the data folder."
         ) from error
 
 
@@ -41,25 +41,25 @@ def parse_example(record: bytes, label: str, where: str) -> tuple[tf.train.Examp
     Args:
         record: A serialised Example.
         label: Name of the feature with the class: one byte string or one integer.
-        where: Where the record is, for messages.
+        where: Location of the record, for messages.
 
     Returns:
-        The Example, its label as text in the one form of :func:`class_label`, and the class.
+        The Example, its label as text in the canonical form of :func:`class_label`, and the class.
 
     Raises:
-        CompressorError: It is no Example, has no such feature, or its label cannot name a class.
+        CompressorError: If the record is not an Example, lacks the feature, or its label is not a valid class name.
     """
     try:
         example = tf.train.Example.FromString(record)
     except DecodeError as error:
-        raise CompressorError(f"{where} is no tf.train.Example: write the records anew.") from error
+        raise CompressorError(f"{where} is not a tf.train.Example: write the records again.") from error
     features = example.features.feature
     values = _values(features[label]) if label in features else []
     if len(values) != 1:
         found = f"{len(values)} values in" if label in features else "no"
         raise CompressorError(
-            f"{where} has {found} feature {label!r}, and needs one class name there; it has "
-            f"{', '.join(sorted(features)) or 'no features'}. Set data.label_feature."
+            f"{where} has {found} feature {label!r}, but needs exactly one class name there; its features: "
+            f"{', '.join(sorted(features)) or 'none'}. Set data.label_feature."
         )
     (value,) = values
     name = str(value) if isinstance(value, int) else value.decode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""A stratified split of records by their hashes, which needs of each class no more than where to cut."""
+"""A stratified split of records by their hashes, which only needs to store each class's cut points."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from components.storage.stratified_split import counts_of
 
 
 class Cuts(NamedTuple):
-    """Where the ordered hashes of a class are cut.
+    """The cut points in the ordered hashes of a class.
 
     Attributes:
         last: The last hash of each split, ascending.
-        splits: The splits' names.
+        splits: Names of the splits.
     """
 
     last: list[bytes]
     splits: list[str]
 
     def split_of(self, digest: bytes) -> str:
-        """Returns the split of a record, by its hash."""
+        """Returns the split of a record, given its hash."""
         return self.splits[bisect.bisect_left(self.last, digest)]
 
 
 def digest_of(record: bytes) -> bytes:
-    """Returns the hash that orders records: half a SHA-256, 16 bytes."""
+    """Returns the hash by which records are ordered: the first 16 bytes of a SHA-256."""
     return hashlib.sha256(record).digest()[:16]
 
 
 def cut(digests: Iterable[bytes], shares: Mapping[str, int]) -> Cuts:
-    """Cuts the hashes of a class at the shares, so that each split gets some.
+    """Cuts the hashes of a class according to the shares, so that each split gets some.
 
-    Copies of a record have one hash, count once and stay in one split.
+    Copies of a record have the same hash. They count once and stay in one split.
 
     Args:
         digests: The hashes of all records of the class.
         shares: Share of every split, positive.
 
     Returns:
-        The cuts; with fewer different records than splits, some splits get none.
+        The cut points. With fewer distinct records than splits, some splits are empty.
 
     Example:
         >>> cuts = cut([b"a", b"b", b"c", b"c"], {"train": 8, "eval": 1, "test": 1})

@@ -1,4 +1,4 @@
-"""Puts a blessed model where it is served from: the one that was evaluated, whole, and seen to answer."""
+"""Pushes a blessed model to the place where it is served, after checking its files and its predictions."""
 
 from components.pusher.component import EndpointPusher, Pusher
 

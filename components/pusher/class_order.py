@@ -1,4 +1,4 @@
-"""The last look at a model's classes before it is pushed."""
+"""The final check of a model's class order before it is pushed."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from compressor_lib.errors import CompressorError
 
 
 def check_class_order(model: str, push_directory: str, removed: Sequence[str]) -> None:
-    """Refuses a model that would change the place of a class that is pushed already.
+    """Raises an error if a model would change the index of a class that is already pushed.
 
-    A run takes the order from the pushed model when it begins. Another run may have pushed since.
+    A run takes the order from the pushed model when it begins, but another run may have pushed since.
 
     Args:
-        model: The model's folder.
-        push_directory: Where it is to be pushed.
-        removed: Classes that the user takes out.
+        model: Folder of the model.
+        push_directory: Directory to push to.
+        removed: Classes that the user removes.
 
     Raises:
-        CompressorError: If it would.
+        CompressorError: If the order would change.
     """
-    for version in reversed(versions(push_directory)):  # the newest that names its classes, as a run looks for it
+    for version in reversed(versions(push_directory)):  # the newest with class names, as at the start of a run
         if pushed := read_class_list(os.path.join(push_directory, str(version), EXTRA)):
             _check(model, pushed, removed, f"version {version}")
             return
 
 
 def check_endpoint_order(model: str, endpoint: Endpoint, removed: Sequence[str]) -> None:
-    """Refuses a model that would change the place of a class that an endpoint serves.
+    """Raises an error if a model would change the index of a class that an endpoint serves.
 
     Args:
-        model: The model's folder.
-        endpoint: Where it is to be deployed.
-        removed: Classes that the user takes out.
+        model: Folder of the model.
+        endpoint: Endpoint to deploy to.
+        removed: Classes that the user removes.
 
     Raises:
-        CompressorError: If it would, or what the endpoint serves is unknown.
+        CompressorError: If the order would change, or the endpoint's classes are unknown.
     """
     for served in served_models(endpoint)[:1]:
         _check(model, served.classes, removed, f"model {served.name!r}, which endpoint {endpoint.name!r} serves,")
@@ -51,7 +51,7 @@ def _check(model: str, pushed: Sequence[str], removed: Sequence[str], whose: str
     classes = read_class_list(os.path.join(model, EXTRA))
     if classes[: len(expected)] != expected:
         raise CompressorError(
-            f"the model's classes ({', '.join(classes)}) are in another order than those of {whose} "
-            f"({', '.join(pushed)}), so it is not pushed: applications would mix them up. Run again, on a platform "
-            "with --no-cache, to train with the order of the pushed model."
+            f"the model's classes ({', '.join(classes)}) are in a different order from those of {whose} "
+            f"({', '.join(pushed)}), so it is not pushed: applications would confuse the classes. Run again, on a "
+            "platform with --no-cache, to train with the order of the pushed model."
         )

@@ -1,4 +1,4 @@
-"""Pusher's interface."""
+"""The Pusher component."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class PusherSpec(component_spec.ComponentSpec):
 
 
 class Pusher(base_component.BaseComponent):
-    """Puts a blessed model into a folder from which it is served, as a new version.
+    """Pushes a blessed model to a directory from which it is served, as a new version.
 
-    It pushes what was evaluated and nothing else, lets it answer in a new process, and through TensorFlow Serving where
-    that is installed, before it is seen, and deletes versions that are older than those to keep. With the model goes
-    its card, ``assets.extra/model_card.md`` and ``.json``.
+    It pushes exactly the files that were evaluated. Before they are published, the model must predict in a new process,
+    and in TensorFlow Serving if that is installed. Versions older than those to keep are deleted. The model card,
+    ``assets.extra/model_card.md`` and ``.json``, is pushed with the model.
 
     Example:
         >>> Pusher(
@@ -76,22 +76,23 @@ class Pusher(base_component.BaseComponent):
         removed_classes: Sequence[str] = (),
         code_version: str = "",
     ) -> None:
-        """Wires the component.
+        """Creates the component.
 
         Args:
             model: The model.
-            model_blessing: From :class:`components.evaluator.Evaluator`, which notes what it evaluated.
-            evaluation: From the same: what the gate says of the model.
-            reference: The uncompressed model, which the card compares sizes with.
-            tuner_results: From :class:`components.pruning_search.PruningSearch`: what was cut.
-            statistics: Of the raw Examples.
-            push_directory: Where to, in any store; each version is a folder in it, named by a number.
-            name: The model's, on its card.
-            backbone: What was compressed, likewise.
-            label: The raw Examples' feature with an image's class.
-            keep: How many versions are kept there.
-            removed_classes: Classes of the version that is pushed now that the model need not have.
-            code_version: Part of the cache key; change it when the code changes.
+            model_blessing: The blessing from :class:`components.evaluator.Evaluator`, which records the evaluated
+            files.
+            evaluation: The evaluation from the same component, with the gate's verdict.
+            reference: The uncompressed model, with which the card compares sizes.
+            tuner_results: The results of :class:`components.pruning_search.PruningSearch`, with the connection.
+            statistics: Statistics of the raw Examples.
+            push_directory: Target in any store. Each version is a folder in it, named by a number.
+            name: Name of the model on its card.
+            backbone: Name of the backbone on the card.
+            label: Feature of the raw Examples with the class name.
+            keep: Number of versions to keep.
+            removed_classes: Classes of the currently pushed version that the model may lack.
+            code_version: Part of the cache key. It changes with the code.
         """
         super().__init__(
             PusherSpec(
@@ -114,9 +115,9 @@ class Pusher(base_component.BaseComponent):
 
 
 class EndpointPusher(vertex.Pusher):
-    """TFX's Pusher to an endpoint on Vertex AI, for the model that was evaluated alone, and answers.
+    """TFX's Pusher to an endpoint on Vertex AI, restricted to models that were evaluated and can predict.
 
-    Known classes must have the places that they have in the model that the endpoint serves.
+    Known classes must keep the indices that they have in the model on the endpoint.
 
     Example:
         >>> EndpointPusher(
@@ -141,14 +142,15 @@ class EndpointPusher(vertex.Pusher):
         *,
         removed_classes: Sequence[str] = (),
     ) -> None:
-        """Wires the component.
+        """Creates the component.
 
         Args:
             model: The model.
-            model_blessing: From :class:`components.evaluator.Evaluator`, which notes what it evaluated.
-            custom_config: The extension's, for Vertex AI: region, serving image, and ``ai_platform_serving_args``
-                with ``project`` and ``endpoint_name``.
-            removed_classes: Classes of the model that is served now that the model need not have.
+            model_blessing: The blessing from :class:`components.evaluator.Evaluator`, which records the evaluated
+            files.
+            custom_config: Configuration of TFX's Pusher for Vertex AI: region, serving image, and
+                ``ai_platform_serving_args`` with ``project`` and ``endpoint_name``.
+            removed_classes: Classes of the currently served model that the model may lack.
         """
         custom_config = {**custom_config, executor.REMOVED_CLASSES: list(removed_classes)}
         super().__init__(model=model, model_blessing=model_blessing, custom_config=custom_config)

@@ -1,4 +1,4 @@
-"""What Pusher does."""
+"""The executors of Pusher."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from components.artifacts.served_classes import endpoint_of
 from components.artifacts.verdict import LEFT_OUT, MODEL_SHA256, read_verdict
 from components.pusher.class_order import check_class_order, check_endpoint_order
 from components.pusher.model_card import Json, images_by_split, model_card, write_card
-from components.pusher.smoke_test import try_alone, try_model_server
+from components.pusher.smoke_test import check_in_model_server, check_in_process
 from components.storage.gcs_mount import fetched
 from compressor_lib.deployment.export import read_classes, tflite_paths
 from compressor_lib.deployment.model_metrics import EXTRA, FIGURES_FILE, read_figures, write_figures
@@ -31,16 +31,16 @@ from compressor_lib.errors import CompressorError
 logger = logging.getLogger(__name__)
 
 _NEEDED = (os.path.join(EXTRA, FIGURES_FILE),)
-"""What the card takes of the reference."""
+"""Files of the reference model that the card needs."""
 
 REMOVED_CLASSES = "removed_classes"
-"""In the ``custom_config`` of :class:`EndpointExecutor`, whose parameters are the extension's."""
+"""Key in the ``custom_config`` of :class:`EndpointExecutor`, whose parameters TFX defines."""
 
 Artifacts = dict[str, list[types.Artifact]]
 
 
 class Executor(stock.Executor):
-    """Pushes a model into a folder."""
+    """Pushes a model to a directory."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """Pushes a model if it is blessed.
@@ -51,8 +51,8 @@ class Executor(stock.Executor):
             exec_properties: The component's parameters.
 
         Raises:
-            CompressorError: If the model is another than the one that was evaluated, does not answer, or has its
-                classes in another order than the one that was pushed before, which serves on.
+            CompressorError: If the model is not the evaluated one, does not predict, or has its classes in a different
+                order from the previously pushed version, which then stays in service.
         """
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
         if not self.CheckBlessing(input_dict):
@@ -60,21 +60,21 @@ class Executor(stock.Executor):
             return
         directory = exec_properties["push_directory"]
         with staging(directory) as folder:
-            prepared = _tried(self.GetModelPath(input_dict), folder, input_dict)
+            prepared = _tested_copy(self.GetModelPath(input_dict), folder, input_dict)
             check_class_order(prepared, directory, json.loads(exec_properties["removed_classes"]))
             write_card(prepared, _card(prepared, input_dict, exec_properties))
             io_utils.copy_dir(prepared, pushed.uri)
             version = publish(prepared, directory)
         self._MarkPushed(pushed, os.path.join(directory, str(version)), str(version))
         for old in prune(directory, exec_properties["keep"]):
-            logger.info("deleted version %s, for only the newest are kept", old)
+            logger.info("deleted version %s, because only the newest versions are kept", old)
 
 
 class EndpointExecutor(vertex.Executor):
     """Deploys a model to an endpoint on Vertex AI."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
-        """As the extension does, for the model that was evaluated alone, once it has answered here.
+        """Deploys like TFX's executor, but only the evaluated model, and only after a test prediction.
 
         Args:
             input_dict: The component's inputs.
@@ -82,42 +82,42 @@ class EndpointExecutor(vertex.Executor):
             exec_properties: The component's parameters.
 
         Raises:
-            CompressorError: If it is another, does not answer, or has its classes in another order than the model that
-                the endpoint serves. Nothing is deployed then.
+            CompressorError: If the model is not the evaluated one, does not predict, or has its classes in a different
+                order from the served model. Nothing is deployed in that case.
         """
         if not self.CheckBlessing(input_dict):
             super().Do(input_dict, output_dict, exec_properties)
             return
         with tempfile.TemporaryDirectory() as folder:
-            self._prepared = _tried(super().GetModelPath(input_dict), folder, input_dict)
+            self._prepared = _tested_copy(super().GetModelPath(input_dict), folder, input_dict)
             custom_config = exec_properties["custom_config"]
             removed = json.loads(custom_config)[REMOVED_CLASSES]
             check_endpoint_order(self._prepared, endpoint_of(custom_config), removed)
             super().Do(input_dict, output_dict, exec_properties)
 
     def GetModelPath(self, input_dict: Artifacts) -> str:
-        """The folder of what is deployed: the evaluated model without the formats that failed."""
+        """Returns the folder to deploy: the evaluated model without the formats that failed."""
         return self._prepared
 
 
-def _tried(model: str, folder: str, input_dict: Artifacts) -> str:
-    """Copies a model into a folder on this machine, where it is seen to be the evaluated one, and to answer.
+def _tested_copy(model: str, folder: str, input_dict: Artifacts) -> str:
+    """Copies a model to a local folder, and checks that it is the evaluated model and that it predicts.
 
-    The formats that the gate does not let pass are left out of the copy.
+    Formats that failed the gate are left out of the copy.
     """
     prepared = os.path.join(folder, "1")
     io_utils.copy_dir(model, prepared)
     check_evaluated(prepared, input_dict)
     leave_out(prepared, input_dict)
-    logger.info("trying the model in a process of its own")
-    try_alone(prepared)
-    if try_model_server(prepared):
-        logger.info("it answers through TensorFlow Serving")
+    logger.info("testing the model in a separate process")
+    check_in_process(prepared)
+    if check_in_model_server(prepared):
+        logger.info("the model works in TensorFlow Serving")
     return prepared
 
 
 def _card(prepared: str, input_dict: Artifacts, exec_properties: dict[str, Any]) -> Json:
-    """The card of a model, from what the run found."""
+    """Returns the card of a model, from the results of the run."""
     uris = {name: artifact_utils.get_single_uri(artifacts) for name, artifacts in input_dict.items()}
     with fileio.open(os.path.join(uris["tuner_results"], SEARCH_REPORT_FILE)) as file:
         trials = json.loads(file.read())
@@ -134,7 +134,7 @@ def _card(prepared: str, input_dict: Artifacts, exec_properties: dict[str, Any])
 
 
 def leave_out(directory: str, input_dict: Artifacts) -> None:
-    """Deletes the TFLite models that the Evaluator names in its blessing."""
+    """Deletes the TFLite models that the blessing lists as failed."""
     blessing = artifact_utils.get_single_instance(input_dict["model_blessing"])
     paths = tflite_paths(directory)
     left_out = json.loads(blessing.get_string_custom_property(LEFT_OUT) or "[]")
@@ -146,15 +146,15 @@ def leave_out(directory: str, input_dict: Artifacts) -> None:
 
 
 def check_evaluated(directory: str, input_dict: Artifacts) -> None:
-    """Holds a model's files against what the Evaluator noted of them.
+    """Compares a model's files with the hash that the Evaluator recorded.
 
     Raises:
-        CompressorError: If they are others.
+        CompressorError: If they differ.
     """
     blessing = artifact_utils.get_single_instance(input_dict["model_blessing"])
     model = artifact_utils.get_single_instance(input_dict["model"])
     if files_sha256(directory) != blessing.get_string_custom_property(MODEL_SHA256):
         raise CompressorError(
             f"the model in {model.uri!r} has changed since it was evaluated, so it is not pushed: "
-            "give another output folder, for this one's artifacts are not what the pipeline made."
+            "use another output folder, because artifacts in this one were modified."
         )

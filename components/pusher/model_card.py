@@ -1,4 +1,4 @@
-"""A pushed model's card: what it is for, how good it is, what was cut, how it was gated, and what it is not for.
+"""The card of a pushed model: its task, accuracy, compression, gate and limits.
 
 After Mitchell et al., Model Cards for Model Reporting (2019), https://arxiv.org/abs/1810.03993.
 """
@@ -18,28 +18,28 @@ from tfx.dsl.io import fileio
 
 from components.artifacts.card import CARD_FILE
 from components.artifacts.class_counts import class_counts
-from components.artifacts.thresholds import thresholds
+from components.artifacts.thresholds import threshold_rows
 from compressor_lib.deployment import phrases
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.export import read_classes, read_parameters, tflite_paths
 from compressor_lib.deployment.gate import Verdict
 from compressor_lib.deployment.intervals import Interval
-from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import EXTRA, REFERENCE, Latency, Speedup, read_figures
 
 MOST_CLASSES = 24
-"""The card for people names no more classes; that for programs names all."""
+"""Maximum number of classes on the human-readable card; the JSON card has all classes."""
 
 FEW = 30
-"""Classes with fewer test images than this are named among the limits."""
+"""Classes with fewer test images than this are listed among the limits."""
 
 _MOST_NAMED = 10
-"""A limit names no more classes."""
+"""Maximum number of classes listed in one limit."""
 
 Json = dict[str, Any]
 
 
 def write_card(model: str, card: Json) -> None:
-    """Writes a card, for people and for programs, into a model's folder on this machine."""
+    """Writes a card, as Markdown and as JSON, to a model's local folder."""
     folder = Path(model, EXTRA)
     (folder / f"{CARD_FILE}.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     (folder / f"{CARD_FILE}.md").write_text(markdown(card), encoding="utf-8")
@@ -48,16 +48,16 @@ def write_card(model: str, card: Json) -> None:
 def model_card(
     model: str, *, reference: str, verdict: Verdict, trials: list[Json], data: Json, name: str, backbone: str
 ) -> Json:
-    """Puts a card together from what a run found; nothing is measured here.
+    """Builds a card from the results of a run, without measuring anything.
 
     Args:
-        model: The compressed model's folder, as the Converter made it, without the formats that are left out.
-        reference: The uncompressed one's. Both are on this machine.
-        verdict: The gate's.
+        model: Local folder of the compressed model, from the Converter, without the formats that are left out.
+        reference: Local folder of the uncompressed model.
+        verdict: The gate's verdict.
         trials: The search's report, the winner first.
-        data: From :func:`images_by_split`.
-        name: The pipeline's.
-        backbone: What was compressed.
+        data: Counts from :func:`images_by_split`.
+        name: Name of the pipeline.
+        backbone: Name of the backbone.
     """
     metrics = read_figures(model)
     classes = read_classes(model)
@@ -87,8 +87,8 @@ def model_card(
         },
         "left_out": verdict.left_out,
         "cut": {"backbone": backbone, "connection": winner["connection"], "hyperparameters": winner["hyperparameters"]},
-        "gate": {**vars(verdict.bounds), "confidence_shown": verdict.confidence_shown},
-        "thresholds": [vars(one) for one in thresholds(verdict)],
+        "gate": {**vars(verdict.thresholds), "confidence_shown": verdict.confidence_shown},
+        "thresholds": [vars(one) for one in threshold_rows(verdict)],
         "notes": verdict.notes,
         "limits": list(_limits(verdict, classes)),
         "model_sha256": verdict.model_sha256,
@@ -100,9 +100,9 @@ def images_by_split(statistics: str, label: str, classes: Sequence[str]) -> Json
     """Counts the images of each split, and of each class in it.
 
     Args:
-        statistics: URI of what StatisticsGen made.
-        label: The feature with an image's class.
-        classes: The model's, in the order of its outputs, which is that of the counts.
+        statistics: URI of the statistics from StatisticsGen.
+        label: Feature with the class name.
+        classes: Classes of the model, in the order of its outputs. The counts have the same order.
     """
     found = {}
     for folder in sorted(name.rstrip("/") for name in fileio.listdir(statistics)):
@@ -119,7 +119,7 @@ def images_by_split(statistics: str, label: str, classes: Sequence[str]) -> Json
 
 
 def markdown(card: Json) -> str:
-    """A card for people."""
+    """Returns the card as Markdown."""
     return "\n".join([*_lines(card), ""])
 
 
@@ -131,10 +131,10 @@ def _lines(card: Json) -> Iterator[str]:
     names = card["classes"]
     yield from _section("Task", f"{card['task'].capitalize()}: {', '.join(names[:MOST_CLASSES])}{_more(names)}.")
     yield from _section("Data", *_table(("split", "images"), _data_rows(card["data"])))
-    overall = _judged(card["accuracy"])
+    overall = _result(card["accuracy"])
     yield from _section(
         "Accuracy",
-        f"On {overall.images:,} test images, which neither training nor the search has seen: "
+        f"On {overall.images:,} test images, which neither training nor the search has used: "
         f"**{phrases.accuracy(overall)}**"
         + (f", {phrases.compared(overall.change)} against the gate's baseline." if overall.change else "."),
         f"Intervals have {phrases.percent(gate['confidence_shown'], decimals=None)} confidence.",
@@ -148,8 +148,8 @@ def _lines(card: Json) -> Iterator[str]:
     yield from _section(
         "Size and time",
         f"{card['parameters']:,} parameters, {saved} fewer than the "
-        f"{reference['parameters']:,} of the uncompressed reference model. Latencies are medians for an image with "
-        "their spread, by TFLite on one thread of the machine that converted the model.",
+        f"{reference['parameters']:,} of the uncompressed reference model. Latencies are medians per image with "
+        "confidence intervals, measured with TFLite on one thread of the machine that converted the model.",
         "",
         *_table(
             ("TFLite", "bytes", "latency", "speed", "accuracy"),
@@ -163,11 +163,11 @@ def _lines(card: Json) -> Iterator[str]:
     )
     yield from _section(
         "What was cut",
-        f"`{card['cut']['connection']}` of {card['cut']['backbone']}: what lay between is gone.",
+        f"`{card['cut']['connection']}` of {card['cut']['backbone']}: the layers between were removed.",
         "",
         *_table(("hyperparameter", "value"), ((name, str(v)) for name, v in card["cut"]["hyperparameters"].items())),
     )
-    yield from _section("How it was gated", *_gate_lines(card))
+    yield from _section("Gate", *_gate_lines(card))
     yield from _section("Limits", *(f"- {limit}" for limit in card["limits"]))
     yield ""
     yield f"SHA-256 of the model's files as evaluated: `{card['model_sha256']}`."
@@ -175,42 +175,40 @@ def _lines(card: Json) -> Iterator[str]:
 
 def _gate_lines(card: Json) -> Iterator[str]:
     gate = card["gate"]
-    decides = "the lower end of each interval" if gate["confidence"] else "what was measured"
-    yield f"It passed these thresholds on the test images, by {decides}:"
+    decides = "the lower end of each interval" if gate["confidence"] else "the measured values"
+    yield f"It met these thresholds on the test images, judged by {decides}:"
     yield ""
     yield from _table(
-        ("threshold", "asked for", "measured"),
+        ("threshold", "required", "measured"),
         ((f"`{one['field']}`", one["asked"], one["measured"]) for one in card["thresholds"]),
     )
 
 
 def _class_rows(card: Json) -> Iterator[tuple[str, ...]]:
-    for one in map(_judged, _least_accurate(card["accuracy_by_class"])):
+    for one in map(_result, _least_accurate(card["accuracy_by_class"])):
         change = phrases.compared(one.change) if one.change else ""
         yield one.name, f"{one.images:,}", phrases.accuracy(one), change
 
 
 def _format_rows(formats: Json) -> Iterator[tuple[str, ...]]:
     for name, one in formats.items():
-        accuracy = phrases.accuracy(_judged(one["accuracy"])) if one["accuracy"] else "not judged"
+        accuracy = phrases.accuracy(_result(one["accuracy"])) if one["accuracy"] else "not judged"
         speedup = Speedup(**one["speedup"]) if one["speedup"] else None
         latency = phrases.milliseconds(Latency(**one["latency"]))
         yield name, phrases.size(one["bytes"]), latency, phrases.speed(speedup), accuracy
 
 
 def _limits(verdict: Verdict, classes: Sequence[str]) -> Iterator[str]:
-    yield "It names one of its classes for every image, also for one that shows none of them."
-    yield (
-        "Its accuracy is that on images like those it was tested on; other cameras, places or times may give another."
-    )
-    yield "Accuracies by class are of the SavedModel; each TFLite model was held to the gate's thresholds by itself."
+    yield "It predicts one of its classes for every image, even if the image shows none of them."
+    yield ("Its accuracy holds for images like the test images; with other cameras, places or times it may differ.")
+    yield "Accuracies by class are the SavedModel's; the gate judged each TFLite model separately."
     tested = {one.name for one in verdict.classes}
     if untested := [name for name in classes if name not in tested]:
-        yield f"Nothing is known of classes without test images: {_some(untested)}."
+        yield f"The accuracy is unknown for classes without test images: {_some(untested)}."
     if few := [f"{one.name} ({one.images})" for one in verdict.classes if one.images < FEW]:
-        yield f"Little is known of classes with fewer than {FEW} test images: {_some(few)}."
-    if verdict.bounds.confidence is None:
-        yield "The gate asked for no confidence: on other images the model may fall short of its thresholds."
+        yield f"The accuracy is uncertain for classes with fewer than {FEW} test images: {_some(few)}."
+    if verdict.thresholds.confidence is None:
+        yield "The gate required no confidence: on other images the model may miss the thresholds."
 
 
 def _some(names: Sequence[str]) -> str:
@@ -218,10 +216,10 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_MOST_NAMED]) + more
 
 
-def _dumped(judged: Judged) -> Json:
-    fields: Json = {"name": judged.name, "images": judged.images, "right": judged.right}
+def _dumped(result: EvalResult) -> Json:
+    fields: Json = {"name": result.name, "images": result.images, "right": result.right}
     for name in ("accuracy", "baseline", "change"):
-        figure: Interval | None = getattr(judged, name)
+        figure: Interval | None = getattr(result, name)
         fields[name] = vars(figure) if figure else None
     return fields
 
@@ -230,13 +228,13 @@ def _fields(measured: Latency | Speedup | None) -> Json | None:
     return vars(measured) if measured else None
 
 
-def _judged(fields: Json) -> Judged:
-    """Reads what :func:`_dumped` wrote."""
+def _result(fields: Json) -> EvalResult:
+    """Reads a result written by :func:`_dumped`."""
     accuracy, baseline, change = (
         Interval(**fields[name]) if fields[name] else None for name in ("accuracy", "baseline", "change")
     )
     assert accuracy is not None
-    return Judged(fields["name"], fields["images"], fields["right"], accuracy, baseline, change)
+    return EvalResult(fields["name"], fields["images"], fields["right"], accuracy, baseline, change)
 
 
 def _data_rows(data: Json) -> Iterator[tuple[str, ...]]:
@@ -247,12 +245,12 @@ def _data_rows(data: Json) -> Iterator[tuple[str, ...]]:
 
 
 def _more(classes: Sized) -> str:
-    """What follows the classes that are named."""
+    """Returns the number of classes that are not listed, as text."""
     return f" and {len(classes) - MOST_CLASSES:,} more" if len(classes) > MOST_CLASSES else ""
 
 
 def _least_accurate(classes: list[Json]) -> list[Json]:
-    """All classes, or, of many, those whose images are named rightly least."""
+    """Returns all classes, or the least accurate ones if there are many."""
     if len(classes) <= MOST_CLASSES:
         return classes
     return sorted(classes, key=lambda one: one["accuracy"]["value"])[:MOST_CLASSES]

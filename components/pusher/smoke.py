@@ -1,4 +1,4 @@
-"""Sees whether a SavedModel answers: ``python smoke.py MODEL``, with TensorFlow alone and nothing of this project."""
+"""Tests a SavedModel with TensorFlow alone, without this project's code: ``python smoke.py MODEL``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 
 def main(model: str) -> str:
-    """What is wrong with a model's answers; empty if nothing is."""
+    """Returns the problem with a model's predictions, or an empty string if there is none."""
     signatures = tf.saved_model.load(model).signatures
     classes = Path(model, "assets.extra", "classes.txt").read_text(encoding="utf-8").splitlines()
     pixels = tf.cast(tf.random.stateless_uniform((48, 64, 3), (0, 1), 0, 256, tf.int32), tf.uint8)
@@ -31,10 +31,10 @@ def main(model: str) -> str:
         if probabilities.shape != (len(examples), len(classes)):
             return f"{name} gives probabilities of shape {probabilities.shape} for {len(classes)} classes"
         if not tf.reduce_all(tf.math.is_finite(answer["probabilities"])):
-            return f"{name} gives probabilities that are no numbers"
+            return f"{name} gives probabilities that are not finite"
         expected = [classes[number] for number in probabilities.argmax(axis=-1)]
         if [one.decode() for one in answer["class"].numpy()] != expected:
-            return f"{name} names other classes than the likeliest ones of classes.txt"
+            return f"{name} returns classes that do not match its probabilities and classes.txt"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""A model is tried as it will be served, before anyone can see it."""
+"""Tests a model the way it will be served, before it is published."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _SECONDS = 600
 _LOOK_SECONDS, _ANSWER_SECONDS = 5, 60
 
 
-def try_alone(model: str) -> None:
-    """Lets a SavedModel answer in a new process that imports TensorFlow and nothing else.
+def check_in_process(model: str) -> None:
+    """Runs a SavedModel in a new process that only imports TensorFlow.
 
     Args:
-        model: Its folder, on this machine.
+        model: Local folder of the model.
 
     Raises:
-        CompressorError: If it does not, or wrongly.
+        CompressorError: If the model does not predict, or predicts wrongly.
     """
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
@@ -49,22 +49,22 @@ def try_alone(model: str) -> None:
                 env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False,
             )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise _refused("in a process of its own", f"no answer in {_SECONDS} s") from None
+        raise _refused("in a separate process", f"no response in {_SECONDS} s") from None
     if told.returncode:
-        raise _refused("in a process of its own", told.stderr)
+        raise _refused("in a separate process", told.stderr)
 
 
-def try_model_server(model: str) -> bool:
-    """Lets a SavedModel answer through TensorFlow Serving, if ``tensorflow_model_server`` is on the ``PATH``.
+def check_in_model_server(model: str) -> bool:
+    """Runs a SavedModel in TensorFlow Serving, if ``tensorflow_model_server`` is on the ``PATH``.
 
     Args:
-        model: Its folder, on this machine, which is named by a number and alone in its own.
+        model: Local folder of the model, named by a number and alone in its parent folder.
 
     Returns:
-        Whether there is such a program.
+        Whether the program is installed.
 
     Raises:
-        CompressorError: If the model does not answer through it, or wrongly.
+        CompressorError: If the model does not predict, or predicts wrongly.
     """
     program = shutil.which(MODEL_SERVER)
     if program is None:
@@ -77,7 +77,9 @@ def try_model_server(model: str) -> bool:
         ]  # fmt: skip
         server = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            _check_answer(_answer(server, f"http://127.0.0.1:{rest_port}/v1/models/model", log), read_classes(model))
+            _check_response(
+                _response(server, f"http://127.0.0.1:{rest_port}/v1/models/model", log), read_classes(model)
+            )
         finally:
             server.terminate()
             try:
@@ -87,7 +89,7 @@ def try_model_server(model: str) -> bool:
     return True
 
 
-def _answer(server: subprocess.Popen[bytes], url: str, log: IO[str]) -> Any:
+def _response(server: subprocess.Popen[bytes], url: str, log: IO[str]) -> Any:
     image = tf.io.encode_png(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)).numpy()
     question = json.dumps({"instances": [{"b64": base64.b64encode(image).decode()}]}).encode()
     end = time.monotonic() + _SECONDS
@@ -102,20 +104,20 @@ def _answer(server: subprocess.Popen[bytes], url: str, log: IO[str]) -> Any:
                     return json.load(answer)["predictions"][0]
         except urllib.error.HTTPError as error:
             if error.code == 400:
-                raise _refused(f"through {MODEL_SERVER}", error.read().decode(errors="replace")) from error
+                raise _refused(f"in {MODEL_SERVER}", error.read().decode(errors="replace")) from error
         except OSError:
-            pass  # it does not listen yet
+            pass  # the server is not listening yet
         time.sleep(0.2)
     log.seek(0)
-    raise _refused(f"through {MODEL_SERVER}", log.read())
+    raise _refused(f"in {MODEL_SERVER}", log.read())
 
 
-def _check_answer(answer: Any, classes: list[str]) -> None:
-    probabilities = np.asarray(answer["probabilities"], float)
+def _check_response(response: Any, classes: list[str]) -> None:
+    probabilities = np.asarray(response["probabilities"], float)
     if probabilities.shape != (len(classes),) or not np.isfinite(probabilities).all():
-        raise _refused(f"through {MODEL_SERVER}", f"it gives {answer['probabilities']} for {len(classes)} classes")
-    if answer["class"] not in classes:
-        raise _refused(f"through {MODEL_SERVER}", f"it names the class {answer['class']!r}, which it does not have")
+        raise _refused(f"in {MODEL_SERVER}", f"it returns {response['probabilities']} for {len(classes)} classes")
+    if response["class"] not in classes:
+        raise _refused(f"in {MODEL_SERVER}", f"it names the class {response['class']!r}, which it does not have")
 
 
 def _free_ports(count: int) -> list[int]:
@@ -129,6 +131,6 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _refused(how: str, said: str) -> CompressorError:
-    lines = [line.strip() for line in said.splitlines() if line.strip()] or ["it said nothing"]
+    lines = [line.strip() for line in said.splitlines() if line.strip()] or ["no error message"]
     logger.error("%s", said)
-    return CompressorError(f"the model does not answer {how}, so it is not pushed: {lines[-1]}")
+    return CompressorError(f"the model does not work {how}, so it is not pushed: {lines[-1]}")

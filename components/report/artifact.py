@@ -1,10 +1,10 @@
-"""The type of a report."""
+"""The artifact type of a report."""
 
 from tfx.types import artifact
 
 
 class RunReport(artifact.Artifact):
-    """A folder with ``report.html``, a page that needs nothing else, and ``report.json``, what it was made of."""
+    """A folder with ``report.html``, a self-contained page, and ``report.json``, its data."""
 
-    # The compiler takes names of this form alone; `components` gives the class by it.
+    # The compiler only accepts names of this form; `components` provides the class under this name.
     TYPE_NAME = "components.RunReport"

@@ -1,7 +1,7 @@
 """The report's charts, as Vega-Lite specifications (https://vega.github.io/vega-lite/).
 
-Colours are CSS variables of the page, so that a chart follows the reader's light or dark mode. Families differ by
-shape as well.
+Colours are CSS variables of the page, so that charts follow the reader's light or dark mode. Families also differ by
+shape.
 """
 
 from __future__ import annotations
@@ -11,28 +11,29 @@ from typing import Any
 
 from components.report.confusion import recalls
 from components.report.data import Confusion, ReportData, Trial
+from compressor_lib.cuts.connections import parse_connection
 from compressor_lib.deployment import phrases
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.figures import ModelFigures
-from compressor_lib.deployment.judged import Judged
 
 Spec = dict[str, Any]
 
-FAMILIES = {"tail": "circle", "rejoined": "square", "truncation": "triangle-up"}
-"""The families of connections, with their shapes."""
+FAMILIES = {"tail": "circle", "rejoining": "square", "truncation": "triangle-up"}
+"""Families of connections and their shapes."""
 
 COST_TITLES = {
     "parameters": "parameters",
-    "macs": "multiply-adds an image",
+    "macs": "MACs per image",
     "bytes": "bytes of the TFLite file",
-    "latency": "milliseconds an image",
+    "latency": "milliseconds per image",
 }
-"""What a cost's axis is called."""
+"""Axis titles of the costs."""
 
 MOST_CLASSES = 24
-"""Of how many classes charts show each; of more, those that change most."""
+"""Maximum number of classes that charts show; if there are more, those that change most."""
 
 VALIDATION = "eval"
-"""The split on which trials are judged."""
+"""The split on which trials are scored."""
 
 _CONFIG: Spec = {
     "background": None,
@@ -46,7 +47,7 @@ _CONFIG: Spec = {
     "legend": {
         "labelColor": "var(--ink)", "titleColor": "var(--muted)", "labelFontSize": 12, "symbolSize": 90,
         "orient": "top", "direction": "horizontal", "title": None, "offset": 8, "columns": 3, "labelLimit": 220,
-        "layout": {"top": {"direction": "vertical"}},  # two side by side are too wide for a telephone
+        "layout": {"top": {"direction": "vertical"}},  # two side by side are too wide for a phone
     },
     # Percentages as phrases.percent writes them.
     "locale": {
@@ -58,16 +59,16 @@ _CONFIG: Spec = {
 
 
 def pareto(data: ReportData, cost: str) -> Spec | None:
-    """Accuracy against a cost: every trial whose cost is known, and where the reference and the winner came to.
+    """Returns a chart of accuracy against a cost: all trials with a known cost, the reference and the winner.
 
-    All is judged on the validation split, the trials before they were retrained.
+    All accuracies are on the validation split. Trials are shown before retraining.
 
     Args:
-        data: The report's.
+        data: Data of the report.
         cost: A name in ``compressor_lib.objective.costs.COSTS``.
 
     Returns:
-        None if nobody took that cost of a trial.
+        The chart; None if the cost of no trial is known.
     """
     trials = [trial for trial in data.trials if cost in trial.costs]
     if not trials or (cost == "macs" and len(trials) < 2):
@@ -157,7 +158,7 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
 
 
 def _milestones(data: ReportData, cost: str) -> list[Spec]:
-    """The reference, the winner as the search left it, and the winner retrained, which is the same network."""
+    """Returns the reference, the winner before retraining, and the winner after retraining (the same network)."""
     costs = {role: _figures(one) for role, one in (("reference", data.reference), ("compressed", data.compressed))}
     winner = data.trials[0]
     retrained = costs["compressed"].get(cost, winner.costs.get(cost))
@@ -190,15 +191,15 @@ def _milestones(data: ReportData, cost: str) -> list[Spec]:
 
 
 def _figures(model: ModelFigures) -> dict[str, float]:
-    """What is known of a model, by the name of the cost."""
+    """Returns the known costs of a model, by name."""
     latency = None if model.latency is None else model.latency.median
     known = {"bytes": model.bytes, "latency": latency, "parameters": model.parameters}
     return {name: value for name, value in known.items() if value is not None}
 
 
 def counted_validation(accuracy: float, images: int) -> str:
-    """How many validation images an accuracy stands for, with its interval; empty where their number is not known."""
-    return phrases.counted(Judged.counted("", images=images, right=round(accuracy * images))) if images else ""
+    """Returns the count and interval of a validation accuracy; empty if the number of images is unknown."""
+    return phrases.counted(EvalResult.from_counts("", images=images, right=round(accuracy * images))) if images else ""
 
 
 def _best(history: dict[str, list[float]]) -> float:
@@ -215,19 +216,19 @@ def _colour(family: str) -> str:
 
 
 def fit(data: ReportData, order: Sequence[str]) -> Spec | None:
-    """How well each translator fits: R2 by A and B.
+    """Returns a chart of how well each translator fits: R2 by A and B.
 
     Args:
-        data: The report's.
-        order: Names of layers, in network order.
+        data: Data of the report.
+        order: Layer names, in network order.
 
     Returns:
-        None if there are no translators.
+        The chart; None without translators.
     """
     cells: list[Spec] = []
     for connection, r2 in data.translators.items():
-        a, _, b = connection.partition("->")
-        cells.append({"a": a, "b": b, "r2": round(r2, 4), "shade": min(1.0, max(0.0, r2))})
+        ends = parse_connection(connection)
+        cells.append({"a": ends.a, "b": ends.b, "r2": round(r2, 4), "shade": min(1.0, max(0.0, r2))})
     if not cells:
         return None
     place = {name: number for number, name in enumerate(order)}
@@ -247,24 +248,24 @@ def fit(data: ReportData, order: Sequence[str]) -> Spec | None:
     return _chart(
         {"data": {"values": cells}, "layer": layers},
         height=len(rows) * (30 if len(rows) < 8 else 18),
-        description="How much of what B received each translator explains",
+        description="Share of the variance of B's original input that each translator explains",
     )
 
 
 def learning(data: ReportData, measure: str, title: str, form: str) -> Spec:
-    """A measure over the epochs of both trainings.
+    """Returns a chart of a measure over the epochs of both training runs.
 
     Args:
-        data: The report's.
+        data: Data of the report.
         measure: ``"accuracy"`` or ``"loss"``.
-        title: What it is called.
-        form: How its numbers are written.
+        title: Title of the measure.
+        form: Number format.
     """
     values, best = [], []
     for role, history in data.histories.items():
         series = {"validation": history.get(f"val_{measure}", [])}
         if measure == "accuracy":
-            # The training's loss is with smoothing and distillation, so it says nothing beside the others.
+            # The training loss includes smoothing and distillation, so it is not comparable with the others.
             series["training"] = history.get(measure, [])
         for split, numbers in series.items():
             values += [
@@ -315,20 +316,20 @@ def learning(data: ReportData, measure: str, title: str, form: str) -> Spec:
             ]
         },
         height=240,
-        description=f"{title} over the epochs of both trainings; a ring marks the epoch whose weights were kept",
+        description=f"{title} over the epochs of both training runs; a ring marks the epoch whose weights were kept",
     )
 
 
 def confusion(data: ReportData, role: str) -> Spec:
-    """Which classes a model takes for which.
+    """Returns a chart of a model's confusion matrix.
 
     Args:
-        data: The report's.
+        data: Data of the report.
         role: ``"reference"`` or ``"compressed"``.
     """
-    counts = getattr(data.answers, role)
+    counts = getattr(data.predictions, role)
     shown = shown_classes(data)
-    names = data.answers.classes
+    names = data.predictions.classes
     cells = [
         {
             "class": names[row], "prediction": names[column], "images": counts[row].get(column, 0),
@@ -357,27 +358,27 @@ def confusion(data: ReportData, role: str) -> Spec:
             ],
         },
         height=len(shown) * (26 if len(shown) <= 12 else 16),
-        description=f"Which classes the {role} takes for which, on the test split",
+        description=f"Confusion matrix of the {role} model on the test split",
     )
 
 
 def shown_classes(data: ReportData) -> list[int]:
-    """Numbers of the classes that charts show: all, or, of many, those whose accuracy changes most."""
-    names = range(len(data.answers.classes))
+    """Returns the indices of the classes that charts show: all, or those whose accuracy changes most."""
+    names = range(len(data.predictions.classes))
     if len(names) <= MOST_CLASSES:
         return list(names)
-    before, after = recalls(data.answers.reference), recalls(data.answers.compressed)
+    before, after = recalls(data.predictions.reference), recalls(data.predictions.compressed)
     change = [abs((after[n] or 0.0) - (before[n] or 0.0)) for n in names]
     return sorted(sorted(names, key=lambda n: -change[n])[:MOST_CLASSES])
 
 
 def by_class(data: ReportData) -> Spec:
-    """How many of each class's images each model names rightly."""
-    before, after = recalls(data.answers.reference), recalls(data.answers.compressed)
+    """Returns a chart of each model's accuracy by class."""
+    before, after = recalls(data.predictions.reference), recalls(data.predictions.compressed)
     rows: list[Spec] = [
         {
-            "class": data.answers.classes[n], "reference": before[n], "compressed": after[n],
-            **{f"{role}_counted": _right(getattr(data.answers, role), n) for role in ("reference", "compressed")},
+            "class": data.predictions.classes[n], "reference": before[n], "compressed": after[n],
+            **{f"{role}_counted": _right(getattr(data.predictions, role), n) for role in ("reference", "compressed")},
         }
         for n in shown_classes(data)
         if before[n] is not None
@@ -423,14 +424,14 @@ def by_class(data: ReportData) -> Spec:
             ]
         },
         height=26 * len(rows),
-        description="Share of each class's test images that each model names rightly",
+        description="Accuracy of each model on the test images of each class",
     )
 
 
 def _right(confusion: Confusion, number: int) -> str:
-    """How many of a class's test images are named rightly, with the interval."""
+    """Returns the count and interval of a class's accuracy."""
     right, images = confusion[number].get(number, 0), sum(confusion[number].values())
-    return phrases.counted(Judged.counted("", images=images, right=right))
+    return phrases.counted(EvalResult.from_counts("", images=images, right=right))
 
 
 def _heat(x: Spec, y: Spec, shade: str, tooltip: list[Any]) -> Spec:
@@ -459,7 +460,7 @@ def _chart(spec: Spec, *, height: int, description: str) -> Spec:
 
 
 def charts(data: ReportData) -> Iterator[tuple[str, Spec]]:
-    """All charts of a report, by name."""
+    """Yields all charts of a report, by name."""
     for cost in COST_TITLES:
         spec = pareto(data, cost)
         if spec:

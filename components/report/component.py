@@ -1,4 +1,4 @@
-"""Report's interface."""
+"""The Report component."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class ReportSpec(component_spec.ComponentSpec):
 
 
 class Report(base_component.BaseComponent):
-    """Measures the reference and the compressed model, and tells what a run came to.
+    """Measures the reference model and the compressed model, and reports the results of a run.
 
-    Output: ``report``, a folder with ``report.html``, a page that needs nothing else, and ``report.json``, a
+    Output: ``report``, a folder with ``report.html``, a self-contained page, and ``report.json``, a
     :class:`components.report.data.ReportData`.
     """
 
@@ -68,25 +68,25 @@ class Report(base_component.BaseComponent):
         label_feature: str = "label",
         code_version: str = "",
     ) -> None:
-        """Wires the component.
+        """Creates the component.
 
         Args:
-            examples: The ExampleGen's; its custom properties tell what was skipped.
-            statistics: StatisticsGen's.
-            anomalies: ExampleValidator's.
-            transformed_examples: Transform's, with the split ``test``.
+            examples: Output of the ExampleGen, with the skipped files in its custom properties.
+            statistics: Output of StatisticsGen.
+            anomalies: Output of ExampleValidator.
+            transformed_examples: Output of Transform, with the split ``test``.
             reference: The uncompressed classifier.
-            reference_run: How it was trained: ``history.json``.
-            translators: TranslatorPretrainer's.
-            tuner_results: PruningSearch's.
+            reference_run: Training run of the reference model, with ``history.json``.
+            translators: Output of TranslatorPretrainer.
+            tuner_results: Output of PruningSearch.
             compressed: The compressed classifier.
-            compressed_run: How it was trained.
-            evaluation: The Evaluator's.
-            pushed_model: The Pusher's.
-            config: The run's configuration, as JSON; credentials in it are not shown.
-            cost: What the search saved, a name in ``compressor_lib.objective.costs.COSTS``.
-            label_feature: The raw feature with the class.
-            code_version: Part of the cache key; change it when the code changes.
+            compressed_run: Training run of the compressed classifier.
+            evaluation: Output of Evaluator.
+            pushed_model: Output of Pusher.
+            config: Configuration of the run as JSON. Credentials are not shown.
+            cost: The cost that the search reduced, a name in ``compressor_lib.objective.costs.COSTS``.
+            label_feature: The raw feature with the class name.
+            code_version: Part of the cache key. It changes with the code.
         """
         super().__init__(
             ReportSpec(

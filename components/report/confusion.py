@@ -1,15 +1,15 @@
-"""What is read off a confusion matrix."""
+"""Figures computed from a confusion matrix."""
 
 from __future__ import annotations
 
 from components.report.data import Confusion
 
 WORST = 4
-"""Of how many classes changed images are shown."""
+"""Maximum number of classes for which changed images are shown."""
 
 
 def worst_hit(before: Confusion, after: Confusion) -> list[int]:
-    """The classes that lost most of their accuracy, at most :data:`WORST`, that which lost most first."""
+    """Returns the classes that lost most accuracy, at most :data:`WORST`, the worst first."""
     changes = {
         number: new - old
         for number, (old, new) in enumerate(zip(recalls(before), recalls(after), strict=True))
@@ -19,5 +19,5 @@ def worst_hit(before: Confusion, after: Confusion) -> list[int]:
 
 
 def recalls(confusion: Confusion) -> list[float | None]:
-    """For each class, the share of its images that are named rightly; None where there are none."""
+    """Returns the recall of each class; None for classes without images."""
     return [row.get(number, 0) / sum(row.values()) if row else None for number, row in enumerate(confusion)]

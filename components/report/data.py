@@ -1,4 +1,4 @@
-"""What a report tells, as plain data."""
+"""The content of a report, as plain data."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class Trial:
     """One trial of the search.
 
     Attributes:
-        connection: By layer names.
-        family: ``"tail"``, ``"rejoined"`` or ``"truncation"``.
-        accuracy: On the validation split, before it was retrained.
-        score: The objective.
-        within_budget: Whether it keeps every budget.
-        seconds: How long it was trained.
-        costs: By name in ``compressor_lib.objective.costs.COSTS``: those that are known.
-        tail_units: Channels of the tail; 0 where there is none.
-        head_units: Width of the head's hidden layer; 0 where there is none.
-        learning_rate: Its Adam's.
+        connection: The connection, by layer names.
+        family: ``"tail"``, ``"rejoining"`` or ``"truncation"``.
+        accuracy: Accuracy on the validation split, before retraining.
+        score: Objective on the validation split.
+        within_budget: Whether it meets every budget.
+        seconds: Training time.
+        costs: Known costs, by name in ``compressor_lib.objective.costs.COSTS``.
+        tail_units: Channels of the tail; 0 without a tail.
+        head_units: Width of the head's hidden layer; 0 without a hidden layer.
+        learning_rate: Learning rate of its Adam.
     """
 
     connection: str
@@ -49,14 +49,14 @@ class Trial:
 
 @dataclass(frozen=True)
 class Block:
-    """A piece of the network, from one possible cut to the next.
+    """A part of the network, from one possible cut to the next.
 
     Attributes:
-        name: Its last layer's.
-        state: ``"kept"``, ``"cut"`` or ``"added"`` (a translator or a tail); ``"head"`` for what answers.
-        parameters: Of all its layers.
-        size: Height of what it hands on, in pixels; 0 for a head.
-        channels: Of what it hands on.
+        name: Name of its last layer.
+        state: ``"kept"``, ``"cut"``, ``"added"`` (a translator or a tail), or ``"head"``.
+        parameters: Number of parameters of all its layers.
+        size: Height of its output, in pixels; 0 for a head.
+        channels: Channels of its output.
     """
 
     name: str
@@ -68,15 +68,15 @@ class Block:
 
 @dataclass(frozen=True)
 class ExampleImage:
-    """A test image with what the compressed model takes it for.
+    """A test image and its prediction by the compressed model.
 
     Attributes:
-        true: Its class.
+        true: True class.
         predicted: The class that the compressed model predicts.
-        probability: The probability it gives that class.
-        true_probability: The probability it gives the image's class.
+        probability: Its probability of the predicted class.
+        true_probability: Its probability of the true class.
         image: A small JPEG, as a ``data:`` URI.
-        reference_is_right: Whether the reference model predicts its class.
+        reference_is_right: Whether the reference model classifies the image correctly.
     """
 
     true: str
@@ -88,23 +88,24 @@ class ExampleImage:
 
 
 Confusion = list[dict[int, int]]
-"""For each class, how many of its images are taken for which, by number. Classes that none is taken for are left out,
-so it grows with the images, not with the square of the classes."""
+"""For each class, the number of its images by predicted class. Predicted classes without images are omitted, so the
+size
+grows with the images, not with the square of the classes."""
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What both models answer to the test split.
+class ComparedPredictions:
+    """Predictions of both models on the test split.
 
     Attributes:
-        classes: The classes, by number.
-        reference: What the reference takes the images of each class for.
-        compressed: Likewise, the compressed model.
-        lost: How many images the reference names rightly and the compressed model does not.
-        gained: The other way round.
-        wrong: Images that the compressed model names wrongly, that of which it is surest first; a few.
-        right: Images that it names rightly, that of which it is least sure first; a few.
-        changed: Images whose prediction went wrong, by class: a few of each of those that lost most.
+        classes: Class names, by index.
+        reference: Confusion matrix of the reference model.
+        compressed: Confusion matrix of the compressed model.
+        lost: Number of images that only the reference model classifies correctly.
+        gained: Number of images that only the compressed model classifies correctly.
+        wrong: A few images that the compressed model classifies wrongly, the most confident first.
+        right: A few images that the compressed model classifies correctly, the least confident first.
+        changed: A few images that only the reference model classifies correctly, for each class that lost most.
     """
 
     classes: list[str]
@@ -119,14 +120,14 @@ class Answers:
 
 @dataclass(kw_only=True)
 class RunData(DataSummary):
-    """The images of a run: what ExampleValidator noted, its ``images`` in the order of the model's classes, and more.
+    """The images of a run: ExampleValidator's summary, with ``images`` in the order of the model's classes, and more.
 
     Attributes:
-        totals: How many images there are, by split.
-        skipped: How many files were left out.
-        skipped_files: Some of them.
-        duplicates: How many images are copies of others; None where they were not looked for.
-        duplicates_left_out: How many of them were left out, being in another split too.
+        totals: Number of images, by split.
+        skipped: Number of files left out.
+        skipped_files: Some of these files.
+        duplicates: Number of images that are copies of others; None if duplicates were not searched for.
+        duplicates_left_out: Number of copies left out because they were in another split.
     """
 
     totals: dict[str, int]
@@ -141,11 +142,11 @@ class NodeStep:
     """One node's part in a run.
 
     Attributes:
-        name: The node's id.
-        state: Such as ``"done"`` or ``"cached"``.
-        seconds: How long it took; None where that is not known.
-        inputs: What it took, by key.
-        outputs: Where what it made is, by key.
+        name: ID of the node.
+        state: State of the node, such as ``"done"`` or ``"cached"``.
+        seconds: Duration; None if unknown.
+        inputs: Inputs, by key.
+        outputs: Locations of its outputs, by key.
     """
 
     name: str
@@ -161,30 +162,31 @@ class NodeStep:
 
 @dataclass(frozen=True)
 class ReportData:
-    """All that a report tells, without the credentials that URLs may hold.
+    """The content of a report, with credentials removed from URLs.
 
     Attributes:
-        name: The pipeline's.
-        made: When the report was made, in UTC.
-        backbone: What was compressed.
-        verdict: What the gate said, of the model and of each TFLite format.
-        pushed_to: Where the model was pushed to, None if it was not.
-        advice: What to do about the verdict, a sentence each.
-        reference: The uncompressed model.
-        compressed: The compressed one.
-        change: Of accuracy on the test split, from the reference to the compressed model.
-        formats: The compressed one's TFLite models, by precision; the verdict says of others why they do not convert.
-        trials: The search's, the winner first.
+        name: Name of the pipeline.
+        made: Time when the report was made, in UTC.
+        backbone: Name of the backbone.
+        verdict: The gate's verdict on the model and on each TFLite format.
+        pushed_to: Location that the model was pushed to; None if it was not pushed.
+        advice: Advice on the verdict, one sentence each.
+        reference: Figures of the uncompressed model.
+        compressed: Figures of the compressed model.
+        change: Change of accuracy on the test split, from the reference model to the compressed model.
+        formats: Figures of the compressed model's TFLite models, by precision. The verdict has the reasons for missing
+            ones.
+        trials: Trials of the search, the winner first.
         translators: How well each pretrained translator fits (R2), by connection.
-        network: The reference's blocks, with what was cut and added.
-        histories: What each training came through, by ``reference`` and ``compressed``; see
+        network: Blocks of the reference network, with the removed and added ones.
+        histories: History of each training run, by ``reference`` and ``compressed``; see
             :func:`compressor_lib.training.train.train`.
-        answers: What both models say to the test split.
+        predictions: Predictions of both models on the test split.
         data: The images.
-        config: The configuration, every field.
-        versions: Of the project and what it stands on.
-        artifacts: Where what the report was made of is, by node and key.
-        steps: The run's nodes, where these are known; a node of a run cannot see the others.
+        config: The configuration with every field.
+        versions: Versions of the project and its dependencies.
+        artifacts: Locations of the report's inputs, by node and key.
+        steps: Nodes of the run, if known. A node of a run cannot see the others.
     """
 
     name: str
@@ -201,7 +203,7 @@ class ReportData:
     translators: dict[str, float]
     network: list[Block]
     histories: dict[str, dict[str, list[float]]]
-    answers: Answers
+    predictions: ComparedPredictions
     data: RunData
     config: dict[str, Any]
     versions: dict[str, str]
@@ -213,12 +215,12 @@ class ReportData:
             object.__setattr__(self, name, redact_values(getattr(self, name)))
 
     def write(self, folder: Path) -> None:
-        """Writes the data into a folder."""
+        """Writes the data to a folder."""
         (folder / DATA_FILE).write_bytes(_ADAPTER.dump_json(self, indent=1))
 
     @classmethod
     def read(cls, folder: Path) -> ReportData:
-        """Reads what :meth:`write` wrote."""
+        """Reads data written by :meth:`write`."""
         return _ADAPTER.validate_json((folder / DATA_FILE).read_bytes())
 
 

@@ -1,4 +1,4 @@
-"""The images of a run: how many of which class, what was left out, what is strange about them."""
+"""A summary of a run's images: counts by class, files left out and anomalies."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def summarise_images(
     label: str,
     classes: Sequence[str],
 ) -> RunData:
-    """Sums up what earlier nodes found in the data.
+    """Summarises the results of earlier nodes on the data.
 
     Args:
-        examples: The ExampleGen's.
-        statistics: StatisticsGen's.
-        anomalies: ExampleValidator's.
-        label: The feature with the class.
-        classes: The model's, in the order of its outputs, which is that of the summary.
+        examples: Output of the ExampleGen.
+        statistics: Output of StatisticsGen.
+        anomalies: Output of ExampleValidator.
+        label: Feature with the class name.
+        classes: Classes of the model, in the order of its outputs. The summary has the same order.
     """
     images, totals = {}, {}
     for split in artifact_utils.decode_split_names(statistics.split_names):

@@ -1,4 +1,4 @@
-"""Report's work: asks both models the test split, gathers what the nodes before found, writes the page."""
+"""The executor of Report: reads the predictions, collects the results of earlier nodes and writes the page."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components.artifacts.class_results import results_by_class
 from components.artifacts.file_names import HISTORY_FILE, SEARCH_REPORT_FILE
-from components.artifacts.judging import judged
 from components.artifacts.predictions import MODEL, REFERENCE, Predictions, image_key
 from components.artifacts.verdict import read_verdict
 from components.report.advice import advice
@@ -23,16 +23,16 @@ from components.report.data import ReportData
 from components.report.example_images import summarise_images
 from components.report.network import network_blocks
 from components.report.page import write_page
-from components.report.predictions import compare_answers
+from components.report.predictions import compare_predictions
 from components.report.trials import read_trials
 from components.report.versions import versions
 from components.storage.examples import encoded_images, split_patterns
 from components.storage.gcs_mount import mounted_artifacts
 from compressor_lib.deployment import model_metrics
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.export import load_keras, read_parameters, tflite_paths
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.intervals import paired_change
-from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import ModelMetrics, read_figures
 from compressor_lib.pretraining.bank import TranslatorBank
 
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 
 class Executor(base_executor.BaseExecutor):
-    """Makes the report of a run."""
+    """Creates the report of a run."""
 
     def Do(
         self,
@@ -61,24 +61,24 @@ class Executor(base_executor.BaseExecutor):
 
 
 def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: dict[str, str]) -> ReportData:
-    """Gathers what a report tells.
+    """Collects the content of a report.
 
     Args:
-        inputs: The component's, by key.
-        parameters: Likewise.
-        uris: Where the inputs are for others than this machine.
+        inputs: The component's inputs, by key.
+        parameters: The component's parameters.
+        uris: URIs of the inputs, valid on other machines.
     """
     config = json.loads(parameters["config"])
     directories = {key: path_utils.serving_model_path(inputs[key].uri) for key in ("reference", "compressed")}
     reference, compressed = (load_keras(directory) for directory in directories.values())
     predictions = Predictions.read(inputs["evaluation"].uri)
     test = split_patterns(inputs["transformed_examples"], "test")
-    answers = compare_answers(predictions, lambda keys: _images(test, keys))
+    compared = compare_predictions(predictions, lambda keys: _images(test, keys))
     metrics = read_figures(directories["compressed"])
     verdict = read_verdict(inputs["evaluation"].uri)
     sure = verdict.confidence_shown
     pairs = predictions.pairs(MODEL, REFERENCE)
-    reference_score, _ = judged(predictions, REFERENCE, sure)
+    reference_score, _ = results_by_class(predictions, REFERENCE, sure)
     pushed = inputs["pushed_model"].get_int_custom_property("pushed")
     bank = TranslatorBank.load(inputs["translators"].uri)
     return ReportData(
@@ -116,7 +116,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
             role: json.loads(Path(inputs[f"{role}_run"].uri, HISTORY_FILE).read_text(encoding="utf-8"))
             for role in directories
         },
-        answers=answers,
+        predictions=compared,
         data=summarise_images(
             inputs["examples"],
             inputs["statistics"],
@@ -131,14 +131,14 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
 
 
 def _images(patterns: str, keys: Collection[str]) -> dict[str, bytes]:
-    """The files of some images of the test split, by their keys."""
+    """Returns the files of some images of the test split, by their keys."""
     return {key: encoded for encoded in encoded_images(patterns) if (key := image_key(encoded)) in keys}
 
 
-def _figures(judged: Judged, parameters: int, metrics: ModelMetrics, timed: str) -> ModelFigures:
+def _figures(result: EvalResult, parameters: int, metrics: ModelMetrics, timed: str) -> ModelFigures:
     return ModelFigures(
-        right=judged.right,
-        images=judged.images,
+        right=result.right,
+        images=result.images,
         parameters=parameters,
         bytes=metrics.bytes.get(timed),
         latency=metrics.latency.get(timed),

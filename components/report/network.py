@@ -1,4 +1,4 @@
-"""What became of the reference's network, block by block."""
+"""Shows block by block which parts of the reference network were kept, removed and added."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from compressor_lib.networks.layer_names import TRANSLATOR_PREFIX
 
 
 def network_blocks(reference: keras.Model, compressed: keras.Model) -> list[Block]:
-    """Compares a compressed classifier with the one it was cut from.
+    """Compares a compressed classifier with its reference model.
 
     Args:
-        reference: Functional, uncompressed.
-        compressed: Its layers have the names they have in ``reference``, but a translator's.
+        reference: The uncompressed functional model.
+        compressed: The compressed classifier. Its layers have the same names as in ``reference``, except for
+            translators.
 
     Returns:
-        The blocks of ``reference`` in network order, each between two places where it could be cut; what was
-        added stands behind the last layer that is kept in front of it.
+        The blocks of ``reference`` in network order, each between two possible cuts. Added blocks follow the last kept
+        layer before them.
     """
     kept = {layer.name for layer in compressed.layers}
     added = _added(compressed)
@@ -36,7 +37,7 @@ def network_blocks(reference: keras.Model, compressed: keras.Model) -> list[Bloc
     for place, name in enumerate(order):
         run.append(name)
         following = order[place + 1] if place + 1 < len(order) else None
-        # Where a cut is inside a block, its halves are told apart.
+        # A cut inside a block splits the block in two.
         turns = following is not None and (following in kept) != (name in kept)
         if name in ends or turns or following is None:
             blocks.append(_block([layers[one] for one in run], "kept" if name in kept else "cut"))
@@ -60,7 +61,7 @@ def _head(compressed: keras.Model) -> Block:
 
 
 def _added(compressed: keras.Model) -> dict[str, Block]:
-    """The translator or tail, by the layer it stands behind; empty for a truncation."""
+    """Returns the translator or tail, by the layer that it follows; empty for a truncation."""
     graph = LayerGraph.of(compressed)
     names = [name for name in graph.order if name.startswith(TRANSLATOR_PREFIX)]
     if not names:

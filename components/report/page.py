@@ -1,4 +1,4 @@
-"""Makes the page of a report: one file that asks for nothing else."""
+"""Renders the page of a report as one self-contained file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import vl_convert
 import yaml
 
 from components.artifacts.card import card_path
-from components.artifacts.thresholds import decides, thresholds
+from components.artifacts.thresholds import decides, threshold_rows
 from components.report.charts import COST_TITLES, MOST_CLASSES, VALIDATION, Spec, charts, counted_validation
 from components.report.confusion import worst_hit
 from components.report.data import PAGE_FILE, Block, ExampleImage, ReportData
@@ -26,10 +26,10 @@ from compressor_lib.deployment import phrases
 from compressor_lib.networks.class_names import with_new_classes
 
 _SAVED_MODEL = "Format-Serving"
-"""TFX's name of the folder with a model's SavedModel."""
+"""TFX's name for the folder with a model's SavedModel."""
 
 STATIC_WIDTH = 720
-"""Width in pixels of the images for readers without JavaScript."""
+"""Width of the static charts, in pixels, for readers without JavaScript."""
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("components.report", "page_files"),
@@ -42,10 +42,10 @@ _TEMPLATES = jinja2.Environment(
 
 @dataclass(frozen=True)
 class Segment:
-    """Neighbouring blocks of one kind.
+    """Adjacent blocks with the same state.
 
     Attributes:
-        state: As in :class:`components.report.data.Block`.
+        state: State as in :class:`components.report.data.Block`.
         blocks: The blocks.
     """
 
@@ -54,20 +54,20 @@ class Segment:
 
     @property
     def parameters(self) -> int:
-        """Of all the blocks."""
+        """Number of parameters of all blocks."""
         return sum(block.parameters for block in self.blocks)
 
 
 @dataclass(frozen=True)
 class HitClass:
-    """A class that compression made worse.
+    """A class that lost accuracy through compression.
 
     Attributes:
-        name: The class.
-        before: How many of its test images the reference names rightly.
-        after: Likewise, the compressed model.
-        images: How many there are.
-        examples: Some that it names wrongly now.
+        name: Name of the class.
+        before: Number of its test images that the reference model classifies correctly.
+        after: Number of its test images that the compressed model classifies correctly.
+        images: Number of its test images.
+        examples: Some images that are now classified wrongly.
     """
 
     name: str
@@ -79,11 +79,11 @@ class HitClass:
 
 @dataclass(frozen=True)
 class Card:
-    """Where the model card is.
+    """The location of the model card.
 
     Attributes:
         place: A link from the page, or a path or URI.
-        is_link: Whether it is a link: the card lies in or below the page's folder.
+        is_link: Whether it is a link: the card is in or below the page's folder.
     """
 
     place: str
@@ -91,21 +91,21 @@ class Card:
 
 
 def write_page(data: ReportData, folder: Path) -> Path:
-    """Writes ``report.html`` into a folder, and returns its path."""
+    """Writes ``report.html`` to a folder and returns its path."""
     path = folder / PAGE_FILE
     path.write_text(render_page(data, folder), encoding="utf-8")
     return path
 
 
 def render_page(data: ReportData, folder: Path | None = None) -> str:
-    """Makes the page.
+    """Renders the page.
 
     Args:
-        data: What it tells.
-        folder: Where the page will be, for links to what lies beside it.
+        data: Content of the report.
+        folder: Folder of the page, for links to neighbouring files.
 
     Returns:
-        HTML with styles, scripts, charts and images inside.
+        HTML with embedded styles, scripts, charts and images.
     """
     specs = dict(charts(data))
     return _TEMPLATES.get_template("report.html.j2").render(
@@ -126,10 +126,10 @@ def render_page(data: ReportData, folder: Path | None = None) -> str:
         phrases=phrases,
         accuracy_change=_accuracy_change(data),
         scores={
-            role: phrases.counted(getattr(data, role).judged(data.verdict.confidence_shown))
+            role: phrases.counted(getattr(data, role).result(data.verdict.confidence_shown))
             for role in ("reference", "compressed")
         },
-        thresholds=list(thresholds(data.verdict)),
+        thresholds=list(threshold_rows(data.verdict)),
         decides=decides(data.verdict),
         format_verdicts={name: _format_verdict(data, name) for name in data.formats},
         card=_card(data.pushed_to, folder),
@@ -146,12 +146,12 @@ def _file(name: str) -> str:
 
 @functools.cache
 def _vega() -> str:
-    """Vega, Vega-Lite and Vega-Embed in one script, which sets ``window.vegaEmbed``."""
+    """Returns Vega, Vega-Lite and Vega-Embed in one script, which sets ``window.vegaEmbed``."""
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
 
 
 def _static(spec: Spec) -> str:
-    """A chart as SVG; it says what it shows, and its colours are the page's."""
+    """Returns a chart as SVG, with a description and the page's colours."""
     fixed: dict[str, Any] = {**spec, "width": STATIC_WIDTH}
     svg = vl_convert.vegalite_to_svg(fixed)
     label = jinja2.filters.escape(spec["description"])
@@ -163,46 +163,46 @@ def _segments(network: list[Block]) -> list[Segment]:
 
 
 def _counted(data: ReportData) -> list[str]:
-    """The classes whose images are counted: all, in the order of the model's outputs, or, of many, the smallest."""
+    """Returns the classes whose images are listed: all, in the order of the model's outputs, or only the smallest."""
     totals = Counter[str]()
     for counts in data.data.images.values():
         totals.update(counts)
     if not totals:
         return []
-    names = with_new_classes(data.answers.classes, totals)
+    names = with_new_classes(data.predictions.classes, totals)
     return names if len(names) <= MOST_CLASSES else sorted(names, key=totals.__getitem__)[:MOST_CLASSES]
 
 
 def _worst(data: ReportData) -> Iterator[HitClass]:
-    """The classes that lost most, with what their images are taken for now."""
-    answers = data.answers
-    for number in worst_hit(answers.reference, answers.compressed):
-        before, after = answers.reference[number], answers.compressed[number]
-        name = answers.classes[number]
+    """Yields the classes that lost most, with examples."""
+    compared = data.predictions
+    for number in worst_hit(compared.reference, compared.compressed):
+        before, after = compared.reference[number], compared.compressed[number]
+        name = compared.classes[number]
         yield HitClass(
-            name, before.get(number, 0), after.get(number, 0), sum(before.values()), answers.changed.get(name, [])
+            name, before.get(number, 0), after.get(number, 0), sum(before.values()), compared.changed.get(name, [])
         )
 
 
 def _accuracy_change(data: ReportData) -> str:
-    """The change of accuracy as the headline has it."""
+    """Returns the change of accuracy for the headline."""
     if phrases.is_difference(data.change):
         return f"{100 * data.change.value:+.1f} points of accuracy"
     return "no difference in accuracy measured"
 
 
 def _format_verdict(data: ReportData, name: str) -> str:
-    """Whether a TFLite model passed, and where it went."""
-    judged = data.verdict.formats.get(name)
-    if judged is None:
+    """Returns whether a TFLite model passed and was pushed."""
+    verdict = data.verdict.formats.get(name)
+    if verdict is None:
         return "not judged"
-    if not judged.blessed:
+    if not verdict.blessed:
         return "left out"
     return "passed, pushed" if data.pushed_to and data.verdict.blessed else "passed"
 
 
 def _card(pushed_to: str | None, folder: Path | None) -> Card | None:
-    """Where the card of the pushed model is; None where there is none, as at an endpoint."""
+    """Returns the location of the pushed model's card; None if there is none, as on an endpoint."""
     if not _is_version(pushed_to):
         return None
     assert pushed_to is not None
@@ -213,48 +213,52 @@ def _card(pushed_to: str | None, folder: Path | None) -> Card | None:
 
 
 def _is_version(pushed_to: str | None) -> bool:
-    """Whether a model was pushed into a folder, rather than to an endpoint."""
+    """Returns whether a model was pushed to a directory rather than an endpoint."""
     return pushed_to is not None and not pushed_to.startswith("projects/")
 
 
 def _snippets(data: ReportData) -> list[Snippet]:
-    """Code that uses the pushed model, or the one that was not pushed."""
+    """Returns code that uses the pushed model, or the model that was not pushed."""
     is_version = _is_version(data.pushed_to)
     model = data.pushed_to if is_version and data.pushed_to else f"{data.artifacts['compressed']}/{_SAVED_MODEL}"
-    judged = data.verdict.formats
+    verdicts = data.verdict.formats
     there = {
         name: one.file
         for name, one in data.formats.items()
-        if name not in judged or judged[name].blessed or not is_version  # a pushed version lacks what failed
+        if name not in verdicts or verdicts[name].blessed or not is_version  # a pushed version lacks failed ones
     }
-    first = sorted(there, key=lambda name: name in judged and not judged[name].blessed)
+    first = sorted(there, key=lambda name: name in verdicts and not verdicts[name].blessed)
     return snippets(model, data.name, {name: there[name] for name in first}, is_version=is_version)
 
 
 def _validation(data: ReportData) -> str:
-    """The validation split, with its size where that is known."""
+    """Returns the name of the validation split, with its size if known."""
     images = data.data.totals.get(VALIDATION)
     return f"{images:,} images of the validation split" if images else "validation split"
 
 
 def _trial_scores(data: ReportData) -> list[str]:
-    """The count and interval of each trial's accuracy; empty where the size of the validation split is not known."""
+    """Returns the count and interval of each trial's accuracy; empty if the size of the validation split is unknown."""
     images = data.data.totals.get(VALIDATION)
     return [counted_validation(trial.accuracy, images) for trial in data.trials] if images else []
 
 
 def _caption(data: ReportData, cost: str) -> str:
-    """Of how many trials a cost is known, and how it was measured."""
+    """Returns a caption with the number of trials with a known cost, and how it was measured."""
     known = sum(cost in trial.costs for trial in data.trials)
     sentences = []
     if known < len(data.trials):
-        why = ": each takes a conversion, so those that no smaller one equals" if cost in ("bytes", "latency") else ""
-        sentences.append(f"Known of {known} of {len(data.trials)} trials{why}.")
+        why = (
+            " (each needs a conversion, so only trials that no smaller trial matches are measured)"
+            if cost in ("bytes", "latency")
+            else ""
+        )
+        sentences.append(f"Known for {known} of {len(data.trials)} trials{why}.")
     if cost == "latency":
         was_saved = data.config.get("search", {}).get("objective", {}).get("cost") == "latency"
         sentences.append(
-            "Trials as the search measured them at the time; the winner and the reference as on the model card."
+            "Trials are shown as measured during the search; the winner and the reference model as on the model card."
             if was_saved
-            else "Trials were timed in turns with the reference; its latency and the winner's are the model card's."
+            else "Trials were timed next to the reference model; its latency and the winner's are on the model card."
         )
     return " ".join(sentences)

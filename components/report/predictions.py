@@ -1,4 +1,4 @@
-"""What the reference and the compressed model predict for the same images, as the Evaluator kept it."""
+"""Compares the predictions of the reference model and the compressed model, from the Evaluator's output."""
 
 from __future__ import annotations
 
@@ -12,31 +12,33 @@ import numpy.typing as npt
 
 from components.artifacts.predictions import MODEL, REFERENCE, ModelPredictions, Predictions
 from components.report.confusion import worst_hit
-from components.report.data import Answers, Confusion, ExampleImage
+from components.report.data import ComparedPredictions, Confusion, ExampleImage
 from compressor_lib.deployment.image_check import opened
 
 CHANGED_A_CLASS = 6
-"""How many of each."""
+"""Number of example images of each kind."""
 WRONG = 12
-"""How many images are kept that the compressed model predicts wrong."""
+"""Number of example images that the compressed model classifies wrongly."""
 RIGHT = 6
-"""How many that it predicts right."""
+"""Number of example images that the compressed model classifies correctly."""
 THUMBNAIL = 112
-"""Their longer side in pixels."""
+"""Length of an example image's longer side, in pixels."""
 
 UNKNOWN = "(none of the classes)"
-"""The class of an image whose own was not trained."""
+"""The class of an image whose true class was not trained."""
 
 
-def compare_answers(predictions: Predictions, read: Callable[[Collection[str]], Mapping[str, bytes]]) -> Answers:
-    """Sums up what both models predict, joined by the names of the classes.
+def compare_predictions(
+    predictions: Predictions, read: Callable[[Collection[str]], Mapping[str, bytes]]
+) -> ComparedPredictions:
+    """Summarises the predictions of both models, with classes matched by name.
 
     Args:
-        predictions: The Evaluator's.
-        read: Gives the encoded files of some images by their keys.
+        predictions: The Evaluator's predictions.
+        read: Function that returns the encoded files of some images, by their keys.
 
     Returns:
-        What both take the images of each class for, and some images to look at.
+        The confusion matrices of both models, and some example images.
     """
     models = [predictions.models[name] for name in (REFERENCE, MODEL)]
     names = list(dict.fromkeys([*predictions.classes, *(name for one in models for name in one.classes)]))
@@ -55,7 +57,7 @@ def compare_answers(predictions: Predictions, read: Callable[[Collection[str]], 
         found = [place for place in places.tolist() if predictions.images[place] in files]
         return [_example(predictions, place, bool(was_right[place]), files) for place in found]
 
-    return Answers(
+    return ComparedPredictions(
         classes=names,
         reference=before,
         compressed=after,
@@ -68,7 +70,7 @@ def compare_answers(predictions: Predictions, read: Callable[[Collection[str]], 
 
 
 def _counted(predictions: Predictions, model: ModelPredictions, names: Sequence[str]) -> Confusion:
-    """What a model takes the images of each class for, by the place of the classes' names."""
+    """Returns the confusion matrix of a model, by the indices of the class names."""
     place = {name: number for number, name in enumerate(names)}
     own = [place[name] for name in model.classes]
     counts = [Counter[int]() for _ in names]
@@ -79,7 +81,7 @@ def _counted(predictions: Predictions, model: ModelPredictions, names: Sequence[
 
 
 def _changed(lost: npt.NDArray[np.bool_], predictions: Predictions, number: int) -> npt.NDArray[np.int64]:
-    """Some images of a class whose prediction went wrong."""
+    """Returns some images of a class that only the reference model classifies correctly."""
     return np.flatnonzero(lost & (predictions.labels == number))[:CHANGED_A_CLASS]
 
 

@@ -1,4 +1,4 @@
-"""The search's trials, with what their networks cost."""
+"""The search's trials and the costs of their networks."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from typing import Any
 import keras
 
 from components.report.data import Trial
-from compressor_lib.cuts.connections import parse_connection
+from compressor_lib.cuts.lookup import find_connection
 from compressor_lib.cuts.surgery import create_submodel, without_head
 from compressor_lib.cuts.translators import TAIL_UNITS
 from compressor_lib.deployment.model_metrics import REFERENCE, ModelMetrics
 from compressor_lib.deployment.tflite import ConversionError
 from compressor_lib.networks.heads import attach_head
-from compressor_lib.networks.layer_names import HEAD, TAIL
 from compressor_lib.objective.costs import Yardstick, counted_costs, measure_costs
 from compressor_lib.search.hypermodels import HEAD_UNITS, LEARNING_RATE, TAIL_WIDTH
 
 logger = logging.getLogger(__name__)
 
 MEASURED = 8
-"""Of how many networks, at most, size and speed are measured; each takes a conversion, which is seconds."""
+"""Maximum number of networks whose size and latency are measured; each needs a conversion, which takes seconds."""
 
 
 def read_trials(
@@ -36,21 +35,21 @@ def read_trials(
     class_names: Sequence[str],
     measured: int = MEASURED,
 ) -> list[Trial]:
-    """Reads a search's report, and adds what it does not tell.
+    """Reads a search's report and adds costs that it does not contain.
 
-    Multiply-adds are counted for every network. Bytes and latency are measured for those that no other trial beats in
-    both accuracy and parameters, latency beside the reference model, whose figure is known: so all figures of a report
-    fit together, however fast the machine is at the time. A latency that the search itself took is left as it is. The
-    winner is the network that was deployed, and has its figures. What does not convert to TFLite has no bytes and no
-    latency; nor has any trial a latency where the reference model does not.
+    MACs are counted for every network. Bytes and latency are measured for the trials that no other trial
+    beats in both accuracy and parameters. Latencies are measured next to the reference model, whose latency is known,
+    so that all latencies in a report are comparable, however fast the machine is at the time. Latencies that the search
+    measured are kept. The winner is the deployed network and has its figures. Networks that do not convert to TFLite
+    have no bytes and no latency. If the reference model does not convert, no trial has a latency.
 
     Args:
-        path: The search's report.
-        reference: The classifier that was cut.
-        cost: What the search saved.
-        metrics: Of the deployed model.
-        class_names: The classes, which its metadata names: bytes are those of a file that is deployed.
-        measured: How many networks are measured at most.
+        path: Path of the search's report.
+        reference: The reference model.
+        cost: The cost that the search reduced.
+        metrics: Metrics of the deployed model.
+        class_names: Class names, which are part of the metadata: bytes include the metadata of a deployed file.
+        measured: Maximum number of networks to measure.
 
     Returns:
         The trials, the winner first.
@@ -66,14 +65,13 @@ def read_trials(
     trials = []
     for row in rows:
         is_winner = row is rows[0]
-        family = _family(row["connection"])
         tail, head = _widths(row["hyperparameters"])
         costs = {"parameters": float(row["parameters"]), cost: float(row["cost"])}
-        connection = parse_connection(row["connection"], base)
+        connection = find_connection(row["connection"], base)
         counted = counted_costs(base, connection, classes, tail_units=tail, head_units=head)
         if counted["parameters"] != row["parameters"]:
-            # A budget made the tail narrower than its hyperparameter says.
-            logger.info("%s has other widths than its hyperparameters say: not measured", row["connection"])
+            # A budget made the tail narrower than its hyperparameter.
+            logger.info("%s differs in width from its hyperparameters: not measured", row["connection"])
         else:
             costs |= {"macs": float(counted["macs"])}
         if row in front and "macs" in costs and not is_winner:
@@ -89,13 +87,13 @@ def read_trials(
         trials.append(
             Trial(
                 connection=row["connection"],
-                family=family,
+                family=connection.kind.family,
                 accuracy=row["accuracy"],
                 score=row["score"],
                 within_budget=row["within_budget"],
                 seconds=row["seconds"],
                 costs=costs,
-                tail_units=tail if family == "tail" else 0,
+                tail_units=tail if connection.is_tail else 0,
                 head_units=head,
                 learning_rate=float(row["hyperparameters"][LEARNING_RATE]),
             )
@@ -104,7 +102,7 @@ def read_trials(
 
 
 def _front(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The winner, and the trials that no smaller one equals in accuracy, the most accurate first."""
+    """Returns the winner and the trials whose accuracy no smaller trial reaches, the most accurate first."""
     front: list[dict[str, Any]] = []
     for row in sorted(rows, key=lambda row: (row["parameters"], -row["accuracy"])):
         if not front or row["accuracy"] > front[-1]["accuracy"]:
@@ -114,7 +112,3 @@ def _front(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _widths(hyperparameters: Mapping[str, Any]) -> tuple[int, int]:
     return int(hyperparameters.get(TAIL_WIDTH, TAIL_UNITS)), int(hyperparameters.get(HEAD_UNITS, 0))
-
-
-def _family(connection: str) -> str:
-    return {TAIL: "tail", HEAD: "truncation"}.get(connection.rpartition("->")[2], "rejoined")

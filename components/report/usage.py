@@ -1,4 +1,4 @@
-"""How to use the model of a report: code to copy, with the model's own paths, inputs and signature."""
+"""Code that uses the model of a report, with the model's own paths, inputs and signature."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ INPUT = "image_bytes"
 
 @dataclass(frozen=True)
 class Snippet:
-    """Code to copy.
+    """A piece of code to copy.
 
     Attributes:
-        title: What it runs with.
-        note: What it takes, a sentence.
+        title: Runtime that the code uses.
+        note: A sentence on its requirements.
         code: The code.
     """
 
@@ -29,26 +29,26 @@ class Snippet:
 
 
 def snippets(model: str, name: str, formats: Mapping[str, str], *, is_version: bool) -> list[Snippet]:
-    """Writes the code that uses a model.
+    """Returns code that uses a model.
 
     Args:
-        model: The SavedModel's folder or URI.
-        name: The model's, for TensorFlow Serving.
-        formats: Files of its TFLite models, by precision, the one to show first.
+        model: Folder or URI of the SavedModel.
+        name: Name of the model in TensorFlow Serving.
+        formats: Files of its TFLite models, by precision; code is shown for the first.
         is_version: Whether the folder is a version in a push directory, which TensorFlow Serving can serve.
 
     Returns:
-        Code for the SavedModel, for the first of the TFLite models, and for TensorFlow Serving.
+        Code for the SavedModel, for the first TFLite model and for TensorFlow Serving.
     """
-    # TensorFlow reads gs:// by itself, Python's own files are on this machine.
+    # TensorFlow reads gs:// itself; Python's own file functions only read local files.
     copied = _COPIED.format(model=model)
     saved_model = _SAVED_MODEL.format(model=model)
     if "://" in model and not model.startswith("gs://"):
         saved_model = copied + _SAVED_MODEL.format(model="model")
-    found = [Snippet("SavedModel", "Python with TensorFlow alone; images of any size.", saved_model)]
+    found = [Snippet("SavedModel", "Python with TensorFlow; images of any size.", saved_model)]
     for precision, file in [*formats.items()][:1]:
         others = [other for other in formats.values() if other != file]
-        note = "Python without TensorFlow." + (f" Likewise: {', '.join(others)}." if others else "")
+        note = "Python without TensorFlow." + (f" The same code works for {', '.join(others)}." if others else "")
         code = _TFLITE.format(folder=posixpath.join("model" if "://" in model else model, EXTRA), file=file)
         code = copied + code if "://" in model else code
         found.append(Snippet(f"TFLite, {precision}", note, code))
@@ -56,7 +56,7 @@ def snippets(model: str, name: str, formats: Mapping[str, str], *, is_version: b
         directory = posixpath.dirname(model.rstrip("/"))
         url = f"http://localhost:8501/v1/models/{name}:predict"
         code = _REST.format(name=shlex.quote(name), directory=shlex.quote(directory), url=shlex.quote(url))
-        found.append(Snippet("REST", "TensorFlow Serving takes the newest version by itself.", code))
+        found.append(Snippet("REST", "TensorFlow Serving serves the newest version automatically.", code))
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a run was made with."""
+"""Versions of the software that a run was made with."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ _PACKAGES = ("tensorflow", "keras", "keras-tuner", "tfx", "apache-beam", "numpy"
 
 
 def versions() -> dict[str, str]:
-    """The versions of the project, of Python, and of what the figures depend on."""
+    """Returns the versions of the project, of Python and of the libraries that affect the results."""
     found = {"auto-compressor": compressor_lib.__version__, "Python": platform.python_version()}
     return found | {package: metadata.version(package) for package in _PACKAGES}

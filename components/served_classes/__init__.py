@@ -1,4 +1,4 @@
-"""The classes that an endpoint on Vertex AI serves, for the next model to keep their places."""
+"""Reads the classes of the model on a Vertex AI endpoint, so that the next model keeps their order."""
 
 from components.served_classes.component import ServedClasses
 

@@ -1,6 +1,6 @@
-"""The node ServedClasses."""
+"""The ServedClasses component."""
 
-# The decorator reads the annotations themselves, so they must not become text by `from __future__ import annotations`.
+# The decorator reads the annotations as types, so no `from __future__ import annotations` here.
 import logging
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -22,20 +22,20 @@ def ServedClasses(
     endpoint: Parameter[str],
     code_version: Parameter[str] = "",
 ) -> None:
-    """Takes the classes of the models that an endpoint on Vertex AI serves, in their order.
+    """Reads the classes of the models on a Vertex AI endpoint, in their order.
 
     Args:
-        current: Statistics of this run's data. They are not looked at: for new data, and for no old, the endpoint is
-            asked anew. So a run on the same data is cached as a whole.
-        classes: A list, ``classes.txt``, as that of :func:`components.warm_start.PreviousRun`, which reads it from a
-            push directory. It is empty where no model is deployed, or there is no such endpoint.
-        project: Id of the Google Cloud project.
-        region: Such as ``europe-west1``.
-        endpoint: The endpoint's display name.
-        code_version: Part of the cache key; change it when the code changes.
+        current: Statistics of this run's data, used only as a cache key: the endpoint is queried again for new data
+            only, so a run on the same data is cached as a whole.
+        classes: A list ``classes.txt`` like that of :func:`components.warm_start.PreviousRun`, which reads it from a
+            push directory. It is empty if no model is deployed or the endpoint does not exist.
+        project: ID of the Google Cloud project.
+        region: Region, such as ``europe-west1``.
+        endpoint: Display name of the endpoint.
+        code_version: Part of the cache key. It changes with the code.
 
     Raises:
-        CompressorError: If what the endpoint serves is unknown.
+        CompressorError: If the classes on the endpoint cannot be read.
 
     Example:
         >>> ServedClasses(
@@ -46,5 +46,5 @@ def ServedClasses(
         ... )  # doctest: +SKIP
     """
     names = served_classes(Endpoint(project, region, endpoint))
-    logger.info("endpoint %r serves the classes %s", endpoint, ", ".join(names) or "of no model")
+    logger.info("classes on endpoint %r: %s", endpoint, ", ".join(names) or "none")
     write_class_list(classes.uri, names)

@@ -1,1 +1,1 @@
-"""Where examples are, how their spans are found, and the stores that hold them."""
+"""Reads examples, finds spans and accesses object stores."""

@@ -1,4 +1,4 @@
-"""Transformed Examples as batches of images."""
+"""Reads transformed Examples as batches of images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from components.storage.listing import is_folder, listed
 from compressor_lib.deployment.images import CHANNELS, decode_image
 from compressor_lib.errors import CompressorError
 
-# Encoded images held in memory: at 224 px at most about 300 MB.
+# Number of encoded images in the shuffle buffer: about 300 MB at most at 224 px.
 _SHUFFLE_BUFFER = 2048
 
 
@@ -46,24 +46,24 @@ def count_examples(patterns: Sequence[str] | str) -> int:
         The number of Examples.
 
     Raises:
-        CompressorError: No file matches.
+        CompressorError: If no file matches.
     """
     records = _records(patterns, num_parallel_reads=tf.data.AUTOTUNE)
     return int(records.reduce(tf.constant(0, tf.int64), lambda count, _: count + 1))
 
 
 def count_classes(patterns: Sequence[str] | str, classes: int) -> list[int]:
-    """Counts the Examples of each class by reading them once; no image is decoded.
+    """Counts the Examples of each class by reading them once, without decoding images.
 
     Args:
         patterns: Patterns of gzipped TFRecord files of Examples with ``label`` (index of the class).
         classes: Number of classes.
 
     Returns:
-        The number of Examples of each class, by its index.
+        The number of Examples of each class, by class index.
 
     Raises:
-        CompressorError: No file matches.
+        CompressorError: If no file matches.
     """
 
     def label(record: tf.Tensor) -> tf.Tensor:
@@ -87,25 +87,24 @@ def image_dataset(
 ) -> tf.data.Dataset:
     """Reads transformed Examples in batches.
 
-    Records are shuffled while they are still encoded, anew in each epoch; the same seed gives the
-    same epochs.
+    Encoded records are shuffled, with a new order in each epoch. The same seed gives the same epochs.
 
     Args:
         patterns: Patterns of gzipped TFRecord files of Examples with ``image`` (encoded image)
             and ``label`` (index of the class).
         size: Height and width of the images in pixels.
-        batch_size: Images a batch; the last batch may be smaller.
-        classes: Number of classes; a label outside 0..classes-1 then raises
-            ``tf.errors.InvalidArgumentError``. None: not checked.
-        shuffle_seed: Seed of the shuffling. None: in the order of the files.
+        batch_size: Images per batch. The last batch may be smaller.
+        classes: Number of classes. A label outside 0..classes-1 raises ``tf.errors.InvalidArgumentError``. None for no
+            check.
+        shuffle_seed: Seed of the shuffling. None for the order of the files.
         labelled: Whether to yield labels.
 
     Returns:
-        A dataset of known cardinality that yields ``(images, labels)``, uint8 [N, size, size, 3]
-        and int64 [N], or the images alone.
+        A dataset of known cardinality that yields ``(images, labels)``, uint8 [N, size, size, 3] and int64 [N], or only
+        the images.
 
     Raises:
-        CompressorError: No file matches, or the files hold no Examples.
+        CompressorError: If no file matches, or the files hold no Examples.
     """
     count = count_examples(patterns)
     if not count:
@@ -144,7 +143,7 @@ def decode_images(records: Sequence[bytes], size: int) -> npt.NDArray[np.uint8]:
 
 @functools.cache
 def _decoder(size: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Encoded images ``[N]`` to ``uint8 [N, size, size, 3]``, as a graph, which takes a fraction of op by op."""
+    """Returns a function from encoded images ``[N]`` to ``uint8 [N, size, size, 3]``; a graph, for speed."""
     images = tf.TensorSpec([size, size, CHANNELS], tf.uint8)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
@@ -155,13 +154,13 @@ def _decoder(size: int) -> Callable[[tf.Tensor], tf.Tensor]:
 
 
 def encoded_images(patterns: Sequence[str] | str) -> Iterator[bytes]:
-    """Reads the encoded images of Examples, none of which is decoded.
+    """Yields the encoded images of Examples, without decoding them.
 
     Args:
         patterns: Patterns of gzipped TFRecord files of Examples with ``image``.
 
     Raises:
-        CompressorError: No file matches.
+        CompressorError: If no file matches.
     """
     for record in _records(patterns).as_numpy_iterator():
         yield tf.train.Example.FromString(record).features.feature["image"].bytes_list.value[0]
@@ -171,12 +170,12 @@ def _records(patterns: Sequence[str] | str, num_parallel_reads: int | None = Non
     patterns = [patterns] if isinstance(patterns, str) else patterns
     files = sorted(file for pattern in patterns for file in _files(pattern))
     if not files:
-        raise CompressorError(f"no files match {', '.join(patterns)}. Check the split's name.")
+        raise CompressorError(f"no files match {', '.join(patterns)}. Check the name of the split.")
     return tf.data.TFRecordDataset(files, "GZIP", num_parallel_reads=num_parallel_reads)
 
 
 def _files(pattern: str) -> list[str]:
-    """The files of a pattern as :func:`split_patterns` and TFX make it: all of a folder, whose path is literal."""
+    """Returns the files of a pattern from :func:`split_patterns` or TFX: all files of a folder with a literal path."""
     folder = pattern.removesuffix("*")
     if folder == pattern or not is_folder(folder):
         return []

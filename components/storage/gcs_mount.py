@@ -1,9 +1,9 @@
-"""Artifacts in an object store, for code that reads and writes files.
+"""Artifacts in object stores, for code that reads and writes local files.
 
-TensorFlow and Beam read ``gs://`` by themselves; Keras, NumPy and a search's trials need files. On Vertex AI each
-container has Cloud Storage mounted under ``/gcs``
-(https://cloud.google.com/vertex-ai/docs/training/cloud-storage-file-system). Beam's workers elsewhere have no mount, so
-what they need is copied.
+TensorFlow and Beam read ``gs://`` themselves, but Keras, NumPy and the search's trials need files. On Vertex AI, Cloud
+Storage is mounted in each container under ``/gcs``
+(https://cloud.google.com/vertex-ai/docs/training/cloud-storage-file-system). Beam workers elsewhere have no mount, so
+the files they need are copied.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from tfx import types
 from tfx.dsl.io import fileio
 
 MOUNT = "COMPRESSOR_GCS_MOUNT"
-"""Environment variable with the folder under which Cloud Storage is mounted; ``/gcs`` if it is not set."""
+"""Environment variable for the folder where Cloud Storage is mounted; ``/gcs`` if it is not set."""
 
 _CLOUD_STORAGE = "gs://"
 
 
 def mounted(path: str) -> str:
-    """Where the files of a path are on this machine: under the mount for ``gs://``, else where it says."""
+    """Returns the local path of a file: under the mount for ``gs://``, otherwise the path itself."""
     if path.startswith(_CLOUD_STORAGE):
         return os.path.join(os.environ.get(MOUNT, "/gcs"), path.removeprefix(_CLOUD_STORAGE))
     return path
@@ -32,7 +32,7 @@ def mounted(path: str) -> str:
 
 @contextmanager
 def mounted_artifacts(*channels: Mapping[str, Sequence[types.Artifact]]) -> Iterator[None]:
-    """Lets artifacts say where their files are on this machine; afterwards they have their URIs again.
+    """Temporarily replaces the URIs of artifacts with local paths.
 
     Args:
         channels: Inputs and outputs of an executor.
@@ -50,11 +50,11 @@ def mounted_artifacts(*channels: Mapping[str, Sequence[types.Artifact]]) -> Iter
 
 @contextmanager
 def fetched(folder: str, *names: str) -> Iterator[str]:
-    """A folder on this machine with some files of another folder, which may be in any store.
+    """Yields a local folder with copies of some files of another folder, which may be in any store.
 
     Args:
         folder: The other folder.
-        names: The files' paths in it.
+        names: Paths of the files in that folder.
     """
     if "://" not in folder:
         yield folder
@@ -69,7 +69,7 @@ def fetched(folder: str, *names: str) -> Iterator[str]:
 
 @contextmanager
 def stored(folder: str) -> Iterator[str]:
-    """A folder on this machine whose files go to another one at the end, which may be in any store."""
+    """Yields a local folder whose files are copied to another folder, in any store, at the end."""
     if "://" not in folder:
         yield folder
         return

@@ -1,6 +1,6 @@
-"""Files and folders by listing: every character of a path stands for itself, never for a pattern.
+"""Lists files and folders without treating any character of a path as a pattern.
 
-TFX, TensorFlow and Beam each glob by rules of their own, and take ``[`` and ``?`` in a user's path for patterns.
+TFX, TensorFlow and Beam each have their own rules for patterns, and treat ``[`` and ``?`` in a user's path as patterns.
 """
 
 from __future__ import annotations
@@ -13,38 +13,38 @@ from tfx.dsl.io import fileio
 
 from compressor_lib.errors import CompressorError
 
-_SYSTEMS = ("__MACOSX", "@eaDir")  # left by archives of macOS, and by Synology's servers
+_SYSTEMS = ("__MACOSX", "@eaDir")  # created by macOS archives and Synology servers
 
 
 def listed(folder: str) -> list[str]:
     """Returns the names in a folder, sorted, without hidden ones.
 
-    Bytes of a local name that are not UTF-8 are surrogate escapes, as in :func:`os.fsdecode`.
+    Bytes of a local name that are not UTF-8 become surrogate escapes, as in :func:`os.fsdecode`.
 
     Args:
         folder: A folder, local or remote.
 
     Raises:
-        OSError: The folder is missing or cannot be listed.
-        tf.errors.OpError: Likewise, in a store that TensorFlow reads.
+        OSError: If the folder is missing or cannot be listed.
+        tf.errors.OpError: The same, for stores that TensorFlow reads.
     """
     names = fileio.listdir(folder) if _is_remote(folder) else os.listdir(folder)
-    # Object stores list folders with a slash at the end.
+    # Object stores list folders with a trailing slash.
     return sorted(name for name in (name.rstrip("/") for name in names) if name and not _is_hidden(name))
 
 
 def is_folder(path: str) -> bool:
-    """Returns whether a path is a folder; links are followed."""
+    """Returns whether a path is a folder. Links are followed."""
     return bool(fileio.isdir(path) if _is_remote(path) else os.path.isdir(path))
 
 
 def files_under(folder: str) -> Iterator[str]:
-    """Yields the files at any depth below a folder, without what is hidden.
+    """Yields the files at any depth below a folder, without hidden files and folders.
 
-    Links to folders are followed, but not back to a folder that holds them.
+    Links to folders are followed, except those that lead back to a parent folder.
 
     Args:
-        folder: A folder, local or remote; nothing is yielded if it is missing.
+        folder: A folder, local or remote. A missing folder yields nothing.
 
     Yields:
         Paths relative to the folder, with forward slashes.
@@ -59,20 +59,20 @@ def files_under(folder: str) -> Iterator[str]:
 
 
 def fingerprint(base: str, names: Iterable[str]) -> str:
-    """Identifies files by name, size and time.
+    """Returns a fingerprint of files by name, size and time.
 
     Args:
-        base: The folder that they are in.
-        names: Paths relative to it.
+        base: Folder of the files.
+        names: Paths relative to the folder.
 
     Returns:
-        Their number, and a SHA-256 of the three.
+        The number of files, and a SHA-256 of their names, sizes and times.
 
     Raises:
-        CompressorError: A file is missing, such as the target of a link.
+        CompressorError: If a file is missing, such as the target of a link.
     """
     digest, count = hashlib.sha256(), 0
-    for count, name in enumerate(sorted(names), start=1):  # noqa: B007  - the last one is the number
+    for count, name in enumerate(sorted(names), start=1):  # noqa: B007  - count is used after the loop
         path = os.path.join(base, name)
         try:
             if _is_remote(path):
@@ -84,19 +84,19 @@ def fingerprint(base: str, names: Iterable[str]) -> str:
         except (fileio.NotFoundError, FileNotFoundError) as error:
             raise CompressorError(
                 f"a file in data folder {base!r} cannot be found: {printable(path)}; No such file or directory. "
-                "If it is a link that leads nowhere, delete it."
+                "If it is a broken link, delete it."
             ) from error
         digest.update(f"{name}\0{size}\0{changed}\n".encode("utf-8", "surrogateescape"))
     return f"files:{count},sha256:{digest.hexdigest()}"
 
 
 def is_text(name: str) -> bool:
-    """Returns whether a name's bytes are UTF-8, which TensorFlow and Beam need."""
+    """Returns whether a name's bytes are UTF-8, which TensorFlow and Beam require."""
     return printable(name) == name
 
 
 def printable(name: str) -> str:
-    r"""Returns a name that can be shown: bytes that are not UTF-8 as in ``caf\xe9``."""
+    r"""Returns a printable form of a name, with bytes that are not UTF-8 escaped, as in ``caf\xe9``."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 

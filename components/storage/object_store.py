@@ -1,9 +1,9 @@
-"""``s3://`` and ``minio://`` for TFX's file functions, with which images are read and models are pushed.
+"""``s3://`` and ``minio://`` for TFX's file functions, which read images and push models.
 
-TensorFlow reads ``gs://`` by itself, and neither of these since 2.6. Endpoint, region and credentials come from where
-every client of S3 looks for them (https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html), such as
-``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY``. ``s3://`` is Amazon's where they name no
-endpoint; ``minio://`` is no one's.
+TensorFlow reads ``gs://`` itself, but has not supported these two since 2.6. Endpoint, region and credentials come from
+the standard settings of S3 clients (https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html), such as
+``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY``. Without an endpoint, ``s3://`` means Amazon
+S3, and ``minio://`` is not available.
 """
 
 from __future__ import annotations
@@ -23,37 +23,37 @@ from compressor_lib.errors import CompressorError
 if TYPE_CHECKING:
     import s3fs
 
-_BEFORE_TENSORFLOWS = 5  # which is registered with 10 for s3://, too
+_PRIORITY = 5  # before TensorFlow's, which is registered for s3:// with priority 10
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class Stat(NamedTuple):
-    """What TFX asks of a file.
+    """The file status that TFX needs.
 
     Attributes:
-        length: In bytes.
-        mtime_nsec: Nanoseconds since 1970 of its last change.
+        length: Size in bytes.
+        mtime_nsec: Time of the last change, in nanoseconds since 1970.
     """
 
     length: int
     mtime_nsec: int
 
 
-def _told(method: Method) -> Method:
-    """Says in one message what a store has refused, and nothing of what it was asked with."""
+def _with_clear_errors(method: Method) -> Method:
+    """Wraps a method to report a store's errors in one message, without the details of the request."""
 
     @functools.wraps(method)
-    def telling(path: str, *given: Any, **options: Any) -> Any:
+    def wrapped(path: str, *given: Any, **options: Any) -> Any:
         try:
             return method(path, *given, **options)
         except FileNotFoundError as error:
             raise filesystem.NotFoundError(f"{path!r} does not exist") from error
         except PermissionError as error:
             raise CompressorError(
-                f"the store refuses {path!r}: check that the credentials are right and not expired, and may read and "
-                "write there."
+                f"the store refuses {path!r}: check that the credentials are valid, not expired, and allow reading and "
+                "writing there."
             ) from error
         except Exception as error:
             message = _explained(path, error)
@@ -61,18 +61,18 @@ def _told(method: Method) -> Method:
                 raise
             raise CompressorError(message) from error
 
-    return telling  # type: ignore[return-value]
+    return wrapped  # type: ignore[return-value]
 
 
 class ObjectStore(filesystem.Filesystem):
-    """A :class:`tfx.dsl.io.filesystem.Filesystem`. Folders are there as long as there is something in them."""
+    """A :class:`tfx.dsl.io.filesystem.Filesystem`. A folder exists as long as it contains something."""
 
     SUPPORTED_SCHEMES = ("s3://", "minio://")
 
     @staticmethod
-    @_told
+    @_with_clear_errors
     def open(name: str, mode: str = "r") -> Any:
-        """See the base class; files are read and written as a whole, in one request."""
+        """See the base class. Files are read and written as a whole, in one request."""
         if mode.strip("bt") not in ("r", "w"):
             raise ValueError(f"mode {mode!r}: files in object stores are read or written as a whole")
         store, key = _located(name)
@@ -80,74 +80,74 @@ class ObjectStore(filesystem.Filesystem):
         return content if "b" in mode else io.TextIOWrapper(content, encoding="utf-8")
 
     @staticmethod
-    @_told
+    @_with_clear_errors
     def copy(src: str, dst: str, overwrite: bool = False) -> None:
         """See the base class."""
         store, key = _located(dst)
         if not overwrite and store.exists(key):
-            raise OSError(f"{dst!r} is there already")
+            raise OSError(f"{dst!r} already exists")
         store.copy(_located(src)[1], key)
 
     @staticmethod
-    @_told
+    @_with_clear_errors
     def exists(path: str) -> bool:
         """See the base class."""
         store, key = _located(path)
         return bool(store.exists(key))
 
     @staticmethod
-    @_told
+    @_with_clear_errors
     def glob(pattern: str) -> list[str]:
         """See the base class."""
         store, key = _located(pattern)
         return [_named(found, pattern) for found in store.glob(key)]
 
     @staticmethod
-    @_told
+    @_with_clear_errors
     def isdir(path: str) -> bool:
         """See the base class."""
         store, key = _located(path)
         return bool(store.isdir(key))
 
     @staticmethod
-    @_told
+    @_with_clear_errors
     def listdir(path: str) -> list[str]:
         """See the base class."""
         store, key = _located(path)
         names = (found.removeprefix(key).strip("/") for found in store.ls(key, detail=False))
-        return [name for name in names if name]  # an empty object may stand for the folder itself
+        return [name for name in names if name]  # an empty object may represent the folder itself
 
     @staticmethod
     def makedirs(path: str) -> None:
-        """Does nothing: a folder comes with its first file."""
+        """Does nothing: a folder exists as soon as it contains a file."""
 
     @staticmethod
     def mkdir(path: str) -> None:
-        """Does nothing, likewise."""
+        """Does nothing, see :meth:`makedirs`."""
 
     @staticmethod
-    @_told
+    @_with_clear_errors
     def remove(path: str) -> None:
         """See the base class."""
         store, key = _located(path)
         store.rm_file(key)
 
     @staticmethod
-    @_told
+    @_with_clear_errors
     def rename(src: str, dst: str, overwrite: bool = False) -> None:
-        """See the base class; it copies, for stores have no other way."""
+        """See the base class. Copies and deletes, because object stores cannot rename."""
         ObjectStore.copy(src, dst, overwrite=overwrite)
         ObjectStore.remove(src)
 
     @staticmethod
-    @_told
+    @_with_clear_errors
     def rmtree(path: str) -> None:
         """See the base class."""
         store, key = _located(path)
         store.rm(key, recursive=True)
 
     @staticmethod
-    @_told
+    @_with_clear_errors
     def stat(path: str) -> Stat:
         """See the base class."""
         store, key = _located(path)
@@ -156,7 +156,7 @@ class ObjectStore(filesystem.Filesystem):
         return Stat(found["size"], int(changed.timestamp() * 1e9) if changed else 0)
 
     @staticmethod
-    @_told
+    @_with_clear_errors
     def walk(
         top: str, topdown: bool = True, onerror: Callable[..., None] | None = None
     ) -> list[tuple[str, list[str], list[str]]]:
@@ -169,7 +169,7 @@ class ObjectStore(filesystem.Filesystem):
 
 
 class _Upload(io.BytesIO):
-    """A file that is in its store once it is closed."""
+    """A file that is uploaded when it is closed."""
 
     def __init__(self, path: str) -> None:
         super().__init__()
@@ -182,48 +182,48 @@ class _Upload(io.BytesIO):
             _put(self._path, content)
 
 
-@_told
+@_with_clear_errors
 def _put(path: str, content: bytes) -> None:
     store, key = _located(path)
     store.pipe_file(key, content)
 
 
 def register() -> None:
-    """Lets TFX's file functions know object stores, in this process."""
-    DEFAULT_FILESYSTEM_REGISTRY.register(ObjectStore, _BEFORE_TENSORFLOWS)
+    """Registers object stores with TFX's file functions in this process."""
+    DEFAULT_FILESYSTEM_REGISTRY.register(ObjectStore, _PRIORITY)
 
 
 def _located(path: str | bytes) -> tuple[s3fs.S3FileSystem, str]:
-    """The store of a path, and its bucket and key there."""
+    """Returns the store of a path, and its bucket and key."""
     try:
         import s3fs
     except ModuleNotFoundError as error:
         raise CompressorError(
-            f"{os.fsdecode(path)!r} is in an object store, which takes s3fs: pip install 'auto-compressor[s3]'."
+            f"{os.fsdecode(path)!r} is in an object store, which requires s3fs: pip install 'auto-compressor[s3]'."
         ) from error
     scheme, _, key = os.fsdecode(path).partition("://")
     if scheme == "minio" and not any(os.environ.get(name) for name in _ENDPOINTS):
         raise CompressorError(
-            f"{os.fsdecode(path)!r} is in a store of no known host: set AWS_ENDPOINT_URL to its URL; for nodes on "
-            "Kubeflow set s3.endpoint, such as http://seaweedfs.kubeflow:9000."
+            f"{os.fsdecode(path)!r} is in a store with an unknown host: set AWS_ENDPOINT_URL to its URL; for nodes on "
+            "Kubeflow, set s3.endpoint, such as http://seaweedfs.kubeflow:9000."
         )
-    # What others write meanwhile must be seen. (Stores are kept by s3fs, one for each thread.)
+    # No cached listings: other processes may write at the same time. (s3fs keeps one instance per thread.)
     return s3fs.S3FileSystem(use_listings_cache=False), key.rstrip("/")
 
 
 def _named(key: str, like: str) -> str:
-    """The path of a bucket and key, of the scheme that another path has."""
+    """Returns the path of a bucket and key with the scheme of another path."""
     return f"{os.fsdecode(like).partition('://')[0]}://{key}"
 
 
 def _explained(path: str, error: Exception) -> str | None:
-    """What is wrong where a store was not even asked; None if it is something else."""
+    """Returns the cause if the request was not even sent; None for other errors."""
     from botocore.exceptions import BotoCoreError, NoCredentialsError, PartialCredentialsError
 
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return (
             f"there are no credentials for {path!r}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; "
-            "for nodes on Kubeflow name a Secret in s3.secret."
+            "for nodes on Kubeflow, name a Secret in s3.secret."
         )
     if isinstance(error, BotoCoreError | ConnectionError):
         return f"the store of {path!r} cannot be reached: check AWS_ENDPOINT_URL and the network."

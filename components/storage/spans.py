@@ -1,8 +1,9 @@
-"""Spans: folders of data that arrive one after the other; a run reads the newest, or a window of the last ones.
+"""Spans: folders of data that arrive one after the other. A run reads the newest span, or a window of newest spans.
 
-TFX's ``RollingRange`` says how many, but its drivers take one span alone, and a Resolver that picks the Examples of
-several gives several artifacts, where the components behind take one. So the driver here finds the whole window, and
-joins its patterns into the one pattern of the input; the executors read them all into one artifact.
+TFX's ``RollingRange`` gives the size of a window, but its drivers select a single span, and a Resolver that selects the
+Examples of several spans returns several artifacts, while the downstream components take one. So the driver here finds
+the whole window and joins its patterns into the single pattern of the input. The executors read all spans into one
+artifact.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from components.storage.tfx_hooks import SpanProcessor
 from compressor_lib.errors import CompressorError
 
 FILES_PATTERN = "*"
-"""What a pattern ends in: the files of a folder. What is before is a path, literally but for TFX's specs."""
+"""The end of a pattern: all files of a folder. The rest is a literal path with TFX's specs."""
 
-_SEPARATOR = "//"  # which is in no path that was made of parts
+_SEPARATOR = "//"  # never occurs in a path joined from parts
 _SPEC = re.compile(
     r"\{(?:(?P<span>SPAN)|(?P<version>VERSION)|(?P<year>YYYY)|(?P<month>MM)|(?P<day>DD))(?::(?P<width>\d+))?\}"
 )
@@ -35,52 +36,52 @@ _NO_RECORDS = (
 
 
 def rolling_range(window: int) -> range_config_pb2.RangeConfig | None:
-    """TFX's way to ask for the last spans.
+    """Returns TFX's range for a window of the newest spans.
 
     Args:
-        window: How many, at least 1.
+        window: Number of spans, at least 1.
 
     Returns:
         The range for an ExampleGen.
 
     Raises:
-        CompressorError: If there are to be less than one.
+        CompressorError: If the window is smaller than 1.
     """
     if window == 1:
         return None
     if window < 1:
-        raise CompressorError(f"a window of {window} spans holds nothing: choose 1 or more.")
+        raise CompressorError(f"a window of {window} spans is empty: choose 1 or more.")
     return range_config_pb2.RangeConfig(rolling_range=range_config_pb2.RollingRange(num_spans=window))
 
 
 def patterns_of(pattern: str) -> list[str]:
-    """The patterns of all spans of a window, the oldest first, from what the driver made of the input's pattern."""
+    """Returns the patterns of all spans in a window, the oldest first, from the driver's joined pattern."""
     return pattern.split(_SEPARATOR)
 
 
 def folder_of(pattern: str, files: str = FILES_PATTERN) -> str:
-    """The folder of a pattern, relative to the data folder; empty for the data folder itself.
+    """Returns the folder of a pattern, relative to the data folder; empty for the data folder itself.
 
     Args:
-        pattern: One of :func:`patterns_of`.
-        files: What it ends in.
+        pattern: A pattern from :func:`patterns_of`.
+        files: End of the pattern.
     """
     return pattern.removesuffix(files).rstrip("/")
 
 
 def is_record_file(name: str) -> bool:
-    """Returns whether a file, by its path in a span's folder, is taken for TFRecords.
+    """Returns whether a file is a TFRecord file, given its path in a span's folder.
 
-    What writers of TFRecords leave beside them is not: ``_SUCCESS``, checksums, descriptions and lists of labels.
+    Files that writers of TFRecords leave next to them are not: ``_SUCCESS``, checksums, descriptions and label lists.
     """
     return "/" not in name and not name.startswith("_") and not name.lower().endswith(_NO_RECORDS)
 
 
 class InputProcessor(SpanProcessor):
-    """Finds a window of spans; without ``{SPAN}`` or a date in the pattern there is one, without number.
+    """Finds a window of spans. A pattern without ``{SPAN}`` or a date has one span without a number.
 
     Attributes:
-        PATTERN: What the input's pattern ends in.
+        PATTERN: End of the input's pattern.
     """
 
     PATTERN = FILES_PATTERN
@@ -91,12 +92,12 @@ class InputProcessor(SpanProcessor):
         splits: Iterable[example_gen_pb2.Input.Split],
         range_config: range_config_pb2.RangeConfig | None = None,
     ) -> None:
-        """Looks at nothing yet.
+        """Creates the processor without reading anything.
 
         Args:
             input_base_uri: The data folder.
-            splits: The input's only split, whose pattern has TFX's specs.
-            range_config: See :func:`rolling_range`; None for the newest span alone.
+            splits: The only split of the input, whose pattern has TFX's specs.
+            range_config: See :func:`rolling_range`; None for the newest span only.
         """
         for split in splits:  # "//" is the window's separator
             split.pattern = re.sub("/+", "/", split.pattern)
@@ -109,10 +110,10 @@ class InputProcessor(SpanProcessor):
         """Finds the window.
 
         Returns:
-            Number and version of its newest span.
+            Number and version of the window's newest span.
 
         Raises:
-            CompressorError: If there is no span, or one without a number.
+            CompressorError: If there is no span, or a span has no number.
         """
         if not self.has_spans:
             self._window = [(0, None)]
@@ -122,23 +123,23 @@ class InputProcessor(SpanProcessor):
         except ValueError as error:
             raise self._not_found(printable(str(error))) from error
         if not found:
-            raise self._not_found("no folder is named like that, or none holds anything")
+            raise self._not_found("no folder matches, or all matching folders are empty")
         self._window = sorted(found.items())[-self._most :]
         for span in self._window:
             self._check_padding(*span)
         return self._window[-1]
 
     def get_pattern_for_span_version(self, pattern: str, span: int, version: int | None) -> str:
-        """The pattern of the window that was found, whatever its newest span; see :func:`patterns_of`."""
+        """Returns the pattern of the window, whatever its newest span is; see :func:`patterns_of`."""
         filled = super().get_pattern_for_span_version
         return _SEPARATOR.join(filled(pattern, *one) for one in self._window)
 
     def get_input_fingerprint(self, span: int, version: int | None) -> str:
-        """Names, sizes and times of all files of the window that count."""
+        """Returns a fingerprint of the names, sizes and times of the window's data files."""
         return fingerprint(self.data_folder, [name for folder in self.folders() for name in self._files(folder)])
 
     def folders(self) -> list[str]:
-        """The window's folders, relative to the data folder; an empty one is the data folder itself."""
+        """Returns the window's folders, relative to the data folder, which is itself an empty string."""
         filled = self.get_pattern_for_span_version(self._split.pattern, *self._window[-1])
         return [folder_of(pattern, self.PATTERN) for pattern in patterns_of(filled)]
 
@@ -146,8 +147,8 @@ class InputProcessor(SpanProcessor):
         """Returns whether a file is data.
 
         Args:
-            folder: Its span's folder, relative to the data folder.
-            name: Its path there.
+            folder: Folder of its span, relative to the data folder.
+            name: Path in that folder.
         """
         return is_record_file(name)
 
@@ -157,7 +158,7 @@ class InputProcessor(SpanProcessor):
                 yield os.path.join(folder, name)
 
     def _all_spans(self) -> dict[int, int | None]:
-        """The newest version of every span."""
+        """Returns the newest version of every span."""
         pattern = folder_of(self._split.pattern, self.PATTERN)
         regex = f"^{_regex(pattern)}$"
         found: dict[int, int | None] = {}
@@ -167,7 +168,7 @@ class InputProcessor(SpanProcessor):
         return found
 
     def _matching_folders(self, pattern: str) -> list[str]:
-        """The folders that hold something, which a pattern's parts match, relative to the data folder."""
+        """Returns the non-empty folders that match a pattern, relative to the data folder."""
         found = [""]
         for part in pattern.split("/"):
             is_literal = _SPEC.search(part) is None
@@ -181,7 +182,7 @@ class InputProcessor(SpanProcessor):
         return [folder for folder in found if self._holds(folder, self.PATTERN.count("*"))]
 
     def _holds(self, folder: str, depth: int) -> bool:
-        """Whether there is anything at a depth of a folder."""
+        """Returns whether there is anything at a depth of a folder."""
         names = [os.path.join(folder, name) for name in self._listed(folder)]
         return bool(names) if depth == 1 else any(self._holds(name, depth - 1) for name in names)
 
@@ -195,7 +196,7 @@ class InputProcessor(SpanProcessor):
         filled = super().get_pattern_for_span_version(self._split.pattern, span, version)
         if not is_folder(os.path.join(self.data_folder, folder_of(filled, self.PATTERN))):
             raise CompressorError(
-                f"there is a span of the number {span} in data folder {self.data_folder!r}, but nothing matches "
+                f"span number {span} exists in data folder {self.data_folder!r}, but nothing matches "
                 f"{filled!r}. Zero-padded numbers need a width, such as span-{{SPAN:2}}."
             )
 
@@ -203,12 +204,12 @@ class InputProcessor(SpanProcessor):
         span = self._split.pattern.partition("/")[0]
         return CompressorError(
             f"cannot find the newest span {span!r} in data folder {self.data_folder!r}: {why}. "
-            "Name the folders like the pattern, with a number for {SPAN}."
+            "Name the folders as in the pattern, with a number for {SPAN}."
         )
 
 
 def _regex(pattern: str) -> str:
-    """A regular expression of a pattern, with a group for each spec, as TFX names them."""
+    """Returns a pattern as a regular expression, with a group for each spec, named as in TFX."""
     parts, end = [], 0
     for spec in _SPEC.finditer(pattern):
         name = next(name for name, value in spec.groupdict().items() if value)
@@ -219,10 +220,10 @@ def _regex(pattern: str) -> str:
 
 
 class Driver(driver.FileBasedDriver):
-    """TFX's driver of file-based ExampleGens, for windows of spans.
+    """TFX's driver of file-based ExampleGens, with windows of spans.
 
     Attributes:
-        PROCESSOR: What finds them.
+        PROCESSOR: The processor that finds windows.
     """
 
     PROCESSOR = InputProcessor
@@ -233,6 +234,6 @@ class Driver(driver.FileBasedDriver):
         range_config: range_config_pb2.RangeConfig | None = None,
         input_base_uri: str | None = None,
     ) -> input_processor.InputProcessor:
-        """Returns the processor that finds them."""
+        """Returns the processor that finds windows."""
         assert input_base_uri
         return self.PROCESSOR(input_base_uri, splits, range_config)

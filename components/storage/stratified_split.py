@@ -1,4 +1,4 @@
-"""A stratified split that depends on nothing but the files' names."""
+"""A stratified split that depends only on the names of the files."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 
 
 def deal(names: Iterable[str], shares: Mapping[str, int]) -> dict[str, str]:
-    """Deals the images of one class folder to the splits.
+    """Assigns the images of one class folder to the splits.
 
-    The names are ordered by their SHA-256 and cut at the shares, so the result does not depend on
-    the order of a listing.
+    The names are ordered by their SHA-256 and cut at the shares, so the result does not depend on the order of a
+    listing.
 
     Args:
-        names: The images' names.
+        names: Names of the images.
         shares: Share of every split, positive.
 
     Returns:
@@ -30,13 +30,13 @@ def deal(names: Iterable[str], shares: Mapping[str, int]) -> dict[str, str]:
 
 
 def counts_of(total: int, shares: Mapping[str, int]) -> dict[str, int]:
-    """How many images each split gets.
+    """Returns the number of images for each split.
 
-    Counts are rounded by largest remainder; a split that would get none takes one from the largest, as long as there
-    are images for all.
+    Counts are rounded by largest remainder. A split that would be empty takes one image from the largest split, as long
+    as there are enough images.
 
     Args:
-        total: How many there are.
+        total: Number of all images.
         shares: Share of every split, positive.
 
     Returns:

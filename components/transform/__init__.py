@@ -1,4 +1,4 @@
-"""TFX's Transform, which here knows the classes before it starts."""
+"""TFX's Transform with a fixed order of the classes."""
 
 from components.transform.component import Transform
 

@@ -1,4 +1,4 @@
-"""Transform's interface."""
+"""The Transform component."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from components.transform import executor
 
 
 class TransformSpec(standard_component_specs.TransformSpec):
-    """Inputs, outputs and parameters of :class:`Transform`: the stock one's, and a few."""
+    """Inputs, outputs and parameters of :class:`Transform`: the stock ones, and a few more."""
 
     PARAMETERS: ClassVar = {
         **standard_component_specs.TransformSpec.PARAMETERS,
@@ -29,10 +29,10 @@ class TransformSpec(standard_component_specs.TransformSpec):
 
 
 class Transform(base_beam_component.BaseBeamComponent):
-    """Transforms Examples as TFX's component of that name does, by a list of classes in a fixed order.
+    """Transforms Examples like TFX's component of the same name, with a list of classes in a fixed order.
 
-    The list holds the classes of the pushed model in their order, then new ones in natural order. It is handed to the
-    ``preprocessing_fn`` as ``custom_config["classes"]``, and written into the transform graph's folder as
+    The list holds the classes of the pushed model in their order, then new classes in natural order. The
+    ``preprocessing_fn`` receives it as ``custom_config["classes"]``, and the transform graph's folder holds it as
     ``classes.txt``, see :mod:`components.artifacts.class_list`.
 
     Example:
@@ -61,17 +61,17 @@ class Transform(base_beam_component.BaseBeamComponent):
         removed_classes: Sequence[str] = (),
         custom_config: Mapping[str, Any] | None = None,
     ) -> None:
-        """Wires the component.
+        """Creates the component.
 
         Args:
             examples: Raw Examples.
-            schema: Of these.
-            statistics: Of these; they name the classes.
+            schema: Schema of the Examples.
+            statistics: Statistics of the Examples, which list the classes.
             preprocessing_fn: Dotted path of the function.
             label: Name of the feature with the class names.
-            previous_classes: The pushed model's classes; None where none can be known.
-            removed_classes: Classes of the pushed model to take out; they must have no images.
-            custom_config: What else the function is given.
+            previous_classes: Classes of the pushed model; None if they cannot be known.
+            removed_classes: Classes of the pushed model to remove. They must have no images.
+            custom_config: Further values for the function.
         """
         transformed_examples = types.Channel(type=standard_artifacts.Examples)
         transformed_examples.matching_channel_name = "examples"
@@ -86,7 +86,7 @@ class Transform(base_beam_component.BaseBeamComponent):
                 label=label,
                 removed_classes=json.dumps(list(removed_classes)),
                 force_tf_compat_v1=0,
-                disable_statistics=1,  # nobody reads them
+                disable_statistics=1,  # nothing reads them
                 transform_graph=types.Channel(type=standard_artifacts.TransformGraph),
                 transformed_examples=transformed_examples,
             )

@@ -1,4 +1,4 @@
-"""What Transform does beyond TFX's own."""
+"""The executor of Transform."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from components.artifacts.class_list import class_list, read_class_list, write_c
 logger = logging.getLogger(__name__)
 
 CLASSES = "classes"
-"""In the configuration that the ``preprocessing_fn`` is given: the names, by index."""
+"""Key in the configuration of the ``preprocessing_fn``: the class names, by index."""
 
 _CONFIG = standard_component_specs.CUSTOM_CONFIG_KEY
 
 
 class Executor(stock.Executor):
-    """Decides on the order of the classes, then transforms."""
+    """Determines the order of the classes, then transforms."""
 
     def Do(
         self,
@@ -33,7 +33,7 @@ class Executor(stock.Executor):
         """See :class:`components.transform.component.Transform`.
 
         Raises:
-            CompressorError: If there are more classes than statistics name, or one cannot be removed.
+            CompressorError: If there are more classes than statistics list, or a class cannot be removed.
         """
         statistics = artifact_utils.get_single_instance(input_dict["statistics"])
         previous = input_dict.get("previous_classes")

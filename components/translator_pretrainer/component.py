@@ -1,4 +1,4 @@
-"""TranslatorPretrainer's interface."""
+"""The TranslatorPretrainer component."""
 
 from __future__ import annotations
 
@@ -66,21 +66,21 @@ class TranslatorPretrainer(base_beam_component.BaseBeamComponent):
         batch_size: int = 32,
         code_version: str = "",
     ) -> None:
-        """Wires the component.
+        """Creates the component.
 
         Args:
             examples: Transformed Examples; only their images are read.
             base_model: A Model whose ``assets.extra/model.keras`` is the uncompressed classifier.
-            backbone: Its backbone's name in the catalogue; empty for another network, which has no published
+            backbone: Name of the backbone in the catalogue; empty for another network, which has no published
                 connections.
-            previous_translators: The bank of an earlier run, or an empty folder. If it was fitted on the same backbone,
-                weights and all, for these connections with these options, it is taken as it is.
-            connections: a family (see :func:`compressor_lib.cuts.families.searched_connections`) or a list; those
-                without a B have nothing to be fitted.
-            options: How the translators are fitted; None for the defaults.
-            split: The split to fit on.
-            batch_size: Images in one forward pass.
-            code_version: Part of the cache key; change it when the code changes.
+            previous_translators: The bank of an earlier run, or an empty folder. It is reused if it was fitted on the
+                same backbone with the same weights, for these connections and with these options.
+            connections: A family (see :func:`compressor_lib.cuts.families.searched_connections`) or a list. Connections
+                without a B have no translator.
+            options: Options for fitting the translators; None for the defaults.
+            split: Name of the split to fit on.
+            batch_size: Images per forward pass.
+            code_version: Part of the cache key. It changes with the code.
         """
         super().__init__(
             TranslatorPretrainerSpec(

@@ -1,4 +1,4 @@
-"""TranslatorPretrainer's work: a Beam combine of the translators' normal equations."""
+"""The executor of TranslatorPretrainer: sums up the translators' normal equations on Beam."""
 
 import functools
 import json
@@ -31,7 +31,7 @@ from compressor_lib.pretraining.bank_files import ARRAYS, MANIFEST
 from compressor_lib.pretraining.options import TranslatorOptions
 from compressor_lib.pretraining.taps import tapped
 from compressor_lib.pretraining.translator_fit import TranslatorSums, regressions_of
-from compressor_lib.support.progress import Progress, tell
+from compressor_lib.support.progress import Progress, log_progress
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     ) -> None:
         """Reads ``examples`` and ``base_model``, writes ``translators`` (see ``compressor_lib.pretraining.bank``).
 
-        If ``previous_translators`` are the same, they are copied, and ``examples`` are not read.
+        If ``previous_translators`` would be the result, they are copied, and ``examples`` are not read.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         model = artifact_utils.get_single_instance(input_dict["base_model"])
@@ -66,9 +66,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if previous := _previous(input_dict.get(PREVIOUS), base, connections, options):
             with stored(output) as folder:
                 previous.save(folder)
-            logger.info("took %d translators of the previous run: the backbone is the same", len(previous.translators))
+            logger.info("reused %d translators of the previous run: same backbone", len(previous.translators))
             return
-        # Counting reads every image once more, so it is done for those who watch alone.
+        # Counting reads every image once more, so it is only done if progress is shown.
         total = count_examples(pattern) if logger.isEnabledFor(logging.DEBUG) else None
         with self._make_beam_pipeline() as pipeline:
             sums = (
@@ -84,7 +84,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
 
 class _SumUp(beam.DoFn):
-    """Runs the tapped backbone over batches of Examples; gives one bundle's sums."""
+    """Runs the tapped backbone on batches of Examples and yields the sums of a bundle."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class _SumUp(beam.DoFn):
         if self._tapped is not None:
             self._sums.add(self._tapped, decode_images(records, self._size), self._regressions)
             self._seen += len(records)
-            tell(logger, Progress("image", self._seen, self._total))
+            log_progress(logger, Progress("image", self._seen, self._total))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         window = GlobalWindow()
@@ -120,7 +120,7 @@ class _SumUp(beam.DoFn):
 
 
 class _Merge(beam.CombineFn):
-    """Adds sums up."""
+    """Adds up sums."""
 
     def __init__(self, held_out: float) -> None:
         self._held_out = held_out
@@ -142,7 +142,7 @@ class _Merge(beam.CombineFn):
 
 
 class _Solve(beam.DoFn):
-    """Turns the sums of all images into the bank, and writes it."""
+    """Solves for the translators from the sums of all images and writes the bank."""
 
     def __init__(
         self,
@@ -164,7 +164,7 @@ class _Solve(beam.DoFn):
 def _previous(
     given: list[types.Artifact] | None, base: keras.Model, connections: Sequence[Connection], options: TranslatorOptions
 ) -> TranslatorBank | None:
-    """What an earlier run fitted, if it is the same."""
+    """Returns the translators of an earlier run, if they can be reused."""
     uri = artifact_utils.get_single_uri(given) if given else ""
     if not uri or not fileio.exists(os.path.join(uri, MANIFEST)):
         return None
@@ -172,7 +172,7 @@ def _previous(
         with fetched(uri, ARRAYS, MANIFEST) as folder:
             return TranslatorBank.load(folder).reused(base, connections, asdict(options))
     except CompressorError as error:
-        logger.info("the previous run's translators are not taken: %s", error)
+        logger.info("the previous run's translators are not reused: %s", error)
         return None
 
 

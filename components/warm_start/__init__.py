@@ -1,4 +1,4 @@
-"""What one run leaves beside the pushed models for the next one."""
+"""State that one run stores next to the pushed models for the next run."""
 
 from components.warm_start.component import Handover, PreviousRun
 

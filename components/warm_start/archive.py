@@ -1,6 +1,6 @@
-"""The file that a run leaves in its push destination, and the next one finds by its path alone.
+"""The file that a run writes to its push directory, and the next run finds by its path.
 
-It is one ZIP file, put there under its name only when it is whole, so it can lie in any store: complete, or absent.
+It is a single ZIP file that appears under its name only when it is complete, in any store.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from tfx.dsl.io import fileio
 logger = logging.getLogger(__name__)
 
 HANDOVER = ".handover.zip"
-"""Its name in the push directory. Serving looks at folders whose names are numbers alone."""
+"""Name of the file in the push directory. Serving only looks at folders whose names are numbers."""
 
 NEWEST, NOTE = "newest_version", "note"
-"""What is told beside the span: the newest pushed version, and what a platform wants to be kept."""
+"""Keys of the additional data: the span, the newest pushed version, and a note of the platform."""
 
 _ABOUT = "about.json"
 
 
 def write_handover(push_directory: str, parts: Mapping[str, str], about: Mapping[str, Any]) -> None:
-    """Writes the file, in place of an older one.
+    """Writes the file and replaces an older one.
 
     Args:
-        push_directory: The push destination, in any store.
-        parts: Folders to keep, in any store, by names to find them by.
-        about: What else is to be told; JSON.
+        push_directory: The push directory, in any store.
+        parts: Folders to store, in any store, by name.
+        about: Additional data, JSON-compatible.
     """
     final = os.path.join(push_directory, HANDOVER)
     with tempfile.TemporaryDirectory() as local:
@@ -58,12 +58,12 @@ def read_handover(push_directory: str, parts: Mapping[str, str]) -> dict[str, An
     """Reads the file, if there is one.
 
     Args:
-        push_directory: The push destination, in any store.
-        parts: Folders to fill, in any store, by the names that were given to :func:`write_handover`; a part that was
-            not kept leaves its folder as it is.
+        push_directory: The push directory, in any store.
+        parts: Folders to fill, in any store, by the names given to :func:`write_handover`. The folder of a part that
+            was not stored is left unchanged.
 
     Returns:
-        What else is told. None where there is no such file, or a damaged one, which is logged.
+        The additional data. None if the file is missing or damaged; damage is logged.
     """
     path = os.path.join(push_directory, HANDOVER)
     if not fileio.exists(path):
@@ -75,13 +75,13 @@ def read_handover(push_directory: str, parts: Mapping[str, str]) -> dict[str, An
             with zipfile.ZipFile(copy) as archive:
                 _check(archive, size=os.path.getsize(copy))
                 told = json.loads(archive.read(_ABOUT))
-                if archive.namelist() != [_ABOUT, *told["members"]]:  # zipfile finds nothing wrong with a short list
-                    raise zipfile.BadZipFile("its members are not those that were written")
+                if archive.namelist() != [_ABOUT, *told["members"]]:  # zipfile does not detect missing members
+                    raise zipfile.BadZipFile("its members do not match its list")
                 about: dict[str, Any] = told["about"]
-        except Exception as error:  # Damaged archives make zipfile raise almost anything.
-            logger.warning("%s cannot be read (%r): this run starts from nothing", path, error)
+        except Exception as error:  # damaged archives make zipfile raise almost any exception
+            logger.warning("%s cannot be read (%r): this run starts without results of earlier runs", path, error)
             return None
-        with zipfile.ZipFile(copy) as archive:  # it is whole: what fails here, such as a full disk, is told
+        with zipfile.ZipFile(copy) as archive:  # it is intact, so errors here, such as a full disk, are raised
             archive.extractall(local, [name for name in told["members"] if PurePosixPath(name).parts[0] in parts])
         for part, folder in parts.items():
             for source in _files(os.path.join(local, part)):
@@ -92,15 +92,15 @@ def read_handover(push_directory: str, parts: Mapping[str, str]) -> dict[str, An
 
 
 def _check(archive: zipfile.ZipFile, size: int) -> None:
-    """Refuses what :func:`write_handover` does not write: members that are damaged, lead out, or unfold to more."""
+    """Rejects archives that :func:`write_handover` does not write: damaged, unsafe or too large."""
     for member in archive.infolist():
         parts = PurePosixPath(member.filename.replace("\\", "/")).parts
         if not parts or parts[0].startswith("/") or ".." in parts:
-            raise zipfile.BadZipFile(f"its {member.filename} leads out of it")
+            raise zipfile.BadZipFile(f"its member {member.filename} leads out of the folder")
     if sum(member.file_size for member in archive.infolist()) > size:
-        raise zipfile.BadZipFile("it holds more than its size")
+        raise zipfile.BadZipFile("its unpacked size is too large")
     if damaged := archive.testzip():
-        raise zipfile.BadZipFile(f"its {damaged} is damaged")
+        raise zipfile.BadZipFile(f"its member {damaged} is damaged")
 
 
 def _files(folder: str) -> list[str]:

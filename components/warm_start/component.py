@@ -1,6 +1,6 @@
-"""The nodes PreviousRun and Handover."""
+"""The PreviousRun and Handover components."""
 
-# The decorator reads the annotations themselves, so they must not become text by `from __future__ import annotations`.
+# The decorator reads the annotations as types, so no `from __future__ import annotations` here.
 import logging
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -28,21 +28,21 @@ def PreviousRun(
     push_directory: Parameter[str],
     code_version: Parameter[str] = "",
 ) -> None:
-    """Takes what :func:`Handover` left in a push destination at the end of the previous run.
+    """Reads the state that :func:`Handover` wrote to a push directory at the end of the previous run.
 
-    Its outputs are empty folders, ``statistics`` of no splits, where there was no run, or what it left is damaged. Like
-    DeployedModel it takes no resolver. As what it finds becomes artifacts, the nodes behind it are cached, and go on
-    where they were stopped, as ever.
+    If there was no run, or its state is damaged, the outputs are empty folders and ``statistics`` without splits. Like
+    DeployedModel, it needs no resolver. Its results become artifacts, so downstream nodes are cached and resumed as
+    usual.
 
     Args:
-        current: Statistics of this run's data. They are not looked at: for new data, and for no old, the destination
-            is read anew. So a run on the same data starts from the same, and is cached as a whole.
-        hyperparameters: The best of the previous run's search.
-        translators: Its bank.
-        statistics: Of its data, with that data's ``span``.
-        classes: Those of the pushed model in their order, ``classes.txt``; an empty list where none was pushed.
-        push_directory: Where the Pusher puts models.
-        code_version: Part of the cache key; change it when the code changes.
+        current: Statistics of this run's data, used only as a cache key: the directory is read again for new data only.
+            So a run on the same data starts from the same state and is cached as a whole.
+        hyperparameters: Best hyperparameters of the previous run's search.
+        translators: Translator bank of the previous run.
+        statistics: Statistics of the previous run's data, with its ``span``.
+        classes: Classes of the pushed model in their order, ``classes.txt``; an empty list if none was pushed.
+        push_directory: Directory to which the Pusher pushes models.
+        code_version: Part of the cache key. It changes with the code.
 
     Example:
         >>> PreviousRun(
@@ -52,7 +52,8 @@ def PreviousRun(
     parts = {"hyperparameters": hyperparameters.uri, "translators": translators.uri, "statistics": statistics.uri}
     for folder in parts.values():
         fileio.makedirs(folder)
-    # Not what the previous run left: if that was refused, applications never saw its classes.
+    # Taken from the pushed model, not from the previous run: if the gate rejected that run, applications never saw its
+    # classes.
     write_class_list(classes.uri, pushed_classes(push_directory))
     about = read_handover(push_directory, parts)
     logger.info("%s previous run in %s", "found a" if about else "no", push_directory)
@@ -72,19 +73,19 @@ def Handover(
     note: Parameter[str] = "",
     code_version: Parameter[str] = "",
 ) -> None:
-    """Leaves in a push destination what the next run starts from, in place of what was there.
+    """Writes the state for the next run to a push directory and replaces the state of earlier runs.
 
-    Place it behind the last node that decides something (``add_upstream_node``): a run that fails leaves nothing, and
-    finds what its predecessor left when it is run again.
+    Place it after the last node that can reject the run (``add_upstream_node``). A run that fails then writes nothing,
+    and finds its predecessor's state when it is run again.
 
     Args:
-        examples: This run's data; its span is kept.
-        hyperparameters: The best of the search, as the stock Tuner writes them.
-        translators: The bank.
-        statistics: Of this run's data.
-        push_directory: Where the Pusher puts models.
-        note: What a platform wants to be kept beside them.
-        code_version: Part of the cache key; change it when the code changes.
+        examples: This run's data, whose span is stored.
+        hyperparameters: Best hyperparameters of the search, in the format of the stock Tuner.
+        translators: The translator bank.
+        statistics: Statistics of this run's data.
+        push_directory: Directory to which the Pusher pushes models.
+        note: Additional data of a platform.
+        code_version: Part of the cache key. It changes with the code.
 
     Example:
         >>> Handover(
@@ -96,7 +97,7 @@ def Handover(
         ... )  # doctest: +SKIP
     """
     parts = {"hyperparameters": hyperparameters.uri, "translators": translators.uri, "statistics": statistics.uri}
-    # StatisticsGen does not hand the span on. ExampleGen's drivers tell it by a custom property; the typed one of that
-    # name may stay 0.
+    # StatisticsGen does not pass the span on. ExampleGen's drivers store it in a custom property; the typed property of
+    # the same name may stay 0.
     span = int(examples.get_int_custom_property("span") or examples.span)
     write_handover(push_directory, parts, {"span": span, NEWEST: newest_version(push_directory), NOTE: note})

@@ -1,4 +1,4 @@
-"""The classes of the pushed model: whose places in its output must not change."""
+"""The classes of the pushed model, whose indices in its output must not change."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ logger = logging.getLogger(__name__)
 
 
 def pushed_classes(push_directory: str) -> list[str]:
-    """Every class that was pushed, in the order of the model that serves now.
+    """Returns every class that was pushed, in the order of the currently served model.
 
-    A version that was withdrawn since (by ``compressor rollback``) may still be known to applications, so classes that
-    it alone had are appended.
+    Applications may still know a version that has been withdrawn (by ``compressor rollback``), so classes that only
+    such a version has are appended.
 
     Args:
-        push_directory: The push destination, in any store.
+        push_directory: The push directory, in any store.
 
     Returns:
-        The names, as Unicode NFC, each once; none where no model was pushed.
+        The names in Unicode NFC, without duplicates; empty if no model was pushed.
 
     Raises:
-        CompressorError: If the push destination cannot be read.
+        CompressorError: If the push directory cannot be read.
     """
     try:
         return _pushed_classes(push_directory)

@@ -9,15 +9,14 @@ from typing import get_args
 import keras
 import numpy as np
 
-from compressor_lib.cuts.connections import Connection, parse_connection
-from compressor_lib.cuts.family_names import Family
+from compressor_lib.cuts.connections import Connection, ConnectionForm, Family
+from compressor_lib.cuts.lookup import find_connection
 from compressor_lib.cuts.translators import TranslatorSpec
 from compressor_lib.deployment import phrases
 from compressor_lib.errors import CompressorError, unknown
 from compressor_lib.networks.backbones import find_backbone
 from compressor_lib.networks.cut_points import CutPoints
 from compressor_lib.networks.graph import LayerGraph
-from compressor_lib.networks.layer_names import TAIL
 
 FAMILIES = get_args(Family)
 
@@ -47,7 +46,7 @@ def published_connections(base: keras.Model, cut_in_front_of: str, rejoin: Seque
         (a,) = inputs
         for b in rejoin:
             if graph.order[a] < graph.order[b] and graph.producers[b] != (a,):
-                grid.append(Connection(a, b))
+                grid.append(Connection.rejoin(a, b))
     return grid
 
 
@@ -55,8 +54,8 @@ def truncations(base: keras.Model, connections: Sequence[Connection]) -> list[Co
     """Truncation at every A of ``connections``, and at whatever feeds one of their B, in network order."""
     graph = LayerGraph.of(base)
     ends = {connection.a for connection in connections}
-    ends |= {graph.producers[connection.b][0] for connection in connections if connection.b}
-    return [Connection(a) for a in sorted(ends, key=graph.order.__getitem__)]
+    ends |= {graph.producers[connection.b][0] for connection in connections if connection.rejoins}
+    return [Connection.head(a) for a in sorted(ends, key=graph.order.__getitem__)]
 
 
 def rejoining_connections(base: keras.Model) -> list[Connection]:
@@ -77,12 +76,12 @@ def rejoining_connections(base: keras.Model) -> list[Connection]:
             if graph.order[a] < graph.order[rejoined] and _is_at_least_as_large(
                 base.get_layer(a).output, base.get_layer(b).input
             ):
-                connection = Connection(a, b)
+                connection = Connection.rejoin(a, b)
                 translator = TranslatorSpec.of(base, connection).parameters
                 savings[connection] = points.parameters_between(a, b) - translator
     least = LEAST_SAVING * base.count_params()
     by_saving = sorted((c for c in savings if savings[c] >= least), key=savings.__getitem__)
-    return sorted(_evenly(by_saving), key=lambda c: (graph.order[c.a], graph.order[c.b or ""]))
+    return sorted(_evenly(by_saving), key=lambda c: (graph.order[c.a], graph.order[c.b]))
 
 
 def graph_truncations(base: keras.Model) -> list[Connection]:
@@ -99,7 +98,7 @@ def graph_truncations(base: keras.Model) -> list[Connection]:
     least = LEAST_SAVING * base.count_params()
     return _evenly(
         [
-            Connection(a)
+            Connection.head(a)
             for a in points.cuts
             if points.parameters_between(a, None) >= least
             and _is_at_least_as_large(base.get_layer(a).output, base.output)
@@ -108,7 +107,7 @@ def graph_truncations(base: keras.Model) -> list[Connection]:
 
 
 def searched_connections(
-    base: keras.Model, backbone: str | None, wanted: str | Sequence[str | Connection]
+    base: keras.Model, backbone: str | None, wanted: str | Sequence[ConnectionForm]
 ) -> list[Connection]:
     """The connections that a search is to try.
 
@@ -128,7 +127,7 @@ def searched_connections(
         CompressorError: If a family or connection is unknown, or there is none.
     """
     if not isinstance(wanted, str):
-        connections = list(dict.fromkeys(parse_connection(text, base) for text in wanted))
+        connections = list(dict.fromkeys(find_connection(form, base) for form in wanted))
         if not connections:
             raise CompressorError("the list of connections is empty; name one, or 'all'")
         return connections
@@ -148,7 +147,7 @@ def searched_connections(
     else:
         rejoining = rejoining_connections(base)
         truncated = graph_truncations(base)
-    tails = [Connection(truncation.a, TAIL) for truncation in truncated]
+    tails = [Connection.tail(truncation.a) for truncation in truncated]
     family = {
         "published": rejoining,
         "truncation": truncated,

@@ -13,7 +13,8 @@ from typing import Any
 
 import keras
 
-from compressor_lib.cuts.connections import Connection, parse_connection
+from compressor_lib.cuts.connections import Connection, ConnectionForm
+from compressor_lib.cuts.lookup import find_connection
 from compressor_lib.cuts.translators import TAIL_UNITS, TranslatorSpec
 from compressor_lib.networks.graph import LayerGraph, functional_config, tensors
 from compressor_lib.networks.heads import last_feature_map
@@ -22,7 +23,7 @@ from compressor_lib.networks.weights import copy_weights
 
 def create_submodel(
     base: keras.Model,
-    connection: str | Connection | Sequence[str | int | None],
+    connection: ConnectionForm,
     *,
     tail_units: int = TAIL_UNITS,
 ) -> keras.Model:
@@ -49,7 +50,7 @@ def create_submodel(
         >>> create_submodel(base, "block_5_add->Conv_1").count_params()
         484288
     """
-    connection = parse_connection(connection, base)
+    connection = find_connection(connection, base)
     config = copy.deepcopy(functional_config(base))
     graph = LayerGraph.from_config(config)
     before, behind = kept_layers(graph, connection)
@@ -60,7 +61,6 @@ def create_submodel(
         translator = _serialised(spec.layers(), connection.a, base)
     last = translator[-1]["name"] if translator else connection.a
     if connection.rejoins:
-        assert connection.b is not None
         (rejoined,) = graph.producers[connection.b]
         for consumer in graph.consumers[rejoined]:
             for tensor in tensors(layers[consumer]["inbound_nodes"]):
@@ -73,15 +73,13 @@ def create_submodel(
         *translator,
         *(layer for name, layer in layers.items() if name in behind),
     ]
-    config["name"] = f"{base.name}_{connection.a}_to_{connection.b or 'head'}"
+    config["name"] = f"{base.name}_{connection.a}_to_{connection.end}"
     submodel = keras.Model.from_config(config)
     copy_weights(base, submodel)
     return submodel
 
 
-def extend_shared(
-    base: keras.Model, connection: str | Connection | Sequence[str | int | None], *, tail_units: int = TAIL_UNITS
-) -> keras.Model:
+def extend_shared(base: keras.Model, connection: ConnectionForm, *, tail_units: int = TAIL_UNITS) -> keras.Model:
     """A truncation or tail of ``base`` that is made in milliseconds, because it shares the layers of ``base``.
 
     Args:
@@ -92,12 +90,12 @@ def extend_shared(
     Returns:
         A functional model like that of :func:`create_submodel`.
     """
-    connection = parse_connection(connection, base)
+    connection = find_connection(connection, base)
     assert not connection.rejoins, "what lies behind B takes another tensor, so it cannot be shared"
     x = base.get_layer(connection.a).output
     for layer in TranslatorSpec.of(base, connection, tail_units).layers() if connection.is_tail else ():
         x = layer(x)
-    return keras.Model(base.inputs[0], x, name=f"{base.name}_{connection.a}_to_{connection.b or 'head'}")
+    return keras.Model(base.inputs[0], x, name=f"{base.name}_{connection.a}_to_{connection.end}")
 
 
 def kept_layers(graph: LayerGraph, connection: Connection) -> tuple[set[str], set[str]]:
@@ -105,7 +103,6 @@ def kept_layers(graph: LayerGraph, connection: Connection) -> tuple[set[str], se
     before = graph.ancestors(connection.a)
     if not connection.rejoins:
         return before, set()
-    assert connection.b is not None
     (rejoined,) = graph.producers[connection.b]
     # Every path goes through what B received, so what lies behind that is what comes after it.
     return before, {name for name in graph.producers if graph.order[name] > graph.order[rejoined]}
@@ -118,7 +115,7 @@ def without_head(classifier: keras.Model, *, name: str | None = None) -> keras.M
         classifier: A functional model; see :func:`compressor_lib.networks.heads.last_feature_map`.
         name: The new model's; the classifier's if None.
     """
-    backbone = create_submodel(classifier, Connection(last_feature_map(classifier)))
+    backbone = create_submodel(classifier, Connection.head(last_feature_map(classifier)))
     return keras.Model(backbone.inputs[0], backbone.output, name=name or classifier.name)
 
 

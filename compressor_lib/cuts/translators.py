@@ -59,7 +59,7 @@ class TranslatorSpec:
             CompressorError: If a shape is not a fixed ``[N, height, width, channels]``, or A is spatially
                 smaller than what B receives.
         """
-        assert connection.b is not None, "a truncation has no translator"
+        assert not connection.is_truncation, "a truncation has no translator"
         source = _feature_map(connection.a, base.get_layer(connection.a).output)
         if connection.is_tail:
             height, width, _ = _feature_map("output", base.output)

@@ -1,1 +1,1 @@
-"""What ships, and whether it is good enough."""
+"""Export, conversion, measurement and judgement of the models to be deployed."""

@@ -1,4 +1,4 @@
-"""The file that names a model's classes, one a line, in UTF-8 and in the order of its probabilities."""
+"""The file with a model's class names, one per line, in UTF-8 and in the order of the model's probabilities."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ CLASSES_FILE = "classes.txt"
 
 
 def parse_classes(content: bytes, path: str | Path) -> list[str]:
-    """Returns the names that a file holds.
+    """Returns the class names in the content of a file.
 
     Args:
-        content: The file's bytes, from wherever it is.
-        path: Where that is, for the message.
+        content: The file's content.
+        path: Path of the file, for the error message.
 
     Raises:
         CompressorError: If the bytes are not UTF-8.
@@ -27,15 +27,15 @@ def parse_classes(content: bytes, path: str | Path) -> list[str]:
 
 
 def format_classes(names: Iterable[str]) -> bytes:
-    """Returns a file's bytes with these names, as :func:`parse_classes` takes them."""
+    """Returns the content of a file with these class names, which :func:`parse_classes` reads."""
     return "".join(f"{name}\n" for name in names).encode()
 
 
 def read_classes_file(path: str | Path) -> list[str]:
-    """Reads the names in a file on this machine.
+    """Reads the class names from a local file.
 
     Raises:
-        CompressorError: If it is missing or not UTF-8.
+        CompressorError: If the file is missing or not UTF-8.
     """
     try:
         content = Path(path).read_bytes()

@@ -1,4 +1,4 @@
-"""The TFLite models of a classifier that is served as a SavedModel, each compared with it."""
+"""Converts a classifier to TFLite and compares each TFLite model with the SavedModel."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ from compressor_lib.deployment.tflite_metadata import with_metadata
 from compressor_lib.errors import first_line
 
 TOLERANCE = 1e-3
-"""How far a probability of the float32 TFLite model may be from the SavedModel's."""
+"""Largest allowed difference between a probability of the float32 TFLite model and of the SavedModel."""
 
 LEAST_KEPT = 0.75
-"""What a narrower TFLite model must keep of the SavedModel's highest probabilities.
+"""Smallest share of the SavedModel's highest probabilities that a quantised TFLite model must keep.
 
-Rounding moves probabilities, now and then by much, so a narrower model is judged by the classes it
-predicts: their probabilities by the SavedModel, against the highest ones, each summed over the
-images. To predict the other of two classes that are equally likely costs nothing, so an untrained
-model passes; one that does not see its images fails. How good it is, only a test split tells.
+Rounding can change probabilities considerably, so a quantised model is judged by its predicted classes. Their
+probabilities according to the SavedModel are compared with the SavedModel's highest probabilities, each summed over the
+images. Predicting the other of two equally likely classes costs nothing, so an untrained model passes, but a model that
+ignores its input fails. Only a test split shows how accurate the model is.
 """
 
 COMPARED = 16
-"""Most calibration images on which TFLite models are compared with the SavedModel."""
+"""Maximum number of calibration images on which TFLite models are compared with the SavedModel."""
 
 
 class Conversions(NamedTuple):
-    """What became of each precision.
+    """The result of the conversion to each precision.
 
     Attributes:
         files: TFLite files, by precision.
-        not_converted: Why there is none, by precision, to be read behind the precision's name and a colon.
+        not_converted: Reasons for missing TFLite models, by precision, each a phrase that fits after the precision and
+            a colon.
     """
 
     files: dict[str, bytes]
@@ -55,22 +56,22 @@ def convert(
     """Converts a classifier to TFLite, with metadata.
 
     Args:
-        model: The classifier, from `float32` images `[N, S, S, 3]`, 0..255, to probabilities `[N, C]`.
-        class_names: The `C` names, in the order of the probabilities.
-        served: The SavedModel's function from `image_bytes`, `string [N]`, to a dictionary with `probabilities`.
+        model: Classifier from ``float32`` images ``[N, S, S, 3]``, 0..255, to probabilities ``[N, C]``.
+        class_names: The ``C`` class names, in the order of the probabilities.
+        served: The SavedModel's function from ``image_bytes``, ``string [N]``, to a dictionary with ``probabilities``.
         formats: Precisions of the TFLite models.
-        calibration: `uint8 [K, S, S, 3]`, which int8 needs: some of the training images. The TFLite models are
-            compared with the SavedModel on the first few; without them, on fixed noise.
-        is_gated: Whether a gate decides later what ships. Then a precision that fails is left out rather than
-            raised, and what is narrower than float32 may predict anything here.
+        calibration: ``uint8 [K, S, S, 3]``, some of the training images, required for int8. The TFLite models are
+            compared with the SavedModel on the first few of these images, or on fixed noise without them.
+        is_gated: Whether a gate decides later which models are deployed. If so, a precision that fails is left out
+            instead of raising an error, and the predictions of precisions other than float32 are not checked.
 
     Returns:
-        The TFLite files, and which precisions have none. All have one unless ``is_gated``.
+        The TFLite files, and the reasons for missing ones. No file is missing unless ``is_gated`` is set.
 
     Raises:
-        ConversionError: If a precision does not convert, or the predictions of its TFLite model differ: in float32 by
-            more than ``TOLERANCE``, in others so that less than ``LEAST_KEPT`` is kept.
-        CompressorError: If a format is unknown or lacks its calibration.
+        ConversionError: If the model does not convert to a precision, or the predictions of the TFLite model differ too
+            much: in float32 by more than ``TOLERANCE``, in other precisions if less than ``LEAST_KEPT`` is kept.
+        CompressorError: If a format is unknown or its calibration images are missing.
     """
     images = _noise(model.input_shape[1]) if calibration is None else calibration[:COMPARED]
     encoded = tf.stack([encode_image(image) for image in images])
@@ -100,9 +101,9 @@ def _noise(size: int) -> np.ndarray:
 def _predictions(tflite: bytes, images: np.ndarray, precision: Precision) -> np.ndarray:
     try:
         return tflite_predict(tflite, images)
-    except (RuntimeError, ValueError) as error:  # an operation that the interpreter does not have, or cannot prepare
+    except (RuntimeError, ValueError) as error:  # the interpreter lacks an operation or cannot prepare it
         raise ConversionError(
-            f"the {precision} TFLite model does not run ({first_line(error)}): leave out this format.",
+            f"the {precision} TFLite model does not run ({first_line(error)}): remove this format.",
             f"its TFLite model does not run ({first_line(error)})",
         ) from error
 
@@ -111,9 +112,9 @@ def _check_probabilities(predictions: np.ndarray, expected: np.ndarray) -> None:
     difference = float(np.abs(predictions - expected).max())
     if not difference <= TOLERANCE:
         raise ConversionError(
-            f"the float32 TFLite model's probabilities are up to {difference:.2g} away from the "
+            f"the float32 TFLite model's probabilities differ by up to {difference:.2g} from the "
             f"SavedModel's (allowed: {TOLERANCE:g}): a layer does not convert faithfully.",
-            f"a layer does not convert faithfully (probabilities up to {difference:.2g} away from the SavedModel's)",
+            f"a layer does not convert faithfully (probabilities are off by up to {difference:.2g})",
         )
 
 
@@ -123,6 +124,6 @@ def _check_classes(predictions: np.ndarray, expected: np.ndarray, precision: Pre
     if not kept >= LEAST_KEPT:
         raise ConversionError(
             f"the classes that the {precision} TFLite model predicts keep {phrases.percent(kept)} of the SavedModel's "
-            f"highest probabilities (at least: {phrases.percent(LEAST_KEPT, decimals=None)}): leave out this format.",
+            f"highest probabilities (at least: {phrases.percent(LEAST_KEPT, decimals=None)}): remove this format.",
             f"the classes that it predicts keep {phrases.percent(kept)} of the SavedModel's highest probabilities",
         )

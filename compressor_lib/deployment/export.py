@@ -1,4 +1,4 @@
-"""Writes a classifier as it is deployed: SavedModel, Keras file and TFLite models in one folder."""
+"""Exports a classifier for deployment: SavedModel, Keras file and TFLite models in one folder."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ TEACHER_FILE = "teacher.keras"
 TFLITE_FILE = "model.tflite"
 
 IMAGE_FEATURE = "image"
-"""The feature of a `tf.train.Example` that holds the encoded image."""
+"""The feature of a ``tf.train.Example`` that holds the encoded image."""
 
 
 def keras_path(directory: str | Path, name: str = KERAS_FILE) -> Path:
-    """Returns where an exported folder keeps a Keras file."""
+    """Returns the path of a Keras file in an exported folder."""
     return Path(directory) / EXTRA / name
 
 
 def tflite_path(directory: str | Path, precision: str = "float32") -> Path:
-    """Returns where an exported folder keeps its TFLite model of a precision."""
+    """Returns the path of the TFLite model with the given precision in an exported folder."""
     file = TFLITE_FILE if precision == "float32" else f"model_{precision}.tflite"
     return Path(directory) / EXTRA / file
 
 
 def tflite_paths(directory: str | Path) -> dict[str, Path]:
-    """Returns the TFLite models that an exported folder holds, by precision, float32 first."""
+    """Returns the paths of the TFLite models in an exported folder, by precision, float32 first."""
     paths = {precision: tflite_path(directory, precision) for precision in get_args(Precision)}
     return {precision: path for precision, path in paths.items() if path.is_file()}
 
 
 def classes_path(directory: str | Path) -> Path:
-    """Returns where an exported folder keeps the class names, one a line, in UTF-8."""
+    """Returns the path of the class names in an exported folder."""
     return Path(directory) / EXTRA / CLASSES_FILE
 
 
@@ -56,16 +56,16 @@ def read_classes(directory: str | Path) -> list[str]:
     """Reads the class names of an exported folder, in the order of the probabilities.
 
     Raises:
-        CompressorError: if the folder has none, or the file is not UTF-8.
+        CompressorError: If the folder has no class names, or the file is not UTF-8.
     """
     return read_classes_file(classes_path(directory))
 
 
 def read_parameters(directory: str | Path) -> int:
-    """Reads how many parameters the model of an exported folder has, without loading it.
+    """Reads the number of parameters of the model in an exported folder, without loading it.
 
     Raises:
-        CompressorError: if the folder does not tell.
+        CompressorError: If the folder does not hold the number.
     """
     return read_figures(directory).parameters
 
@@ -74,22 +74,22 @@ def load_keras(directory: str | Path, name: str = KERAS_FILE) -> keras.Model:
     """Loads a Keras model from an exported folder, without running code from the file.
 
     Args:
-        directory: the folder.
-        name: the file within its `assets.extra`.
+        directory: The exported folder.
+        name: The file's name in ``assets.extra``.
 
     Returns:
         The model, not compiled.
 
     Raises:
-        CompressorError: if the file is missing or not a Keras model that is safe to load.
+        CompressorError: If the file is missing or is not a Keras model that is safe to load.
     """
     path = _existing(keras_path(directory, name))
     try:
-        # What it was compiled with may need classes that this process has not imported.
+        # Compiling may need classes that this process has not imported.
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise CompressorError(
-            f"{path} is not a Keras model that can be loaded safely: export it again. ({error})"
+            f"{path} is not a Keras model that can be loaded safely: export it again. ({error})."
         ) from error
 
 
@@ -101,21 +101,21 @@ def export_classifier(
     formats: Sequence[Precision] = ("float32",),
     calibration: np.ndarray | None = None,
 ) -> None:
-    """Writes a classifier so that TensorFlow alone can serve it, and TFLite on devices.
+    """Exports a classifier as a SavedModel, which needs only TensorFlow to serve, and as TFLite models for devices.
 
-    The folder is that of :func:`export_saved_model`, with the TFLite models that :func:`add_tflite` adds:
-    `model.tflite` in float32, always, and on request `model_float16.tflite` and `model_int8.tflite`. It appears at
-    once when all is written.
+    The folder is the one that :func:`export_saved_model` writes, plus the TFLite models from :func:`add_tflite`: always
+    ``model.tflite`` in float32, and on request ``model_float16.tflite`` and ``model_int8.tflite``. The folder appears
+    only when it is complete.
 
     Args:
-        model: classifier from `float32` images `[N, S, S, 3]`, 0..255, to probabilities `[N, C]`.
-        class_names: the `C` names, in the order of the probabilities.
-        directory: a folder that does not exist yet or is empty.
-        formats: precisions of the TFLite models; float32 is written whether it is named or not.
-        calibration: `uint8 [K, S, S, 3]`, which int8 needs: some of the training images.
+        model: Classifier from ``float32`` images ``[N, S, S, 3]``, 0..255, to probabilities ``[N, C]``.
+        class_names: The ``C`` class names, in the order of the probabilities.
+        directory: A folder that does not exist yet or is empty.
+        formats: Precisions of the TFLite models. float32 is always written.
+        calibration: ``uint8 [K, S, S, 3]``, some of the training images, required for int8.
 
     Raises:
-        CompressorError: if the folder has content, the names do not fit the model, or a TFLite model cannot be made,
+        CompressorError: If the folder is not empty, the names do not fit the model, or a TFLite model cannot be made,
             see :func:`add_tflite`.
 
     Example:
@@ -132,26 +132,26 @@ def export_classifier(
 
 
 def export_saved_model(model: keras.Model, class_names: Sequence[str], directory: str | Path) -> None:
-    """Writes a classifier so that TensorFlow alone can serve it.
+    """Exports a classifier as a SavedModel, which needs only TensorFlow to serve.
 
-    The SavedModel has two signatures. Both return `probabilities`, `float32 [N, C]`, and `class`,
-    the likeliest one's name, `string [N]`.
+    The SavedModel has two signatures. Both return ``probabilities``, ``float32 [N, C]``, and ``class``, the name of the
+    most likely class, ``string [N]``.
 
-    - `serving_default` takes `image_bytes`, `string [N]`: image files of any size and kind that
-      `decode_image` reads.
-    - `serving_tf_example` takes `examples`, `string [N]`: serialised `tf.train.Example`s whose
-      feature `image` holds such a file; further features are ignored.
+    - ``serving_default`` takes ``image_bytes``, ``string [N]``: image files of any size and any format that
+      ``decode_image`` reads.
+    - ``serving_tf_example`` takes ``examples``, ``string [N]``: serialised ``tf.train.Example`` protos whose feature
+      ``image`` holds such a file. Other features are ignored.
 
-    In `assets.extra/` beside it: `model.keras`, `classes.txt` and `figures.json`, see
-    :mod:`compressor_lib.deployment.model_metrics`. The folder appears at once when all is written.
+    The subfolder ``assets.extra/`` holds ``model.keras``, ``classes.txt`` and ``figures.json``, see
+    :mod:`compressor_lib.deployment.model_metrics`. The folder appears only when it is complete.
 
     Args:
-        model: classifier from `float32` images `[N, S, S, 3]`, 0..255, to probabilities `[N, C]`.
-        class_names: the `C` names, in the order of the probabilities.
-        directory: a folder that does not exist yet or is empty.
+        model: Classifier from ``float32`` images ``[N, S, S, 3]``, 0..255, to probabilities ``[N, C]``.
+        class_names: The ``C`` class names, in the order of the probabilities.
+        directory: A folder that does not exist yet or is empty.
 
     Raises:
-        CompressorError: if the folder has content, or the names do not fit the model.
+        CompressorError: If the folder is not empty, or the names do not fit the model.
     """
     served = _serving(model, _checked(class_names, model))
     with _draft(directory) as draft:
@@ -161,20 +161,22 @@ def export_saved_model(model: keras.Model, class_names: Sequence[str], directory
 def add_tflite(
     directory: str | Path, *, formats: Sequence[Precision], calibration: np.ndarray | None = None
 ) -> Conversions:
-    """Adds TFLite models, with their metadata, to an exported folder; a precision that fails is left out.
+    """Adds TFLite models with metadata to an exported folder. A precision that fails is left out.
 
     Args:
-        directory: as :func:`export_saved_model` wrote it.
-        formats: their precisions.
-        calibration: `uint8 [K, S, S, 3]`, which int8 needs: some of the training images. The TFLite models are
-            compared with the SavedModel on the first few; without them, on fixed noise.
+        directory: A folder written by :func:`export_saved_model`.
+        formats: Precisions of the TFLite models.
+        calibration: ``uint8 [K, S, S, 3]``, some of the training images, required for int8. The TFLite models are
+            compared with the SavedModel on the first few of these images, or on fixed noise without them.
 
     Returns:
-        The files' contents, and why a precision has none: it does not convert, or the predictions in float32 differ
-        from the SavedModel's. What is narrower is not refused for what it predicts: that is for the gate to judge.
+        The contents of the files, and the reasons for missing ones: the model does not convert, or its float32
+        predictions differ from the SavedModel's. Predictions of other precisions are not checked here; the gate judges
+        them.
 
     Raises:
-        CompressorError: if the folder holds no exported model, a format is unknown or lacks its calibration.
+        CompressorError: If the folder holds no exported model, a format is unknown, or its calibration images are
+            missing.
     """
     with literal_path(directory) as literal:
         served = tf.saved_model.load(literal).signatures["serving_default"]
@@ -192,7 +194,7 @@ def add_tflite(
 
 @contextmanager
 def _draft(directory: str | Path) -> Iterator[Path]:
-    """A folder that becomes the given one when all in it is written; nothing is left of it otherwise."""
+    """Yields a draft folder and renames it to the given one at the end. On an error, the draft is removed."""
     directory = Path(directory)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise CompressorError(f"{directory} is not an empty folder: choose another, or empty it.")
@@ -249,7 +251,7 @@ def _serving(model: keras.Model, class_names: Sequence[str]) -> tf.Module:
         return from_bytes(tf.io.parse_example(examples, features)[IMAGE_FEATURE])
 
     served = tf.Module()
-    # The variables alone: Keras's own objects would be saved, and warned about, for nothing.
+    # Only the variables: saving Keras' own objects takes space and logs warnings, without any benefit.
     served.weights = [weight.value for weight in model.weights]
     served.from_bytes, served.from_examples = from_bytes, from_examples
     return served

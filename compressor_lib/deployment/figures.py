@@ -1,24 +1,24 @@
-"""What is measured of a deployed model, as plain data."""
+"""Measurements of a deployed model, as plain data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.intervals import CONFIDENCE
-from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import Latency, Speedup
 
 
 @dataclass(frozen=True)
 class ModelFigures:
-    """What is measured of one model.
+    """Measurements of one model.
 
     Attributes:
-        right: How many of the test split's images it names rightly.
-        images: How many the test split has.
-        parameters: Number of parameters, the head's included.
-        bytes: Size of its TFLite model in float32, with metadata; None where it does not convert.
-        latency: That TFLite model's, for one image on one thread; likewise.
+        right: Number of test images that the model classifies correctly.
+        images: Number of test images.
+        parameters: Number of parameters, including the head's.
+        bytes: Size of the float32 TFLite file with metadata; None if the model does not convert.
+        latency: Latency of the float32 TFLite model for one image on one thread; None if it does not convert.
     """
 
     right: int
@@ -29,23 +29,23 @@ class ModelFigures:
 
     @property
     def accuracy(self) -> float:
-        """Share of the test split's images that it names rightly, 0 to 1."""
+        """Share of the test images that the model classifies correctly, 0 to 1."""
         return self.right / self.images
 
-    def judged(self, confidence: float = CONFIDENCE) -> Judged:
-        """The same with its interval."""
-        return Judged.counted("", images=self.images, right=self.right, confidence=confidence)
+    def result(self, confidence: float = CONFIDENCE) -> EvalResult:
+        """Returns the accuracy with its confidence interval."""
+        return EvalResult.from_counts("", images=self.images, right=self.right, confidence=confidence)
 
 
 @dataclass(frozen=True)
 class FormatFigures:
-    """What is measured of one TFLite model; its accuracy stands in the gate's verdict.
+    """Measurements of one TFLite model. Its accuracy is in the gate's verdict.
 
     Attributes:
-        file: Its file's name.
-        bytes: The file's size.
-        latency: For one image on one thread.
-        speedup: Against the reference model in float32; None where that does not convert.
+        file: Name of the file.
+        bytes: Size of the file.
+        latency: Latency for one image on one thread.
+        speedup: Speedup over the float32 reference model; None if the reference model does not convert.
     """
 
     file: str

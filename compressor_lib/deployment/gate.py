@@ -1,4 +1,4 @@
-"""The gate: whether a compressed model is good enough, told with its reasons."""
+"""The gate: decides whether a compressed model is good enough, and gives the reasons."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from compressor_lib.deployment import phrases
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.intervals import CONFIDENCE, Interval, PairedCounts, share_interval
-from compressor_lib.deployment.judged import Judged
 from compressor_lib.errors import CompressorError
 
 MAX_CONVERSION_LOSS = 0.015
-"""A format that surely loses more accuracy than this by its conversion is warned of."""
+"""A format whose conversion loses more accuracy than this, with confidence, gets a warning."""
 
 _ROUNDING = 1e-6
-"""Accuracies are float32: a difference this small is none."""
+"""Accuracies are float32; smaller differences are ignored."""
 
 _MOST_CLASSES = 5
-"""So many of the classes that fail are named."""
+"""Maximum number of failing classes that are listed."""
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """What the gate asks for.
+class Thresholds:
+    """The thresholds of the gate.
 
     Attributes:
-        min_accuracy: Least accuracy.
-        max_drop: Most accuracy lost against the baseline.
-        max_class_drop: Likewise in any one class; None: any loss.
-        confidence: The lower end of the interval with this confidence must keep each threshold; None: what was
-            measured must.
+        min_accuracy: Lowest accuracy allowed.
+        max_drop: Largest loss of accuracy allowed against the baseline.
+        max_class_drop: Largest loss of accuracy allowed in any one class; None for any loss.
+        confidence: Confidence of the intervals whose lower ends must meet the thresholds. If None, the measured values
+            must meet them.
     """
 
     min_accuracy: float
@@ -41,62 +41,63 @@ class Bounds:
     confidence: float | None = None
 
     def decisive(self, figure: Interval) -> float:
-        """What the gate holds against a threshold: what was measured, or the lower end of its interval."""
+        """Returns the value to compare with a threshold: the measured value or the lower end of its interval."""
         return figure.value if self.confidence is None else figure.low
 
-    def keeps(self, figure: Interval, threshold: float) -> bool:
-        """Whether a figure is as high as a threshold asks for; what is no number is not."""
+    def is_met(self, figure: Interval, threshold: float) -> bool:
+        """Returns whether a figure meets a threshold. NaN does not."""
         return self.decisive(figure) >= threshold - _ROUNDING
 
 
 @dataclass(frozen=True)
 class FormatVerdict:
-    """What the gate says of one TFLite model of a compressed model.
+    """The gate's verdict on one TFLite model of a compressed model.
 
     Attributes:
-        overall: The TFLite model on all test images.
-        classes: And on those of each class.
-        reasons: Why it does not pass, a sentence each; empty where it does.
-        conversion: From the SavedModel's accuracy to the TFLite model's, image by image; None where not compared.
+        overall: Result of the TFLite model on all test images.
+        classes: Results on the test images of each class.
+        reasons: Reasons why the model fails, one sentence each; empty if it passes.
+        conversion: Change from the SavedModel's accuracy to the TFLite model's, paired by image; None if not compared.
     """
 
-    overall: Judged
-    classes: list[Judged]
+    overall: EvalResult
+    classes: list[EvalResult]
     reasons: list[str]
     conversion: Interval | None = None
 
     @property
     def blessed(self) -> bool:
-        """Whether it passes."""
+        """Whether the model passes."""
         return not self.reasons
 
     @property
     def is_lossy(self) -> bool:
-        """Whether the conversion surely lost more than :data:`MAX_CONVERSION_LOSS`."""
+        """Whether the conversion lost more than :data:`MAX_CONVERSION_LOSS`, with confidence."""
         return self.conversion is not None and self.conversion.high < -MAX_CONVERSION_LOSS
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate says of a model.
+    """The gate's verdict on a model.
 
-    To ask each of several classes for the same confidence takes no correction for their number: a model passes only
-    if all of them do (an intersection-union test: Berger, Technometrics 24, 1982), so a pass is as sure as one is.
+    Requiring the same confidence for each of several classes needs no correction for their number. A model passes only
+    if all classes pass (an intersection-union test: Berger, Technometrics 24, 1982), so the confidence of a pass is
+    that of a single test.
 
     Attributes:
-        bounds: What was asked for.
-        overall: The model on all test images.
-        classes: And on those of each class, in the order of the model's answers.
-        model_sha256: SHA-256 of the model's files, as the caller computed it.
-        reasons: Why it does not pass, a sentence each; empty where it does.
-        formats: What it says of each TFLite model, by precision.
-        notes: What else there is to know, a sentence each, such as classes that the baseline does not have.
-        not_converted: Why there is no TFLite model to judge, by precision: those that were asked for and have none.
+        thresholds: The thresholds.
+        overall: Result of the model on all test images.
+        classes: Results on the test images of each class, in the order of the model's outputs.
+        model_sha256: SHA-256 of the model's files, as computed by the caller.
+        reasons: Reasons why the model fails, one sentence each; empty if it passes.
+        formats: Verdict on each TFLite model, by precision.
+        notes: Additional remarks, one sentence each, such as classes that the baseline does not have.
+        not_converted: Reasons for missing TFLite models, by requested precision.
     """
 
-    bounds: Bounds
-    overall: Judged
-    classes: list[Judged]
+    thresholds: Thresholds
+    overall: EvalResult
+    classes: list[EvalResult]
     model_sha256: str
     reasons: list[str]
     formats: dict[str, FormatVerdict] = field(default_factory=dict)
@@ -105,50 +106,50 @@ class Verdict:
 
     @property
     def blessed(self) -> bool:
-        """Whether it passes."""
+        """Whether the model passes."""
         return not self.reasons
 
     @property
     def confidence_shown(self) -> float:
-        """Of the intervals."""
-        return confidence_shown(self.bounds)
+        """Confidence of the intervals to be shown."""
+        return confidence_shown(self.thresholds)
 
     @property
-    def worst_class(self) -> Judged | None:
-        """The class that loses most; None without a baseline."""
+    def worst_class(self) -> EvalResult | None:
+        """The class that loses the most accuracy; None without a baseline."""
         return min(_changed(self.classes), key=lambda one: one.change.value, default=None)  # type: ignore[union-attr]
 
     @property
     def failed(self) -> dict[str, list[str]]:
-        """The formats that fail the gate, with their reasons."""
+        """Reasons of the formats that fail the gate, by format."""
         return {name: one.reasons for name, one in self.formats.items() if not one.blessed}
 
     @property
     def left_out(self) -> dict[str, list[str]]:
-        """The formats that are not pushed, with their reasons: they fail the gate, or do not convert."""
+        """Reasons of the formats that are not pushed, by format: those that fail the gate or do not convert."""
         return self.failed | {name: [reason] for name, reason in self.not_converted.items()}
 
     def to_json(self) -> str:
-        """All of it, as a JSON object."""
+        """Returns the verdict as a JSON object."""
         return json.dumps({"blessed": self.blessed, **asdict(self)}, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Verdict:
-        """Reads what :meth:`to_json` wrote, also before it had counts and formats.
+        """Reads a verdict written by :meth:`to_json`, including those of older releases.
 
         Raises:
-            CompressorError: If it is no verdict.
+            CompressorError: If the text is not a verdict.
         """
         try:
             fields = json.loads(text)
-            bounds = Bounds(**fields["bounds"])
+            thresholds = Thresholds(**fields["thresholds"])
             return cls(
-                bounds=bounds,
-                overall=_judged(fields["overall"], bounds),
-                classes=[_judged(one, bounds) for one in fields["classes"]],
+                thresholds=thresholds,
+                overall=_result(fields["overall"], thresholds),
+                classes=[_result(one, thresholds) for one in fields["classes"]],
                 model_sha256=fields["model_sha256"],
                 reasons=fields["reasons"],
-                formats={name: _format_verdict(one, bounds) for name, one in fields.get("formats", {}).items()},
+                formats={name: _format_verdict(one, thresholds) for name, one in fields.get("formats", {}).items()},
                 notes=fields.get("notes", []),
                 not_converted=fields.get("not_converted", {}),
             )
@@ -156,39 +157,39 @@ class Verdict:
             raise CompressorError("this is not a verdict of this version's gate: evaluate the model again.") from error
 
 
-def confidence_shown(bounds: Bounds) -> float:
-    """Confidence of the intervals that are shown: the gate's, else 95 %."""
-    return CONFIDENCE if bounds.confidence is None else bounds.confidence
+def confidence_shown(thresholds: Thresholds) -> float:
+    """Returns the confidence of the intervals to be shown: the gate's, or 95 % by default."""
+    return CONFIDENCE if thresholds.confidence is None else thresholds.confidence
 
 
 def judge(
-    bounds: Bounds,
-    overall: Judged,
-    classes: Sequence[Judged],
+    thresholds: Thresholds,
+    overall: EvalResult,
+    classes: Sequence[EvalResult],
     model_sha256: str,
     *,
     formats: Mapping[str, FormatVerdict] | None = None,
     notes: Sequence[str] = (),
     not_converted: Mapping[str, str] | None = None,
 ) -> Verdict:
-    """Holds what was measured against the bounds.
+    """Compares the results of a model with the thresholds.
 
     Args:
-        bounds: What is asked for.
-        overall: The model on all test images.
-        classes: And on those of each class.
-        model_sha256: Of the model's files.
-        formats: What :func:`judge_format` says of each TFLite model, by precision.
-        notes: What else there is to know.
-        not_converted: Why there is no TFLite model, by precision: those that have none.
+        thresholds: The thresholds.
+        overall: Result of the model on all test images.
+        classes: Results on the test images of each class.
+        model_sha256: Hash of the model's files.
+        formats: Verdict of :func:`judge_format` on each TFLite model, by precision.
+        notes: Additional remarks.
+        not_converted: Reasons for missing TFLite models, by precision.
 
     Example:
-        >>> judge(Bounds(0.9, 0.02), Judged.counted("", images=50, right=40), [], "").reasons
+        >>> judge(Thresholds(0.9, 0.02), EvalResult.from_counts("", images=50, right=40), [], "").reasons
         ['accuracy is 80.0 % (40 of 50, 67.0 to 88.8 %); the gate requires at least 90 %']
     """
-    reasons = list(_reasons(bounds, overall, classes))
+    reasons = list(_reasons(thresholds, overall, classes))
     return Verdict(
-        bounds,
+        thresholds,
         overall,
         list(classes),
         model_sha256,
@@ -200,23 +201,23 @@ def judge(
 
 
 def judge_format(
-    bounds: Bounds, overall: Judged, classes: Sequence[Judged], conversion: Interval | None = None
+    thresholds: Thresholds, overall: EvalResult, classes: Sequence[EvalResult], conversion: Interval | None = None
 ) -> FormatVerdict:
-    """Holds one TFLite model against the same bounds.
+    """Compares the results of one TFLite model with the thresholds.
 
     Args:
-        bounds: What is asked for.
-        overall: The TFLite model on all test images.
-        classes: And on those of each class.
-        conversion: From the SavedModel's accuracy to the TFLite model's.
+        thresholds: The thresholds.
+        overall: Result of the TFLite model on all test images.
+        classes: Results on the test images of each class.
+        conversion: Change from the SavedModel's accuracy to the TFLite model's.
     """
-    return FormatVerdict(overall, list(classes), list(_reasons(bounds, overall, classes)), conversion)
+    return FormatVerdict(overall, list(classes), list(_reasons(thresholds, overall, classes)), conversion)
 
 
 def left_out_sentences(verdict: Verdict) -> list[str]:
-    """Says which formats are not pushed, and why, once for those with one reason.
+    """Returns sentences on the formats that are not pushed, one for each distinct reason.
 
-    Of a model that is refused nothing is pushed, so only those that do not convert are named.
+    If the model fails, nothing is pushed, so only formats that do not convert are mentioned.
     """
     alike: dict[str, list[str]] = {}
     for name, reasons in verdict.left_out.items():
@@ -228,81 +229,88 @@ def left_out_sentences(verdict: Verdict) -> list[str]:
     ]
 
 
-def _reasons(bounds: Bounds, overall: Judged, classes: Sequence[Judged]) -> Iterator[str]:
-    if not bounds.keeps(overall.accuracy, bounds.min_accuracy):
+def _reasons(thresholds: Thresholds, overall: EvalResult, classes: Sequence[EvalResult]) -> Iterator[str]:
+    if not thresholds.is_met(overall.accuracy, thresholds.min_accuracy):
         yield (
             f"accuracy is {phrases.accuracy(overall)}; "
-            f"the gate requires at least {phrases.percent(bounds.min_accuracy, decimals=None)}{_surely(bounds)}"
+            f"the gate requires at least {phrases.percent(thresholds.min_accuracy, decimals=None)}"
+            f"{_with_confidence(thresholds)}"
         )
-    if overall.change and not bounds.keeps(overall.change, -bounds.max_drop):
-        yield f"{_change(overall)}; the gate allows a drop of {_drop(bounds.max_drop, bounds)}"
-    if bounds.max_class_drop is None:
+    if overall.change and not thresholds.is_met(overall.change, -thresholds.max_drop):
+        yield f"{_change(overall)}; the gate allows a drop of {_drop(thresholds.max_drop, thresholds)}"
+    if thresholds.max_class_drop is None:
         return
     failing = sorted(
-        (one for one in _changed(classes) if one.change and not bounds.keeps(one.change, -bounds.max_class_drop)),
+        (
+            one
+            for one in _changed(classes)
+            if one.change and not thresholds.is_met(one.change, -thresholds.max_class_drop)
+        ),
         key=lambda one: one.change.value,  # type: ignore[union-attr]
     )
     for one in failing[:_MOST_CLASSES]:
         yield (
             f"class {one.name} ({one.images} test images): {_change(one)}; "
-            f"the gate allows a class a drop of {_drop(bounds.max_class_drop, bounds)}"
+            f"the gate allows a drop of {_drop(thresholds.max_class_drop, thresholds)} in any class"
         )
     if len(failing) > _MOST_CLASSES:
-        yield f"and likewise {len(failing) - _MOST_CLASSES} more classes"
+        yield f"and {len(failing) - _MOST_CLASSES} more classes lose too much accuracy"
 
 
-def _change(judged: Judged) -> str:
-    change = judged.change
+def _change(result: EvalResult) -> str:
+    change = result.change
     assert change is not None
-    compared = judged.pairs.images if judged.pairs else judged.images
-    on = "" if compared == judged.images else f", on {compared:,} images of classes that both have"
+    compared = result.pairs.images if result.pairs else result.images
+    on = "" if compared == result.images else f", on {compared:,} images of classes that both models have"
     return f"accuracy changes by {phrases.points(change)} against the baseline{on}"
 
 
-def _drop(share: float, bounds: Bounds) -> str:
-    return f"{100 * share:.4g} points{_surely(bounds)}"
+def _drop(share: float, thresholds: Thresholds) -> str:
+    return f"{100 * share:.4g} points{_with_confidence(thresholds)}"
 
 
-def _surely(bounds: Bounds) -> str:
-    return "" if bounds.confidence is None else f" with {phrases.percent(bounds.confidence, decimals=None)} confidence"
+def _with_confidence(thresholds: Thresholds) -> str:
+    if thresholds.confidence is None:
+        return ""
+    return f" with {phrases.percent(thresholds.confidence, decimals=None)} confidence"
 
 
-def _changed(classes: Sequence[Judged]) -> list[Judged]:
+def _changed(classes: Sequence[EvalResult]) -> list[EvalResult]:
     return [one for one in classes if one.change is not None]
 
 
-def _format_verdict(fields: dict[str, Any], bounds: Bounds) -> FormatVerdict:
+def _format_verdict(fields: dict[str, Any], thresholds: Thresholds) -> FormatVerdict:
     return FormatVerdict(
-        overall=_judged(fields["overall"], bounds),
-        classes=[_judged(one, bounds) for one in fields["classes"]],
+        overall=_result(fields["overall"], thresholds),
+        classes=[_result(one, thresholds) for one in fields["classes"]],
         reasons=fields["reasons"],
         conversion=Interval(**fields["conversion"]) if fields.get("conversion") else None,
     )
 
 
-def _judged(fields: dict[str, Any], bounds: Bounds) -> Judged:
+def _result(fields: dict[str, Any], thresholds: Thresholds) -> EvalResult:
     if "right" not in fields:
-        return _judged_without_counts(fields, bounds)
+        return _result_without_counts(fields, thresholds)
     figures = {
         name: Interval(**fields[name]) for name in ("accuracy", "baseline", "change") if fields[name] is not None
     }
     pairs = PairedCounts(**fields["pairs"]) if fields.get("pairs") else None
-    return Judged(fields["name"], fields["images"], fields["right"], **figures, pairs=pairs)
+    return EvalResult(fields["name"], fields["images"], fields["right"], **figures, pairs=pairs)
 
 
-def _judged_without_counts(fields: dict[str, Any], bounds: Bounds) -> Judged:
-    """What was written before there were counts, with intervals where it had none."""
-    name, images, confidence = fields["name"], fields["images"], confidence_shown(bounds)
+def _result_without_counts(fields: dict[str, Any], thresholds: Thresholds) -> EvalResult:
+    """Reads a result written before counts were stored, and adds missing confidence intervals."""
+    name, images, confidence = fields["name"], fields["images"], confidence_shown(thresholds)
     right = round(fields["accuracy"]["value"] * images)
-    judged = Judged.counted(name, images=images, right=right, confidence=confidence)
+    result = EvalResult.from_counts(name, images=images, right=right, confidence=confidence)
     if not fields["baseline"] or not fields["change"]:
-        return judged
+        return result
     baseline = share_interval(round(fields["baseline"]["value"] * images), images, confidence)
     change = fields["change"]
     if change["low"] is None:
-        # The images were not counted in pairs: Newcombe's interval for two samples, which is wider (method 10, 1998).
-        accuracy, value = judged.accuracy, change["value"]
+        # Without paired counts: Newcombe's interval for two samples, which is wider (method 10, 1998).
+        accuracy, value = result.accuracy, change["value"]
         low = value - math.hypot(accuracy.value - accuracy.low, baseline.high - baseline.value)
         high = value + math.hypot(accuracy.high - accuracy.value, baseline.value - baseline.low)
         change = {"value": value, "low": low, "high": high}
-    return Judged(name, images, right, judged.accuracy, baseline, Interval(**change))
+    return EvalResult(name, images, right, result.accuracy, baseline, Interval(**change))

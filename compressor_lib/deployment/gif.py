@@ -1,4 +1,4 @@
-"""How large the frames of a GIF are, told without decoding any.
+"""Reads the frame sizes of a GIF without decoding the frames.
 
 Source: the block structure of GIF89a, https://www.w3.org/Graphics/GIF/spec-gif89a.txt, sections 15 to 27.
 """
@@ -12,7 +12,7 @@ _SCREEN_END, _DESCRIPTOR_SIZE = 13, 10
 
 
 def frame_sizes(encoded: bytes) -> Iterator[tuple[int, int]]:
-    """Tells width and height of each frame, in pixels, up to the end or to what is damaged: where decoders stop too.
+    """Yields width and height of each frame, in pixels, up to the end or to the first damage, where decoders also stop.
 
     Args:
         encoded: The bytes of a GIF.
@@ -24,8 +24,8 @@ def frame_sizes(encoded: bytes) -> Iterator[tuple[int, int]]:
             if kind == _IMAGE:
                 descriptor = encoded[position - 2 : position - 2 + _DESCRIPTOR_SIZE]
                 yield int.from_bytes(descriptor[5:7], "little"), int.from_bytes(descriptor[7:9], "little")
-                position += _DESCRIPTOR_SIZE - 1 + _colour_table(descriptor[9])  # and the size of its smallest code
-            while length := encoded[position]:  # sub-blocks, up to an empty one
+                position += _DESCRIPTOR_SIZE - 1 + _colour_table(descriptor[9])  # includes the minimum code size
+            while length := encoded[position]:  # sub-blocks end with an empty one
                 position += 1 + length
             position += 1
     except IndexError:
@@ -33,5 +33,5 @@ def frame_sizes(encoded: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _colour_table(flags: int) -> int:
-    """Bytes of the table that a descriptor announces."""
+    """Returns the size in bytes of the colour table that the flags of a descriptor declare."""
     return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0

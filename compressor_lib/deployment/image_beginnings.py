@@ -1,11 +1,11 @@
-"""How files of images begin, which tells those without a suffix; TensorFlow is not imported."""
+"""The first bytes of image files, which identify files without a suffix. Does not import TensorFlow."""
 
 from __future__ import annotations
 
 import re
 
 LONGEST = 32
-"""As many bytes tell."""
+"""Number of bytes needed to identify a file."""
 
 _BEGINNINGS = re.compile(
     rb"\xff\xd8\xff"  # JPEG
@@ -21,5 +21,5 @@ _BEGINNINGS = re.compile(
 
 
 def begins_like_image(beginning: bytes) -> bool:
-    """Returns whether a file is an image, read or not, by its first :data:`LONGEST` bytes."""
+    """Returns whether a file is an image, supported or not, by its first :data:`LONGEST` bytes."""
     return _BEGINNINGS.match(beginning) is not None

@@ -1,4 +1,4 @@
-"""Makes sure that an image can be decoded by TensorFlow, and by how much memory: to train on, and to predict."""
+"""Checks that TensorFlow can decode an image within a limit of pixels, for training and prediction."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ from compressor_lib.deployment.images import decode_upright
 
 MAX_PIXELS = 100_000_000
 
-# Pillow knows dozens of formats, some of which start other programs (EPS): only images pass.
+# Pillow supports dozens of formats, some of which start other programs (EPS). Only these are allowed.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", *(("AVIF",) if features.check("avif") else ()))
 _TOO_DEEP = ("I", "F")
 
-# As a graph: op by op, to look for the orientation of a JPEG takes ten times as long.
+# A graph, because reading a JPEG's orientation eagerly takes ten times as long.
 _upright = tf.function(decode_upright, input_signature=[tf.TensorSpec([], tf.string)])
 
 _PILLOWS_LIMIT = threading.Lock()
 
 
 class UnreadableImage(ValueError):
-    """Bytes that are no image, a damaged one, or one that is too large."""
+    """Raised for bytes that are not an image, are damaged, or hold too large an image."""
 
 
 class Decodable(NamedTuple):
-    """An image that TensorFlow decodes.
+    """An image that TensorFlow can decode.
 
     Attributes:
-        encoded: The file's bytes, or a PNG in their place.
-        is_converted: Whether it is a PNG in their place.
-        sha256: Of its size and pixels, upright and in RGB: the same for every copy, whatever its file is like.
+        encoded: The original file, or a PNG that replaces it.
+        is_converted: Whether it is a PNG that replaces the original file.
+        sha256: Hash of the size and the upright RGB pixels. Copies of an image have the same hash, whatever their file
+            format.
     """
 
     encoded: bytes
@@ -45,21 +46,21 @@ class Decodable(NamedTuple):
 
 
 def decodable(encoded: bytes, max_pixels: int | None = MAX_PIXELS) -> Decodable:
-    """Returns an image that ``decode_image`` reads, unchanged where it can be.
+    """Returns an image that ``decode_image`` reads, without changing the file if possible.
 
-    JPEG, PNG and GIF (grey, palette and RGBA too) pass unchanged. What only Pillow reads becomes an upright RGB PNG,
-    and so does every BMP: TensorFlow reads palette BMP without an error as wrong colours.
+    JPEG, PNG and GIF (including greyscale, palette and RGBA) are not changed. Formats that only Pillow reads become
+    upright RGB PNGs. So does every BMP, because TensorFlow decodes palette BMPs to wrong colours without an error.
 
     Args:
-        encoded: The file's content; its suffix does not matter.
-        max_pixels: Most pixels; the header tells their number before any is decoded. All frames of a GIF count, as
-            TensorFlow decodes them all to keep the first. None: any number.
+        encoded: The file's content. Its suffix does not matter.
+        max_pixels: Maximum number of pixels, checked against the file's header before decoding. All frames of a GIF
+            count, because TensorFlow decodes them all to keep the first. None for any number.
 
     Returns:
-        The encoded image, and what identifies it.
+        The encoded image and its hash.
 
     Raises:
-        UnreadableImage: Neither TensorFlow nor Pillow can decode it, or it is too large.
+        UnreadableImage: If neither TensorFlow nor Pillow can decode the image, or it is too large.
     """
     try:
         with opened(encoded) as image:
@@ -75,19 +76,19 @@ def decodable(encoded: bytes, max_pixels: int | None = MAX_PIXELS) -> Decodable:
                 pixels = _upright(encoded).numpy()
     except UnreadableImage:
         raise
-    except Exception as error:  # Damaged files make Pillow raise almost anything.
+    except Exception as error:  # damaged files make Pillow raise almost any exception
         raise UnreadableImage(_reason(encoded, error)) from error
     sha256 = hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
     return Decodable(encoded, is_converted, sha256)
 
 
 def opened(encoded: bytes) -> Image.Image:
-    """Opens an image without Pillow's own limit of pixels, which would be in the way of a larger one, or of none.
+    """Opens an image without Pillow's own limit of pixels, so that only ``max_pixels`` applies.
 
     Raises:
-        OSError: It is no image of a format that is read here.
+        OSError: If the file is not an image in a supported format.
     """
-    with _PILLOWS_LIMIT:  # it is the whole process's, whose other code keeps it
+    with _PILLOWS_LIMIT:  # the limit is global, and other code relies on it
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             return Image.open(io.BytesIO(encoded), formats=_FORMATS)
@@ -104,7 +105,7 @@ def _check_frames(encoded: bytes, max_pixels: int) -> None:
 
 
 def _decoded(encoded: bytes) -> np.ndarray | None:
-    """Pixels as TensorFlow decodes them; None if it cannot."""
+    """Returns the pixels as TensorFlow decodes them, or None if it cannot decode the image."""
     try:
         return _upright(encoded).numpy()
     except tf.errors.InvalidArgumentError:
@@ -115,7 +116,7 @@ def _png(image: Image.Image) -> bytes:
     if image.mode in _TOO_DEEP:
         raise UnreadableImage("pixels of more than 16 bits")
     upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I;16"):  # Pillow would cut off what is above 255
+    if upright.mode.startswith("I;16"):  # Pillow would clip values above 255
         upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
     png = io.BytesIO()
     upright.convert("RGB").save(png, "PNG")

@@ -1,4 +1,4 @@
-"""Which files count as images, by the end of their names; TensorFlow is not imported."""
+"""Recognises image files by their suffixes. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ READ = (
     *(".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff"),
     *(".webp", *_AVIF),
 )
-"""Images that are read, in small letters: what TensorFlow or Pillow decodes."""
+"""Suffixes of supported image files in lower case: TensorFlow or Pillow decodes them."""
 
 NOT_READ = (
     *(".arw", ".avif", ".cr2", ".cr3", ".dng", ".eps", ".exr", ".heic", ".heif", ".ico", ".j2k", ".jp2", ".jxl"),
     *(".nef", ".orf", ".psd", ".raf", ".rw2", ".svg", ".tga"),
 )
-"""Images that are not read."""
+"""Suffixes of unsupported image files."""
 
 WITHOUT = "without suffix"
-"""What a file whose name has none is counted as. Whether it is an image, its content tells."""
+"""The kind of files without a suffix. Their content shows whether they are images."""
 
 
 def suffix_of(name: str) -> str:
-    """Returns the end of a file's name in small letters, such as ``".jpg"``; empty if it has none."""
+    """Returns a file name's suffix in lower case, such as ``".jpg"``, or an empty string if it has none."""
     return os.path.splitext(name)[1].lower()
 
 
 def kind_of(name: str) -> str:
-    """Returns what a file is counted as: its :func:`suffix_of`, or ``"without suffix"``."""
+    """Returns the kind of a file: its :func:`suffix_of`, or ``"without suffix"``."""
     return suffix_of(name) or WITHOUT
 
 
 def is_read(name: str) -> bool:
-    """Returns whether a file of this name is taken for an image that can be read."""
+    """Returns whether a file name has the suffix of a supported image."""
     return suffix_of(name) in READ
 
 
 def is_image(name: str) -> bool:
-    """Returns whether a file of this name is an image, read or not."""
+    """Returns whether a file name has the suffix of an image, supported or not."""
     return suffix_of(name) in (*READ, *NOT_READ)

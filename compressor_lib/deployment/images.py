@@ -1,4 +1,4 @@
-"""Encoded images to pixels and back: one way for Transform, training and serving."""
+"""Decodes and encodes images. Transform, training and serving all use these functions."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ CHANNELS = 3
 def decode_image(encoded: tf.Tensor, size: int) -> tf.Tensor:
     """Decodes one image and resizes it to a square.
 
-    Works eagerly and inside graphs (`tf.data`, `tf.map_fn`, a Transform `preprocessing_fn`). The
-    resize is antialiased and bilinear; it does not keep the aspect ratio. An image that is already
-    `size` x `size` keeps its pixels exactly.
+    Works eagerly and inside graphs (``tf.data``, ``tf.map_fn``, a Transform ``preprocessing_fn``). The image is resized
+    with antialiased bilinear interpolation, without keeping the aspect ratio. An image that is already ``size`` x
+    ``size`` keeps its exact pixels.
 
     Args:
-        encoded: scalar `tf.string`, a JPEG, PNG, BMP or GIF file's bytes.
-        size: side of the square, in pixels.
+        encoded: Scalar ``tf.string``, the bytes of a JPEG, PNG, BMP or GIF file.
+        size: Side of the square, in pixels.
 
     Returns:
-        `uint8` tensor of shape `[size, size, 3]`, RGB.
+        ``uint8`` tensor of shape ``[size, size, 3]``, RGB.
 
     Raises:
-        tf.errors.InvalidArgumentError: when run, if the bytes are not such an image.
+        tf.errors.InvalidArgumentError: When the operation runs, if the bytes are not such an image.
     """
     image = decode_upright(encoded)
     resized = tf.image.resize(image, [size, size], method="bilinear", antialias=True)
@@ -32,24 +32,24 @@ def decode_image(encoded: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def decode_upright(encoded: tf.Tensor) -> tf.Tensor:
-    """Decodes one image in its own size, as it is meant to be seen.
+    """Decodes one image upright, in its original size.
 
-    A JPEG is turned as its EXIF orientation says. Grey images become three equal channels, transparency is dropped,
-    of an animation the first frame is kept, of 16 bits the upper 8.
+    A JPEG is rotated according to its EXIF orientation. Greyscale images get three equal channels, and transparency is
+    dropped. Animations are reduced to the first frame, and 16-bit values to their upper 8 bits.
 
     Args:
-        encoded: scalar `tf.string`, a JPEG, PNG, BMP or GIF file's bytes.
+        encoded: Scalar ``tf.string``, the bytes of a JPEG, PNG, BMP or GIF file.
 
     Returns:
-        `uint8` tensor of shape `[height, width, 3]`, RGB.
+        ``uint8`` tensor of shape ``[height, width, 3]``, RGB.
 
     Raises:
-        tf.errors.InvalidArgumentError: when run, if the bytes are not such an image, or a BMP with a palette, which
-            TensorFlow would decode to wrong colours.
+        tf.errors.InvalidArgumentError: When the operation runs, if the bytes are not such an image, or are a BMP with a
+            palette, which TensorFlow would decode to wrong colours.
     """
     with tf.control_dependencies([_refuse_palette_bmp(encoded)]):
         image = tf.io.decode_image(encoded, channels=CHANNELS, expand_animations=False)
-    # decode_image leaves the rank open, and resize needs it.
+    # decode_image returns an unknown rank, but resize needs the rank.
     image.set_shape([None, None, CHANNELS])
     image = upright(image, orientation(encoded))
     image.set_shape([None, None, CHANNELS])
@@ -57,21 +57,20 @@ def decode_upright(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _refuse_palette_bmp(encoded: tf.Tensor) -> tf.Operation | None:
-    """Bits per pixel are the two bytes at 28 (BITMAPINFOHEADER): 24, or 8 and less with a palette."""
+    """Rejects palette BMPs. Bits per pixel (2 bytes at 28, BITMAPINFOHEADER) are 24, or at most 8 with a palette."""
     header = tf.strings.substr(tf.strings.join([encoded, b"\0" * 32]), 0, 32)
     palette = (tf.strings.substr(header, 0, 2) == b"BM") & (tf.strings.substr(header, 28, 2) != b"\x18\0")
-    return tf.debugging.assert_equal(palette, False, "a BMP with a palette is not read: save it as PNG")
+    return tf.debugging.assert_equal(palette, False, "a BMP with a palette is not supported: save it as PNG")
 
 
 def encode_image(image: tf.Tensor) -> tf.Tensor:
     """Encodes one image without loss.
 
     Args:
-        image: `uint8` tensor of shape `[height, width, 3]`.
+        image: ``uint8`` tensor of shape ``[height, width, 3]``.
 
     Returns:
-        Scalar `tf.string`: a PNG file's bytes, which `decode_image` turns back into the same
-        pixels.
+        Scalar ``tf.string``, the bytes of a PNG file that ``decode_image`` decodes to the same pixels.
     """
-    # Level 1 writes several times faster than the default, for files a few per cent larger.
+    # Level 1 is several times faster than the default, for files a few per cent larger.
     return tf.io.encode_png(image, compression=1)

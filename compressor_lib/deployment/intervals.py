@@ -1,7 +1,7 @@
-"""How far a measured accuracy, or a difference of two, may be from the truth.
+"""Confidence intervals of a measured accuracy or of the difference of two accuracies.
 
-Counts of images are small, so the intervals are those that hold for small counts: Wilson's score interval for a share
-(Wilson, J. Am. Stat. Assoc. 22, 1927; recommended by Brown, Cai and DasGupta, Statist. Sci. 16, 2001), Tango's score
+Test splits are small, so these are intervals that hold for small counts: Wilson's score interval for a share (Wilson,
+J. Am. Stat. Assoc. 22, 1927; recommended by Brown, Cai and DasGupta, Statist. Sci. 16, 2001), and Tango's score
 interval for the difference of two models on the same images (Tango, Statist. Med. 17, 1998; recommended by Fagerland,
 Lydersen and Laake, Statist. Med. 33, 2014).
 """
@@ -13,20 +13,20 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 CONFIDENCE = 0.95
-"""Of the intervals that are shown where no other is asked for."""
+"""Default confidence of the intervals that are shown."""
 
 _BISECTIONS = 60
-"""Halve an interval of 2 to less than what a float can tell apart."""
+"""This many bisections reduce an interval of length 2 below the precision of a float."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A measured share or difference, with the ends of its two-sided confidence interval.
+    """A measured share or difference, with its two-sided confidence interval.
 
     Attributes:
-        value: What was measured.
-        low: The interval's lower end.
-        high: Its upper end.
+        value: The measured value.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
     """
 
     value: float
@@ -36,13 +36,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class PairedCounts:
-    """How two models did on the same images.
+    """The numbers of images that two models classify correctly, counted in pairs.
 
     Attributes:
-        both: Images that both predict right.
-        gained: Images that the new model alone predicts right.
-        lost: Images that the old model alone predicts right.
-        neither: Images that neither predicts right.
+        both: Number of images that both models classify correctly.
+        gained: Number of images that only the new model classifies correctly.
+        lost: Number of images that only the old model classifies correctly.
+        neither: Number of images that neither model classifies correctly.
     """
 
     both: int
@@ -52,33 +52,33 @@ class PairedCounts:
 
     @property
     def images(self) -> int:
-        """How many images were compared."""
+        """Number of images compared."""
         return self.both + self.gained + self.lost + self.neither
 
     @property
     def new_right(self) -> int:
-        """How many the new model predicts right."""
+        """Number of images that the new model classifies correctly."""
         return self.both + self.gained
 
     @property
     def old_right(self) -> int:
-        """How many the old model predicts right."""
+        """Number of images that the old model classifies correctly."""
         return self.both + self.lost
 
 
 def share_interval(right: int, total: int, confidence: float = CONFIDENCE) -> Interval:
-    """A measured share, with Wilson's score interval.
+    """Returns a measured share with Wilson's score interval.
 
     Args:
-        right: Images that count.
-        total: All images.
-        confidence: Of the two-sided interval, between 0 and 1.
+        right: Number of images that count towards the share.
+        total: Number of all images.
+        confidence: Confidence of the two-sided interval, between 0 and 1.
 
     Returns:
-        The share, 0 to 1; NaN, from 0 to 1, where there are no images.
+        The share, 0 to 1. Without images, NaN with the interval from 0 to 1.
 
     Raises:
-        ValueError: If the counts are not those of a share.
+        ValueError: If the counts do not form a share.
 
     Example:
         >>> share = share_interval(59, 60)
@@ -98,28 +98,30 @@ def share_interval(right: int, total: int, confidence: float = CONFIDENCE) -> In
 
 
 def paired_change(gained: int, lost: int, total: int, confidence: float = CONFIDENCE) -> Interval:
-    """The difference of two models' accuracies on the same images, with Tango's score interval.
+    """Returns the difference of two models' accuracies on the same images, with Tango's score interval.
 
-    Images on which the two agree count in ``total`` alone: they make the interval narrower.
+    Images on which both models agree only count in ``total``. They make the interval narrower.
 
     Args:
-        gained: Images that the new model alone predicts right.
-        lost: Images that the old model alone predicts right.
-        total: All images.
-        confidence: Of the two-sided interval, between 0 and 1.
+        gained: Number of images that only the new model classifies correctly.
+        lost: Number of images that only the old model classifies correctly.
+        total: Number of all images.
+        confidence: Confidence of the two-sided interval, between 0 and 1.
 
     Returns:
-        The new model's accuracy minus the old one's; -1 to 1 where there are no images.
+        The new model's accuracy minus the old model's. Without images, the interval is -1 to 1.
 
     Raises:
-        ValueError: If the counts do not fit each other.
+        ValueError: If the counts are inconsistent.
 
     Example:
-        >>> paired_change(0, 1, 60).high > 0  # one image of sixty is no measured loss
+        >>> paired_change(0, 1, 60).high > 0  # losing one image of sixty is not significant
         True
     """
     if min(gained, lost) < 0 or gained + lost > total:
-        raise ValueError(f"{gained} gained and {lost} lost of {total} images: give counts whose sum is at most all.")
+        raise ValueError(
+            f"{gained} gained and {lost} lost of {total} images: give counts that add up to at most {total}."
+        )
     if not total:
         return Interval(0.0, -1.0, 1.0)
     value, z = (gained - lost) / total, _quantile(confidence)
@@ -131,12 +133,12 @@ def paired_change(gained: int, lost: int, total: int, confidence: float = CONFID
 
 
 def _quantile(confidence: float) -> float:
-    """Of the normal distribution, for a two-sided interval."""
+    """Returns the quantile of the normal distribution for a two-sided interval."""
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
 def _upper_end(gained: int, lost: int, total: int, z: float) -> float:
-    """The greatest difference that the score test does not reject, by bisection."""
+    """Returns the largest difference that the score test does not reject, by bisection."""
     low, high = (gained - lost) / total, 1.0
     if low == high:
         return high
@@ -150,8 +152,8 @@ def _upper_end(gained: int, lost: int, total: int, z: float) -> float:
 
 
 def _score(gained: int, lost: int, total: int, difference: float) -> float:
-    """Tango's score statistic, which falls as the supposed difference grows."""
-    # The likeliest share of lost images, given the difference: the larger root of a quadratic equation.
+    """Returns Tango's score statistic, which decreases as the assumed difference increases."""
+    # The most likely share of lost images, given the difference: the larger root of a quadratic equation.
     linear = (2 * total + lost - gained) * difference - gained - lost
     root = math.sqrt(linear * linear + 8 * total * lost * difference * (1 - difference))
     share = (root - linear) / (4 * total)

@@ -1,10 +1,10 @@
-"""How long TFLite models take for an image, and whether one is faster than another.
+"""Measures the latency of TFLite models and compares their speed.
 
-A machine's speed changes while it is measured, and where a model lies in memory changes its speed too. So the models
-take turns in many short rounds, in an order that is drawn anew for each round, and every block of rounds loads them
-anew. A figure is the median of the blocks; its interval leaves out one block at each end, which for the median of 15
-blocks is a confidence interval of 99.9 % whatever the noise is like (David and Nagaraja, Order Statistics, 2003,
-section 7.1). For two equal models the drawn order makes either side as likely in each block.
+A machine's speed changes during a measurement, and a model's location in memory also affects its speed. Therefore the
+models take turns in many short rounds, in a new random order each round, and each block of rounds loads the models
+again. A figure is the median of the blocks. Its interval leaves out one block at each end, which for the median of 15
+blocks is a confidence interval of 99.9 % for any distribution of noise (David and Nagaraja, Order Statistics, 2003,
+section 7.1). The random order gives two equal models the same chance of being faster in each block.
 """
 
 from __future__ import annotations
@@ -23,41 +23,41 @@ from compressor_lib.deployment.tflite import tflite_interpreter
 
 BLOCKS = 15
 ROUNDS = 7
-"""Rounds in a block."""
+"""Number of rounds in a block."""
 WARM_UP = 2
 SECONDS = 60.0
-"""About how long one measurement takes at most: large networks are timed in fewer rounds."""
+"""Approximate maximum time of one measurement, in seconds. Large networks are timed in fewer rounds."""
 
 
 @dataclass(frozen=True)
 class Timings:
-    """Times of models that took turns.
+    """Times of models measured in turns.
 
     Attributes:
-        milliseconds: By the model's name, ``[blocks, rounds]``.
+        milliseconds: Times by model name, ``[blocks, rounds]``.
     """
 
     milliseconds: Mapping[str, npt.NDArray[np.float64]]
 
     def latency(self, name: str) -> Latency:
-        """Returns a model's time for an image."""
+        """Returns the time that a model takes for one image."""
         return Latency(*_median_with_interval(self.milliseconds[name]))
 
     def speedup(self, name: str, reference: str) -> Speedup:
-        """Returns how many times as fast as another a model is, by what each round says of the two."""
+        """Returns the speedup of a model over another, from their times within each round."""
         return Speedup(*_median_with_interval(self.milliseconds[reference] / self.milliseconds[name]))
 
 
 def time_models(tflite_models: Mapping[str, bytes | str | Path], *, seed: int = 0, seconds: float = SECONDS) -> Timings:
-    """Times TFLite models on one image and one thread.
+    """Times TFLite models on one image, with one thread.
 
     Args:
-        tflite_models: Each model's file by name: its path, or its content.
-        seed: Of the order in which they take turns.
-        seconds: About how long this takes at most; each block has at least one round.
+        tflite_models: Paths or contents of the TFLite files, by model name.
+        seed: Random seed of the order in which the models take turns.
+        seconds: Approximate maximum time of the measurement. Each block has at least one round.
 
     Returns:
-        Their times. Files of equal content are timed as one model.
+        The times. Files with equal content are timed as one model.
     """
     contents = {
         name: file if isinstance(file, bytes) else Path(file).read_bytes() for name, file in tflite_models.items()
@@ -81,7 +81,7 @@ def time_models(tflite_models: Mapping[str, bytes | str | Path], *, seed: int = 
 
 
 def _median_with_interval(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:
-    """The median of the blocks, and the second lowest and second highest of them."""
+    """Returns the median of the blocks, the second lowest block and the second highest block."""
     blocks = np.sort(np.median(values, axis=1))
     return float(np.median(blocks)), float(blocks[1]), float(blocks[-2])
 

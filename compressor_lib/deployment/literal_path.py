@@ -1,4 +1,4 @@
-"""Paths that TensorFlow takes for patterns where it loads a SavedModel's variables."""
+"""Folders whose paths TensorFlow would misread as patterns when it loads a SavedModel's variables."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ _IN_PATTERNS = frozenset("*?[]\\")
 
 
 def has_pattern(path: str | os.PathLike[str]) -> bool:
-    """Returns whether a path holds characters that stand for patterns."""
+    """Returns whether a path contains pattern characters."""
     return not _IN_PATTERNS.isdisjoint(os.fspath(path))
 
 
 @contextmanager
 def literal_path(path: str | os.PathLike[str]) -> Iterator[str]:
-    """Gives a path by which TensorFlow reads a folder whatever characters its own path has.
+    """Yields a path through which TensorFlow can read a folder, even if the folder's own path looks like a pattern.
 
     Args:
-        path: A folder.
+        path: Path of the folder.
 
     Yields:
-        The path itself if it has no pattern characters, or is remote; else a link to it, for as long as the context.
+        The path itself if it has no pattern characters or is remote. Otherwise a temporary link to the folder, which
+            exists until the context ends.
     """
     path = os.fspath(path)
     if "://" in path or not has_pattern(path):

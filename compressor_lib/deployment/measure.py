@@ -1,4 +1,4 @@
-"""How large a model is; :mod:`compressor_lib.deployment.latency` says how fast."""
+"""Measures the size of a model; :mod:`compressor_lib.deployment.latency` measures its speed."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import keras
 
 
 def count_parameters(model: keras.Model) -> int:
-    """Counts all numbers of a model: trainable ones and the rest, such as moving averages."""
+    """Returns the number of parameters, including those that are not trainable, such as moving averages."""
     return int(model.count_params())

@@ -1,4 +1,4 @@
-"""What is counted and timed of an exported model, and the file in its folder that keeps it."""
+"""Sizes and latencies of an exported model, and the file in its folder that stores them."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any
 from compressor_lib.errors import CompressorError
 
 EXTRA = "assets.extra"
-"""A SavedModel's own folder for files that travel with it."""
+"""The subfolder of a SavedModel for additional files."""
 FIGURES_FILE = "figures.json"
 
 REFERENCE = "reference"
-"""The uncompressed model's key, in float32, among latencies and sizes; the others are precisions."""
+"""Key of the float32 reference model among latencies and sizes. The other keys are precisions."""
 
 
 @dataclass(frozen=True)
 class Latency:
-    """How long a TFLite model takes for one image, on one thread.
+    """The time that a TFLite model takes for one image, with one thread.
 
     Attributes:
-        median: In milliseconds.
+        median: Median in milliseconds.
         low: Lower end of the median's confidence interval.
-        high: Its upper end.
+        high: Upper end of the interval.
     """
 
     median: float
@@ -35,12 +35,12 @@ class Latency:
 
 @dataclass(frozen=True)
 class Speedup:
-    """How many times as fast as the reference model a TFLite model is.
+    """The speedup of a TFLite model over the reference model.
 
     Attributes:
-        ratio: The reference's time by the model's; above 1 the model is faster.
+        ratio: The reference model's time divided by the model's time. Above 1, the model is faster.
         low: Lower end of the ratio's confidence interval.
-        high: Its upper end.
+        high: Upper end of the interval.
     """
 
     ratio: float
@@ -49,20 +49,20 @@ class Speedup:
 
     @property
     def is_measurable(self) -> bool:
-        """Whether a difference was measured: the interval lies on one side of 1."""
+        """Whether the speeds differ: the whole interval is on one side of 1."""
         return not self.low <= 1 <= self.high
 
 
 @dataclass(frozen=True)
 class ModelMetrics:
-    """What is counted and timed of an exported model.
+    """Sizes and latencies of an exported model.
 
     Attributes:
-        parameters: All its numbers, trainable or not.
-        latency: By precision, and of the reference model by ``REFERENCE``; empty where nothing was timed.
-        speedup: Against the reference model in float32, by precision; empty where that has no TFLite model, too.
-        bytes: Of the TFLite files with their metadata, by the same names as ``latency``.
-        not_converted: Why there is no TFLite model, by the same names: those that have none.
+        parameters: Number of parameters, trainable or not.
+        latency: Latencies, by precision and ``REFERENCE`` for the reference model; empty if nothing was timed.
+        speedup: Speedups over the float32 reference model, by precision; empty if the reference model was not timed.
+        bytes: Sizes of the TFLite files with metadata, by the same keys as ``latency``.
+        not_converted: Reasons for missing TFLite models, by the same keys.
     """
 
     parameters: int
@@ -72,7 +72,7 @@ class ModelMetrics:
     not_converted: dict[str, str] = field(default_factory=dict)
 
     def without(self, names: Iterable[str]) -> ModelMetrics:
-        """The same without the figures of some precisions."""
+        """Returns a copy without the figures of some precisions."""
         gone = set(names)
         latency, speedup, size = (
             {name: value for name, value in figures.items() if name not in gone}
@@ -82,12 +82,12 @@ class ModelMetrics:
 
 
 def figures_path(folder: str | Path) -> Path:
-    """Returns where an exported folder keeps its figures."""
+    """Returns the path of the figures in an exported folder."""
     return Path(folder) / EXTRA / FIGURES_FILE
 
 
 def write_figures(folder: str | Path, metrics: ModelMetrics) -> None:
-    """Writes the figures of an exported model into its folder."""
+    """Writes the figures of an exported model to its folder."""
     figures_path(folder).write_text(json.dumps(asdict(metrics), indent=1) + "\n", encoding="utf-8")
 
 
@@ -95,10 +95,10 @@ def read_figures(folder: str | Path) -> ModelMetrics:
     """Reads the figures of an exported model, without loading it.
 
     Args:
-        folder: The exported folder. One that was written before latencies were kept has none.
+        folder: The exported folder. Folders written before latencies were stored have none.
 
     Raises:
-        CompressorError: If the file is missing or holds something else.
+        CompressorError: If the file is missing or does not hold figures.
     """
     path = figures_path(folder)
     if not path.is_file():
@@ -107,14 +107,14 @@ def read_figures(folder: str | Path) -> ModelMetrics:
 
 
 def parse_figures(content: bytes, path: str | Path) -> ModelMetrics:
-    """Reads figures from the bytes of their file, from wherever it is.
+    """Parses the content of a file of figures.
 
     Args:
-        content: The bytes.
-        path: Where it is, for the message.
+        content: The file's content.
+        path: Path of the file, for the error message.
 
     Raises:
-        CompressorError: If it holds something else.
+        CompressorError: If the content does not hold figures.
     """
     try:
         return _metrics(json.loads(content))

@@ -1,4 +1,4 @@
-"""Where a deployed model is. TensorFlow is not imported, so that a wrong path is reported at once."""
+"""Finds a deployed model. Does not import TensorFlow, so that a wrong path is reported immediately."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from compressor_lib.deployment.classes_file import CLASSES_FILE
 from compressor_lib.errors import CompressorError, did_you_mean
 
 SAVED_MODEL = "saved_model.pb"
-"""The file without which a folder is no SavedModel."""
+"""The file that every SavedModel's folder contains."""
 
 
 def find_model(path: str | Path) -> Path:
-    """Finds the model that a path stands for.
+    """Returns the path of the model in a folder or file.
 
     Args:
-        path: A SavedModel's folder; a push directory, whose newest version is taken; or a `.tflite` file, with
-            `classes.txt` beside it.
+        path: A SavedModel's folder, a push directory (its newest version is used), or a ``.tflite`` file with
+            ``classes.txt`` next to it.
 
     Returns:
-        The SavedModel's folder, or the `.tflite` file.
+        The SavedModel's folder or the ``.tflite`` file.
 
     Raises:
         CompressorError: If there is no such model.
@@ -31,7 +31,7 @@ def find_model(path: str | Path) -> Path:
         classes = path.with_name(CLASSES_FILE)
         if not classes.is_file():
             raise CompressorError(
-                f"{str(classes)!r}, which names the classes of {path.name}, is missing: put it there."
+                f"{str(classes)!r}, which names the classes of {path.name}, is missing: copy it to that path."
             )
         return path
     versions = [folder for folder in path.glob("[0-9]*") if folder.name.isdigit() and (folder / SAVED_MODEL).is_file()]

@@ -1,4 +1,4 @@
-"""Answers of a deployed classifier, whether SavedModel or TFLite."""
+"""Predictions of a deployed classifier, from a SavedModel or a TFLite file."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Classifier:
     """A deployed classifier.
 
     Attributes:
-        path: What it was loaded from.
-        classes: Names of its `C` classes.
-        probabilities: From the bytes of a JPEG, PNG or GIF to `float32 [C]`.
+        path: Path of the model.
+        classes: The ``C`` class names.
+        probabilities: Function from the bytes of a JPEG, PNG or GIF file to ``float32 [C]``.
 
     Example:
         >>> classifier = load_classifier("runs/pictures/serving")
@@ -41,39 +41,39 @@ class Classifier:
     probabilities: Callable[[bytes], npt.NDArray[np.float32]]
 
     def predict(self, image: Path) -> dict[str, float]:
-        """Looks at one image, with the pixels that training gives a file of its kind.
+        """Classifies one image, decoded exactly as in training.
 
         Args:
-            image: A file of any kind that is trained on, see :mod:`compressor_lib.deployment.image_suffixes`, and of
-                any size.
+            image: An image file of any size, in any supported format, see
+                :mod:`compressor_lib.deployment.image_suffixes`.
 
         Returns:
-            The classes' probabilities, the likeliest first.
+            The probabilities by class, the most likely class first.
 
         Raises:
-            CompressorError: If it is not there, or no such image.
+            CompressorError: If the file does not exist or is not a supported image.
         """
         try:
-            # No limit of pixels: the user has named the file, and training may have had a higher one.
+            # No limit of pixels: the user chose the file, and the limit may have been higher in training.
             answer = self.probabilities(decodable(image.read_bytes(), max_pixels=None).encoded)
         except FileNotFoundError:
             raise CompressorError(f"image {str(image)!r} does not exist.{did_you_mean(image)}") from None
         except OSError as error:
             raise CompressorError(f"image {str(image)!r} cannot be read: {error.strerror}.") from error
         except UnreadableImage as error:
-            raise CompressorError(f"image {str(image)!r} cannot be decoded ({error}): save it anew.") from error
+            raise CompressorError(f"image {str(image)!r} cannot be decoded ({error}): save it again.") from error
         return {self.classes[number]: float(answer[number]) for number in np.argsort(-answer, kind="stable")}
 
 
 def load_classifier(path: str | Path) -> Classifier:
-    """Loads a model as it was pushed or exported.
+    """Loads a pushed or exported model.
 
     Args:
-        path: A SavedModel's folder; a push directory, whose newest version is taken; or a `.tflite` file of any
-            precision, with `classes.txt` beside it.
+        path: A SavedModel's folder, a push directory (its newest version is used), or a ``.tflite`` file of any
+            precision with ``classes.txt`` next to it.
 
     Raises:
-        CompressorError: If there is no such model, or `classes.txt` names other classes than it has.
+        CompressorError: If there is no such model, or ``classes.txt`` does not match its classes.
     """
     found = find_model(path)
     return _from_tflite(found) if found.is_file() else _from_saved_model(found)
@@ -102,7 +102,7 @@ def _from_tflite(path: Path) -> Classifier:
         count = int(interpreter.get_output_details()[0]["shape"][1])
     except (ValueError, RuntimeError, IndexError) as error:
         raise CompressorError(
-            f"{str(path)!r} is no TFLite model: give a .tflite file or a SavedModel's folder."
+            f"{str(path)!r} is not a TFLite model: give a .tflite file or a SavedModel's folder."
         ) from error
     return Classifier(
         path,
@@ -112,16 +112,16 @@ def _from_tflite(path: Path) -> Classifier:
 
 
 def _checked(classes: list[str], path: Path, count: int, own: list[str] | None = None) -> list[str]:
-    """Holds the names in `classes.txt` against the model: their number, and its own names where it has any.
+    """Checks that the names in ``classes.txt`` match the model's number of outputs, and its own class names if any.
 
     Raises:
-        CompressorError: If they are not the model's.
+        CompressorError: If they do not match.
     """
     if own not in (None, classes) or len(classes) != count:
-        said = f"{len(classes)} classes, but the model has {count}"
+        mismatch = f"{len(classes)} classes, but the model has {count}"
         if own is not None and len(own) == len(classes):
-            said = f"the classes {', '.join(classes)}, but the model has {', '.join(own)}, in this order"
+            mismatch = f"the classes {', '.join(classes)}, but the model has {', '.join(own)}, in this order"
         raise CompressorError(
-            f"{CLASSES_FILE} of {str(path)!r} names {said}: put back the {CLASSES_FILE} that came with the model."
+            f"{CLASSES_FILE} of {str(path)!r} names {mismatch}: restore the {CLASSES_FILE} that came with the model."
         )
     return classes

@@ -1,4 +1,4 @@
-"""The TFLite twins of a classifier: conversion and answers."""
+"""Converts classifiers to TFLite and runs TFLite models."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ import tensorflow as tf
 from compressor_lib.errors import CompressorError, first_line
 
 Precision = Literal["float32", "float16", "int8"]
-"""What a twin's numbers are: float32; weights in float16; weights and activations in int8."""
+"""Number format of a TFLite model: float32; weights in float16; weights and activations in int8."""
 
 logger = logging.getLogger(__name__)
 
 _OF_THE_MACHINE = (MemoryError, OSError, tf.errors.ResourceExhaustedError)
-"""What no format is to blame for, such as a full disk."""
+"""Errors that are not caused by the format, such as a full disk."""
 
 
 class ConversionError(CompressorError):
-    """A model that has no TFLite form of one precision, or no faithful one; those of others may be sound.
+    """Raised if a model cannot be converted to TFLite in one precision, or not faithfully. Others may still work.
 
     Attributes:
-        reason: Why, to be read behind the precision's name and a colon.
+        reason: The reason, as a phrase that fits after the precision and a colon.
     """
 
     def __init__(self, message: str, reason: str) -> None:
@@ -44,33 +44,34 @@ class ConversionError(CompressorError):
 def to_tflite(model: keras.Model, *, precision: Precision = "float32", calibration: np.ndarray | None = None) -> bytes:
     """Converts a model to TFLite.
 
-    The twin takes one image of pixels, 0..255, `[1, S, S, 3]`, and gives probabilities `[1, C]`.
+    The TFLite model takes one image of pixels, 0..255, ``[1, S, S, 3]``, and returns probabilities ``[1, C]``.
 
-    - float32: both in `float32`.
-    - float16: likewise; the weights are stored in half the bytes and widened to compute.
-    - int8: integers throughout, weights with a scale for each channel (Jacob et al. 2018,
-      https://arxiv.org/abs/1712.05877). The image is `uint8`, pixels as they are; a probability
-      is `uint8`, in 1/256.
+    - float32: image and probabilities in ``float32``.
+    - float16: the same, but the weights are stored as float16 and widened to float32 for computation.
+    - int8: integers throughout, with one scale per channel of the weights (Jacob et al. 2018,
+      https://arxiv.org/abs/1712.05877). The image is ``uint8``, the unchanged pixels. A probability is ``uint8``,
+      in units of 1/256.
 
     Args:
-        model: takes `float32 [N, S, S, 3]`.
-        precision: what the numbers are.
-        calibration: for int8: `[K, S, S, 3]`, 0..255, images like those to come, on which the
-            activations' ranges are measured; about 100 do.
+        model: A model that takes ``float32 [N, S, S, 3]``.
+        precision: The number format.
+        calibration: For int8 only, ``[K, S, S, 3]``, 0..255: representative images on which the ranges of the
+            activations are measured. About 100 images are enough.
 
     Returns:
-        The TFLite file's bytes.
+        The content of the TFLite file.
 
     Raises:
-        ConversionError: if TensorFlow's converter fails, as where a layer has no TFLite form in this precision.
-        CompressorError: if the precision is unknown, or is int8 and there is no calibration.
+        ConversionError: If TensorFlow's converter fails, for example because a layer has no TFLite form in this
+            precision.
+        CompressorError: If the precision is unknown, or int8 is requested without calibration images.
     """
     if precision not in get_args(Precision):
-        raise CompressorError(f"precision {precision!r} is unknown: choose {', '.join(get_args(Precision))}.")
+        raise CompressorError(f"unknown precision {precision!r}: choose {', '.join(get_args(Precision))}.")
     call = tf.function(lambda images: model(images, training=False), autograph=False)
     spec = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="images")
-    # The converter of TensorFlow 2.16 aborts on what Keras 3 tracks ("missing attribute 'value'",
-    # tensorflow issue 63987), from_keras_model included. It takes the bare variables.
+    # The converter of TensorFlow 2.16 aborts on objects that Keras 3 tracks ("missing attribute 'value'", tensorflow
+    # issue 63987), also in from_keras_model. It accepts the plain variables.
     holder = tf.Module()
     holder.weights = [weight.value for weight in model.weights]
     with quiet():
@@ -84,25 +85,25 @@ def to_tflite(model: keras.Model, *, precision: Precision = "float32", calibrati
             return converter.convert()
         except _OF_THE_MACHINE:
             raise
-        except Exception as error:  # the converter fails in many ways, TypeError and KeyError among them
+        except Exception as error:  # the converter raises many types, such as TypeError and KeyError
             raise _not_converted(error, precision) from error
 
 
 def _not_converted(error: Exception, precision: str) -> ConversionError:
     cause = first_line(error)
     return ConversionError(
-        f"the network does not convert to TFLite in {precision}: {cause}. Replace the layer that does not, or "
-        "leave out this format.",
+        f"the network does not convert to TFLite in {precision}: {cause}. Replace the layer that does not convert, or "
+        "remove this format.",
         f"it does not convert to TFLite ({cause})",
     )
 
 
 def _quantise(converter: tf.lite.TFLiteConverter, calibration: np.ndarray | None) -> None:
-    """Asks for integers throughout; an operation that has no such form fails the conversion."""
+    """Requests integers throughout. An operation without an integer form makes the conversion fail."""
     if calibration is None or not len(calibration):
-        raise CompressorError("int8 needs images to calibrate on: give some of the training images.")
+        raise CompressorError("int8 needs calibration images: give some of the training images.")
     images = calibration.astype(np.float32)
-    # A black and a white pixel: the input's range is then all of 0..255, its scale 1.
+    # A black and a white pixel extend the input's range to 0..255, so that its scale is 1.
     images[0, 0, 0], images[0, 0, 1] = 0, 255
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([image[None]] for image in images)
@@ -111,11 +112,11 @@ def _quantise(converter: tf.lite.TFLiteConverter, calibration: np.ndarray | None
 
 
 def tflite_interpreter(tflite: bytes | str | Path, num_threads: int = 1) -> tf.lite.Interpreter:
-    """Returns an interpreter that is ready for its input.
+    """Returns an interpreter with allocated tensors.
 
     Args:
-        tflite: the file's bytes or its path.
-        num_threads: threads it may use.
+        tflite: Content or path of the TFLite file.
+        num_threads: Number of threads.
     """
     content = tflite if isinstance(tflite, bytes) else Path(tflite).read_bytes()
     with quiet():
@@ -125,28 +126,28 @@ def tflite_interpreter(tflite: bytes | str | Path, num_threads: int = 1) -> tf.l
 
 
 def tflite_predict(tflite: bytes | str | Path, images: np.ndarray, num_threads: int = 1) -> np.ndarray:
-    """Answers with a TFLite model of any precision, one image at a time.
+    """Predicts with a TFLite model of any precision, one image at a time.
 
     Args:
-        tflite: the file's bytes or its path.
-        images: `[N, S, S, 3]`, `uint8` or float, 0..255; N at least 1.
-        num_threads: threads it may use.
+        tflite: Content or path of the TFLite file.
+        images: ``[N, S, S, 3]``, ``uint8`` or float, 0..255. N is at least 1.
+        num_threads: Number of threads.
 
     Returns:
-        Probabilities, `float32 [N, C]`.
+        Probabilities, ``float32 [N, C]``.
     """
     interpreter = tflite_interpreter(tflite, num_threads)
     (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
-    answers = []
+    predictions = []
     for image in images:
         interpreter.set_tensor(source["index"], _stored(image[None], source))
         interpreter.invoke()
-        answers.append(_real(interpreter.get_tensor(target["index"])[0], target))
-    return np.stack(answers)
+        predictions.append(_real(interpreter.get_tensor(target["index"])[0], target))
+    return np.stack(predictions)
 
 
 def _stored(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
-    """Numbers as a tensor of these details holds them."""
+    """Converts values to the stored form of a tensor, quantised if the tensor is."""
     scale, zero = tensor["quantization"]
     if scale:  # 0 if the tensor is not quantised
         limits = np.iinfo(tensor["dtype"])
@@ -155,7 +156,7 @@ def _stored(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
 
 
 def _real(stored: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
-    """The numbers that a tensor of these details holds, in float32."""
+    """Converts stored values of a tensor to float32."""
     scale, zero = tensor["quantization"]
     values = stored.astype(np.float32)
     return np.float32(scale) * (values - np.float32(zero)) if scale else values
@@ -163,20 +164,19 @@ def _real(stored: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Sends what TensorFlow's C++ code prints to this module's log, at level DEBUG.
+    """Redirects the output of TensorFlow's C++ code to this module's log, at level DEBUG.
 
-    Its harmless warnings ("Ignored output_format") go past Python, to the process's stderr, and
-    heed no log level.
+    Its harmless warnings ("Ignored output_format") bypass Python, go to the process's stderr and ignore log levels.
     """
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         screen = os.dup(2)
-        os.dup2(said.fileno(), 2)
+        os.dup2(output.fileno(), 2)
         try:
             yield
         finally:
             os.dup2(screen, 2)
             os.close(screen)
-            said.seek(0)
-            for line in said.read().decode(errors="replace").splitlines():
+            output.seek(0)
+            for line in output.read().decode(errors="replace").splitlines():
                 logger.debug(line)

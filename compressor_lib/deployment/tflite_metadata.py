@@ -1,10 +1,10 @@
-"""TFLite metadata of a classifier: what Android's and iOS' task libraries must know to run it.
+"""TFLite metadata of a classifier, for the task libraries of Android and iOS.
 
-A file with metadata says how pixels become its input and what its outputs are called, so MediaPipe's ImageClassifier
-and code generators can use it without further settings. The format is
+Metadata describes the input and names the outputs, so that MediaPipe's ImageClassifier and code generators can use the
+file without further configuration. The format is
 https://github.com/google-ai-edge/mediapipe/blob/master/mediapipe/tasks/metadata/metadata_schema.fbs: a FlatBuffer in
-the model's buffer ``TFLITE_METADATA``, and the label file in a ZIP archive behind the model. MediaPipe's own writer
-needs OpenCV and PortAudio, so the few tables that a classifier takes are written here.
+the model's buffer ``TFLITE_METADATA``, and the label file in a ZIP archive appended to the model. MediaPipe's own
+writer needs OpenCV and PortAudio, so this module writes the few tables that a classifier needs.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ METADATA_NAME = "TFLITE_METADATA"
 _IDENTIFIER = b"M001"
 _FORMAT_VERSION = "1.0.0"
 
-# From metadata_schema.fbs: numbers of the unions' members and of the enumerations' values.
+# Numbers of union members and enumeration values in metadata_schema.fbs.
 _FEATURE_PROPERTIES, _IMAGE_PROPERTIES = 1, 2
 _NORMALIZATION_OPTIONS = 1
 _RGB = 1
 _TENSOR_AXIS_LABELS = 2
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The archive's time of the label file, so that equal models are equal files."""
+"""Fixed time of the label file in the archive, so that equal models produce equal files."""
 
 
 def with_metadata(tflite: bytes, class_names: Sequence[str]) -> bytes:
     """Adds metadata to a classifier's TFLite file.
 
     Args:
-        tflite: From :func:`compressor_lib.deployment.tflite.to_tflite`, of any precision: one RGB image of pixels
-            0..255 to probabilities.
-        class_names: The classes, in the order of the probabilities.
+        tflite: Content of a file from :func:`compressor_lib.deployment.tflite.to_tflite`, of any precision: from one
+            RGB image of pixels 0..255 to probabilities.
+        class_names: The class names, in the order of the probabilities.
 
     Returns:
-        The file with metadata; every TFLite runtime reads it as before.
+        The content of the file with metadata. Every TFLite runtime still reads it.
     """
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(tflite))
     (subgraph,) = model.subgraphs
@@ -64,7 +64,7 @@ def with_metadata(tflite: bytes, class_names: Sequence[str]) -> bytes:
 
 
 def labels(tflite: bytes) -> list[str] | None:
-    """The class names in a TFLite file's metadata, in the order of the probabilities; None where it has none."""
+    """Returns the class names in a TFLite file's metadata, in the order of the probabilities; None without metadata."""
     try:
         with zipfile.ZipFile(io.BytesIO(tflite)) as archive:
             return archive.read(LABELS_FILE).decode().splitlines()
@@ -81,7 +81,7 @@ def _metadata(is_quantised: bool) -> bytes:
             0: "image",
             1: "The image, in RGB, resized to the input's height and width.",
             3: _table(builder, {0: _UnsignedByte(_IMAGE_PROPERTIES), 1: _table(builder, {0: _Byte(_RGB)})}),
-            # Pixels are taken as they are: the model rescales them itself.
+            # No normalisation: the model rescales pixels itself.
             4: [_table(builder, {0: _UnsignedByte(_NORMALIZATION_OPTIONS), 1: _floats(builder, [0.0], [1.0])})],
             5: _floats(builder, [255.0], [0.0]),
         },
@@ -102,7 +102,7 @@ def _metadata(is_quantised: bool) -> bytes:
         builder,
         {
             0: "ImageClassifier",
-            1: "Tells which of its classes an image shows.",
+            1: "Classifies an image into one of its classes.",
             3: [subgraph],
             7: _FORMAT_VERSION,
         },
@@ -112,22 +112,22 @@ def _metadata(is_quantised: bool) -> bytes:
 
 
 class _Byte(int):
-    """An enumeration's value."""
+    """A value of an enumeration."""
 
 
 class _UnsignedByte(int):
-    """Which member of a union follows."""
+    """The type of a union member."""
 
 
 def _table(builder: flatbuffers.Builder, fields: dict[int, Any]) -> int:
     """Writes a table.
 
     Args:
-        builder: What it is written to.
-        fields: By their number in the schema: text, a number of one byte, another table, or a list of tables.
+        builder: The builder to write to.
+        fields: Values by field number in the schema: text, a one-byte number, another table, or a list of tables.
 
     Returns:
-        Where it is.
+        The table's offset.
     """
     stored = {number: _stored(builder, value) for number, value in fields.items()}
     builder.StartObject(max(fields, default=-1) + 1)
@@ -142,7 +142,7 @@ def _table(builder: flatbuffers.Builder, fields: dict[int, Any]) -> int:
 
 
 def _stored(builder: flatbuffers.Builder, value: Any) -> Any:
-    """Writes what a table refers to, which must be there before it."""
+    """Writes the text or vector that a table refers to. It must be written before the table."""
     if isinstance(value, str):
         return int(builder.CreateString(value))
     if isinstance(value, list):

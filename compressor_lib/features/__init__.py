@@ -1,1 +1,1 @@
-"""What a frozen network computes for each image, kept on disk or in memory, and trained on."""
+"""Features of a frozen network, kept in memory or on disk, and training on them."""

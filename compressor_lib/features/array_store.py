@@ -1,4 +1,4 @@
-"""Arrays larger than memory: rows are kept in memory up to a limit, and in files mapped into memory beyond it."""
+"""Arrays larger than memory: rows are kept in memory up to a limit, then in memory-mapped files."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Array = npt.NDArray[Any]
 
 
 class ArrayStore:
-    """Gathers arrays block by block; all of them together take at most ``limit`` bytes of memory.
+    """Collects arrays block by block. All arrays together use at most ``limit`` bytes of memory.
 
-    Files have no names, so that nothing is left of them however the process ends.
+    The files have no names, so nothing is left behind however the process ends.
 
     Example:
         >>> store = ArrayStore(limit=2**30)
@@ -28,26 +28,27 @@ class ArrayStore:
     """
 
     def __init__(self, limit: int | None = None, directory: str | Path | None = None) -> None:
-        """Starts empty.
+        """Creates an empty store.
 
         Args:
-            limit: Bytes of memory for all arrays that are ever gathered here; None for no limit.
-            directory: On whose disk the files are; the system's place for temporary ones if None.
+            limit: Memory in bytes for all arrays ever collected here; None for no limit.
+            directory: Folder on the disk to use; the system's temporary folder if None.
         """
         self._limit = float("inf") if limit is None else limit
         self._directory = directory
 
     def gather(self, blocks: Iterable[Mapping[str, Array]]) -> dict[str, Array]:
-        """Joins blocks along their first axis.
+        """Concatenates blocks along their first axis.
 
         Args:
-            blocks: Arrays by name, of the same names, dtypes and further axes in every block.
+            blocks: Arrays by name, with the same names, dtypes and remaining axes in every block.
 
         Returns:
-            The joined arrays by name; those that do not fit into memory are read-only and read as they are used.
+            The concatenated arrays by name. Arrays that do not fit into memory are read-only and read from disk on
+                access.
 
         Raises:
-            CompressorError: If the files' disk is full.
+            CompressorError: If the disk is full.
         """
         columns: dict[str, _Column] = {}
         for block in blocks:
@@ -56,19 +57,19 @@ class ArrayStore:
         return {name: column.joined() for name, column in columns.items()}
 
     def take(self, size: int) -> bool:
-        """Sets ``size`` bytes of memory aside, if so many are left."""
+        """Reserves ``size`` bytes of memory, if that much is left."""
         if size > self._limit:
             return False
         self._limit -= size
         return True
 
     def new_file(self) -> IO[bytes]:
-        """A file to be written and read."""
+        """Returns a new file to write and read."""
         return tempfile.TemporaryFile(dir=self._directory)
 
 
 class _Column:
-    """One array, growing."""
+    """One growing array."""
 
     def __init__(self, first: Array) -> None:
         self._dtype, self._shape = first.dtype, first.shape[1:]
@@ -79,7 +80,7 @@ class _Column:
         if self._file is None and store.take(rows.nbytes):
             self._blocks.append(rows)
             return
-        with _full_disk_told():
+        with _full_disk_reported():
             if self._file is None:
                 self._file = store.new_file()
                 for block in self._blocks:
@@ -92,17 +93,17 @@ class _Column:
             joined = np.concatenate(self._blocks)
             self._blocks.clear()
             return joined
-        with _full_disk_told(), self._file:
+        with _full_disk_reported(), self._file:
             self._file.flush()
             return np.memmap(self._file, self._dtype, "r").reshape(-1, *self._shape)
 
 
 @contextmanager
-def _full_disk_told() -> Iterator[None]:
+def _full_disk_reported() -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise CompressorError(
-            f"the features of the images cannot be written: {error}; give more memory for them, free the disk, "
-            "or set TMPDIR to a folder on a larger one"
+            f"the features of the images cannot be written: {error}. Give them more memory, free disk "
+            "space, or set TMPDIR to a folder on a larger disk."
         ) from error

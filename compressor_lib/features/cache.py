@@ -1,8 +1,8 @@
-"""Features: what a frozen network computes of every image, computed once and reused by every trial.
+"""Features: outputs of a frozen network for every image, computed once and reused by every trial.
 
-As long as the backbone is frozen, its activations are constants of the image. One pass of the backbone
-over a data set yields them at every cut (see :mod:`compressor_lib.pretraining.taps`); what stands behind a cut is
-small, and is trained from there.
+As long as the backbone is frozen, its activations are constant for each image. One pass of the backbone over a dataset
+yields the activations at every cut (see :mod:`compressor_lib.pretraining.taps`). The layers after a cut are few and are
+trained from there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from compressor_lib.networks.graph import LayerGraph
 from compressor_lib.pretraining.bank import TranslatorBank
 from compressor_lib.pretraining.taps import source_tap, tapped
 from compressor_lib.pretraining.translator_fit import TranslatorSums, fit_translators, regressions_of
-from compressor_lib.support.progress import Progress, tell
+from compressor_lib.support.progress import Progress, log_progress
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +33,12 @@ _LABELS, _WEIGHTS = "labels", "weights"
 
 @dataclass(frozen=True)
 class Features:
-    """One array per example of a data set, in its order.
+    """One array per example of a dataset, in the dataset's order.
 
     Attributes:
         values: ``[examples, ...]``.
-        labels: As the data set gives them, ``[examples, ...]``.
-        batch_size: Examples in the data set's first batch.
+        labels: Labels as in the dataset, ``[examples, ...]``.
+        batch_size: Number of examples in the dataset's first batch.
         sample_weight: ``[examples]``, or None.
     """
 
@@ -50,9 +50,9 @@ class Features:
 
 @dataclass(frozen=True)
 class _Pass:
-    """What one pass of the backbone over a data set left."""
+    """The results of one pass of the backbone over a dataset."""
 
-    dataset: object  # held so that its id is not given to another
+    dataset: object  # kept alive, so that its id is not reused
     taps: dict[str, npt.NDArray[np.floating]]
     labels: npt.NDArray[Any]
     batch_size: int
@@ -60,18 +60,18 @@ class _Pass:
 
 
 class FeatureCache:
-    """Computes the activations at all cuts in one pass per data set, and features from these.
+    """Computes the activations at all cuts in one pass per dataset, and features from these activations.
 
-    Activations are kept in half precision, in memory or, beyond a limit, in files.
+    Activations are stored in half precision, in memory or, beyond a limit, in files.
     """
 
     def __init__(self, base: keras.Model, connections: Sequence[Connection], *, memory: int | None = None) -> None:
-        """Prepares a cache that is empty until features are asked for.
+        """Creates an empty cache.
 
         Args:
-            base: The backbone, without its head, with the weights that every sub-network shares.
-            connections: All connections whose features may be asked for.
-            memory: Bytes of memory for them all; None for no limit.
+            base: The backbone, without a head, with the weights that every sub-network shares.
+            connections: All connections whose features may be requested.
+            memory: Memory in bytes for all activations; None for no limit.
         """
         self._base = base
         self._store = ArrayStore(memory)
@@ -80,13 +80,13 @@ class FeatureCache:
         self._features: dict[tuple[int, Connection, str], Features] = {}
 
     def features(self, model: keras.Model, connection: Connection, frontier: str, dataset: Any) -> Features:
-        """The output of layer ``frontier`` of ``model`` for every example of ``dataset``.
+        """Returns the output of layer ``frontier`` of ``model`` for every example of ``dataset``.
 
         Args:
-            model: A classifier on the sub-network of ``connection``, for which :func:`starts_at_cut` holds.
-            connection: Which sub-network it stands on.
+            model: A classifier on the sub-network of ``connection`` for which :func:`starts_at_cut` is true.
+            connection: The connection of the sub-network.
             frontier: See :func:`frozen_frontier`.
-            dataset: Finite; yields batches ``(x, y)`` or ``(x, y, sample_weight)``.
+            dataset: A finite dataset of batches ``(x, y)`` or ``(x, y, sample_weight)``.
         """
         key = (id(dataset), connection, frontier)
         if key not in self._features:
@@ -98,13 +98,13 @@ class FeatureCache:
         return self._features[key]
 
     def activations(self, connection: Connection, dataset: Any) -> Features:
-        """A connection's tap for every example, see :func:`compressor_lib.pretraining.taps.source_tap`."""
+        """Returns a connection's tap for every example, see :func:`compressor_lib.pretraining.taps.source_tap`."""
         taken = self._pass_over(dataset)
         values = taken.taps[source_tap(self._base, connection)]
         return Features(values, taken.labels, taken.batch_size, taken.sample_weight)
 
     def translators(self, dataset: Any) -> TranslatorBank:
-        """Fits the translators of all connections to a data set, in the same pass that yields its activations.
+        """Fits the translators of all connections to a dataset, in the same pass that computes its activations.
 
         See :func:`compressor_lib.pretraining.translator_fit.fit_translators`.
         """
@@ -119,7 +119,7 @@ class FeatureCache:
             sizes: list[int] = []
             columns = self._store.gather(self._blocks(dataset, sizes, sums))
             if not columns:
-                raise CompressorError("the data set is empty; check the data's splits")
+                raise CompressorError("the dataset is empty; check the splits of the data.")
             labels, weights = columns.pop(_LABELS), columns.pop(_WEIGHTS, None)
             self._passes[id(dataset)] = _Pass(dataset, columns, labels, sizes[0], weights)
         return self._passes[id(dataset)]
@@ -133,7 +133,7 @@ class FeatureCache:
         for x, *others in dataset:
             sizes.append(len(others[0]))
             values = tap_model.predict_on_batch(x)
-            tell(logger, Progress("image", sum(sizes)))
+            log_progress(logger, Progress("image", sum(sizes)))
             if sums is not None:
                 sums.add_taps(values, np.asarray(x), regressions)
             taps = {name: values[name].astype(np.float16) for name in sources}
@@ -143,8 +143,8 @@ class FeatureCache:
 def _computed(
     model: keras.Model, frontier: str, taps: npt.NDArray[np.floating]
 ) -> Iterator[dict[str, npt.NDArray[np.floating]]]:
-    """What the layers from the translator's convolution to ``frontier`` make of a connection's tap."""
-    # A few layers, run once over the data: tracing them would take longer.
+    """Computes ``frontier``'s output from a connection's tap, starting at the translator's convolution."""
+    # Tracing a graph for these few layers would take longer than running them once.
     behind = keras.Model(model.get_layer(CONV).input, model.get_layer(frontier).output)
     for start in range(0, len(taps), 256):
         values = behind(taps[start : start + 256], training=False)
@@ -152,22 +152,22 @@ def _computed(
 
 
 def frozen_frontier(model: keras.Model) -> str | None:
-    """The last layer whose output is a constant of the image while ``model`` trains.
+    """Returns the last layer whose output is constant for each image while ``model`` trains.
 
-    A layer is constant if all it takes is, and it is frozen: it has no weights and draws no random numbers, or
-    its ``trainable`` is off (a frozen network runs as in inference, dropout included; Keras' guide to transfer
-    learning calls it with ``training=False`` for that).
+    A layer is constant if its inputs are constant and it is frozen. Frozen means that it has no weights and draws no
+    random numbers, or that its ``trainable`` is False (a frozen network runs in inference mode, including dropout;
+    Keras' guide to transfer learning calls it with ``training=False`` for that).
 
     Returns:
-        The layer's name; None if the input itself is trained from, if everything is frozen, if more than
-        one tensor leads from the frozen part into the trained one, or if that tensor is no layer's.
+        The layer's name. None if training starts at the input itself, if everything is frozen, if several tensors lead
+            from the frozen part to the trained part, or if that tensor is not the output of a layer.
     """
     graph = LayerGraph.of(model)
-    # An operation such as a + b is part of the graph, but no layer: it has nothing that could vary.
+    # Operations such as a + b are in the graph but are not layers; they have nothing to train.
     layers = {layer.name: layer for layer in model.layers}
     constant: set[str] = set()
     for name in sorted(graph.producers, key=graph.order.__getitem__):
-        # Variables are weights and the states of random generators, a nested model's included.
+        # Variables are weights and the states of random generators, including those of nested models.
         varies = name in layers and layers[name].trainable and bool(layers[name].variables)
         if not varies and all(producer in constant for producer in graph.producers[name]):
             constant.add(name)
@@ -187,23 +187,23 @@ def frozen_frontier(model: keras.Model) -> str | None:
 
 
 def starts_at_cut(model: keras.Model, base: keras.Model, connection: Connection, frontier: str) -> bool:
-    """Whether the output of ``frontier`` follows from the connection's tap alone.
+    """Returns whether the output of ``frontier`` depends only on the connection's tap.
 
-    That is so if the frontier lies behind the cut and everything up to it is the backbone's, the translator's
-    or has no weights. A truncation's tap is averaged, so its frontier must be that average.
+    This holds if the frontier is after the cut and all layers up to it belong to the backbone or the translator, or
+    have no weights. A truncation's tap is averaged, so its frontier must be that average.
     """
     graph = LayerGraph.of(model)
     known = {layer.name for layer in base.layers}
     if connection.a not in graph.producers:
-        return False  # the sub-network is nested in the model, its layers are out of reach
+        return False  # the sub-network is nested in the model, so its layers are not accessible
     if connection.is_truncation:
         averages = isinstance(model.get_layer(frontier), keras.layers.GlobalAveragePooling2D)
         return averages and graph.producers[frontier] == (connection.a,)
     if CONV not in graph.producers:
-        return False  # build() left the translator out
+        return False  # build() omitted the translator
     before = graph.ancestors(frontier)
     if frontier != _entry(model) and CONV not in before:
-        return False  # it lies in front of the tap, or beside it
+        return False  # it is before the tap, or on another path
     foreign = [
         layer.name
         for layer in model.layers
@@ -213,6 +213,6 @@ def starts_at_cut(model: keras.Model, base: keras.Model, connection: Connection,
 
 
 def _entry(model: keras.Model) -> str:
-    """The layer whose output the translator's convolution takes: the connection's tap."""
+    """Returns the input layer of the translator's convolution: the connection's tap."""
     (entry,) = LayerGraph.of(model).producers[CONV]
     return entry

@@ -1,7 +1,7 @@
-"""Training on cached features: what ``model.fit`` would do, without running the frozen part again.
+"""Training on cached features: the same result as ``model.fit``, without running the frozen layers again.
 
-A model that was built under a ``tf.distribute`` strategy is trained on one device, to what ``model.fit`` would come to
-on all: a step on features takes microseconds, less than to share it out.
+A model built under a ``tf.distribute`` strategy is trained on one device, with the same result as ``model.fit`` on all
+devices. A step on features takes microseconds, which is less than distributing it would take.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ import tensorflow as tf
 from compressor_lib.cuts.connections import Connection
 from compressor_lib.errors import CompressorError
 from compressor_lib.features.cache import FeatureCache, Features, frozen_frontier, starts_at_cut
-from compressor_lib.features.compiled_tails import TrainedParts, as_blocks, can_be_recompiled, copy_state
+from compressor_lib.features.compiled_tails import TrainedPartCache, as_blocks, can_be_recompiled, copy_state
 from compressor_lib.support.strategies import scope_of
 
-# What a fit on cached features understands; anything else goes the plain way.
-_UNDERSTOOD = {"x", "y", "batch_size", "epochs", "verbose", "callbacks", "validation_data", "class_weight",
+# The arguments that a fit on cached features supports; with any other, Keras' own fit is used.
+_SUPPORTED = {"x", "y", "batch_size", "epochs", "verbose", "callbacks", "validation_data", "class_weight",
                "initial_epoch", "validation_freq", "shuffle"}  # fmt: skip
 
 
 class CachedTraining:
-    """Trains classifiers on sub-networks of one frozen backbone, which runs once over each data set.
+    """Trains classifiers on sub-networks of one frozen backbone, which runs once over each dataset.
 
     Attributes:
-        cache: What the backbone computed.
+        cache: Outputs of the backbone.
     """
 
     def __init__(self, base: keras.Model, connections: Sequence[Connection], *, memory: int | None = None) -> None:
-        """Prepares; nothing is computed yet.
+        """Prepares the cache without computing anything.
 
         Args:
-            base: The backbone, without its head.
+            base: The backbone, without a head.
             connections: All connections whose classifiers may be trained.
-            memory: Bytes of memory for cached features; those beyond go to disk. None for no limit.
+            memory: Memory in bytes for cached features; further features go to disk. None for no limit.
         """
         self.held_out = 0
-        """Validation examples of the last :meth:`fit`."""
+        """Number of validation examples of the last :meth:`fit`."""
         self._base = base
         self.cache = FeatureCache(base, connections, memory=memory)
-        self._parts = TrainedParts()
+        self._parts = TrainedPartCache()
         self._datasets: dict[tuple[int, int], tuple[Any, Any, tf.data.Dataset]] = {}
 
     def dataset(self, x: Any, y: Any, batch_size: int | None) -> tf.data.Dataset | None:
-        """The finite data set behind arguments of ``fit``, the same object at every call; None if there is none."""
+        """Returns the finite dataset for ``fit`` arguments, the same object on every call; None if there is none."""
         if isinstance(x, tf.data.Dataset):
             return None if x.cardinality() == tf.data.INFINITE_CARDINALITY else x
         if not isinstance(x, np.ndarray | tf.Tensor) or y is None:
@@ -56,33 +56,33 @@ class CachedTraining:
         key = (id(x), id(y))
         if key not in self._datasets:
             dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(batch_size or 32)
-            self._datasets[key] = (x, y, dataset)  # x and y are held so that their ids stay theirs
+            self._datasets[key] = (x, y, dataset)  # x and y are kept alive, so that their ids are not reused
         return self._datasets[key][2]
 
     def fit(
         self, model: keras.Model, connection: Connection, arguments: dict[str, Any]
     ) -> keras.callbacks.History | None:
-        """Does ``model.fit(**arguments)`` on cached features.
+        """Runs ``model.fit(**arguments)`` on cached features.
 
         Args:
-            model: A compiled classifier on the sub-network of ``connection``. It is trained in place, and
-                callbacks see it as they would otherwise.
-            connection: Which sub-network.
-            arguments: Those of ``keras.Model.fit``.
+            model: A compiled classifier on the sub-network of ``connection``. It is trained in place, and callbacks see
+                it as usual.
+            connection: The connection of the sub-network.
+            arguments: Arguments of ``keras.Model.fit``.
 
         Returns:
-            The history. None, with nothing done, where this would not be the same as the plain way: the model
-            trains what stands in front of the cut, has its own training step, or cannot be read; the data is
-            endless or of another kind; or an argument is not understood here.
+            The history. None, without any effect, if the result could differ from ``model.fit``: the model trains
+            layers before the cut, has its own training step, or cannot be read; the data is infinite or of an
+            unsupported kind; or an argument is not supported.
         """
         self.held_out = 0
         batch_size = arguments.get("batch_size")
         train = self.dataset(arguments.get("x"), arguments.get("y"), batch_size)
         validation = arguments.get("validation_data")
         held = None if validation is None else self.dataset(*_as_pair(validation), batch_size)
-        if train is None or (validation is not None and held is None) or arguments.keys() - _UNDERSTOOD:
+        if train is None or (validation is not None and held is None) or arguments.keys() - _SUPPORTED:
             return None
-        if tf.distribute.has_strategy():  # what is made here would be its, too
+        if tf.distribute.has_strategy():  # the variables created here would belong to the strategy
             return None
         frontier = self.frontier(model, connection)
         if frontier is None:
@@ -93,28 +93,32 @@ class CachedTraining:
             self.held_out = len(kept.labels)
             validation = _as_blocks(kept, shuffle=False)
         shuffle = bool(arguments.get("shuffle", True))
-        # It shares its layers with the model; its twin is traced already, or will be.
+        # The part shares its layers with the model. The compiled part is already traced, or will be.
         part = keras.Model(model.get_layer(frontier).output, model.output)
-        twin = self._parts.twin(part, model, batch_size=batch_size or features.batch_size, shuffle=shuffle)
+        compiled = self._parts.compiled_like(part, model, batch_size=batch_size or features.batch_size, shuffle=shuffle)
         model.stop_training = False
         callbacks = keras.callbacks.CallbackList(
-            [_Following(twin, part, model), *(arguments.get("callbacks") or []), _StopWith(twin)],
+            [_CopyWeights(compiled, part, model), *(arguments.get("callbacks") or []), _ForwardStop(compiled)],
             add_history=True,
             model=model,
         )
-        twin.history = model.history
+        compiled.history = model.history
         passed_on = {
             name: value for name, value in arguments.items() if name not in ("x", "y", "batch_size", "shuffle")
         }
-        with _optimizer_of(twin, model), _saved_at_the_end(model, part):
-            return twin.fit(
+        with _shared_optimizer(compiled, model), _deferred_saves(model, part):
+            return compiled.fit(
                 _as_blocks(features, shuffle),
                 **passed_on
-                | {"callbacks": callbacks, "validation_data": validation, "shuffle": False},  # the part does
+                | {
+                    "callbacks": callbacks,
+                    "validation_data": validation,
+                    "shuffle": False,
+                },  # the part shuffles
             )
 
     def frontier(self, model: keras.Model, connection: Connection) -> str | None:
-        """The layer whose output can be cached for this model, if any; without one :meth:`fit` does nothing."""
+        """Returns the layer whose output can be cached for this model; if None, :meth:`fit` has no effect."""
         if type(model).train_step is not keras.Model.train_step or not can_be_recompiled(model):
             return None
         try:
@@ -127,10 +131,10 @@ class CachedTraining:
 
 
 @contextmanager
-def _optimizer_of(twin: keras.Model, model: keras.Model) -> Iterator[None]:
-    """Lets callbacks see the twin's optimizer in the model, whose own one then goes on where that ends."""
+def _shared_optimizer(compiled: keras.Model, model: keras.Model) -> Iterator[None]:
+    """Shows callbacks the compiled part's optimizer as the model's, whose own then continues from its state."""
     own = model.optimizer
-    model.optimizer = twin.optimizer
+    model.optimizer = compiled.optimizer
     try:
         yield
     finally:
@@ -138,55 +142,55 @@ def _optimizer_of(twin: keras.Model, model: keras.Model) -> Iterator[None]:
         with scope_of(model):
             if not own.built:
                 own.build(model.trainable_variables)
-            for mine, theirs in zip(own.variables, twin.optimizer.variables, strict=True):
+            for mine, theirs in zip(own.variables, compiled.optimizer.variables, strict=True):
                 mine.assign(theirs)
 
 
-class _Following(keras.callbacks.Callback):
-    """Gives the model's own layers what their twin has learnt, before other callbacks look."""
+class _CopyWeights(keras.callbacks.Callback):
+    """Copies the weights of the compiled part to the model's layers before other callbacks run."""
 
-    def __init__(self, twin: keras.Model, part: keras.Model, whole: keras.Model) -> None:
+    def __init__(self, compiled: keras.Model, part: keras.Model, whole: keras.Model) -> None:
         super().__init__()
-        self._twin, self._part, self._whole = twin, part, whole
+        self._compiled, self._part, self._whole = compiled, part, whole
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         del batch, logs
         with scope_of(self._whole):
-            copy_state(self._twin, self._part)
+            copy_state(self._compiled, self._part)
 
 
-class _StopWith(keras.callbacks.Callback):
-    """Stops the twin when a callback stopped the model."""
+class _ForwardStop(keras.callbacks.Callback):
+    """Stops training of the compiled part when a callback stops the model."""
 
-    def __init__(self, twin: keras.Model) -> None:
+    def __init__(self, compiled: keras.Model) -> None:
         super().__init__()
-        self._twin = twin
+        self._compiled = compiled
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         del epoch, logs
-        self._twin.stop_training = self.model.stop_training
+        self._compiled.stop_training = self.model.stop_training
 
 
 @contextmanager
-def _saved_at_the_end(model: keras.Model, part: keras.Model) -> Iterator[None]:
-    """Puts off each ``model.save_weights`` until training ends, with the weights it was called at.
+def _deferred_saves(model: keras.Model, part: keras.Model) -> Iterator[None]:
+    """Defers each ``model.save_weights`` until training ends, with the weights at the time of the call.
 
-    A tuner saves at every best epoch. Writing the frozen network takes longer than the epoch, and only the
-    trained part differs between two calls; so its weights are noted, and each file is written once.
+    A tuner saves the model at every new best epoch. Writing the frozen network takes longer than the epoch, and only
+    the trained part differs between two calls. So its weights are kept in memory, and each file is written once.
     """
-    save, noted = model.save_weights, {}
+    save, deferred = model.save_weights, {}
 
-    def note(filepath: Any, *args: Any, **kwargs: Any) -> None:
-        noted[str(filepath)] = (part.get_weights(), args, kwargs)
+    def defer(filepath: Any, *args: Any, **kwargs: Any) -> None:
+        deferred[str(filepath)] = (part.get_weights(), args, kwargs)
 
-    model.save_weights = note
+    model.save_weights = defer
     try:
         yield
     finally:
         del model.save_weights
         last = part.get_weights()
         with scope_of(model):
-            for filepath, (weights, args, kwargs) in noted.items():
+            for filepath, (weights, args, kwargs) in deferred.items():
                 part.set_weights(weights)
                 save(filepath, *args, **kwargs)
             part.set_weights(last)

@@ -1,7 +1,7 @@
-"""Trained parts: what stands behind a frozen network, traced once for all trials that look alike.
+"""The trained parts of classifiers on frozen networks, traced once for all trials with the same structure.
 
-On features a step takes microseconds, so what Keras does around it would dominate: tracing a graph for each model,
-setting up a data set, one call a step. A trained part runs a whole epoch in one call of one graph, and trials whose
+A training step on features takes microseconds, so Keras' overhead would dominate: tracing a graph for each model,
+setting up a dataset, one call per step. A trained part runs a whole epoch in one call of one graph. Trials whose
 trained layers have the same shapes take turns in it.
 """
 
@@ -25,11 +25,11 @@ _BLOCK_BYTES = 128 * 2**20
 
 
 def as_blocks(*columns: npt.NDArray[Any], shuffle: bool) -> tf.data.Dataset:
-    """A data set for a :class:`TrainedPart`: all examples at once, or random blocks that fit into memory.
+    """Returns a dataset for a :class:`TrainedPart`: all examples at once, or random blocks that fit into memory.
 
     Args:
-        columns: Arrays ``[examples, ...]``, which may be mapped from a file.
-        shuffle: Whether an epoch's blocks hold examples from anywhere; they are drawn from NumPy's generator.
+        columns: Arrays ``[examples, ...]``, which may be memory-mapped.
+        shuffle: Whether each block holds a random sample of the examples, drawn from NumPy's generator.
     """
     count = len(columns[0])
     rows = max(1, _BLOCK_BYTES * count // max(1, sum(column.nbytes for column in columns)))
@@ -39,7 +39,7 @@ def as_blocks(*columns: npt.NDArray[Any], shuffle: bool) -> tf.data.Dataset:
     def blocks() -> Iterator[tuple[npt.NDArray[Any], ...]]:
         order = np.random.permutation(count) if shuffle else np.arange(count)
         for start in range(0, count, rows):
-            chosen = np.sort(order[start : start + rows])  # files are read forwards
+            chosen = np.sort(order[start : start + rows])  # to read files sequentially
             yield tuple(column[chosen] for column in columns)
 
     signature = tuple(tf.TensorSpec((None, *column.shape[1:]), column.dtype) for column in columns)
@@ -50,31 +50,31 @@ def as_blocks(*columns: npt.NDArray[Any], shuffle: bool) -> tf.data.Dataset:
 class TrainedPart(keras.Model):
     """A functional model that trains and evaluates on whole blocks of examples.
 
-    Each element of its data sets is a block ``(x, y)`` or ``(x, y, sample_weight)`` of any length; batches are dealt
-    from it inside the graph, in an order that follows from :attr:`seed` and the steps taken so far.
+    Each element of its datasets is a block ``(x, y)`` or ``(x, y, sample_weight)`` of any length. The graph splits it
+    into batches, in an order that depends on :attr:`seed` and the number of steps taken.
     """
 
     train_function: Any
     test_function: Any
 
     def prepare(self, batch_size: int, shuffle: bool) -> None:
-        """Sets how blocks are dealt; before the first training."""
+        """Sets the batch size and shuffling of blocks. Must be called before training."""
         self._batch_size, self._shuffle = batch_size, shuffle
-        # In a list of its own: it is no weight of the network.
+        # In a dict, so that Keras does not track it as a weight of the network.
         self._state = {"seed": tf.Variable(0, dtype=tf.int32)}
 
     @property
     def seed(self) -> tf.Variable:
-        """Seed of the order, int32."""
+        """Seed of the order of examples, int32."""
         return self._state["seed"]
 
     def make_train_function(self, force: bool = False) -> None:
-        """Keras' hook: one call of the result trains on one block."""
+        """Sets Keras' train function, which trains on one block per call."""
         if self.train_function is None or force:
             self.train_function = self._over_blocks(self.train_step, self._batch_size, self._order)
 
     def make_test_function(self, force: bool = False) -> None:
-        """Keras' hook: one call of the result evaluates one block."""
+        """Sets Keras' test function, which evaluates one block per call."""
         if self.test_function is None or force:
             self.test_function = self._over_blocks(self.test_step, _VALIDATION_BATCH, tf.range)
 
@@ -103,7 +103,8 @@ class TrainedPart(keras.Model):
         traced: dict[Any, Any] = {}
 
         def call(iterator: Any) -> dict[str, tf.Tensor]:
-            # A function of TensorFlow's would warn of retracing: it takes the same code in another part for itself.
+            # One tf.function for all would warn of retracing, because it treats the same code in another part as its
+            # own.
             if iterator.element_spec not in traced:
                 function = tf.function(over_block, autograph=False)
                 traced[iterator.element_spec] = function.get_concrete_function(iterator)
@@ -112,33 +113,33 @@ class TrainedPart(keras.Model):
         return call
 
 
-class TrainedParts:
-    """Finds, for the trained part of a trial's model, one that is traced already, or makes it."""
+class TrainedPartCache:
+    """Finds the traced part for a trial's model, or creates it."""
 
     def __init__(self) -> None:
-        self._known: dict[str, _Ready] = {}
+        self._known: dict[str, _CachedPart] = {}
 
-    def twin(self, part: keras.Model, model: keras.Model, *, batch_size: int, shuffle: bool) -> TrainedPart:
-        """A part with the weights of ``part``, compiled like ``model``, as if it were new.
+    def compiled_like(self, part: keras.Model, model: keras.Model, *, batch_size: int, shuffle: bool) -> TrainedPart:
+        """Returns a freshly initialised part with the weights of ``part``, compiled like ``model``.
 
-        It is handed out again at the next call with a part that looks alike.
+        The same object is returned for every part with the same structure.
 
         Args:
-            part: What is trained of ``model``, functional.
-            model: One that :func:`can_be_recompiled`.
-            batch_size: Examples a step.
-            shuffle: Whether each epoch has an order of its own.
+            part: The trained part of ``model``, functional.
+            model: A model for which :func:`can_be_recompiled` is true.
+            batch_size: Examples per step.
+            shuffle: Whether each epoch has its own order.
         """
         compiled = model.get_compile_config()
-        held = _take_variables(compiled)
+        held = _pop_variables(compiled)
         key = json.dumps([_canonical(part), compiled, batch_size, shuffle], sort_keys=True)
         if key not in self._known:
-            self._known[key] = _Ready.make(part, model, batch_size, shuffle)
+            self._known[key] = _CachedPart.make(part, model, batch_size, shuffle)
         return self._known[key].reset(part, held)
 
 
 def can_be_recompiled(model: keras.Model) -> bool:
-    """Whether the model's loss, metrics and optimizer can be had again from their configuration."""
+    """Returns whether the model's loss, metrics and optimizer can be rebuilt from their configuration."""
     try:
         config = model.get_compile_config()
         json.dumps(config)
@@ -148,50 +149,50 @@ def can_be_recompiled(model: keras.Model) -> bool:
     return True
 
 
-class _Ready:
-    """A compiled part, and how it was when it was new."""
+class _CachedPart:
+    """A compiled part and its initial state."""
 
-    def __init__(self, twin: TrainedPart, metrics: list[AccuracyCompression]) -> None:
-        self._twin = twin
+    def __init__(self, compiled: TrainedPart, metrics: list[AccuracyCompression]) -> None:
+        self._compiled = compiled
         self._metrics = metrics
-        self._new = [variable.numpy() for variable in twin.optimizer.variables]
+        self._new = [variable.numpy() for variable in compiled.optimizer.variables]
 
     @classmethod
-    def make(cls, part: keras.Model, model: keras.Model, batch_size: int, shuffle: bool) -> _Ready:
+    def make(cls, part: keras.Model, model: keras.Model, batch_size: int, shuffle: bool) -> _CachedPart:
         alike = keras.models.clone_model(part)
-        twin = TrainedPart(alike.inputs[0], alike.outputs[0])
-        twin.prepare(batch_size, shuffle)
+        compiled = TrainedPart(alike.inputs[0], alike.outputs[0])
+        compiled.prepare(batch_size, shuffle)
         arguments = keras.saving.deserialize_keras_object(model.get_compile_config())
-        twin.compile(**{**arguments, "jit_compile": False, "steps_per_execution": 1, "run_eagerly": False})
-        twin.optimizer.build(twin.trainable_variables)
+        compiled.compile(**{**arguments, "jit_compile": False, "steps_per_execution": 1, "run_eagerly": False})
+        compiled.optimizer.build(compiled.trainable_variables)
         metrics = keras.tree.flatten([arguments.get("metrics"), arguments.get("weighted_metrics")])
-        return cls(twin, [metric for metric in metrics if isinstance(metric, AccuracyCompression)])
+        return cls(compiled, [metric for metric in metrics if isinstance(metric, AccuracyCompression)])
 
     def reset(self, part: keras.Model, held: dict[str, Any]) -> TrainedPart:
-        copy_state(part, self._twin)
-        for variable, value in zip(self._twin.optimizer.variables, self._new, strict=True):
+        copy_state(part, self._compiled)
+        for variable, value in zip(self._compiled.optimizer.variables, self._new, strict=True):
             variable.assign(value)
         if "learning_rate" in held:
-            self._twin.optimizer.learning_rate = held["learning_rate"]
+            self._compiled.optimizer.learning_rate = held["learning_rate"]
         for metric, network in zip(self._metrics, held["networks"], strict=True):
             metric.set_network(**network)
         # Drawn from NumPy's generator, which keras.utils.set_random_seed seeds.
-        self._twin.seed.assign(np.random.randint(2**31 - 1))
-        return self._twin
+        self._compiled.seed.assign(np.random.randint(2**31 - 1))
+        return self._compiled
 
 
 def copy_state(source: keras.Model, target: keras.Model) -> None:
-    """Gives every layer's weights and random state to the layer at the same place in ``target``."""
+    """Copies every layer's weights and random state to the layer at the same position in ``target``."""
     for theirs, mine in zip(source.layers, target.layers, strict=True):
         for value, variable in zip(theirs.variables, mine.variables, strict=True):
             variable.assign(value)
 
 
-def _take_variables(compile_config: dict[str, Any]) -> dict[str, Any]:
-    """Takes out of a compile configuration, in place, what a traced part holds in variables, and returns it."""
+def _pop_variables(compile_config: dict[str, Any]) -> dict[str, Any]:
+    """Removes the values that a traced part holds in variables from a compile configuration, and returns them."""
     held: dict[str, Any] = {"networks": []}
     optimizer = (compile_config.get("optimizer") or {}).get("config", {})
-    optimizer.pop("name", None)  # Keras counts them
+    optimizer.pop("name", None)  # Keras numbers them
     if isinstance(optimizer.get("learning_rate"), float):
         held["learning_rate"] = optimizer.pop("learning_rate")
 
@@ -210,7 +211,7 @@ def _take_variables(compile_config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _canonical(part: keras.Model) -> str:
-    """The configuration of a functional model, the same for all that differ in their layers' names alone."""
+    """Returns the configuration of a functional model as text without layer names, for comparison."""
     config = part.get_config()
     numbers = itertools.count()
     names = {layer["name"]: f"#{next(numbers)}" for layer in config["layers"]}

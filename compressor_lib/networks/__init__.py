@@ -1,1 +1,1 @@
-"""Keras graphs and the catalogue, and what is known of a classifier's outputs."""
+"""Keras graphs, the catalogue of backbones, and class names."""

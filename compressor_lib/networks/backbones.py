@@ -1,7 +1,7 @@
-"""The catalogue of backbones: what each one needs to be built, fed and cut.
+"""The catalogue of backbones: how to build each one, what input it takes and where it can be cut.
 
-Adding a backbone is adding one entry to ``BACKBONES``. Importing this module imports neither Keras nor
-TensorFlow, so that a command line can list the names at once.
+To add a backbone, add an entry to ``BACKBONES``. This module imports neither Keras nor TensorFlow, so that the command
+line can list the names quickly.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ class Backbone:
 
     Attributes:
         name: Name in ``keras.applications``.
-        default_size: Height and width, in pixels, of the images it was published with.
-        parameters: Parameters without top, at ``alpha=1.0``.
-        cut_in_front_of: Regular expression; the grid cuts after whatever feeds a matching layer.
-        rejoin: The layers B where the grid rejoins.
+        default_size: Height and width, in pixels, of the images that the published weights were trained on.
+        parameters: Number of parameters without the top, at ``alpha=1.0``.
+        cut_in_front_of: Regular expression. The grid cuts after each layer that feeds a matching layer.
+        rejoin: The layers B at which the grid rejoins.
         grid: Number of connections in the grid.
-        rescale: ``(scale, offset)`` from pixels in 0..255 to the network's input, None where the network
-            rescales by itself.
-        has_alpha: Whether a width multiplier is taken.
-        options: Further arguments of the builder.
-        minimum_size: Smallest image the builder takes.
-        imagenet_accuracy: Top-1 accuracy of the published weights on ImageNet's validation images, 0 to 1, with the
+        rescale: ``(scale, offset)`` from pixels in 0..255 to the network's input. None if the network rescales pixels
+            itself.
+        has_alpha: Whether the network has a width multiplier.
+        options: Additional arguments of the builder.
+        minimum_size: Smallest image size that the builder accepts.
+        imagenet_accuracy: Top-1 accuracy of the published weights on the ImageNet validation set, 0 to 1, at the
             published size and ``alpha=1.0``. Sources: https://keras.io/api/applications/, and for MobileNetV3 the
             documentation of ``keras.applications.MobileNetV3Small`` and ``MobileNetV3Large``.
-        macs: Multiply-adds of that network for one image, top included, where Keras publishes them: in the
-            documentation of ``keras.applications.mobilenet``, ``mobilenet_v2`` and the classes above. None elsewhere.
+        macs: MACs of the published network for one image, top included, as published in the Keras documentation of
+            ``keras.applications.mobilenet``, ``mobilenet_v2`` and MobileNetV3. None where Keras publishes none.
     """
 
     name: str
@@ -67,31 +67,31 @@ class Backbone:
         """Builds the network without its top.
 
         Args:
-            input_size: Height and width in pixels, or a whole input shape; the published size if None.
-            weights: ``"imagenet"`` (fetched by Keras), a file in Keras' h5 or ``.weights.h5`` layout, or None
-                (also ``"none"``) for random ones.
-            alpha: Width multiplier, MobileNets only.
-            preprocess: Whether the model takes pixels in 0..255 (float32) and rescales them itself, in a layer
-                named ``"preprocess"``. Without it the model takes what ``keras.applications`` expects.
+            input_size: Height and width in pixels, or a full input shape. The published size if None.
+            weights: ``"imagenet"`` (downloaded by Keras), a file in Keras' h5 or ``.weights.h5`` format, or None (also
+                ``"none"``) for random weights.
+            alpha: Width multiplier. MobileNets only.
+            preprocess: Whether the model takes pixels in 0..255 (float32) and rescales them itself, in a layer named
+                ``"preprocess"``. If False, the model takes the input that ``keras.applications`` expects.
 
         Returns:
             A flat functional model: float32 ``[N, size, size, 3]`` to ``[N, h, w, channels]``.
 
         Raises:
-            CompressorError: If the size is too small, alpha is not for this network, or the weights file
-                is missing or belongs to another network.
+            CompressorError: If the size is too small, the network has no width multiplier, or the weights file is
+                missing or belongs to another network.
         """
         import keras
 
         shape = self._input_shape(input_size)
         if alpha != 1.0 and not self.has_alpha:
             raise CompressorError(
-                f"backbone {self.name} has no width multiplier; leave alpha at 1.0, not {alpha}", argument="alpha"
+                f"backbone {self.name} has no width multiplier; leave alpha at 1.0, not {alpha}.", argument="alpha"
             )
         source = None if weights in (None, "none") else str(weights)
         if source not in (None, "imagenet") and not Path(source or "").is_file():
             raise CompressorError(
-                f"weights file {source!r} does not exist; give a file, 'imagenet', or 'none' for random weights",
+                f"weights file {source!r} does not exist; give a file, 'imagenet', or 'none' for random weights.",
                 argument="weights",
             )
         options: dict[str, object] = dict(self.options)
@@ -107,12 +107,12 @@ class Backbone:
                 include_top=False,
                 weights=source,
                 input_tensor=x,
-                input_shape=shape,  # the ImageNet weights of some networks are by size
+                input_shape=shape,  # some networks have different ImageNet weights for each size
                 **options,
             )
         except Exception as error:
             raise self._explained(error, source, shape, alpha) from error
-        # keras.applications names a model after its weights' path in some releases.
+        # Some Keras releases name the model after the path of its weights.
         return keras.Model(model.inputs[0], model.outputs[0], name=self.name.lower())
 
     def _input_shape(self, input_size: int | tuple[int, int, int] | None) -> tuple[int, int, int]:
@@ -120,11 +120,11 @@ class Backbone:
             input_size = self.default_size
         shape = (input_size, input_size, 3) if isinstance(input_size, int) else tuple(input_size)
         if len(shape) != 3 or shape[2] != 3:
-            raise CompressorError(f"input shape {shape} is not (height, width, 3)", argument="input_size")
+            raise CompressorError(f"input shape {shape} is not (height, width, 3).", argument="input_size")
         if min(shape[:2]) < self.minimum_size:
             raise CompressorError(
                 f"backbone {self.name} takes images of at least {self.minimum_size} x {self.minimum_size} pixels, "
-                f"not {shape[0]} x {shape[1]}",
+                f"not {shape[0]} x {shape[1]}.",
                 argument="input_size",
             )
         return shape
@@ -135,25 +135,25 @@ class Backbone:
         network = f"{self.name} (alpha {alpha}, {shape[0]} x {shape[1]} pixels)" if self.has_alpha else self.name
         cause = first_line(error)
         if source is None:
-            return CompressorError(f"backbone {network} cannot be built: {cause}")
+            return CompressorError(f"backbone {network} cannot be built: {cause}.")
         if source == "imagenet":
-            refusal = error.__context__ or error  # Keras wraps it in words of its own
+            refusal = error.__context__ or error  # Keras wraps the original error
             if isinstance(refusal, (URLError, ConnectionError, TimeoutError)):
-                asked = f"{urlsplit(_PUBLISHED).hostname}{via(_PUBLISHED)}"
-                cause = f"{reason(refusal) or first_line(refusal)}, asking {asked}"
+                host = f"{urlsplit(_PUBLISHED).hostname}{via(_PUBLISHED)}"
+                cause = f"{reason(refusal) or first_line(refusal)}, requesting {host}"
             return CompressorError(
                 f"the ImageNet weights of {network} could not be downloaded: {cause}. Give a weights file, or 'none' "
-                "to train from scratch",
+                "to train from scratch.",
                 argument="weights",
             )
         return CompressorError(
             f"weights file {source!r} does not belong to {network} without top: {cause}. "
-            "Check the backbone's name and alpha",
+            "Check the backbone's name and alpha.",
             argument="weights",
         )
 
 
-_PUBLISHED = "https://storage.googleapis.com"  # where Keras fetches weights from
+_PUBLISHED = "https://storage.googleapis.com"  # where Keras downloads weights from
 _MINUS_ONE_TO_ONE = (1 / 127.5, -1.0)
 
 
@@ -193,7 +193,7 @@ BACKBONES: dict[str, Backbone] = {
             "MobileNet",
             default_size=224,
             parameters=3_228_864,
-            # conv_pad_k precedes the strided blocks' conv_dw_k
+            # conv_pad_k comes right before the strided block's conv_dw_k
             cut_in_front_of=r"conv_pad_(2|4|6|12)|conv_dw_(1|3|5|7|8|9|10|11)",
             rejoin=("conv_pad_12", "conv_dw_13"),
             grid=23,
@@ -229,10 +229,10 @@ BACKBONES: dict[str, Backbone] = {
 
 
 def find_backbone(name: str) -> Backbone:
-    """The catalogue's entry for ``name``.
+    """Returns the catalogue entry for ``name``.
 
     Raises:
-        CompressorError: If there is none; the message suggests the nearest name.
+        CompressorError: If there is no such entry. The message suggests the nearest name.
     """
     if name not in BACKBONES:
         raise unknown("backbone", name, BACKBONES)

@@ -1,7 +1,8 @@
-"""Batch normalisation folded into the convolution in front of it.
+"""Folds batch normalisation into the convolution before it.
 
-In inference a batch normalisation multiplies and adds constants, which the convolution's own weights can do as well
-(Jacob et al., arXiv:1712.05877, section 3.2). The answers are the same but for rounding, in fewer passes over memory.
+At inference, batch normalisation multiplies by constants and adds constants. The convolution's own weights can do both
+(Jacob et al., arXiv:1712.05877, section 3.2). The predictions are the same up to rounding, with fewer passes over
+memory.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
 
 def folded(model: keras.Model, keep: Collection[str] = ()) -> keras.Model:
-    """A copy of a network that answers like it in inference, and faster; it is not for training.
+    """Returns a copy of a network that gives the same predictions, but faster. The copy is for inference only.
 
     Args:
-        model: Functional.
-        keep: Names of layers whose outputs are wanted as they are, so that nothing is folded into them.
+        model: Functional model.
+        keep: Names of layers whose outputs must not change. Nothing is folded into them.
 
     Returns:
-        A functional model with layers of the same names. Those that were batch normalisations pass on what they
-        take; what the convolutions in front of them give is already normalised.
+        A functional model with the same layer names. The batch normalisation layers are replaced by identities, and the
+        convolutions before them return normalised outputs.
     """
     config = copy.deepcopy(functional_config(model))
     pairs = _foldable(model, keep)
@@ -36,8 +37,8 @@ def folded(model: keras.Model, keep: Collection[str] = ()) -> keras.Model:
             layer["config"]["use_bias"] = True
             layer.pop("build_config", None)
         elif layer["name"] in pairs.values():
-            passes_on = keras.layers.Activation("linear", name=layer["name"])
-            layer.update(keras.layers.serialize(passes_on))
+            identity = keras.layers.Activation("linear", name=layer["name"])
+            layer.update(keras.layers.serialize(identity))
             layer["inbound_nodes"][0]["kwargs"] = {}
     copied = keras.Model.from_config(config)
     copy_weights(model, copied, leave_out={*pairs, *pairs.values()})
@@ -47,9 +48,9 @@ def folded(model: keras.Model, keep: Collection[str] = ()) -> keras.Model:
 
 
 def _foldable(model: keras.Model, keep: Collection[str]) -> dict[str, str]:
-    """For each convolution that feeds a batch normalisation and nothing else, that normalisation."""
+    """Returns the convolutions that feed a batch normalisation and nothing else, mapped to that normalisation."""
     graph = LayerGraph.of(model)
-    layers = {layer.name: layer for layer in model.layers}  # an operation such as a + b is none
+    layers = {layer.name: layer for layer in model.layers}  # without operations such as a + b
     pairs = {}
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -68,7 +69,7 @@ def _foldable(model: keras.Model, keep: Collection[str]) -> dict[str, str]:
 
 
 def _merged(convolution: keras.layers.Layer, normalisation: keras.layers.BatchNormalization) -> list[np.ndarray]:
-    """Kernel and bias that do what both layers did."""
+    """Returns the kernel and bias that combine both layers."""
     kernel, *bias = convolution.get_weights()
     mean, variance = (np.asarray(each) for each in (normalisation.moving_mean, normalisation.moving_variance))
     scale = 1 / np.sqrt(variance + normalisation.epsilon)
@@ -78,6 +79,6 @@ def _merged(convolution: keras.layers.Layer, normalisation: keras.layers.BatchNo
     if bias:
         shift = shift + bias[0] * scale
     if isinstance(convolution, keras.layers.DepthwiseConv2D):
-        # [height, width, channels, multiplier], and the normalisation counts channels before multipliers.
+        # The shape is [height, width, channels, multiplier]; the normalisation orders channels before multipliers.
         return [kernel * scale.reshape(kernel.shape[2:]), shift]
     return [kernel * scale, shift]

@@ -1,4 +1,4 @@
-"""The name of a class, however its folder, its label or a list writes it."""
+"""The canonical form of a class name, whether it comes from a folder, a label or a list."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import unicodedata
 
 from compressor_lib.errors import CompressorError
 
-_NOT_IN_A_LINE = ("Cc", "Zl", "Zp")  # control characters, ends of lines and of paragraphs
+_NOT_IN_A_LINE = ("Cc", "Zl", "Zp")  # control characters, line and paragraph separators
 
 
 def class_label(name: str) -> str:
-    r"""Returns the name of a class in its one form.
+    r"""Returns the canonical form of a class name.
 
-    Whitespace around it goes, such as the carriage return of a list written on Windows. What looks the same is the
-    same: macOS writes "é" as two characters (NFD), others as one (NFC, which is returned).
+    Surrounding whitespace is removed, such as the carriage returns of a list written on Windows. Names that look the
+    same become equal: macOS writes "é" as two characters (NFD), other systems as one (NFC). The result is NFC.
 
     Args:
-        name: As a folder, a label or a list has it.
+        name: As written in a folder, a label or a list.
 
     Returns:
-        The name, fit for a line of ``classes.txt``.
+        The name, which fits on one line of ``classes.txt``.
 
     Raises:
-        CompressorError: Nothing is left of it, or it holds characters that no line can hold.
+        CompressorError: If the name is empty, is not UTF-8, or holds control characters.
 
     Example:
         >>> class_label("cat\r")
@@ -31,7 +31,7 @@ def class_label(name: str) -> str:
     label = unicodedata.normalize("NFC", name.strip())
     if not label:
         raise CompressorError(f"the class name {name!r} is empty: give it a name.")
-    if any("\udc80" <= character <= "\udcff" for character in label):  # bytes that could not be decoded, see PEP 383
+    if any("\udc80" <= character <= "\udcff" for character in label):  # undecodable bytes, see PEP 383
         shown = label.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         raise CompressorError(f"the class name '{shown}' is not UTF-8: rename it.")
     if any(unicodedata.category(character) in _NOT_IN_A_LINE for character in label):

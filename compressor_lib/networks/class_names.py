@@ -1,6 +1,6 @@
-"""The one order of the classes: an output's index never changes, whatever the data of a week.
+"""The order of the classes. The index of a class never changes, even when the data does.
 
-Classes are sorted by name. Once a model is pushed, its classes keep their places: new ones are appended.
+Classes are sorted by name. Once a model has been pushed, its classes keep their indices and new classes are appended.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ _DIGITS = re.compile("([0-9]+)")
 
 
 def natural_order(names: Iterable[str]) -> list[str]:
-    """Sorts class names as a person would: digits are numbers, and case and accents decide last.
+    """Sorts class names as a person would: digits compare as numbers; case and accents break ties.
 
-    The order depends on the names alone: on no locale, and not on the order in which they are given.
+    The order depends only on the names, not on the locale or the order of the arguments.
 
     Args:
-        names: Class names, as Unicode NFC. A name given twice appears once.
+        names: Class names in Unicode NFC. Duplicates are removed.
 
     Returns:
-        The names in order.
+        The sorted names.
 
     Example:
         >>> natural_order(["class10", "Class2", "class1"])
@@ -34,11 +34,11 @@ def with_new_classes(known: Iterable[str], names: Iterable[str]) -> list[str]:
     """Appends new class names to a known order.
 
     Args:
-        known: Class names whose places must not change, in order.
-        names: Class names, in any order; those that are known are passed over.
+        known: Class names whose indices must not change, in order.
+        names: Class names, in any order. Known names are skipped.
 
     Returns:
-        The known names in their order, then the new ones in natural order.
+        The known names in their order, then the new names in natural order.
 
     Example:
         >>> with_new_classes(["fist", "finger"], ["palm", "finger", "aardvark"])
@@ -49,7 +49,7 @@ def with_new_classes(known: Iterable[str], names: Iterable[str]) -> list[str]:
 
 
 def _key(name: str) -> tuple[list[str | tuple[int, str]], str]:
-    # Splitting by a group gives text and digits in turn, so like is always compared with like.
+    # Splitting by a group alternates text and digits, so that text is only compared with text.
     parts: list[str | tuple[int, str]] = list(_DIGITS.split(_plain(name)))
     for place in range(1, len(parts), 2):
         digits = str(parts[place]).lstrip("0")
@@ -58,6 +58,6 @@ def _key(name: str) -> tuple[list[str | tuple[int, str]], str]:
 
 
 def _plain(name: str) -> str:
-    """A name without case and accents."""
+    """Returns a name without case and accents."""
     decomposed = unicodedata.normalize("NFD", name.casefold())
     return "".join(character for character in decomposed if not unicodedata.combining(character))

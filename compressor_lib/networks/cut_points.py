@@ -1,8 +1,8 @@
-"""Cut points: where a network can be cut and where it can be rejoined, read from its graph alone.
+"""Cut points: where a network can be cut and where it can be rejoined, based on its graph alone.
 
-Both ends of a cut are tensors that every path goes through. Of these, the ends of *units* are worth a cut: a
-convolution with its own normalisation and activation, a join, a pooling. In a pre-activation network the
-normalisation behind a join belongs to what follows.
+Both ends of a cut are tensors on every path through the network. Of these, only the ends of *units* are useful: a unit
+is a convolution with its normalisation and activation, a join, or a pooling layer. In a pre-activation network, the
+normalisation after a join belongs to the next unit.
 """
 
 from __future__ import annotations
@@ -21,18 +21,17 @@ _PADDINGS = (_layers.ZeroPadding2D,)
 
 
 class CutPoints:
-    """The layers A to cut after and B to rejoin at, for one network.
+    """The layers A after which a network can be cut and the layers B at which it can be rejoined.
 
     Attributes:
-        cuts: Every A, in network order: its output is a feature map that ends a unit, behind the network's first
-            convolution.
-        rejoins: Every B, in network order: it receives one tensor, which ends a unit, and is a convolution over all
-            channels or leads into one (its padding, or the normalisation of a pre-activation network). Where
-            several layers receive the tensor, one stands for all.
+        cuts: Every A, in network order. Its output is a feature map that ends a unit after the first convolution.
+        rejoins: Every B, in network order. Its only input is a tensor that ends a unit. B is a convolution over all
+            channels, or leads into one (padding, or the normalisation of a pre-activation network). If several layers
+            take the same tensor, only one is listed.
     """
 
     def __init__(self, base: keras.Model) -> None:
-        """Reads the graph of ``base``, a functional model without head."""
+        """Reads the graph of ``base``, a functional model without a head."""
         self._graph = LayerGraph.of(base)
         self._layers = {layer.name: layer for layer in base.layers}
         self._parameters = [0]
@@ -42,17 +41,17 @@ class CutPoints:
         ends = [name for name in self._graph.cut_points() if self._ends_unit(name)]
         first = next((place for name, place in self._graph.order.items() if self._is(name, _WEIGHTED)), 0)
         self.cuts = [name for name in ends if self._graph.order[name] >= first and self._is_feature_map(name)]
-        self.rejoins = [b for b in map(self._first_convolution_behind, ends) if b is not None]
+        self.rejoins = [b for b in map(self._first_convolution_after, ends) if b is not None]
 
     def parameters_between(self, a: str, b: str | None) -> int:
-        """Parameters of the layers that a cut deletes: those between A and B, or, without a B, all behind A."""
+        """Returns the number of parameters that a cut removes: between A and B, or everything after A if B is None."""
         last = self._graph.sink if b is None else self._graph.producers[b][0]
         return self._parameters[self._graph.order[last] + 1] - self._parameters[self._graph.order[a] + 1]
 
     def _ends_unit(self, name: str) -> bool:
-        """Whether what follows is not this layer's own normalisation, activation or dropout."""
+        """Returns whether a layer ends a unit: no normalisation, activation or dropout of its own follows."""
         if self._is(name, _PADDINGS):
-            return False  # it is a part of what follows
+            return False  # it belongs to the next unit
         if len(self._graph.consumers[name]) != 1:
             return True
         (consumer,) = self._graph.consumers[name]
@@ -61,11 +60,11 @@ class CutPoints:
         return not self._is(consumer, (*_ACTIVATIONS, *_DROPOUTS))
 
     def _is_feature_map(self, name: str) -> bool:
-        # An operation such as a + b is part of the graph, but no layer.
+        # Operations such as a + b are in the graph but are not layers.
         return name in self._layers and len(self._layers[name].output.shape) == 4
 
-    def _first_convolution_behind(self, name: str) -> str | None:
-        """The first layer that takes this one's output, and nothing else, and begins a convolution."""
+    def _first_convolution_after(self, name: str) -> str | None:
+        """Returns the first layer whose only input is this layer's output and that begins a convolution."""
         return next(
             (
                 consumer

@@ -1,8 +1,8 @@
 """The graph of a functional model, read from its configuration.
 
-Keras describes a functional model completely in ``model.get_config()``: every layer, and which tensors
-each one takes. Cutting and rejoining a network is therefore an edit of that description, and needs
-neither Keras' private attributes nor knowledge of the architecture.
+``model.get_config()`` describes a functional model completely: every layer and its input tensors. Cutting and rejoining
+a network is therefore an edit of that description. It needs neither Keras' private attributes nor knowledge of the
+architecture.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from compressor_lib.errors import CompressorError
 
 @dataclass(frozen=True)
 class LayerGraph:
-    """Which layer feeds which, in a functional model with one input and one output.
+    """The connections between the layers of a functional model with one input and one output.
 
     Attributes:
-        producers: For each layer, in topological order, the layers whose outputs it takes.
+        producers: For each layer, in topological order, the layers that feed it.
         sink: The layer whose output is the model's.
     """
 
@@ -32,11 +32,11 @@ class LayerGraph:
 
     @classmethod
     def of(cls, model: keras.Model) -> LayerGraph:
-        """Reads the graph of ``model``, once: a functional model's graph never changes.
+        """Reads the graph of ``model`` and caches it: a functional model's graph never changes.
 
         Raises:
-            CompressorError: If the model is not functional, has several inputs or outputs, or calls
-                one layer more than once.
+            CompressorError: If the model is not functional, has several inputs or outputs, or uses a layer more than
+                once.
         """
         if model not in _GRAPHS:
             _GRAPHS[model] = cls.from_config(functional_config(model))
@@ -44,19 +44,19 @@ class LayerGraph:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> LayerGraph:
-        """Reads the graph out of a functional model's ``get_config()``."""
+        """Reads the graph from a functional model's ``get_config()``."""
         for key in ("input_layers", "output_layers"):
             if len(_references(config[key])) != 1:
                 raise CompressorError(
                     f"model {config['name']!r} has {len(_references(config[key]))} "
-                    f"{key.split('_')[0]}s; only models with one input and one output can be cut"
+                    f"{key.split('_')[0]}s; only models with one input and one output can be cut."
                 )
         producers: dict[str, tuple[str, ...]] = {}
         for layer in config["layers"]:
             if len(layer["inbound_nodes"]) > 1:
                 raise CompressorError(
-                    f"layer {layer['name']!r} of model {config['name']!r} is called more than once; "
-                    "a network with shared layers cannot be cut"
+                    f"layer {layer['name']!r} of model {config['name']!r} is used more than once; "
+                    "a network with shared layers cannot be cut."
                 )
             producers[layer["name"]] = tuple(
                 tensor["config"]["keras_history"][0] for tensor in tensors(layer["inbound_nodes"])
@@ -65,12 +65,12 @@ class LayerGraph:
 
     @functools.cached_property
     def order(self) -> dict[str, int]:
-        """Position of each layer in topological order."""
+        """Returns the position of each layer in topological order."""
         return {name: position for position, name in enumerate(_topological(self.producers))}
 
     @functools.cached_property
     def consumers(self) -> dict[str, tuple[str, ...]]:
-        """For each layer, the layers that take its output, each once."""
+        """Returns, for each layer, the layers that take its output, without duplicates."""
         found: dict[str, dict[str, None]] = {name: {} for name in self.producers}
         for consumer, inputs in self.producers.items():
             for producer in inputs:
@@ -78,10 +78,10 @@ class LayerGraph:
         return {name: tuple(consumers) for name, consumers in found.items()}
 
     def cut_points(self) -> list[str]:
-        """The layers that every path goes through, from the input to the sink.
+        """Returns the layers that are on every path from the input to the sink.
 
-        One sweep in topological order finds them all: a layer is one unless an edge from before it leads
-        beyond it, which :meth:`bypass` would show.
+        One sweep in topological order finds them all. A layer is a cut point unless an edge jumps over it;
+        :meth:`bypass` returns such an edge.
         """
         found, farthest = [], 0
         for name, position in self.order.items():
@@ -91,7 +91,7 @@ class LayerGraph:
         return found
 
     def ancestors(self, name: str) -> set[str]:
-        """``name`` and every layer its output depends on."""
+        """Returns ``name`` and every layer that its output depends on."""
         found: set[str] = set()
         waiting = [name]
         while waiting:
@@ -102,9 +102,9 @@ class LayerGraph:
         return found
 
     def bypass(self, name: str) -> tuple[str, str] | None:
-        """An edge that leads around ``name``, as (from, to), or None if every path goes through it.
+        """Returns an edge (from, to) that bypasses ``name``, or None if the layer is on every path.
 
-        In a topological order, a layer is on every path exactly when no edge jumps over it.
+        A layer is on every path exactly when no edge jumps over it in topological order.
         """
         position = self.order[name]
         for consumer, inputs in self.producers.items():
@@ -118,10 +118,10 @@ _GRAPHS: weakref.WeakKeyDictionary[keras.Model, LayerGraph] = weakref.WeakKeyDic
 
 
 def functional_config(model: keras.Model) -> dict[str, Any]:
-    """``model.get_config()`` of a functional model; a Sequential one is made functional first.
+    """Returns ``model.get_config()`` of a functional model; a Sequential model is converted first.
 
     Raises:
-        CompressorError: If the model is neither.
+        CompressorError: If the model is neither functional nor Sequential.
     """
     if isinstance(model, keras.Sequential):
         model = keras.Model(model.inputs, model.outputs, name=model.name)
@@ -129,13 +129,13 @@ def functional_config(model: keras.Model) -> dict[str, Any]:
     if not {"layers", "input_layers", "output_layers"} <= config.keys():
         raise CompressorError(
             f"model {model.name!r} is not a functional Keras model, so its graph cannot be read; "
-            "build it with keras.Model(inputs, outputs)"
+            "build it with keras.Model(inputs, outputs)."
         )
     return config
 
 
 def tensors(structure: Any) -> Iterator[dict[str, Any]]:
-    """Every tensor reference in a layer's ``inbound_nodes``, in order, as a mutable description."""
+    """Yields every tensor reference in a layer's ``inbound_nodes``, in order, as a mutable dict."""
     if isinstance(structure, dict):
         if structure.get("class_name") == "__keras_tensor__":
             yield structure
@@ -147,7 +147,7 @@ def tensors(structure: Any) -> Iterator[dict[str, Any]]:
 
 
 def _references(layers: Any) -> list[str]:
-    """Layer names in ``input_layers`` / ``output_layers``: [name, 0, 0], or a list or dict of these."""
+    """Returns the layer names in ``input_layers`` or ``output_layers``: [name, 0, 0], or a list or dict of these."""
     if isinstance(layers, dict):
         layers = list(layers.values())
     if layers and isinstance(layers[0], str):

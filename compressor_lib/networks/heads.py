@@ -1,4 +1,4 @@
-"""The classifier's head: what stands on a backbone or a sub-network of it."""
+"""The head of a classifier: the layers on top of a backbone or sub-network."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _GLOBAL_POOLINGS = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxP
 def attach_head(
     backbone: keras.Model, num_classes: int, *, units: int = 0, dropout: float = 0.0, name: str = "classifier_model"
 ) -> keras.Model:
-    """Puts the published head on a backbone: average pooling, a linear layer, softmax.
+    """Adds the published head to a backbone: average pooling, a linear layer and softmax.
 
     Args:
-        backbone: Functional, ending in a feature map ``[N, h, w, channels]``. Its layers become the model's.
-        num_classes: How many probabilities the model gives.
-        units: Width of the linear layer in front of the softmax; 0 leaves it out.
-        dropout: Share of the pooled features dropped in training; 0 leaves the layer out.
-        name: The model's.
+        backbone: Functional model that ends in a feature map ``[N, h, w, channels]``. The new model shares its layers.
+        num_classes: Number of classes.
+        units: Width of the linear layer before the softmax. 0 omits the layer.
+        dropout: Dropout rate of the pooled features. 0 omits the layer.
+        name: Name of the new model.
 
     Returns:
-        A flat functional model ending in softmax ``[N, num_classes]``. The head's layers are named
-        ``top_gap``, ``top_dropout``, ``top_fc1`` and ``classifier``.
+        A flat functional model that ends in softmax ``[N, num_classes]``. Its head layers are named ``top_gap``,
+        ``top_dropout``, ``top_fc1`` and ``classifier``.
     """
     x = keras.layers.GlobalAveragePooling2D(name=POOLING)(backbone.output)
     if dropout:
@@ -37,15 +37,15 @@ def attach_head(
 
 
 def last_feature_map(classifier: keras.Model) -> str:
-    """Name of the layer that a classifier's head stands on.
+    """Returns the name of the layer that feeds a classifier's head.
 
-    The head begins where a feature map ``[N, h, w, channels]`` is pooled over all its positions or flattened.
+    The head begins where a feature map ``[N, h, w, channels]`` is flattened or pooled over all positions.
 
     Args:
-        classifier: Flat and functional.
+        classifier: Flat functional model.
 
     Raises:
-        CompressorError: If it has no feature map that every path goes through.
+        CompressorError: If there is no feature map on every path.
     """
     layers = {layer.name: layer for layer in classifier.layers}
     last = None
@@ -57,7 +57,7 @@ def last_feature_map(classifier: keras.Model) -> str:
             last = name
     if last is None or isinstance(layers[last], keras.layers.InputLayer):
         raise CompressorError(
-            f"model {classifier.name!r} has no feature map [N, height, width, channels] in front of its head; "
-            "only convolutional networks can be compressed"
+            f"model {classifier.name!r} has no feature map [N, height, width, channels] before its head;  "
+            "only convolutional networks can be compressed."
         )
     return last

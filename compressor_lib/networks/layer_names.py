@@ -1,16 +1,16 @@
-"""The names, and parts of names, that layers have in networks made here."""
+"""Names and name prefixes of the layers that this package adds to networks."""
 
 PREPROCESS = "preprocess"
-"""The layer that turns pixels in 0..255 into what the backbone was trained on."""
+"""The layer that rescales pixels in 0..255 to the backbone's input range."""
 
 POOLING = "top_gap"
 DROPOUT = "top_dropout"
 HIDDEN = "top_fc1"
 CLASSIFIER = "classifier"
-"""The layers of a head, in their order; the second and the third are optional."""
+"""The layers of a head, in order. The second and third are optional."""
 
 TRANSLATOR_PREFIX = "translator_"
-"""How the names of a translator's layers begin."""
+"""Prefix of the names of a translator's layers."""
 
 HEAD = "head"
 TAIL = "tail"

@@ -1,8 +1,8 @@
-"""Flattening: a model that uses other models as layers, as one flat graph with the same weights, in float32.
+"""Turns a model that contains other models as layers into one flat float32 graph with the same weights.
 
-Transfer learning leaves the pretrained network as a single layer of the classifier. Its own layers must be
-in the graph for it to be cut. Layers that compute in float16 or bfloat16, as under the policy `mixed_float16`, compute
-in float32 there, which is what TFLite converts.
+Transfer learning leaves the pretrained network as a single layer of the classifier. To cut that network, its layers
+must be in the classifier's own graph. Layers that compute in float16 or bfloat16, as under the policy
+``mixed_float16``, are changed to float32, which TFLite converts.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from typing import Any
 import keras
 
 from compressor_lib.networks.graph import LayerGraph, functional_config, tensors
-from compressor_lib.networks.weights import give_weights
+from compressor_lib.networks.weights import copy_layer_weights
 
 
 def flattened(model: keras.Model, renamed: Mapping[str, str] | None = None) -> keras.Model:
-    """Puts the layers of nested models in the place of these, and leaves out augmentation.
+    """Replaces nested models with their layers and removes augmentation.
 
     Args:
-        model: Functional or Sequential, with one input and one output, as are the models nested in it.
-        renamed: New names of layers, by the names they have.
+        model: Functional or Sequential, with one input and one output, like all models nested in it.
+        renamed: New layer names, by old name.
 
     Returns:
-        A new model without nested models, with the same name, outputs and weights. A nested layer whose name
-        is taken is named after its model, too. Every layer computes in float32. Layers that do nothing outside
-        of training (``RandomFlip`` and the like) are left out.
+        A new model without nested models, with the same name, outputs and weights. If the name of a nested layer is
+        already taken, its model's name is prepended. Every layer computes in float32. Layers that only act during
+        training (``RandomFlip`` and the like) are removed.
 
     Raises:
-        CompressorError: If a model cannot be read (see :class:`compressor_lib.networks.graph.LayerGraph`).
+        CompressorError: If a model's graph cannot be read (see :class:`compressor_lib.networks.graph.LayerGraph`).
     """
     flat = _Flat(renamed or {})
     last = flat.add(model, None)
@@ -46,7 +46,7 @@ def flattened(model: keras.Model, renamed: Mapping[str, str] | None = None) -> k
     )
     for layer in result.layers:
         if layer.weights:
-            give_weights(flat.sources[layer.name], layer)
+            copy_layer_weights(flat.sources[layer.name], layer)
     return keras.Model(result.inputs[0], result.outputs[0], name=model.name)
 
 
@@ -54,7 +54,7 @@ _OTHER_FLOATS = ("float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloa
 
 
 class _Flat:
-    """Entries of a functional configuration, gathered from nested ones."""
+    """The layer entries of a functional configuration, collected from nested models."""
 
     def __init__(self, renamed: Mapping[str, str]) -> None:
         self.entries: list[dict[str, Any]] = []
@@ -62,11 +62,11 @@ class _Flat:
         self._renamed = renamed
 
     def add(self, model: keras.Model, entry: str | None) -> str:
-        """Adds a model's layers, its input being the output of layer ``entry``; returns the name of its last."""
+        """Adds a model's layers, with layer ``entry`` as its input, and returns the name of its last layer."""
         config = in_float32(copy.deepcopy(functional_config(model)))
         graph = LayerGraph.from_config(config)
         layers = {layer.name: layer for layer in model.layers}
-        output: dict[str, str] = {}  # of each layer here, the layer of the flat model that gives it
+        output: dict[str, str] = {}  # maps each layer here to its layer in the flat model
         for described in sorted(config["layers"], key=lambda described: graph.order[described["name"]]):
             name = described["name"]
             layer = layers.get(name)
@@ -78,7 +78,7 @@ class _Flat:
             elif layer is not None and _only_augments(layer):
                 (output[name],) = producers
             else:
-                output[name] = self._free(name, model.name)
+                output[name] = self._unused_name(name, model.name)
                 self.sources[output[name]] = layer
                 described["name"] = described["config"]["name"] = output[name]
                 for tensor in tensors(described["inbound_nodes"]):
@@ -87,7 +87,7 @@ class _Flat:
                 self.entries.append(described)
         return output[graph.sink]
 
-    def _free(self, name: str, model: str) -> str:
+    def _unused_name(self, name: str, model: str) -> str:
         name = self._renamed.get(name, name)
         while name in self.sources:
             name = f"{model}_{name}"
@@ -95,7 +95,7 @@ class _Flat:
 
 
 def in_float32(config: Any) -> Any:
-    """A configuration whose layers compute in float32, wherever it says another floating-point dtype."""
+    """Returns a configuration in which every other floating-point dtype is replaced by float32."""
     if isinstance(config, dict):
         if config.get("class_name") in ("DTypePolicy", "DTypePolicyMap"):
             return "float32"
@@ -109,7 +109,7 @@ def in_float32(config: Any) -> Any:
 
 
 def _only_augments(layer: keras.layers.Layer) -> bool:
-    """Whether it is one of Keras' random layers, which leave images as they are outside of training."""
+    """Returns whether a layer is one of Keras' random layers, which do nothing outside of training."""
     kind = type(layer).__name__
     return (
         kind.startswith(("Rand", "AugMix", "CutMix", "MixUp"))

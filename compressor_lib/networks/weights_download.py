@@ -1,7 +1,7 @@
-"""Whether weights could be downloaded, found out without downloading them.
+"""Checks whether weights could be downloaded, without downloading them.
 
-The one place that hooks into Keras beyond its public API: ``keras.utils.get_file`` offers no such question, so the
-``urlretrieve`` that it calls, of ``keras.src.utils.file_utils``, is replaced meanwhile.
+This is the only module that hooks into Keras' private API: ``keras.utils.get_file`` has no such check, so its
+``urlretrieve`` from ``keras.src.utils.file_utils`` is replaced temporarily.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ WRITTEN_AGAINST = "3.15.1"
 """The release of Keras that this was written against; the names are the same since 3.12."""
 
 TIMEOUT = 5.0
-"""Seconds to wait for a server."""
+"""Timeout for a server's response, in seconds."""
 
 
 class WouldDownload(BaseException):
-    """Keras would download a file now, and its server answers. No error, so that nothing handles it as one.
+    """Raised in place of a download, once the server has responded. It is not an error, so that no handler catches it.
 
     Attributes:
-        url: The file's.
+        url: URL of the file.
     """
 
     def __init__(self, url: str) -> None:
@@ -32,33 +32,33 @@ class WouldDownload(BaseException):
 
 @contextmanager
 def without_downloads() -> Iterator[None]:
-    """Lets Keras ask a server for a file's header, where it would download the file.
+    """Makes Keras request only a file's headers where it would download the file.
 
-    Files in Keras' cache are used as ever.
+    Files in Keras' cache are used as usual.
 
     Raises:
-        WouldDownload: If a file is not in the cache, and its server has it.
-        Exception: Keras' own, if the server cannot be reached or does not have the file.
+        WouldDownload: If a file is not in the cache and its server has it.
+        Exception: Keras' own error, if the server cannot be reached or does not have the file.
     """
     from keras.src.utils import file_utils
 
-    def asked(url: str, *_: Any) -> None:
-        ask(url)
+    def check_only(url: str, *_: Any) -> None:
+        request_headers(url)
         raise WouldDownload(url)
 
     retrieve = file_utils.urlretrieve
-    file_utils.urlretrieve = asked
+    file_utils.urlretrieve = check_only
     try:
         yield
     finally:
         file_utils.urlretrieve = retrieve
 
 
-def ask(url: str) -> None:
-    """Asks a server for a file's header, by the way that Keras downloads: through urllib's proxies.
+def request_headers(url: str) -> None:
+    """Requests a file's headers the way Keras downloads it: through urllib's proxies.
 
     Raises:
-        urllib.error.URLError: If it does not answer, or does not have the file.
+        urllib.error.URLError: If the server does not respond or does not have the file.
     """
     with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=TIMEOUT):
         pass

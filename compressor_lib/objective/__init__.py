@@ -1,1 +1,1 @@
-"""What a network costs, and what it is worth."""
+"""The costs of a network and the objective of the search."""

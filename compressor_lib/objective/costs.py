@@ -1,4 +1,4 @@
-"""Costs: what a classifier's user pays for, and how much of it may be paid."""
+"""Costs of a classifier, such as its number of parameters or its latency, and budgets for them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from compressor_lib.networks.macs import layer_multiply_adds, multiply_adds
 
 @dataclass(frozen=True)
 class Yardstick:
-    """The reference model, which a search times beside each network.
+    """The reference model, which the search times next to each network.
 
-    A search takes hours, in which the machine is now slower, now faster. A network's latency is therefore the
-    reference model's, measured once, divided by how many times as fast the network is at that moment.
+    The speed of a machine varies over the hours of a search. A network's latency is therefore the reference model's
+    latency, measured once, divided by the network's speedup over the reference model, measured side by side.
 
     Attributes:
         tflite: The reference model's TFLite file.
-        milliseconds: Its latency.
+        milliseconds: Its latency in milliseconds.
     """
 
     tflite: bytes
@@ -39,18 +39,18 @@ class Yardstick:
 
     @classmethod
     def of(cls, reference: keras.Model, milliseconds: float | None = None) -> Yardstick:
-        """Converts the reference model, and times it where its latency is not known."""
+        """Converts the reference model to TFLite and times it unless its latency is given."""
         tflite = to_tflite(reference)
-        return cls(tflite, _alone(tflite) if milliseconds is None else milliseconds)
+        return cls(tflite, _latency_alone(tflite) if milliseconds is None else milliseconds)
 
     def latency(self, tflite: bytes) -> float:
-        """Returns the milliseconds that a TFLite model takes for an image."""
+        """Returns the milliseconds that a TFLite model takes for one image."""
         timings = time_models({REFERENCE: self.tflite, "model": tflite}, seconds=_SECONDS)
         return self.milliseconds / timings.speedup("model", REFERENCE).ratio
 
 
 class _Classifier:
-    """A classifier with its TFLite model, which several costs are taken from."""
+    """A classifier and its TFLite model, shared by several costs."""
 
     def __init__(self, model: keras.Model, yardstick: Yardstick | None, class_names: Sequence[str] | None) -> None:
         self.model = model
@@ -67,20 +67,20 @@ class _Classifier:
 
     @property
     def latency(self) -> float:
-        return self.yardstick.latency(self.tflite) if self.yardstick else _alone(self.tflite)
+        return self.yardstick.latency(self.tflite) if self.yardstick else _latency_alone(self.tflite)
 
 
-def _alone(tflite: bytes) -> float:
+def _latency_alone(tflite: bytes) -> float:
     return time_models({REFERENCE: tflite}, seconds=_SECONDS).latency(REFERENCE).median
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One of the costs.
+    """One kind of cost.
 
     Attributes:
-        unit: What it is counted in.
-        of: Takes it of a classifier.
+        unit: Unit of the cost.
+        of: Function that returns the cost of a classifier.
     """
 
     unit: str
@@ -93,16 +93,16 @@ COSTS: dict[str, Cost] = {
     "bytes": Cost("bytes", lambda classifier: classifier.bytes),
     "latency": Cost("ms", lambda classifier: classifier.latency),
 }
-"""The costs by their names in the configuration.
+"""The costs by their names.
 
-``parameters`` and ``macs`` (multiply-adds for one image, see :mod:`compressor_lib.networks.macs`) are counted;
-``bytes`` (of the float32 TFLite file, as it is deployed where the classes' names are known) and ``latency`` (median
-milliseconds of that file for one image on one thread) are measured, which takes a conversion. The latency is the
-search's own: the one of the finished model is measured when it is converted.
+``parameters`` and ``macs`` (multiply-adds for one image, see :mod:`compressor_lib.networks.macs`) are counted.
+``bytes`` (the size of the float32 TFLite file, with metadata if the class names are known) and ``latency`` (the
+median time of that file for one image on one thread, in milliseconds) are measured, which requires a conversion. The
+latency is specific to the search; the latency of the finished model is measured when it is converted.
 """
 
 _SECONDS = 10.0
-"""About how long one network is timed at most."""
+"""Approximate maximum time to measure the latency of one network, in seconds."""
 
 
 def measure_costs(
@@ -111,26 +111,27 @@ def measure_costs(
     yardstick: Yardstick | None = None,
     class_names: Sequence[str] | None = None,
 ) -> dict[str, float]:
-    """Takes the named costs of a classifier.
+    """Measures the named costs of a classifier.
 
     Args:
-        model: Functional, float32 ``[N, size, size, 3]`` to probabilities.
+        model: Functional model, float32 ``[N, size, size, 3]`` to probabilities.
         names: Names in ``COSTS``.
-        yardstick: What a latency is measured beside; None to time the classifier alone.
-        class_names: The classes, which the deployed file's metadata names: ``bytes`` counts them; None: it does not.
+        yardstick: The reference model for latencies; None to time the classifier on its own.
+        class_names: The class names, which ``bytes`` then includes as the file's metadata; None to leave the metadata
+            out.
 
     Raises:
-        CompressorError: If there is no cost of a name, or the classifier does not convert to TFLite where one takes it.
+        CompressorError: If a cost is unknown, or the classifier does not convert to TFLite and a cost requires it.
     """
     classifier = _Classifier(model, yardstick, class_names)
     return {name: find_cost(name).of(classifier) for name in names}
 
 
 def find_cost(name: str) -> Cost:
-    """The cost of that name.
+    """Returns the cost with the given name.
 
     Raises:
-        CompressorError: If there is none.
+        CompressorError: If there is no such cost.
     """
     if name not in COSTS:
         raise unknown("cost", name, COSTS)
@@ -139,10 +140,10 @@ def find_cost(name: str) -> Cost:
 
 @dataclass(frozen=True)
 class Budgets:
-    """Limits that a network must not exceed.
+    """Upper limits for the costs of a network.
 
     Attributes:
-        limits: The largest cost allowed, by name in ``COSTS``.
+        limits: Largest cost allowed, by name in ``COSTS``.
 
     Example:
         >>> Budgets({"parameters": 500_000, "latency": 8}).within({"parameters": 400_000, "latency": 9.1})
@@ -152,22 +153,22 @@ class Budgets:
     limits: Mapping[str, float]
 
     def __post_init__(self) -> None:
-        """Refuses an unknown cost and a limit that nothing can keep."""
+        """Rejects unknown costs and limits that no network can meet."""
         for name, limit in self.limits.items():
             cost = find_cost(name)
             if not limit > 0:
-                raise CompressorError(f"the budget of {name} is {limit}: give a number of {cost.unit} above 0")
+                raise CompressorError(f"the budget of {name} is {limit}: give a number of {cost.unit} above 0.")
 
     def excess(self, costs: Mapping[str, float]) -> float:
-        """The largest share of a limit that is used up, of those whose cost is given; above 1 a limit is exceeded."""
+        """Returns the largest ratio of a given cost to its limit; above 1, a limit is exceeded."""
         return max((costs[name] / limit for name, limit in self.limits.items() if name in costs), default=0.0)
 
     def within(self, costs: Mapping[str, float]) -> bool:
-        """Whether no limit is exceeded, of those whose cost is given."""
+        """Returns whether none of the given costs exceeds its limit."""
         return self.excess(costs) <= 1
 
     def exceeded(self, costs: Mapping[str, float]) -> str:
-        """Tells in words which limits are exceeded, and by what."""
+        """Describes the exceeded limits and the costs that exceed them."""
         return " and ".join(
             f"{_shown(costs[name])} {COSTS[name].unit} (budget: {_shown(limit)})"
             for name, limit in self.limits.items()
@@ -183,14 +184,14 @@ def counted_costs(
     tail_units: int = TAIL_UNITS,
     head_units: int = 0,
 ) -> dict[str, float]:
-    """The costs that can be told without building anything, of the classifier that a connection leaves.
+    """Returns the costs of a connection's classifier that can be counted without building it.
 
     Args:
-        base: The backbone, without its head.
-        connection: One that can be made.
-        num_classes: How many classes the classifier tells apart.
-        tail_units: Channels of the tail, where the connection is one.
-        head_units: Width of the head's linear layer; 0 for none.
+        base: The backbone, without a head.
+        connection: A valid connection.
+        num_classes: Number of classes.
+        tail_units: Channels of the tail, for a connection that is a tail.
+        head_units: Width of the head's linear layer; 0 if there is none.
 
     Returns:
         ``parameters`` and ``macs``.

@@ -12,22 +12,20 @@ from compressor_lib.errors import CompressorError
 
 @keras.saving.register_keras_serializable(package="compressor_lib")
 class AccuracyCompression(keras.metrics.Mean):
-    """`tau * accuracy + (1 - tau) * compression_rate - penalty`: how right and how small a network is.
+    """The objective ``tau * accuracy + (1 - tau) * compression_rate - penalty``, which rewards accuracy and small size.
 
-    The compression rate of a network is a constant, as published `1 - parameters / max_parameters`, so
-    only the accuracy is gathered from the batches. Source: Camacho et al., Neurocomputing 630, 129661
-    (2025).
+    The compression rate of a network is a constant, as published ``1 - parameters / max_parameters``, so only the
+    accuracy is computed from the batches. Source: Camacho et al., Neurocomputing 630, 129661 (2025).
 
     Args:
-        compression_rate: share of the cost that is gone; negative for a network that is
-            larger than the reference.
-        tau: weight of the accuracy, 0 to 1.
-        name: the metric's name in logs; `val_` is put before it for validation data.
-        penalty: taken off; 1 ranks a network behind all those within 0..1.
-        **kwargs: passed on to `keras.metrics.Mean`.
+        compression_rate: Share of the cost that was removed. Negative for a network larger than the reference model.
+        tau: Weight of the accuracy, 0 to 1.
+        name: Name of the metric in logs. Keras prepends ``val_`` for validation data.
+        penalty: Subtracted from the objective. A penalty of 1 ranks a network below all networks without a penalty.
+        **kwargs: Passed on to ``keras.metrics.Mean``.
 
     Raises:
-        CompressorError: if `tau` is not within 0..1.
+        CompressorError: If ``tau`` is not in 0..1.
 
     Example:
         >>> metric = AccuracyCompression(compression_rate=0.5, tau=0.8)
@@ -46,15 +44,15 @@ class AccuracyCompression(keras.metrics.Mean):
         **kwargs: Any,
     ) -> None:
         if not 0.0 <= tau <= 1.0:
-            raise CompressorError(f"tau is {tau}, but it weighs the accuracy: choose 0 to 1.")
+            raise CompressorError(f"tau is {tau}, but it is a weight: choose a value from 0 to 1.")
         super().__init__(name=name, **kwargs)
         self.tau = float(tau)
-        # In a variable, so that one traced graph serves networks of any size.
+        # A variable, so that one traced graph works for networks of any size.
         self._constant = self.add_variable((), initializer="zeros", name="constant")
         self.set_network(compression_rate, penalty)
 
     def set_network(self, compression_rate: float, penalty: float = 0.0) -> None:
-        """Makes this the metric of a network with another compression rate and penalty."""
+        """Sets the compression rate and penalty of another network."""
         self.compression_rate, self.penalty = float(compression_rate), float(penalty)
         self._constant.assign((1.0 - self.tau) * self.compression_rate - self.penalty)
 
@@ -62,9 +60,9 @@ class AccuracyCompression(keras.metrics.Mean):
         """Adds a batch.
 
         Args:
-            y_true: labels, either indices of shape `[N]` or `[N, 1]`, or one-hot `[N, C]`.
-            y_pred: probabilities or logits of shape `[N, C]`.
-            sample_weight: optional weights of shape `[N]` or `[N, 1]`.
+            y_true: Labels, either indices of shape ``[N]`` or ``[N, 1]``, or one-hot of shape ``[N, C]``.
+            y_pred: Probabilities or logits of shape ``[N, C]``.
+            sample_weight: Optional weights of shape ``[N]`` or ``[N, 1]``.
         """
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         one_hot = len(y_true.shape) == 2 and y_true.shape[1] == y_pred.shape[1]
@@ -73,11 +71,11 @@ class AccuracyCompression(keras.metrics.Mean):
         super().update_state(ops.cast(hits, self.dtype), sample_weight)
 
     def result(self) -> Any:
-        """Returns the value over the batches so far, a float scalar."""
+        """Returns the objective over the batches so far, a float scalar."""
         return self.tau * super().result() + self._constant
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` needs to build this metric again."""
+        """Returns the arguments that ``from_config`` needs to rebuild this metric."""
         return {
             **super().get_config(),
             "compression_rate": self.compression_rate,

@@ -1,1 +1,1 @@
-"""Translators, fitted in closed form."""
+"""Fits translators in closed form."""

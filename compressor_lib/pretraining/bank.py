@@ -1,8 +1,8 @@
-"""The translator bank: every translator of a backbone, in one folder.
+"""The translator bank: all translators of a backbone, in one folder.
 
-The folder holds ``translators.npz`` (plain arrays) and ``manifest.json``, which says which backbone the bank
-belongs to and how well each translator fits. A bank is complete once its manifest is there; the manifest
-carries the arrays' checksum.
+The folder holds ``translators.npz`` (plain arrays) and ``manifest.json``, which describes the backbone and how well
+each translator fits. The manifest is written last and holds the checksum of the arrays, so a bank with a manifest is
+complete.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Translator:
     """The weights of one translator.
 
     Attributes:
-        kernel: float32 ``[channels of A, channels that B receives]``.
-        bias: float32 ``[channels that B receives]``.
-        r2: Share of the variance of what B used to receive that the translator explains, on images it
-            was not fitted on; None if there were none.
+        kernel: float32 ``[channels of A, input channels of B]``.
+        bias: float32 ``[input channels of B]``.
+        r2: Share of the variance of B's original input that the translator explains, on held-out images; None if no
+            images were held out.
     """
 
     kernel: npt.NDArray[np.float32]
@@ -45,14 +45,14 @@ class Translator:
 
 @dataclass(frozen=True)
 class TranslatorBank:
-    """Translators by connection, with the identity of the backbone they were fitted on.
+    """The translators of a backbone, by connection, and the identity of the backbone.
 
     Attributes:
         backbone: Name of the backbone model.
-        input_shape: Height, width and channels of the images it took.
+        input_shape: Height, width and channels of its images.
         fingerprint: See :func:`fingerprint`.
-        translators: By ``str(connection)``.
-        fit: How they were fitted, by the names of the options; empty where that is not known.
+        translators: Translators by ``str(connection)``.
+        fit: Options that they were fitted with, by name; empty if unknown.
     """
 
     backbone: str
@@ -65,52 +65,54 @@ class TranslatorBank:
     def for_backbone(
         cls, base: keras.Model, translators: Mapping[str, Translator], fit: Mapping[str, float] | None = None
     ) -> TranslatorBank:
-        """A bank of translators fitted on ``base``."""
+        """Creates a bank of translators fitted on ``base``."""
         return cls(base.name, tuple(base.input_shape[1:]), fingerprint(base), translators, fit or {})
 
     def check(self, base: keras.Model) -> None:
-        """Refuses a backbone that is not the one the bank was fitted on.
+        """Rejects a backbone other than the one that the bank was fitted on.
 
         Raises:
             CompressorError: If the input shape or the weights differ.
         """
         if tuple(base.input_shape[1:]) != self.input_shape:
             raise CompressorError(
-                f"the translator bank was fitted on images of shape {self.input_shape}, the backbone "
-                f"{base.name!r} takes {tuple(base.input_shape[1:])}; fit the translators again"
+                f"the translator bank was fitted on images of shape {self.input_shape}, but the backbone "
+                f"{base.name!r} takes {tuple(base.input_shape[1:])}; fit the translators again."
             )
         if fingerprint(base) != self.fingerprint:
             raise CompressorError(
-                f"the translator bank was fitted on another backbone ({self.backbone!r}, fingerprint "
-                f"{self.fingerprint[:12]}) than {base.name!r} ({fingerprint(base)[:12]}); fit the translators again"
+                f"the translator bank was fitted on the backbone {self.backbone!r} (fingerprint "
+                f"{self.fingerprint[:12]}), not on {base.name!r} ({fingerprint(base)[:12]}); fit the translators again."
             )
 
     def reused(self, base: keras.Model, connections: Iterable[Connection], fit: Mapping[str, float]) -> TranslatorBank:
-        """The same translators for another search, if they are what it would fit.
+        """Returns the translators for another search, if that search would fit the same ones.
 
         Args:
-            base: Its backbone.
-            connections: Its connections; truncations have no translator.
-            fit: How it would fit them.
+            base: Backbone of the search.
+            connections: Connections of the search. Truncations have no translator.
+            fit: Options with which the search would fit the translators.
 
         Returns:
-            A bank of these connections.
+            A bank with these connections.
 
         Raises:
-            CompressorError: If the backbone or the fit is another, or a translator is missing.
+            CompressorError: If the backbone or the options differ, or a translator is missing.
         """
         self.check(base)
         if dict(fit) != dict(self.fit):
-            raise CompressorError(f"the translators were fitted by {dict(self.fit)}, not {dict(fit)}; fit them again")
+            raise CompressorError(
+                f"the translators were fitted with {dict(self.fit)}, not {dict(fit)}; fit them again."
+            )
         wanted = [str(connection) for connection in connections if connection.rejoins]
         if missing := [name for name in wanted if name not in self.translators]:
             raise CompressorError(
-                f"the translator bank has no translator for {missing[0]}; fit it with this connection"
+                f"the translator bank has no translator for {missing[0]}; fit the bank with this connection."
             )
         return replace(self, translators={name: self.translators[name] for name in wanted})
 
     def apply(self, submodel: keras.Model, connection: Connection) -> None:
-        """Gives a sub-network's translator its weights; a truncation has none to be given.
+        """Sets the weights of a sub-network's translator. Does nothing for a truncation.
 
         Raises:
             CompressorError: If the bank has no translator for this connection.
@@ -120,12 +122,12 @@ class TranslatorBank:
         translator = self.translators.get(str(connection))
         if translator is None:
             raise CompressorError(
-                f"the translator bank has no translator for {connection}; fit it with this connection"
+                f"the translator bank has no translator for {connection}; fit the bank with this connection."
             )
         submodel.get_layer(CONV).set_weights([translator.kernel[None, None], translator.bias])
 
     def save(self, folder: str | Path) -> None:
-        """Writes the bank; what is half written is never taken for a bank."""
+        """Writes the bank. An incomplete bank is never read as a bank."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
@@ -150,11 +152,11 @@ class TranslatorBank:
         """Reads a bank.
 
         Args:
-            folder: Where it was saved.
-            base: If given, the bank is refused unless it was fitted on this backbone.
+            folder: Folder of the bank.
+            base: If given, the bank must have been fitted on this backbone.
 
         Raises:
-            CompressorError: If the folder holds no complete bank, or one of another backbone.
+            CompressorError: If the folder holds no complete bank, or a bank of another backbone.
         """
         folder = Path(folder)
         try:
@@ -162,11 +164,11 @@ class TranslatorBank:
             content = (folder / ARRAYS).read_bytes()
         except (OSError, ValueError) as error:
             raise CompressorError(
-                f"{folder} holds no complete translator bank ({error}); fit the translators"
+                f"{folder} holds no complete translator bank ({error}); fit the translators first."
             ) from error
         try:
             if manifest["format"] != _FORMAT or manifest["sha256"] != hashlib.sha256(content).hexdigest():
-                raise ValueError("its format or checksum is another")
+                raise ValueError("its format or checksum does not match")
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 translators = {
                     name: Translator(arrays[f"{name}/kernel"], arrays[f"{name}/bias"], r2)
@@ -181,7 +183,8 @@ class TranslatorBank:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CompressorError(
-                f"the translator bank in {folder} is damaged or of another version ({error}); fit the translators again"
+                f"the translator bank in {folder} is damaged or from another version ({error}); "
+                "fit the translators again."
             ) from error
         if base is not None:
             bank.check(base)
@@ -189,9 +192,9 @@ class TranslatorBank:
 
 
 def fingerprint(base: keras.Model) -> str:
-    """SHA-256 over a model's weights, in order, in hexadecimal.
+    """Returns the SHA-256 of a model's weights, in order, in hexadecimal.
 
-    Names are left out: Keras numbers some layers anew at each build.
+    Names are ignored, because Keras numbers some layers differently in each build.
     """
     digest = hashlib.sha256()
     for weight in base.get_weights():

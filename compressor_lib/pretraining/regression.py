@@ -1,8 +1,8 @@
 """Translators in closed form.
 
-A 1x1 convolution that maps A's pooled activations to what B used to receive is a linear regression whose
-rows are the positions of all images. Its normal equations are sums over images: they are accumulated
-batch by batch, and sums made anywhere combine by adding.
+A 1x1 convolution from A's pooled activations to B's original input is a linear regression. Its rows are the positions
+of all images. Its normal equations are sums over images: they are accumulated batch by batch, and partial sums combine
+by addition.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Regression:
-    """Names of the two taps of one regression (see :mod:`compressor_lib.pretraining.taps`)."""
+    """The names of the two taps of a regression (see :mod:`compressor_lib.pretraining.taps`)."""
 
     source: str
     target: str
@@ -30,14 +30,14 @@ class Regression:
 class NormalEquations:
     """Sums over images, in float64, from which the regressions are solved and scored.
 
-    With X the rows of a source tap, a one appended for the bias, and Y the rows of a target tap:
+    X are the rows of a source tap, with a column of ones for the bias. Y are the rows of a target tap.
 
     Attributes:
         gram: ``X'X`` by source tap, ``[channels + 1, channels + 1]``.
         cross: ``X'Y`` by regression, ``[channels + 1, target channels]``.
         square: The diagonal of ``Y'Y`` by target tap, ``[target channels]``.
 
-    Memory does not grow with the number of images.
+    The memory needed does not grow with the number of images.
     """
 
     gram: dict[str, Array] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class NormalEquations:
 
         Args:
             taps: float32 ``[N, h, w, channels]`` by tap.
-            regressions: Which taps to regress on which.
+            regressions: The regressions to update.
         """
         rows = {
             name: taps[name].reshape(-1, taps[name].shape[-1]).astype(np.float64)
@@ -58,7 +58,7 @@ class NormalEquations:
         for source in dict.fromkeys(regression.source for regression in regressions):
             x = np.concatenate([rows[source], np.ones((len(rows[source]), 1))], axis=1)
             wanted = [regression for regression in regressions if regression.source == source]
-            # One product for the gram and every cross term reads X once.
+            # One product for the gram and all cross terms, so that X is read only once.
             product = x.T @ np.concatenate([x, *(rows[regression.target] for regression in wanted)], axis=1)
             _accumulate(self.gram, source, product[:, : x.shape[1]])
             start = x.shape[1]
@@ -81,44 +81,44 @@ class NormalEquations:
         return self
 
     def solve(self, regression: Regression, ridge: float) -> Array:
-        """Kernel and bias of a regression.
+        """Returns the kernel and bias of a regression.
 
         Args:
-            regression: Which one.
-            ridge: Penalty on the kernel, as a share of the mean variance of the source's channels; the bias
-                is free.
+            regression: The regression.
+            ridge: Penalty on the kernel, as a share of the mean variance of the source's channels. The bias is not
+                penalised.
 
         Returns:
             ``[channels + 1, target channels]``, the bias in the last row.
 
         Raises:
-            CompressorError: If the ridge is 0 and the source's channels depend on each other.
+            CompressorError: If the ridge is 0 and the source's channels are linearly dependent.
         """
         gram = self.gram[regression.source]
         count, mean = gram[-1, -1], gram[-1, :-1] / gram[-1, -1]
-        # Centring first keeps the bias out of the penalty and the system well conditioned.
+        # Centring first excludes the bias from the penalty and conditions the system well.
         covariance = gram[:-1, :-1] / count - np.outer(mean, mean)
         target_mean = self.cross[regression][-1] / count
         covariance_xy = self.cross[regression][:-1] / count - np.outer(mean, target_mean)
         variance = np.trace(covariance) / len(covariance)
-        penalty = ridge * variance if variance > 0 else 1.0  # where A never changes, any will do
+        penalty = ridge * variance if variance > 0 else 1.0  # if A is constant, any penalty works
         try:
             kernel = np.linalg.solve(covariance + penalty * np.eye(len(covariance)), covariance_xy)
         except np.linalg.LinAlgError as error:
             raise CompressorError(
-                f"the channels of {regression.source} depend on each other, so its translator to "
-                f"{regression.target} has no single solution; give a ridge above {ridge}"
+                f"the channels of {regression.source} are linearly dependent, so its translator to "
+                f"{regression.target} has no unique solution; give a ridge above {ridge}."
             ) from error
         return np.vstack([kernel, target_mean - mean @ kernel])
 
     def r2(self, regression: Regression, solution: Array) -> float:
-        """Share of the target's variance that a solution explains on the images summed here.
+        """Returns the share of the target's variance that a solution explains on the images summed here.
 
-        Computed before the translator's ReLU, where it has one. Clipping to the range that the target
-        lies in cannot raise any squared error, so there the figure is a lower bound.
+        It is computed before the translator's ReLU, if there is one. Clipping to the target's range cannot increase a
+        squared error, so in that case the result is a lower bound.
 
         Returns:
-            At most 1; below 0 where the solution is worse than the mean.
+            At most 1; negative if the solution is worse than the mean.
         """
         gram, cross = self.gram[regression.source], self.cross[regression]
         square = self.square[regression.target]

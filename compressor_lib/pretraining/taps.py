@@ -1,4 +1,4 @@
-"""Taps: the activations of a backbone that translators and searches are made from, in one forward pass."""
+"""Taps: the activations of a backbone that searches and translators are computed from, in one forward pass."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from compressor_lib.networks.graph import LayerGraph
 
 
 def source_tap(base: keras.Model, connection: Connection) -> str:
-    """Name of the tap that holds what the connection's 1x1 convolution takes: A's output, pooled.
+    """Returns the name of the tap with the input of the connection's 1x1 convolution: A's output, pooled.
 
-    Connections that cut after the same layer and pool to the same size share one tap. A truncation's tap is
-    A's output averaged over its positions, which is what a head begins with.
+    Connections that cut after the same layer and pool to the same size share one tap. A truncation's tap is A's output
+    averaged over its positions, which is the input of a head.
     """
     if connection.is_truncation:
         return f"{connection.a}@mean"
@@ -25,26 +25,25 @@ def source_tap(base: keras.Model, connection: Connection) -> str:
 
 
 def target_tap(connection: Connection) -> str:
-    """Name of the tap that holds what the connection's B used to receive."""
+    """Returns the name of the tap with the original input of the connection's B."""
     return f"{connection.b}@input"
 
 
 def tapped(base: keras.Model, connections: Sequence[Connection], *, targets: bool) -> keras.Model:
-    """The backbone with a tap at every cut.
+    """Returns the backbone with a tap at every cut.
 
     Args:
-        base: The backbone, without its head.
-        connections: The connections whose activations are wanted.
-        targets: Whether what each B used to receive is wanted too.
+        base: The backbone, without a head.
+        connections: The connections whose activations are needed.
+        targets: Whether the original inputs of each B are needed too.
 
     Returns:
-        A model, with weights of its own, from the backbone's input to a dict of taps, ``[N, h, w, channels]`` or,
-        for truncations, ``[N, channels]``. It stops at the deepest layer that is tapped, and is compiled for
-        ``predict_on_batch``.
+        A model with its own weights, from the backbone's input to a dict of taps, ``[N, h, w, channels]`` or, for
+        truncations, ``[N, channels]``. It ends at the deepest tapped layer and is compiled for ``predict_on_batch``.
     """
     graph = LayerGraph.of(base)
     ends = {connection.a for connection in connections}
-    ends |= {producer for c in connections if c.rejoins for producer in graph.producers[c.b or ""]}
+    ends |= {producer for c in connections if c.rejoins for producer in graph.producers[c.b]}
     network = folded(base, keep=ends)
     taps: dict[str, keras.KerasTensor] = {}
     for connection in connections:

@@ -1,4 +1,4 @@
-"""Translator pretraining, before any search: in closed form, without labels, in one pass over the images."""
+"""Fits translators before any search: in closed form, without labels, in one pass over the images."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ Images = npt.NDArray[np.generic]
 
 
 class TranslatorSums:
-    """Accumulates, over batches of images, all that the closed form needs.
+    """Accumulates the sums that the closed form needs, over batches of images.
 
-    A share of the images, chosen by their content, is held out to score the fit. Instances made anywhere
-    from disjoint images combine with :meth:`merge`, whatever the sharding.
+    A share of the images, chosen by their content, is held out to score the fit. Instances from disjoint images combine
+    with :meth:`merge`, however the images were sharded.
     """
 
     def __init__(self, held_out: float = TranslatorOptions.held_out) -> None:
-        """Starts from nothing.
+        """Starts with empty sums.
 
         Args:
             held_out: Share of the images, between 0 and 1, that the translators are scored on.
         """
         if not 0 < held_out < 1:
-            raise CompressorError(f"held_out is a share between 0 and 1, not {held_out}")
+            raise CompressorError(f"held_out is {held_out}: choose a share between 0 and 1.")
         self.held_out = held_out
         self.fitted = NormalEquations()
         self.scored = NormalEquations()
 
     def add(self, tap_model: keras.Model, images: Images, regressions: Sequence[Regression]) -> None:
-        """Runs the tapped backbone over a batch ``[N, h, w, 3]`` and adds what comes out."""
+        """Runs the tapped backbone on a batch ``[N, h, w, 3]`` and adds its outputs."""
         self.add_taps(tap_model.predict_on_batch(images), images, regressions)
 
     def add_taps(
         self, taps: Mapping[str, npt.NDArray[np.floating]], images: Images, regressions: Sequence[Regression]
     ) -> None:
-        """Adds what the tapped backbone made of a batch of images."""
+        """Adds the outputs of the tapped backbone for a batch of images."""
         scored = np.array([_chance(image) < self.held_out for image in np.asarray(images)])
         for part, sums in ((~scored, self.fitted), (scored, self.scored)):
             if part.any():
@@ -63,13 +63,13 @@ class TranslatorSums:
         """Solves every connection's regression.
 
         Returns:
-            The bank. R2 is None for all where no image was held out.
+            The bank. R2 is None for all translators if no image was held out.
 
         Raises:
             CompressorError: If no image was added.
         """
         if not self.fitted.gram and any(connection.rejoins for connection in connections):
-            raise CompressorError("no images to fit translators on; check the training data")
+            raise CompressorError("no images to fit translators on; check the training data.")
         translators = {}
         for connection, regression in regressions_of(base, connections).items():
             solution = self.fitted.solve(regression, ridge)
@@ -80,7 +80,7 @@ class TranslatorSums:
 
 
 def regressions_of(base: keras.Model, connections: Sequence[Connection]) -> dict[Connection, Regression]:
-    """The regression of every connection that has a translator."""
+    """Returns the regression of every connection that has a translator."""
     return {
         connection: Regression(source_tap(base, connection), target_tap(connection))
         for connection in connections
@@ -99,14 +99,14 @@ def fit_translators(
     """Fits the translators of all connections in closed form, in one pass of the backbone.
 
     Args:
-        base: The backbone, without its head.
-        connections: Which translators to fit; truncations have none and are passed over.
-        images: Batches ``[N, h, w, 3]`` of what the backbone takes; no labels.
+        base: The backbone, without a head.
+        connections: The connections. Truncations have no translator and are skipped.
+        images: Batches ``[N, h, w, 3]`` of the backbone's input, without labels.
         held_out: Share of the images that the translators are scored on instead of fitted on.
         ridge: Penalty on the kernels, as a share of the mean variance of A's channels.
 
     Returns:
-        The bank, with an R2 for each translator.
+        The bank, with R2 for each translator.
 
     Example:
         >>> bank = fit_translators(base, connections, (x for x, _ in dataset))  # doctest: +SKIP
@@ -121,6 +121,6 @@ def fit_translators(
 
 
 def _chance(image: Images) -> float:
-    """A number in 0..1 that depends on the image's content alone."""
+    """Returns a number in 0..1 that depends only on the image's content."""
     digest = hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

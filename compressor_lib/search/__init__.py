@@ -1,1 +1,1 @@
-"""The search space, and the tuner that searches it."""
+"""The search space and the tuners that search it."""

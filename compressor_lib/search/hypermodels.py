@@ -16,8 +16,9 @@ import keras
 import keras_tuner as kt
 import tensorflow as tf
 
-from compressor_lib.cuts.connections import Connection, parse_connection
+from compressor_lib.cuts.connections import Connection, ConnectionForm
 from compressor_lib.cuts.families import searched_connections
+from compressor_lib.cuts.lookup import find_connection
 from compressor_lib.cuts.surgery import create_submodel, extend_shared
 from compressor_lib.cuts.translators import TAIL_UNITS, TRANSLATOR_LAYERS
 from compressor_lib.errors import CompressorError
@@ -45,7 +46,7 @@ TAIL_WIDTH = "tail_units"
 PUBLISHED_HEAD_UNITS = range(4, 32, 8)
 
 PUBLISHED_LEARNING_RATES = (1e-5, 1e-2)
-"""The published range, which is also tried below the least learning rate that pays (that of a search's options)."""
+"""The published range of ``lr``; the options of a search have a narrower one."""
 
 
 class HyperCompressor(kt.HyperModel):
@@ -83,7 +84,7 @@ class HyperCompressor(kt.HyperModel):
         weights: str | Path | None = "imagenet",
         input_shape: tuple[int, int, int] | int | None = None,
         backbone: keras.Model | None = None,
-        connections: str | Sequence[str | Connection] | None = None,
+        connections: str | Sequence[ConnectionForm] | None = None,
         translators: TranslatorBank | None = None,
         head_units: Sequence[int] | None = None,
         tail_units: Sequence[int] = PruningSearchOptions.tail_units,
@@ -283,7 +284,7 @@ class HyperCompressor(kt.HyperModel):
     def connection(self, hp: kt.HyperParameters) -> Connection:
         """The connection that a trial's hyperparameters name, in either of its forms."""
         choice = hp.Choice(TRANSLATOR, [str(connection) for connection in self.connections])
-        return parse_connection(choice, self.base)
+        return find_connection(choice, self.base)
 
     def create_backbone(self, hp: kt.HyperParameters) -> keras.Model:
         """The sub-network of a trial, translator included, without head."""
@@ -342,7 +343,7 @@ class HyperCompressor(kt.HyperModel):
     @functools.cached_property
     def _frozen(self) -> keras.Model:
         """A copy of the whole backbone, so that sharing and freezing it leaves the backbone alone."""
-        return create_submodel(self.base, Connection(LayerGraph.of(self.base).sink))
+        return create_submodel(self.base, Connection.head(LayerGraph.of(self.base).sink))
 
     def _classifier(self, hp: kt.HyperParameters, backbone: keras.Model) -> keras.Model:
         # A tail has nothing pretrained, so it is trained like the head.

@@ -1,9 +1,9 @@
-"""keras-tuner's oracles, beginning with what is known to be good.
+"""keras-tuner's oracles, extended to begin with hyperparameters that are known to be good.
 
-A search that is repeated on new data need not find out anew what was best before: that is its first trial. Which known
-trial is next is read off the trials that there are, so a search that was cut short goes on as it would have gone.
+A search that is repeated on new data need not rediscover the previous best hyperparameters: they are its first trial.
+The next known trial is determined from the existing trials, so an interrupted search resumes consistently.
 
-Of what keras-tuner keeps to itself these take ``_random_state`` (Bayesian), ``_get_num_brackets``, ``_get_num_rounds``,
+They use these private names of keras-tuner: ``_random_state`` (Bayesian), ``_get_num_brackets``, ``_get_num_rounds``,
 ``_get_size``, ``_random_trial`` and ``_random_values`` (Hyperband), ``_populate_next``, and ``_ordered_ids`` with its
 ``_memory`` (grid): see :mod:`compressor_lib.search.keras_tuner_hooks`.
 """
@@ -25,14 +25,14 @@ Values = dict[str, Any]
 
 
 def values_in(space: kt.HyperParameters, known: Mapping[str, Any]) -> Values:
-    """What a search space takes of known hyperparameters: all that it has, and its default where nothing is known.
+    """Returns known hyperparameters restricted to a search space, with its defaults for unknown ones.
 
     Args:
         space: The search space.
-        known: Values by name; names that the space does not have are passed over.
+        known: Values by name. Names that the space does not have are ignored.
 
     Raises:
-        CompressorError: If the space does not have one of the values.
+        CompressorError: If a value is not in the space.
 
     Example:
         >>> space = kt.HyperParameters()
@@ -47,7 +47,7 @@ def values_in(space: kt.HyperParameters, known: Mapping[str, Any]) -> Values:
         if taken.is_active(hyperparameter):
             value = known.get(hyperparameter.name, hyperparameter.default)
             if not _has(hyperparameter, value):
-                raise CompressorError(f"{hyperparameter.name} {value!r} is not among what is searched")
+                raise CompressorError(f"{hyperparameter.name} {value!r} is not in the search space.")
             taken.values[hyperparameter.name] = value
     return dict(taken.values)
 
@@ -60,11 +60,11 @@ def _has(hyperparameter: hp_module.HyperParameter, value: Any) -> bool:
 
 
 class KnownFirst(DurableOracle):
-    """Mixed into an oracle, in front of it.
+    """Mixin for an oracle that tries known hyperparameters first.
 
     Attributes:
-        first: Values of the first trials, as :func:`values_in` gives them; to be set before there are any. They are
-            saved with the oracle's state.
+        first: Values of the first trials, from :func:`values_in`. Set them before the first trial. They are saved with
+            the oracle's state.
     """
 
     first: Sequence[Values] = ()
@@ -73,20 +73,20 @@ class KnownFirst(DurableOracle):
 
     @property
     def planned_trials(self) -> int | None:
-        """How many trials there will be, at most; None for any number."""
+        """Returns the maximum number of trials; None for any number."""
         return self.max_trials
 
     def get_state(self) -> Values:
-        """How far the search is, to be saved; keras-tuner's hook."""
+        """Returns the state to be saved. Called by keras-tuner."""
         return {**super().get_state(), "first": list(self.first)}
 
     def set_state(self, state: Values) -> None:
-        """Takes up what was saved; keras-tuner's hook."""
+        """Restores a saved state. Called by keras-tuner."""
         self.first = state.get("first", ())
         super().set_state(state)
 
     def populate_space(self, trial_id: str) -> Values:
-        """The values of the next trial; keras-tuner's hook."""
+        """Returns the values of the next trial. Called by keras-tuner."""
         started = len(self.start_order)
         if started < len(self.first):
             return {"status": "RUNNING", "values": dict(self.first[started])}
@@ -102,48 +102,50 @@ class BayesianOracle(KnownFirst, kt.oracles.BayesianOptimizationOracle):
     """Bayesian optimisation."""
 
     def populate_space(self, trial_id: str) -> Values:
-        """The values of the next trial; keras-tuner's hook."""
-        # keras-tuner does not save how far its random numbers are.
+        """Returns the values of the next trial. Called by keras-tuner."""
+        # keras-tuner does not save the state of its random generator.
         self._random_state = np.random.RandomState([self.seed, len(self.start_order)])
         return super().populate_space(trial_id)
 
 
 class HyperbandOracle(KnownFirst, kt.oracles.HyperbandOracle):
-    """Hyperband; each bracket begins with the known trials.
+    """Hyperband. Each bracket begins with the known trials.
 
-    A bracket gives its first round few epochs, another number in each bracket, and lets only the best go on. What was
-    best after many epochs need not be after few; in the last bracket it has all of them.
+    The first round of a bracket trains for a few epochs, a different number in each bracket, and only the best trials
+    continue. The best hyperparameters for many epochs need not be the best for few, but the last bracket trains for all
+    epochs.
 
-    keras-tuner's oracle makes as many trials as follow from ``max_epochs``. Here ``max_trials`` bounds them: all rounds
-    of all brackets are made smaller in the same proportion, so that each bracket still ends with trials of the most
-    epochs. Where not even one trial a round is left, the brackets with the most rounds are left out.
+    keras-tuner's oracle derives the number of trials from ``max_epochs``. Here ``max_trials`` limits it: the rounds of
+    all brackets shrink in proportion, so that each bracket still ends with trials of the most epochs. If a round would
+    be empty, the brackets with the most rounds are left out.
 
     Args:
-        max_trials: The most trials of all brackets together; None for as many as follow from ``max_epochs``.
-        **options: Those of keras-tuner's oracle.
+        max_trials: Maximum number of trials in all brackets together; None for the number that follows from
+            ``max_epochs``.
+        **options: Options of keras-tuner's oracle.
     """
 
     max_epochs: int
     _next: Sequence[Values] = ()
 
     def __init__(self, *, max_trials: int | None = None, **options: Any) -> None:
-        self._most_trials = max_trials  # the base class sets max_trials to None, then asks for the first bracket
+        self._most_trials = max_trials  # the base class sets max_trials to None, then requests the first bracket
         super().__init__(**options)
         self.max_trials = max_trials
 
     @property
     def planned_trials(self) -> int:
-        """How many trials there will be, at most."""
+        """Returns the maximum number of trials."""
         return sum(self._sizes.values())
 
     def set_state(self, state: Values) -> None:
-        """Takes up what was saved; keras-tuner's hook."""
+        """Restores a saved state. Called by keras-tuner."""
         super().set_state(state)
-        self.__dict__.pop("_sizes", None)  # the epochs may be others now
+        self.__dict__.pop("_sizes", None)  # the number of epochs may have changed
 
     @cached_property
     def _sizes(self) -> dict[tuple[int, int], int]:
-        """How many trials each bracket has in each round."""
+        """The number of trials by bracket and round."""
         brackets = range(super()._get_num_brackets())
         full = {
             (bracket, turn): super(HyperbandOracle, self)._get_size(bracket, turn)
@@ -159,7 +161,7 @@ class HyperbandOracle(KnownFirst, kt.oracles.HyperbandOracle):
         return self._sizes[bracket_num, round_num]
 
     def populate_space(self, trial_id: str) -> Values:
-        """The values of the next trial; keras-tuner's hook."""
+        """Returns the values of the next trial. Called by keras-tuner."""
         response: Values = kt.oracles.HyperbandOracle.populate_space(self, trial_id)
         return response
 
@@ -176,15 +178,15 @@ class HyperbandOracle(KnownFirst, kt.oracles.HyperbandOracle):
 
 
 def bounded_sizes(full: Mapping[tuple[int, int], int], most: int) -> dict[tuple[int, int], int]:
-    """Makes Hyperband's rounds smaller, all in the same proportion.
+    """Reduces the sizes of Hyperband's rounds in proportion.
 
     Args:
-        full: Trials by bracket and round; bracket n has n + 1 rounds.
-        most: How many trials all rounds may have together, at least 1.
+        full: Number of trials by bracket and round; bracket n has n + 1 rounds.
+        most: Maximum number of trials in all rounds together, at least 1.
 
     Returns:
-        The new sizes, at least 1 each, which together are ``most`` or ``full``; without the highest brackets where
-        ``most`` is too small for them.
+        The new sizes, at least 1 each, with a total of ``most`` (or ``full``, if that is smaller). If ``most`` is too
+            small, the highest brackets are left out.
 
     Example:
         >>> bounded_sizes({(1, 0): 6, (1, 1): 2, (0, 0): 4}, 6)
@@ -200,17 +202,17 @@ def bounded_sizes(full: Mapping[tuple[int, int], int], most: int) -> dict[tuple[
 
 
 class GridOracle(KnownFirst, kt.oracles.GridSearchOracle):
-    """Grid search, with the known trials in front of the grid: they need not lie on it."""
+    """Grid search that tries the known trials before the grid, because they need not be on the grid."""
 
     _ordered_ids: Any
     _populate_next: list[str]
 
     def populate_space(self, trial_id: str) -> Values:
-        """The values of the next trial; keras-tuner's hook."""
+        """Returns the values of the next trial. Called by keras-tuner."""
         started = self.start_order
         if len(started) < len(self.first):
             return super().populate_space(trial_id)
-        self.start_order = started[len(self.first) :]  # the grid begins where nothing has started
+        self.start_order = started[len(self.first) :]  # the grid begins if it has no trials yet
         try:
             response: Values = kt.oracles.GridSearchOracle.populate_space(self, trial_id)
         finally:
@@ -219,12 +221,12 @@ class GridOracle(KnownFirst, kt.oracles.GridSearchOracle):
 
     @kt.synchronized
     def end_trial(self, trial: Any) -> None:
-        """Notes how a trial ended; keras-tuner's hook."""
+        """Records the end of a trial. Called by keras-tuner."""
         super().end_trial(trial)
         self._populate_next = self._on_grid(self._populate_next)
 
     def get_state(self) -> Values:
-        """How far the search is, to be saved; keras-tuner's hook, which leaves out how far the grid is."""
+        """Returns the state to be saved. keras-tuner's own state lacks the position on the grid."""
         order, trial_id = [], next(iter(self._ordered_ids._memory), None)
         while trial_id is not None:
             order.append(trial_id)
@@ -232,11 +234,11 @@ class GridOracle(KnownFirst, kt.oracles.GridSearchOracle):
         return {**super().get_state(), "ordered_ids": order, "populate_next": self._populate_next}
 
     def set_state(self, state: Values) -> None:
-        """Takes up what was saved; keras-tuner's hook."""
+        """Restores a saved state. Called by keras-tuner."""
         super().set_state(state)
         for trial_id in state["ordered_ids"]:
             self._ordered_ids.insert(trial_id)
-        # It is saved before the trial that has just ended is noted here; one that is noted twice does no harm.
+        # The state is saved before the trial that has just ended is recorded here. Recording it twice does no harm.
         self._populate_next = self._on_grid([*state["populate_next"], *self.end_order[-1:]])
 
     def _on_grid(self, trial_ids: Sequence[str]) -> list[str]:
@@ -250,4 +252,4 @@ ORACLES: dict[str, type[KnownFirst]] = {
     "random": RandomOracle,
     "grid": GridOracle,
 }
-"""The oracles by the names of their tuners in the configuration."""
+"""The oracles by the names of their tuners."""

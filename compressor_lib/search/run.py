@@ -1,4 +1,4 @@
-"""The search: any keras-tuner tuner over a hypermodel, and what its trials found."""
+"""Runs a search: any keras-tuner tuner on a hypermodel, and reports of its trials."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ from compressor_lib.search.keras_tuner_hooks import HookedTuner, failed_too_ofte
 from compressor_lib.search.options import SearchOptions
 from compressor_lib.search.oracles import ORACLES, KnownFirst, values_in
 from compressor_lib.search.trial_runner import LightTrials
-from compressor_lib.support.progress import BestTrial, Progress, tell
+from compressor_lib.support.progress import BestTrial, Progress, log_progress
 
 logger = logging.getLogger(__name__)
 
 OBJECTIVE = "val_acc_comp"
 
 MOST_FAILURES = 10
-"""A search ends when so many trials have failed one after the other."""
+"""A search ends when this many trials have failed in a row."""
 
 _WORKERS_PAUSE = 0.1
 
 
 @dataclass(frozen=True)
 class TrialReport:
-    """What one trial found.
+    """Results of one trial.
 
     Attributes:
-        trial_id: keras-tuner's.
+        trial_id: ID given by keras-tuner.
         connection: The connection, by layer names.
-        parameters: Of the whole classifier, head included.
-        cost: What the objective weighs against accuracy, the parameters where nothing else is said.
-        compression: Share of the reference's cost that it does without.
-        within_budget: Whether it keeps every budget.
-        accuracy: On the validation data, at the trial's best epoch.
-        score: The objective there.
-        examples: How many those are; 0 where they were not counted.
-        seconds: Wall time of the trial's training.
-        hyperparameters: All of them.
+        parameters: Number of parameters of the whole classifier, including the head.
+        cost: The cost in the objective; parameters by default.
+        compression: Share of the reference model's cost that was removed.
+        within_budget: Whether it meets every budget.
+        accuracy: Accuracy on the validation data, at the trial's best epoch.
+        score: Objective at that epoch.
+        examples: Number of validation examples; 0 if they were not counted.
+        seconds: Wall-clock time of the trial's training.
+        hyperparameters: All hyperparameters.
     """
 
     trial_id: str
@@ -74,27 +74,27 @@ def run_search(
     *,
     class_weights: Sequence[float] | None = None,
 ) -> kt.Tuner:
-    """Searches; a search that was cut short goes on from its finished trials.
+    """Runs a search. An interrupted search resumes after its finished trials.
 
     Args:
         hypermodel: The search space.
         train: Finite batches ``(images, labels)``.
-        validation: Likewise; trials are ranked on it.
-        options: How to search.
-        directory: Where keras-tuner keeps the trials.
-        class_weights: How much a training image of each class counts in a trial's loss, by the class's index; None
-            for 1 each. Trials are ranked without them.
+        validation: Finite batches of the same kind, on which trials are ranked.
+        options: Options of the search.
+        directory: Folder in which keras-tuner stores the trials.
+        class_weights: Weight of each class in a trial's loss, by class index; None for a weight of 1 each. Trials are
+            ranked without class weights.
 
     Returns:
-        The tuner, searched. The best that it gives is the best within the hypermodel's budgets.
+        The tuner after the search. Its best trial is the best within the hypermodel's budgets.
 
     Raises:
-        CompressorError: If ``MOST_FAILURES`` trials failed one after the other.
+        CompressorError: If ``MOST_FAILURES`` trials failed in a row.
     """
     tuner = TUNERS[options.tuner](hypermodel, options, directory)
-    tuner.save()  # what is not saved is not taken up again
+    tuner.save()  # only a saved search can be resumed
     weights = {} if class_weights is None else {"class_weight": dict(enumerate(class_weights))}
-    # keras-tuner collects garbage around each trial; what lives already need not be looked at each time.
+    # keras-tuner collects garbage around each trial; existing objects need not be scanned each time.
     gc.freeze()
     try:
         tuner.search(train, validation_data=validation, **_epochs(options), **weights, verbose=0)
@@ -102,8 +102,8 @@ def run_search(
         if not failed_too_often(error):
             raise
         raise CompressorError(
-            f"{MOST_FAILURES} trials failed one after the other, the last by {failure_of(str(error))}; try less: a "
-            "smaller max_learning_rate, or fewer images a step if memory was short"
+            f"{MOST_FAILURES} trials failed in a row, the last one with {failure_of(str(error))}; try a "
+            "smaller max_learning_rate, or a smaller batch_size if memory was short."
         ) from error
     finally:
         gc.unfreeze()
@@ -111,7 +111,7 @@ def run_search(
 
 
 def trial_reports(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[TrialReport]:
-    """A report of every completed trial: the best first, those over a budget last."""
+    """Returns a report of every completed trial: the best first, those over a budget last."""
     reports = []
     for trial in _completed(tuner):
         cost = _at_best(trial, hypermodel.cost)
@@ -134,11 +134,11 @@ def trial_reports(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[TrialRep
 
 
 def best_first(reports: Iterable[TrialReport], hypermodel: HyperCompressor) -> list[TrialReport]:
-    """Orders trials: those within budget before the others, then by score.
+    """Sorts trials: those within budget first, then by score.
 
-    Where accuracy alone counts, within budgets (``tau`` 1), those in front that the validation data cannot tell apart
-    (within one standard error of the highest accuracy) are ordered by their parameters, the most first: nothing is
-    gained by fewer, and retraining makes more of more.
+    If only accuracy counts, within budgets (``tau`` 1), the best trials that the validation data cannot tell apart
+    (within one standard error of the highest accuracy) are sorted by parameters, the most first. Fewer parameters have
+    no advantage here, and retraining improves larger networks more.
     """
     ordered = sorted(reports, key=lambda report: (report.within_budget, report.score), reverse=True)
     if hypermodel.tau < 1 or not hypermodel.budgets.limits or not ordered or not ordered[0].examples:
@@ -151,7 +151,7 @@ def best_first(reports: Iterable[TrialReport], hypermodel: HyperCompressor) -> l
 
 
 def trials_within_budget(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[kt.engine.trial.Trial]:
-    """The completed trials whose networks keep every budget, best first; the first is the winner.
+    """Returns the completed trials whose networks meet every budget, the best first.
 
     Raises:
         CompressorError: If there is none.
@@ -164,23 +164,23 @@ def trials_within_budget(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[k
     if not costs:
         failed = [trial for trial in tuner.oracle.trials.values() if trial.message]
         if not failed:
-            raise CompressorError("no trial has finished, so there is no best one yet: run the search first")
-        raise CompressorError(f"no trial was completed; the last one failed by {failure_of(failed[-1].message)}")
+            raise CompressorError("no trial has finished, so there is no best trial yet: run the search first.")
+        raise CompressorError(f"no trial was completed; the last one failed with {failure_of(failed[-1].message)}")
     nearest, cost = min(costs, key=lambda tried: budgets.excess(tried[1]))
     raise CompressorError(
-        f"no network that was tried keeps the budgets: the nearest, {hypermodel.connection(nearest.hyperparameters)}, "
-        f"has {budgets.exceeded(cost)}; raise the budget, allow more trials, or search connections that cut more"
+        f"no trial meets the budgets: the closest one, {hypermodel.connection(nearest.hyperparameters)}, "
+        f"has {budgets.exceeded(cost)}; raise the budget, allow more trials, or search connections that cut more."
     )
 
 
 def _completed(tuner: kt.Tuner) -> list[kt.engine.trial.Trial]:
-    """The completed trials, by their score."""
+    """Returns the completed trials, by score."""
     trials = tuner.oracle.get_best_trials(len(tuner.oracle.trials))
-    return [trial for trial in trials if trial.status == "COMPLETED"]  # get_best_trials ends with the others
+    return [trial for trial in trials if trial.status == "COMPLETED"]  # get_best_trials lists other trials last
 
 
 def _at_best(trial: kt.engine.trial.Trial, metric: str) -> float:
-    """A metric at the trial's best epoch."""
+    """Returns a metric at the trial's best epoch."""
     (value,) = (
         observation.value for observation in trial.metrics.get_history(metric) if observation.step == trial.best_step
     )
@@ -197,12 +197,12 @@ def write_report(reports: list[TrialReport], path: Path) -> None:
 
 
 def _epochs(options: SearchOptions) -> dict[str, int]:
-    # Hyperband sets each trial's epochs itself.
+    # Hyperband sets the epochs of each trial itself.
     return {} if options.tuner == "hyperband" else {"epochs": options.max_epochs}
 
 
 class _Budgeted(kt.Tuner):
-    """Takes for best what is best within the budgets of its hypermodel."""
+    """Restricts the best trials to those within the hypermodel's budgets."""
 
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[kt.HyperParameters]:
         return [trial.hyperparameters for trial in trials_within_budget(self, self.hypermodel)[:num_trials]]
@@ -211,12 +211,12 @@ class _Budgeted(kt.Tuner):
         return [self.load_model(trial) for trial in trials_within_budget(self, self.hypermodel)[:num_models]]
 
 
-def announce(oracle: KnownFirst, trial: kt.engine.trial.Trial | None = None) -> None:
-    """Tells how far a search is.
+def report_progress(oracle: KnownFirst, trial: kt.engine.trial.Trial | None = None) -> None:
+    """Logs the progress of a search.
 
     Args:
-        oracle: The search's.
-        trial: One that has just ended, to tell what it found; None where the search only begins.
+        oracle: Oracle of the search.
+        trial: The trial that has just ended; None at the start of the search.
     """
     done = _ended(oracle)
     detail, level = "", logging.INFO
@@ -224,14 +224,14 @@ def announce(oracle: KnownFirst, trial: kt.engine.trial.Trial | None = None) -> 
         detail, level = f"failed: {failure_of(trial.message)}", logging.WARNING
     elif trial is not None:
         detail = f"{trial.hyperparameters.values[TRANSLATOR]} scores {trial.score:.4f}"
-    tell(logger, Progress("trial", done, oracle.planned_trials, detail, _best_so_far(oracle)), level=level)
+    log_progress(logger, Progress("trial", done, oracle.planned_trials, detail, _best_so_far(oracle)), level=level)
 
 
-def announce_end(oracle: KnownFirst) -> None:
-    """Corrects how many trials there are, where the search has ended with fewer than planned."""
+def report_end(oracle: KnownFirst) -> None:
+    """Corrects the total number of trials if the search ended with fewer than planned."""
     done, planned = _ended(oracle), oracle.planned_trials
     if planned is not None and done < planned:
-        tell(logger, Progress("trial", done, done, "there is nothing else to try", _best_so_far(oracle)))
+        log_progress(logger, Progress("trial", done, done, "nothing left to try", _best_so_far(oracle)))
 
 
 def _ended(oracle: kt.Oracle) -> int:
@@ -251,49 +251,49 @@ def _best_so_far(oracle: kt.Oracle) -> BestTrial | None:
     return None
 
 
-class _Announcing(HookedTuner):
-    """Says after each trial what it found, or leaves that to the chief, where there is one."""
+class _Reporting(HookedTuner):
+    """Reports the result of each trial, or leaves that to the chief if there is one."""
 
     def on_search_begin(self) -> None:
         super().on_search_begin()
         if not self.is_worker:
-            announce(self.oracle)
+            report_progress(self.oracle)
 
     def on_search_end(self) -> None:
         super().on_search_end()
         if not self.is_worker:
-            announce_end(self.oracle)
+            report_end(self.oracle)
 
     def pre_create_trial(self) -> None:
         super().pre_create_trial()
         if self.is_worker:
-            # Where no trial is ready a worker asks again at once, and its chief would do little else than answer.
+            # If no trial is ready, a worker asks again immediately, and its chief would do little else than respond.
             time.sleep(_WORKERS_PAUSE)
 
     def on_trial_end(self, trial: Any) -> None:
         super().on_trial_end(trial)
         if not self.is_worker:
-            announce(self.oracle, trial)
+            report_progress(self.oracle, trial)
         elif trial.message:
-            logger.warning("trial %s failed: %s", trial.trial_id, trial.message)  # the chief is not told why
+            logger.warning("trial %s failed: %s", trial.trial_id, trial.message)  # the chief does not know the cause
 
 
-class _Tuner(_Announcing, _Budgeted, LightTrials):
-    """How every oracle's trials are run, told of and judged."""
+class _Tuner(_Reporting, _Budgeted, LightTrials):
+    """Runs, reports and ranks the trials of any oracle."""
 
 
 def _maker(name: str) -> Callable[..., kt.Tuner]:
     def make(hypermodel: HyperCompressor, options: SearchOptions, directory: str | Path) -> kt.Tuner:
         oracle = ORACLES[name](
             objective=kt.Objective(OBJECTIVE, direction="max"),
-            seed=options.seed + 1,  # keras-tuner takes 0 for no seed
+            seed=options.seed + 1,  # keras-tuner treats 0 as no seed
             max_consecutive_failed_trials=MOST_FAILURES,
             max_trials=options.max_trials,
             **({"max_epochs": options.max_epochs} if name == "hyperband" else {}),
         )
         tuner = _Tuner(oracle, hypermodel, directory=str(directory), project_name="search")
         tuner.seed = options.seed
-        if tuner.oracle is oracle and not oracle.start_order:  # a worker asks its chief's oracle
+        if tuner.oracle is oracle and not oracle.start_order:  # a worker uses its chief's oracle
             oracle.first = _possible(options.first, oracle.get_space())
         return tuner
 
@@ -301,17 +301,17 @@ def _maker(name: str) -> Callable[..., kt.Tuner]:
 
 
 def _possible(known: Iterable[Mapping[str, Any]], space: kt.HyperParameters) -> list[dict[str, Any]]:
-    """Those known trials that are in the search space."""
+    """Returns the known trials that are in the search space."""
     possible = []
     for values in known:
         try:
             possible.append(values_in(space, values))
         except CompressorError as error:
-            logger.info("a trial that was good before is not tried: %s", error)
+            logger.info("a known good trial is skipped: %s", error)
         else:
-            logger.info("the search begins with what was good before: %s", possible[-1][TRANSLATOR])
+            logger.info("the search begins with a known good trial: %s", possible[-1][TRANSLATOR])
     return possible
 
 
 TUNERS: dict[str, Callable[..., kt.Tuner]] = {name: _maker(name) for name in ORACLES}
-"""The tuners by their names in the configuration."""
+"""The tuners by their names in :class:`SearchOptions`."""

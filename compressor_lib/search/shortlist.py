@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from compressor_lib.cuts.connections import Connection
-from compressor_lib.networks.layer_names import HEAD, TAIL
+from compressor_lib.cuts.connections import Connection, Kind
 
 Array = npt.NDArray[Any]
 
@@ -77,10 +76,9 @@ def most_promising(scores: Mapping[Connection, float], count: int) -> list[Conne
     Returns:
         The connections, in the order of ``scores``.
     """
-    families: dict[str, list[Connection]] = {}
+    families: dict[Kind, list[Connection]] = {}
     for connection in scores:
-        kind = "rejoining" if connection.rejoins else TAIL if connection.is_tail else HEAD
-        families.setdefault(kind, []).append(connection)
+        families.setdefault(connection.kind, []).append(connection)
     kept: set[Connection] = set()
     for members in families.values():
         share = math.floor(count * len(members) / len(scores))

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a search: a run for each trial, compared in its HParams view."""
+"""Writes a search for TensorBoard: one run per trial, compared in the HParams view."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from tensorboard.plugins.hparams import api
 from compressor_lib.search.run import TrialReport
 
 METRICS = ("accuracy", "parameters", "compression", "score")
-"""What is compared, by its name in :class:`compressor_lib.search.run.TrialReport`."""
+"""Metrics to compare, by their names in :class:`compressor_lib.search.run.TrialReport`."""
 
 
 def write_summaries(reports: Sequence[TrialReport], folder: str | Path) -> None:
-    """Writes a search's trials for ``tensorboard --logdir``.
+    """Writes the trials of a search for ``tensorboard --logdir``.
 
     Args:
         reports: The trials.
-        folder: Where to; each trial has a folder in it, named by its id.
+        folder: Target folder. Each trial gets a subfolder, named by its ID.
 
     Example:
         >>> write_summaries(trial_reports(tuner, hypermodel), "logs/search")  # doctest: +SKIP
@@ -39,5 +39,5 @@ def write_summaries(reports: Sequence[TrialReport], folder: str | Path) -> None:
 
 
 def _hyperparameters(report: TrialReport) -> dict[str, bool | float | int | str]:
-    """Those that were searched; keras-tuner's own notes on a trial are not."""
+    """Returns the searched hyperparameters, without keras-tuner's internal ones."""
     return {name: value for name, value in report.hyperparameters.items() if not name.startswith("tuner/")}

@@ -1,8 +1,8 @@
-"""How a search runs one trial: what it costs beyond its training is milliseconds.
+"""Runs a single trial of a search with an overhead of milliseconds.
 
-keras-tuner rebuilds the whole network for each trial, clears Keras' session, collects garbage and writes the whole
-network at every better epoch. Of a frozen backbone only what is trained differs between trials, so here trials
-share the rest, and a checkpoint holds what was trained.
+keras-tuner rebuilds the whole network for each trial, clears Keras' session, collects garbage, and writes the whole
+network at every better epoch. With a frozen backbone, only the trained layers differ between trials. So here trials
+share the frozen layers, and a checkpoint only holds the trained layers.
 """
 
 from __future__ import annotations
@@ -29,39 +29,39 @@ _CHECKPOINT = "trained.npz"
 
 
 class SearchStoppedError(kt.errors.FatalError, CompressorError):
-    """What no trial is to blame for: the search ends, and the next run tries the same trial again."""
+    """An error that ends the search rather than one trial, such as a full disk. The next run repeats the trial."""
 
 
 class LightTrials(HookedTuner):
-    """Mixed into a keras-tuner tuner of a :class:`compressor_lib.search.hypermodels.HyperCompressor`, in front of it.
+    """Mixin for a keras-tuner tuner of a :class:`compressor_lib.search.hypermodels.HyperCompressor`.
 
     Attributes:
-        seed: With a trial's id it fixes all that is drawn at random in the trial, so that a search which was cut
-            short goes on as it would have gone.
+        seed: Together with a trial's ID, it determines all random draws in the trial, so that an interrupted search
+            continues consistently.
     """
 
     seed: int = 0
     _fit_arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None
 
     def search(self, *args: Any, **kwargs: Any) -> None:
-        """Searches; keras-tuner's."""
+        """Runs the search. Called as in keras-tuner."""
         self._fit_arguments = args, kwargs
         super().search(*args, **kwargs)
 
     def attempt(self, trial: kt.engine.trial.Trial, run: Callable[[], None]) -> None:
-        """Runs a trial; a full disk and wrong input end the search, for no trial is to blame for them."""
+        """Runs a trial. A full disk or wrong input ends the search, because no trial caused it."""
         try:
             run()
         except (OSError, CompressorError) as error:
             raise SearchStoppedError(f"the search stopped in trial {trial.trial_id}: {error}") from error
 
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """Builds, trains and checkpoints a trial's model; keras-tuner's hook."""
+        """Builds, trains and checkpoints a trial's model. Called by keras-tuner."""
         hp = trial.hyperparameters
         begun = self._weights(hp.values["tuner/trial_id"]) if "tuner/trial_id" in hp.values else None
         keras.utils.set_random_seed(zlib.crc32(f"{self.seed} {trial.trial_id}".encode()))
         model = self.hypermodel.build_trial(hp)
-        if "tuner/epochs" in hp.values:  # Hyperband's
+        if "tuner/epochs" in hp.values:  # set by Hyperband
             kwargs |= {"epochs": hp.values["tuner/epochs"], "initial_epoch": hp.values["tuner/initial_epoch"]}
         if begun is not None:
             _assign(model, begun)
@@ -72,7 +72,7 @@ class LightTrials(HookedTuner):
         return history
 
     def load_model(self, trial: Any) -> keras.Model:
-        """A trial's model, whole and its own, as it was at the trial's best epoch; keras-tuner's hook."""
+        """Returns a separate copy of a trial's model at the trial's best epoch. Called by keras-tuner."""
         weights = self._weights(trial.trial_id)
         model = self.hypermodel.build(trial.hyperparameters)
         _assign(model, weights)
@@ -82,24 +82,24 @@ class LightTrials(HookedTuner):
         return Path(self.get_trial_dir(trial_id), _CHECKPOINT)
 
     def _weights(self, trial_id: str) -> dict[str, npt.NDArray[Any]]:
-        """What a trial trained; it is trained again, to the same, where its checkpoint is damaged or gone."""
+        """Returns a trial's trained weights. If the checkpoint is damaged or missing, the trial is run again."""
         path = self._checkpoint(trial_id)
         weights = read_arrays(path)
         if weights is None and self._fit_arguments is not None:
-            logger.warning("%s, the checkpoint of trial %s, is damaged or gone: the trial is run again", path, trial_id)
+            logger.warning("%s, the checkpoint of trial %s, is damaged or missing: repeating the trial", path, trial_id)
             args, kwargs = self._fit_arguments
             self.run_trial(self.oracle.get_trial(trial_id), *args, **kwargs)
             weights = read_arrays(path)
         if weights is None:
             raise CompressorError(
-                f"{path}, the checkpoint of trial {trial_id}, is damaged or gone: delete the search's folder to search "
-                "anew"
+                f"{path}, the checkpoint of trial {trial_id}, is damaged or missing: delete the search's folder to "
+                "search again."
             )
         return weights
 
 
 class _BestWeights(keras.callbacks.Callback):
-    """Keeps what is trained, as it was at the epoch that the objective likes best; a loss of NaN fails the trial."""
+    """Keeps the trained weights of the epoch with the best objective. A loss of NaN fails the trial."""
 
     def __init__(self, objective: kt.Objective) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class _BestWeights(keras.callbacks.Callback):
 
 
 def _trained(model: keras.Model) -> dict[str, keras.Variable]:
-    """Variables of the layers that are not frozen, and of the translator, by layer and position."""
+    """Returns the variables of the layers that are not frozen, and of the translator, by layer and position."""
     return {
         f"{layer.name}/{position}": variable
         for layer in model.layers

@@ -1,1 +1,1 @@
-"""What the other rooms need of Python and of the machine."""
+"""Helpers for files, processes, logging and networking that the other rooms use."""

@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all, whenever the process that writes them is killed."""
+"""Writes files atomically: a file is complete or absent, even if the process is killed."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _DIGEST_SIZE = hashlib.sha256().digest_size
 
 
 def replace_file(path: str | Path, content: bytes | str) -> None:
-    """Writes a file, or puts it in the place of the one that is there.
+    """Writes a file, replacing an existing one.
 
-    The content goes to a draft beside it, which takes the name at once when it is complete and on the disk (POSIX
-    ``rename``); until then a reader sees what was there before.
+    The content is first written to a draft next to the file. Once the draft is complete and on disk, it is renamed
+    (POSIX ``rename``). Until then, readers see the previous content.
 
     Args:
-        path: The file; its folder exists.
-        content: Bytes, or text that is written in UTF-8.
+        path: The file. Its folder must exist.
+        content: Bytes, or text to be encoded as UTF-8.
 
     Raises:
-        OSError: If it cannot be written; what was there before is left.
+        OSError: If the file cannot be written. The previous content is kept.
     """
     path = Path(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -42,16 +42,16 @@ def replace_file(path: str | Path, content: bytes | str) -> None:
 
 
 def write_arrays(arrays: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
-    """Writes arrays into an ``.npz`` file that ends in the SHA-256 of what is before, which NumPy passes over.
+    """Writes arrays to an ``.npz`` file followed by a SHA-256 of its content, which NumPy ignores.
 
-    The file takes the place of an older one as :func:`replace_file` does.
+    An existing file is replaced as in :func:`replace_file`.
 
     Args:
-        arrays: By name.
-        path: The file; its folder exists.
+        arrays: The arrays by name.
+        path: The file. Its folder must exist.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If the file cannot be written.
     """
     content = io.BytesIO()
     np.savez(content, **arrays)
@@ -59,7 +59,7 @@ def write_arrays(arrays: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]] | None:
-    """Reads what :func:`write_arrays` wrote; None if the file is missing or damaged."""
+    """Reads a file written by :func:`write_arrays`. Returns None if it is missing or damaged."""
     try:
         whole = path.read_bytes()
     except FileNotFoundError:

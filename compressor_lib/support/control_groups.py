@@ -1,4 +1,4 @@
-"""What a process may use of its machine: in a container less than there is."""
+"""The CPU and memory limits of this process, which may be lower than the machine's, as in a container."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def usable_cores(root: Path = Path("/")) -> float:
-    """The cores that this process may use: no more than it is held to, and than control groups allow.
+    """Returns the number of cores that this process may use, given its CPU affinity and its control groups.
 
     Args:
-        root: Folder of ``/proc`` and ``/sys``.
+        root: Folder that contains ``/proc`` and ``/sys``.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limits = []
@@ -23,19 +23,19 @@ def usable_cores(root: Path = Path("/")) -> float:
 
 
 def usable_threads(root: Path = Path("/")) -> int:
-    """How many threads can be busy at a time: the whole ones of :func:`usable_cores`, and at least one.
+    """Returns the number of threads that can run at once: :func:`usable_cores` rounded down, but at least one.
 
     Args:
-        root: As there.
+        root: Folder that contains ``/proc`` and ``/sys``.
     """
     return max(1, int(usable_cores(root)))
 
 
 def usable_memory(root: Path = Path("/")) -> int:
-    """The memory that this process may use, in bytes: the machine's, or less where a control group says so.
+    """Returns the memory that this process may use, in bytes: the machine's, or less if a control group limits it.
 
     Args:
-        root: Folder of ``/proc`` and ``/sys``.
+        root: Folder that contains ``/proc`` and ``/sys``.
     """
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for file in _control_files(root, "memory.max", "memory/memory.limit_in_bytes"):
@@ -46,7 +46,7 @@ def usable_memory(root: Path = Path("/")) -> int:
 
 
 def _control_files(root: Path, *names: str) -> Iterator[Path]:
-    """The control group's files of these names: in a container at the top, else in each group around the process."""
+    """Yields the control group files with these names, from the process's group up to the root."""
     groups = root / "sys/fs/cgroup"
     folders = [groups]
     try:

@@ -1,4 +1,4 @@
-"""What Keras must be set to; it is looked at without Keras, which cannot even be imported under some settings."""
+"""Checks Keras' settings without importing Keras, because Keras fails to import under some settings."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from pathlib import Path
 from compressor_lib.errors import CompressorError
 
 NEEDED = {"backend": "tensorflow", "image_data_format": "channels_last", "floatx": "float32"}
-"""Keras' settings that this project is written for, by their names in ``keras.json``."""
+"""The Keras settings that this project requires, by their names in ``keras.json``."""
 
 _BACKEND = "KERAS_BACKEND"
 
 
 def check_keras() -> None:
-    """Refuses settings of Keras under which nothing here would work.
+    """Rejects Keras settings that this project does not support.
 
     Raises:
-        CompressorError: If there is one; it says where the setting comes from.
+        CompressorError: If a setting is not supported. The message names the source of the setting.
     """
     for name, (value, source) in _settings().items():
         if value != NEEDED[name]:
             raise CompressorError(
-                f"Keras' {name} is {value!r} by {source}, and auto-compressor needs {NEEDED[name]!r}: set it to that "
-                "or take it out"
+                f"Keras' {name} is set to {value!r} by {source}, but auto-compressor needs {NEEDED[name]!r}: "
+                "change or remove the setting."
             )
 
 
 def _settings() -> dict[str, tuple[object, str]]:
-    """The settings that are not Keras' own, and where each comes from."""
+    """Returns the settings that differ from Keras' defaults, and the source of each."""
     keras = sys.modules.get("keras")
-    if keras is not None and hasattr(keras, "config"):  # it is imported: what counts is what it took, or was told since
+    if keras is not None and hasattr(keras, "config"):  # if Keras is imported, its current settings count
         return {name: (getattr(keras.config, name)(), "this program") for name in NEEDED}
     file = _folder() / "keras.json"
     found = {name: (value, f"'{file}'") for name, value in _content(file).items() if name in NEEDED}
@@ -42,7 +42,7 @@ def _settings() -> dict[str, tuple[object, str]]:
 
 
 def _folder() -> Path:
-    """Where Keras looks for its file (``keras/src/backend/config.py``)."""
+    """Returns the folder in which Keras looks for its file (``keras/src/backend/config.py``)."""
     if "KERAS_HOME" in os.environ:
         return Path(os.path.expanduser(os.environ["KERAS_HOME"]))
     home = os.path.expanduser("~")
@@ -52,6 +52,6 @@ def _folder() -> Path:
 def _content(file: Path) -> dict[str, object]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # Keras passes it over, too
+    except (OSError, ValueError):  # Keras ignores it, too
         return {}
     return content if isinstance(content, dict) else {}

@@ -1,7 +1,7 @@
-"""How far a long piece of work is, told through Python's own logging.
+"""Reports the progress of long-running work through Python's logging.
 
-Whoever wants to show it reads it off the log record; everyone else, a task's log on a cluster among them, has a line
-that can be read as it is.
+A log record carries the progress as an object, for progress displays, and as a readable message, for plain logs such as
+those of a task on a cluster.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import logging
 from dataclasses import dataclass
 
 from compressor_lib.deployment import phrases
-from compressor_lib.deployment.judged import Judged
+from compressor_lib.deployment.eval_result import EvalResult
 
 
 @dataclass(frozen=True)
 class BestTrial:
-    """The best of a search's trials so far.
+    """The best trial of a search so far.
 
     Attributes:
-        connection: By layer names.
-        parameters: Of the whole classifier.
-        accuracy: On the validation data, 0 to 1.
-        score: The objective there.
-        images: How many those data are; 0 where they were not counted.
+        connection: The connection, by layer names.
+        parameters: Number of parameters of the whole classifier.
+        accuracy: Accuracy on the validation data, 0 to 1.
+        score: Objective on the validation data.
+        images: Number of validation images; 0 if they were not counted.
     """
 
     connection: str
@@ -35,20 +35,20 @@ class BestTrial:
         accuracy = phrases.percent(self.accuracy)
         if self.images:
             right = round(self.accuracy * self.images)
-            accuracy = phrases.accuracy(Judged.counted("", images=self.images, right=right))
+            accuracy = phrases.accuracy(EvalResult.from_counts("", images=self.images, right=right))
         return f"{self.connection} ({self.parameters:,} parameters, accuracy {accuracy}, score {self.score:.4f})"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a piece of work is.
+    """The progress of a piece of work.
 
     Attributes:
-        unit: What is counted: ``"trial"``, ``"epoch"`` or ``"image"``.
-        step: How many are done; a fraction within an epoch.
-        total: How many there will be, at most; None where nobody knows.
-        detail: What the last one came to; empty for a mere tick between two of them.
-        best: In a search.
+        unit: The unit that is counted: ``"trial"``, ``"epoch"`` or ``"image"``.
+        step: Number of finished units; fractional within an epoch.
+        total: Maximum number of units; None if it is not known.
+        detail: Result of the last unit; empty for updates between two units.
+        best: The best trial so far, in a search.
 
     Example:
         >>> str(Progress("epoch", 3, 18, "loss 0.412"))
@@ -67,17 +67,17 @@ class Progress:
         return words + (f"; best so far {self.best}" if self.best else "")
 
 
-def tell(logger: logging.Logger, progress: Progress, *, level: int = logging.INFO) -> None:
-    """Logs how far a piece of work is.
+def log_progress(logger: logging.Logger, progress: Progress, *, level: int = logging.INFO) -> None:
+    """Logs the progress of a piece of work.
 
     Args:
-        logger: Of the module that does the work.
-        progress: How far it is. A tick is logged for those who debug, or watch.
-        level: Of anything but a tick.
+        logger: Logger of the module that does the work.
+        progress: The progress. Updates without detail are logged at level DEBUG.
+        level: Log level of updates with detail.
     """
     logger.log(level if progress.detail else logging.DEBUG, "%s", progress, extra={"progress": progress}, stacklevel=2)
 
 
 def progress_in(record: logging.LogRecord) -> Progress | None:
-    """What :func:`tell` logged; None for any other record."""
+    """Returns the progress that :func:`log_progress` logged; None for any other record."""
     return getattr(record, "progress", None)

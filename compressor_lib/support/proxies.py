@@ -1,7 +1,7 @@
-"""The one rule for proxies: the environment's are taken, as ever, but never to this machine itself.
+"""Proxy settings: the environment's proxies are used, but never for this machine itself.
 
-``http_proxy``, ``https_proxy``, ``all_proxy`` and ``no_proxy`` are read as Python's standard library reads them. Many
-libraries send ``http://127.0.0.1`` through a proxy unless ``no_proxy`` names it, which no proxy can answer rightly.
+``http_proxy``, ``https_proxy``, ``all_proxy`` and ``no_proxy`` are read as in Python's standard library. Many libraries
+send ``http://127.0.0.1`` through a proxy unless ``no_proxy`` lists it, and the proxy cannot reach it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from urllib.parse import unquote, urlsplit
 from compressor_lib.support.redaction import redact
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-"""How this machine calls itself."""
+"""Names of this machine."""
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL's host is this machine."""
+    """Returns whether a URL's host is this machine."""
     host = (urlsplit(url).hostname or "").rstrip(".")
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -30,7 +30,7 @@ def is_loopback(url: str) -> bool:
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy that a URL is asked through; None: none."""
+    """Returns the proxy for a URL, or None if there is none."""
     parts = urlsplit(url)
     if is_loopback(url) or _is_excepted(parts.netloc.rpartition("@")[2], parts.hostname or ""):
         return None
@@ -42,31 +42,31 @@ def proxy_for(url: str) -> str | None:
 
 
 def via(url: str) -> str:
-    """Names the proxy that a URL is asked through, for messages: " through the proxy ..."; empty if there is none."""
+    """Names the proxy for a URL in a message: " through the proxy ...". Empty if there is none."""
     proxy = proxy_for(url)
     return f" through the proxy {_shown(proxy)}" if proxy else ""
 
 
-def without_proxy(url: str) -> str:
-    """How to go without the proxy, for messages: a half-sentence."""
-    return f"name {urlsplit(url).hostname} in no_proxy if it can be reached without"
+def proxy_hint(url: str) -> str:
+    """Suggests how to bypass the proxy, as part of a sentence in a message."""
+    return f"name {urlsplit(url).hostname} in no_proxy if it is reachable without a proxy"
 
 
-def is_proxys(url: str, status: int, body: str) -> bool:
-    """Whether a refusal is a proxy's own, where the host answers in JSON.
+def is_proxy_response(url: str, status: int, body: str) -> bool:
+    """Returns whether an error response comes from a proxy, for hosts that respond in JSON.
 
     Args:
-        url: What was asked.
-        status: Of the answer.
-        body: Its text. Behind ``https://`` only the host can have written it.
+        url: The requested URL.
+        status: Status of the response.
+        body: Text of the response. For ``https://`` URLs, only the host can have sent it.
     """
     if status < 400 or urlsplit(url).scheme != "http" or proxy_for(url) is None:
         return False
-    return status == 407 or not (body.lstrip().startswith("{") or body.startswith("RBAC: "))  # the latter is Istio's
+    return status == 407 or not (body.lstrip().startswith("{") or body.startswith("RBAC: "))  # "RBAC: " is Istio's
 
 
 def reason(error: BaseException) -> str:
-    """The innermost message of a client's error, in one line: what wraps it names objects of the client."""
+    """Returns the innermost message of a client's error, in one line. Outer messages only name client objects."""
     while True:
         told = (getattr(error, "reason", None), *reversed(error.args))
         inner = next((one for one in told if isinstance(one, BaseException)), None)
@@ -78,21 +78,21 @@ def reason(error: BaseException) -> str:
 
 
 def proxy_headers(url: str) -> dict[str, str]:
-    """What a proxy wants to see, by its user and password in the environment, for clients that do not look there."""
+    """Returns the authorization header for a proxy with a user and password, for clients that do not set it."""
     parts = urlsplit(proxy_for(url) or "")
     if parts.username is None:
         return {}
-    who = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return {"proxy-authorization": f"Basic {base64.b64encode(who.encode()).decode()}"}
+    credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"proxy-authorization": f"Basic {base64.b64encode(credentials.encode()).decode()}"}
 
 
 def open_here(url: str, data: bytes | None = None, *, timeout: float) -> Any:
-    """Asks this machine itself, as :func:`urllib.request.urlopen` does, through no proxy."""
+    """Opens a URL on this machine, like :func:`urllib.request.urlopen` but without a proxy."""
     return _DIRECT.open(url, data, timeout)
 
 
 def exempt_loopback() -> None:
-    """Lets ``no_proxy`` name this machine, for libraries and processes that know it alone."""
+    """Adds this machine to ``no_proxy``, for libraries and processes that only read that variable."""
     known = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     if known.strip() == "*":
         return
@@ -102,7 +102,7 @@ def exempt_loopback() -> None:
 
 
 def _is_excepted(netloc: str, host: str) -> bool:
-    """Whether ``no_proxy`` names a host, by name or by a network, as ``requests`` takes it."""
+    """Returns whether ``no_proxy`` lists a host, by name or by network, following the rules of ``requests``."""
     if urllib.request.proxy_bypass(netloc):
         return True
     with suppress(ValueError):
@@ -115,7 +115,7 @@ def _is_excepted(netloc: str, host: str) -> bool:
 
 
 def _shown(proxy: str) -> str:
-    """A proxy without who may use it."""
+    """Returns a proxy's URL without its credentials."""
     parts = urlsplit(proxy)
     return redact(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
 

@@ -1,7 +1,7 @@
-"""Keeps credentials out of what is written for people: logs, events, reports.
+"""Removes credentials from text written for people: logs, events and reports.
 
-They get there through others' messages: a client that could not reach a signed URL, a proxy's address with a password
-in it. The patterns name what clouds and forges hand out; a secret of no known form is not seen.
+Credentials appear in messages from other software, such as an error for a signed URL or a proxy address with a
+password. The patterns match the formats of common cloud and Git providers. Secrets in unknown formats are not detected.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, TextIO
 
 HIDDEN = "***"
-"""Stands in place of what was taken out."""
+"""Replaces each removed credential."""
 
 _IN_QUERY = (
     "x-(?:amz|goog)-(?:signature|credential|security-token)|signature|sig|awsaccesskeyid|googleaccessid|"
@@ -21,14 +21,14 @@ _IN_QUERY = (
 _NAME = (
     r"(?<![\w-])[\w-]*(?:passw(?:or)?d|token|(?<=[\w-])secret|(?:api|access|account|secret)[_-]?key)(?:\\*[\"'])?[ \t]*"
 )
-"""Whose value is a secret, in the environment, flags, headers, JSON and YAML; ``secret`` alone may only name one."""
+"""Names whose values are secrets in environments, flags, headers, JSON and YAML. ``secret`` alone may be a name."""
 _VALUE = r"[^\s\"',;&}\\]"
 _PATTERNS = [
-    # URLs: user:password@host, token@host, and what signs a query.
+    # URLs: user:password@host, token@host, and signatures in a query.
     (re.compile(r"(://[^\s/:@]*:)[^\s/?#\"'<>]+(?=@)"), rf"\1{HIDDEN}"),
     (re.compile(r"(?i)(\bhttps?://)[^\s/:@?#\"'<>]+(?=:?@)"), rf"\1{HIDDEN}"),
     (re.compile(rf"(?i)([?&;](?:{_IN_QUERY})=)[^\s&;#\"'<>]+"), rf"\1{HIDDEN}"),
-    # Headers, to the end of the line or of the text in quotes that they are in; after = there may be quotes inside.
+    # Headers, to the end of the line or of the quoted text. After "=", the value may contain quotes.
     (
         re.compile(
             r"(?i)(\bauthorization[\"']?\s*[:=]\s*[\"']?(?:(?:aws4-hmac-sha256|basic|bearer|digest|token)[ \t]+)?)"
@@ -43,7 +43,7 @@ _PATTERNS = [
     ),
     (re.compile(r"(?i)(cookies?[ \t]*[:=][ \t]*\{)[^}\r\n]+"), rf"\1{HIDDEN}"),
     (re.compile(rf"(?i)(_cookies?=){_VALUE}+"), rf"\1{HIDDEN}"),
-    # Assignments. After a colon without quotes there may be prose: "no token: log in first".
+    # Assignments. After a colon, an unquoted value may be prose: "no token: log in first".
     (re.compile(rf"(?i)({_NAME}[:=][ \t]*[bru]?(\\*[\"']))(?:(?!\2)[^\r\n])+"), rf"\1{HIDDEN}"),
     (re.compile(rf"(?i)({_NAME}=(?!=)[ \t]*){_VALUE}+"), rf"\1{HIDDEN}"),
     (
@@ -53,7 +53,7 @@ _PATTERNS = [
         ),
         rf"\1{HIDDEN}",
     ),
-    # What tells by its form: private keys; keys of AWS and Google; tokens of Google, GitHub, GitLab; JSON Web Tokens.
+    # Recognisable formats: private keys; AWS and Google keys; Google, GitHub and GitLab tokens; JSON Web Tokens.
     (re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)[^\"']*?(?=-----END |[\"']|\Z)"), rf"\1{HIDDEN}"),
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), HIDDEN),
     (re.compile(r"\bAIza[\w-]{35}"), HIDDEN),
@@ -64,10 +64,10 @@ _PATTERNS = [
 
 
 def redact(text: str) -> str:
-    """A text without the credentials in it.
+    """Returns a text with its credentials removed.
 
     Args:
-        text: Any text, of any number of lines.
+        text: Any text, of one or more lines.
 
     Example:
         >>> redact("GET https://me:word@host/a.jpg?X-Amz-Signature=4e0f&x=1")
@@ -79,10 +79,10 @@ def redact(text: str) -> str:
 
 
 def redact_values(values: Any) -> Any:
-    """Mappings, lists and what they hold, however deep, with every text redacted.
+    """Returns nested mappings and lists with every text redacted.
 
     Args:
-        values: As JSON has them.
+        values: Any JSON-compatible values.
 
     Example:
         >>> redact_values({"urls": ["https://me:word@host"], "seed": 0})
@@ -96,7 +96,7 @@ def redact_values(values: Any) -> Any:
 
 
 class RedactingFormatter(logging.Formatter):
-    """Formats records, tracebacks included, without the credentials in them."""
+    """Formats log records, including tracebacks, with credentials removed."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See the base class."""
@@ -104,18 +104,18 @@ class RedactingFormatter(logging.Formatter):
 
 
 class RedactedStream:
-    """A text stream, such as the standard error, to which everything is written without the credentials in it."""
+    """A text stream, such as stderr, that removes credentials from everything written to it."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Writes a text; a credential that comes in two pieces is not seen."""
+        """Writes a text. A credential split over two calls is not detected."""
         self._stream.write(redact(text))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Writes several."""
+        """Writes several texts."""
         for line in lines:
             self.write(line)
 

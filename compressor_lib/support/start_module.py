@@ -1,7 +1,7 @@
-"""Runs a module: ``python start_module.py MODULE [ARGUMENT ...]``, like ``python -m``, yet not from the working folder.
+"""Runs a module like ``python -m``, but without the working folder: ``python start_module.py MODULE [ARGUMENT ...]``.
 
-``python -m`` puts the working folder first among the places of modules, so that a folder ``components/`` in it, of
-whatever project, is taken for this project's. Python 3.11 has ``-P`` against that, 3.10 has not.
+``python -m`` puts the working folder first in the module search path. A folder ``components/`` of another project would
+then shadow this project's package. Python 3.11 prevents that with ``-P``; Python 3.10 has no such option.
 """
 
 import os
@@ -10,7 +10,7 @@ import sys
 
 
 def main() -> None:
-    """Forgets this file's folder, makes sure of the project's, and runs the module."""
+    """Replaces this file's folder in the module search path with the project's folder and runs the module."""
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [place for place in sys.path if place and os.path.abspath(place) != here]
     project = os.path.dirname(os.path.dirname(here))

@@ -1,4 +1,4 @@
-"""Models built under a ``tf.distribute`` strategy, as keras-tuner does for its argument ``distribution_strategy``."""
+"""Models built under a ``tf.distribute`` strategy, such as keras-tuner's ``distribution_strategy``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 
 def scope_of(model: keras.Model) -> AbstractContextManager[Any]:
-    """The scope of the strategy that a model was built under, in which alone its variables may be changed."""
+    """Returns the scope of the strategy that a model was built under. Only there can its variables be changed."""
     strategy = model.distribute_strategy
     if strategy is tf.distribute.get_strategy():
         return nullcontext()

@@ -1,1 +1,1 @@
-"""Training of whole networks: the reference model, and the compressed one."""
+"""Training of whole networks: the reference model and the compressed model."""

@@ -1,4 +1,4 @@
-"""Random variations of the training images."""
+"""Random augmentation of training images."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from compressor_lib.training.options import Augmentation
 
 
 class Augment(keras.layers.Layer):
-    """Varies each image of a batch on its own: one affine map, then its contrast.
+    """Augments each image of a batch independently: one affine transformation, then a change of contrast.
 
-    Flip, turn, zoom and shift are composed into a single interpolation, which blurs less and costs
-    a third of what Keras's chain of `RandomRotation`, `RandomZoom` and `RandomTranslation` does
-    (on a CPU such a chain takes most of a head-only step). What moves in is the image's own
-    reflection, as there. `keras.utils.set_random_seed` makes the draws repeatable.
+    Flip, rotation, zoom and shift are combined into a single interpolation. It blurs less than Keras' chain of
+    ``RandomRotation``, ``RandomZoom`` and ``RandomTranslation``, at a third of the cost. (On a CPU, that chain takes
+    most of a head-only training step.) The border is filled with the image's reflection, as in Keras.
+    ``keras.utils.set_random_seed`` makes the random draws repeatable.
 
     Args:
-        options: how far to go.
+        options: Strength of each augmentation.
     """
 
     def __init__(self, options: Augmentation) -> None:
         super().__init__(name="augment")
         self.options = options
         self.generator = keras.random.SeedGenerator()
-        self.supports_jit = False  # XLA lacks the interpolation.
+        self.supports_jit = False  # XLA does not support the interpolation
         self.built = True
 
     def call(self, images: Any) -> Any:
-        """Varies a batch.
+        """Augments a batch.
 
         Args:
-            images: `float32` of shape `[N, height, width, 3]`, 0..255.
+            images: ``float32`` of shape ``[N, height, width, 3]``, 0..255.
 
         Returns:
-            The same shape, dtype and range.
+            Images of the same shape, dtype and range.
         """
         if self.options.moves:
             images = ops.image.affine_transform(
@@ -50,11 +50,11 @@ class Augment(keras.layers.Layer):
         return images
 
     def _draw(self, images: Any, limit: float) -> Any:
-        """Draws one number within -limit..limit for each image."""
+        """Draws one number between -limit and limit for each image."""
         return keras.random.uniform((ops.shape(images)[0],), minval=-limit, maxval=limit, seed=self.generator)
 
     def _maps(self, images: Any) -> Any:
-        """Draws `[N, 8]` maps from output to input pixels, in `affine_transform`'s order."""
+        """Draws ``[N, 8]`` mappings from output to input pixels, in the order of ``affine_transform``."""
         options = self.options
         height, width = images.shape[1:3]
         angle = self._draw(images, 2.0 * math.pi * options.rotation)
@@ -65,7 +65,7 @@ class Augment(keras.layers.Layer):
 
         cosine, sine = scale * ops.cos(angle), scale * ops.sin(angle)
         xx, xy, yx, yy = mirror * cosine, -sine, mirror * sine, cosine
-        # Turns and zooms about the middle of the image.
+        # Rotation and zoom are around the middle of the image.
         middle_x, middle_y = (width - 1) / 2.0, (height - 1) / 2.0
         x0 = middle_x + right - xx * middle_x - xy * middle_y
         y0 = middle_y + down - yx * middle_x - yy * middle_y

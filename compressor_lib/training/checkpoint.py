@@ -1,4 +1,4 @@
-"""The state of a training after an epoch, in one file, so that a training that was stopped resumes there."""
+"""The state of a training run after an epoch, in one file, from which an interrupted training run resumes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _PLAIN = "plain"
 
 @dataclass(frozen=True)
 class TrainingCheckpoint:
-    """What Keras' BackupAndRestore keeps of one ``fit``, for a training of several phases that has a best epoch.
+    """The state that Keras' BackupAndRestore keeps for one ``fit``, extended to several phases and a best epoch.
 
     Attributes:
-        trained: Values of all variables that training changes: weights, moments, seeds.
+        trained: Values of all variables that training changes: weights, optimizer moments, seeds.
         best: Weights of the best epoch.
-        plain: The rest, as JSON takes it.
+        plain: All other values, JSON-compatible.
     """
 
     trained: Sequence[npt.NDArray[Any]]
@@ -34,10 +34,10 @@ class TrainingCheckpoint:
     plain: dict[str, Any]
 
     def write(self, path: Path) -> None:
-        """Writes the state in place of an older one, which stays until the new one is whole.
+        """Writes the state. The previous file is replaced once the new one is complete.
 
         Raises:
-            OSError: If it cannot be written.
+            OSError: If the file cannot be written.
         """
         arrays = {_PLAIN: np.array(json.dumps(self.plain))}
         for kind, values in (("trained", self.trained), ("best", self.best)):
@@ -46,11 +46,11 @@ class TrainingCheckpoint:
 
     @classmethod
     def read(cls, path: Path) -> TrainingCheckpoint | None:
-        """Reads what :meth:`write` wrote; None if there is nothing, or it is damaged, which is logged."""
+        """Reads a file written by :meth:`write`. Returns None if it is missing or damaged; damage is logged."""
         arrays = read_arrays(path)
         if arrays is None:
             if path.exists():
-                logger.warning("%s is damaged: the training starts again", path)
+                logger.warning("%s is damaged: training restarts from the beginning", path)
             return None
         plain = json.loads(str(arrays.pop(_PLAIN)))
         trained, best = ([arrays[name] for name in arrays if name.startswith(kind)] for kind in ("trained/", "best/"))

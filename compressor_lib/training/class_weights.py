@@ -1,4 +1,4 @@
-"""How much the images of each class count in training, where some classes have many and others few."""
+"""Class weights for training on data with unbalanced classes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from compressor_lib.errors import CompressorError
 
 
 def balanced_weights(counts: Sequence[int]) -> list[float]:
-    """Weights with which every class counts the same, however many images it has.
+    """Returns weights that give every class the same total weight, whatever its number of images.
 
-    The weight of a class is the number of images by the number of classes and of the class's own images (King and
-    Zeng, Political Analysis 9(2), 2001). Over all images they are 1 on average, so learning rates need not change.
+    The weight of a class is the total number of images divided by the number of classes and by the number of images of
+    the class (King and Zeng, Political Analysis 9(2), 2001). The average weight over all images is 1, so learning rates
+    need not change.
 
     Args:
-        counts: Training images of each class, by its index. A class without images has no part in it.
+        counts: Number of training images of each class, by class index. Classes without images are ignored.
 
     Returns:
         The weight of each class; 1 for one without images.
@@ -28,6 +29,6 @@ def balanced_weights(counts: Sequence[int]) -> list[float]:
     """
     present = sum(count > 0 for count in counts)
     if not present:
-        raise CompressorError("no class has training images, so none can be balanced: check the training split.")
-    # As scikit-learn's compute_class_weight, which wants every label, and which the library alone does not install.
+        raise CompressorError("no class has training images, so none can have a weight: check the training split.")
+    # Like scikit-learn's compute_class_weight, which needs every label, and which the library does not depend on.
     return [sum(counts) / (present * count) if count else 1.0 for count in counts]

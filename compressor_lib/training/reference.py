@@ -1,4 +1,4 @@
-"""The uncompressed classifier, from options that are plain values."""
+"""The reference model, built from options that are plain values."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from compressor_lib.networks.user_model import keep_head, load_own_model
 
 
 def load_network(backbone: Mapping[str, Any]) -> keras.Model:
-    """Builds a network of the catalogue, or loads a model of the user's own.
+    """Builds a backbone from the catalogue or loads the user's own model.
 
     Args:
-        backbone: ``model``, a ``.keras`` file, with ``input_size`` and ``rescale``; or without one ``name``,
-            ``input_size``, ``weights`` and ``alpha``.
+        backbone: Either ``model`` (a ``.keras`` file), ``input_size`` and ``rescale``, or ``name``, ``input_size``,
+            ``weights`` and ``alpha``.
 
     Returns:
-        A flat functional model from float32 images ``[N, size, size, 3]``, 0..255: a network of the catalogue without
-        its head, a model of the user's own with it.
+        A flat functional model from float32 images ``[N, size, size, 3]``, 0..255. A catalogue backbone has no head;
+        the user's own model keeps its head.
 
     Raises:
-        CompressorError: If weights cannot be downloaded, or belong to another network, or the model cannot be
+        CompressorError: If weights cannot be downloaded or belong to another network, or the model cannot be
             compressed.
     """
     if backbone.get("model"):
@@ -38,19 +38,20 @@ def load_network(backbone: Mapping[str, Any]) -> keras.Model:
 def reference_model(
     network: keras.Model, backbone: Mapping[str, Any], head: Mapping[str, Any], classes: Sequence[str]
 ) -> keras.Model:
-    """Gives a network the head of a run's classifier.
+    """Adds the head of a run's classifier to a network.
 
     Args:
-        network: From :func:`load_network`.
-        backbone: As there. With ``model`` and ``classes``, the names of its outputs, the model keeps its own head.
-        head: Options of :func:`compressor_lib.networks.heads.attach_head`.
-        classes: Names of the outputs, in their order.
+        network: A network returned by :func:`load_network`.
+        backbone: The same section. If it has ``model`` and ``classes`` (names of the model's outputs), the model keeps
+            its own head.
+        head: Arguments of :func:`compressor_lib.networks.heads.attach_head`.
+        classes: Names of the outputs, in order.
 
     Returns:
         A classifier from the same images to probabilities ``[N, classes]``.
 
     Raises:
-        CompressorError: If the model's own head is for other classes, or cannot be kept.
+        CompressorError: If the model's own head is for other classes, or cannot be reused.
     """
     if backbone.get("model"):
         if backbone.get("classes"):

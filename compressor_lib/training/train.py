@@ -19,7 +19,7 @@ from compressor_lib.errors import CompressorError
 from compressor_lib.networks.graph import LayerGraph
 from compressor_lib.networks.heads import last_feature_map
 from compressor_lib.networks.layer_names import TRANSLATOR_PREFIX
-from compressor_lib.support.progress import Progress, tell
+from compressor_lib.support.progress import Progress, log_progress
 from compressor_lib.training.augmentation import Augment
 from compressor_lib.training.checkpoint import TrainingCheckpoint
 from compressor_lib.training.options import Distillation, TrainingOptions
@@ -27,7 +27,7 @@ from compressor_lib.training.options import Distillation, TrainingOptions
 logger = logging.getLogger(__name__)
 
 WARMUP = 0.2
-"""Most that the rise of the learning rate takes of the unfrozen steps."""
+"""Largest share of the fine-tuning steps that the learning rate's warmup takes."""
 
 
 def train(
@@ -41,47 +41,47 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     checkpoint: str | Path | None = None,
 ) -> dict[str, list[float]]:
-    """Trains in place and leaves the best weights of all epochs in the model.
+    """Trains a model in place and leaves it with the best weights of all epochs.
 
-    The first phase opens only the new layers, a translator's and the head's, so that their first, large
-    gradients do not spoil the pretrained ones; the second opens the whole network. Best is the
-    highest validation accuracy, then the lowest validation loss, in either phase. Afterwards every
-    layer is trainable and the model is compiled for `evaluate` and `save`.
+    The first phase trains only the new layers, those of the translator and the head, so that their large first
+    gradients do not damage the pretrained layers. The second phase trains the whole network. The best epoch, in either
+    phase, has the highest validation accuracy, then the lowest validation loss. After training, every layer is
+    trainable and the model is compiled for ``evaluate`` and ``save``.
 
-    On several devices a copy is trained, with one set of weights on each, so that the model stays on one. A step
-    is the same as on a single device: the loss is averaged over the whole batch, and batch normalisation that
-    learns looks at all of it. Only what is drawn at random (augmentation, dropout) differs: each device draws the
-    same numbers for its share.
+    On several devices, a copy of the model is trained, and the model itself stays on one device. A step is the same as
+    on a single device: the loss is averaged over the whole batch, and trainable batch normalisation uses the statistics
+    of the whole batch. Only random draws (augmentation, dropout) differ, because each device draws the same numbers for
+    its share.
 
     Args:
-        model: flat functional classifier, from `float32` images `[N, S, S, 3]`, 0..255, to
-            softmax probabilities `[N, C]`.
-        train_dataset: batches of (`uint8` images `[N, S, S, 3]`, integer labels `[N]`), shuffled
-            as wished. Augmentation is done here.
-        eval_dataset: such batches, not varied.
-        options: how to train; `batch_size` is not used here.
-        teacher: classifier with the model's input and output shapes, needed if
-            `options.distillation` has a weight. It is not changed; one whose batch norms are folded (see
-            :func:`compressor_lib.networks.batch_norm_folding.folded`) answers alike, and faster.
-        class_weights: how much a training image of each class counts in the loss, by the class's index, the
-            distance to the teacher included; None for 1 each. See
-            :func:`compressor_lib.training.class_weights.balanced_weights`. Which epoch is best is told without them.
-        callbacks: further Keras callbacks, given to both phases. The model they see has the
-            metrics and the optimizer; the network that learns is its `student`.
-        checkpoint: file that keeps the state of the training after each epoch, written at once; its folder exists.
-            If it is there, the training resumes behind its last epoch, and ends as if it had not been stopped. It
-            belongs to one model, data and options: give each training a file of its own. A damaged file is logged,
-            and the training starts again.
+        model: Flat functional classifier, from ``float32`` images ``[N, S, S, 3]``, 0..255, to softmax probabilities
+            ``[N, C]``.
+        train_dataset: Batches of (``uint8`` images ``[N, S, S, 3]``, integer labels ``[N]``), shuffled as desired.
+            Augmentation is applied by this function.
+        eval_dataset: Batches of the same kind, which are not augmented.
+        options: Training options. ``batch_size`` is not used here.
+        teacher: Classifier with the model's input and output shapes, required if ``options.distillation`` has a weight.
+            It is not changed. Folded batch normalisation (see
+            :func:`compressor_lib.networks.batch_norm_folding.folded`) makes it faster.
+        class_weights: Weight of each class in the loss, by class index, including the distance to the teacher. None for
+            a weight of 1 each. See :func:`compressor_lib.training.class_weights.balanced_weights`. The best epoch is
+            chosen without class weights.
+        callbacks: Additional Keras callbacks for both phases. Their model has the metrics and the optimizer; its
+            ``student`` is the network that is trained.
+        checkpoint: File for the state of the training, written atomically after each epoch. Its folder must exist. If
+            the file exists, training resumes after its last epoch, with the same result as an uninterrupted run. A
+            checkpoint belongs to one model, dataset and set of options, so give each training run its own file. A
+            damaged file is logged, and training starts from the beginning.
 
     Returns:
-        `loss`, `accuracy`, `val_loss` and `val_accuracy`, one value an epoch over both phases, and
-        `best_epoch`, a single value counted from 1. `loss` is what was minimised, with smoothing
-        and distillation; `val_loss` is the plain cross-entropy.
+        ``loss``, ``accuracy``, ``val_loss`` and ``val_accuracy``, with one value per epoch over both phases, and
+        ``best_epoch``, a single value counted from 1. ``loss`` is the minimised loss, with smoothing and distillation;
+        ``val_loss`` is the plain cross-entropy.
 
     Raises:
-        CompressorError: if a dataset is empty or endless, the teacher is missing or does not fit,
-            the model has no feature map for a head to stand on, a class has no weight, the loss is not finite, or
-            the checkpoint is of another network.
+        CompressorError: If a dataset is empty or infinite, the teacher is missing or does not fit, the model has no
+            feature map before its head, a class has no weight, the loss is not finite, or the checkpoint belongs to
+            another network.
     """
     steps = _count_batches(train_dataset, "training")
     _count_batches(eval_dataset, "validation")
@@ -97,7 +97,7 @@ def train(
         best = _Best(student, options, steps)
         checkpoints = [_Checkpoints(Path(checkpoint), best)] if checkpoint else []
         for _ in range(best.done):
-            next(iter(train_dataset))  # a shuffled dataset orders each pass anew
+            next(iter(train_dataset))  # a shuffled dataset has a new order in each pass
         resumed = best.phase
         for phase in _phases(options, steps, new_layers):
             if not phase.epochs or resumed not in ("", phase.name):
@@ -114,13 +114,13 @@ def train(
                 train_dataset,
                 validation_data=eval_dataset,
                 initial_epoch=best.done,
-                epochs=best.done if best.stands_still else best.began + phase.epochs,
+                epochs=best.done if best.has_stalled else best.began + phase.epochs,
                 callbacks=[best, *checkpoints, *callbacks],
                 verbose=0,
             )
 
     model.set_weights(best.weights)
-    # A fresh optimizer: the last one's moments would triple the saved file.
+    # A fresh optimizer, because the moments of the last one would triple the size of the saved file.
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return {**best.history, "best_epoch": [float(best.epoch)]}
 
@@ -143,7 +143,8 @@ def _phases(options: TrainingOptions, steps: int, new_layers: set[str]) -> Itera
         keras.optimizers.Adam(options.head_learning_rate),
     )
     frozen = options.batch_norm == "frozen"
-    # Adam's first steps are as long as its rate, whatever the gradient: at full rate they would spoil what is trained.
+    # Adam's first steps are as long as its learning rate, whatever the gradient. At the full rate they would damage the
+    # pretrained weights.
     total = max(1, options.epochs * steps)
     warmup = min(steps, int(WARMUP * total))
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -159,9 +160,9 @@ def _phases(options: TrainingOptions, steps: int, new_layers: set[str]) -> Itera
 
 
 class _Trainee(keras.Model):
-    """Fits a student: varies the batch, asks the teacher, takes one step.
+    """Trains a student: augments the batch, runs the teacher and takes one step.
 
-    Augmentation and teacher live here, so that the student stays what will be deployed.
+    Augmentation and teacher live here, so that the student stays the model that will be deployed.
     """
 
     def __init__(
@@ -174,7 +175,7 @@ class _Trainee(keras.Model):
     ) -> None:
         super().__init__(name="trainee")
         self.student = student
-        # In a closure, so that Keras does not count the teacher's weights as ours.
+        # In a closure, so that Keras does not track the teacher's weights.
         self._teach = (lambda x: teacher(x, training=False)) if teacher is not None else None
         self._smoothing = options.label_smoothing
         self._distillation = distillation
@@ -192,30 +193,30 @@ class _Trainee(keras.Model):
         images, labels = _unpack(data)
         images = self.augment(images)
         with tf.GradientTape() as tape:
-            answers = self.student(images, training=True)
-            losses = _label_loss(labels, answers, self._smoothing)
+            predictions = self.student(images, training=True)
+            losses = _label_loss(labels, predictions, self._smoothing)
             weight, temperature = self._distillation.weight, self._distillation.temperature
             if weight and self._teach:
-                distance = _distance(self._teach(images), answers, temperature)
+                distance = _distance(self._teach(images), predictions, temperature)
                 losses = (1.0 - weight) * losses + weight * temperature**2 * distance
             if self._class_weights is not None:
                 losses *= tf.gather(tf.constant(self._class_weights, losses.dtype), labels)
             losses += sum(self.student.losses)
-            # The optimizer adds the devices' gradients up, and a short batch may not reach all devices.
+            # The optimizer sums the gradients of all devices, and a short batch may not reach every device.
             everywhere = tf.distribute.get_replica_context().all_reduce("SUM", tf.size(losses))
             loss = tf.reduce_sum(losses) / tf.cast(everywhere, losses.dtype)
         variables = self.student.trainable_variables
         self.optimizer.apply(tape.gradient(loss, variables), variables)
-        return self._note(losses, labels, answers)
+        return self._note(losses, labels, predictions)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         images, labels = _unpack(data)
-        answers = self.student(images, training=False)
-        return self._note(_label_loss(labels, answers, 0.0), labels, answers)
+        predictions = self.student(images, training=False)
+        return self._note(_label_loss(labels, predictions, 0.0), labels, predictions)
 
-    def _note(self, losses: tf.Tensor, labels: tf.Tensor, answers: tf.Tensor) -> dict[str, Any]:
+    def _note(self, losses: tf.Tensor, labels: tf.Tensor, predictions: tf.Tensor) -> dict[str, Any]:
         self._mean_loss.update_state(losses)
-        self._accuracy.update_state(labels, answers)
+        self._accuracy.update_state(labels, predictions)
         return {metric.name: metric.result() for metric in self.metrics}
 
 
@@ -223,10 +224,10 @@ _WORST = (-math.inf, -math.inf)
 
 
 class _Best(keras.callbacks.Callback):
-    """Keeps the history and the best weights over all phases, ends a phase that stands still, and logs."""
+    """Keeps the history and the best weights over all phases, ends a phase that stops improving, and logs."""
 
     total: int
-    """Epochs, at most."""
+    """Maximum number of epochs."""
 
     def __init__(self, student: keras.Model, options: TrainingOptions, steps: int) -> None:
         super().__init__()
@@ -241,12 +242,12 @@ class _Best(keras.callbacks.Callback):
 
     @property
     def done(self) -> int:
-        """Epochs behind us."""
+        """Number of finished epochs."""
         return len(self.history.get("loss", ()))
 
     @property
-    def stands_still(self) -> bool:
-        """Whether patience with the phase is at its end."""
+    def has_stalled(self) -> bool:
+        """Whether the phase has stopped improving."""
         return self.waited >= self._options.patience
 
     def begin(self, phase: str) -> None:
@@ -256,11 +257,11 @@ class _Best(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         del logs
         self._epoch = epoch
-        tell(logger, Progress("epoch", epoch, self.total))
+        log_progress(logger, Progress("epoch", epoch, self.total))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         del logs
-        tell(logger, Progress("epoch", self._epoch + (batch + 1) / (self._steps + 1), self.total))
+        log_progress(logger, Progress("epoch", self._epoch + (batch + 1) / (self._steps + 1), self.total))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = logs or {}
@@ -268,31 +269,30 @@ class _Best(keras.callbacks.Callback):
         if not (math.isfinite(logs["loss"]) and math.isfinite(logs["val_loss"])):
             rate = "head_learning_rate" if self.phase == "head" else "learning_rate"
             raise CompressorError(
-                f"the loss is not a number any more in {where}: lower {rate}, now "
+                f"the loss is no longer finite in {where}: lower {rate}, now "
                 f"{getattr(self._options, rate)}, or check the model's weights."
             )
         for name, value in logs.items():
             self.history.setdefault(name, []).append(float(value))
         detail = f"loss {logs['loss']:.3f}, val_accuracy {logs['val_accuracy']:.3f} ({self.phase})"
-        tell(logger, Progress("epoch", epoch + 1, self.total, detail))
+        log_progress(logger, Progress("epoch", epoch + 1, self.total, detail))
         score = (logs["val_accuracy"], -logs["val_loss"])
         if score > self.best:
             self.best, self.epoch = score, epoch + 1
             self.weights = self._student.get_weights()
-        # Patience looks at its own phase: unfreezing may set back a network that then passes the
-        # head's best.
+        # Patience is per phase: unfreezing may set a network back before it passes the best epoch of the head.
         if score > self.phase_best:
             self.phase_best, self.waited = score, 0
         else:
             self.waited += 1
-            self.model.stop_training = self.stands_still
+            self.model.stop_training = self.has_stalled
 
 
 _REMEMBERED = ("phase", "began", "waited", "epoch", "best", "phase_best", "history")
 
 
 class _Checkpoints(keras.callbacks.Callback):
-    """Keeps the state of a training in a file, after each epoch."""
+    """Writes the state of the training to a file after each epoch."""
 
     def __init__(self, path: Path, best: _Best) -> None:
         super().__init__()
@@ -311,8 +311,8 @@ class _Checkpoints(keras.callbacks.Callback):
             state, trained = _state_of(self.model), self._saved.trained
             if [tuple(variable.shape) for variable in state] != [value.shape for value in trained]:
                 raise CompressorError(
-                    f"checkpoint '{self._path}' is of the training of another network: delete it, or give each "
-                    "training a file of its own."
+                    f"checkpoint '{self._path}' belongs to another network: delete it, or give each "
+                    "training run its own file."
                 )
             for variable, value in zip(state, trained, strict=True):
                 variable.assign(value)
@@ -326,7 +326,7 @@ class _Checkpoints(keras.callbacks.Callback):
 
 
 def _state_of(trainee: keras.Model) -> list[keras.Variable]:
-    """All that training changes: weights, moments, and the state of random generators."""
+    """Returns everything that training changes: weights, optimizer moments and states of random generators."""
     return [*trainee.variables, *trainee.optimizer.variables]
 
 
@@ -334,7 +334,7 @@ def _state_of(trainee: keras.Model) -> list[keras.Variable]:
 def _on_devices(
     strategy: str, model: keras.Model, teacher: keras.Model | None
 ) -> Iterator[tuple[keras.Model, keras.Model | None]]:
-    """Yields the networks to train with, in a strategy's scope; opens every layer of the model at the end."""
+    """Yields the networks to train with, in the strategy's scope. Makes every layer trainable at the end."""
     try:
         if strategy == "none":
             yield model, teacher
@@ -346,16 +346,16 @@ def _on_devices(
             layer.trainable = True
 
 
-@functools.cache  # TensorFlow mixes up the reductions of a second one in the same process
+@functools.cache  # TensorFlow confuses the reductions of two strategies in the same process
 def _mirrored() -> tf.distribute.Strategy:
-    """Mirrors variables on all accelerators, or on the logical CPUs where there are none."""
+    """Mirrors variables on all accelerators, or on the logical CPUs if there are none."""
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     logger.info("training on %d devices: %s", len(devices), ", ".join(device.name for device in devices))
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
 def _copy(model: keras.Model) -> keras.Model:
-    """The same network with variables of its own; its batch norms look at all devices' images."""
+    """Returns a copy of a network with its own variables. Its batch norms use the images of all devices."""
 
     def cloned(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
@@ -370,13 +370,13 @@ def _copy(model: keras.Model) -> keras.Model:
 
 @contextmanager
 def _batch_norm_for(model: keras.Model, steps: int) -> Iterator[None]:
-    """Fits the moving averages to short training."""
+    """Adapts the momentum of the moving averages to short training."""
     layers = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
     momenta = {layer: layer.momentum for layer in layers}
-    # keras.applications use 0.99 or 0.999, made for 100,000s of steps: after a few hundred, the
-    # averages still hold what they began with, and inference is far off. A window of a fifth of
-    # an epoch has forgotten 99 % of that (1 - e^-5) when the first epoch is evaluated, and still
-    # averages many batches.
+    # keras.applications use a momentum of 0.99 or 0.999, chosen for 100,000s of steps. After a few hundred steps, the
+    # averages are still close to their initial values, and inference is far off. A window of a fifth of an epoch has
+    # forgotten 99 % of the initial values (1 - e^-5) when the first epoch is evaluated, and still averages many
+    # batches.
     for layer in layers:
         layer.momentum = min(layer.momentum, max(0.5, 1.0 - 5.0 / steps))
     try:
@@ -387,7 +387,7 @@ def _batch_norm_for(model: keras.Model, steps: int) -> Iterator[None]:
 
 
 def _new_layers(classifier: keras.Model) -> set[str]:
-    """Names of the layers that did not come with the pretrained backbone."""
+    """Returns the names of the layers that are not part of the pretrained backbone."""
     graph = LayerGraph.of(classifier)
     end = graph.order[last_feature_map(classifier)]
     return {name for name, position in graph.order.items() if position > end or name.startswith(TRANSLATOR_PREFIX)}
@@ -402,26 +402,26 @@ def _log(probabilities: tf.Tensor) -> tf.Tensor:
     return tf.math.log(tf.clip_by_value(probabilities, keras.config.epsilon(), 1.0))
 
 
-def _label_loss(labels: tf.Tensor, answers: tf.Tensor, smoothing: float) -> tf.Tensor:
-    """Cross-entropy `[N]` with the labels, smoothed (Szegedy et al., arXiv:1512.00567)."""
-    losses = keras.losses.sparse_categorical_crossentropy(labels, answers)
+def _label_loss(labels: tf.Tensor, predictions: tf.Tensor, smoothing: float) -> tf.Tensor:
+    """Returns the cross-entropy ``[N]`` with the labels, smoothed (Szegedy et al., arXiv:1512.00567)."""
+    losses = keras.losses.sparse_categorical_crossentropy(labels, predictions)
     if smoothing:
-        losses = (1.0 - smoothing) * losses - smoothing * tf.reduce_mean(_log(answers), axis=-1)
+        losses = (1.0 - smoothing) * losses - smoothing * tf.reduce_mean(_log(predictions), axis=-1)
     return losses
 
 
 def _distance(teacher: tf.Tensor, student: tf.Tensor, temperature: float) -> tf.Tensor:
-    """Kullback-Leibler divergence `[N]` from teacher to student, both at the temperature."""
-    # A softmax gives its logits back as log-probabilities, but for a constant that cancels.
+    """Returns the Kullback-Leibler divergence ``[N]`` from teacher to student, both at the temperature."""
+    # The logarithm of a softmax is its logits up to a constant, which cancels out.
     target = tf.nn.log_softmax(_log(teacher) / temperature)
-    answer = tf.nn.log_softmax(_log(student) / temperature)
-    return tf.reduce_sum(tf.exp(target) * (target - answer), axis=-1)
+    prediction = tf.nn.log_softmax(_log(student) / temperature)
+    return tf.reduce_sum(tf.exp(target) * (target - prediction), axis=-1)
 
 
 def _count_batches(dataset: tf.data.Dataset, kind: str) -> int:
     count = int(dataset.cardinality())
     if count == tf.data.INFINITE_CARDINALITY:
-        raise CompressorError(f"the {kind} dataset never ends: leave out repeat().")
+        raise CompressorError(f"the {kind} dataset is infinite: remove repeat().")
     if count == tf.data.UNKNOWN_CARDINALITY:
         count = int(dataset.reduce(np.int64(0), lambda total, *_: total + 1))
     if not count:
@@ -444,5 +444,5 @@ def _check_teacher(model: keras.Model, teacher: keras.Model | None) -> None:
 def _check_class_weights(weights: Sequence[float], classes: int) -> None:
     if len(weights) != classes or not all(0 < weight < math.inf for weight in weights):
         raise CompressorError(
-            f"class_weights are {list(weights)}: give one above 0 for each of the {classes} classes, or None."
+            f"class_weights are {list(weights)}: give a weight above 0 for each of the {classes} classes, or None."
         )

@@ -152,8 +152,8 @@ def runs_table(output: str, runs: list[Run], width: int | None = None) -> Render
         if results:
             before, after = results.reference, results.compressed
             for role, figures in (("reference", before), ("compressed", after)):
-                judged = figures.judged(results.verdict.confidence_shown)
-                one_line, parts = phrases.accuracy(judged), phrases.accuracy_parts(judged)
+                result = figures.result(results.verdict.confidence_shown)
+                one_line, parts = phrases.accuracy(result), phrases.accuracy_parts(result)
                 row[f"{role} accuracy"] = one_line if width is None else "\n".join(parts)
             row["parameters"] = f"{before.parameters:,} -> {after.parameters:,}"
             row["saved"] = phrases.percent(1 - after.parameters / before.parameters)

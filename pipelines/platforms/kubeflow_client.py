@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from compressor_lib.errors import CompressorError
-from compressor_lib.support.proxies import is_proxys, reason, via, without_proxy
+from compressor_lib.support.proxies import is_proxy_response, proxy_hint, reason, via
 from pipelines.platforms.base import GoneError
 from pipelines.platforms.kfp_hooks import logged_in
 
@@ -121,7 +121,7 @@ class KubeflowClient:
             )
         through = via(self._host)
         if through:
-            return f"{self._host} cannot be reached{through} ({why}): check the proxy, or {without_proxy(self._host)}."
+            return f"{self._host} cannot be reached{through} ({why}): check the proxy, or {proxy_hint(self._host)}."
         return (
             f"{self._host} cannot be reached: check --host and the network, or forward the port "
             "(kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80)."
@@ -129,10 +129,10 @@ class KubeflowClient:
 
     def _explained(self, status: int, body: str, what: str) -> str:
         words = message_of(body)
-        if is_proxys(self._host, status, body):
+        if is_proxy_response(self._host, status, body):
             return (
                 f"{via(self._host).removeprefix(' through ')} responds with {status} instead of {self._host}: check "
-                f"the proxy, or {without_proxy(self._host)}. It says: {words}"
+                f"the proxy, or {proxy_hint(self._host)}. It says: {words}"
             )
         if status == 401:
             return f"{self._host} requires a valid token: renew the token in ${TOKEN}, or the cookies in ${COOKIES}."

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from components.artifacts.file_names import HISTORY_FILE, SEARCH_REPORT_FILE, SUMMARY_FILE, VERDICT_FILE
 from compressor_lib.deployment import phrases
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.gate import Verdict
-from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import REFERENCE, read_figures
 from compressor_lib.errors import CompressorError
 from compressor_lib.pretraining.bank_files import MANIFEST
@@ -120,7 +120,7 @@ def _accuracy(share: float, images: int) -> str:
     """Formats an accuracy with its count and interval, or alone if the number of images is unknown."""
     if not images:
         return phrases.percent(share)
-    return phrases.accuracy(Judged.counted("", images=images, right=round(share * images)))
+    return phrases.accuracy(EvalResult.from_counts("", images=images, right=round(share * images)))
 
 
 def _read(artifact: Artifact, name: str) -> Any:

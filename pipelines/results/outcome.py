@@ -14,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from compressor_lib.deployment import phrases
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.gate import Verdict, left_out_sentences
 from compressor_lib.deployment.intervals import Interval
-from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import Latency, Speedup
 from compressor_lib.errors import CompressorError
 from pipelines.results.data_summary import read_summary, render_summary
@@ -182,7 +182,7 @@ def _models_table(results: Results) -> Table:
     table.add_column("")
     for column in ("reference", "compressed", "change"):
         table.add_column(column, justify="right")
-    table.add_row("accuracy", *(_score(one.judged(confidence)) for one in (before, after)), _change(results.change))
+    table.add_row("accuracy", *(_score(one.result(confidence)) for one in (before, after)), _change(results.change))
     for row in _gate_rows(results):
         table.add_row(*row)
     for name, old, new in (
@@ -217,7 +217,7 @@ def _gate_rows(results: Results) -> Iterator[tuple[str, ...]]:
         yield f"class {worst.name}", *_judged(worst, confidence)
 
 
-def _judged(judged: Judged, confidence: float) -> tuple[str, str, str]:
+def _judged(judged: EvalResult, confidence: float) -> tuple[str, str, str]:
     """The baseline's accuracy, the model's, and the change."""
     both = judged.compared(confidence)
     assert both is not None
@@ -225,7 +225,7 @@ def _judged(judged: Judged, confidence: float) -> tuple[str, str, str]:
     return _score(both[0]), _score(both[1]), _change(judged.change)
 
 
-def _score(judged: Judged) -> str:
+def _score(judged: EvalResult) -> str:
     return "\n".join(phrases.accuracy_parts(judged))
 
 

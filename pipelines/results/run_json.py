@@ -55,7 +55,7 @@ def run_summary(output: Path, run: Run) -> dict[str, Any]:
 
 def _interval(figures: ModelFigures, confidence: float) -> dict[str, Any]:
     """An accuracy's counts and interval."""
-    accuracy = figures.judged(confidence).accuracy
+    accuracy = figures.result(confidence).accuracy
     return {
         "right": figures.right,
         "images": figures.images,

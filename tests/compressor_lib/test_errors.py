@@ -23,7 +23,7 @@ def test_nothing_is_suggested_where_nothing_is_near():
 
 
 def test_where_nothing_is_known_it_says_so():
-    assert str(unknown("schedule", "weekly", [])) == "unknown schedule 'weekly'. There is none."
+    assert str(unknown("schedule", "weekly", [])) == "unknown schedule 'weekly'. There are none."
 
 
 def test_a_long_list_is_cut_short_but_the_suggestion_is_not():

@@ -48,7 +48,7 @@ def run(arguments: list[str]) -> None:
 
 def validated(arguments: list[str]) -> None:
     """Validates, as if the server of ImageNet weights answered."""
-    with mock.patch("compressor_lib.networks.weights_download.ask"):
+    with mock.patch("compressor_lib.networks.weights_download.request_headers"):
         run(arguments)
 
 

@@ -14,8 +14,10 @@ ROOT = Path(__file__).parents[2]
 UV = shutil.which(os.environ.get("UV", "uv"))
 
 pytestmark = [
-    pytest.mark.slow, pytest.mark.long, pytest.mark.skipif(UV is None, reason="there is no uv: make test brings one"),
-]  # fmt: skip
+    pytest.mark.slow,
+    pytest.mark.long,
+    pytest.mark.skipif(UV is None, reason="there is no uv: make test-all brings one"),
+]
 
 
 def uv(*arguments: object, folder: Path = ROOT) -> None:
@@ -38,7 +40,7 @@ def environment(tmp_path) -> Path:
     return folder
 
 
-def test_a_node_runs_there(environment, tmp_path, small_backbone):
+def test_a_node_runs_from_the_wheel_and_the_locked_packages(environment, tmp_path, small_backbone):
     cluster = Cluster(tmp_path, small_backbone, "2.17")
     cluster.backend.environment["PATH"] = f"{environment / 'bin'}:/usr/bin:/bin"
     cluster.backend.environment.pop("PYTHONPATH", None)

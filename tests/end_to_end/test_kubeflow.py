@@ -35,7 +35,7 @@ def done(cluster) -> dict[str, Done]:
     return cluster.backend.run(cluster.package, {"only_new_data": 1, "tau": 0.7, "max_drop": 0.95})
 
 
-def test_a_model_is_pushed_that_answers(cluster, done):
+def test_pushed_model_predicts(cluster, done):
     (model,) = cluster.pushed
     served = tf.saved_model.load(str(model)).signatures["serving_default"]
     (image, *_) = sorted((cluster.folder / "images").rglob("*.*"))
@@ -62,12 +62,12 @@ def test_artifacts_are_in_the_object_store_alone(cluster, done):
         ("PruningSearch", r"trial 2/2: .* scores [\d.]+; best so far block_.* \([\d,]+ parameters, accuracy .*\)"),
     ],
 )
-def test_a_tasks_log_tells_how_far_it_is_one_line_an_event(done, node, line):
+def test_a_tasks_log_reports_progress_in_one_line_per_event(done, node, line):
     told = [words for words in done[node].log.splitlines() if re.search(rf"^I\d{{4}} .*\.py:\d+\] {line}$", words)]
     assert len(told) == 1, done[node].log
 
 
-def test_what_the_run_knows_is_beside_the_pushed_models(cluster, done):
+def test_results_for_the_next_run_are_beside_the_pushed_models(cluster, done):
     assert not cluster.backend.files(done["PreviousRun"].outputs["hyperparameters"])  # there was no run before
     left = zipfile.ZipFile(cluster.folder / "serving" / ".handover.zip")
     names = {
@@ -82,7 +82,7 @@ def test_what_the_run_knows_is_beside_the_pushed_models(cluster, done):
     assert about["note"] == done["NewData"].parameters["note"]
 
 
-def test_metadata_goes_from_task_to_task(done):
+def test_artifact_metadata_reaches_later_tasks(done):
     assert json.loads(done["ImageExampleGen"].outputs["examples"]["metadata"]["split_names"]) == [
         "train",
         "eval",
@@ -100,7 +100,7 @@ def test_the_report_is_a_page_in_the_object_store(cluster, done):
     assert "on-kubeflow" in page.read_text()
 
 
-def test_no_file_has_a_path_that_is_gone_with_the_pod(cluster, done):
+def test_no_file_names_a_path_inside_a_pod(cluster, done):
     root = cluster.backend.root.replace("://", "/")
     files = [
         path
@@ -132,7 +132,7 @@ def test_the_report_shows_the_configuration_that_ran(cluster, done):
     assert shown["only_new_data"] == 1
 
 
-def test_releases_before_2_17_put_other_outputs_beside_an_input(cluster, done):
+def test_converter_runs_where_downloads_take_a_prefix_for_a_folder(cluster, done):
     """Outputs are laid out as at present, and downloads take a prefix for a folder."""
     if cluster.backend.layout != "2.17":
         pytest.skip("one layout's artifacts are enough")
@@ -155,7 +155,7 @@ def test_a_run_without_new_data_ends_with_its_first_task(cluster, done):
     image.with_stem("renamed").rename(image)
 
 
-def test_the_same_run_once_more_begins_with_the_same(cluster, done):
+def test_a_second_run_takes_unchanged_tasks_from_the_cache(cluster, done):
     values = {name: given["defaultValue"] for name, given in cluster.package.parameters.items()}
     found = cluster.backend.task(cluster.package, "NewData", values, {})
     again = cluster.backend.task(cluster.package, "ImageExampleGen", values, {"NewData": found})
@@ -225,21 +225,21 @@ class TestWithoutTheEntrypoint:
         values = {name: one["defaultValue"] for name, one in package.parameters.items()}
         backend.task(package, node, values, done)
 
-    def test_the_logs_are_of_no_type_that_tfx_knows(self, cluster, done):
+    def test_tfx_fails_on_the_type_of_the_logs(self, cluster, done):
         with pytest.raises(TaskFailed, match=r"system\.Artifact"):
             self.run(cluster, done, "ImageExampleGen")
 
-    def test_the_object_store_is_no_file_system(self, cluster, done):
+    def test_tfx_cannot_open_the_object_store(self, cluster, done):
         with pytest.raises(TaskFailed, match="Unable to get filesystem"):
             self.run(cluster, done, "ImageExampleGen", logs=False)
 
-    def test_no_driver_has_found_the_span(self, cluster, done):
+    def test_tfx_finds_no_span_without_its_driver(self, cluster, done):
         given = done["NewData"].parameters
         parameters = {**given, "input_config": given["input_config"].replace("span-1", "span-{SPAN}")}
         found = dataclasses.replace(done["NewData"], parameters=parameters)
         with pytest.raises(TaskFailed, match=r"span-\{SPAN\}\W+does not exist"):
             self.run(cluster, {**done, "NewData": found}, "ImageExampleGen", logs=False)
 
-    def test_inputs_have_no_types(self, cluster, done):
+    def test_tfx_fails_on_inputs_without_types(self, cluster, done):
         with pytest.raises(TaskFailed, match=r"AttributeError|UnboundLocalError"):
             self.run(cluster, done, "SchemaGen", logs=False)

@@ -181,12 +181,12 @@ class TestLocal:
         assert data.data.skipped_files == ["train/red/broken.jpg"]
         assert data.data.duplicates is not None
         # Of the two ambiguous images each model can name but one.
-        assert sum(sum(row.values()) for row in data.answers.compressed) == 11
+        assert sum(sum(row.values()) for row in data.predictions.compressed) == 11
         assert data.compressed.accuracy <= 10 / 11
         assert data.verdict == read_verdict(str(runs.made("Evaluator", "evaluation")))
         assert data.pushed_to == str(pushed)
-        assert data.answers.wrong
-        assert {one.true for one in data.answers.wrong} <= set(COLOURS)
+        assert data.predictions.wrong
+        assert {one.true for one in data.predictions.wrong} <= set(COLOURS)
         assert data.config["name"] == "noise"
         assert (runs.made("Report", "report") / "report.html").stat().st_size > 1e6
 
@@ -202,7 +202,7 @@ class TestLocal:
         assert data.reference.latency == metrics.latency["reference"]
         assert card["tflite"]["float32"]["latency"] == vars(metrics.latency["float32"])
         assert data.trials[0].costs["latency"] == metrics.latency["float32"].median
-        right = sum(row.get(number, 0) for number, row in enumerate(data.answers.compressed))
+        right = sum(row.get(number, 0) for number, row in enumerate(data.predictions.compressed))
         assert (right, data.compressed.right) == (verdict.overall.right, card["accuracy"]["right"])
         assert right == card["tflite"]["float32"]["accuracy"]["right"]
         assert data.change == verdict.overall.change
@@ -284,6 +284,7 @@ class TestGate:
         assert runs.nodes()["Pusher"].outputs["pushed_model"].custom_properties["pushed"].int_value == 0
 
 
+@pytest.mark.usefixtures("without_xla")
 def test_other_code_runs_again_and_the_blessed_model_is_its_baseline(first):
     runs, _ = first
     blessed = runs.nodes()["Converter"].outputs["model"]
@@ -308,6 +309,7 @@ def test_another_format_trains_nothing_again(first):
     assert list(tflite_paths(made)) == list(read_figures(made).speedup) == ["float32", "int8"]
 
 
+@pytest.mark.usefixtures("without_xla")
 class TestRecordsOnBeam:
     """The other runner, the other source, and another backbone, together."""
 

@@ -44,7 +44,7 @@ def done(service) -> dict[str, Done]:
     return service.run(package, {"max_trials": 1, "max_drop": 0.9})
 
 
-def test_a_model_is_pushed_that_answers(service, done):
+def test_pushed_model_predicts(service, done):
     (model,) = (service.folder / "bucket" / "serving").glob("[0-9]*")
     served = tf.saved_model.load(str(model)).signatures["serving_default"]
     (image, *_) = sorted((service.folder / "bucket" / "images").rglob("*.*"))
@@ -68,7 +68,7 @@ def test_the_report_is_a_page_in_cloud_storage(service, done):
     assert re.search(r"^  max_drop: 0.9$", page.read_text(), re.MULTILINE)
 
 
-def test_the_span_is_the_drivers(done):
+def test_span_comes_from_the_driver(done):
     assert done["ImageExampleGen"].outputs["examples"]["metadata"]["custom:span"] == 1.0
 
 

@@ -10,11 +10,12 @@ import numpy as np
 from PIL import Image
 
 from components.report.advice import advice
-from components.report.data import Answers, Block, ExampleImage, NodeStep, ReportData, RunData, Trial
+from components.report.data import Block, ComparedPredictions, ExampleImage, NodeStep, ReportData, RunData, Trial
+from compressor_lib.cuts.connections import Connection
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
-from compressor_lib.deployment.gate import Bounds, Verdict, judge, judge_format
+from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format
 from compressor_lib.deployment.intervals import PairedCounts
-from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import Latency, Speedup
 
 CLASSES = ["dress", "hat", "shirt & tie"]
@@ -28,43 +29,43 @@ def jpeg(colour: tuple[int, int, int]) -> str:
 
 def trial(number: int) -> Trial:
     a = f"block_{number % 12 + 1}_add"
-    family, b = (("tail", "tail"), ("truncation", "head"), ("rejoined", "Conv_1"))[number % 3]
+    connection = (Connection.tail(a), Connection.head(a), Connection.rejoin(a, "Conv_1"))[number % 3]
     parameters = 60_000 * (number % 12 + 1) + 500 * number
     costs = {"parameters": float(parameters), "macs": 150.0 * parameters}
     if number < 4:
         costs |= {"bytes": 4.0 * parameters, "latency": parameters / 200_000}
     return Trial(
-        connection=f"{a}->{b}",
-        family=family,
+        connection=str(connection),
+        family=connection.kind.family,
         accuracy=0.9 - 0.002 * number - 0.01 * (number % 5),
         score=0.9 - 0.001 * number,
         within_budget=number != 7,
         seconds=1.0 + number,
         costs=costs,
-        tail_units=256 if family == "tail" else 0,
+        tail_units=256 if connection.is_tail else 0,
         head_units=0,
         learning_rate=1e-3 * (1 + number % 4),
     )
 
 
-def judged(name: str, both: int, gained: int, lost: int, neither: int) -> Judged:
+def judged(name: str, both: int, gained: int, lost: int, neither: int) -> EvalResult:
     """How a model did beside its baseline, from the counts of both."""
     pairs = PairedCounts(both, gained, lost, neither)
-    return Judged.counted(name, images=pairs.images, right=pairs.new_right, pairs=pairs)
+    return EvalResult.from_counts(name, images=pairs.images, right=pairs.new_right, pairs=pairs)
 
 
 def made_up_verdict() -> Verdict:
     """The model passes, and so does its float32 file; int8 does not."""
-    bounds = Bounds(min_accuracy=0.8, max_drop=0.05, max_class_drop=0.2)
+    thresholds = Thresholds(min_accuracy=0.8, max_drop=0.05, max_class_drop=0.2)
     overall = judged("", 32, 2, 3, 3)
     return judge(
-        bounds,
+        thresholds,
         overall,
         [judged("dress", 12, 0, 0, 1), judged("hat", 9, 1, 3, 1), judged("shirt & tie", 11, 1, 0, 1)],
         "5ha256",
         formats={
-            "float32": judge_format(bounds, overall, [], judged("", 34, 0, 0, 6).change),
-            "int8": judge_format(bounds, judged("", 27, 1, 8, 4), [], judged("", 28, 0, 6, 6).change),
+            "float32": judge_format(thresholds, overall, [], judged("", 34, 0, 0, 6).change),
+            "int8": judge_format(thresholds, judged("", 27, 1, 8, 4), [], judged("", 28, 0, 6, 6).change),
         },
         notes=["class 'scarf' came since the baseline"],
     )
@@ -98,7 +99,7 @@ def made_up_report() -> ReportData:
         backbone="MobileNetV2",
         verdict=verdict,
         pushed_to="/served/1",
-        advice=advice(verdict, Judged.counted("", images=40, right=35)),
+        advice=advice(verdict, EvalResult.from_counts("", images=40, right=35)),
         reference=ModelFigures(35, 40, 360_000, 1_450_000, Latency(2.0, 1.9, 2.2)),
         compressed=ModelFigures(34, 40, 36_771, 160_000, Latency(0.5, 0.48, 0.55)),
         change=verdict.overall.change,
@@ -110,7 +111,7 @@ def made_up_report() -> ReportData:
         translators={f"block_{a}_add->{b}": 0.9 - 0.1 * a for a in range(1, 4) for b in ("block_16_expand", "Conv_1")},
         network=network,
         histories={"reference": curve, "compressed": curve},
-        answers=Answers(
+        predictions=ComparedPredictions(
             classes=CLASSES,
             reference=[{0: 12, 1: 1}, {0: 1, 1: 12, 2: 1}, {1: 2, 2: 11}],
             compressed=[{0: 12, 2: 1}, {0: 3, 1: 10, 2: 1}, {1: 1, 2: 12}],
@@ -144,7 +145,7 @@ def made_up_report() -> ReportData:
 
 def made_up_refusal() -> ReportData:
     """The report of a model that is refused, with classes of long names and paths."""
-    data, bounds = made_up_report(), Bounds(min_accuracy=0.9, max_drop=0.05, confidence=0.95)
-    verdict = judge(bounds, data.verdict.overall, data.verdict.classes, "5ha256", formats=data.verdict.formats)
-    reference = data.reference.judged()
+    data, thresholds = made_up_report(), Thresholds(min_accuracy=0.9, max_drop=0.05, confidence=0.95)
+    verdict = judge(thresholds, data.verdict.overall, data.verdict.classes, "5ha256", formats=data.verdict.formats)
+    reference = data.reference.result()
     return replace(data, verdict=verdict, pushed_to=None, advice=advice(verdict, reference))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from compressor_lib.deployment.gate import Bounds, Verdict
+from compressor_lib.deployment.eval_result import EvalResult
+from compressor_lib.deployment.gate import Thresholds, Verdict
 from compressor_lib.deployment.intervals import Interval, PairedCounts
-from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.latency import Latency, Speedup
 from pipelines.results.outcome import FormatFigures, ModelFigures, Results
 
@@ -19,8 +19,8 @@ def made_up_results(blessed: bool) -> Results:
             "float32": FormatFigures("model.tflite", 1_000_000, Latency(2.0, 1.9, 2.1), Speedup(4.0, 3.8, 4.2)),
         },
         verdict=Verdict(
-            Bounds(0.5, 0.02),
-            Judged.counted("", images=100, right=80, pairs=PairedCounts(80, 0, 15, 5)),
+            Thresholds(0.5, 0.02),
+            EvalResult.from_counts("", images=100, right=80, pairs=PairedCounts(80, 0, 15, 5)),
             [],
             "0",
             [] if blessed else ["accuracy fell by 15 points, 2 at most"],

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from pipelines.config.sections.base import Section, Share, absolute
 
 if TYPE_CHECKING:
-    from compressor_lib.deployment.gate import Bounds
+    from compressor_lib.deployment.gate import Thresholds
 
 
 class Export(Section):
@@ -42,15 +42,15 @@ class Gate(Section):
     )
     baseline: Literal["reference", "blessed", "deployed"] = Field(
         default="reference",
-        description="reference: the run's own reference model; blessed: the last blessed model; deployed: the newest "
-        "model in push.directory, or the reference model if there is none.",
+        description="reference: the run's own reference model; blessed: the last blessed model, and without one only "
+        "min_accuracy decides; deployed: the newest model in push.directory, or the reference model if there is none.",
     )
 
-    def bounds(self) -> Bounds:
-        """The thresholds, as the library takes them."""
-        from compressor_lib.deployment.gate import Bounds
+    def thresholds(self) -> Thresholds:
+        """Returns the thresholds for the library."""
+        from compressor_lib.deployment.gate import Thresholds
 
-        return Bounds(self.min_accuracy, self.max_drop, self.max_class_drop, self.confidence)
+        return Thresholds(self.min_accuracy, self.max_drop, self.max_class_drop, self.confidence)
 
 
 class Push(Section):

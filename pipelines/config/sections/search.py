@@ -7,7 +7,8 @@ from typing import Annotated, get_args
 
 from pydantic import BeforeValidator
 
-from compressor_lib.cuts.family_names import Family
+from compressor_lib.cuts.connections import Family, parse_connection
+from compressor_lib.errors import CompressorError
 from compressor_lib.search.options import PruningSearchOptions
 from pipelines.config.errors import shown
 
@@ -15,15 +16,26 @@ from pipelines.config.errors import shown
 def _connections(value: object) -> object:
     """Accepts the name of a family, one connection, or a list of connections."""
     words = get_args(Family)
-    items = list(value) if isinstance(value, list | tuple) else [value]
-    if items and all(isinstance(i, str) and ("->" in i or "," in i) for i in items):
-        return items
     if isinstance(value, str) and value in words:
         return value
+    items = list(value) if isinstance(value, list | tuple) else [value]
+    if items and all(map(_is_connection, items)):
+        return items
     raise ValueError(
         f"is {shown(value)}: choose {', '.join(words)}, or list connections such as "
         "'block_5_add->Conv_1', 'block_5_add->head', 'block_5_add->tail' or '53,151'."
     )
+
+
+def _is_connection(item: object) -> bool:
+    """Whether it has the form of a connection; whether a network has it is another question."""
+    if not isinstance(item, str):
+        return False
+    try:
+        parse_connection(item)
+    except CompressorError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

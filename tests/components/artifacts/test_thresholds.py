@@ -2,21 +2,21 @@ from __future__ import annotations
 
 from made_up_report import judged
 
-from components.artifacts.thresholds import decides, thresholds
-from compressor_lib.deployment.gate import Bounds, judge
-from compressor_lib.deployment.judged import Judged
+from components.artifacts.thresholds import decides, threshold_rows
+from compressor_lib.deployment.eval_result import EvalResult
+from compressor_lib.deployment.gate import Thresholds, judge
 
 OVERALL = judged("", 52, 1, 5, 2)
 CLASSES = [judged("hat", 20, 1, 1, 2), judged("dress", 32, 0, 4, 0)]
 
 
-def rows(bounds: Bounds, overall: Judged = OVERALL) -> dict[str, tuple[str, str, bool]]:
-    verdict = judge(bounds, overall, CLASSES, "")
-    return {one.field: (one.asked, one.measured, one.is_kept) for one in thresholds(verdict)}
+def rows(thresholds: Thresholds, overall: EvalResult = OVERALL) -> dict[str, tuple[str, str, bool]]:
+    verdict = judge(thresholds, overall, CLASSES, "")
+    return {one.field: (one.asked, one.measured, one.is_kept) for one in threshold_rows(verdict)}
 
 
 def test_each_threshold_stands_beside_what_was_measured():
-    assert rows(Bounds(min_accuracy=0.8, max_drop=0.05, max_class_drop=0.2)) == {
+    assert rows(Thresholds(min_accuracy=0.8, max_drop=0.05, max_class_drop=0.2)) == {
         "gate.min_accuracy": ("at least 80.0 %", "88.3 % (53 of 60, 77.8 to 94.2 %)", True),
         "gate.max_drop": (
             "a loss of at most 5 points against the baseline",
@@ -32,25 +32,25 @@ def test_each_threshold_stands_beside_what_was_measured():
 
 
 def test_with_a_confidence_the_lower_end_decides():
-    found = rows(Bounds(min_accuracy=0.8, max_drop=0.2, confidence=0.95))
+    found = rows(Thresholds(min_accuracy=0.8, max_drop=0.2, confidence=0.95))
     assert [kept for _, _, kept in found.values()] == [False, True]
-    assert decides(judge(Bounds(0.8, 0.2, confidence=0.9), OVERALL, [], "")) == (
+    assert decides(judge(Thresholds(0.8, 0.2, confidence=0.9), OVERALL, [], "")) == (
         "The lower end of each interval decides, with 90 % confidence."
     )
 
 
 def test_without_a_baseline_there_is_no_drop():
-    alone = Judged.counted("", images=60, right=53)
-    assert list(rows(Bounds(min_accuracy=0.8, max_drop=0.2), alone)) == ["gate.min_accuracy"]
+    alone = EvalResult.from_counts("", images=60, right=53)
+    assert list(rows(Thresholds(min_accuracy=0.8, max_drop=0.2), alone)) == ["gate.min_accuracy"]
 
 
 def test_what_is_kept_is_what_the_gate_lets_pass():
-    for bounds in (
-        Bounds(0.8, 0.05),
-        Bounds(0.8, 0.07),
-        Bounds(0.9, 0.5),
-        Bounds(0.8, 0.5, 0.1),
-        Bounds(0.8, 0.5, 0.2),
+    for thresholds in (
+        Thresholds(0.8, 0.05),
+        Thresholds(0.8, 0.07),
+        Thresholds(0.9, 0.5),
+        Thresholds(0.8, 0.5, 0.1),
+        Thresholds(0.8, 0.5, 0.2),
     ):
-        verdict = judge(bounds, OVERALL, CLASSES, "")
-        assert all(one.is_kept for one in thresholds(verdict)) == verdict.blessed
+        verdict = judge(thresholds, OVERALL, CLASSES, "")
+        assert all(one.is_kept for one in threshold_rows(verdict)) == verdict.blessed

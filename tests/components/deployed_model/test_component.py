@@ -46,8 +46,8 @@ def test_a_deployed_model_that_shares_a_class_is_compared_whatever_its_order(tmp
     assert taken() == ("version 10", "10")
 
 
-@pytest.mark.parametrize(("classes", "said"), [("eel\nhorse\n", "eel, horse"), ("", "not named")])
+@pytest.mark.parametrize(("classes", "said"), [("eel\nhorse\n", "eel, horse"), ("", "unknown")])
 def test_a_deployed_model_that_shares_no_class_is_not_compared(tmp_path, taken, caplog, classes, said):
     model(tmp_path / "serving" / "10", "version 10", classes)
     assert taken() == ("reference", "")
-    assert f"its classes are {said}, the data's cat, dog. The reference is the baseline" in caplog.text
+    assert f"its classes are {said}, the data has cat, dog; the reference model is the baseline" in caplog.text

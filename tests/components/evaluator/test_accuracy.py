@@ -10,7 +10,7 @@ from apache_beam.testing.util import assert_that
 
 from components.evaluator.accuracy import Accuracy
 from components.evaluator.tfma_config import eval_config, with_classes
-from compressor_lib.deployment.gate import Bounds
+from compressor_lib.deployment.gate import Thresholds
 
 CLASSES, IMAGES = 5, 60
 MODELS = ("baseline", "candidate")
@@ -22,7 +22,7 @@ RIGHT = PROBABILITIES.argmax(-1) == LABELS
 
 
 def config() -> tfma.EvalConfig:
-    return with_classes(eval_config(Bounds(0.0, 1.0, 1.0)), NAMES, NAMES)
+    return with_classes(eval_config(Thresholds(0.0, 1.0, 1.0)), NAMES, NAMES)
 
 
 def extracts(number: int) -> tfma.Extracts:

@@ -19,22 +19,24 @@ from tfx.utils import proto_utils
 from components.artifacts.model_files import files_sha256
 from components.artifacts.predictions import ModelPredictions, Predictions
 from components.artifacts.verdict import LEFT_OUT, MODEL_SHA256, read_verdict
-from components.evaluator.comparison import judged, notes, verdict_of
+from components.evaluator.comparison import notes, results_by_class, verdict_of
 from components.evaluator.executor import Executor
-from components.evaluator.tfma_config import bounds_of, eval_config, with_classes
+from components.evaluator.tfma_config import eval_config, thresholds_of, with_classes
 from compressor_lib.deployment.export import classes_path, export_classifier, tflite_path
-from compressor_lib.deployment.gate import Bounds
+from compressor_lib.deployment.gate import Thresholds
 from compressor_lib.deployment.model_metrics import read_figures, write_figures
 from compressor_lib.deployment.tflite import to_tflite
 from compressor_lib.errors import CompressorError
 
-BOUNDS = Bounds(min_accuracy=0.5, max_drop=0.05, max_class_drop=0.1)
+BOUNDS = Thresholds(min_accuracy=0.5, max_drop=0.05, max_class_drop=0.1)
 
 
-@pytest.mark.parametrize("bounds", [Bounds(0.5, 0.25), Bounds(0.5, 0.25, 0.125, 0.95), Bounds(0.5, 0.0, 0.0)])
-def test_bounds_are_tfmas_thresholds(bounds):
-    config = eval_config(bounds)
-    assert bounds_of(config, bounds.confidence) == bounds
+@pytest.mark.parametrize(
+    "thresholds", [Thresholds(0.5, 0.25), Thresholds(0.5, 0.25, 0.125, 0.95), Thresholds(0.5, 0.0, 0.0)]
+)
+def test_bounds_are_tfmas_thresholds(thresholds):
+    config = eval_config(thresholds)
+    assert thresholds_of(config, thresholds.confidence) == thresholds
     tfma.utils.verify_eval_config(with_classes(config, ["cat"], ["dog", "cat"]))
 
 
@@ -90,7 +92,7 @@ class TestClassesAreJoinedByName:
         emu = verdict.classes[2]
         assert (emu.name, emu.right, emu.images, emu.change) == ("emu", 0, 20, None)
         (note,) = verdict.notes
-        assert note.startswith("The baseline does not have class emu: such images count for gate.min_accuracy")
+        assert note.startswith("The baseline does not have class emu: such images only count for gate.min_accuracy")
 
     def test_a_class_that_went_is_named(self):
         given = predictions(
@@ -102,7 +104,9 @@ class TestClassesAreJoinedByName:
         verdict = verdict_of(given, BOUNDS, "")
         assert verdict.overall.change is not None
         assert verdict.overall.change.value == pytest.approx(10 / 60)
-        assert verdict.notes == ["The model no longer has classes ant, bee of the baseline: nothing is compared there."]
+        assert verdict.notes == [
+            "The model no longer has classes ant, bee of the baseline: such images are not compared."
+        ]
 
     def test_without_a_common_class_the_accuracy_alone_decides(self):
         given = predictions(
@@ -112,28 +116,32 @@ class TestClassesAreJoinedByName:
         assert (verdict.blessed, verdict.overall.baseline, verdict.overall.change) == (True, None, None)
         assert verdict.worst_class is None
         (note,) = verdict.notes
-        assert "No class is common, so nothing is compared and gate.min_accuracy alone decides" in note
-        assert not verdict_of(given, Bounds(0.9, 0.05), "").blessed
+        assert "The models have no class in common, so only gate.min_accuracy decides" in note
+        assert not verdict_of(given, Thresholds(0.9, 0.05), "").blessed
 
     def test_without_a_baseline_likewise(self):
         verdict = verdict_of(predictions(IMAGES, ["cat", "dog"], model=named(["cat", "dog"], IMAGES)), BOUNDS, "")
         assert (verdict.blessed, verdict.overall.change) == (True, None)
-        assert verdict.notes == ["There is no baseline, so gate.min_accuracy alone decides."]
+        assert verdict.notes == ["There is no baseline, so only gate.min_accuracy decides."]
 
     def test_a_class_without_test_images_is_left_out(self):
         classes = ["ant", "cat", "dog", "emu"]
         given = predictions(IMAGES, classes, model=named(classes, IMAGES), baseline=named(classes, IMAGES))
-        overall, found = judged(given, "model", 0.95)
+        overall, found = results_by_class(given, "model", 0.95)
         assert overall.images == 60
         assert [one.name for one in found] == ["cat", "dog"]
-        assert notes(given) == ["There are no test images of classes ant, emu: nothing is known of such images."]
+        assert notes(given) == [
+            "There are no test images of classes ant, emu: the model's accuracy on them is unknown."
+        ]
 
     def test_an_image_of_an_unknown_class_counts_as_wrong(self):
         images = [*IMAGES, *["emu"] * 5]
         predicted = named(["cat", "dog"], [*IMAGES, *["dog"] * 5])  # "dog" is the last class
         verdict = verdict_of(predictions(images, ["cat", "dog"], model=predicted, baseline=predicted), BOUNDS, "")
         assert (verdict.overall.right, verdict.overall.images) == (60, 65)
-        assert verdict.notes == ["5 test images are of classes that were not trained: each counts as predicted wrong."]
+        assert verdict.notes == [
+            "5 test images are of classes that were not trained: each counts as a wrong prediction."
+        ]
 
 
 class TestFormats:
@@ -162,8 +170,8 @@ class TestFormats:
 
     @pytest.mark.parametrize(("confidence", "passes"), [(None, True), (0.95, False)])
     def test_with_a_confidence_their_intervals_decide(self, confidence, passes):
-        bounds = Bounds(0.5, 0.05, confidence=confidence)
-        assert verdict_of(self.given(int8=badly(59)), bounds, "").formats["int8"].blessed is passes
+        thresholds = Thresholds(0.5, 0.05, confidence=confidence)
+        assert verdict_of(self.given(int8=badly(59)), thresholds, "").formats["int8"].blessed is passes
 
 
 def spread(classifier: keras.Model, images: np.ndarray) -> None:
@@ -225,16 +233,16 @@ class TestNode:
         dense.set_weights([kernel[:, ::-1], bias[::-1]])
         return self.exported(tmp_path_factory.mktemp("baseline") / "model", other, ["c", "b", "a"])
 
-    def evaluate(self, folder: Path, bounds: Bounds, **inputs: Any) -> standard_artifacts.ModelBlessing:
+    def evaluate(self, folder: Path, thresholds: Thresholds, **inputs: Any) -> standard_artifacts.ModelBlessing:
         evaluation, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
         evaluation.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
         Executor().Do(
             {key: [artifact] for key, artifact in inputs.items()},
             {"evaluation": [evaluation], "blessing": [blessing]},
             {
-                "eval_config": proto_utils.proto_to_json(eval_config(bounds)),
+                "eval_config": proto_utils.proto_to_json(eval_config(thresholds)),
                 "example_splits": json.dumps(["test"]),
-                "confidence": bounds.confidence,
+                "confidence": thresholds.confidence,
             },
         )
         return blessing
@@ -289,7 +297,9 @@ class TestNode:
         tflite_path(folder, "float16").unlink()
         reasons = {"float16": "it does not convert (no kernel)", "reference": "it does not convert either"}
         write_figures(folder, replace(read_figures(folder), not_converted=reasons))
-        blessing = self.evaluate(tmp_path, Bounds(0.5, 0.1), examples=examples, model=copy, reference=reference.model)
+        blessing = self.evaluate(
+            tmp_path, Thresholds(0.5, 0.1), examples=examples, model=copy, reference=reference.model
+        )
         verdict = read_verdict(str(tmp_path / "evaluation"))
         assert verdict.blessed
         assert verdict.not_converted == {"float16": "it does not convert (no kernel)"}
@@ -298,7 +308,9 @@ class TestNode:
         assert json.loads(blessing.get_string_custom_property(LEFT_OUT)) == list(verdict.failed)
 
     def test_without_a_baseline_the_reference_is_asked_all_the_same(self, tmp_path, examples, model, reference):
-        blessing = self.evaluate(tmp_path, Bounds(0.5, 0.1), examples=examples, model=model, reference=reference.model)
+        blessing = self.evaluate(
+            tmp_path, Thresholds(0.5, 0.1), examples=examples, model=model, reference=reference.model
+        )
         assert blessing.get_int_custom_property("blessed") == 1
         assert {"model", "reference"} < set(Predictions.read(str(tmp_path / "evaluation")).models)
 
@@ -309,7 +321,7 @@ class TestNode:
         """The candidate is another network, and is refused."""
         blessing = self.evaluate(
             tmp_path,
-            Bounds(0.99, 0.01, confidence=0.95),
+            Thresholds(0.99, 0.01, confidence=0.95),
             examples=examples,
             model=reference.model,
             baseline_model=reversed_model,
@@ -338,5 +350,5 @@ class TestNode:
         baseline.uri = str(tmp_path / "nameless")
         shutil.copytree(reversed_model.uri, baseline.uri)
         classes_path(f"{baseline.uri}/Format-Serving").unlink()
-        with pytest.raises(CompressorError, match=r"does not tell its class names .* choose another gate\.baseline"):
+        with pytest.raises(CompressorError, match=r"has no class names .* choose another gate\.baseline"):
             self.evaluate(tmp_path, BOUNDS, examples=examples, model=model, baseline_model=baseline)

@@ -130,7 +130,7 @@ def test_images_of_even_classes_are_told_once(validate, caplog):
 def test_drift_beyond_the_limit_is_an_anomaly_of_the_training_split(validate, caplog):
     summary, anomalies = validate(EVEN, MORE_DOGS, max_drift=0.2)
     (sentence,) = summary["anomalies"]
-    assert sentence.startswith("the share of class 'cat' has changed by 25.0 points against the run before")
+    assert sentence.startswith("the share of class 'cat' has changed by 25.0 points since the previous run")
     assert summary["drift"] == pytest.approx(0.25)
     assert summary["previous_images"] == EVEN
     assert f"anomaly: {sentence}" in caplog.text
@@ -151,8 +151,8 @@ def test_classes_that_come_and_go_are_anomalies(validate):
     summary, anomalies = validate({"cat": 40, "dog": 40, "eel": 4}, {"cat": 40, "dog": 40, "fox": 4})
     assert (summary["new_classes"], summary["missing_classes"]) == (["fox"], ["eel"])
     assert summary["anomalies"] == [
-        "new class 'fox', against the run before",
-        "missing class 'eel', against the run before",
+        "new class 'fox' compared with the previous run",
+        "missing class 'eel' compared with the previous run",
     ]
     assert blessed(anomalies)["train"] == 0
 
@@ -162,7 +162,7 @@ def test_a_pushed_class_without_images_is_an_anomaly_that_tells_how_to_remove_it
     summary, anomalies = validate(before, EVEN, known=["dog", "eel", "cat"])
     (sentence,) = summary["anomalies"]
     assert sentence == (
-        "class 'eel' of the pushed model has no images: it keeps its place in the output, untrained. "
+        "class 'eel' of the pushed model has no images: it keeps its output, untrained. "
         """To remove it: --set 'data.removed_classes=["eel"]'"""
     )
     assert blessed(anomalies)["train"] == 0
@@ -182,7 +182,7 @@ def test_a_class_that_is_removed_is_no_anomaly(validate):
 
 def test_a_class_that_was_never_pushed_is_missing_and_keeps_no_place(validate):
     summary, _ = validate({"cat": 40, "dog": 40, "eel": 4}, EVEN, known=["dog", "cat"])
-    assert summary["anomalies"] == ["missing class 'eel', against the run before"]
+    assert summary["anomalies"] == ["missing class 'eel' compared with the previous run"]
 
 
 def test_an_anomaly_stops_the_run_on_request(validate):

@@ -24,8 +24,8 @@ from components.pruning_search import PruningSearch, parallel
 from components.pruning_search.executor import Executor, _key
 from components.pruning_search.job import SearchJob
 from components.storage.gcs_mount import MOUNT
-from compressor_lib.cuts.connections import parse_connection
 from compressor_lib.cuts.families import searched_connections
+from compressor_lib.cuts.lookup import find_connection
 from compressor_lib.cuts.surgery import create_submodel, without_head
 from compressor_lib.deployment.export import TEACHER_FILE, load_keras
 from compressor_lib.errors import CompressorError
@@ -141,7 +141,7 @@ def test_the_report_has_a_row_for_every_trial_the_best_first(report, reference):
         assert row["score"] == pytest.approx(0.6 * row["accuracy"] + 0.4 * row["compression"])
         assert row["seconds"] > 0
         # "24,36" is reported by the layers' names.
-        assert row["connection"] in [str(parse_connection(text, reference.base)) for text in CONNECTIONS]
+        assert row["connection"] in [str(find_connection(text, reference.base)) for text in CONNECTIONS]
         assert row["hyperparameters"]["top_fc1_units"] in (0, 8)
 
 
@@ -214,9 +214,9 @@ def test_nothing_but_the_trials_is_left_beside_the_outputs(searched):
     }  # fmt: skip
 
 
-def test_a_search_that_was_cut_short_goes_on(tmp_path, examples, reference, bank, monkeypatch):
+def test_an_interrupted_search_resumes(tmp_path, examples, reference, bank, monkeypatch):
     ended: list[str] = []
-    on_trial_end = run._Announcing.on_trial_end
+    on_trial_end = run._Reporting.on_trial_end
 
     def stopped_in_the_third(tuner, trial):
         if len(ended) == 2 and not (tmp_path / "stopped").exists():
@@ -225,7 +225,7 @@ def test_a_search_that_was_cut_short_goes_on(tmp_path, examples, reference, bank
         on_trial_end(tuner, trial)
         ended.append(trial.trial_id)
 
-    monkeypatch.setattr(run._Announcing, "on_trial_end", stopped_in_the_third)
+    monkeypatch.setattr(run._Reporting, "on_trial_end", stopped_in_the_third)
     arguments = (tmp_path, examples, reference, bank)
     # Truncations make the quickest trials.
     how = {"tuner": "hyperband", "max_trials": 60, "max_epochs": 3}
@@ -258,12 +258,12 @@ def test_the_best_of_an_earlier_search_is_tried_first(tmp_path, examples, refere
     assert first_trial(outputs) == KNOWN
 
 
-def test_what_is_no_hyperparameters_is_passed_over(tmp_path, examples, reference, bank, caplog):
+def test_unreadable_hyperparameters_are_ignored(tmp_path, examples, reference, bank, caplog):
     do(tmp_path, examples, reference, bank, known=[], max_trials=1, connections=["block_5_add->head"])
     assert "cannot be read" in caplog.text
 
 
-def test_the_winner_is_within_budget_and_weighed_by_the_cost_wanted(tmp_path, examples, reference, bank):
+def test_the_best_trial_is_within_budget_and_scored_by_the_chosen_cost(tmp_path, examples, reference, bank):
     # Of these, one alone keeps the budget, and on noise the larger one may well score better.
     connections = ["block_2_add->head"]
     small, large = (
@@ -291,7 +291,7 @@ def test_trials_are_spent_on_the_shortlist(tmp_path, examples, reference, bank):
     assert len(tried & {"block_2_add->block_16_expand", "block_5_add->Conv_1"}) <= 1
 
 
-def test_workers_are_given_the_shortlist(examples, reference, bank):
+def test_workers_receive_the_shortlist(examples, reference, bank):
     patterns = {split: f"{examples.uri}/Split-{split}/*" for split in ("train", "eval")}
     options = PruningSearchOptions(connections=tuple(CONNECTIONS), shortlist=1)
     job = search_job(
@@ -304,7 +304,7 @@ def test_workers_are_given_the_shortlist(examples, reference, bank):
     assert narrowed.options.shortlist is None
 
 
-def test_a_budget_that_nothing_keeps_is_told_before_the_search(tmp_path, examples, reference, bank):
+def test_an_impossible_budget_is_reported_before_the_search(tmp_path, examples, reference, bank):
     with pytest.raises(CompressorError, match="no connection keeps the budgets: the nearest, block_2_add->block_16"):
         do(tmp_path, examples, reference, bank, connections=CONNECTIONS[:1], budgets={"parameters": 1000})
     assert not (tmp_path / ".trials").exists()
@@ -370,7 +370,8 @@ def test_a_parallel_search_survives_a_killed_worker(tmp_path, examples, referenc
     assert (trials / "done").is_file()
 
 
-def test_a_parallel_search_that_was_cut_short_goes_on(tmp_path, examples, reference, bank, processes, monkeypatch):
+@pytest.mark.long
+def test_an_interrupted_parallel_search_resumes(tmp_path, examples, reference, bank, processes, monkeypatch):
     sleep = time.sleep
 
     def stopped_after_two_trials(seconds):
@@ -397,9 +398,7 @@ def test_a_parallel_search_that_was_cut_short_goes_on(tmp_path, examples, refere
     assert again["score"] == json.loads(first)["score"]
 
 
-def test_a_search_without_workers_left_shows_what_the_last_one_said(
-    tmp_path, examples, reference, bank, processes, monkeypatch
-):
+def test_a_search_without_workers_left_shows_the_last_log(tmp_path, examples, reference, bank, processes, monkeypatch):
     instead_of_workers(monkeypatch, "print('boom'); raise SystemExit(3)")
     with pytest.raises(CompressorError, match=r"all workers of the search died(.|\n)*worker-1.log ends with:\nboom"):
         do(tmp_path, examples, reference, bank, parallel_trials=2)
@@ -407,16 +406,14 @@ def test_a_search_without_workers_left_shows_what_the_last_one_said(
 
 
 @pytest.mark.survives("a disk is full during a worker's trial")
-def test_what_no_trial_is_to_blame_for_ends_a_parallel_search(
-    tmp_path, examples, reference, bank, processes, monkeypatch
-):
+def test_a_full_disk_ends_a_parallel_search(tmp_path, examples, reference, bank, processes, monkeypatch):
     instead_of_workers(monkeypatch, f"print('the disk is full'); raise SystemExit({parallel.STOPPED})")
     with pytest.raises(CompressorError, match=r"the search stopped\n.*/worker-\d.log ends with:\nthe disk is full$"):
         do(tmp_path, examples, reference, bank, parallel_trials=2)
     assert len(processes) == 2
 
 
-def test_a_worker_tells_what_no_trial_is_to_blame_for(tmp_path, reference):
+def test_a_worker_reports_errors_that_no_trial_caused(tmp_path, reference):
     options = PruningSearchOptions(connections=tuple(CONNECTIONS))
     job = search_job(reference, bank_dir=str(tmp_path), train="none", validation="none", options=options)
     job.save(tmp_path / "job.json")
@@ -463,7 +460,7 @@ def test_a_worker_does_not_outlive_its_search(tmp_path):
 
 
 @pytest.mark.parametrize("tuner", ["hyperband", "random"])
-def test_the_others_need_not_wait_for_a_trial_that_was_given_up(tmp_path, tuner):
+def test_workers_do_not_wait_for_an_abandoned_trial(tmp_path, tuner):
     made = run.TUNERS[tuner](Nothing(), run.SearchOptions(tuner, max_trials=3, max_epochs=3), tmp_path)
     chief = parallel._Chief(made.oracle)
     lost = made.oracle.create_trial("worker-0")
@@ -477,7 +474,7 @@ def test_the_others_need_not_wait_for_a_trial_that_was_given_up(tmp_path, tuner)
     chief.stop()
 
 
-def test_too_many_failures_in_a_row_are_told(tmp_path):
+def test_too_many_failures_in_a_row_are_reported(tmp_path):
     chief = parallel._Chief(run.TUNERS["random"](Nothing(), run.SearchOptions("random"), tmp_path).oracle)
     for number in range(run.MOST_FAILURES):
         assert chief.failure is None
@@ -497,16 +494,16 @@ def test_trials_on_other_translators_are_not_taken_over(reference):
 
 def test_translators_of_another_backbone_are_refused(tmp_path, examples, reference, make_classifier):
     other = save_bank(without_head(make_classifier(seed=1), name="MobileNetV2"), tmp_path / "other")
-    with pytest.raises(CompressorError, match="fitted on another backbone"):
+    with pytest.raises(CompressorError, match="fitted on the backbone"):
         do(tmp_path, examples, reference, other)
 
 
-def test_a_connection_without_translator_is_told(tmp_path, examples, reference, bank):
+def test_a_connection_without_translator_is_reported(tmp_path, examples, reference, bank):
     with pytest.raises(CompressorError, match="no translator for block_1_project_BN->Conv_1"):
         do(tmp_path, examples, reference, bank, connections=["block_1_project_BN->Conv_1"])
 
 
-def test_an_empty_bank_folder_is_told(tmp_path, examples, reference):
+def test_an_empty_bank_folder_is_reported(tmp_path, examples, reference):
     nothing = artifact(standard_artifacts.Model, tmp_path / "nothing")
     with pytest.raises(CompressorError, match="holds no complete translator bank"):
         do(tmp_path, examples, reference, nothing)
@@ -526,7 +523,7 @@ def test_a_job_is_read_as_it_was_written(tmp_path, reference):
     assert SearchJob.load(tmp_path / "job.json") == job
 
 
-def test_the_component_hands_on_its_arguments():
+def test_the_component_passes_on_its_arguments():
     options = PruningSearchOptions(
         connections=("53,151",), tuner="grid", max_trials=4, max_epochs=5, parallel_trials=2, tau=0.5,
         shortlist=9, train_translators=True, feature_memory_mb=100, objective=ObjectiveOptions("latency"),

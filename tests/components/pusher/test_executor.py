@@ -24,11 +24,11 @@ from components.artifacts.pushed_versions import versions
 from components.artifacts.verdict import LEFT_OUT, MODEL_SHA256
 from components.pusher import EndpointPusher, smoke_test
 from components.pusher.executor import EndpointExecutor, Executor
-from components.pusher.smoke_test import try_alone, try_model_server
+from components.pusher.smoke_test import check_in_model_server, check_in_process
+from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.export import read_parameters, tflite_path
-from compressor_lib.deployment.gate import Bounds, Verdict, judge, judge_format
+from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format
 from compressor_lib.deployment.intervals import PairedCounts
-from compressor_lib.deployment.judged import Judged
 from compressor_lib.deployment.model_metrics import Latency, ModelMetrics, Speedup, read_figures, write_figures
 from compressor_lib.errors import CompressorError
 
@@ -87,12 +87,12 @@ def candidate(reference, tmp_path) -> standard_artifacts.Model:
     return model
 
 
-BOUNDS = Bounds(min_accuracy=0.5, max_drop=0.3, max_class_drop=0.5, confidence=0.9)
+BOUNDS = Thresholds(min_accuracy=0.5, max_drop=0.3, max_class_drop=0.5, confidence=0.9)
 
 
-def judged(name: str, both: int, lost: int, neither: int) -> Judged:
+def judged(name: str, both: int, lost: int, neither: int) -> EvalResult:
     pairs = PairedCounts(both, 0, lost, neither)
-    return Judged.counted(name, images=pairs.images, right=both, pairs=pairs, confidence=0.9)
+    return EvalResult.from_counts(name, images=pairs.images, right=both, pairs=pairs, confidence=0.9)
 
 
 OVERALL = judged("", 54, 2, 4)
@@ -195,9 +195,9 @@ def test_what_was_evaluated_is_pushed_and_old_versions_go(push, candidate, tmp_p
     for line in (
         "# images",
         "| train | 3: a 2, b 1 |",
-        "`block_2_add->head` of MobileNetV2: what lay between is gone.",
-        "It passed these thresholds on the test images, by the lower end of each interval:",
-        "- Little is known of classes with fewer than 30 test images: b (10).",
+        "`block_2_add->head` of MobileNetV2: the layers between were removed.",
+        "It met these thresholds on the test images, judged by the lower end of each interval:",
+        "- The accuracy is uncertain for classes with fewer than 30 test images: b (10).",
     ):
         assert line in lines
 
@@ -209,10 +209,10 @@ class TestLeftOut:
     def candidate(self, candidate, told_of):
         evaluated = f"{candidate.uri}/Format-Serving"
         shutil.copy(tflite_path(evaluated), tflite_path(evaluated, "int8"))
-        losing = Judged.counted("", images=60, right=30, pairs=PairedCounts(30, 0, 30, 0))
+        losing = EvalResult.from_counts("", images=60, right=30, pairs=PairedCounts(30, 0, 30, 0))
         formats = {
-            "float32": judge_format(VERDICT.bounds, VERDICT.overall, []),
-            "int8": judge_format(VERDICT.bounds, losing, []),
+            "float32": judge_format(VERDICT.thresholds, VERDICT.overall, []),
+            "int8": judge_format(VERDICT.thresholds, losing, []),
         }
         verdict = replace(VERDICT, formats=formats)
         Path(told_of["evaluation"][0].uri, VERDICT_FILE).write_text(verdict.to_json())
@@ -267,7 +267,7 @@ def test_a_model_that_was_changed_since_is_not_pushed(push, candidate, tmp_path)
 @pytest.mark.parametrize(
     ("path", "content", "message"),
     [
-        ("saved_model.pb", b"no graph", "does not answer in a process of its own"),
+        ("saved_model.pb", b"no graph", "does not work in a separate process"),
         ("assets.extra/classes.txt", b"a\nb\n", r"probabilities of shape \(3, 3\) for 2 classes"),
     ],
 )
@@ -275,7 +275,7 @@ def test_a_model_that_does_not_answer_is_found_out(candidate, path, content, mes
     model = Path(candidate.uri, "Format-Serving")
     (model / path).write_bytes(content)
     with pytest.raises(CompressorError, match=message):
-        try_alone(str(model))
+        check_in_process(str(model))
 
 
 class TestEndpoint:
@@ -361,7 +361,7 @@ class TestEndpoint:
     @pytest.mark.survives("a pushed model does not answer")
     def test_one_that_does_not_answer_is_not(self, candidate, deployed, tmp_path):
         Path(candidate.uri, "Format-Serving", "saved_model.pb").write_bytes(b"no graph")
-        with pytest.raises(CompressorError, match="does not answer in a process of its own, so it is not pushed"):
+        with pytest.raises(CompressorError, match="does not work in a separate process, so it is not pushed"):
             self.push(candidate, tmp_path)
         assert deployed == []
 
@@ -380,15 +380,15 @@ class TestModelServer:
 
     def test_without_one_nothing_is_asked(self, model, monkeypatch, tmp_path):
         monkeypatch.setenv("PATH", str(tmp_path))
-        assert not try_model_server(model)
+        assert not check_in_model_server(model)
 
     @pytest.mark.skipif(shutil.which(smoke_test.MODEL_SERVER) is None, reason="there is no model server on PATH")
     def test_a_model_answers_through_the_real_one(self, model):
-        assert try_model_server(model)
+        assert check_in_model_server(model)
 
     def test_a_model_answers_through_it(self, model, monkeypatch, tmp_path):
         self.program(tmp_path, SERVER.format(python=sys.executable, name="c.decode()"), monkeypatch)
-        assert try_model_server(model)
+        assert check_in_model_server(model)
 
     @pytest.mark.parametrize("kind", [Silent, lambda: Proxy(status=403)], ids=["hangs", "refuses"])
     def test_it_is_asked_through_no_proxy(self, model, monkeypatch, tmp_path, kind):
@@ -396,7 +396,7 @@ class TestModelServer:
         set_proxy(monkeypatch, proxy.url)
         monkeypatch.setattr(smoke_test, "_SECONDS", 120)
         self.program(tmp_path, SERVER.format(python=sys.executable, name="c.decode()"), monkeypatch)
-        assert try_model_server(model)
+        assert check_in_model_server(model)
         proxy.close()
 
     def test_one_that_does_not_start_is_told(self, model, monkeypatch, tmp_path):
@@ -404,7 +404,7 @@ class TestModelServer:
         with pytest.raises(
             CompressorError, match="through tensorflow_model_server, so it is not pushed: no such model"
         ):
-            try_model_server(model)
+            check_in_model_server(model)
 
 
 @pytest.mark.survives("a pushed model answers wrong")
@@ -418,4 +418,4 @@ class TestModelServer:
 )
 def test_a_wrong_answer_is_found_out(answer, wrong):
     with pytest.raises(CompressorError, match=wrong):
-        smoke_test._check_answer(answer, ["a", "b", "c"])
+        smoke_test._check_response(answer, ["a", "b", "c"])

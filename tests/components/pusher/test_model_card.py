@@ -7,11 +7,11 @@ from made_up_report import judged
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components.pusher.model_card import MOST_CLASSES, images_by_split, markdown, model_card
-from compressor_lib.deployment.gate import Bounds, Verdict, judge, judge_format
-from compressor_lib.deployment.judged import Judged
+from compressor_lib.deployment.eval_result import EvalResult
+from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format
 from compressor_lib.deployment.model_metrics import EXTRA, Latency, ModelMetrics, Speedup, write_figures
 
-BOUNDS = Bounds(min_accuracy=0.8, max_drop=0.05)
+BOUNDS = Thresholds(min_accuracy=0.8, max_drop=0.05)
 OVERALL = judged("", 57, 2, 1, 0)
 FORMATS = {
     "float32": judge_format(BOUNDS, OVERALL, []),
@@ -87,12 +87,12 @@ def test_latencies_are_the_converters_and_each_format_has_its_accuracy(lines):
 
 
 def test_thresholds_stand_beside_what_was_measured(lines):
-    assert "It passed these thresholds on the test images, by what was measured:" in lines
+    assert "It met these thresholds on the test images, judged by the measured values:" in lines
     assert "| `gate.min_accuracy` | at least 80.0 % | 98.3 % (59 of 60, 91.1 to 99.7 %) |" in lines
 
 
 def test_a_card_without_a_baseline_has_no_change(folders):
-    text = card(folders, judge(BOUNDS, Judged.counted("", images=60, right=59), [], ""))
+    text = card(folders, judge(BOUNDS, EvalResult.from_counts("", images=60, right=59), [], ""))
     assert "**98.3 % (59 of 60, 91.1 to 99.7 %)**." in text
     assert "gate.max_drop" not in text
     assert "not judged" in text
@@ -101,7 +101,7 @@ def test_a_card_without_a_baseline_has_no_change(folders):
 def test_a_card_of_thousands_of_classes_names_some(folders):
     names = [f"class {number:04}" for number in range(2000)]
     Path(folders[0], EXTRA, "classes.txt").write_text("".join(f"{name}\n" for name in names))
-    classes = [Judged.counted(name, images=4000, right=4000 - number) for number, name in enumerate(names)]
+    classes = [EvalResult.from_counts(name, images=4000, right=4000 - number) for number, name in enumerate(names)]
     text = card(folders, judge(BOUNDS, OVERALL, classes, ""))
     assert len(text) < 10_000
     assert [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| class 1")] == [
@@ -113,7 +113,7 @@ def test_a_card_of_thousands_of_classes_names_some(folders):
 
 def test_classes_without_test_images_are_among_the_limits(folders):
     text = card(folders, judge(BOUNDS, OVERALL, [judged("hat", 28, 1, 1, 0)], ""))
-    assert "- Nothing is known of classes without test images: shirt." in text.splitlines()
+    assert "- The accuracy is unknown for classes without test images: shirt." in text.splitlines()
     text = card(folders, judge(BOUNDS, OVERALL, [judged("hat", 28, 1, 1, 0), judged("shirt", 28, 1, 1, 0)], ""))
     assert "without test images" not in text
 

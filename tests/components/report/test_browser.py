@@ -105,7 +105,7 @@ def test_the_switch_shows_another_cost_by_keyboard(opened):
     page.keyboard.press("ArrowRight")
     second.locator("svg").wait_for()
     assert (first.is_visible(), second.is_visible()) == (False, True)
-    assert "multiply-adds an image" in (second.locator("svg").text_content() or "")
+    assert "MACs per image" in (second.locator("svg").text_content() or "")
 
 
 def test_a_point_tells_its_connection(opened, report_data):

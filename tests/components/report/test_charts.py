@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 
 from components.report.charts import MOST_CLASSES, by_class, charts, fit, pareto, shown_classes
-from components.report.data import Answers
+from components.report.data import ComparedPredictions
 
 
 def points(spec: dict) -> list[dict]:
@@ -59,8 +59,8 @@ def test_of_many_classes_those_that_change_most_are_shown(report_data):
     count = 3 * MOST_CLASSES
     before = [{row: 10} for row in range(count)]
     after = [{0: 6, row: 4} if 5 <= row < 5 + MOST_CLASSES else {row: 10} for row in range(count)]
-    answers = Answers([f"class {n}" for n in range(count)], before, after)
-    data = dataclasses.replace(report_data, answers=answers)
+    predictions = ComparedPredictions([f"class {n}" for n in range(count)], before, after)
+    data = dataclasses.replace(report_data, predictions=predictions)
     assert shown_classes(data) == list(range(5, 5 + MOST_CLASSES))
     rows = by_class(data)["layer"][0]["data"]["values"]
     assert {(row["reference"], row["compressed"]) for row in rows} == {(1.0, 0.4)}

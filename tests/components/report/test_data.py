@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from components.report.data import DATA_FILE, Answers, NodeStep, ReportData
+from components.report.data import DATA_FILE, ComparedPredictions, NodeStep, ReportData
 from components.report.page import render_page
 
 
@@ -26,6 +26,8 @@ def test_no_credential_is_in_the_data_or_shown(report_data, tmp_path):
 
 
 def test_it_grows_with_the_classes_not_with_their_square(report_data, tmp_path):
-    answers = Answers([f"class {n}" for n in range(2000)], [{n: 1} for n in range(2000)], [{0: 1}] * 2000)
-    dataclasses.replace(report_data, answers=answers).write(tmp_path)
+    predictions = ComparedPredictions(
+        [f"class {n}" for n in range(2000)], [{n: 1} for n in range(2000)], [{0: 1}] * 2000
+    )
+    dataclasses.replace(report_data, predictions=predictions).write(tmp_path)
     assert (tmp_path / DATA_FILE).stat().st_size < 200_000

@@ -18,7 +18,7 @@ from components.report.data import ReportData
 from components.storage.examples import encoded_images, split_patterns
 from compressor_lib.cuts.surgery import create_submodel
 from compressor_lib.deployment.export import export_classifier, tflite_path
-from compressor_lib.deployment.gate import Bounds
+from compressor_lib.deployment.gate import Thresholds
 from compressor_lib.deployment.model_metrics import Latency, ModelMetrics, Speedup, read_figures, write_figures
 from compressor_lib.networks.heads import attach_head
 from compressor_lib.pretraining.bank import TranslatorBank
@@ -69,7 +69,7 @@ def data(reference, small_backbone, make_examples, tmp_path, monkeypatch) -> Rep
     evaluation = artifact(tmp_path / "evaluation", standard_artifacts.ModelEvaluation)
     found = predictions(split_patterns(examples, "test"))
     found.write(evaluation.uri)
-    Path(evaluation.uri, VERDICT_FILE).write_text(verdict_of(found, Bounds(0.95, 0.5), "5ha256").to_json())
+    Path(evaluation.uri, VERDICT_FILE).write_text(verdict_of(found, Thresholds(0.95, 0.5), "5ha256").to_json())
 
     results = artifact(tmp_path / "results", standard_artifacts.TunerResults)
     row = {
@@ -105,7 +105,7 @@ def test_figures_are_those_of_the_nodes_before(data):
     assert (data.reference.right, data.reference.images) == (10, 12)
     assert (data.compressed.right, data.compressed.images) == (data.verdict.overall.right, 12) == (9, 12)
     assert data.change.value == pytest.approx(-1 / 12)
-    assert (data.answers.lost, data.answers.gained) == (1, 0)
+    assert (data.predictions.lost, data.predictions.gained) == (1, 0)
     assert data.compressed.latency == data.formats["float32"].latency == Latency(2.0, 1.8, 2.5)
     assert data.reference.latency == Latency(4.0, 3.5, 4.5)
     assert data.trials[0].costs["latency"] == 2.0
@@ -113,9 +113,9 @@ def test_figures_are_those_of_the_nodes_before(data):
 
 
 def test_the_images_shown_are_those_that_were_predicted(data):
-    assert [one.reference_is_right for one in data.answers.wrong] == [False, False, True]
-    assert [(one.true, one.predicted) for one in data.answers.wrong] == [("c", "a"), ("b", "c"), ("a", "b")]
-    assert all(one.true == one.predicted for one in data.answers.right)
+    assert [one.reference_is_right for one in data.predictions.wrong] == [False, False, True]
+    assert [(one.true, one.predicted) for one in data.predictions.wrong] == [("c", "a"), ("b", "c"), ("a", "b")]
+    assert all(one.true == one.predicted for one in data.predictions.right)
 
 
 def test_the_advice_looks_at_the_reference(data):

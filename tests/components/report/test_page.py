@@ -10,7 +10,7 @@ import jinja2
 import pytest
 
 from components.report.charts import MOST_CLASSES
-from components.report.data import Answers, ReportData
+from components.report.data import ComparedPredictions, ReportData
 from components.report.page import render_page, write_page
 from compressor_lib.deployment.intervals import Interval
 
@@ -43,9 +43,13 @@ def test_charts_are_specifications_and_images(page):
 
 def test_thousands_of_classes_leave_it_small(report_data, page):
     names = [f"class {number:04}" for number in range(2000)]
-    answers = Answers(names, [{n: 1} for n in range(2000)], [{n: 1} if n % 3 else {0: 1} for n in range(2000)])
+    predictions = ComparedPredictions(
+        names, [{n: 1} for n in range(2000)], [{n: 1} if n % 3 else {0: 1} for n in range(2000)]
+    )
     images = {split: {name: 1 + n for n, name in enumerate(names)} for split in report_data.data.totals}
-    data = dataclasses.replace(report_data, answers=answers, data=dataclasses.replace(report_data.data, images=images))
+    data = dataclasses.replace(
+        report_data, predictions=predictions, data=dataclasses.replace(report_data.data, images=images)
+    )
 
     found = render_page(data)
 
@@ -62,15 +66,15 @@ def table_of_images(data: ReportData) -> list[str]:
 
 def test_images_are_counted_in_the_order_of_the_models_outputs(report_data):
     """A class that was added later is the last one; one that the model does not have follows."""
-    answers = Answers(["hat", "shirt", "apron", "gone"], [{}] * 4, [{}] * 4)
+    predictions = ComparedPredictions(["hat", "shirt", "apron", "gone"], [{}] * 4, [{}] * 4)
     images = {"train": {"apron": 3, "hat": 5, "shirt": 4}, "eval": {}, "test": {"zebra": 1, "hat": 2}}
     data = dataclasses.replace(report_data.data, images=images)
-    shown = table_of_images(dataclasses.replace(report_data, answers=answers, data=data))
+    shown = table_of_images(dataclasses.replace(report_data, predictions=predictions, data=data))
     assert shown == ["hat", "shirt", "apron", "gone", "zebra"]
 
 
 def test_it_tells_of_duplicates_where_there_are_any(report_data, page):
-    assert "3 images are copies of others, pixel by pixel; 1 left out, being in another split too." in page
+    assert "3 images are copies of others, pixel by pixel; 1 left out to keep each image in one split." in page
     none = dataclasses.replace(report_data, data=dataclasses.replace(report_data.data, duplicates=None))
     assert "pixel by pixel" not in render_page(none)
 
@@ -82,7 +86,7 @@ def test_it_counts_what_was_left_out_by_kind(report_data, page):
     )
     page = render_page(dataclasses.replace(report_data, data=data))
     assert "Images left out, by kind: 40 .heic, 1,200 .jpg in nested folders." in page
-    assert "Files that are no images: 3 .txt." in page
+    assert "Files that are not images: 3 .txt." in page
 
 
 def test_text_is_escaped(page):
@@ -111,10 +115,10 @@ def test_the_thresholds_stand_beside_what_was_measured(page):
 
 def test_each_format_has_its_accuracy_and_verdict(page):
     text = words(page)
-    assert "float32 85.0&nbsp;% 34 of 40, 70.9 to 92.9 % by conversion +0.0 points" in text
+    assert "float32 85.0&nbsp;% 34 of 40, 70.9 to 92.9 % change by conversion: +0.0 points" in text
     assert "160,000 0.500 ms (0.480 to 0.550) 4.0 times as fast (3.8 to 4.3) passed, pushed" in text
     assert "44,000 1.90 ms (1.70 to 2.30) no difference measured left out accuracy is 70.0 % (28 of 40" in text
-    assert "deploy float32, or give more training images" in text
+    assert "deploy float32, or add training images" in text
 
 
 def test_a_change_that_chance_explains_is_no_difference(report_data, page):
@@ -127,10 +131,10 @@ def test_a_change_that_chance_explains_is_no_difference(report_data, page):
 
 def test_it_says_why_a_model_did_not_pass_and_what_to_do(refused):
     text = words(render_page(refused))
-    assert "Not as it is. The gate refuses it" in text
+    assert "No. The model fails the gate" in text
     assert all(jinja2.filters.escape(reason) in text for reason in refused.verdict.reasons)
     assert "What to do The reference model itself reaches 87.5 %" in text
-    assert "gate.min_accuracy at least 90.0 % 85.0 % (34 of 40, 70.9 to 92.9 %) not kept" in text
+    assert "gate.min_accuracy at least 90.0 % 85.0 % (34 of 40, 70.9 to 92.9 %) not met" in text
     assert "Nothing was pushed" in text
     assert "tf.saved_model.load(&#39;/root/retrain/model/7/Format-Serving&#39;)" in text
     assert "tensorflow_model_server" not in text
@@ -138,9 +142,9 @@ def test_it_says_why_a_model_did_not_pass_and_what_to_do(refused):
 
 def test_examples_are_named_with_their_probabilities(page):
     text = words(page)
-    assert "Wrong, the surest first dress 97&nbsp;% truly hat, 12&nbsp;%; the reference is right" in text
-    assert "hat 81&nbsp;% truly shirt &amp; tie, 25&nbsp;%; the reference is wrong too" in text
-    assert "Right, the least sure first dress 41&nbsp;% hat 52&nbsp;%" in text
+    assert "Wrong, most confident first dress 97&nbsp;% actually hat, 12&nbsp;%; the reference model is correct" in text
+    assert "hat 81&nbsp;% actually shirt &amp; tie, 25&nbsp;%; the reference model is wrong too" in text
+    assert "Correct, least confident first dress 41&nbsp;% hat 52&nbsp;%" in text
     assert page.count('<img src="data:image/jpeg;base64,') == 6
 
 
@@ -171,9 +175,9 @@ def test_the_accuracies_of_trials_have_their_counts(report_data, page):
 
 
 def test_what_a_latency_was_measured_with_is_said(report_data, page):
-    assert "Trials were timed in turns with the reference" in page
+    assert "Trials were timed next to the reference" in page
     searched = dataclasses.replace(report_data, config={"seed": 3, "search": {"objective": {"cost": "latency"}}})
-    assert "Trials as the search measured them at the time" in render_page(searched)
+    assert "Trials are shown as measured during the search" in render_page(searched)
 
 
 def test_without_steps_there_is_no_table_of_nodes(report_data):

@@ -9,8 +9,8 @@ from PIL import Image
 
 from components.artifacts.predictions import MODEL, REFERENCE, ModelPredictions, Predictions
 from components.report.confusion import recalls, worst_hit
-from components.report.data import Answers
-from components.report.predictions import CHANGED_A_CLASS, RIGHT, UNKNOWN, WRONG, compare_answers
+from components.report.data import ComparedPredictions
+from components.report.predictions import CHANGED_A_CLASS, RIGHT, UNKNOWN, WRONG, compare_predictions
 
 CLASSES = ["dark", "grey", "bright"]
 
@@ -31,7 +31,7 @@ def png(value: int) -> bytes:
     return file.getvalue()
 
 
-def answers(compressed_classes: list[str]) -> Answers:
+def predictions(compressed_classes: list[str]) -> ComparedPredictions:
     """Twenty dark images and one bright one; the compressed model takes the lighter half of the dark for grey."""
     names = ["dark"] * 10 + ["grey"] * 10 + ["bright"]
     sure = [0.5 + place / 100 for place in range(21)]
@@ -44,12 +44,12 @@ def answers(compressed_classes: list[str]) -> Answers:
             MODEL: predicted(compressed_classes, names, sure),
         },
     )
-    return compare_answers(found, lambda keys: {key: png(4 * int(key.split()[1])) for key in keys})
+    return compare_predictions(found, lambda keys: {key: png(4 * int(key.split()[1])) for key in keys})
 
 
 @pytest.mark.parametrize("order", [CLASSES, ["grey", "bright", "dark"]])
 def test_each_prediction_is_counted_by_the_name_of_its_class(order):
-    found = answers(order)
+    found = predictions(order)
     assert found.classes == CLASSES
     assert found.reference == [{0: 20}, {}, {2: 1}]
     assert found.compressed == [{0: 10, 1: 10}, {}, {2: 1}]
@@ -59,7 +59,7 @@ def test_each_prediction_is_counted_by_the_name_of_its_class(order):
 
 @pytest.mark.parametrize("order", [CLASSES, ["grey", "bright", "dark"]])
 def test_the_worst_images_come_first(order):
-    found = answers(order)
+    found = predictions(order)
     assert [(one.true, one.predicted) for one in found.wrong] == [("dark", "grey")] * 10
     assert [one.probability for one in found.wrong] == pytest.approx([0.69 - place / 100 for place in range(10)])
     assert round(found.wrong[0].true_probability, 2) == 0.31
@@ -81,7 +81,7 @@ def test_of_many_wrong_images_a_few_are_kept():
         asked.extend(keys)
         return {key: png(1) for key in keys}
 
-    kept = compare_answers(found, read).wrong
+    kept = compare_predictions(found, read).wrong
     assert len(kept) == len(asked) == WRONG
     assert kept[0].probability == pytest.approx(0.9)
     assert not any(one.reference_is_right for one in kept)
@@ -90,7 +90,7 @@ def test_of_many_wrong_images_a_few_are_kept():
 def test_an_image_of_a_class_that_was_not_trained_is_wrong_by_that_name():
     model = predicted(CLASSES, ["grey"], [0.8])
     found = Predictions(CLASSES, np.array([-1]), ["key"], {REFERENCE: model, MODEL: model})
-    (one,) = compare_answers(found, lambda keys: {key: png(1) for key in keys}).wrong
+    (one,) = compare_predictions(found, lambda keys: {key: png(1) for key in keys}).wrong
     assert (one.true, one.predicted) == (UNKNOWN, "grey")
 
 
@@ -101,7 +101,7 @@ def test_the_classes_that_lost_most_are_told():
 
 
 def test_some_images_that_went_wrong_are_kept_small():
-    found = answers(CLASSES)
+    found = predictions(CLASSES)
     assert list(found.changed) == ["dark"]
     assert len(found.changed["dark"]) == CHANGED_A_CLASS
     kind, _, content = found.changed["dark"][0].image.partition(",")

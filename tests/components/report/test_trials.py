@@ -68,7 +68,7 @@ def trials(read) -> list[Trial]:
 
 def test_trials_are_in_their_order_with_families_and_widths(trials):
     assert [trial.connection for trial in trials] == [row[0] for row in ROWS]
-    assert [trial.family for trial in trials] == ["tail", "truncation", "truncation", "rejoined"]
+    assert [trial.family for trial in trials] == ["tail", "truncation", "truncation", "rejoining"]
     assert [(trial.tail_units, trial.head_units) for trial in trials] == [(16, 0), (0, 4), (0, 0), (0, 0)]
 
 

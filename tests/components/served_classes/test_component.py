@@ -92,8 +92,8 @@ def test_a_class_in_another_place_is_refused(deploy, check, classes):
     with pytest.raises(CompressorError) as refused:
         check(*classes)
     assert str(refused.value).startswith(
-        f"the model's classes ({', '.join(classes)}) are in another order than those of model 'v1', which endpoint "
-        "'cats' serves, (dog, cat), so it is not pushed: applications would mix them up."
+        f"the model's classes ({', '.join(classes)}) are in a different order from those of model 'v1', which endpoint "
+        "'cats' serves, (dog, cat), so it is not pushed: applications would confuse the classes."
     )
 
 
@@ -130,7 +130,7 @@ def test_without_traffic_the_newest_counts(deploy, known):
 @pytest.mark.parametrize("uri", ["", "empty"])
 def test_a_model_that_does_not_name_its_classes_is_told(vertex_api, tmp_path, uri):
     vertex_api.deploy("cats", str(tmp_path / uri) if uri else "")
-    with pytest.raises(CompressorError, match=r"model 'v1', which endpoint 'cats' serves, does not name its classes"):
+    with pytest.raises(CompressorError, match=r"model 'v1', which endpoint 'cats' serves, has no list of its classes"):
         served_classes(CATS)
 
 

@@ -47,7 +47,7 @@ def test_names_and_times_are_in_the_fingerprint(tmp_path):
 
 def test_a_link_that_leads_nowhere_is_named(tmp_path):
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(CompressorError, match=r"gone\.jpg; No such file.* leads nowhere, delete it"):
+    with pytest.raises(CompressorError, match=r"gone\.jpg; No such file.* broken link, delete it"):
         listing.fingerprint(str(tmp_path), ["gone.jpg"])
 
 

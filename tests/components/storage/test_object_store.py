@@ -66,7 +66,7 @@ def test_files_are_copied_renamed_and_removed(store):
     with fileio.open(f"{root}/a/1", "w") as file:
         file.write("one")
     fileio.copy(f"{root}/a/1", f"{root}/b/1")
-    with pytest.raises(OSError, match="'minio://data/b/1' is there already"):
+    with pytest.raises(OSError, match="'minio://data/b/1' already exists"):
         fileio.copy(f"{root}/a/1", f"{root}/b/1")
     fileio.rename(f"{root}/a/1", f"{root}/b/1", overwrite=True)
     fileio.rename(f"{root}/b/1", f"{root}/c/2")
@@ -133,7 +133,7 @@ class TestRefusals:
             return real(name, *given, **options)
 
         monkeypatch.setattr(builtins, "__import__", without)
-        assert "takes s3fs: pip install 'auto-compressor[s3]'" in self.told(fileio.exists)
+        assert "requires s3fs: pip install 'auto-compressor[s3]'" in self.told(fileio.exists)
 
 
 class TestHost:
@@ -141,7 +141,7 @@ class TestHost:
     def test_minio_has_none_by_default(self, store, monkeypatch, do):
         monkeypatch.delenv("AWS_ENDPOINT_URL")
         with pytest.raises(
-            CompressorError, match="'minio://data/x' is in a store of no known host: .*AWS_ENDPOINT_URL"
+            CompressorError, match="'minio://data/x' is in a store with an unknown host: .*AWS_ENDPOINT_URL"
         ):
             do("minio://data/x")
 

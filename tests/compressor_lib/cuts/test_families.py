@@ -43,15 +43,15 @@ def network(request) -> keras.Model:
 def test_a_grid_of_any_network(residual):
     grid = published_connections(residual, r"expand|last", ["expand", "last"])
     # add_1 feeds `expand` and add_2 feeds `last`: those pairs delete nothing.
-    assert grid == [Connection("add_1", "last")]
+    assert grid == [Connection.rejoin("add_1", "last")]
 
 
 def test_truncations_are_at_every_a_and_in_front_of_every_b(residual):
-    grid = [Connection("add_1", "last"), Connection("stem_relu", "expand")]
+    grid = [Connection.rejoin("add_1", "last"), Connection.rejoin("stem_relu", "expand")]
     assert truncations(residual, grid) == [
-        Connection("stem_relu"),
-        Connection("add_1"),
-        Connection("add_2"),
+        Connection.head("stem_relu"),
+        Connection.head("add_1"),
+        Connection.head("add_2"),
     ]
 
 
@@ -66,7 +66,7 @@ def test_families_of_connections(v2):
         "block_16_project_BN"  # in front of Conv_1
     }
     tails = searched_connections(v2, "MobileNetV2", "tail")
-    assert tails == [Connection(cut.a, "tail") for cut in cuts]
+    assert tails == [Connection.tail(cut.a) for cut in cuts]
     assert all(tail.is_tail and not tail.rejoins and not tail.is_truncation for tail in tails)
     assert searched_connections(v2, "MobileNetV2", "all") == [*published, *cuts, *tails]
 
@@ -122,16 +122,16 @@ def test_every_cut_of_a_small_network_with_every_place_to_rejoin(residual, monke
 def test_a_cut_that_saves_too_little_is_not_proposed(residual):
     by_hand = {
         connection
-        for connection in (Connection("stem_relu", b) for b in ("expand", "project", "conv_2", "last"))
+        for connection in (Connection.rejoin("stem_relu", b) for b in ("expand", "project", "conv_2", "last"))
         if saving(residual, connection) >= LEAST_SAVING
     }
     assert {c for c in rejoining_connections(residual) if c.a == "stem_relu"} == by_hand
-    assert Connection("last_relu") not in graph_truncations(residual)
+    assert Connection.head("last_relu") not in graph_truncations(residual)
 
 
-def test_what_is_proposed_for_a_network_without_a_grid(residual):
+def test_connections_are_proposed_without_a_published_grid(residual):
     rejoining, cuts = rejoining_connections(residual), graph_truncations(residual)
-    tails = [Connection(cut.a, "tail") for cut in cuts]
+    tails = [Connection.tail(cut.a) for cut in cuts]
     assert searched_connections(residual, None, "rejoining") == rejoining
     assert searched_connections(residual, "", "truncation") == cuts
     assert searched_connections(residual, None, "tail") == tails
@@ -144,7 +144,7 @@ def test_a_network_of_the_catalogue_can_be_rejoined_anywhere_too(v2):
     assert len({connection.b for connection in rejoining}) > 2
 
 
-def test_a_network_with_nothing_to_save_is_told():
+def test_a_network_without_connections_is_refused():
     images = keras.Input((8, 8, 3))
     base = keras.Model(images, keras.layers.Conv2D(4, 3, name="only")(images), name="tiny")
     with pytest.raises(CompressorError, match="graph of 'tiny' has no connection of the family 'all'"):
@@ -163,7 +163,7 @@ def test_deep_networks_are_sampled_from_the_least_saving_to_the_largest(network,
     assert (cuts[0], cuts[-1]) == (every_cut[0], every_cut[-1])
 
 
-def test_what_is_proposed_can_be_cut_and_rejoined(network, pixels):
+def test_proposed_connections_can_be_cut_and_rejoined(network, pixels):
     proposed = searched_connections(network, None, "all")
     few = [proposed[i] for i in (0, MOST // 2, MOST - 1, MOST, -1)]
     x = pixels(1, 64)

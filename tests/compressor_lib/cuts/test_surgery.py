@@ -130,7 +130,7 @@ def test_two_submodels_do_not_share_their_weights(residual):
 
 @pytest.mark.parametrize("a", ["stem_relu", "add_1", "project", "last_relu"])
 def test_a_truncation_gives_what_a_gave(residual, pixels, a, agree):
-    submodel = create_submodel(residual, Connection(a))
+    submodel = create_submodel(residual, Connection.head(a))
     x = pixels(3, 16) / 127.5 - 1
     agree(submodel(x), intermediate(residual, a, x))
     assert set(names(submodel)) == LayerGraph.of(residual).ancestors(a)

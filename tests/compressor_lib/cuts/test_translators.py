@@ -92,7 +92,7 @@ def test_the_activation_is_the_one_in_front_of_b(kind):
     a = layers.Conv2D(4, 3, name="a")(images)
     x = make()(layers.Conv2D(5, 3)(a))
     base = keras.Model(images, layers.Conv2D(2, 1, name="b")(x))
-    spec = TranslatorSpec.of(base, Connection("a", "b"))
+    spec = TranslatorSpec.of(base, Connection.rejoin("a", "b"))
     assert spec == TranslatorSpec((6, 6, 4), (4, 4, 5), ceiling)
     assert (spec.activation() is None) == (ceiling is None)
 
@@ -108,19 +108,19 @@ def test_the_activation_is_the_one_in_front_of_b(kind):
 )
 def test_published_shapes(published_size, name, connection, source, target, ceiling):
     base = published_size(name)
-    spec = TranslatorSpec.of(base, Connection(*connection.split("->")))
+    spec = TranslatorSpec.of(base, Connection.rejoin(*connection.split("->")))
     assert spec == TranslatorSpec(source, target, ceiling)
 
 
 def test_another_size():
     base = BACKBONES["MobileNetV2"].build(input_size=200, weights=None)
-    spec = TranslatorSpec.of(base, Connection("block_5_add", "Conv_1"))
+    spec = TranslatorSpec.of(base, Connection.rejoin("block_5_add", "Conv_1"))
     assert spec == TranslatorSpec((25, 25, 32), (7, 7, 320))
 
 
 def test_efficientnet_b5s_odd_sizes(published_size):
     base = published_size("EfficientNetB5")
-    spec = TranslatorSpec.of(base, Connection("block1c_add", "block6a_expand_conv"))
+    spec = TranslatorSpec.of(base, Connection.rejoin("block1c_add", "block6a_expand_conv"))
     assert spec.source == (228, 228, 24)
     assert spec.target == (29, 29, 176)
     assert (spec.pool().pool_size, spec.pool().strides) == ((4, 4), (8, 8))
@@ -131,7 +131,7 @@ def test_a_smaller_image_than_wanted_is_refused():
     x = layers.UpSampling2D(name="up")(layers.Conv2D(4, 3, strides=2, name="a")(images))
     base = keras.Model(images, layers.Conv2D(2, 1, name="b")(x))
     with pytest.raises(CompressorError, match=r"'a' gives 3 x 3 positions, fewer than the 6 x 6 that 'b'"):
-        TranslatorSpec.of(base, Connection("a", "b"))
+        TranslatorSpec.of(base, Connection.rejoin("a", "b"))
 
 
 @pytest.mark.parametrize("shape", [(None, None, 3), (8, None, 3)])
@@ -140,7 +140,7 @@ def test_a_size_that_is_open_is_refused(shape):
     x = layers.Conv2D(4, 3, name="m")(layers.Conv2D(4, 3, name="a")(images))
     base = keras.Model(images, layers.Conv2D(2, 1, name="b")(x))
     with pytest.raises(CompressorError, match=r"'a'.*fixed size; build the backbone with a fixed input"):
-        TranslatorSpec.of(base, Connection("a", "b"))
+        TranslatorSpec.of(base, Connection.rejoin("a", "b"))
 
 
 def test_a_vector_is_no_feature_map():
@@ -148,4 +148,4 @@ def test_a_vector_is_no_feature_map():
     x = layers.Flatten(name="flat")(layers.Conv2D(4, 3, name="a")(images))
     base = keras.Model(images, layers.Dense(3, name="dense")(x))
     with pytest.raises(CompressorError, match=r"'dense'.*not a feature map"):
-        TranslatorSpec.of(base, Connection("a", "dense"))
+        TranslatorSpec.of(base, Connection.rejoin("a", "dense"))

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from compressor_lib.features import compiled_tails
-from compressor_lib.features.compiled_tails import TrainedParts, as_blocks, can_be_recompiled
+from compressor_lib.features.compiled_tails import TrainedPartCache, as_blocks, can_be_recompiled
 from compressor_lib.objective.metrics import AccuracyCompression
 
 pytestmark = pytest.mark.usefixtures("eagerly")
@@ -29,8 +29,8 @@ def classifier(width: int = 5, *, dropout: float = 0.0, rate: float = 1e-3, comp
     return model
 
 
-def twin_of(parts: TrainedParts, model: keras.Model, **options) -> compiled_tails.TrainedPart:
-    return parts.twin(model, model, **OPTIONS | options)
+def twin_of(parts: TrainedPartCache, model: keras.Model, **options) -> compiled_tails.TrainedPart:
+    return parts.compiled_like(model, model, **OPTIONS | options)
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def data() -> tuple[np.ndarray, np.ndarray]:
     return x.astype(np.float16), y
 
 
-def test_parts_that_differ_in_names_rates_and_sizes_alone_take_turns():
-    parts = TrainedParts()
+def test_parts_with_the_same_structure_share_a_traced_part():
+    parts = TrainedPartCache()
     first = twin_of(parts, classifier(rate=1e-3, compression=0.1))
     assert twin_of(parts, classifier(rate=1e-2, compression=0.9)) is first
     assert float(first.optimizer.learning_rate) == pytest.approx(1e-2)
@@ -57,13 +57,13 @@ def test_parts_that_differ_in_names_rates_and_sizes_alone_take_turns():
         (classifier, {"shuffle": False}),
     ],
 )
-def test_parts_that_differ_otherwise_do_not(model, options):
-    parts = TrainedParts()
+def test_parts_with_different_structures_do_not_share(model, options):
+    parts = TrainedPartCache()
     assert twin_of(parts, classifier()) is not twin_of(parts, model(), **options)
 
 
-def test_a_part_starts_anew_each_time(data):
-    parts, model = TrainedParts(), classifier()
+def test_part_is_reset_each_time(data):
+    parts, model = TrainedPartCache(), classifier()
     losses = []
     for _ in range(2):
         np.random.seed(0)
@@ -72,11 +72,11 @@ def test_a_part_starts_anew_each_time(data):
     assert losses[0][-1] < losses[0][0]
 
 
-def test_it_trains_as_keras_does(data):
+def test_training_matches_keras(data):
     """In the same order, as there is no shuffling, with a shorter batch at the end."""
     model = classifier(rate=0.1)
     validation = as_blocks(*data, shuffle=False)
-    mine = twin_of(TrainedParts(), model, shuffle=False).fit(
+    mine = twin_of(TrainedPartCache(), model, shuffle=False).fit(
         as_blocks(*data, shuffle=False), validation_data=validation, epochs=3, verbose=0
     )
     theirs = model.fit(*data, batch_size=8, shuffle=False, validation_data=data, epochs=3, verbose=0)
@@ -85,19 +85,19 @@ def test_it_trains_as_keras_does(data):
         np.testing.assert_allclose(mine.history[name], values, rtol=1e-4, err_msg=name)
 
 
-def test_the_order_follows_from_numpys_seed(data):
+def test_order_depends_on_numpys_seed(data):
     def losses(seed: int) -> list[float]:
         np.random.seed(seed)
         part = twin_of(parts, model)
         return part.fit(as_blocks(*data, shuffle=True), epochs=2, verbose=0).history["loss"]
 
-    parts, model = TrainedParts(), classifier(rate=0.1)
+    parts, model = TrainedPartCache(), classifier(rate=0.1)
     assert losses(1) == losses(1)
     assert losses(1) != losses(2)
 
 
-def test_the_metric_has_the_size_of_the_model_at_hand(data):
-    parts = TrainedParts()
+def test_metric_has_the_size_of_the_current_model(data):
+    parts = TrainedPartCache()
     scores = [
         twin_of(parts, classifier(rate=1e-9, compression=compression)).evaluate(
             as_blocks(*data, shuffle=False), return_dict=True, verbose=0
@@ -114,7 +114,7 @@ def test_few_examples_are_one_block(data):
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
-def test_many_examples_are_dealt_in_blocks_each_once(data, monkeypatch, shuffle):
+def test_many_examples_are_split_into_blocks(data, monkeypatch, shuffle):
     monkeypatch.setattr(compiled_tails, "_BLOCK_BYTES", 6 * (data[0][0].nbytes + data[1][0].nbytes))
     dataset = as_blocks(*data, shuffle=shuffle)
     epochs = [[x.numpy() for x, _ in dataset] for _ in range(2)]
@@ -126,7 +126,7 @@ def test_many_examples_are_dealt_in_blocks_each_once(data, monkeypatch, shuffle)
     assert np.array_equal(np.concatenate(epochs[0]), np.concatenate(epochs[1])) != shuffle
 
 
-def test_what_keras_cannot_make_again_is_told():
+def test_models_that_cannot_be_recompiled_are_recognised():
     model = classifier()
     assert can_be_recompiled(model)
     model.compile("adam", lambda y, p: p[:, 0])
@@ -135,10 +135,10 @@ def test_what_keras_cannot_make_again_is_told():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["widths", "data sets"])
-def test_nothing_is_said_of_retracing_where_each_part_is_traced_once(data, traced, monkeypatch, what):
+def test_no_retracing_warning(data, traced, monkeypatch, what):
     said: list[str] = []
     monkeypatch.setattr(tf.get_logger(), "warning", lambda message, *args: said.append(message % args))
-    parts, (x, y) = TrainedParts(), data
+    parts, (x, y) = TrainedPartCache(), data
     for number in range(8):
         part = twin_of(parts, classifier(width=4 + number if what == "widths" else 4))
         rows = len(x) - (number if what == "data sets" else 0)
@@ -148,9 +148,9 @@ def test_nothing_is_said_of_retracing_where_each_part_is_traced_once(data, trace
 
 
 @pytest.mark.slow
-def test_a_part_that_is_traced_learns_on_data_of_any_length(data, traced):
+def test_traced_part_trains_on_data_of_any_length(data, traced):
     x, y = data
-    part = twin_of(TrainedParts(), classifier(rate=0.05))
+    part = twin_of(TrainedPartCache(), classifier(rate=0.05))
     for rows in (20, 20, 17):
         part.fit(as_blocks(x[:rows], y[:rows], shuffle=True), epochs=15, verbose=0, shuffle=False)
     assert np.mean(part.predict(x.astype(np.float32), verbose=0).argmax(1) == y) > 0.8

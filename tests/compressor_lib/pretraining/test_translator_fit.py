@@ -11,10 +11,10 @@ from compressor_lib.pretraining.taps import tapped
 from compressor_lib.pretraining.translator_fit import TranslatorSums, fit_translators, regressions_of
 
 CONNECTIONS = [
-    Connection("stem_relu", "last"),
-    Connection("add_1", "last"),
-    Connection("stem_relu", "depthwise"),
-    Connection("add_1"),
+    Connection.rejoin("stem_relu", "last"),
+    Connection.rejoin("add_1", "last"),
+    Connection.rejoin("stem_relu", "depthwise"),
+    Connection.head("add_1"),
 ]
 DEEP = CONNECTIONS[1]
 
@@ -85,7 +85,7 @@ def test_r2_is_measured_on_images_that_were_not_fitted_on(residual, images):
 
 
 def test_what_b_can_be_told_exactly_is_told_exactly(residual, images):
-    nothing_between = Connection("add_2", "last")
+    nothing_between = Connection.rejoin("add_2", "last")
     bank = fit_translators(residual, [nothing_between], batches(images), ridge=1e-9)
     translator = bank.translators[str(nothing_between)]
     assert translator.r2 > 0.9999
@@ -130,7 +130,7 @@ def test_batches_of_one_and_of_all_fit_the_same(residual, images):
 def test_images_may_be_bytes_and_tensors(mobilenet_v2, pixels):
     keras_ops = keras.ops
     whole = pixels(8).round()
-    connection = Connection("block_5_add", "Conv_1")
+    connection = Connection.rejoin("block_5_add", "Conv_1")
     banks = [
         fit_translators(mobilenet_v2, [connection], [x], held_out=1e-9)
         for x in (whole, whole.astype(np.uint8), keras_ops.convert_to_tensor(whole))
@@ -141,19 +141,19 @@ def test_images_may_be_bytes_and_tensors(mobilenet_v2, pixels):
 
 
 @pytest.mark.parametrize("images", [[], iter(())])
-def test_no_images_are_refused(residual, images):
+def test_no_images_are_rejected(residual, images):
     with pytest.raises(CompressorError, match="no images to fit translators on"):
         fit_translators(residual, CONNECTIONS, images)
 
 
 @pytest.mark.parametrize("held_out", [0, 1, -0.1, 1.5, float("nan")])
-def test_a_share_outside_0_to_1_is_refused(residual, held_out):
-    with pytest.raises(CompressorError, match="held_out is a share between 0 and 1"):
+def test_share_outside_0_to_1_is_rejected(residual, held_out):
+    with pytest.raises(CompressorError, match="choose a share between 0 and 1"):
         fit_translators(residual, CONNECTIONS, [], held_out=held_out)
 
 
 @pytest.mark.slow
-def test_fitting_leaves_the_backbone_alone(fresh_residual, images):
+def test_fitting_does_not_change_the_backbone(fresh_residual, images):
     before = fresh_residual.get_weights()
     fit_translators(fresh_residual, CONNECTIONS, batches(images))
     for now, then in zip(fresh_residual.get_weights(), before, strict=True):

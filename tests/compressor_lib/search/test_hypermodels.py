@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from compressor_lib.cuts.connections import parse_connection
+from compressor_lib.cuts.connections import Kind
+from compressor_lib.cuts.lookup import find_connection
 from compressor_lib.cuts.surgery import create_submodel
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.heads import attach_head
@@ -364,7 +365,7 @@ def test_what_is_measured_is_measured_once_for_each_architecture(residual, bank,
 
 @pytest.mark.parametrize("cost", ["parameters", "macs"])
 def test_connections_over_a_budget_in_their_narrowest_form_are_not_offered(residual, cost):
-    cuts = [parse_connection(text, residual) for text in [*CUTS, "add_1->tail"]]
+    cuts = [find_connection(text, residual) for text in [*CUTS, "add_1->tail"]]
     narrowest = {
         str(cut): min(
             counted_costs(residual, cut, 3, tail_units=4, head_units=units)[cost] for units in PUBLISHED_HEAD_UNITS
@@ -384,7 +385,7 @@ def test_connections_over_a_budget_in_their_narrowest_form_are_not_offered(resid
 def test_the_narrowest_head_is_not_always_the_one_without_a_layer(residual):
     # 8 channels to 3 classes: 27 parameters at once, 9 + 6 through a single unit.
     without, through = (
-        counted_costs(residual, parse_connection(CUTS[0], residual), 3, head_units=units)["parameters"]
+        counted_costs(residual, find_connection(CUTS[0], residual), 3, head_units=units)["parameters"]
         for units in (0, 1)
     )
     assert through < without
@@ -393,7 +394,7 @@ def test_the_narrowest_head_is_not_always_the_one_without_a_layer(residual):
 
 
 def test_under_a_budget_a_tail_is_as_wide_as_it_may_be(residual):
-    tail = parse_connection("add_1->tail", residual)
+    tail = find_connection("add_1->tail", residual)
     widths = (4, 8, 16, 32)
 
     def built(most: int, limit: float | None = None) -> int:
@@ -447,12 +448,12 @@ def test_a_shortlist_holds_what_promises_most(residual, labelled, one_hot):
     compressor.narrow_to(3, train.dataset, validation.dataset)
 
     # Where accuracy does not count, the smallest network of each family promises most.
-    def smallest(kind: str) -> str:
-        family = [c for c in everything if (c.b if c.b in (None, "tail") else "rejoins") == kind]
+    def smallest(kind: Kind) -> str:
+        family = [connection for connection in everything if connection.kind is kind]
         return str(min(family, key=lambda c: counted_costs(residual, c, 3, tail_units=128)["parameters"]))
 
     kept = [str(connection) for connection in compressor.connections]
-    assert kept == [smallest("rejoins"), smallest(None), smallest("tail")]
+    assert kept == [smallest(kind) for kind in Kind]
     assert compressor.translators is not None
 
 
@@ -934,7 +935,7 @@ def test_empty_data_is_refused(residual, bank, labelled):
     hp = fixed()
     for translators in (None, bank):
         compressor = hypermodel(residual, translators=translators)
-        with pytest.raises(CompressorError, match="data set is empty"):
+        with pytest.raises(CompressorError, match="dataset is empty"):
             compressor.fit(hp, compressor.build(hp), empty, verbose=0)
 
 

@@ -188,7 +188,7 @@ def test_what_the_space_has_is_taken(known, expected):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"translator": "c->d"}, "translator 'c->d' is not among what is searched"),
+        ({"translator": "c->d"}, "translator 'c->d' is not in the search space"),
         ({"tail_units": 64}, "tail_units 64 is not"),
         ({"lr": 0.2}, "lr 0.2 is not"),
         ({"lr": "0.05"}, "lr '0.05' is not"),

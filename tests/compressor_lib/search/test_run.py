@@ -105,8 +105,8 @@ def test_what_is_known_is_tried_first(residual, data, tmp_path, caplog):
         tuner = run_search(hypermodel(residual), *data, options, tmp_path)
     assert list(trials_of(tuner).values()) == [known]
     lines = [record.message for record in caplog.records]
-    assert lines[0].endswith("is not tried: translator 'add_2->head' is not among what is searched")
-    assert lines[1].endswith(f"begins with what was good before: {CUTS[2]}")
+    assert lines[0].endswith("is skipped: translator 'add_2->head' is not in the search space")
+    assert lines[1].endswith(f"begins with a known good trial: {CUTS[2]}")
 
 
 @pytest.mark.slow
@@ -163,7 +163,7 @@ def test_a_trial_whose_checkpoint_is_broken_is_run_again(residual, data, tmp_pat
         for mine, theirs in zip(again.get_best_models()[0].get_weights(), weights, strict=True):
             np.testing.assert_array_equal(mine, theirs)
         assert path.read_bytes() == whole
-        assert "is damaged or gone: the trial is run again" in caplog.records[-1].message
+        assert "is damaged or missing: repeating the trial" in caplog.records[-1].message
 
 
 @pytest.mark.slow
@@ -393,9 +393,9 @@ def test_a_search_in_which_every_trial_failed_is_told(residual, data, tmp_path):
     compressor = hypermodel(residual)
     compressor.__class__ = Failing
     tuner = run_search(compressor, *data, SearchOptions("random", 1, 1), tmp_path)
-    with pytest.raises(CompressorError, match="no trial was completed; the last one failed by FailedTrialError: out"):
+    with pytest.raises(CompressorError, match="no trial was completed; the last one failed with FailedTrialError: out"):
         tuner.get_best_models(1)
-    with pytest.raises(CompressorError, match=r"10 trials failed one after the other, the last by .*out of luck; try"):
+    with pytest.raises(CompressorError, match=r"10 trials failed in a row, the last one with .*out of luck; try"):
         run_search(compressor, *data, SearchOptions("random", 12, 1), tmp_path)
 
 

@@ -14,11 +14,15 @@ from compressor_lib.search.hypermodels import HyperCompressor
 from compressor_lib.support.keras_settings import NEEDED, check_keras
 
 WRONG = [
-    ({"KERAS_BACKEND": "torch"}, {}, "Keras' backend is 'torch' by the environment variable KERAS_BACKEND"),
-    ({"KERAS_BACKEND": "jax"}, {"backend": "tensorflow"}, "Keras' backend is 'jax' by the environment variable"),
-    ({}, {"backend": "jax"}, "Keras' backend is 'jax' by '.*keras.json'"),
-    ({}, {"image_data_format": "channels_first"}, "Keras' image_data_format is 'channels_first' by '.*keras.json'"),
-    ({}, {"floatx": "float64"}, "Keras' floatx is 'float64' by '.*keras.json'"),
+    ({"KERAS_BACKEND": "torch"}, {}, "Keras' backend is set to 'torch' by the environment variable KERAS_BACKEND"),
+    ({"KERAS_BACKEND": "jax"}, {"backend": "tensorflow"}, "Keras' backend is set to 'jax' by the environment variable"),
+    ({}, {"backend": "jax"}, "Keras' backend is set to 'jax' by '.*keras.json'"),
+    (
+        {},
+        {"image_data_format": "channels_first"},
+        "Keras' image_data_format is set to 'channels_first' by '.*keras.json'",
+    ),
+    ({}, {"floatx": "float64"}, "Keras' floatx is set to 'float64' by '.*keras.json'"),
 ]
 RIGHT = [
     ({}, {}),
@@ -46,47 +50,47 @@ def settings(tmp_path, monkeypatch):
     return setting
 
 
-@pytest.mark.parametrize(("environment", "content", "told"), WRONG)
-def test_what_nothing_works_under_is_refused(settings, environment, content, told):
+@pytest.mark.parametrize(("environment", "content", "message"), WRONG)
+def test_unsupported_settings_are_rejected(settings, environment, content, message):
     settings(environment, content)
-    with pytest.raises(CompressorError, match=f"^{told}.*, and auto-compressor needs '.*': set it to that or take it"):
+    with pytest.raises(CompressorError, match=f"^{message}.*, but auto-compressor needs '.*': change or remove"):
         check_keras()
 
 
 @pytest.mark.parametrize(("environment", "content"), RIGHT)
-def test_what_keras_takes_itself_is_passed(settings, environment, content):
+def test_supported_settings_are_accepted(settings, environment, content):
     settings(environment, content)
     check_keras()
 
 
-def test_a_damaged_file_is_passed_over_as_keras_does(settings, tmp_path):
+def test_damaged_file_is_ignored_as_in_keras(settings, tmp_path):
     settings({}, {})
     (tmp_path / ".keras" / "keras.json").write_text('{"backend": "jax"')
     check_keras()
 
 
-def test_a_home_for_keras_alone_counts(settings, tmp_path):
+def test_keras_home_is_respected(settings, tmp_path):
     (tmp_path / "keras.json").write_text('{"backend": "jax"}')
     settings({"KERAS_HOME": str(tmp_path)}, {})
     with pytest.raises(CompressorError, match=rf"by '{tmp_path}/keras\.json'"):
         check_keras()
 
 
-def test_what_a_program_sets_later_counts_when_the_library_is_used(residual):
+def test_settings_changed_by_the_program_are_checked_too(residual):
     keras.config.set_image_data_format("channels_first")
     try:
-        with pytest.raises(CompressorError, match="image_data_format is 'channels_first' by this program"):
+        with pytest.raises(CompressorError, match="image_data_format is set to 'channels_first' by this program"):
             HyperCompressor(1000, 3, backbone=residual)
     finally:
         keras.config.set_image_data_format("channels_last")
     HyperCompressor(1000, 3, backbone=residual)
 
 
-@pytest.mark.parametrize(("environment", "content", "told"), WRONG[1:4])
-def test_the_library_and_the_command_say_so_at_once(tmp_path, environment, content, told):
+@pytest.mark.parametrize(("environment", "content", "message"), WRONG[1:4])
+def test_library_and_command_reject_them_at_once(tmp_path, environment, content, message):
     (tmp_path / "keras.json").write_text(json.dumps(content))
     env = {**os.environ, "KERAS_HOME": str(tmp_path), **environment}
-    words = told.partition(" by ")[0]
+    words = message.partition(" by ")[0]
     library = subprocess.run(
         [sys.executable, "-c", "import compressor_lib.search.hypermodels"], env=env, capture_output=True, text=True
     )
@@ -102,5 +106,5 @@ def test_the_library_and_the_command_say_so_at_once(tmp_path, environment, conte
     assert len(command.stderr.splitlines()) == 1
 
 
-def test_the_package_has_its_version_still():
+def test_package_has_a_version():
     assert compressor_lib.__version__

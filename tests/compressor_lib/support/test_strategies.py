@@ -17,7 +17,7 @@ from compressor_lib.features.cached_training import CachedTraining
 from compressor_lib.networks.heads import attach_head
 from compressor_lib.support.strategies import scope_of
 
-CUT = Connection("add_1", "last")
+CUT = Connection.rejoin("add_1", "last")
 
 
 def assert_alike(found: dict, wanted: dict) -> None:
@@ -33,7 +33,7 @@ def assert_alike(found: dict, wanted: dict) -> None:
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_a_tuner_finds_under_a_strategy_what_it_finds_without():
+def test_a_search_under_a_strategy_finds_the_same_as_without():
     script = Path(__file__).parents[1] / "search_on_two_devices.py"
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
@@ -61,14 +61,14 @@ def classifier(residual):
     return model
 
 
-def test_inside_a_scope_it_leaves_the_training_to_keras(fresh_residual, labelled):
+def test_cached_training_declines_inside_a_strategy_scope(fresh_residual, labelled):
     x, y = labelled(16)
     with tf.distribute.OneDeviceStrategy("CPU:0").scope():
         model = classifier(fresh_residual)
         assert CachedTraining(fresh_residual, [CUT]).fit(model, CUT, {"x": x, "y": y, "verbose": 0}) is None
 
 
-def test_a_scope_is_entered_where_there_is_one_to_enter(fresh_residual):
+def test_scope_of_enters_the_strategy_of_the_model(fresh_residual):
     strategy = tf.distribute.OneDeviceStrategy("CPU:0")
     with strategy.scope():
         model = classifier(fresh_residual)

@@ -215,7 +215,7 @@ class TestSchedule:
     def test_an_unknown_one_is_told(self, api):
         result = compressor("schedule", "show", "pictures", api=api)
         assert result.exit_code == 2
-        assert result.stderr == "error: unknown schedule 'pictures'. There is none.\n"
+        assert result.stderr == "error: unknown schedule 'pictures'. There are none.\n"
 
 
 @pytest.fixture

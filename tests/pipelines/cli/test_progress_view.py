@@ -6,7 +6,7 @@ import logging
 import pytest
 from rich.console import Console
 
-from compressor_lib.support.progress import BestTrial, Progress, tell
+from compressor_lib.support.progress import BestTrial, Progress, log_progress
 from pipelines.cli.progress_view import LiveView, PlainLines, can_be_live, spent
 from pipelines.execution.events import Event, Events
 from pipelines.execution.run_estimate import EstimateEvents, RunEstimate
@@ -25,10 +25,10 @@ def go_half_way(events: Events) -> None:
     events.finished("SchemaGen", "cached")
     events.started("PruningSearch")
     LOGGER.info("searching 62 connections")
-    tell(LOGGER, Progress("image", 640))
-    tell(LOGGER, Progress("trial", 0, 15))
+    log_progress(LOGGER, Progress("image", 640))
+    log_progress(LOGGER, Progress("trial", 0, 15))
     for step in (1, 2, 3):
-        tell(LOGGER, Progress("trial", step, 15, "block_2_add->head scores 0.5000", BEST))
+        log_progress(LOGGER, Progress("trial", step, 15, "block_2_add->head scores 0.5000", BEST))
 
 
 class Terminal:

@@ -148,6 +148,8 @@ def test_a_window_of_spans(write):
         ("search.tuner=hyperbnd", "Did you mean 'hyperband'?"),
         ("search.connections=everything", "search.connections is 'everything': choose published"),
         ("search.connections=[53, 151]", "search.connections is [53, 151]: choose published"),
+        ("search.connections=[53->151, a->b->c]", "search.connections is ['53->151', 'a->b->c']: choose published"),
+        ("search.connections=[a->]", "search.connections is ['a->']: choose published"),
         ("search.connections=[]", "search.connections is []: choose published"),
         ("search.head_units=[]", "search.head_units is []: it must be a list that is not empty."),
         ("search.head_units=[-1]", "search.head_units[0] is -1: it must be at least 0."),

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from compressor_lib.errors import CompressorError
-from compressor_lib.support.progress import BestTrial, Progress, tell
+from compressor_lib.support.progress import BestTrial, Progress, log_progress
 from pipelines.execution.events import OWN_LOGGERS, Event, Events, EventsFile
 from pipelines.execution.runners import NodeFailure
 
@@ -25,8 +25,8 @@ def test_nodes_messages_and_progress_become_events_in_their_order(told):
         events.begin(["A", "B"])
         events.started("A")
         OWN.info("image %d of 9\nmore", 3)
-        tell(OWN, Progress("trial", 1, 2, "x", BEST))
-        tell(OWN, Progress("trial", 1.5, 2))
+        log_progress(OWN, Progress("trial", 1, 2, "x", BEST))
+        log_progress(OWN, Progress("trial", 1.5, 2))
         logging.getLogger("other").warning("noise")
         events.finished("A", "cached")
         events.started("B")
@@ -78,7 +78,7 @@ def test_the_end_tells_why_it_came_early(told, error, words):
 
 def test_ticks_are_for_those_who_ask(told):
     with Events(told.append, ticks=True):
-        tell(OWN, Progress("epoch", 0.5, 2))
+        log_progress(OWN, Progress("epoch", 0.5, 2))
         OWN.debug("for those who debug")
     assert [event.is_tick for event in told] == [True, False]
 
@@ -117,8 +117,8 @@ def test_a_file_takes_an_object_a_line_and_no_ticks(tmp_path):
     path.write_text('{"event": "run"}\n')  # an earlier run's
     with Events(EventsFile(path), ticks=True) as events:
         events.started("search")
-        tell(OWN, Progress("trial", 3, 15, "a->b scores 0.5", BEST))
-        tell(OWN, Progress("trial", 3.5, 15))
+        log_progress(OWN, Progress("trial", 3, 15, "a->b scores 0.5", BEST))
+        log_progress(OWN, Progress("trial", 3.5, 15))
         events.finished("search", "done")
     _, started, progress, done, _ = map(json.loads, path.read_text().splitlines())
     assert {key: value for key, value in started.items() if key != "time"} == {"event": "started", "node": "search"}

@@ -97,7 +97,7 @@ def test_more_images_left_out_than_allowed_are_refused_as_the_first_node_does(tm
     for number in range(2):
         (tmp_path / "images" / "cat" / f"{number}.heic").touch()
     (tmp_path / "images" / "dog.svg").touch()
-    told = r"3 of 13 images in data folder '.*' cannot be used \(2 \.heic, 1 .*\), more than max_bad_share 0\.2 allows"
+    told = r"3 of 13 images in data folder '.*' cannot be used \(2 \.heic, 1 .*\); max_bad_share 0\.2 allows fewer"
     with pytest.raises(CompressorError, match=told):
         check_images(config(tmp_path, "data.max_bad_share=0.2"))
     found = check_images(config(tmp_path, "data.max_bad_share=0.25"))
@@ -195,7 +195,7 @@ def test_the_newest_span_is_looked_at(tmp_path):
         check_images(given)
     for number, folder in ((1, "cat"), (2, "train/cat")):
         (tmp_path / "images" / f"span-{number}" / folder).mkdir(parents=True)
-    with pytest.raises(CompressorError, match="span-2' is split already, but split 'eval' is missing"):
+    with pytest.raises(CompressorError, match="span-2' has split folders, but split 'eval' is missing"):
         check_images(given)
 
 
@@ -204,7 +204,7 @@ def test_every_span_of_a_window_is_looked_at(tmp_path):
     for name in ("span-1/train/cat", "span-2/train/cat", "span-3/cat"):
         (tmp_path / "images" / name).mkdir(parents=True)
         (tmp_path / "images" / name / "1.jpg").touch()
-    with pytest.raises(CompressorError, match="span-2' is split already, but split 'eval' is missing"):
+    with pytest.raises(CompressorError, match="span-2' has split folders, but split 'eval' is missing"):
         check_images(given)
 
 
@@ -383,7 +383,7 @@ def empty_cache(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["MobileNetV2", "MobileNetV3Small", "EfficientNetB0"])
 def test_imagenet_weights_are_asked_for_and_not_downloaded(tmp_path, monkeypatch, empty_cache, name):
     asked: list[str] = []
-    monkeypatch.setattr(weights_download, "ask", asked.append)
+    monkeypatch.setattr(weights_download, "request_headers", asked.append)
     given = config(tmp_path, f"backbone.name={name}", "backbone.weights=imagenet", "backbone.alpha=1.0")
     network = check_network(given, download=False)
     (url,) = asked
@@ -400,7 +400,7 @@ def test_weights_that_cannot_be_downloaded_are_told_with_the_way_out(tmp_path, m
     def unreachable(url, *_):
         raise URLError("Name or service not known")
 
-    monkeypatch.setattr(weights_download, "ask", unreachable)
+    monkeypatch.setattr(weights_download, "request_headers", unreachable)
     monkeypatch.setattr(file_utils, "urlretrieve", unreachable)
     given = config(tmp_path, "backbone.weights=imagenet")
     with pytest.raises(CompressorError, match=r"^backbone\.weights: .*not be downloaded: .*Name or serv"):

@@ -19,7 +19,7 @@ def compressor(*words: str, **given) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     "words", [["runs"], ["validate", "--config", "x.yaml"], ["schedule", "list", "--target", "local"]]
 )
-def test_a_working_folder_that_is_gone_is_told_in_a_sentence(tmp_path, words):
+def test_a_deleted_working_folder_is_reported_in_one_line(tmp_path, words):
     folder = tmp_path / "gone"
     folder.mkdir()
     script = f"import os; os.rmdir({str(folder)!r}); {START}"
@@ -29,7 +29,7 @@ def test_a_working_folder_that_is_gone_is_told_in_a_sentence(tmp_path, words):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_libraries_are_told_of_this_machine_and_of_the_folder(monkeypatch, tmp_path):
+def test_prepare_sets_no_proxy_and_safe_path(monkeypatch, tmp_path):
     for name in ("no_proxy", "NO_PROXY", "PYTHONSAFEPATH"):
         monkeypatch.setenv(name, "")  # so that it is put back
         monkeypatch.delenv(name)
@@ -52,7 +52,13 @@ class TestHome:
         return environment
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("user", [[], ["unshare", "--user", "--map-user=12345"]], ids=["known", "nameless"])
+    @pytest.mark.parametrize(
+        "user",
+        [
+            pytest.param([], id="known"),
+            pytest.param(["unshare", "--user", "--map-user=12345"], marks=pytest.mark.long, id="nameless"),
+        ],
+    )
     def test_a_network_is_built(self, environment, tmp_path, user):
         if user and not (shutil.which(user[0]) and subprocess.run([*user, "true"], check=False).returncode == 0):
             pytest.skip("no other user can be had here")

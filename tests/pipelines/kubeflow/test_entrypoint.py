@@ -292,7 +292,7 @@ class TestMain:
         text = json.dumps({"artifacts": self.BLESSING})
         status, _, _ = run({}, executor=None, text=text, new_data="yes")
         assert status == 1
-        assert "its executor told of nothing, where new_data are declared" in capsys.readouterr().err
+        assert "its executor wrote nothing instead of the declared new_data" in capsys.readouterr().err
 
     @pytest.mark.parametrize("executor", ["a.B", None])
     def test_a_failure_is_passed_on(self, run, executor):
@@ -328,7 +328,7 @@ class TestMain:
     def test_an_output_that_is_not_told_of_fails_the_task(self, run, capsys):
         status, _, _ = run({})
         assert status == 1
-        assert "Evaluator: its executor told of nothing, where blessing are declared" in capsys.readouterr().err
+        assert "Evaluator: its executor wrote nothing instead of the declared blessing" in capsys.readouterr().err
 
     def test_an_evaluator_must_say_whether_it_blessed(self, run, capsys):
         silent = {"blessing": {"artifacts": [{"uri": "x", "metadata": {}}]}}
@@ -413,7 +413,7 @@ def test_an_evicted_task_ends_with_its_executor_and_a_word(tmp_path):
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
-    assert "stopped: node Evaluator did not finish, and nothing of it is used" in said
+    assert "stopped: node Evaluator did not finish, and its output is discarded" in said
     assert "Traceback" not in said
     assert not is_alive(int(started.read_text()))  # it was waited for
     assert not (tmp_path / "task" / "output_metadata.json").exists()

@@ -252,7 +252,7 @@ class TestParameters:
         (
             "kubeflow",
             "push.directory=minio://bucket/models",
-            "push.directory is 'minio://bucket/models', which takes credentials: name the Secret",
+            "push.directory is 'minio://bucket/models', which needs credentials: set s3.secret",
         ),
         ("kubeflow", "data.path=gs://bucket/cost$$", "data.path has \\$\\$ or .*, which Kubernetes changes on the way"),
         ("kubeflow", "push.directory=gs://bucket/$(HOME)/models", "push.directory has .*, which Kubernetes changes"),
@@ -330,7 +330,7 @@ def test_paths_on_a_volume_can_be_reached():
     volume = ["volumes=[{claim: work, path: /mnt/work}]", "push.directory=/mnt/work/models"]
     check_compilable(config(*volume, "data.path=/mnt/work/images"), "kubeflow")
     with pytest.raises(
-        CompressorError, match=r"data.path is .*, which .* begins with gs:// or s3:// or minio:// or /mnt/work/"
+        CompressorError, match=r"data.path is .*, which .* below gs:// or s3:// or minio:// or /mnt/work/"
     ):
         check_compilable(config(*volume, f"data.path={ROOT}"), "kubeflow")
 

@@ -279,7 +279,8 @@ class TestProxies:
             Kubeflow(self.HOST)
         assert str(refused.value) == (
             f"the proxy {proxy.url} answers {status} in place of {self.HOST}: check the proxy, or name "
-            "kubeflow.example.org in no_proxy if it can be reached without. It says: <html>Blocked by policy</html>"
+            "kubeflow.example.org in no_proxy if it is reachable without a proxy. "
+            "It says: <html>Blocked by policy</html>"
         )
 
     def test_nor_is_a_later_one(self, proxy):

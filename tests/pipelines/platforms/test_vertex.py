@@ -67,7 +67,7 @@ class TestSubmit:
         run = submitted(
             vertex, parameters={"tau": 0.5, "max_trials": 3, "span_pattern": "span-7"}, pipeline_root="gs://b/root"
         )
-        assert re.fullmatch(r"images-\d{14}-[0-9a-f]{4}", run.id)
+        assert re.fullmatch(r"pictures-\d{14}-[0-9a-f]{4}", run.id)
         assert run.link == (
             f"https://console.cloud.google.com/vertex-ai/locations/{REGION}/pipelines/runs/{run.id}?project={PROJECT}"
         )

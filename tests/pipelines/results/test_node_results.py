@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from ml_metadata.proto.metadata_store_pb2 import Artifact
 
-from compressor_lib.deployment.gate import Bounds, confidence_shown, judge
-from compressor_lib.deployment.judged import Judged
+from compressor_lib.deployment.eval_result import EvalResult
+from compressor_lib.deployment.gate import Thresholds, confidence_shown, judge
 from compressor_lib.deployment.model_metrics import ModelMetrics, write_figures
 from pipelines.results.node_results import result_of
 
@@ -15,10 +15,10 @@ TRIAL = {"connection": "block_5_add->head", "parameters": 112_554, "accuracy": 5
 HISTORY = {"val_accuracy": [0.5, 0.9, 0.7], "best_epoch": [2.0]}
 
 
-def verdict(**bounds: float) -> dict[str, Any]:
+def verdict(**thresholds: float) -> dict[str, Any]:
     """Of 60 images, one of which is predicted wrong."""
-    asked = Bounds(**{"max_drop": 0.02, **bounds})
-    overall = Judged.counted("", images=60, right=59, confidence=confidence_shown(asked))
+    asked = Thresholds(**{"max_drop": 0.02, **thresholds})
+    overall = EvalResult.from_counts("", images=60, right=59, confidence=confidence_shown(asked))
     return json.loads(judge(asked, overall, [], "").to_json())
 
 

@@ -13,14 +13,14 @@ from rich.console import Console
 from components.artifacts.data_summary import DataSummary
 from components.artifacts.file_names import SUMMARY_FILE
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
-from compressor_lib.deployment.gate import Bounds, Verdict, judge, judge_format
+from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format
 from compressor_lib.deployment.model_metrics import Latency, Speedup
 from compressor_lib.errors import CompressorError
 from pipelines.results.lineage import NodeRun, Run
 from pipelines.results.outcome import Results, collect, render_results
 
 DATA = DataSummary(images={"train": {"cat": 3, "dog": 4}}, anomalies=["new class 'dog', against the run before"])
-BOUNDS = Bounds(min_accuracy=0.5, max_drop=0.1)
+BOUNDS = Thresholds(min_accuracy=0.5, max_drop=0.1)
 OVERALL = judged("", 178, 4, 12, 6)
 
 

@@ -1,26 +1,26 @@
-"""Counts of what a model predicted, by class, paired with the baseline by the classes' names."""
+"""Results of a model by class, paired with the baseline by class name."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from components.artifacts.predictions import BASELINE, Predictions
-from compressor_lib.deployment.judged import Judged
+from compressor_lib.deployment.eval_result import EvalResult
 
 
-def judged(predictions: Predictions, model: str, confidence: float) -> tuple[Judged, list[Judged]]:
-    """How a model did on all images, and on those of each class that has any, beside the baseline.
+def results_by_class(predictions: Predictions, model: str, confidence: float) -> tuple[EvalResult, list[EvalResult]]:
+    """Returns the results of a model on all images and on each class with images, compared with the baseline.
 
-    All images count for the accuracy; those of classes that the model and the baseline both have are compared.
+    All images count for the accuracy. Only images of classes that both models have are compared.
 
     Args:
-        predictions: Of the model, and of the baseline if there is one.
-        model: The model's name among them.
-        confidence: Of the intervals.
+        predictions: Predictions of the model, and of the baseline if there is one.
+        model: Name of the model in the predictions.
+        confidence: Confidence of the intervals.
     """
     right, labels = predictions.right(model), predictions.labels
     common = common_labels(predictions)
-    overall = Judged.counted(
+    overall = EvalResult.from_counts(
         "",
         images=len(labels),
         right=int(right.sum()),
@@ -31,7 +31,7 @@ def judged(predictions: Predictions, model: str, confidence: float) -> tuple[Jud
     for label in np.unique(labels[labels >= 0]).tolist():
         of_class = labels == label
         classes.append(
-            Judged.counted(
+            EvalResult.from_counts(
                 predictions.classes[label],
                 images=int(of_class.sum()),
                 right=int(right[of_class].sum()),
@@ -43,7 +43,7 @@ def judged(predictions: Predictions, model: str, confidence: float) -> tuple[Jud
 
 
 def common_labels(predictions: Predictions) -> list[int]:
-    """Labels of the classes that the baseline has, too."""
+    """Returns the labels of the classes that the baseline also has."""
     if BASELINE not in predictions.models:
         return []
     theirs = set(predictions.models[BASELINE].classes)
