@@ -21,8 +21,10 @@ UV = shutil.which(os.environ.get("UV", "uv"))
 UNREACHABLE = ("Failed to fetch", "error sending request", "client error (Connect)", "operation timed out")
 
 pytestmark = [
-    pytest.mark.slow, pytest.mark.long, pytest.mark.skipif(UV is None, reason="there is no uv: make test-all brings one"),
-]  # fmt: skip
+    pytest.mark.slow,
+    pytest.mark.long,
+    pytest.mark.skipif(UV is None, reason="there is no uv: make test-all brings one"),
+]
 
 
 def uv(*arguments: object, folder: Path) -> None:
