@@ -1,4 +1,4 @@
-"""The library's options on their way through a node: as JSON, in one execution parameter."""
+"""Passes the library's options through a node, as JSON in one execution parameter."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ T = TypeVar("T", bound=Options)
 
 
 def as_parameter(options: Options) -> str:
-    """Options as an execution parameter: the same text for the same options, for it is part of the cache key."""
+    """Returns options as an execution parameter. Equal options give equal text, because it is part of the cache key."""
     return json.dumps(asdict(options), sort_keys=True)
 
 
 def from_parameter(kind: type[T], text: str) -> T:
-    """Reads what :func:`as_parameter` wrote, with the values that runtime parameters have put into it."""
+    """Reads a text from :func:`as_parameter`, including values inserted as runtime parameters."""
     return parsed(kind, json.loads(text))
 
 
 def parsed(kind: type[T], values: Mapping[str, Any]) -> T:
-    """Options from JSON's values.
+    """Creates options from JSON values.
 
     Args:
-        kind: Their class.
-        values: By name; what is left out has its default.
+        kind: Class of the options.
+        values: Values by name. Missing values get their defaults.
 
     Raises:
-        CompressorError: If a value has another type, or is beyond its limits.
+        CompressorError: If a value has the wrong type or is out of range.
     """
     try:
         return TypeAdapter(kind).validate_python(values)

@@ -1,4 +1,4 @@
-"""PruningSearch's interface."""
+"""The PruningSearch component."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class PruningSearchSpec(component_spec.ComponentSpec):
 class PruningSearch(base_component.BaseComponent):
     """Searches the sub-networks of a classifier's backbone.
 
-    Outputs: ``best_hyperparameters`` and ``tuner_results`` as the stock Tuner writes them, the latter with
-    ``search_report.json`` beside it (a :class:`compressor_lib.search.run.TrialReport` for every trial), and
-    ``model``, the best sub-network with its head, in ``assets.extra/model.keras``, together with the uncompressed
-    classifier it came from, in ``assets.extra/teacher.keras``.
+    Outputs: ``best_hyperparameters`` and ``tuner_results`` in the format of the stock Tuner, the latter with
+    ``search_report.json`` (a :class:`compressor_lib.search.run.TrialReport` for every trial), and ``model`` with the
+    best sub-network and its head in ``assets.extra/model.keras`` and the uncompressed classifier in
+    ``assets.extra/teacher.keras``.
 
     Example:
         >>> PruningSearch(
@@ -77,26 +77,27 @@ class PruningSearch(base_component.BaseComponent):
         seed: int = 0,
         code_version: str = "",
     ) -> None:
-        """Wires the component.
+        """Creates the component.
 
         Args:
             examples: Transformed Examples, with splits ``train`` and ``eval``.
-            base_model: A Model whose ``assets.extra/model.keras`` is the uncompressed classifier; its cost
-                is the yardstick of compression.
-            translators: A bank fitted on its backbone for all of the options' ``connections``.
-            backbone: Its backbone's name in the catalogue; empty for another network, which has no published
+            base_model: A Model whose ``assets.extra/model.keras`` is the uncompressed classifier. Compression is
+                relative to its cost.
+            translators: A bank fitted on its backbone for all ``connections`` in the options.
+            backbone: Name of the backbone in the catalogue; empty for another network, which has no published
                 connections.
-            previous_hyperparameters: The best of an earlier search, or an empty folder: the first trial, if they are in
-                the search space.
-            options: How to search; None for the defaults. Without ``head_units``, heads are a single softmax layer.
-            vertex_job: A custom job on Vertex AI whose replicas search together, in place of trials in parallel
-                on this machine: its ``project``, ``region`` and ``job_spec`` (a CustomJobSpec). None: no job.
-            dropout: In the head.
-            batch_size: Images a step.
-            class_weights: ``"balanced"`` lets each class count the same in a trial's loss, however many images it
-                has; ``"none"`` each image. Trials are ranked by plain accuracy all the same.
-            seed: Of the search.
-            code_version: Part of the cache key; change it when the code changes.
+            previous_hyperparameters: Best hyperparameters of an earlier search, or an empty folder. They are the first
+                trial, if they are in the search space.
+            options: Options of the search; None for the defaults. Without ``head_units``, heads are a single softmax
+                layer.
+            vertex_job: A custom job on Vertex AI whose replicas run trials, instead of parallel trials on this machine:
+                its ``project``, ``region`` and ``job_spec`` (a CustomJobSpec). None for no job.
+            dropout: Dropout rate of the head.
+            batch_size: Images per step.
+            class_weights: ``"balanced"`` gives every class the same weight in a trial's loss, whatever its number of
+                images; ``"none"`` gives every image the same weight. Trials are always ranked by unweighted accuracy.
+            seed: Random seed of the search.
+            code_version: Part of the cache key. It changes with the code.
         """
         super().__init__(
             PruningSearchSpec(

@@ -1,4 +1,4 @@
-"""PruningSearch's work: a keras-tuner search over cached features."""
+"""The executor of PruningSearch: a keras-tuner search on cached features."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 SUMMARIES = "tensorboard"
 PREVIOUS = "previous_hyperparameters"
 
-_HYPERPARAMETERS_FILE = "best_hyperparameters.txt"  # the stock Tuner's
+_HYPERPARAMETERS_FILE = "best_hyperparameters.txt"  # as in the stock Tuner
 
 
 class Executor(base_executor.BaseExecutor):
@@ -62,7 +62,7 @@ def _search(
     output_dict: dict[str, list[types.Artifact]],
     exec_properties: dict[str, Any],
 ) -> None:
-    """Searches, or takes part in a search, and writes what was found."""
+    """Runs a search, or takes part in one, and writes the results."""
     examples = artifact_utils.get_single_instance(input_dict["examples"])
     reference_dir = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["base_model"]))
     bank_dir = artifact_utils.get_single_uri(input_dict["translators"])
@@ -82,8 +82,9 @@ def _search(
         known=_known(input_dict.get(PREVIOUS)),
     )
     hypermodel = job.hypermodel()
-    # Named after all that decides the result, and beside the outputs: a search that was cut short finds its finished
-    # trials there. They outlive the search, for until its end is recorded it may have to be told again.
+    # The folder is named by everything that determines the result, and is next to the outputs, so that an interrupted
+    # search finds its finished trials. It outlives the search, because the node may run again until its end is
+    # recorded.
     key = _key(exec_properties, hypermodel.base, examples.uri, bank_dir, *job.known)
     trials_dir = results_dir.parent.parent / ".trials" / key
     replica = Replica.of_this_process()
@@ -91,7 +92,7 @@ def _search(
         take_trials(replica, trials_dir)
         return
     sweep(trials_dir)
-    tuner = _searched(job, hypermodel, trials_dir)
+    tuner = _run(job, hypermodel, trials_dir)
     hypermodel.release_features()
     reports = trial_reports(tuner, hypermodel)
 
@@ -106,8 +107,8 @@ def _search(
     mark_done(trials_dir)
 
 
-def _searched(job: SearchJob, hypermodel: HyperCompressor, directory: Path) -> kt.Tuner:
-    """Searches, in one process or several."""
+def _run(job: SearchJob, hypermodel: HyperCompressor, directory: Path) -> kt.Tuner:
+    """Runs the search in one process or several."""
     logger.info(
         "searching %d connections of %s with %s",
         len(hypermodel.connections), hypermodel.base.name, job.options.tuner,
@@ -121,14 +122,14 @@ def _searched(job: SearchJob, hypermodel: HyperCompressor, directory: Path) -> k
 
 
 def _known(given: list[types.Artifact] | None) -> list[dict[str, Any]]:
-    """The best hyperparameters of an earlier search, if there are any."""
+    """Returns the best hyperparameters of an earlier search, if there are any."""
     path = Path(artifact_utils.get_single_uri(given), _HYPERPARAMETERS_FILE) if given else None
     if path is None or not path.exists():
         return []
     try:
-        return [{**json.loads(path.read_text())["values"]}]  # which refuses what is no mapping
+        return [{**json.loads(path.read_text())["values"]}]  # fails if it is not a mapping
     except (ValueError, KeyError, TypeError) as error:
-        logger.warning("%s cannot be read (%r): the search starts from nothing", path, error)
+        logger.warning("%s cannot be read (%r): the search starts without known hyperparameters", path, error)
         return []
 
 

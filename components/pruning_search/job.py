@@ -1,4 +1,4 @@
-"""What is searched, described by paths and numbers alone, so that every process can rebuild it."""
+"""The description of a search, made of paths and numbers, from which every process can rebuild it."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from compressor_lib.training.class_weights import balanced_weights
 
 @dataclass(frozen=True)
 class SearchJob:
-    """A search of the component.
+    """The description of a search.
 
     Attributes:
         reference_dir: Folder of the uncompressed classifier.
-        bank_dir: Folder of its translators.
-        train: Pattern of the files that trials are trained on.
-        validation: Pattern of the files that they are ranked on.
+        train: Pattern of the files with the training data.
+        validation: Pattern of the files with the validation data, on which trials are ranked.
+        backbone: Name of the backbone in the catalogue, or empty.
         backbone: The backbone's name in the catalogue, or empty.
-        options: How to search.
-        dropout: In the head.
-        batch_size: Images a step.
+        options: Options of the search.
+        dropout: Dropout rate of the head.
+        batch_size: Images per step.
         class_weights: ``"balanced"`` or ``"none"``.
-        seed: Of the search.
-        max_cost: The uncompressed classifier's cost; measured if None.
-        known: Hyperparameters that were the best of earlier searches, for the first trials.
+        seed: Random seed of the search.
+        max_cost: Cost of the uncompressed classifier; measured if None.
+        known: Best hyperparameters of earlier searches, for the first trials.
     """
 
     reference_dir: str
@@ -59,7 +59,7 @@ class SearchJob:
 
     @classmethod
     def load(cls, path: Path) -> SearchJob:
-        """Reads what :meth:`save` wrote."""
+        """Reads a description written by :meth:`save`."""
         return TypeAdapter(cls).validate_json(path.read_text())
 
     def save(self, path: Path) -> None:
@@ -68,12 +68,12 @@ class SearchJob:
 
     @property
     def run_options(self) -> SearchOptions:
-        """How the library searches."""
+        """Returns the library's options for the search."""
         tuner, trials, epochs = self.options.tuner, self.options.max_trials, self.options.max_epochs
         return SearchOptions(tuner, trials, epochs, seed=self.seed, first=self.known)
 
     def hypermodel(self) -> HyperCompressor:
-        """Seeds this process, loads the networks and makes the search space.
+        """Seeds this process, loads the networks and creates the search space.
 
         Raises:
             CompressorError: If the bank does not fit the classifier or lacks a translator, or a connection is unknown.
@@ -111,24 +111,24 @@ class SearchJob:
         )
 
     def narrowed(self, hypermodel: HyperCompressor) -> SearchJob:
-        """The same search with the shortlist made, so that nobody need make it again.
+        """Returns the same search with its shortlist, so that no other process needs to compute it.
 
         Args:
-            hypermodel: From :meth:`hypermodel`; it is narrowed.
+            hypermodel: A hypermodel from :meth:`hypermodel`. It is narrowed too.
         """
         self._narrow(hypermodel, *self._datasets(hypermodel))
         connections = tuple(str(connection) for connection in hypermodel.connections)
         return replace(self, options=replace(self.options, connections=connections, shortlist=None))
 
     def search(self, hypermodel: HyperCompressor, directory: Path) -> kt.Tuner:
-        """Searches in this process, alone or as one of several workers (keras-tuner's environment says which).
+        """Runs the search in this process, alone or as one of several workers (depending on keras-tuner's environment).
 
         Args:
-            hypermodel: From :meth:`hypermodel`.
-            directory: Where keras-tuner keeps the trials.
+            hypermodel: A hypermodel from :meth:`hypermodel`.
+            directory: Folder in which keras-tuner stores the trials.
 
         Returns:
-            The tuner, searched.
+            The tuner after the search.
         """
         train, validation = self._datasets(hypermodel)
         self._narrow(hypermodel, train, validation)

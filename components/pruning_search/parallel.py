@@ -1,4 +1,4 @@
-"""Parallel trials: keras-tuner's chief in this process, its workers in processes of their own."""
+"""Parallel trials: keras-tuner's chief in this process, and workers in separate processes."""
 
 from __future__ import annotations
 
@@ -32,96 +32,95 @@ _HOST = "127.0.0.1"
 _EVERYWHERE = "0.0.0.0"
 _RESTARTS = 3
 _POLL_SECONDS = 0.5
-_TOLD_LINES = 15
+_LOG_LINES = 15
 
 
 def search_in_parallel(
     job: SearchJob, hypermodel: HyperCompressor, directory: Path, workers: int, *, port: int | None = None
 ) -> kt.Tuner:
-    """Searches with several worker processes on this machine.
+    """Runs a search with several worker processes on this machine.
 
-    A worker that dies is started again, a few times, and gets its trial anew; after that its trial counts as failed
-    and the others go on. What no trial is to blame for, such as a full disk, ends the search. Each worker writes to
-    ``worker-<number>.log`` beside the trials. The workers end when this process does, in whatever way.
+    A worker that dies is restarted a few times and repeats its trial. After that, the trial counts as failed and the
+    other workers continue. Errors that are not caused by a trial, such as a full disk, end the search. Each worker logs
+    to ``worker-<number>.log`` next to the trials. The workers end when this process ends, for any reason.
 
     Args:
         job: The search.
-        hypermodel: From the job.
-        directory: Where keras-tuner keeps the trials; what is finished there is not done again.
-        workers: How many trials run at a time, on this machine.
-        port: Where workers on other machines may join in; None for this machine alone.
+        hypermodel: The hypermodel of the job.
+        directory: Folder in which keras-tuner stores the trials. Finished trials are not repeated.
+        workers: Number of trials to run at a time on this machine.
+        port: Port on which workers on other machines can connect; None for this machine only.
 
     Returns:
-        The tuner, searched.
+        The tuner after the search.
 
     Raises:
-        CompressorError: If all workers died, or one told why it cannot go on, or too many trials failed one after the
-            other.
+        CompressorError: If all workers died, a worker cannot continue, or too many trials failed in a row.
     """
     job = job.narrowed(hypermodel)
     tuner = TUNERS[job.options.tuner](hypermodel, job.run_options, directory)
     tuner.save()
     report_progress(tuner.oracle)
-    # What the chief measured holds for all: a latency would be another one in each process.
+    # All workers use the chief's measurement, because a latency measured in another process would differ.
     dataclasses.replace(job, max_cost=hypermodel.max_cost).save(directory / JOB_FILE)
     with ExitStack() as stack:
         chief = _Chief(tuner.oracle) if port is None else _Chief(tuner.oracle, _EVERYWHERE, port)
         stack.callback(chief.stop)
-        crew = [
+        processes = [
             _Worker(f"worker-{number}", directory, chief.port, threads=max(1, usable_threads() // workers))
             for number in range(workers)
         ]
-        for worker in crew:
+        for worker in processes:
             worker.start()
             stack.callback(worker.stop)
-        _watch(chief, crew)
+        _watch(chief, processes)
     report_end(tuner.oracle)
     return tuner
 
 
-def _watch(chief: _Chief, crew: Sequence[_Worker]) -> None:
-    """Waits until every worker has been told that there are no more trials, or has been given up."""
-    working, finished = list(crew), False
+def _watch(chief: _Chief, processes: Sequence[_Worker]) -> None:
+    """Waits until every worker has finished or has been given up."""
+    working, finished = list(processes), False
     while working:
         time.sleep(_POLL_SECONDS)
         if chief.failure is not None:
-            said = "\n".join(worker.last_words() for worker in working)
+            log_lines = "\n".join(worker.log_tail() for worker in working)
             raise CompressorError(
-                f"the search stopped: {str(chief.failure).splitlines()[0]}\n{said}"
+                f"the search stopped: {str(chief.failure).splitlines()[0]}\n{log_lines}"
             ) from chief.failure
         for worker in [worker for worker in working if worker.has_ended]:
             if worker.has_finished:
                 finished = True
                 working.remove(worker)
             elif worker.has_stopped:
-                raise CompressorError(f"the search stopped\n{worker.last_words()}")
+                raise CompressorError(f"the search stopped\n{worker.log_tail()}")
             elif worker.starts <= _RESTARTS:
-                logger.warning("%s died; it is started again", worker.name)
+                logger.warning("%s died: restarting it", worker.name)
                 worker.start()
             else:
-                logger.warning("%s died %d times; the search goes on without it", worker.name, worker.starts)
+                logger.warning("%s died %d times: the search continues without it", worker.name, worker.starts)
                 working.remove(worker)
                 chief.give_up(worker.name)
     if finished:
-        while not exit_chief(chief.oracle):  # workers elsewhere end their trials, and are told that there are no more
+        while not exit_chief(chief.oracle):  # remote workers finish their trials first
             time.sleep(_POLL_SECONDS)
     else:
         raise CompressorError(
-            "all workers of the search died; run again to go on, with fewer search.parallel_trials if memory was short."
-            f"\n{crew[-1].last_words()}"
+            "all workers of the search died; run again to resume, with fewer search.parallel_trials if memory "
+            f"was short.\n{processes[-1].log_tail()}"
         )
 
 
 class _Chief(OracleServicer):
     """Serves an oracle to workers.
 
-    keras-tuner's own ``search()`` would wait for ever for a worker that does not come back.
+    keras-tuner's own ``search()`` would wait forever for a worker that does not come back.
     """
 
     def __init__(self, oracle: kt.Oracle, host: str = _HOST, port: int = 0) -> None:
         super().__init__(oracle)
         self.failure: Exception | None = None
-        # All that changes the oracle is done by one thread, as in keras-tuner.
+        # A single thread makes all changes to the oracle, as in keras-tuner.
         self._thread = futures.ThreadPoolExecutor(max_workers=1)
         self._server = grpc.server(self._thread)
         serve(self, self._server)
@@ -129,28 +128,28 @@ class _Chief(OracleServicer):
         self._server.start()
 
     def CreateTrial(self, request: Any, context: Any) -> Any:
-        """Gives a worker its next trial."""
-        with self._failure_noted():
+        """Returns a worker's next trial."""
+        with self._failure_recorded():
             return super().CreateTrial(request, context)
 
     def UpdateTrial(self, request: Any, context: Any) -> Any:
-        """Notes what a worker's trial came to."""
-        with self._failure_noted():
+        """Records the results of a worker's trial."""
+        with self._failure_recorded():
             return super().UpdateTrial(request, context)
 
     def EndTrial(self, request: Any, context: Any) -> Any:
-        """Ends a trial on behalf of a worker."""
-        with self._failure_noted():
+        """Ends a worker's trial."""
+        with self._failure_recorded():
             response = super().EndTrial(request, context)
         report_progress(self.oracle, self.oracle.trials[request.trial.trial_id])
         return response
 
     def give_up(self, worker: str) -> None:
-        """Lets the trial that a worker has left fail; otherwise Hyperband would wait for it."""
+        """Marks the trial of a dead worker as failed; otherwise Hyperband would wait for it."""
         futures.wait([self._thread.submit(self._fail_trial_of, worker)])
 
     def stop(self) -> None:
-        """Answers no more."""
+        """Stops the server."""
         self._server.stop(grace=None).wait()
         self._thread.shutdown()
 
@@ -158,15 +157,15 @@ class _Chief(OracleServicer):
         self.oracle.tuner_ids.discard(worker)
         trial = self.oracle.ongoing_trials.get(worker)
         if trial is not None:
-            trial.status, trial.message = "FAILED", f"it ended {worker} again and again"
-            with self._failure_noted():
+            trial.status, trial.message = "FAILED", f"it killed {worker} repeatedly"
+            with self._failure_recorded():
                 self.oracle.end_trial(trial)
 
     @contextmanager
-    def _failure_noted(self) -> Iterator[None]:
-        """Notes what the oracle raises, as it does where too many trials have failed in a row or its disk is full.
+    def _failure_recorded(self) -> Iterator[None]:
+        """Records exceptions of the oracle, such as too many failed trials in a row or a full disk.
 
-        After that it is asked nothing more: a worker that was not answered takes that for its trial's failure.
+        After an exception, the oracle is no longer used: a worker without a response counts its trial as failed.
         """
         if self.failure is not None:
             raise self.failure
@@ -178,7 +177,7 @@ class _Chief(OracleServicer):
 
 
 class _Worker:
-    """A process that takes trials; it can be started again."""
+    """A process that runs trials. It can be restarted."""
 
     def __init__(self, name: str, directory: Path, port: int, threads: int) -> None:
         self.name = name
@@ -201,14 +200,14 @@ class _Worker:
             self._process = subprocess.Popen(
                 self._command,
                 env=self._environment,
-                stdin=subprocess.PIPE,  # closes with this process, which ends the worker
+                stdin=subprocess.PIPE,  # closes when this process ends, which ends the worker
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for this process, which then stops its workers
+                start_new_session=True,  # Ctrl-C only reaches this process, which then stops its workers
             )
 
     def stop(self) -> None:
-        """Ends the process; what it has finished is the chief's already."""
+        """Stops the process. The chief already has its finished trials."""
         self._process.kill()
         self._process.communicate()
 
@@ -228,6 +227,6 @@ class _Worker:
     def has_stopped(self) -> bool:
         return self._process.returncode == STOPPED
 
-    def last_words(self) -> str:
-        lines = self._log.read_text(errors="replace").splitlines()[-_TOLD_LINES:]
+    def log_tail(self) -> str:
+        lines = self._log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
         return "\n".join([f"{self._log} ends with:", *lines])

@@ -1,9 +1,9 @@
-"""A search on several machines: the replicas of one Vertex AI custom job.
+"""A search on several machines: the replicas of a custom job on Vertex AI.
 
-It is done as TFX's own Tuner extension does it (``tfx.extensions.google_cloud_ai_platform.tuner``): the node starts a
-custom job whose replicas run the same executor with the same arguments, and each finds its part in the environment.
-The primary replica is keras-tuner's chief and takes trials itself, too; the others take trials from it. All write to
-the pipeline root, which Vertex mounts on each of them.
+It works like TFX's own Tuner extension (``tfx.extensions.google_cloud_ai_platform.tuner``): the node starts a custom
+job whose replicas run the same executor with the same arguments, and each replica finds its role in the environment.
+The primary replica is keras-tuner's chief and also runs trials; the others get trials from it. All replicas write to
+the pipeline root, which Vertex AI mounts on each of them.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _PATIENCE_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class Replica:
-    """This process' part in a job.
+    """This process's role in a job.
 
     Attributes:
-        name: keras-tuner's id of it.
+        name: ID of the replica for keras-tuner.
         chief: Host of the primary replica.
-        port: That the primary replica is told to listen at.
+        port: Port on which the primary replica listens.
         is_chief: Whether this is the primary replica.
     """
 
@@ -49,11 +49,11 @@ class Replica:
     def of_this_process(cls) -> Replica | None:
         """Reads ``CLUSTER_SPEC``.
 
-        Its form is told at
+        Its format is described at
         https://cloud.google.com/vertex-ai/docs/training/distributed-training#cluster-spec-format.
 
         Returns:
-            The part; None where there is no job, or a job of one replica.
+            The role; None without a job, or in a job with one replica.
         """
         spec = json.loads(os.environ.get("CLUSTER_SPEC") or "{}")
         replicas = [host for pool in spec.get("cluster", {}).values() for host in pool]
@@ -69,18 +69,18 @@ def start_replicas(
     output_dict: dict[str, list[types.Artifact]],
     exec_properties: dict[str, Any],
 ) -> None:
-    """Runs the executor in a custom job on Vertex AI, and waits for its end.
+    """Runs the executor in a custom job on Vertex AI and waits for it to finish.
 
     Args:
-        input_dict: The executor's.
-        output_dict: The executor's.
-        exec_properties: The executor's; ``vertex_job`` describes the job as JSON: its ``project``, its ``region``, and
-            its ``job_spec`` (a CustomJobSpec).
+        input_dict: Inputs of the executor.
+        output_dict: Outputs of the executor.
+        exec_properties: Parameters of the executor. ``vertex_job`` describes the job as JSON: its ``project``,
+            ``region`` and ``job_spec`` (a CustomJobSpec).
 
     Raises:
-        RuntimeError: If the job failed, with what Vertex tells of it.
+        RuntimeError: If the job failed, with Vertex AI's message.
     """
-    # Google's clients take seconds to import, and hardly any search needs them.
+    # Imported here, because Google's clients take seconds to import and most searches do not need them.
     from tfx.extensions.google_cloud_ai_platform import runner
 
     job = json.loads(exec_properties["vertex_job"])
@@ -90,22 +90,22 @@ def start_replicas(
 
 
 def take_trials(replica: Replica, directory: Path) -> None:
-    """Works for the chief until there are no more trials.
+    """Runs trials for the chief until there are no more.
 
     Args:
-        replica: This process' part.
-        directory: Where keras-tuner keeps the trials; the chief puts the description of the search there.
+        replica: Role of this process.
+        directory: Folder in which keras-tuner stores the trials. The chief writes the description of the search to it.
 
     Raises:
-        CompressorError: If the chief does not.
+        CompressorError: If the chief does not write the description.
     """
     path = directory / JOB_FILE
     waited_from = time.monotonic()
     while not path.exists():
         if time.monotonic() - waited_from > _PATIENCE_SECONDS:
             raise CompressorError(
-                f"the chief, {replica.chief}, has not described the search in {path}: check its log, and that all "
-                "replicas see the same pipeline root"
+                f"the chief, {replica.chief}, has not written {path}: check its log, and that all "
+                "replicas use the same pipeline root."
             )
         time.sleep(_POLL_SECONDS)
     os.environ |= {

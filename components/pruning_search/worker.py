@@ -1,7 +1,7 @@
-"""A worker of a parallel search: takes trials from the chief until there are no more.
+"""A worker of a parallel search: runs trials from the chief until there are no more.
 
-Started by :mod:`components.pruning_search.parallel`, with keras-tuner's environment variables, as
-``components.pruning_search.worker <job.json>``; the trials are kept beside that file.
+:mod:`components.pruning_search.parallel` starts it with keras-tuner's environment variables, as
+``components.pruning_search.worker <job.json>``. Trials are stored next to that file.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from compressor_lib.errors import CompressorError
 logger = logging.getLogger(__name__)
 
 STOPPED = 2
-"""Exit status of a worker that another one in its place would not do better than, such as where a disk is full."""
+"""Exit status of a worker that stopped for a reason that a restart would not fix, such as a full disk."""
 
 
 def main(path: Path) -> None:
-    """Rebuilds the search and works for its chief."""
+    """Rebuilds the search and runs trials for its chief."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
     job = SearchJob.load(path)
@@ -34,7 +34,7 @@ def main(path: Path) -> None:
 
 
 def _end_with_parent() -> None:
-    """Waits for the parent's end of the standard input, which is never written to, to be closed, by whatever."""
+    """Blocks until the parent process exits, which closes its end of stdin, and then exits too."""
     os.read(sys.stdin.fileno(), 1)
     os._exit(1)
 

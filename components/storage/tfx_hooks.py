@@ -1,10 +1,10 @@
-"""What the components take of TFX beyond its public API: the one place to adapt when a new release moves it.
+"""TFX's private API that the components use: the one place to change if a new release changes it.
 
-- :class:`SpanProcessor` gives names to what ``FileBasedInputProcessor`` keeps to itself, for its subclass that finds
-  windows of spans.
-- Executors call ``_log_startup`` and ``_make_beam_pipeline`` of their base classes, as TFX's own guide to custom
-  components does, and ``_MarkPushed`` and ``_MarkNotPushed`` of the stock Pusher's, which write the properties that
-  TFX's resolvers read. These calls stay where they are; the test of this module looks for them too.
+- :class:`SpanProcessor` exposes private members of ``FileBasedInputProcessor`` for its subclass that finds windows
+  of spans.
+- Executors call ``_log_startup`` and ``_make_beam_pipeline`` of their base classes, as in TFX's guide to custom
+  components, and ``_MarkPushed`` and ``_MarkNotPushed`` of the stock Pusher, which write the properties that TFX's
+  resolvers read. These calls are not moved here, but the test of this module checks them too.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ WRITTEN_AGAINST = "1.16.0"
 
 
 class SpanProcessor(input_processor.FileBasedInputProcessor):
-    """TFX's processor of an input with one split, with names for what a subclass needs of it."""
+    """TFX's processor of an input with one split, which exposes the members that a subclass needs."""
 
     @property
     def data_folder(self) -> str:
-        """The input's folder."""
+        """Folder of the input."""
         return str(self._input_base_uri)
 
     @property
     def only_split(self) -> example_gen_pb2.Input.Split:
-        """The input's only split."""
+        """The only split of the input."""
         (split,) = self._splits
         return split
 
     @property
     def has_spans(self) -> bool:
-        """Whether the split's pattern holds a span or a date."""
+        """Whether the split's pattern contains a span or a date."""
         return bool(self._is_match_span or self._is_match_date)
 
     def span_in(self, folder: str, regex: str) -> tuple[int, int | None]:
-        """Reads a folder's span and version as TFX reads them.
+        """Reads a folder's span and version with TFX's code.
 
         Args:
-            folder: Its path, relative to the data folder.
-            regex: The pattern of such folders, with a named group for each of TFX's specs.
+            folder: Path of the folder, relative to the data folder.
+            regex: Regular expression for such folders, with a named group for each of TFX's specs.
 
         Returns:
-            Number of the span, and of the version; None where the pattern has none.
+            Number of the span and of the version; None if the pattern has no version.
 
         Raises:
-            ValueError: If one is no number.
+            ValueError: If one of them is not a number.
         """
         kinds = (self._is_match_span, self._is_match_date, self._is_match_version)
         _, span, _, version = utils._find_matched_span_version_from_path(folder, regex, *kinds)

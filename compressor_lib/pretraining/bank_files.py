@@ -1,7 +1,7 @@
-"""Names of the files of a translator bank, for those who read no more than one of them; nothing is imported."""
+"""File names of a translator bank. Imports nothing, for code that only reads one of the files."""
 
 MANIFEST = "manifest.json"
-"""Which backbone the bank belongs to, and how well each translator fits, as ``r2``."""
+"""The identity of the backbone, and how well each translator fits, as ``r2``."""
 
 ARRAYS = "translators.npz"
-"""The weights."""
+"""The weights of the translators."""

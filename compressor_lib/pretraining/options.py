@@ -9,7 +9,7 @@ from compressor_lib.support.options import Options, option
 
 @dataclass(frozen=True)
 class TranslatorOptions(Options):
-    """How translators are fitted.
+    """Options for fitting translators.
 
     Attributes:
         held_out: Share of the images that are held out to measure R2.

@@ -46,7 +46,7 @@ TAIL_WIDTH = "tail_units"
 PUBLISHED_HEAD_UNITS = range(4, 32, 8)
 
 PUBLISHED_LEARNING_RATES = (1e-5, 1e-2)
-"""The published range, which is also tried below the least learning rate that pays (that of a search's options)."""
+"""The published range of ``lr``; the options of a search have a narrower one."""
 
 
 class HyperCompressor(kt.HyperModel):

@@ -13,7 +13,7 @@ from compressor_lib.support.options import Each, Options, option
 
 @dataclass(frozen=True)
 class TunerOptions(Options):
-    """How to search.
+    """Options of a tuner.
 
     Attributes:
         tuner: keras-tuner's oracle.
@@ -32,7 +32,7 @@ class TunerOptions(Options):
 
 @dataclass(frozen=True)
 class SearchOptions(TunerOptions):
-    """How :func:`compressor_lib.search.run.run_search` searches.
+    """Options of :func:`compressor_lib.search.run.run_search`.
 
     Attributes:
         seed: Seed of the tuner, and of all weights and shuffles in the trials.
@@ -85,7 +85,7 @@ class BudgetOptions(Options):
 
 @dataclass(frozen=True)
 class PruningSearchOptions(TunerOptions):
-    """How the connection to cut is searched.
+    """Options of the search for the connection to cut.
 
     Attributes:
         parallel_trials: Number of trials at a time, each in a process of its own on one machine. Above 1, the order of

@@ -1,6 +1,6 @@
-"""Dataclasses of options: each option is declared once, with its name, type, default and limits.
+"""Dataclasses of options. Each option is declared once, with its name, type, default and limits.
 
-pydantic reads the limits from the fields' metadata, so a configuration's section may be such a class.
+pydantic reads the limits from the fields' metadata, so a section of the configuration can be such a class.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _LIMITS = {
 
 @dataclasses.dataclass(frozen=True)
 class Each:
-    """Limits of each item of a list, as in ``tuple[Annotated[int, Each(gt=0)], ...]``.
+    """Limits for each item of a list, as in ``tuple[Annotated[int, Each(gt=0)], ...]``.
 
     Attributes:
-        gt: Items are more than this.
-        ge: Items are at least this.
+        gt: Items must be more than this.
+        ge: Items must be at least this.
     """
 
     gt: float | None = None
@@ -39,21 +39,21 @@ def option(default: T, **limits: float) -> T:
     """Declares a field of a dataclass of options.
 
     Args:
-        default: Its default.
-        **limits: ``gt``, ``ge``, ``lt`` or ``le`` of a number; ``min_length`` of a list.
+        default: Default of the option.
+        **limits: ``gt``, ``ge``, ``lt`` or ``le`` for a number; ``min_length`` for a list.
 
     Returns:
-        The dataclass's field.
+        The field of the dataclass.
     """
     return dataclasses.field(default=default, metadata=limits)
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Base of frozen dataclasses of options.
+    """Base class of frozen dataclasses of options.
 
     Raises:
-        CompressorError: If a value is beyond its limits, or none of the choices.
+        CompressorError: If a value is out of range or is not one of the choices.
     """
 
     def __post_init__(self) -> None:
@@ -70,7 +70,7 @@ class Options:
 
 
 def _of_each(hint: Any) -> Iterator[Mapping[str, Any]]:
-    """The limits of the items, wherever they stand in a type."""
+    """Yields the limits of list items, wherever they are in a type."""
     if get_origin(hint) is Annotated:
         yield from (vars(mark) for mark in hint.__metadata__ if isinstance(mark, Each))
     for inner in get_args(hint):

@@ -21,7 +21,7 @@ class Augmentation(Options):
         contrast: Maximum change of contrast in either direction, as a share.
 
     Raises:
-        CompressorError: If a share is not within 0..1 (1 itself excluded).
+        CompressorError: If a share is below 0, or 1 or more.
     """
 
     flip: bool = True

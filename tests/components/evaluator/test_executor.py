@@ -19,7 +19,7 @@ from tfx.utils import proto_utils
 from components.artifacts.model_files import files_sha256
 from components.artifacts.predictions import ModelPredictions, Predictions
 from components.artifacts.verdict import LEFT_OUT, MODEL_SHA256, read_verdict
-from components.evaluator.comparison import judged, notes, verdict_of
+from components.evaluator.comparison import notes, results_by_class, verdict_of
 from components.evaluator.executor import Executor
 from components.evaluator.tfma_config import eval_config, thresholds_of, with_classes
 from compressor_lib.deployment.export import classes_path, export_classifier, tflite_path
@@ -127,7 +127,7 @@ class TestClassesAreJoinedByName:
     def test_a_class_without_test_images_is_left_out(self):
         classes = ["ant", "cat", "dog", "emu"]
         given = predictions(IMAGES, classes, model=named(classes, IMAGES), baseline=named(classes, IMAGES))
-        overall, found = judged(given, "model", 0.95)
+        overall, found = results_by_class(given, "model", 0.95)
         assert overall.images == 60
         assert [one.name for one in found] == ["cat", "dog"]
         assert notes(given) == [

@@ -140,7 +140,7 @@ def test_replicas_search_together(tmp_path, search_inputs):
 
 def test_a_replica_whose_chief_does_not_come_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(vertex_replicas, "_PATIENCE_SECONDS", 0.0)
-    with pytest.raises(CompressorError, match=r"the chief, somewhere, has not described the search in .*job\.json"):
+    with pytest.raises(CompressorError, match=r"the chief, somewhere, has not written .*job\.json"):
         take_trials(Replica("workerpool1-0", "somewhere", 2222, is_chief=False), tmp_path)
 
 

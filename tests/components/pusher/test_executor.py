@@ -418,4 +418,4 @@ class TestModelServer:
 )
 def test_a_wrong_answer_is_found_out(answer, wrong):
     with pytest.raises(CompressorError, match=wrong):
-        smoke_test._check_answer(answer, ["a", "b", "c"])
+        smoke_test._check_response(answer, ["a", "b", "c"])

@@ -14,7 +14,7 @@ def test_names_are_read_as_they_were_written(tmp_path):
     assert parse_classes(b"a\r\nb\r\n", path) == ["a", "b"]
 
 
-def test_what_is_missing_or_no_text_is_refused(tmp_path):
+def test_missing_or_binary_file_is_rejected(tmp_path):
     with pytest.raises(CompressorError, match=r"classes\.txt is missing"):
         read_classes_file(tmp_path / CLASSES_FILE)
     with pytest.raises(CompressorError, match="is not UTF-8 text"):

@@ -70,7 +70,7 @@ def fail_with(monkeypatch, error: BaseException, *precisions: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.survives("a layer that TFLite does not have")
-def test_a_layer_that_tflite_does_not_have_leaves_every_format_out(calibration):
+def test_unsupported_layer_leaves_out_every_format(calibration):
     made = converted(classifier(NotInTFLite()), calibration, is_gated=True)
     assert made.files == {}
     assert list(made.not_converted) == ["float32", "float16", "int8"]
@@ -85,7 +85,7 @@ def test_a_layer_that_tflite_does_not_have_leaves_every_format_out(calibration):
     "error", [RuntimeError("no kernel"), ValueError("no kernel"), KeyError("no kernel"), TypeError("no kernel")]
 )
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
-def test_whatever_the_converter_raises_it_is_that_formats_failure(monkeypatch, calibration, error, precision):
+def test_any_converter_exception_fails_only_that_format(monkeypatch, calibration, error, precision):
     fail_with(monkeypatch, error, precision)
     made = converted(classifier(), calibration, is_gated=True)
     assert set(made.files) == {"float32", "float16", "int8"} - {precision}
@@ -102,14 +102,14 @@ def test_whatever_the_converter_raises_it_is_that_formats_failure(monkeypatch, c
         tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"),
     ],
 )
-def test_what_no_format_is_to_blame_for_is_raised(monkeypatch, calibration, error):
+def test_errors_not_caused_by_a_format_are_raised(monkeypatch, calibration, error):
     fail_with(monkeypatch, error, "float16")
     with pytest.raises(type(error)):
         converted(classifier(), calibration, is_gated=True)
 
 
 @pytest.mark.slow
-def test_a_file_that_does_not_run_or_is_not_faithful_is_left_out(monkeypatch, calibration):
+def test_broken_or_unfaithful_model_is_left_out(monkeypatch, calibration):
     model, other = classifier(), classifier()
     other.set_weights([-weight if weight.ndim == 2 else weight for weight in model.get_weights()])
     files = {"float32": to_tflite(other), "float16": b"no model", "int8": to_tflite(model)}
@@ -121,7 +121,7 @@ def test_a_file_that_does_not_run_or_is_not_faithful_is_left_out(monkeypatch, ca
 
 
 @pytest.mark.slow
-def test_the_library_raises_for_a_format_that_was_asked_for(monkeypatch, calibration, tmp_path):
+def test_library_raises_if_a_requested_format_fails(monkeypatch, calibration, tmp_path):
     fail_with(monkeypatch, RuntimeError("no kernel\nat line 7"), "int8")
     with pytest.raises(ConversionError, match="does not convert to TFLite in int8: no kernel. Replace the layer"):
         export.export_classifier(classifier(), NAMES, tmp_path / "1", formats=["int8"], calibration=calibration)
@@ -129,12 +129,12 @@ def test_the_library_raises_for_a_format_that_was_asked_for(monkeypatch, calibra
 
 
 @pytest.mark.slow
-def test_int8_without_images_is_nobody_elses_failure():
+def test_int8_without_calibration_is_a_usage_error():
     with pytest.raises(CompressorError, match="int8 needs calibration images") as caught:
         converted(classifier(), None, is_gated=True)  # type: ignore[arg-type]
     assert not isinstance(caught.value, ConversionError)
 
 
-def test_the_error_travels_between_processes():
+def test_error_can_be_pickled():
     error = pickle.loads(pickle.dumps(ConversionError("whole", "part")))  # noqa: S301
     assert (str(error), error.reason) == ("whole", "part")

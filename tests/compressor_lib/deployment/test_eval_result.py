@@ -6,7 +6,7 @@ from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.intervals import PairedCounts
 
 
-def test_what_is_compared_is_counted_on_the_common_images_alone():
+def test_comparison_uses_common_images_only():
     """60 images, of which the baseline knows the class of 40."""
     pairs = PairedCounts(both=30, gained=4, lost=2, neither=4)
     baseline, model = EvalResult.from_counts("", images=60, right=40, pairs=pairs).compared(confidence=0.8)
@@ -16,6 +16,6 @@ def test_what_is_compared_is_counted_on_the_common_images_alone():
 
 
 @pytest.mark.parametrize("pairs", [None, PairedCounts(0, 0, 0, 0)])
-def test_without_a_common_image_nothing_is_compared(pairs):
+def test_no_comparison_without_common_images(pairs):
     judged = EvalResult.from_counts("", images=60, right=40, pairs=pairs)
     assert (judged.compared(), judged.change, judged.baseline) == (None, None, None)

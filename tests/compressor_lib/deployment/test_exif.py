@@ -61,25 +61,25 @@ def test_an_image_is_turned_as_pillow_turns_it(value):
         b"", b"\xff\xd8", b"\xff\xd8\xff\xe1", b"no image", tf.io.encode_png(PIXELS).numpy(),
     ],
 )  # fmt: skip
-def test_what_does_not_say_is_upright(encoded):
+def test_images_without_orientation_are_upright(encoded):
     assert read(encoded).numpy() == 1
 
 
-def test_other_segments_in_front_are_passed_over():
+def test_preceding_segments_are_skipped():
     plain = jpeg(exif(6), comment=b"\xff\xe1 Exif")
     others = b"\xff\xe2" + struct.pack(">H", 60_000) + b"\xff" * 59_998 + b"\xff\xff"
     assert read(plain[:2] + others + plain[2:]).numpy() == 6
     assert read(plain[:2] + b"\xff\xe1" + struct.pack(">H", 12) + b"http://xmp" + plain[2:]).numpy() == 6
 
 
-def test_what_lies_behind_the_pixels_does_not_count():
+def test_segments_after_the_pixels_are_ignored():
     segment = b"\xff\xe1" + struct.pack(">H", 2 + len(exif(6))) + exif(6)
     assert read(jpeg() + segment).numpy() == 1
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.data())
-def test_damaged_exif_is_never_an_error(data):
+def test_damaged_exif_raises_no_error(data):
     content = bytearray(jpeg(exif(data.draw(st.integers(0, 9)), data.draw(st.sampled_from("<>")))))
     for _ in range(data.draw(st.integers(1, 6))):
         content[data.draw(st.integers(0, 80))] = data.draw(st.integers(0, 255))

@@ -71,7 +71,7 @@ def example(image: bytes) -> bytes:
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
-def test_a_fresh_process_with_tensorflow_alone_answers(exported, encoded, expected, tmp_path):
+def test_new_process_serves_with_tensorflow_only(exported, encoded, expected, tmp_path):
     for number, image in enumerate(encoded):
         (tmp_path / f"{number}.img").write_bytes(image)
         (tmp_path / f"{number}.example").write_bytes(example(image))
@@ -97,7 +97,7 @@ result = [ask("serving_default", "image_bytes", "*.img"),
         assert classes == [NAMES[index] for index in expected.argmax(axis=1)]
 
 
-def test_images_get_different_answers(expected):
+def test_different_images_get_different_predictions(expected):
     assert np.ptp(expected, axis=0).max() > 0.1
 
 
@@ -113,13 +113,13 @@ def test_signatures_have_an_open_batch_and_named_ends(exported):
         assert (outputs["probabilities"].dtype, outputs["class"].dtype) == (tf.float32, tf.string)
 
 
-def test_an_example_without_an_image_is_refused(exported):
+def test_example_without_image_is_rejected(exported):
     ask = tf.saved_model.load(str(exported)).signatures["serving_tf_example"]
     with pytest.raises(tf.errors.InvalidArgumentError, match="image"):
         ask(examples=tf.constant([tf.train.Example().SerializeToString()]))
 
 
-def test_tflite_answers_as_the_model(exported, encoded, expected):
+def test_tflite_gives_the_models_predictions(exported, encoded, expected):
     images = np.stack([decode_image(image, SIZE) for image in encoded])
     answers = tflite_predict(export.tflite_path(exported), images)
     assert answers.dtype == np.float32
@@ -128,14 +128,14 @@ def test_tflite_answers_as_the_model(exported, encoded, expected):
     np.testing.assert_array_equal(tflite_predict(content, images.astype(np.float64)), answers)
 
 
-def test_keras_file_and_classes_travel_along(model, exported):
+def test_keras_file_and_classes_are_exported(model, exported):
     assert export.read_classes(exported) == NAMES
     back = export.load_keras(exported)
     for one, other in zip(back.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_what_a_search_found_loads_in_a_process_that_has_not_searched(model, tmp_path):
+def test_search_result_loads_in_another_process(model, tmp_path):
     searched = keras.models.clone_model(model)
     searched.compile(loss="sparse_categorical_crossentropy", metrics=[AccuracyCompression(0.5, 0.9, name="acc_comp")])
     path = export.keras_path(tmp_path)
@@ -148,17 +148,17 @@ def test_what_a_search_found_loads_in_a_process_that_has_not_searched(model, tmp
     assert found.stdout.split() == [str(model.count_params())], found.stderr
 
 
-def test_nothing_but_the_folder_is_left_behind(exported):
+def test_only_the_folder_is_left_behind(exported):
     assert [path.name for path in exported.parent.iterdir()] == ["1"]
     inside = {path.name for path in (exported / export.EXTRA).iterdir()}
     assert inside == {"model.keras", "model.tflite", "classes.txt", "figures.json"}
 
 
-def test_the_number_of_parameters_is_told_without_the_model(model, exported):
+def test_number_of_parameters_is_read_without_the_model(model, exported):
     assert export.read_parameters(exported) == model.count_params()
 
 
-def test_an_empty_folder_is_filled_and_a_full_one_refused(model, tmp_path):
+def test_empty_folder_is_accepted_and_nonempty_folder_rejected(model, tmp_path):
     export.export_classifier(model, NAMES, tmp_path)
     assert (tmp_path / "saved_model.pb").is_file()
     with pytest.raises(CompressorError, match="not an empty folder"):
@@ -170,7 +170,7 @@ def calibration(encoded) -> np.ndarray:
     return np.stack([decode_image(image, SIZE) for image in encoded])
 
 
-def test_other_formats_are_written_beside_float32(model, calibration, expected, tmp_path):
+def test_other_formats_are_written_next_to_float32(model, calibration, expected, tmp_path):
     export.export_classifier(model, NAMES, tmp_path, formats=["int8", "float16", "int8"], calibration=calibration)
     paths = export.tflite_paths(tmp_path)
     assert {precision: path.name for precision, path in paths.items()} == {
@@ -183,11 +183,11 @@ def test_other_formats_are_written_beside_float32(model, calibration, expected, 
     assert dtypes == [np.float32, np.float32, np.uint8]
 
 
-def test_a_folder_holds_the_formats_that_were_asked_for(exported):
+def test_folder_holds_the_requested_formats(exported):
     assert list(export.tflite_paths(exported)) == ["float32"]
 
 
-def test_int8_of_a_model_that_knows_nothing_passes_on_noise(model, tmp_path):
+def test_int8_of_an_untrained_model_passes_on_noise(model, tmp_path):
     fresh = keras.models.clone_model(model)
     noise = np.random.default_rng(1).integers(0, 256, (4, SIZE, SIZE, 3), dtype=np.uint8)
     export.export_classifier(fresh, NAMES, tmp_path, formats=["int8"], calibration=noise)
@@ -197,7 +197,7 @@ def test_int8_of_a_model_that_knows_nothing_passes_on_noise(model, tmp_path):
     ("precision", "message"),
     [("float32", "does not convert faithfully"), ("float16", "remove this format")],
 )
-def test_a_tflite_twin_that_differs_is_refused_and_nothing_written(
+def test_unfaithful_tflite_model_is_rejected_and_nothing_is_written(
     model, calibration, tmp_path, monkeypatch, precision, message
 ):
     other = keras.models.clone_model(model)
@@ -210,7 +210,7 @@ def test_a_tflite_twin_that_differs_is_refused_and_nothing_written(
 
 
 @pytest.mark.survives("an export fails half way")
-def test_a_failure_half_way_leaves_nothing(model, tmp_path, monkeypatch):
+def test_failed_export_leaves_nothing_behind(model, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError("disk full")
 
@@ -229,12 +229,12 @@ def test_a_failure_half_way_leaves_nothing(model, tmp_path, monkeypatch):
         (["a", "b", ""], "not one line"),
     ],
 )
-def test_class_names_that_do_not_fit_are_refused(model, tmp_path, names, message):
+def test_class_names_that_do_not_fit_are_rejected(model, tmp_path, names, message):
     with pytest.raises(CompressorError, match=message):
         export.export_classifier(model, names, tmp_path / "out")
 
 
-def test_missing_and_foreign_files_are_named(tmp_path):
+def test_missing_and_foreign_files_are_reported(tmp_path):
     with pytest.raises(CompressorError, match=r"teacher\.keras is missing"):
         export.load_keras(tmp_path, "teacher.keras")
     with pytest.raises(CompressorError, match=r"classes\.txt is missing"):
@@ -248,7 +248,7 @@ def test_missing_and_foreign_files_are_named(tmp_path):
 
 
 @pytest.mark.survives("a Keras file that would run code")
-def test_a_file_that_would_run_code_is_refused(tmp_path):
+def test_file_that_would_run_code_is_rejected(tmp_path):
     inputs = keras.Input((2,))
     model = keras.Model(inputs, keras.layers.Lambda(lambda x: x + 1, output_shape=(2,))(inputs))
     (tmp_path / export.EXTRA).mkdir()

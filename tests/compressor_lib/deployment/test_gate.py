@@ -44,7 +44,7 @@ def losing(lost: int, images: int = 200) -> EvalResult:
         (figure(float("nan")), None, False),
     ],
 )
-def test_without_a_confidence_what_was_measured_decides(accuracy, change, passes):
+def test_measured_value_decides_without_confidence(accuracy, change, passes):
     assert judge(Thresholds(0.9, 0.02), overall(accuracy, change), [], "").blessed is passes
 
 
@@ -56,7 +56,7 @@ def test_without_a_confidence_what_was_measured_decides(accuracy, change, passes
         (Interval(0.95, 0.91, 0.99), Interval(0.01, -0.03, 0.05), False),
     ],
 )
-def test_with_a_confidence_the_lower_end_decides(accuracy, change, passes):
+def test_lower_end_decides_with_confidence(accuracy, change, passes):
     assert judge(SURE, overall(accuracy, change), [], "").blessed is passes
 
 
@@ -73,7 +73,7 @@ def test_figures_come_from_counts():
     assert judged.change.low < judged.change.value < 0 < judged.change.high  # one image is no measured loss
 
 
-def test_what_is_not_compared_has_no_change():
+def test_no_change_without_comparison():
     judged = EvalResult.from_counts("new", images=20, right=19, pairs=PairedCounts(0, 0, 0, 0))
     assert (judged.baseline, judged.change, judged.pairs) == (None, None, None)
 
@@ -87,17 +87,17 @@ def test_reasons_show_counts_intervals_and_thresholds():
     ]
 
 
-def test_a_reason_counts_the_images_that_were_compared():
+def test_reason_gives_the_number_of_compared_images():
     judged = EvalResult.from_counts("", images=80, right=64, pairs=PairedCounts(44, 0, 16, 0))
     (reason,) = judge(Thresholds(0.5, 0.02), judged, [], "").reasons
     assert "against the baseline, on 60 images of classes that both models have; the gate allows" in reason
 
 
-def test_a_class_may_lose_what_it_likes_where_nothing_bounds_it():
+def test_classes_may_lose_accuracy_without_a_class_threshold():
     assert judge(Thresholds(0.9, 0.02), overall(figure(0.95), figure(0.0)), classes(-0.5), "").blessed
 
 
-def test_each_class_is_held_to_its_bound_the_worst_is_told_first():
+def test_classes_that_lose_too_much_are_listed_worst_first():
     thresholds = Thresholds(0.9, 0.02, max_class_drop=0.1)
     verdict = judge(thresholds, overall(figure(0.95), figure(0.0)), classes(0.1, -0.2, -0.1, -0.3), "")
     assert [reason.partition(":")[0] for reason in verdict.reasons] == [
@@ -109,13 +109,13 @@ def test_each_class_is_held_to_its_bound_the_worst_is_told_first():
     assert verdict.worst_class == verdict.classes[3]
 
 
-def test_of_many_failing_classes_the_worst_are_told():
+def test_only_the_worst_of_many_failing_classes_are_listed():
     verdict = judge(Thresholds(0.5, 0.5, max_class_drop=0.1), overall(figure(0.9)), classes(*[-0.4] * 8), "")
     assert len(verdict.reasons) == 6
     assert verdict.reasons[-1] == "and 3 more classes lose too much accuracy"
 
 
-def test_a_format_that_fails_leaves_the_model_blessed():
+def test_failing_format_does_not_fail_the_model():
     thresholds = Thresholds(0.5, 0.02)
     formats = {"float32": judge_format(thresholds, losing(0), []), "int8": judge_format(thresholds, losing(30), [])}
     verdict = judge(thresholds, losing(0), [], "", formats=formats)
@@ -125,14 +125,14 @@ def test_a_format_that_fails_leaves_the_model_blessed():
     assert sentence.startswith("int8 is not pushed: accuracy changes by -15.0 points")
 
 
-def test_formats_that_fail_alike_are_told_once():
+def test_formats_with_equal_reasons_are_listed_together():
     thresholds = Thresholds(0.5, 0.02)
     formats = {name: judge_format(thresholds, losing(30), []) for name in ("float16", "int8")}
     (sentence,) = left_out_sentences(judge(thresholds, losing(0), [], "", formats=formats))
     assert sentence.startswith("float16 and int8 are not pushed: accuracy changes by -15.0 points")
 
 
-def test_of_a_refused_model_the_formats_that_fail_with_it_are_not_told():
+def test_failing_formats_of_a_failed_model_are_not_listed():
     thresholds = Thresholds(0.5, 0.02)
     formats = {"float32": judge_format(thresholds, losing(30), [])}
     verdict = judge(thresholds, losing(30), [], "", formats=formats, not_converted={"int8": "it does not convert"})
@@ -140,7 +140,7 @@ def test_of_a_refused_model_the_formats_that_fail_with_it_are_not_told():
 
 
 @pytest.mark.parametrize(("lost", "images", "lossy"), [(1, 60, False), (3, 60, False), (30, 200, True)])
-def test_a_conversion_is_lossy_where_its_interval_says_so(lost, images, lossy):
+def test_conversion_is_lossy_by_its_interval(lost, images, lossy):
     change = losing(lost, images).change
     assert judge_format(Thresholds(0.5, 0.5), losing(lost, images), [], change).is_lossy is lossy
 
@@ -148,11 +148,11 @@ def test_a_conversion_is_lossy_where_its_interval_says_so(lost, images, lossy):
 @pytest.mark.parametrize(
     ("thresholds", "confidence"), [(Thresholds(0.5, 0.1), 0.95), (Thresholds(0.5, 0.1, None, 0.8), 0.8)]
 )
-def test_the_intervals_have_the_gates_confidence(thresholds, confidence):
+def test_intervals_have_the_gates_confidence(thresholds, confidence):
     assert judge(thresholds, losing(0), [], "").confidence_shown == confidence
 
 
-def test_a_verdict_is_read_as_it_was_written():
+def test_verdict_round_trip():
     formats = {"int8": judge_format(SURE, losing(30), [losing(3, 20)], losing(30).change)}
     verdict = judge(SURE, losing(20), classes(0.0), "abc", formats=formats, notes=["class emu is new"])
     assert Verdict.from_json(verdict.to_json()) == verdict
@@ -161,7 +161,7 @@ def test_a_verdict_is_read_as_it_was_written():
 
 
 @pytest.mark.parametrize("ends", [(None, None), (-0.1, 0.05)])
-def test_a_verdict_from_before_there_were_counts_is_read(ends):
+def test_verdict_without_counts_is_read(ends):
     change = {"value": -0.02, "low": ends[0], "high": ends[1]}
     share = {"value": 0.9, "low": None, "high": None}
     judged = {"name": "", "images": 50, "accuracy": share, "baseline": {**share, "value": 0.92}, "change": change}
@@ -181,12 +181,12 @@ def test_a_verdict_from_before_there_were_counts_is_read(ends):
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"thresholds": {"least": 1}}'])
-def test_what_is_no_verdict_is_refused(text):
+def test_invalid_verdict_is_rejected(text):
     with pytest.raises(CompressorError, match="evaluate the model again"):
         Verdict.from_json(text)
 
 
-def test_a_format_that_does_not_convert_is_left_out_with_its_reason():
+def test_format_that_does_not_convert_is_left_out_with_a_reason():
     thresholds, reason = Thresholds(0.5, 0.02), "it does not convert to TFLite (no kernel)"
     formats = {"float32": judge_format(thresholds, losing(0), []), "float16": judge_format(thresholds, losing(30), [])}
     verdict = judge(thresholds, losing(0), [], "", formats=formats, not_converted={"int8": reason})
@@ -197,7 +197,7 @@ def test_a_format_that_does_not_convert_is_left_out_with_its_reason():
     assert Verdict.from_json(verdict.to_json()) == verdict
 
 
-def test_verdicts_from_before_formats_could_be_missing_are_read():
+def test_verdict_without_not_converted_is_read():
     verdict = judge(Thresholds(0.5, 0.02), losing(0), [], "")
     fields = json.loads(verdict.to_json())
     del fields["not_converted"]

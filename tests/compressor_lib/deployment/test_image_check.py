@@ -33,7 +33,7 @@ def animated(frames: int, side: int) -> bytes:
         ("PNG", "L"), ("PNG", "LA"), ("PNG", "P"), ("PNG", "1"), ("GIF", "P"),
     ],
 )  # fmt: skip
-def test_what_tensorflow_reads_is_unchanged(kind, mode):
+def test_images_that_tensorflow_reads_are_unchanged(kind, mode):
     encoded = in_mode(mode, kind)(0)
     assert decodable(encoded).encoded == encoded
     assert decode_image(tf.constant(encoded), 6).shape == (6, 6, 3)
@@ -46,7 +46,7 @@ def test_what_tensorflow_reads_is_unchanged(kind, mode):
         ("WEBP", "RGB"), ("TIFF", "RGBA"),
     ],
 )  # fmt: skip
-def test_the_rest_becomes_png_with_the_same_colours(kind, mode):
+def test_other_images_become_png_with_the_same_colours(kind, mode):
     encoded = in_mode(mode, kind)(0)
     png = decodable(encoded).encoded
     expected = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))
@@ -62,7 +62,7 @@ def test_an_animation_is_read():
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
-def test_a_cut_file_is_unreadable(kind):
+def test_truncated_file_is_unreadable(kind):
     encoded = in_mode("P" if kind == "GIF" else "RGB", kind)(0)
     with pytest.raises(UnreadableImage):
         decodable(encoded[: len(encoded) // 2])
@@ -86,7 +86,7 @@ def test_orientation_is_undone_where_pillow_decodes():
     np.testing.assert_array_equal(tf.io.decode_png(png), np.rot90(pixels, k=-1))
 
 
-def test_of_sixteen_bits_the_upper_ones_are_kept():
+def test_sixteen_bits_are_reduced_to_the_upper_eight():
     deep = np.arange(0, 2**16, 2**12, dtype=np.uint16).reshape(4, 4)
     file = io.BytesIO()
     Image.fromarray(deep).save(file, "TIFF")
@@ -129,7 +129,7 @@ def test_all_frames_of_an_animation_count():
     assert decodable(animated(60, side=25), max_pixels=60 * 25**2).is_converted is False
 
 
-def test_copies_have_the_same_digest_in_whatever_file():
+def test_copies_have_the_same_hash_in_any_format():
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     digests = set()
     for kind in ("PNG", "BMP", "TIFF"):
@@ -140,7 +140,7 @@ def test_copies_have_the_same_digest_in_whatever_file():
     assert decodable(tf.io.encode_png(pixels.reshape(7, 5, 3)).numpy()).sha256 not in digests
 
 
-def test_pillows_own_limit_is_left_to_the_rest_of_the_process(monkeypatch):
+def test_pillows_own_limit_is_restored(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     encoded = in_mode("RGB", "PNG")(0)
     assert decodable(encoded).encoded == encoded

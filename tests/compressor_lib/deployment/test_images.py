@@ -74,31 +74,31 @@ def test_the_same_pixels_eagerly_in_tf_data_and_in_map_fn():
     np.testing.assert_array_equal(mapped, eager)
 
 
-def test_bytes_that_are_no_image_are_refused():
+def test_bytes_that_are_not_an_image_are_rejected():
     with pytest.raises(tf.errors.InvalidArgumentError):
         decode_image(tf.constant(b"not an image"), SIZE)
 
 
 @pytest.mark.parametrize("mode", ["P", "L", "1"])
-def test_a_bmp_with_a_palette_is_refused_rather_than_read_wrongly(mode):
+def test_bmp_with_palette_is_rejected(mode):
     file = io.BytesIO()
     Image.fromarray(noise(9, 9)).convert(mode).save(file, "BMP")
     with pytest.raises(tf.errors.InvalidArgumentError, match="a BMP with a palette is not supported: save it as PNG"):
         decode_upright(tf.constant(file.getvalue()))
 
 
-def test_a_bmp_without_is_read():
+def test_bmp_without_palette_is_read():
     file = io.BytesIO()
     Image.fromarray(noise(9, 9)).save(file, "BMP")
     np.testing.assert_array_equal(decode_upright(tf.constant(file.getvalue())), noise(9, 9))
 
 
-def test_of_sixteen_bits_the_upper_ones_are_kept():
+def test_sixteen_bits_are_reduced_to_the_upper_eight():
     deep = np.random.default_rng(0).integers(0, 2**16, (9, 9, 3), dtype=np.uint16)
     np.testing.assert_array_equal(decode_upright(tf.io.encode_png(deep)), deep >> 8)
 
 
-def test_an_image_that_was_taken_upright_stays_and_others_are_turned():
+def test_images_are_rotated_upright():
     tag = Image.Exif()
     tag[274] = 6
     file = io.BytesIO()

@@ -45,26 +45,26 @@ def test_differences_have_tangos_interval(gained, lost, total, low, high):
 
 
 @pytest.mark.parametrize(("total", "confidence"), [(10, 0.95), (60, 0.95), (1000, 0.8)])
-def test_agreement_on_few_images_says_little(total, confidence):
+def test_interval_is_wide_for_few_images(total, confidence):
     """Where two models never differ, the score interval is z^2 / (n + z^2) either way."""
     change = paired_change(0, 0, total, confidence)
     z = {0.95: 1.959964, 0.8: 1.281552}[confidence]
     assert (change.low, change.high) == pytest.approx((-z * z / (total + z * z), z * z / (total + z * z)))
 
 
-def test_one_image_of_sixty_is_no_loss():
+def test_losing_one_image_of_sixty_is_not_significant():
     assert paired_change(0, 1, 60).high > 0
 
 
 @pytest.mark.parametrize(("gained", "lost", "total"), [(0, 0, 1), (0, 1, 1), (1, 0, 1), (0, 5, 5), (5, 0, 9)])
-def test_intervals_hold_what_was_measured_and_stay_within_their_limits(gained, lost, total):
+def test_intervals_contain_the_value_and_stay_in_range(gained, lost, total):
     change = paired_change(gained, lost, total)
     assert -1 <= change.low <= change.value <= change.high <= 1
     share = share_interval(gained, total)
     assert 0 <= share.low <= share.value <= share.high <= 1
 
 
-def test_no_image_says_nothing():
+def test_no_images_give_the_full_interval():
     share = share_interval(0, 0)
     assert math.isnan(share.value)
     assert (share.low, share.high) == (0.0, 1.0)
@@ -73,12 +73,12 @@ def test_no_image_says_nothing():
 
 
 @pytest.mark.parametrize(("function", "counts"), [(share_interval, (3, 2)), (paired_change, (2, 2, 3))])
-def test_counts_that_do_not_fit_are_refused(function, counts):
+def test_inconsistent_counts_are_rejected(function, counts):
     with pytest.raises(ValueError, match="give"):
         function(*counts)
 
 
-def test_the_lower_end_is_missed_as_seldom_as_the_confidence_says():
+def test_coverage_matches_the_confidence():
     """By simulation: pairs of models that lose 3 points, compared on 200 images."""
     random = np.random.default_rng(0)
     tries = 4000

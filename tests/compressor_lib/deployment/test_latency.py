@@ -33,7 +33,7 @@ def busy_machine(random: np.random.Generator, **milliseconds: float) -> Timings:
     )
 
 
-def test_of_equal_models_no_difference_is_told_however_busy_the_machine():
+def test_equal_models_show_no_difference_on_a_busy_machine():
     random = np.random.default_rng(0)
     told = [busy_machine(random, reference=2, model=2).speedup("model", "reference") for _ in range(3000)]
     # A coin for each of 15 blocks: 14 or more on one side happen once in a thousand times.
@@ -42,14 +42,14 @@ def test_of_equal_models_no_difference_is_told_however_busy_the_machine():
 
 
 @pytest.mark.parametrize("ratio", [1.4, 0.7])
-def test_a_difference_is_told_on_a_busy_machine_too(ratio):
+def test_difference_is_measured_on_a_busy_machine(ratio):
     random = np.random.default_rng(0)
     told = [busy_machine(random, reference=2, model=2 / ratio).speedup("model", "reference") for _ in range(200)]
     assert sum(one.is_measurable and (one.ratio > 1) == (ratio > 1) for one in told) >= 198
     assert np.median([one.ratio for one in told]) == pytest.approx(ratio, rel=0.02)
 
 
-def test_an_interval_holds_its_median_and_the_true_time():
+def test_interval_contains_the_median_and_the_true_time():
     random = np.random.default_rng(0)
     for _ in range(100):
         milliseconds = {"model": 3 * random.lognormal(0, 0.2, (BLOCKS, ROUNDS))}
@@ -58,7 +58,7 @@ def test_an_interval_holds_its_median_and_the_true_time():
         assert one.low < 3 < one.high
 
 
-def test_one_odd_block_does_not_change_what_is_told():
+def test_one_outlier_block_does_not_change_the_result():
     steady = {"reference": np.full((BLOCKS, ROUNDS), 4.0), "model": np.full((BLOCKS, ROUNDS), 2.0)}
     steady["model"][3] = 50
     speedup = Timings(steady).speedup("model", "reference")

@@ -9,7 +9,7 @@ from compressor_lib.deployment.literal_path import has_pattern, literal_path
 
 
 @pytest.mark.parametrize("path", ["/a/b c", "/a/#1 {x}|y", "gs://bucket/[a]"])
-def test_other_paths_stay(path):
+def test_other_paths_are_unchanged(path):
     with literal_path(path) as literal:
         assert literal == path
 

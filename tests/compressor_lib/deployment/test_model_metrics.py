@@ -21,7 +21,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_figures_are_read_as_they_were_written(folder):
+def test_figures_round_trip(folder):
     metrics = ModelMetrics(
         1234, {"reference": Latency(2.0, 1.9, 2.2), "int8": Latency(1.0, 0.9, 1.1)}, {"int8": Speedup(2.0, 1.8, 2.2)}
     )
@@ -38,17 +38,17 @@ def test_figures_of_an_older_export_have_no_latency(folder):
 @pytest.mark.parametrize(
     ("low", "high", "is_measurable"), [(1.1, 1.3, True), (0.6, 0.9, True), (0.9, 1.2, False), (1.0, 1.2, False)]
 )
-def test_a_difference_is_measured_where_the_interval_leaves_out_one(low, high, is_measurable):
+def test_difference_is_measurable_if_interval_excludes_one(low, high, is_measurable):
     assert Speedup((low + high) / 2, low, high).is_measurable == is_measurable
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"parameters": 1, "latency": {"int8": {"median": 1}}}'])
-def test_other_content_is_refused_by_the_files_name(folder, content):
+def test_invalid_content_is_rejected_with_the_path(folder, content):
     figures_path(folder).write_text(content)
     with pytest.raises(CompressorError, match=r"figures\.json does not hold a model's figures"):
         read_figures(folder)
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_missing_file_is_reported(tmp_path):
     with pytest.raises(CompressorError, match=r"figures\.json is missing"):
         read_figures(tmp_path)

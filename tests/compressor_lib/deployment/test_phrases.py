@@ -21,12 +21,12 @@ def test_an_accuracy_has_its_count_and_interval(right, images, shown):
     assert phrases.accuracy(EvalResult.from_counts("", images=images, right=right)) == shown
 
 
-def test_an_interval_is_of_the_confidence_that_is_asked_for():
+def test_interval_has_the_requested_confidence():
     judged = EvalResult.from_counts("", images=1200, right=1150, confidence=0.8)
     assert phrases.accuracy(judged) == "95.8 % (1,150 of 1,200, 95.0 to 96.5 %)"
 
 
-def test_a_change_that_rounds_to_none_has_no_minus():
+def test_change_that_rounds_to_zero_has_no_minus():
     assert phrases.points(Interval(-0.0204, -0.05, 0.0002)) == "-2.0 points (-5.0 to +0.0)"
     assert phrases.points(Interval(-0.0001, -0.05, 0.02)) == "+0.0 points (-5.0 to +2.0)"
 
@@ -53,7 +53,7 @@ def test_figures_come_in_parts_for_the_lines_of_a_cell():
         (0, 12, "-20.0 points (-31.8 to -11.8)"),
     ],
 )
-def test_a_difference_is_told_only_where_one_was_measured(gained, lost, shown):
+def test_difference_is_only_stated_if_measured(gained, lost, shown):
     pairs = PairedCounts(both=60 - gained - lost, gained=gained, lost=lost, neither=0)
     change = EvalResult.from_counts("", images=60, right=pairs.new_right, pairs=pairs).change
     assert phrases.compared(change) == shown
@@ -68,11 +68,11 @@ def test_a_difference_is_told_only_where_one_was_measured(gained, lost, shown):
         (Speedup(1.9, 1.0, 2.5), "no difference measured"),
     ],
 )
-def test_where_the_spread_holds_1_no_ratio_is_told(speedup, shown):
+def test_no_ratio_if_the_interval_contains_1(speedup, shown):
     assert phrases.speed(speedup) == shown
 
 
-def test_a_latency_has_its_spread():
+def test_latency_has_its_interval():
     assert phrases.milliseconds(Latency(2.146, 2.1, 2.244)) == "2.15 ms (2.10 to 2.24)"
     assert phrases.milliseconds(Latency(0.07041, 0.0698, 0.07114)) == "0.0704 ms (0.0698 to 0.0711)"
     assert phrases.milliseconds(Latency(0.421, 0.4, 0.45)) == "0.421 ms (0.400 to 0.450)"

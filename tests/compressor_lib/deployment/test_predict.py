@@ -44,7 +44,7 @@ def green(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["push directory", "SavedModel", "float32", "float16", "int8"])
-def test_every_form_of_a_model_answers_alike(exported, green, form):
+def test_all_formats_of_a_model_give_the_same_predictions(exported, green, form):
     model = exported / "10"
     path = {"push directory": exported, "SavedModel": model}.get(form) or tflite_path(model, form)  # type: ignore[arg-type]
     classifier = load_classifier(path)
@@ -55,12 +55,12 @@ def test_every_form_of_a_model_answers_alike(exported, green, form):
     assert sum(answer.values()) == pytest.approx(1, abs=0.02)
 
 
-def test_a_missing_model_is_told_with_the_nearest_name(exported):
+def test_missing_model_error_suggests_the_nearest_name(exported):
     with pytest.raises(CompressorError, match=rf"does not exist\. Did you mean '{exported}'"):
         load_classifier(str(exported)[:-1])
 
 
-def test_a_folder_without_a_model_is_told(tmp_path):
+def test_folder_without_model_is_reported(tmp_path):
     with pytest.raises(CompressorError, match="holds no SavedModel"):
         load_classifier(tmp_path)
 
@@ -68,7 +68,7 @@ def test_a_folder_without_a_model_is_told(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["SavedModel", "float32", "float16", "int8"])
 @pytest.mark.parametrize("names", ["red\ngreen\n", "red\ngreen\nblue\ngrey\n", ""])
-def test_names_of_another_number_of_classes_are_refused(exported, tmp_path, form, names):
+def test_wrong_number_of_class_names_is_rejected(exported, tmp_path, form, names):
     model = shutil.copytree(exported / "10", tmp_path / "10")
     (model / "assets.extra" / CLASSES_FILE).write_text(names)
     number = len(names.splitlines())
@@ -80,14 +80,14 @@ def test_names_of_another_number_of_classes_are_refused(exported, tmp_path, form
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["float32", "float16", "int8"])
-def test_names_in_another_order_than_a_tflite_models_own_are_refused(exported, tmp_path, form):
+def test_class_names_in_another_order_are_rejected(exported, tmp_path, form):
     model = shutil.copytree(exported / "10", tmp_path / "10")
     (model / "assets.extra" / CLASSES_FILE).write_text("green\nred\nblue\n")
     with pytest.raises(CompressorError, match="names the classes green, red, blue, but the model has red, green, blue"):
         load_classifier(tflite_path(model, form))
 
 
-def test_a_broken_model_is_told(exported, tmp_path):
+def test_broken_model_is_reported(exported, tmp_path):
     with pytest.raises(CompressorError, match="cannot be loaded"):
         load_classifier(exported / "9")
     (tmp_path / "model.tflite").write_bytes(b"no model")
@@ -99,7 +99,7 @@ def test_a_broken_model_is_told(exported, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["SavedModel", "float32"])
-def test_an_image_that_cannot_be_read_is_told(exported, green, tmp_path, form):
+def test_unreadable_image_is_reported(exported, green, tmp_path, form):
     model = exported / "10"
     classifier = load_classifier(model if form == "SavedModel" else tflite_path(model))
     (tmp_path / "broken.png").write_bytes(b"no image")
@@ -135,7 +135,7 @@ READ = {
 
 @pytest.mark.parametrize("name", READ)
 @pytest.mark.parametrize("form", ["SavedModel", "float32"])
-def test_whatever_training_reads_is_predicted_with_the_pixels_of_training(exported, tmp_path, name, form):
+def test_prediction_uses_the_same_pixels_as_training(exported, tmp_path, name, form):
     assert is_read(name)
     path = tmp_path / name
     path.write_bytes(READ[name])
@@ -150,7 +150,7 @@ def test_whatever_training_reads_is_predicted_with_the_pixels_of_training(export
     ("content", "told"), [(b"red\ngreen\n", "names 2 classes, but the model has 3"), (b"r\xe9d\n", "is not UTF-8 text")]
 )
 @pytest.mark.parametrize("form", ["SavedModel", "float32"])
-def test_class_names_that_do_not_fit_are_refused(exported, tmp_path, content, told, form):
+def test_class_names_that_do_not_fit_are_rejected(exported, tmp_path, content, told, form):
     model = tmp_path / "1"
     shutil.copytree(exported / "10", model)
     classes_path(model).write_bytes(content)

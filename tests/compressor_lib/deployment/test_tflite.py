@@ -57,7 +57,7 @@ def tensors(tflite: bytes) -> list[dict]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("float16", 0.02), ("int8", 0.4)])
-def test_answers_are_the_models(twins, images, expected, precision, tolerance):
+def test_predictions_match_the_model(twins, images, expected, precision, tolerance):
     assert np.ptp(expected, axis=0).max() > 0.5
     answers = tflite_predict(twins[precision], images)
     assert answers.dtype == np.float32
@@ -71,7 +71,7 @@ def test_narrower_weights_take_fewer_bytes(twins):
     assert sizes["float16"] < sizes["float32"]
 
 
-def test_int8_holds_integers_alone_and_takes_pixels_as_they_are(twins):
+def test_int8_model_has_only_integers_and_takes_pixels(twins):
     assert {np.dtype(tensor["dtype"]).kind for tensor in tensors(twins["int8"])} <= {"i", "u"}
     interpreter = tflite_interpreter(twins["int8"])
     (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
@@ -89,23 +89,23 @@ def test_int8_folds_batch_norms_and_scales_each_channel(twins):
     assert len(kernels) == CONVOLUTIONS
 
 
-def test_int8_leaves_the_calibration_as_it_is(twins, calibration, images):
+def test_int8_does_not_change_the_calibration_images(twins, calibration, images):
     assert len(twins) == 3
     np.testing.assert_array_equal(calibration, images)
 
 
 @pytest.mark.parametrize("none", [None, np.zeros((0, SIZE, SIZE, 3), np.uint8)])
-def test_int8_without_calibration_is_refused(model, none):
+def test_int8_without_calibration_is_rejected(model, none):
     with pytest.raises(CompressorError, match="int8 needs calibration images"):
         to_tflite(model, precision="int8", calibration=none)
 
 
-def test_an_unknown_precision_is_refused(model):
+def test_unknown_precision_is_rejected(model):
     with pytest.raises(CompressorError, match="unknown precision 'int4': choose float32, float16, int8"):
         to_tflite(model, precision="int4")
 
 
-def test_converting_prints_nothing_but_keeps_it_in_the_log(model, images, capfd, caplog):
+def test_converter_output_goes_to_the_log(model, images, capfd, caplog):
     with caplog.at_level(logging.DEBUG, "compressor_lib.deployment.tflite"):
         tflite_predict(to_tflite(model, precision="int8", calibration=images[:2]), images[:1])
     assert capfd.readouterr() == ("", "")

@@ -20,7 +20,7 @@ def blocks(rows: int = 7, size: int = 2):
 
 
 @pytest.mark.parametrize("limit", [None, 0, 30, 60, 10_000])
-def test_blocks_are_joined_in_order_wherever_they_lie(limit):
+def test_blocks_are_concatenated_in_memory_and_on_disk(limit):
     whole, parts = blocks()
     joined = ArrayStore(limit).gather(parts)
     assert joined.keys() == whole.keys()
@@ -37,18 +37,18 @@ def in_memory(array: np.ndarray) -> bool:
     return True
 
 
-def test_memory_is_taken_up_to_the_limit_and_no_further():
+def test_memory_is_used_up_to_the_limit():
     store = ArrayStore(limit=7 * 12 + 7 * 8)
     first, second = store.gather(blocks()[1]), store.gather(blocks()[1])
     assert all(in_memory(array) for array in first.values())
     assert not any(in_memory(array) for array in second.values())
 
 
-def test_nothing_gives_nothing():
+def test_no_blocks_give_no_arrays():
     assert ArrayStore().gather([]) == {}
 
 
-def test_files_have_no_names_and_outlive_their_store(tmp_path):
+def test_files_are_unnamed_and_outlive_the_store(tmp_path):
     store = ArrayStore(limit=0, directory=tmp_path)
     whole, parts = blocks()
     joined = store.gather(parts)
@@ -59,7 +59,7 @@ def test_files_have_no_names_and_outlive_their_store(tmp_path):
 
 @pytest.mark.survives("features in files, and the process is killed")
 @pytest.mark.parametrize("moment", ["while they are written", "while they are read"])
-def test_files_leave_nothing_behind_even_if_the_process_is_killed(tmp_path, moment):
+def test_killed_process_leaves_no_files(tmp_path, moment):
     def and_then_killed(parts):
         yield from parts
         os.kill(os.getpid(), signal.SIGKILL)
@@ -80,7 +80,7 @@ def test_files_leave_nothing_behind_even_if_the_process_is_killed(tmp_path, mome
 
 @pytest.mark.survives("the disk of the features is full")
 @pytest.mark.parametrize("rows", [7, 7000], ids=["told when the file is complete", "told while it is written"])
-def test_a_full_disk_is_told(tmp_path, rows):
+def test_full_disk_is_reported(tmp_path, rows):
     store = ArrayStore(limit=0, directory=tmp_path)
     with files_of_at_most(20), pytest.raises(CompressorError, match=f"{TOLD}. Give them more memory.* TMPDIR"):
         store.gather(blocks(rows, rows)[1])

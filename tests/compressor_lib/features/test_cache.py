@@ -45,11 +45,11 @@ def test_a_frozen_subnetwork_is_constant_up_to_the_head(residual, connection, dr
     assert frozen_frontier(classifier(residual, connection, dropout=dropout)) == "top_gap"
 
 
-def test_nothing_is_constant_in_an_open_network(residual):
+def test_nothing_is_constant_in_a_trainable_network(residual):
     assert frozen_frontier(classifier(residual, CUT, frozen=False)) is None
 
 
-def test_the_first_open_layer_ends_it(residual):
+def test_first_trainable_layer_ends_the_constant_part(residual):
     model = classifier(residual, CUT)
     model.get_layer("last").trainable = True
     assert frozen_frontier(model) == "translator_conv"
@@ -83,12 +83,12 @@ RANDOM = {
 
 
 @pytest.mark.parametrize("kind", RANDOM)
-def test_what_draws_random_numbers_is_not_constant(kind):
+def test_random_layers_are_not_constant(kind):
     assert frozen_frontier(flat(front=RANDOM[kind]())) is None
     assert frozen_frontier(flat(RANDOM[kind](), dense())) == "frozen"
 
 
-def test_dropout_of_nothing_is_constant():
+def test_dropout_of_zero_is_constant():
     assert frozen_frontier(flat(layers.Dropout(0.0, name="idle"), dense())) == "idle"
 
 
@@ -112,7 +112,7 @@ def test_operations_are_constant_but_no_frontier():
     assert frozen_frontier(keras.Model(images, layers.Dense(2)(x) * 2.0)) == "frozen"
 
 
-def test_features_start_at_the_cut_of_the_own_subnetwork(residual):
+def test_features_start_at_the_cut_of_the_subnetwork(residual):
     for connection in (CUT, TRUNCATION):
         assert starts_at_cut(classifier(residual, connection), residual, connection, "top_gap")
     model = classifier(residual, CUT)
@@ -122,7 +122,7 @@ def test_features_start_at_the_cut_of_the_own_subnetwork(residual):
     assert not starts_at_cut(classifier(residual, TRUNCATION), residual, TRUNCATION, "add_1")
 
 
-def test_features_do_not_start_behind_foreign_weights(residual):
+def test_features_do_not_start_after_foreign_weights(residual):
     submodel = create_submodel(residual, CUT)
     x = layers.Conv2D(4, 1, name="foreign")(submodel.output)
     x = layers.GlobalAveragePooling2D(name="gap")(x)
@@ -159,7 +159,7 @@ CONNECTIONS = [CUT, Connection.rejoin("stem_relu", "last"), Connection.rejoin("s
 
 
 @pytest.mark.parametrize("connection", CONNECTIONS, ids=str)
-def test_features_are_what_the_model_computes(residual, data, labelled, connection):
+def test_features_match_the_models_outputs(residual, data, labelled, connection):
     model = classifier(residual, connection)
     features = FeatureCache(residual, CONNECTIONS).features(model, connection, "top_gap", data)
     x, y = labelled(30)
@@ -178,7 +178,7 @@ def test_an_inner_frontier(residual, data, labelled):
     np.testing.assert_allclose(features.values, wanted, rtol=5e-3, atol=2e-2)
 
 
-def test_the_backbone_runs_once_a_data_set_for_all_connections(residual, data, labelled):
+def test_backbone_runs_once_per_dataset_for_all_connections(residual, data, labelled):
     cache = FeatureCache(residual, CONNECTIONS)
     other = Counting(*labelled(10, seed=1))
     for _ in range(2):
@@ -201,7 +201,7 @@ def test_order_labels_and_weights_stay_together(residual, labelled):
     np.testing.assert_array_equal(mixed.sample_weight, weight[order])
 
 
-def test_an_empty_data_set_is_refused(residual, labelled):
+def test_empty_dataset_is_rejected(residual, labelled):
     x, y = labelled(4)
     empty = tf.data.Dataset.from_tensor_slices((x, y)).batch(4).take(0)
     with pytest.raises(CompressorError, match="the dataset is empty; check the splits of the data"):

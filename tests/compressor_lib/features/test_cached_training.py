@@ -43,20 +43,20 @@ def endless(x, y):
         lambda x, y: {},
     ],
 )
-def test_what_it_cannot_do_alike_it_leaves_alone(model, training, labelled, arguments):
+def test_unsupported_fits_are_left_to_keras(model, training, labelled, arguments):
     before = model.get_weights()
     assert training.fit(model, CUT, arguments(*labelled(16))) is None
     for mine, theirs in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_an_unfrozen_network_is_left_alone(model, training, labelled):
+def test_unfrozen_network_is_left_to_keras(model, training, labelled):
     model.get_layer("stem").trainable = True
     x, y = labelled(16)
     assert training.fit(model, CUT, {"x": x, "y": y}) is None
 
 
-def test_the_head_is_trained_and_the_rest_is_not(model, training, residual, labelled):
+def test_only_the_head_is_trained(model, training, residual, labelled):
     x, y = labelled(16)
     before = model.get_layer("classifier").get_weights()[0]
     history = training.fit(model, CUT, {"x": x, "y": y, "epochs": 2, "verbose": 0})
@@ -69,9 +69,7 @@ def test_the_head_is_trained_and_the_rest_is_not(model, training, residual, labe
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_a_checkpoint_is_written_once_with_the_weights_of_its_last_call(
-    model, training, labelled, tmp_path, monkeypatch
-):
+def test_checkpoint_is_written_once_with_its_latest_weights(model, training, labelled, tmp_path, monkeypatch):
     file, written, at_call = tmp_path / "best.weights.h5", [], {}
     save = keras.Model.save_weights
     monkeypatch.setattr(keras.Model, "save_weights", lambda self, path: (written.append(path), save(self, path)))
@@ -93,7 +91,7 @@ def test_a_checkpoint_is_written_once_with_the_weights_of_its_last_call(
     assert any(np.abs(mine - theirs).max() > 0 for mine, theirs in zip(model.get_weights(), last, strict=True))
 
 
-def test_a_data_set_is_the_same_object_at_every_call(training, labelled):
+def test_dataset_is_the_same_object_on_every_call(training, labelled):
     x, y = labelled(8)
     assert training.dataset(x, y, 4) is training.dataset(x, y, 4)
     assert training.dataset(x, None, 4) is None

@@ -41,7 +41,7 @@ def data() -> tuple[np.ndarray, np.ndarray]:
     return x.astype(np.float16), y
 
 
-def test_parts_that_differ_in_names_rates_and_sizes_alone_take_turns():
+def test_parts_with_the_same_structure_share_a_traced_part():
     parts = TrainedPartCache()
     first = twin_of(parts, classifier(rate=1e-3, compression=0.1))
     assert twin_of(parts, classifier(rate=1e-2, compression=0.9)) is first
@@ -57,12 +57,12 @@ def test_parts_that_differ_in_names_rates_and_sizes_alone_take_turns():
         (classifier, {"shuffle": False}),
     ],
 )
-def test_parts_that_differ_otherwise_do_not(model, options):
+def test_parts_with_different_structures_do_not_share(model, options):
     parts = TrainedPartCache()
     assert twin_of(parts, classifier()) is not twin_of(parts, model(), **options)
 
 
-def test_a_part_starts_anew_each_time(data):
+def test_part_is_reset_each_time(data):
     parts, model = TrainedPartCache(), classifier()
     losses = []
     for _ in range(2):
@@ -72,7 +72,7 @@ def test_a_part_starts_anew_each_time(data):
     assert losses[0][-1] < losses[0][0]
 
 
-def test_it_trains_as_keras_does(data):
+def test_training_matches_keras(data):
     """In the same order, as there is no shuffling, with a shorter batch at the end."""
     model = classifier(rate=0.1)
     validation = as_blocks(*data, shuffle=False)
@@ -85,7 +85,7 @@ def test_it_trains_as_keras_does(data):
         np.testing.assert_allclose(mine.history[name], values, rtol=1e-4, err_msg=name)
 
 
-def test_the_order_follows_from_numpys_seed(data):
+def test_order_depends_on_numpys_seed(data):
     def losses(seed: int) -> list[float]:
         np.random.seed(seed)
         part = twin_of(parts, model)
@@ -96,7 +96,7 @@ def test_the_order_follows_from_numpys_seed(data):
     assert losses(1) != losses(2)
 
 
-def test_the_metric_has_the_size_of_the_model_at_hand(data):
+def test_metric_has_the_size_of_the_current_model(data):
     parts = TrainedPartCache()
     scores = [
         twin_of(parts, classifier(rate=1e-9, compression=compression)).evaluate(
@@ -114,7 +114,7 @@ def test_few_examples_are_one_block(data):
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
-def test_many_examples_are_dealt_in_blocks_each_once(data, monkeypatch, shuffle):
+def test_many_examples_are_split_into_blocks(data, monkeypatch, shuffle):
     monkeypatch.setattr(compiled_tails, "_BLOCK_BYTES", 6 * (data[0][0].nbytes + data[1][0].nbytes))
     dataset = as_blocks(*data, shuffle=shuffle)
     epochs = [[x.numpy() for x, _ in dataset] for _ in range(2)]
@@ -126,7 +126,7 @@ def test_many_examples_are_dealt_in_blocks_each_once(data, monkeypatch, shuffle)
     assert np.array_equal(np.concatenate(epochs[0]), np.concatenate(epochs[1])) != shuffle
 
 
-def test_what_keras_cannot_make_again_is_told():
+def test_models_that_cannot_be_recompiled_are_recognised():
     model = classifier()
     assert can_be_recompiled(model)
     model.compile("adam", lambda y, p: p[:, 0])
@@ -135,7 +135,7 @@ def test_what_keras_cannot_make_again_is_told():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["widths", "data sets"])
-def test_nothing_is_said_of_retracing_where_each_part_is_traced_once(data, traced, monkeypatch, what):
+def test_no_retracing_warning(data, traced, monkeypatch, what):
     said: list[str] = []
     monkeypatch.setattr(tf.get_logger(), "warning", lambda message, *args: said.append(message % args))
     parts, (x, y) = TrainedPartCache(), data
@@ -148,7 +148,7 @@ def test_nothing_is_said_of_retracing_where_each_part_is_traced_once(data, trace
 
 
 @pytest.mark.slow
-def test_a_part_that_is_traced_learns_on_data_of_any_length(data, traced):
+def test_traced_part_trains_on_data_of_any_length(data, traced):
     x, y = data
     part = twin_of(TrainedPartCache(), classifier(rate=0.05))
     for rows in (20, 20, 17):

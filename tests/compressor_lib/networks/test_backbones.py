@@ -49,7 +49,7 @@ def test_default_sizes_are_the_published_ones(published_size):
 
 
 @pytest.mark.parametrize("name", ["MobileNet", "MobileNetV2", "MobileNetV3Small", "EfficientNetB0"])
-def test_preprocess_does_what_keras_preprocess_input_does(name, pixels, agree):
+def test_preprocess_matches_keras_preprocess_input(name, pixels, agree):
     ours = BACKBONES[name].build(input_size=32, weights=None, preprocess=True)
     plain = getattr(keras.applications, name)(
         weights=None,
@@ -63,7 +63,7 @@ def test_preprocess_does_what_keras_preprocess_input_does(name, pixels, agree):
     agree(ours(x), plain(preprocess_input(x.copy())))
 
 
-def test_without_preprocess_nothing_is_put_in_front(pixels, agree):
+def test_no_rescaling_without_preprocess(pixels, agree):
     with_it = BACKBONES["MobileNet"].build(input_size=32, weights=None, preprocess=True)
     without = BACKBONES["MobileNet"].build(input_size=32, weights=None)
     without.set_weights(with_it.get_weights())
@@ -83,7 +83,7 @@ def test_mobilenet_at_other_widths_and_sizes(size):
     assert len(searched_connections(base, "MobileNet", "published")) == 23
 
 
-def test_weights_from_a_file_are_the_files(tmp_path, mobilenet_v2):
+def test_weights_are_loaded_from_a_file(tmp_path, mobilenet_v2):
     mobilenet_v2.save_weights(tmp_path / "mine.weights.h5")
     base = BACKBONES["MobileNetV2"].build(
         input_size=32, weights=tmp_path / "mine.weights.h5", alpha=0.35, preprocess=True
@@ -93,13 +93,13 @@ def test_weights_from_a_file_are_the_files(tmp_path, mobilenet_v2):
 
 
 @pytest.mark.parametrize("weights", [None, "none"])
-def test_random_weights_differ_from_build_to_build(weights):
+def test_random_weights_differ_between_builds(weights):
     one, other = (BACKBONES["MobileNet"].build(input_size=32, weights=weights, alpha=0.25) for _ in range(2))
     assert not np.array_equal(one.get_layer("conv1").kernel, other.get_layer("conv1").kernel)
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".weights.h5"])
-def test_a_weights_file_of_another_network_is_refused(tmp_path, suffix):
+def test_weights_file_of_another_network_is_rejected(tmp_path, suffix):
     file = tmp_path / f"other{suffix}"
     other = BACKBONES["MobileNet"].build(input_size=32, weights=None, alpha=0.25)
     if suffix == ".h5":
@@ -113,7 +113,7 @@ def test_a_weights_file_of_another_network_is_refused(tmp_path, suffix):
         BACKBONES["MobileNetV2"].build(input_size=32, weights=file)
 
 
-def test_weights_of_another_width_are_refused(tmp_path, mobilenet_v2):
+def test_weights_of_another_width_are_rejected(tmp_path, mobilenet_v2):
     file = tmp_path / "narrow.weights.h5"
     mobilenet_v2.save_weights(file)
     message = r"does not belong to MobileNetV2 \(alpha 1.0, 32 x 32 pixels\).*name and alpha"
@@ -121,7 +121,7 @@ def test_weights_of_another_width_are_refused(tmp_path, mobilenet_v2):
         BACKBONES["MobileNetV2"].build(input_size=32, weights=file)
 
 
-def test_a_file_that_holds_no_weights_is_refused(tmp_path):
+def test_file_without_weights_is_rejected(tmp_path):
     file = tmp_path / "text.h5"
     file.write_text("not weights")
     with pytest.raises(CompressorError, match="text.h5.*does not belong to MobileNet"):
@@ -146,7 +146,7 @@ def test_invalid_arguments_are_refused_with_the_reason(name, arguments, message)
         BACKBONES[name].build(**{"weights": None, **arguments})
 
 
-def test_missing_imagenet_weights_name_the_way_out(monkeypatch):
+def test_missing_imagenet_weights_error_suggests_a_fix(monkeypatch):
     def no_network(*args, **kwargs):
         raise OSError("URL fetch failure: no network")
 
@@ -162,7 +162,7 @@ def test_an_unknown_name_suggests_the_nearest():
         find_backbone("EfficentNetB5")
 
 
-def test_the_catalogue_can_be_listed_without_tensorflow():
+def test_catalogue_is_listed_without_tensorflow():
     code = (
         "import sys; from compressor_lib.networks.backbones import BACKBONES; "
         "print(len(BACKBONES), 'keras' in sys.modules, 'tensorflow' in sys.modules)"
@@ -171,7 +171,7 @@ def test_the_catalogue_can_be_listed_without_tensorflow():
     assert answer.stdout.split() == [str(len(BACKBONES)), "False", "False"]
 
 
-def test_a_proxy_that_lets_no_weights_through_is_named(monkeypatch, tmp_path):
+def test_error_names_the_proxy_that_blocks_weights(monkeypatch, tmp_path):
     proxy = Proxy(status=403)
     set_proxy(monkeypatch, proxy.url)
     monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path))  # where nothing is kept yet
@@ -183,7 +183,7 @@ def test_a_proxy_that_lets_no_weights_through_is_named(monkeypatch, tmp_path):
     assert proxy.asked == ["CONNECT storage.googleapis.com:443"]
 
 
-def test_published_accuracies_are_those_of_keras_own_table():
+def test_published_accuracies_match_keras_table():
     for kind in ("Small", "Large"):
         documented = getattr(keras.applications, f"MobileNetV3{kind}").__doc__
         row = next(line for line in documented.splitlines() if f"mobilenet_v3_{kind.lower()}_1.0_224 " in line)
@@ -193,7 +193,7 @@ def test_published_accuracies_are_those_of_keras_own_table():
         assert backbone.imagenet_accuracy == pytest.approx(float(accuracy) / 100)
 
 
-def test_larger_efficientnets_are_the_more_accurate():
+def test_larger_efficientnets_are_more_accurate():
     accuracies = [BACKBONES[f"EfficientNetB{number}"].imagenet_accuracy for number in range(8)]
     assert accuracies == sorted(accuracies)
     assert all(0.7 < backbone.imagenet_accuracy < 0.9 for backbone in BACKBONES.values() if "V3S" not in backbone.name)

@@ -13,7 +13,7 @@ def kinds(model: keras.Model) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_it_answers_alike_with_the_same_names(mobilenet_v2, pixels, agree):
+def test_folded_network_gives_same_predictions_and_layer_names(mobilenet_v2, pixels, agree):
     faster = folded(mobilenet_v2)
     assert list(kinds(faster)) == list(kinds(mobilenet_v2))
     assert "BatchNormalization" not in kinds(faster).values()
@@ -21,7 +21,7 @@ def test_it_answers_alike_with_the_same_names(mobilenet_v2, pixels, agree):
     agree(faster(images, training=False), mobilenet_v2(images, training=False))
 
 
-def test_outputs_that_are_wanted_stay_as_they_are(mobilenet_v2, pixels, agree):
+def test_kept_outputs_do_not_change(mobilenet_v2, pixels, agree):
     wanted = "block_5_project"
     faster = folded(mobilenet_v2, keep=[wanted])
     assert kinds(faster)["block_5_project_BN"] == "BatchNormalization"
@@ -67,7 +67,7 @@ def test_every_kind_of_convolution_is_folded(model, pixels, agree, shaken):
         lambda: network(behind=[layers.BatchNormalization()]),
     ],
 )
-def test_what_is_no_convolutions_own_stays(model, pixels, agree, shaken):
+def test_normalisation_without_own_convolution_is_not_folded(model, pixels, agree, shaken):
     keras.utils.set_random_seed(0)
     model = shaken(model())
     faster = folded(model)
@@ -76,7 +76,7 @@ def test_what_is_no_convolutions_own_stays(model, pixels, agree, shaken):
     agree(faster(images), model(images))
 
 
-def test_the_network_itself_is_left_alone(residual):
+def test_original_network_does_not_change(residual):
     before = [weights.copy() for weights in residual.get_weights()]
     folded(residual)
     assert all((mine == theirs).all() for mine, theirs in zip(residual.get_weights(), before, strict=True))

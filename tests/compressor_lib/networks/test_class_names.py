@@ -21,16 +21,16 @@ from compressor_lib.networks.class_names import natural_order, with_new_classes
     ],
     ids=lambda names: ",".join(names)[:20],
 )
-def test_names_are_sorted_whatever_their_first_order(expected):
+def test_names_are_sorted_regardless_of_input_order(expected):
     for names in itertools.permutations(expected):
         assert natural_order(names) == expected
 
 
-def test_a_name_given_twice_appears_once():
+def test_duplicate_names_are_removed():
     assert natural_order(["b", "a", "b"]) == ["a", "b"]
 
 
-def test_known_names_keep_their_places_and_new_ones_follow_in_natural_order():
+def test_known_names_keep_their_order_and_new_names_follow():
     known = ["fist", "finger", "gone"]
     assert with_new_classes(known, ["finger", "new10", "aardvark", "fist", "new2"]) == [
         "fist", "finger", "gone", "aardvark", "new2", "new10",

@@ -19,14 +19,14 @@ def test_producers_and_sink_of_a_residual_network(residual):
     assert set(graph.producers) == {layer.name for layer in residual.layers}
 
 
-def test_every_layer_comes_after_what_it_takes(residual):
+def test_every_layer_comes_after_its_inputs(residual):
     graph = LayerGraph.of(residual)
     assert sorted(graph.order.values()) == list(range(len(residual.layers)))
     for name, inputs in graph.producers.items():
         assert all(graph.order[producer] < graph.order[name] for producer in inputs)
 
 
-def test_order_does_not_trust_the_order_of_the_configuration(residual):
+def test_order_is_independent_of_the_configuration(residual):
     config = functional_config(residual)
     config["layers"] = config["layers"][::-1]
     graph = LayerGraph.from_config(config)
@@ -41,12 +41,12 @@ def test_ancestors(residual):
 
 
 @pytest.mark.parametrize("inside", ["conv_1", "conv_2"])
-def test_a_skip_branch_bypasses_what_lies_beside_it(residual, inside):
+def test_skip_branch_bypasses_the_parallel_layers(residual, inside):
     start, end = {"conv_1": ("stem_relu", "add_1"), "conv_2": ("project", "add_2")}[inside]
     assert LayerGraph.of(residual).bypass(inside) == (start, end)
 
 
-def test_nothing_bypasses_the_layers_of_every_path(residual):
+def test_layers_on_every_path_are_not_bypassed(residual):
     graph = LayerGraph.of(residual)
     beside = {"conv_1", "conv_2"}
     assert {name for name in graph.producers if graph.bypass(name)} == beside
@@ -65,14 +65,14 @@ def random_graph(seed: int) -> LayerGraph:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_cut_points_are_the_layers_that_nothing_bypasses(seed):
+def test_cut_points_are_the_layers_without_bypass(seed):
     graph = random_graph(seed)
     expected = [name for name in graph.order if graph.bypass(name) is None]
     assert graph.cut_points() == expected
     assert 2 <= len(expected) < len(graph.order)
 
 
-def test_consumers_are_the_other_side_of_producers(residual):
+def test_consumers_are_the_inverse_of_producers(residual):
     graph = LayerGraph.of(residual)
     assert graph.consumers["stem_relu"] == ("conv_1", "add_1")
     assert graph.consumers[graph.sink] == ()
@@ -80,7 +80,7 @@ def test_consumers_are_the_other_side_of_producers(residual):
     assert LayerGraph.of(keras.Model(x, layers.Add(name="twice")([x, x]))).consumers["x"] == ("twice",)
 
 
-def test_a_branch_of_several_layers_is_bypassed_throughout():
+def test_every_layer_of_a_branch_is_bypassed():
     images = keras.Input((4, 4, 3), name="images")
     left = right = images
     for number in range(2):
@@ -103,7 +103,7 @@ def test_sequential_models_have_a_graph_too():
     assert graph.sink == "two"
 
 
-def test_operations_that_are_no_layers_are_part_of_the_graph():
+def test_operations_that_are_not_layers_are_in_the_graph():
     images = keras.Input((4, 4, 3), name="images")
     one = layers.Conv2D(3, 1, name="one")(images)
     joined = images + one
@@ -115,14 +115,14 @@ def test_operations_that_are_no_layers_are_part_of_the_graph():
     assert graph.bypass(add) is None
 
 
-def test_a_layer_called_twice_is_refused():
+def test_layer_used_twice_is_rejected():
     images = keras.Input((4, 4, 3))
     shared = layers.Conv2D(3, 1, name="shared")
     with pytest.raises(CompressorError, match="'shared'.*used more than once"):
         LayerGraph.of(keras.Model(images, shared(shared(images))))
 
 
-def test_a_layer_that_another_model_uses_too_is_fine():
+def test_layer_shared_with_another_model_is_accepted():
     shared = layers.Conv2D(3, 1, name="shared")
     models = []
     for size in (4, 6):
@@ -132,27 +132,27 @@ def test_a_layer_that_another_model_uses_too_is_fine():
         assert LayerGraph.of(model).producers["shared"] == ("images",)
 
 
-def test_several_inputs_are_refused():
+def test_several_inputs_are_rejected():
     one, two = keras.Input((4,)), keras.Input((4,))
     with pytest.raises(CompressorError, match="2 inputs; only models with one input"):
         LayerGraph.of(keras.Model([one, two], layers.Add()([one, two])))
 
 
-def test_several_outputs_are_refused():
+def test_several_outputs_are_rejected():
     x = keras.Input((4,))
     model = keras.Model(x, {"a": layers.Dense(1)(x), "b": layers.Dense(1)(x)})
     with pytest.raises(CompressorError, match="2 outputs; only models with one input"):
         LayerGraph.of(model)
 
 
-def test_one_input_in_a_list_or_dict_is_one_input():
+def test_single_input_in_a_list_or_dict_is_accepted():
     for shape in (lambda x: [x], lambda x: {"x": x}):
         x = keras.Input((4,), name="x")
         graph = LayerGraph.of(keras.Model(shape(x), shape(layers.Dense(1, name="y")(x))))
         assert graph.sink == "y"
 
 
-def test_a_model_that_is_only_python_is_refused():
+def test_subclassed_model_is_rejected():
     class Opaque(keras.Model):
         def call(self, x):
             return x

@@ -35,7 +35,7 @@ def test_the_model_is_flat_and_shares_the_backbones_layers(residual):
     assert model.layers[: len(residual.layers)] == residual.layers
 
 
-def test_the_answer_is_the_published_formula(residual, pixels):
+def test_predictions_match_the_published_formula(residual, pixels):
     model = attach_head(residual, 3, units=4)
     x = pixels(4, 16) / 127.5 - 1
     kernel, bias = model.get_layer("top_fc1").get_weights()

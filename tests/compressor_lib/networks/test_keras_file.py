@@ -31,7 +31,7 @@ def saved(model: keras.Model, tmp_path) -> str:
     return path
 
 
-def test_the_size_of_its_images(tmp_path):
+def test_input_size_is_read(tmp_path):
     assert read_keras_file(saved(classifier(24, 24, 3), tmp_path)).input_size == 24
     assert read_keras_file(saved(classifier(None, None, 3), tmp_path)).input_size is None
     nested = classifier(20, 20, 3)
@@ -40,12 +40,12 @@ def test_the_size_of_its_images(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(24, 20, 3), (24, 24, 1)])
-def test_other_images_are_refused(tmp_path, shape):
+def test_non_square_or_grey_images_are_rejected(tmp_path, shape):
     with pytest.raises(CompressorError, match="not square colour images"):
         read_keras_file(saved(classifier(*shape), tmp_path))
 
 
-def test_several_inputs_are_refused(tmp_path):
+def test_several_inputs_are_rejected(tmp_path):
     one, two = keras.Input((8, 8, 3)), keras.Input((8, 8, 3))
     with pytest.raises(CompressorError, match="takes 2 inputs"):
         read_keras_file(saved(keras.Model([one, two], layers.Add()([one, two])), tmp_path))
@@ -62,7 +62,7 @@ class Subclassed(keras.Model):
 
 
 @pytest.mark.survives("a Keras file that would run code")
-def test_code_of_ones_own_is_refused(tmp_path):
+def test_custom_code_is_rejected(tmp_path):
     for layer, message in (
         (Doubling(name="mine"), "layer 'mine' .* is a Doubling, which is not a Keras layer"),
         (layers.Lambda(lambda x: x * 2, name="mine"), "layer 'mine' .* is a Lambda"),
@@ -96,7 +96,7 @@ def bait(trace: Path) -> dict[str, Any]:
 
 @pytest.mark.survives("a Keras file that would run code")
 @pytest.mark.parametrize("place", ["kernel_initializer", "activation", "compile_config", "build_config"])
-def test_code_anywhere_in_a_layer_is_refused(tmp_path, place):
+def test_custom_code_anywhere_in_a_layer_is_rejected(tmp_path, place):
     trace = tmp_path / "ran"
 
     def hide(config: dict[str, Any]) -> None:
@@ -117,7 +117,7 @@ def test_code_anywhere_in_a_layer_is_refused(tmp_path, place):
 @pytest.mark.parametrize(
     "kind", ["Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "StringLookup", "TextVectorization"]
 )
-def test_what_runs_or_reads_more_than_the_file_is_refused(tmp_path, kind):
+def test_layers_that_run_code_or_read_files_are_rejected(tmp_path, kind):
     def put_in(config: dict[str, Any]) -> None:
         config["config"]["layers"][1] |= {"class_name": kind, "config": {"name": "odd", "filepath": "/any"}}
 
@@ -125,7 +125,7 @@ def test_what_runs_or_reads_more_than_the_file_is_refused(tmp_path, kind):
         read_keras_file(changed(saved(classifier(8, 8, 3), tmp_path), put_in))
 
 
-def test_a_compiled_model_and_functions_of_keras_are_taken(tmp_path):
+def test_compiled_models_and_keras_functions_are_accepted(tmp_path):
     model = keras.Sequential(
         [classifier(8, 8, 3), layers.Dense(2, activation=keras.activations.gelu, kernel_constraint="non_neg")]
     )
@@ -140,7 +140,7 @@ def test_a_compiled_model_and_functions_of_keras_are_taken(tmp_path):
     assert load_own_model(path).output_shape == (None, 2)
 
 
-def test_what_is_no_such_file_is_refused(tmp_path):
+def test_other_files_are_rejected(tmp_path):
     (tmp_path / "text.keras").write_text("no archive")
     with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
         archive.writestr("something.json", json.dumps({}))
@@ -163,7 +163,7 @@ def test_what_is_no_such_file_is_refused(tmp_path):
     ],
     ids=range(13),
 )  # fmt: skip
-def test_any_other_configuration_is_refused(tmp_path, config):
+def test_any_other_configuration_is_rejected(tmp_path, config):
     with zipfile.ZipFile(tmp_path / "odd.keras", "w") as archive:
         archive.writestr("config.json", config)
     with pytest.raises(CompressorError, match=r"odd\.keras'"):
@@ -171,7 +171,7 @@ def test_any_other_configuration_is_refused(tmp_path, config):
 
 
 @pytest.mark.survives("a damaged Keras file")
-def test_a_file_that_is_cut_or_changed_anywhere_is_taken_or_refused(tmp_path):
+def test_truncated_or_changed_file_never_crashes(tmp_path):
     whole, path = Path(saved(classifier(8, 8, 3), tmp_path)).read_bytes(), tmp_path / "damaged.keras"
     dice = random.Random(0)
     for _ in range(200):
@@ -183,7 +183,7 @@ def test_a_file_that_is_cut_or_changed_anywhere_is_taken_or_refused(tmp_path):
             assert read_keras_file(path).input_size == 8
 
 
-def test_neither_keras_nor_tensorflow_is_needed():
+def test_keras_and_tensorflow_are_not_imported():
     code = "import sys, compressor_lib.networks.keras_file; assert not {'keras', 'tensorflow'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -213,7 +213,7 @@ def keras_2_classifier(k: Any) -> Any:
         ("renamed.keras", r"renamed\.keras' is an HDF5 file"),
     ],
 )
-def test_a_file_of_keras_2_is_called_so_and_the_way_out_works(tmp_path, file, message):
+def test_keras_2_file_is_recognised_and_the_suggested_fix_works(tmp_path, file, message):
     tf_keras = pytest.importorskip("tf_keras")
     old = keras_2_classifier(tf_keras)
     random = np.random.default_rng(0)

@@ -53,14 +53,14 @@ def test_a_nested_model_counts():
     assert multiply_adds(model) == 8 * 6 * 5 * 4 + 8 * 6 * 4 * 3
 
 
-def test_what_depends_on_the_images_size_is_refused():
+def test_variable_input_size_is_rejected():
     inputs = keras.Input((None, None, 3))
     model = keras.Model(inputs, layers.Conv2D(4, 1, name="first")(inputs))
     with pytest.raises(CompressorError, match="'first' depend on the image's size"):
         multiply_adds(model)
 
 
-def test_a_layer_called_twice_is_refused():
+def test_layer_used_twice_is_rejected():
     inputs, dense = keras.Input((3,)), layers.Dense(3)
     with pytest.raises(CompressorError, match="used more than once"):
         multiply_adds(keras.Model(inputs, dense(dense(inputs))))

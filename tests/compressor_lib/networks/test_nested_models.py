@@ -23,7 +23,7 @@ def inner(name: str = "inner") -> keras.Model:
     return keras.Model(images, x * 2.0, name=name)
 
 
-def test_nested_models_are_put_in_line(pixels, agree):
+def test_nested_models_are_flattened(pixels, agree):
     images = keras.Input((12, 12, 3), name="images")
     x = inner()(images, training=False)
     x = layers.Conv2D(5, 3, name="conv")(x)
@@ -45,7 +45,7 @@ def test_sequential_models_become_functional(pixels, agree):
     agree(flattened(model)(x), model(x))
 
 
-def test_augmentation_is_left_out_and_what_was_learnt_of_the_data_is_kept(pixels, agree):
+def test_augmentation_is_removed_and_normalization_is_kept(pixels, agree):
     normalisation = layers.Normalization(mean=[90.0, 100, 110], variance=[400.0, 500, 600], name="normalisation")
     adapted = layers.Normalization(name="adapted")
     adapted.adapt(np.random.default_rng(0).normal(0, 2, (50, 3)))
@@ -72,7 +72,7 @@ def test_layers_are_renamed(residual, pixels, agree):
     agree(flat(x), residual(x))
 
 
-def test_a_model_that_is_used_twice_is_refused():
+def test_model_used_twice_is_rejected():
     shared = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(3, 1)], name="shared")
     images = keras.Input((8, 8, 3))
     with pytest.raises(CompressorError, match="'shared'.*used more than once"):

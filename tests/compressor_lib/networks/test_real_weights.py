@@ -64,13 +64,13 @@ def test_the_weights_fit_the_network(name, alpha, file, photographs):
 
 
 @pytest.mark.parametrize(("name", "alpha", "file"), WEIGHTS)
-def test_other_networks_refuse_them(name, alpha, file):
+def test_weights_do_not_fit_other_networks(name, alpha, file):
     other, width = ("MobileNet", 1.0) if name == "MobileNetV2" else ("MobileNetV2", 1.0)
     with pytest.raises(CompressorError, match=re.escape(file)):
         BACKBONES[other].build(input_size=96, weights=DATA / "weights" / file, alpha=width)
 
 
-def test_translators_fit_the_better_the_deeper_the_cut(photographs):
+def test_translators_fit_better_at_deeper_cuts(photographs):
     base = real(*WEIGHTS[0])
     cuts = ["block_1_project_BN", "block_5_add", "block_10_project_BN", "block_12_add", "block_14_add"]
     rejoin = {"block_16_expand": 0.7, "Conv_1": 0.15}

@@ -52,7 +52,7 @@ def save(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_file_becomes_a_flat_network_with_names_that_are_safe(save, pixels, agree):
+def test_file_is_loaded_as_flat_network_with_safe_names(save, pixels, agree):
     model = own_classifier()
     own = load_own_model(save(model))
     assert [layer.name for layer in own.layers] == [
@@ -73,25 +73,25 @@ def test_pixels_are_rescaled_where_the_model_does_not(save, pixels, agree):
     agree(own(x), model(x / 127.5 - 1, training=False))
 
 
-def test_a_model_of_any_size_is_given_one(save):
+def test_model_of_any_size_gets_a_fixed_size(save):
     path = save(own_classifier(size=None))
     assert load_own_model(path, input_size=20).input_shape == (None, 20, 20, 3)
     with pytest.raises(CompressorError, match="images of any size; give the input_size"):
         load_own_model(path)
 
 
-def test_another_size_is_refused(save):
+def test_other_size_is_rejected(save):
     with pytest.raises(CompressorError, match="takes images of 16 pixels, not 20"):
         load_own_model(save(own_classifier()), input_size=20)
 
 
-def test_a_model_without_feature_map_is_refused(save):
+def test_model_without_feature_map_is_rejected(save):
     model = keras.Sequential([keras.Input((8, 8, 3)), layers.Flatten(), layers.Dense(3)])
     with pytest.raises(CompressorError, match="has no feature map"):
         load_own_model(save(model))
 
 
-def test_a_file_that_keras_cannot_load_is_told(save, monkeypatch):
+def test_file_that_keras_cannot_load_is_reported(save, monkeypatch):
     def fails(*args, **kwargs):
         raise TypeError("no such layer\nand a long story.")
 
@@ -101,7 +101,7 @@ def test_a_file_that_keras_cannot_load_is_told(save, monkeypatch):
         load_own_model(path)
 
 
-def test_a_head_is_kept_with_its_answers_in_the_datas_order(save, pixels):
+def test_kept_head_has_outputs_in_the_order_of_the_data(save, pixels):
     own = load_own_model(save(own_classifier()))
     kept = keep_head(own, OWN, WANTED)
     x = pixels(3, SIZE)
@@ -120,7 +120,7 @@ def test_logits_get_a_softmax(save, pixels):
 
 
 @pytest.mark.slow
-def test_the_head_of_keras_mobilenet_is_kept_too(save):
+def test_head_of_keras_mobilenet_is_kept(save):
     """A convolution over the pooled image, reshaped."""
     keras.utils.set_random_seed(0)
     model = keras.applications.MobileNet(weights=None, classes=3, input_shape=(32, 32, 3), alpha=0.25)
@@ -140,7 +140,7 @@ def test_the_head_of_keras_mobilenet_is_kept_too(save):
         ("sigmoid", OWN, "outputs are not probabilities"),
     ],
 )
-def test_a_head_that_does_not_fit_is_refused(save, activation, own_classes, message):
+def test_head_that_does_not_fit_is_rejected(save, activation, own_classes, message):
     own = load_own_model(save(own_classifier(activation=activation)))
     with pytest.raises(CompressorError, match=message) as refused:
         keep_head(own, own_classes, WANTED)
@@ -148,7 +148,7 @@ def test_a_head_that_does_not_fit_is_refused(save, activation, own_classes, mess
 
 
 @pytest.mark.slow
-def test_a_model_that_was_trained_is_compressed(save, labelled, eagerly, tmp_path):
+def test_trained_model_is_compressed(save, labelled, eagerly, tmp_path):
     x, y = labelled(96, SIZE)
     model = own_classifier()
     model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -202,7 +202,7 @@ def classifier_under(policy: str, *, only: tuple[str, ...] = ()) -> keras.Model:
         ("mixed_float16", ("conv",)), ("float16", ("scale", "answers")),
     ],
 )  # fmt: skip
-def test_a_network_of_any_float_is_deployed_in_float32(save, pixels, policy, only):
+def test_network_of_any_float_type_is_deployed_in_float32(save, pixels, policy, only):
     model = classifier_under(policy, only=only)
     own = load_own_model(save(model))
 
@@ -225,7 +225,7 @@ def test_a_wrapped_layer_computes_in_float32_too(save):
     assert wrapper.layer.compute_dtype == "float32"
 
 
-def test_a_quantised_network_is_refused_before_it_is_loaded(save):
+def test_quantised_network_is_rejected_before_loading(save):
     model = own_classifier()
     model.quantize("int8")
     with pytest.raises(CompressorError, match=r"layer 'answers' .* is quantised \(Quantized.*save the model before"):

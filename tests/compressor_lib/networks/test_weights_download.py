@@ -16,14 +16,14 @@ from compressor_lib.networks.backbones import find_backbone
 from compressor_lib.networks.weights_download import without_downloads
 
 
-def test_keras_downloads_by_the_name_that_is_replaced():
+def test_keras_downloads_through_the_replaced_function():
     check_hooks("keras", weights_download, file_utils, "urlretrieve")
     assert "urlretrieve(" in inspect.getsource(keras.utils.get_file), "Keras downloads in another way: adapt"
 
 
 @pytest.mark.parametrize("asking", [without_downloads, nullcontext])
 @pytest.mark.parametrize("status", [403, 407])
-def test_a_proxys_refusal_is_told_in_few_words_with_its_name(monkeypatch, tmp_path, asking, status):
+def test_proxy_refusal_is_reported_with_the_proxys_name(monkeypatch, tmp_path, asking, status):
     proxy = Proxy(status=status)
     set_proxy(monkeypatch, proxy.url)
     monkeypatch.setattr(file_utils.config, "keras_home", lambda: str(tmp_path))
@@ -37,7 +37,7 @@ def test_a_proxys_refusal_is_told_in_few_words_with_its_name(monkeypatch, tmp_pa
     assert proxy.asked == ["CONNECT storage.googleapis.com:443"]
 
 
-def test_a_wrong_width_is_not_laid_on_the_network(monkeypatch, tmp_path):
+def test_wrong_width_is_not_blamed_on_the_proxy(monkeypatch, tmp_path):
     set_proxy(monkeypatch, "http://127.0.0.1:9")
     with pytest.raises(CompressorError) as told:
         find_backbone("MobileNetV2").build(input_size=96, alpha=0.36)

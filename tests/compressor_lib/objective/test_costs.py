@@ -49,7 +49,7 @@ def test_bytes_count_the_metadata_where_the_classes_are_known(classifier):
 
 
 @pytest.mark.parametrize("slowdown", [1.0, 3.0])
-def test_a_slow_hour_of_the_machine_does_not_change_a_latency(classifier, monkeypatch, slowdown):
+def test_latency_does_not_depend_on_the_machines_current_speed(classifier, monkeypatch, slowdown):
     def slow(models, **_):
         milliseconds = {b"reference": 8.0 * slowdown, b"model": 2.0 * slowdown}
         return Timings({name: np.full((BLOCKS, ROUNDS), milliseconds[tflite]) for name, tflite in models.items()})
@@ -60,7 +60,7 @@ def test_a_slow_hour_of_the_machine_does_not_change_a_latency(classifier, monkey
     assert measure_costs(classifier, ["latency"]) == {"latency": 2.0 * slowdown}
 
 
-def test_an_unknown_cost_is_refused(classifier):
+def test_unknown_cost_is_rejected(classifier):
     with pytest.raises(CompressorError, match="unknown cost 'latncy'. Did you mean 'latency'"):
         measure_costs(classifier, ["latncy"])
 
@@ -77,7 +77,7 @@ def test_counted_is_what_the_built_model_has(residual, text, head_units):
 
 
 @pytest.mark.slow
-def test_counted_is_what_a_published_network_has(mobilenet_v2):
+def test_counted_costs_match_a_published_network(mobilenet_v2):
     for connection in (
         Connection.rejoin("block_5_add", "Conv_1"),
         Connection.head("block_5_add"),
@@ -88,7 +88,7 @@ def test_counted_is_what_a_published_network_has(mobilenet_v2):
         assert counted == {"parameters": built.count_params(), "macs": multiply_adds(built)}
 
 
-def test_budgets_are_kept_or_exceeded():
+def test_budgets_are_met_or_exceeded():
     budgets = Budgets({"parameters": 500_000, "latency": 8})
     assert budgets.within({"parameters": 500_000, "latency": 8.0, "bytes": 10**9})
     over = {"parameters": 400_000, "latency": 10.004}
@@ -99,7 +99,7 @@ def test_budgets_are_kept_or_exceeded():
     assert budgets.exceeded(over) == "1,234,567 parameters (budget: 500,000) and 10.004 ms (budget: 8)"
 
 
-def test_a_cost_that_is_not_given_is_not_judged():
+def test_missing_costs_are_ignored():
     assert Budgets({"latency": 8}).within({"parameters": 10**9})
     assert Budgets({}).within({"parameters": 10**9})
 
@@ -112,6 +112,6 @@ def test_a_cost_that_is_not_given_is_not_judged():
         ({"macs": float("nan")}, "a number of multiply-adds above 0"),
     ],
 )
-def test_budgets_that_cannot_be_are_refused(limits, message):
+def test_invalid_budgets_are_rejected(limits, message):
     with pytest.raises(CompressorError, match=message):
         Budgets(limits)

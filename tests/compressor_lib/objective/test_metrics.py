@@ -37,7 +37,7 @@ def test_value_equals_numpy_over_two_batches(batch, form, weighted):
     assert float(metric.result()) == pytest.approx(0.7 * accuracy + 0.3 * 0.6, abs=1e-6)
 
 
-def test_reset_forgets_the_batches(batch):
+def test_reset_clears_the_batches(batch):
     labels, answers, _ = batch
     metric = AccuracyCompression(compression_rate=0.5, tau=1.0)
     metric.update_state(labels, answers)
@@ -61,19 +61,19 @@ def test_serialisation_round_trip():
     assert (back.compression_rate, back.tau, back.name, back.penalty) == (0.25, 0.4, "score", 0.5)
 
 
-def test_a_larger_network_is_punished():
+def test_larger_network_scores_lower():
     metric = AccuracyCompression(compression_rate=-0.5, tau=0.8)
     metric.update_state([0], [[1.0, 0.0]])
     assert float(metric.result()) == pytest.approx(0.8 - 0.1)
 
 
-def test_a_penalty_is_taken_off_whole():
+def test_penalty_is_subtracted_in_full():
     metric = AccuracyCompression(compression_rate=0.5, tau=0.8, penalty=1.0)
     metric.update_state([0], [[1.0, 0.0]])
     assert float(metric.result()) == pytest.approx(0.8 + 0.1 - 1)
 
 
 @pytest.mark.parametrize("tau", [-0.1, 1.5, float("nan")])
-def test_tau_outside_its_range_is_refused(tau):
+def test_tau_out_of_range_is_rejected(tau):
     with pytest.raises(CompressorError, match="tau"):
         AccuracyCompression(compression_rate=0.5, tau=tau)

@@ -55,7 +55,7 @@ def test_round_trip(bank, residual, tmp_path):
         np.testing.assert_equal(back.translators[name].r2, translator.r2)
 
 
-def test_saving_again_replaces_the_bank_and_leaves_nothing_behind(bank, residual, tmp_path):
+def test_saving_again_replaces_the_bank(bank, residual, tmp_path):
     bank.save(tmp_path)
     smaller = TranslatorBank.for_backbone(residual, {str(DEEP): bank.translators[str(DEEP)]})
     smaller.save(tmp_path)
@@ -63,7 +63,7 @@ def test_saving_again_replaces_the_bank_and_leaves_nothing_behind(bank, residual
     assert {path.name for path in tmp_path.iterdir()} == {ARRAYS, MANIFEST}
 
 
-def test_a_bank_is_reused_where_the_same_would_be_fitted(bank, residual, tmp_path):
+def test_bank_is_reused_if_the_fit_would_be_the_same(bank, residual, tmp_path):
     fit = {"held_out": 0.1, "ridge": 0.5}
     replace(bank, fit=fit).save(tmp_path)
     back = TranslatorBank.load(tmp_path)
@@ -100,7 +100,7 @@ def test_a_connection_without_translator_is_refused(bank, residual):
         bank.apply(create_submodel(residual, missing), missing)
 
 
-def test_a_backbone_with_other_weights_is_refused(bank, fresh_residual, tmp_path):
+def test_backbone_with_other_weights_is_rejected(bank, fresh_residual, tmp_path):
     bank.save(tmp_path)
     TranslatorBank.load(tmp_path, fresh_residual)
     kernel, bias = fresh_residual.get_layer("conv_2").get_weights()
@@ -111,7 +111,7 @@ def test_a_backbone_with_other_weights_is_refused(bank, fresh_residual, tmp_path
     assert TranslatorBank.load(tmp_path).translators  # unless nobody asks
 
 
-def test_a_backbone_of_another_size_is_refused(mobilenet_v2, tmp_path):
+def test_backbone_of_another_size_is_rejected(mobilenet_v2, tmp_path):
     bank = TranslatorBank.for_backbone(mobilenet_v2, {})
     bank.save(tmp_path)
     larger = BACKBONES["MobileNetV2"].build(input_size=64, weights=None, alpha=0.35, preprocess=True)
@@ -120,7 +120,7 @@ def test_a_backbone_of_another_size_is_refused(mobilenet_v2, tmp_path):
         TranslatorBank.load(tmp_path, larger)
 
 
-def test_the_fingerprint_outlives_a_rebuild():
+def test_fingerprint_is_the_same_after_a_rebuild():
     """Keras numbers EfficientNet's normalisation anew at each build."""
     one, other = (BACKBONES["EfficientNetB0"].build(input_size=32, weights=None) for _ in range(2))
     assert fingerprint(one) != fingerprint(other)
@@ -129,7 +129,7 @@ def test_the_fingerprint_outlives_a_rebuild():
     assert fingerprint(one) == fingerprint(other)
 
 
-def test_the_fingerprint_tells_where_a_weight_is(fresh_residual, residual):
+def test_fingerprint_depends_on_the_position_of_weights(fresh_residual, residual):
     assert fingerprint(fresh_residual) == fingerprint(residual)
     beta = fresh_residual.get_layer("last_bn")
     gamma, offset, *rest = beta.get_weights()
@@ -139,21 +139,21 @@ def test_the_fingerprint_tells_where_a_weight_is(fresh_residual, residual):
 
 @pytest.mark.survives("half a translator bank")
 @pytest.mark.parametrize("missing", [MANIFEST, ARRAYS])
-def test_half_a_bank_is_no_bank(bank, tmp_path, missing):
+def test_incomplete_bank_is_rejected(bank, tmp_path, missing):
     bank.save(tmp_path)
     (tmp_path / missing).unlink()
     with pytest.raises(CompressorError, match=f"{tmp_path} holds no complete translator bank.*{missing}"):
         TranslatorBank.load(tmp_path)
 
 
-def test_a_folder_that_is_not_there_is_no_bank(tmp_path):
+def test_missing_folder_is_rejected(tmp_path):
     with pytest.raises(CompressorError, match="nowhere holds no complete translator bank"):
         TranslatorBank.load(tmp_path / "nowhere")
 
 
 @pytest.mark.survives("a damaged translator bank")
 @pytest.mark.parametrize("manifest", ["{", "", "[]", "{}", "\xff"])
-def test_a_broken_manifest_is_refused(bank, tmp_path, manifest):
+def test_broken_manifest_is_rejected(bank, tmp_path, manifest):
     bank.save(tmp_path)
     (tmp_path / MANIFEST).write_bytes(manifest.encode("latin-1"))
     with pytest.raises(CompressorError, match=str(tmp_path)):
@@ -162,7 +162,7 @@ def test_a_broken_manifest_is_refused(bank, tmp_path, manifest):
 
 @pytest.mark.survives("a damaged translator bank")
 @pytest.mark.parametrize("place", [0, 200, -30])
-def test_a_damaged_file_is_refused(bank, tmp_path, place):
+def test_damaged_file_is_rejected(bank, tmp_path, place):
     bank.save(tmp_path)
     content = bytearray((tmp_path / ARRAYS).read_bytes())
     content[place] ^= 1
@@ -172,14 +172,14 @@ def test_a_damaged_file_is_refused(bank, tmp_path, place):
 
 
 @pytest.mark.survives("a damaged translator bank")
-def test_a_cut_off_file_is_refused(bank, tmp_path):
+def test_truncated_file_is_rejected(bank, tmp_path):
     bank.save(tmp_path)
     (tmp_path / ARRAYS).write_bytes((tmp_path / ARRAYS).read_bytes()[:-1])
     with pytest.raises(CompressorError, match="damaged"):
         TranslatorBank.load(tmp_path)
 
 
-def test_a_bank_of_a_later_version_is_refused(bank, tmp_path):
+def test_bank_of_a_later_version_is_rejected(bank, tmp_path):
     bank.save(tmp_path)
     manifest = json.loads((tmp_path / MANIFEST).read_text())
     (tmp_path / MANIFEST).write_text(json.dumps({**manifest, "format": manifest["format"] + 1}))
@@ -215,7 +215,7 @@ def test_nothing_is_ever_unpickled(bank, tmp_path):
     assert not trace.exists()
 
 
-def test_arrays_that_are_missing_are_told(bank, tmp_path):
+def test_missing_arrays_are_reported(bank, tmp_path):
     bank.save(tmp_path)
     forge(tmp_path, other=np.zeros(3))
     with pytest.raises(CompressorError, match="damaged"):

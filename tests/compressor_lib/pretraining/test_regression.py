@@ -63,14 +63,14 @@ def test_ridge_is_a_share_of_the_mean_variance_and_spares_the_bias(ridge):
     np.testing.assert_allclose(solution[-1], y.mean(0) - x.mean(0) @ kernel, rtol=1e-8)
 
 
-def test_ridge_shrinks_the_kernel_to_nothing_and_the_answer_to_the_mean():
+def test_large_ridge_shrinks_the_prediction_to_the_mean():
     values = taps()
     solution = sums_of(values).solve(WIDE, ridge=1e9)
     assert np.abs(solution[:-1]).max() < 1e-6
     np.testing.assert_allclose(solution[-1], rows(values["y"]).mean(0), rtol=1e-5)
 
 
-def test_channels_that_say_the_same_are_solved_with_ridge():
+def test_dependent_channels_are_solved_with_ridge():
     values = taps()
     values["x"] = np.concatenate([values["x"], values["x"], np.zeros_like(values["x"])], axis=-1)
     sums = sums_of(values, [WIDE])
@@ -79,14 +79,14 @@ def test_channels_that_say_the_same_are_solved_with_ridge():
     assert sums.r2(WIDE, solution) == pytest.approx(sums_of(taps()).r2(WIDE, sums_of(taps()).solve(WIDE, 0)), abs=1e-4)
 
 
-def test_without_ridge_they_have_no_single_solution():
+def test_dependent_channels_without_ridge_are_rejected():
     values = taps()
     values["x"] = np.concatenate([values["x"], np.zeros_like(values["x"])], axis=-1)
     with pytest.raises(CompressorError, match="channels of x are linearly dependent.*ridge above 0"):
         sums_of(values, [WIDE]).solve(WIDE, ridge=0.0)
 
 
-def test_channels_that_never_change_give_the_mean():
+def test_constant_channels_give_the_mean():
     values = taps()
     values["x"] = np.full_like(values["x"], 2.0)
     solution = sums_of(values, [WIDE]).solve(WIDE, ridge=1e-3)
@@ -133,7 +133,7 @@ def test_any_sharding_gives_the_same_sums(cuts, shuffler):
         assert merged.r2(regression, solution) == pytest.approx(whole.r2(regression, solution), abs=1e-9)
 
 
-def test_merging_leaves_the_other_as_it_was():
+def test_merging_does_not_change_the_other():
     values = taps()
     one, other = NormalEquations(), sums_of(values)
     before = {key: value.copy() for key, value in other.gram.items()}

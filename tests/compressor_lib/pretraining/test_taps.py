@@ -27,7 +27,7 @@ def x(pixels) -> np.ndarray:
     return pixels(4, 16) / 127.5 - 1
 
 
-def test_one_tap_for_each_thing_that_is_computed(residual):
+def test_connections_share_equal_taps(residual):
     taps = tapped(residual, CONNECTIONS, targets=True).output
     sources = [source_tap(residual, connection) for connection in CONNECTIONS]
     assert len(set(sources)) == len(sources)
@@ -37,7 +37,7 @@ def test_one_tap_for_each_thing_that_is_computed(residual):
     assert set(tapped(residual, CONNECTIONS, targets=False).output) == set(sources)
 
 
-def test_source_taps_are_what_the_translators_convolution_takes(residual, x):
+def test_source_taps_are_the_input_of_the_translators_convolution(residual, x):
     taps = tapped(residual, CONNECTIONS, targets=False).predict_on_batch(x)
     for connection in CONNECTIONS[:3]:
         submodel = create_submodel(residual, connection)
@@ -46,7 +46,7 @@ def test_source_taps_are_what_the_translators_convolution_takes(residual, x):
         np.testing.assert_allclose(taps[source_tap(residual, connection)], wanted, rtol=1e-5, atol=1e-6)
 
 
-def test_target_taps_are_what_b_received(residual, x):
+def test_target_taps_are_the_original_input_of_b(residual, x):
     taps = tapped(residual, CONNECTIONS, targets=True).predict_on_batch(x)
     for connection, producer in zip(CONNECTIONS, ["add_2", "add_2", "expand_relu"], strict=False):
         wanted = intermediate(residual, producer, x)
@@ -67,12 +67,12 @@ def test_the_pass_stops_at_the_deepest_tap(residual):
     assert "last" not in [layer.name for layer in model.layers]
 
 
-def test_the_backbone_is_left_alone(residual):
+def test_backbone_does_not_change(residual):
     model = tapped(residual, CONNECTIONS, targets=True)
     assert not any(layer in residual.layers for layer in model.layers)
 
 
-def test_what_an_operation_gives_can_be_tapped(pixels):
+def test_output_of_an_operation_can_be_tapped(pixels):
     layers = keras.layers
     images = keras.Input((8, 8, 3))
     a = layers.Conv2D(4, 3, padding="same", name="a")(images)

@@ -141,19 +141,19 @@ def test_images_may_be_bytes_and_tensors(mobilenet_v2, pixels):
 
 
 @pytest.mark.parametrize("images", [[], iter(())])
-def test_no_images_are_refused(residual, images):
+def test_no_images_are_rejected(residual, images):
     with pytest.raises(CompressorError, match="no images to fit translators on"):
         fit_translators(residual, CONNECTIONS, images)
 
 
 @pytest.mark.parametrize("held_out", [0, 1, -0.1, 1.5, float("nan")])
-def test_a_share_outside_0_to_1_is_refused(residual, held_out):
+def test_share_outside_0_to_1_is_rejected(residual, held_out):
     with pytest.raises(CompressorError, match="choose a share between 0 and 1"):
         fit_translators(residual, CONNECTIONS, [], held_out=held_out)
 
 
 @pytest.mark.slow
-def test_fitting_leaves_the_backbone_alone(fresh_residual, images):
+def test_fitting_does_not_change_the_backbone(fresh_residual, images):
     before = fresh_residual.get_weights()
     fit_translators(fresh_residual, CONNECTIONS, batches(images))
     for now, then in zip(fresh_residual.get_weights(), before, strict=True):

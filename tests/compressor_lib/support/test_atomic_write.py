@@ -14,7 +14,7 @@ def test_a_file_is_written_and_replaced(tmp_path):
     assert (tmp_path / "file").read_bytes() == b"\x00"
 
 
-def test_what_was_there_stays_until_the_new_content_is_whole(tmp_path, monkeypatch):
+def test_old_content_stays_until_new_content_is_complete(tmp_path, monkeypatch):
     replace_file(tmp_path / "file", b"old")
 
     def killed(descriptor):
@@ -27,7 +27,7 @@ def test_what_was_there_stays_until_the_new_content_is_whole(tmp_path, monkeypat
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
-def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
+def test_full_disk_keeps_old_content(tmp_path, monkeypatch):
     replace_file(tmp_path / "file", b"old")
     (tmp_path / f".file.{os.getpid()}.tmp").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left"):
@@ -36,7 +36,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
 
 
 @pytest.mark.survives("a trial's checkpoint is broken")
-def test_no_change_to_a_checkpoint_goes_unnoticed(tmp_path):
+def test_every_change_to_a_checkpoint_is_detected(tmp_path):
     path, dice = tmp_path / "trained.npz", random.Random(0)
     write_arrays({"classifier/0": np.ones((3, 2), np.float32)}, path)
     whole = path.read_bytes()
@@ -51,7 +51,7 @@ def test_no_change_to_a_checkpoint_goes_unnoticed(tmp_path):
             assert read_arrays(path) is None
 
 
-def test_arrays_that_are_there_stay_whole_while_new_ones_are_written(tmp_path, monkeypatch):
+def test_old_arrays_stay_complete_while_new_ones_are_written(tmp_path, monkeypatch):
     path = tmp_path / "checkpoint.npz"
     write_arrays({"a": np.zeros(3)}, path)
     replaced = os.replace

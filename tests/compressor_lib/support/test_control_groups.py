@@ -22,12 +22,12 @@ def group(root: Path, name: str, file: str, content: str) -> None:
     (root / "sys/fs/cgroup" / name / file).write_text(content)
 
 
-def test_without_limits_the_machine_counts(root):
+def test_machine_is_the_limit_without_control_groups(root):
     assert usable_cores(root) == 4
     assert usable_memory(root) == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def test_the_narrowest_group_around_the_process_counts(root):
+def test_strictest_control_group_is_the_limit(root):
     group(root, "mine", "memory.max", "1073741824\n")
     group(root, "mine/deeper", "memory.max", "max\n")
     group(root, "mine/deeper", "cpu.max", "250000 100000\n")
@@ -36,12 +36,12 @@ def test_the_narrowest_group_around_the_process_counts(root):
     assert usable_cores(root) == 1.5
 
 
-def test_a_group_allows_no_more_than_the_cores_that_the_process_is_held_to(root):
+def test_cpu_affinity_limits_the_control_group(root):
     group(root, "mine", "cpu.max", "800000 100000\n")
     assert usable_cores(root) == 4
 
 
 @pytest.mark.parametrize(("limit", "threads"), [("250000 100000", 2), ("50000 100000", 1), ("max 100000", 4)])
-def test_threads_are_whole_and_there_is_one_at_least(root, limit, threads):
+def test_number_of_threads_is_a_positive_integer(root, limit, threads):
     group(root, "mine", "cpu.max", limit)
     assert usable_threads(root) == threads

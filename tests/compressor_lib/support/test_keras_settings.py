@@ -58,18 +58,18 @@ def test_unsupported_settings_are_rejected(settings, environment, content, messa
 
 
 @pytest.mark.parametrize(("environment", "content"), RIGHT)
-def test_what_keras_takes_itself_is_passed(settings, environment, content):
+def test_supported_settings_are_accepted(settings, environment, content):
     settings(environment, content)
     check_keras()
 
 
-def test_a_damaged_file_is_passed_over_as_keras_does(settings, tmp_path):
+def test_damaged_file_is_ignored_as_in_keras(settings, tmp_path):
     settings({}, {})
     (tmp_path / ".keras" / "keras.json").write_text('{"backend": "jax"')
     check_keras()
 
 
-def test_a_home_for_keras_alone_counts(settings, tmp_path):
+def test_keras_home_is_respected(settings, tmp_path):
     (tmp_path / "keras.json").write_text('{"backend": "jax"}')
     settings({"KERAS_HOME": str(tmp_path)}, {})
     with pytest.raises(CompressorError, match=rf"by '{tmp_path}/keras\.json'"):

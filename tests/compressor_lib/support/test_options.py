@@ -38,13 +38,13 @@ def test_values_within_their_limits_are_kept(values):
         ({"kind": "slwo"}, "unknown kind 'slwo'. Did you mean 'slow'? Known: fast, slow."),
     ],
 )
-def test_a_value_beyond_its_limits_is_refused(values, message):
+def test_value_out_of_range_is_rejected(values, message):
     with pytest.raises(CompressorError) as refused:
         Some(**values)
     assert str(refused.value) == message
 
 
-def test_an_option_that_is_inherited_keeps_its_limits():
+def test_inherited_option_keeps_its_limits():
     @dataclass(frozen=True)
     class More(Some):
         rate: float = option(0.2, gt=0, le=1)

@@ -33,7 +33,7 @@ def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 class TestModuleCommand:
-    def test_packages_of_the_working_folder_are_not_taken(self, occupied):
+    def test_packages_in_the_working_folder_are_not_imported(self, occupied):
         done = run(*module_command("pipelines.cli"), "runs")
         assert "there are no runs in 'runs'" in done.stderr
         assert done.returncode == 2
@@ -44,7 +44,7 @@ class TestModuleCommand:
         done = run(*module_command("told"), "-P", "a b", PYTHONPATH=str(tmp_path))
         assert done.stdout == "__main__ ['-P', 'a b'] True\n"
 
-    def test_nothing_of_where_it_starts_is_left_among_the_places(self, occupied):
+    def test_start_folder_is_not_on_the_module_path(self, occupied):
         (occupied / "elsewhere").mkdir()
         module = occupied / "elsewhere" / "places.py"
         module.write_text("import os, sys\nprint(*(os.path.abspath(place) for place in sys.path), sep='\\n')")
@@ -54,7 +54,7 @@ class TestModuleCommand:
         assert str(occupied) not in places
         assert str(ROOT / "compressor_lib" / "support") not in places
 
-    def test_the_starting_process_s_own_project_is_taken_where_none_is_installed(self, tmp_path):
+    def test_project_of_the_starting_process_is_used_if_not_installed(self, tmp_path):
         copy = tmp_path / "checkout"
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "compressor_lib", copy / "compressor_lib", ignore=ignored)
@@ -70,21 +70,21 @@ class TestModuleCommand:
 
 
 class TestCheckOwn:
-    def test_the_project_s_own_are_passed(self):
+    def test_own_packages_are_accepted(self):
         check_own(*PACKAGES)
 
-    def test_another_one_is_named(self, occupied, monkeypatch):
+    def test_shadowing_package_is_reported(self, occupied, monkeypatch):
         monkeypatch.syspath_prepend(str(occupied))
         monkeypatch.delitem(sys.modules, "components", raising=False)
         with pytest.raises(CompressorError, match=f"'{occupied}/components' shadows .*use the comp"):
             check_own("components")
 
-    def test_one_that_is_missing_is_told(self):
+    def test_missing_package_is_reported(self):
         with pytest.raises(CompressorError, match="'nothing' shadows .* own package not_there"):
             check_own("not_there")
 
 
-def test_a_user_s_own_python_m_says_whose_folder_it_is(tmp_path):
+def test_python_m_reports_the_shadowing_folder(tmp_path):
     (tmp_path / "components").mkdir()
     (tmp_path / "components" / "__init__.py").write_text("raise RuntimeError")
     done = subprocess.run([sys.executable, "-m", "pipelines.cli", "runs"], cwd=tmp_path, capture_output=True, text=True)
@@ -93,7 +93,7 @@ def test_a_user_s_own_python_m_says_whose_folder_it_is(tmp_path):
 
 
 @pytest.mark.parametrize(("folder", "is_set"), [("elsewhere", True), ("", False)])
-def test_libraries_processes_are_kept_out_of_other_folders(tmp_path, monkeypatch, folder, is_set):
+def test_processes_of_libraries_ignore_the_working_folder(tmp_path, monkeypatch, folder, is_set):
     monkeypatch.setattr(processes, "_PROJECT", tmp_path)
     monkeypatch.setenv(SAFE_PATH, "")  # so that it is put back
     monkeypatch.delenv(SAFE_PATH)
@@ -106,5 +106,5 @@ def test_libraries_processes_are_kept_out_of_other_folders(tmp_path, monkeypatch
         assert done.stdout == "False\n"
 
 
-def test_the_image_takes_no_module_from_its_working_folder():
+def test_image_imports_no_module_from_its_working_folder():
     assert "PYTHONSAFEPATH=1" in (ROOT / "build" / "Dockerfile").read_text()

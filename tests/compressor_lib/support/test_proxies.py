@@ -31,23 +31,23 @@ OUT = "http://p:3128"
         ("http://10.2.2.3:80", "10.1.0.0/16, example.org", OUT),
     ],
 )
-def test_the_environment_counts_but_for_this_machine(monkeypatch, url, no_proxy, proxy):
+def test_proxies_of_the_environment_are_used_except_for_loopback(monkeypatch, url, no_proxy, proxy):
     set_proxy(monkeypatch, "p:3128", no_proxy=no_proxy)
     assert proxy_for(url) == proxy
 
 
-def test_without_proxies_there_is_none(monkeypatch):
+def test_no_proxy_without_settings(monkeypatch):
     set_proxy(monkeypatch, "")
     assert proxy_for("http://kubeflow.example.org") is None
     assert via("http://kubeflow.example.org") == ""
 
 
-def test_all_proxy_is_for_what_has_none_of_its_own(monkeypatch):
+def test_all_proxy_is_the_fallback(monkeypatch):
     set_proxy(monkeypatch, "", all_proxy="http://all:1")
     assert proxy_for("http://kubeflow.example.org") == "http://all:1"
 
 
-def test_who_may_use_it_is_not_shown(monkeypatch):
+def test_credentials_are_not_shown(monkeypatch):
     set_proxy(monkeypatch, "http://me:pa%40ss@p:3128")
     assert via("http://host") == " through the proxy http://p:3128"
     assert proxies.proxy_headers("http://host") == {"proxy-authorization": "Basic bWU6cGFAc3M="}
@@ -61,7 +61,7 @@ class TestThisMachine:
         yield proxy
         proxy.close()
 
-    def test_it_is_asked_without_a_proxy(self, monkeypatch, proxy):
+    def test_loopback_is_opened_without_a_proxy(self, monkeypatch, proxy):
         behind = Proxy(status=200)
         set_proxy(monkeypatch, proxy.url)
         with open_here(f"{behind.url}/a", b"question", timeout=5) as answer:
@@ -79,7 +79,7 @@ class TestThisMachine:
         ("*", "*"),
     ],
 )
-def test_libraries_are_told_of_this_machine(monkeypatch, known, named):
+def test_loopback_is_added_to_no_proxy(monkeypatch, known, named):
     set_proxy(monkeypatch, OUT, no_proxy=known)
     exempt_loopback()
     exempt_loopback()
@@ -100,12 +100,12 @@ def test_libraries_are_told_of_this_machine(monkeypatch, known, named):
         ("http://127.0.0.1", 403, "<html>Blocked</html>", False),
     ],
 )
-def test_a_proxy_s_refusal_is_known(monkeypatch, url, status, body, is_its):
+def test_proxy_response_is_recognised(monkeypatch, url, status, body, is_its):
     set_proxy(monkeypatch, OUT)
     assert is_proxy_response(url, status, body) is is_its
 
 
-def test_the_innermost_reason_is_told(monkeypatch):
+def test_innermost_reason_is_returned(monkeypatch):
     proxy = Proxy(status=403)
     set_proxy(monkeypatch, proxy.url)
     with pytest.raises(requests.exceptions.ProxyError) as refused:

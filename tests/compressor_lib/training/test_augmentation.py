@@ -35,7 +35,7 @@ def centre(images: np.ndarray) -> np.ndarray:
     return np.stack([(mass * axis).sum((1, 2)) / mass.sum((1, 2)) for axis in grid], axis=1)
 
 
-def test_all_off_changes_nothing(images):
+def test_images_do_not_change_if_all_is_off(images):
     np.testing.assert_array_equal(varied(images), images)
 
 
@@ -99,6 +99,6 @@ def test_the_seed_repeats_the_draws(images):
 
 @pytest.mark.parametrize("field", ["rotation", "zoom", "translation", "contrast"])
 @pytest.mark.parametrize("value", [-0.1, 1.0, float("nan")])
-def test_a_share_outside_its_range_is_refused(field, value):
+def test_share_out_of_range_is_rejected(field, value):
     with pytest.raises(CompressorError, match=f"^{field} is {value}: it must be"):
         Augmentation(**{field: value})

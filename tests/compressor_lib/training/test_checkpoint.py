@@ -33,7 +33,7 @@ def same(found: list[np.ndarray], expected: list[np.ndarray]) -> bool:
     return all(one.dtype == other.dtype and np.array_equal(one, other) for one, other in pairs)
 
 
-def test_a_state_comes_back_as_it_was(tmp_path):
+def test_state_round_trip(tmp_path):
     found = TrainingCheckpoint.read(written(tmp_path / "checkpoint.npz"))
     assert found is not None
     assert same(found.trained, TRAINED)
@@ -41,21 +41,21 @@ def test_a_state_comes_back_as_it_was(tmp_path):
     assert found.plain == PLAIN
 
 
-def test_there_may_be_no_best_epoch_yet(tmp_path):
+def test_state_without_a_best_epoch(tmp_path):
     TrainingCheckpoint(TRAINED, [], PLAIN).write(tmp_path / "checkpoint.npz")
     found = TrainingCheckpoint.read(tmp_path / "checkpoint.npz")
     assert found is not None
     assert (same(found.trained, TRAINED), list(found.best)) == (True, [])
 
 
-def test_without_a_file_there_is_no_state_and_nothing_is_logged(tmp_path, caplog):
+def test_missing_file_gives_no_state_and_no_log(tmp_path, caplog):
     assert TrainingCheckpoint.read(tmp_path / "checkpoint.npz") is None
     assert not caplog.records
 
 
 @pytest.mark.survives("the checkpoint of a training is damaged")
 @pytest.mark.parametrize("harm", ["emptied", "cut", "one bit", "another file"])
-def test_a_damaged_file_is_logged_and_not_taken(tmp_path, caplog, harm):
+def test_damaged_file_is_logged_and_ignored(tmp_path, caplog, harm):
     path = written(tmp_path / "checkpoint.npz")
     whole = path.read_bytes()
     middle = len(whole) // 2
@@ -70,7 +70,7 @@ def test_a_damaged_file_is_logged_and_not_taken(tmp_path, caplog, harm):
     assert f"{path} is damaged: training restarts from the beginning" in caplog.text
 
 
-def test_the_last_epochs_state_stays_until_the_next_is_whole(tmp_path, monkeypatch):
+def test_old_state_stays_until_new_state_is_complete(tmp_path, monkeypatch):
     path = written(tmp_path / "checkpoint.npz")
 
     def killed(descriptor):

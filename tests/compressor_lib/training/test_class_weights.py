@@ -4,7 +4,7 @@ from compressor_lib.errors import CompressorError
 from compressor_lib.training.class_weights import balanced_weights
 
 
-def test_every_class_counts_the_same_and_all_images_as_before():
+def test_every_class_has_the_same_total_weight():
     counts = [60, 30, 10]
     total = [count * weight for count, weight in zip(counts, balanced_weights(counts), strict=True)]
     assert total == pytest.approx([100 / 3] * 3)
@@ -21,6 +21,6 @@ def test_a_class_without_images_changes_nothing_for_the_others():
 
 
 @pytest.mark.parametrize("counts", [[], [0, 0]])
-def test_no_images_at_all_are_refused(counts):
+def test_no_images_are_rejected(counts):
     with pytest.raises(CompressorError, match="no class has training images"):
         balanced_weights(counts)

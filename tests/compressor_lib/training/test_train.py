@@ -89,7 +89,7 @@ def test_it_learns_and_reports_both_phases(caplog):
     )
 
 
-def test_it_ticks_within_an_epoch_for_those_who_watch(caplog):
+def test_progress_is_logged_within_an_epoch(caplog):
     with caplog.at_level(logging.DEBUG, "compressor_lib.training.train"):
         train(network(), data(), data(24, seed=1), options(head_epochs=0, epochs=2))
     told = [progress for record in caplog.records if (progress := progress_in(record))]
@@ -100,7 +100,7 @@ def test_it_ticks_within_an_epoch_for_those_who_watch(caplog):
     assert any(0 < step < 1 for step in steps)
 
 
-def test_the_head_phase_leaves_the_backbone_alone():
+def test_head_phase_does_not_change_the_backbone():
     model = network()
     before = {name: weights_of(model, name) for name in ("stem", "stem_bn", "classifier")}
     train(model, data(), data(), options(epochs=0))
@@ -109,7 +109,7 @@ def test_the_head_phase_leaves_the_backbone_alone():
     assert not same(before["classifier"], weights_of(model, "classifier"))
 
 
-def test_frozen_batch_norm_stays_as_it_was_while_the_rest_learns():
+def test_frozen_batch_norm_does_not_change():
     model = network()
     stem, norm = weights_of(model, "stem"), weights_of(model, "stem_bn")
     train(model, data(), data(), options(head_epochs=0))
@@ -140,7 +140,7 @@ class Rates(keras.callbacks.Callback):
         self.noted.append(float(self.model.optimizer.learning_rate))
 
 
-def test_the_rate_rises_for_an_epoch_and_falls_to_nothing():
+def test_learning_rate_warms_up_for_an_epoch_and_falls_to_zero():
     rates = Rates()
     train(network(), data(), data(), options(head_epochs=0, epochs=6, learning_rate=0.01), callbacks=[rates])
     steps = 6  # an epoch
@@ -204,7 +204,7 @@ def test_patience_ends_a_phase_but_not_the_next():
 
 
 @pytest.mark.slow
-def test_afterwards_every_layer_is_open_and_the_model_can_be_saved(tmp_path):
+def test_trained_model_is_trainable_and_can_be_saved(tmp_path):
     model = network()
     train(model, data(), data(), options())
     assert all(layer.trainable for layer in model.layers)
@@ -275,7 +275,7 @@ def test_the_loss_is_the_published_formula(smoothing, weight, temperature):
     assert same(before, teacher.get_weights())
 
 
-def test_a_student_of_the_teacher_alone_comes_closer_to_it():
+def test_pure_distillation_approaches_the_teacher():
     keras.utils.set_random_seed(0)
     student, teacher = network(), network()
     history = train(
@@ -288,7 +288,7 @@ def test_a_student_of_the_teacher_alone_comes_closer_to_it():
     assert history["loss"][-1] < 0.5 * history["loss"][0]
 
 
-def test_regularisation_counts():
+def test_regularisation_is_part_of_the_loss():
     keras.utils.set_random_seed(0)
     model = network()
     plain = train(model, data(), data(), options(epochs=0, head_learning_rate=1e-30))
@@ -298,7 +298,7 @@ def test_regularisation_counts():
     assert more["loss"][0] == pytest.approx(plain["loss"][0] + extra, rel=1e-4)
 
 
-def test_further_callbacks_run_in_both_phases():
+def test_additional_callbacks_run_in_both_phases():
     epochs: list[int] = []
     note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append(epoch))
     train(network(), data(), data(), options(head_epochs=2, epochs=2), callbacks=[note])
@@ -328,12 +328,12 @@ def test_two_devices_train_as_one_does():
             np.testing.assert_allclose(mine, wanted, atol=1e-3, err_msg=batch_norm)
 
 
-def test_teacher_weights_are_not_the_trainee_s():
+def test_teacher_weights_are_not_tracked():
     trainee = _Trainee(network(), network(), options(), Distillation())
     assert len(trainee.trainable_variables) == len(network().trainable_variables)
 
 
-def test_a_loss_that_explodes_names_the_way_out():
+def test_exploding_loss_error_suggests_a_fix():
     model = network()
     model.get_layer("stem").kernel.assign(np.full((3, 3, 3, 4), np.nan, np.float32))
     with pytest.raises(CompressorError, match=r"epoch 1/2 \(head\): lower head_learning_rate"):
@@ -354,12 +354,12 @@ def test_a_loss_that_explodes_names_the_way_out():
         ),
     ],
 )
-def test_bad_arguments_are_refused(arguments, message):
+def test_bad_arguments_are_rejected(arguments, message):
     with pytest.raises(CompressorError, match=message):
         train(*arguments())
 
 
-def test_a_teacher_of_other_classes_is_refused():
+def test_teacher_of_other_classes_is_rejected():
     with pytest.raises(CompressorError, match="output_shape"):
         train(
             network(),
@@ -370,7 +370,7 @@ def test_a_teacher_of_other_classes_is_refused():
         )
 
 
-def test_the_head_phase_leaves_the_backbone_whatever_its_layers_are_called():
+def test_head_phase_ignores_layer_names_of_the_backbone():
     """EfficientNet's last convolution is called `top_conv`."""
     model = network()
     renamed = keras.models.clone_model(
@@ -384,7 +384,7 @@ def test_the_head_phase_leaves_the_backbone_whatever_its_layers_are_called():
     assert np.abs(renamed.get_layer("classifier").get_weights()[0] - head).max() > 0
 
 
-def test_a_model_without_a_feature_map_is_refused_by_the_head_phase():
+def test_head_phase_rejects_model_without_feature_map():
     inputs = keras.Input((SIZE, SIZE, 3))
     x = keras.layers.Flatten()(inputs)
     model = keras.Model(inputs, keras.layers.Dense(CLASSES, activation="softmax", name="out")(x))
@@ -404,12 +404,12 @@ def test_a_model_without_a_feature_map_is_refused_by_the_head_phase():
         ("label_smoothing", 1.0),
     ],
 )
-def test_options_out_of_range_are_refused(field, value):
+def test_options_out_of_range_are_rejected(field, value):
     with pytest.raises(CompressorError, match=f"^{field} is {value}"):
         TrainingOptions(**{field: value})
 
 
-def test_other_bad_options_are_refused():
+def test_other_bad_options_are_rejected():
     with pytest.raises(CompressorError, match="Did you mean 'frozen'"):
         TrainingOptions(batch_norm="frosen")
     with pytest.raises(CompressorError, match="unknown strategy 'mirror'. Did you mean 'mirrored'"):
@@ -422,7 +422,7 @@ def test_other_bad_options_are_refused():
         Distillation(temperature=0.0)
 
 
-def test_images_count_by_the_weight_of_their_class_in_training_alone():
+def test_class_weights_only_apply_in_training():
     keras.utils.set_random_seed(0)
     model, weights = network(), [0.5, 1.0, 4.0]
     x, y = next(iter(data(batch=16)))
@@ -435,7 +435,7 @@ def test_images_count_by_the_weight_of_their_class_in_training_alone():
 
 
 @pytest.mark.parametrize("weights", [[1.0, 2.0], [1.0, 2.0, 0.0]])
-def test_weights_that_fit_no_classes_are_refused(weights):
+def test_wrong_class_weights_are_rejected(weights):
     with pytest.raises(CompressorError, match="give a weight above 0 for each of the 3 classes"):
         train(network(), data(), data(), options(), class_weights=weights)
 
@@ -469,7 +469,7 @@ def _long_training(tmp_path, name: str, *callbacks) -> tuple[list[np.ndarray], d
 @pytest.mark.slow
 @pytest.mark.survives("a training is killed between two epochs")
 @pytest.mark.parametrize("epoch", [1, 2, 4])
-def test_a_training_that_was_killed_resumes_at_its_epoch_and_ends_alike(tmp_path, epoch):
+def test_killed_training_resumes_with_the_same_result(tmp_path, epoch):
     weights, history = _long_training(tmp_path, "whole")
     with pytest.raises(_Killed):
         _long_training(tmp_path, "cut", _KillAfter(epoch))
@@ -493,7 +493,7 @@ def test_a_training_that_was_killed_resumes_at_its_epoch_and_ends_alike(tmp_path
 
 @pytest.mark.slow
 @pytest.mark.survives("the checkpoint of a training is damaged")
-def test_a_training_with_a_damaged_checkpoint_starts_again(tmp_path, caplog):
+def test_damaged_checkpoint_restarts_training(tmp_path, caplog):
     weights, history = _long_training(tmp_path, "whole")
     (tmp_path / "whole.npz").write_bytes(b"damaged")
     again, told = _long_training(tmp_path, "whole")
@@ -504,7 +504,7 @@ def test_a_training_with_a_damaged_checkpoint_starts_again(tmp_path, caplog):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("epoch", [1, 2])
-def test_a_checkpoint_of_another_network_is_refused_and_changes_nothing(tmp_path, epoch):
+def test_checkpoint_of_another_network_is_rejected(tmp_path, epoch):
     checkpoint, two_phases = tmp_path / "checkpoint.npz", options()
     if epoch == 1:
         with pytest.raises(_Killed):
@@ -519,7 +519,7 @@ def test_a_checkpoint_of_another_network_is_refused_and_changes_nothing(tmp_path
 
 
 @pytest.mark.slow
-def test_a_phase_that_stood_still_is_not_resumed(tmp_path):
+def test_stalled_phase_is_not_resumed(tmp_path):
     checkpoint = tmp_path / "checkpoint.npz"
     impatient = options(head_epochs=8, epochs=2, head_learning_rate=1e-12, patience=2)
     keras.utils.set_random_seed(0)

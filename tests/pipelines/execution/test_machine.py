@@ -45,7 +45,7 @@ def test_a_problem_ends_with_a_status_and_the_way_out(tmp_path, monkeypatch):
     from keras.src.utils import file_utils
 
     monkeypatch.setattr(file_utils.config, "keras_home", lambda: str(tmp_path))
-    monkeypatch.setattr(weights_download, "ask", unreachable)
+    monkeypatch.setattr(weights_download, "request_headers", unreachable)
     result = doctor(tmp_path, "--set", "backbone.weights=imagenet")
     assert result.exit_code == 2
     (line,) = (line for line in result.stdout.splitlines() if line.startswith("problem"))
