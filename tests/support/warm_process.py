@@ -31,7 +31,7 @@ _fork = multiprocessing.get_context("fork")
 
 
 def run_module(command: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path) -> int:
-    """Runs ``python -m MODULE [ARGUMENT ...]`` in a fork of the server, and what the entrypoint starts in a fork of that.
+    """Runs ``python -m MODULE [ARGUMENT ...]`` in a fork of the server; the entrypoint forks further.
 
     Args:
         command: The command.
