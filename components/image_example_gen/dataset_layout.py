@@ -141,7 +141,7 @@ def layout(input_base: str, pattern: str, splits: Iterable[str]) -> dict[str, st
 
     Returns:
         The pattern of each split's files relative to ``input_base``, such as ``{"train": "train/*/*"}``. A flat folder
-            has one pattern, under an empty key.
+        has one pattern, under an empty key.
 
     Raises:
         CompressorError: See :func:`pre_split_folders`; also if the name of a class folder is not a valid class name.

@@ -160,7 +160,7 @@ def frozen_frontier(model: keras.Model) -> str | None:
 
     Returns:
         The layer's name. None if training starts at the input itself, if everything is frozen, if several tensors lead
-            from the frozen part to the trained part, or if that tensor is not the output of a layer.
+        from the frozen part to the trained part, or if that tensor is not the output of a layer.
     """
     graph = LayerGraph.of(model)
     # Operations such as a + b are in the graph but are not layers; they have nothing to train.
