@@ -263,7 +263,7 @@ def test_a_model_that_was_changed_since_is_not_pushed(push, candidate, tmp_path)
     assert list((tmp_path / "serving").iterdir()) == []
 
 
-@pytest.mark.survives("a pushed model does not answer")
+@pytest.mark.survives("a pushed model does not respond")
 @pytest.mark.parametrize(
     ("path", "content", "message"),
     [
@@ -358,7 +358,7 @@ class TestEndpoint:
             self.push(candidate, tmp_path)
         assert deployed == []
 
-    @pytest.mark.survives("a pushed model does not answer")
+    @pytest.mark.survives("a pushed model does not respond")
     def test_one_that_does_not_answer_is_not(self, candidate, deployed, tmp_path):
         Path(candidate.uri, "Format-Serving", "saved_model.pb").write_bytes(b"no graph")
         with pytest.raises(CompressorError, match="does not work in a separate process, so it is not pushed"):
@@ -407,7 +407,7 @@ class TestModelServer:
             check_in_model_server(model)
 
 
-@pytest.mark.survives("a pushed model answers wrong")
+@pytest.mark.survives("a pushed model gives wrong predictions")
 @pytest.mark.parametrize(
     ("answer", "wrong"),
     [
