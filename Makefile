@@ -56,7 +56,7 @@ test-fast: $(ENVIRONMENT) | $(filter $(PRIVATE_UV),$(UV)) ## Run the unit tests 
 	$(PYTEST) -m $(UNIT)
 
 .PHONY: test-all
-test-all: test ## Run all that make test runs, then further releases, networks, devices and environments
+test-all: test ## Run all that make test runs, then the long tests: other variants, new environments
 	$(PYTEST) -m "long and not faults and not kubeflow"
 
 .PHONY: faults

@@ -1,6 +1,6 @@
-"""What TFX calls by dotted path: the Transform's preprocessing and the Trainer's run.
+"""The functions that TFX calls by dotted path: Transform's ``preprocessing_fn`` and the Trainer's ``run_fn``.
 
-TFX reloads this module, so it holds functions only (a class defined here would lose its identity).
+TFX reloads this module, so it contains only functions: a class defined here would lose its identity.
 """
 
 from __future__ import annotations
@@ -63,18 +63,17 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: Mapping[str, Any]) -
 
 
 def _indices(classes: Sequence[str]) -> tf.lookup.StaticHashTable:
-    """A table of class names to their indices; -1 for others."""
+    """A table from class names to indices; other names map to -1."""
     indices = tf.lookup.KeyValueTensorInitializer(tf.constant(list(classes)), tf.range(len(classes), dtype=tf.int64))
     return tf.lookup.StaticHashTable(indices, default_value=-1)
 
 
 def run_fn(fn_args: FnArgs) -> None:
-    """Trains and exports a classifier: the reference, or the compressed one.
+    """Trains and exports a classifier: the reference model or the compressed model.
 
-    ``custom_config["role"]`` says which. The reference is built from ``backbone`` and ``head``, or is a model of the
-    user's own. The compressed one is the base model, as the search left it, and the reference that came with it is
-    its teacher.
-    ``custom_config["class_weights"]`` is ``"balanced"`` where each class counts the same, else ``"none"``.
+    ``custom_config["role"]`` selects one. The reference model is built from ``backbone`` and ``head``, or is the user's
+    own model. The compressed model is the base model from the search, which comes with the reference model as its
+    teacher. With ``custom_config["class_weights"] == "balanced"``, all classes are weighted the same.
     """
     config = fn_args.custom_config
     keras.utils.set_random_seed(config["seed"])
@@ -87,7 +86,7 @@ def run_fn(fn_args: FnArgs) -> None:
     else:
         found = mounted(fn_args.base_model)
         model = load_keras(found)
-        teacher = folded(load_keras(found, TEACHER_FILE))  # it only answers, at every step
+        teacher = folded(load_keras(found, TEACHER_FILE))  # it only predicts, at every step
     size = model.input_shape[1]
     options = parsed(TrainingOptions, config["training"])
     train_dataset, eval_dataset = (
@@ -112,13 +111,13 @@ def run_fn(fn_args: FnArgs) -> None:
         checkpoint=resumable / CHECKPOINT_FILE,
     )
     export_saved_model(model, classes, mounted(fn_args.serving_model_dir))
-    images = {"eval_images": [float(count_examples(fn_args.eval_files))]}  # of which val_accuracy is a share
+    images = {"eval_images": [float(count_examples(fn_args.eval_files))]}  # val_accuracy is a share of these
     (run_dir / HISTORY_FILE).write_text(json.dumps(history | images))
     mark_done(resumable)
 
 
 def _resumable_folder(fn_args: FnArgs) -> Path:
-    """Where this training, if it is cut short, is found by the node's next try: beside the node's outputs."""
+    """The folder beside the node's outputs from which the node's next attempt resumes an interrupted training."""
     inputs = (fn_args.train_files, fn_args.eval_files, fn_args.transform_output, fn_args.base_model)
     node = Path(mounted(fn_args.serving_model_dir)).parents[2]
     folder = node / ".training" / work_key(fn_args.custom_config, inputs)
@@ -128,7 +127,7 @@ def _resumable_folder(fn_args: FnArgs) -> Path:
 
 
 def _dense(feature: tf.Tensor | tf.SparseTensor) -> tf.Tensor:
-    """A feature of one value an Example, as ``[N]``."""
+    """A feature with one value per Example, as ``[N]``."""
     if isinstance(feature, tf.SparseTensor):
         feature = tf.sparse.to_dense(feature)
     return tf.reshape(feature, [-1])

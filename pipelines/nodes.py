@@ -1,4 +1,4 @@
-"""The nodes of the pipeline as the configuration wants them; :mod:`pipelines.pipeline` wires them."""
+"""Builds the pipeline's nodes from the configuration; :mod:`pipelines.pipeline` connects them."""
 
 from __future__ import annotations
 
@@ -80,11 +80,11 @@ class Nodes:
         )
 
     def statistics_gen(self, **inputs: Any) -> tfx.components.StatisticsGen:
-        """What counts the images, by class too."""
+        """Counts the images, in total and by class."""
         return tfx.components.StatisticsGen(stats_options=statistics_options(), **inputs)
 
     def example_validator(self, **inputs: Any) -> ExampleValidator:
-        """What tells of anomalies in the data."""
+        """Reports anomalies in the data."""
         data = self.config.data
         return ExampleValidator(
             label=data.label_feature,
@@ -96,7 +96,7 @@ class Nodes:
         )
 
     def transform(self, **inputs: Any) -> Transform:
-        """What makes images of one size, and indices of class names."""
+        """Resizes images and turns class names into indices."""
         return Transform(
             preprocessing_fn=f"{MODULES}.preprocessing_fn",
             label=self.config.data.label_feature,
@@ -150,7 +150,7 @@ class Nodes:
         return trainer.with_id(node)
 
     def translator_pretrainer(self, *, previous: BaseNode | None, **inputs: Any) -> TranslatorPretrainer:
-        """What fits the translators."""
+        """Fits the translators."""
         return TranslatorPretrainer(
             previous_translators=self._known(previous, "translators"),
             backbone=self.config.backbone.name or "",
@@ -161,7 +161,7 @@ class Nodes:
         )
 
     def pruning_search(self, *, previous: BaseNode | None, **inputs: Any) -> PruningSearch:
-        """The search."""
+        """Searches for the best sub-network."""
         config, search = self.config, self.config.search
         return PruningSearch(
             previous_hyperparameters=self._known(previous, "hyperparameters"),
@@ -177,17 +177,17 @@ class Nodes:
         )
 
     def converter(self, **inputs: Any) -> Converter:
-        """What makes the TFLite models, and times them."""
+        """Converts the model to TFLite, and measures the latency."""
         return Converter(
             formats=self.config.export.formats, seed=self.config.seed, code_version=self.code_version, **inputs
         )
 
     def _known(self, previous: BaseNode | None, what: str) -> Any:
-        """What a run may start from, if it shall."""
+        """An output of PreviousRun, if the run is to start from it."""
         return previous.outputs[what] if previous and self.config.warm_start else None
 
     def baseline(self, *, candidate: Any, reference: Any) -> tuple[Any, list[BaseNode]]:
-        """The model that the gate compares with, and the node that finds it, if it takes one."""
+        """The model that the gate compares with, and the node that finds it, if one is needed."""
         if self.config.gate.baseline == "blessed":
             resolver = tfx.dsl.Resolver(
                 strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
@@ -216,8 +216,8 @@ class Nodes:
             **inputs,
         )
 
-    def pusher(self, *, model: Any, blessing: Any, told_of: dict[str, Any]) -> BaseNode:
-        """A Pusher into a folder, with a card that tells of the run, or to an endpoint on Vertex AI."""
+    def pusher(self, *, model: Any, blessing: Any, card_inputs: dict[str, Any]) -> BaseNode:
+        """Pushes to a folder, with a model card that describes the run, or to an endpoint on Vertex AI."""
         config = self.config
         if config.vertex and config.endpoint:
             custom_config = endpoint_config(config.vertex, config.endpoint)
@@ -238,11 +238,11 @@ class Nodes:
             keep=config.push.keep,
             removed_classes=config.data.removed_classes,
             code_version=self.code_version,
-            **told_of,
+            **card_inputs,
         )
 
     def report(self, **inputs: Any) -> Report:
-        """What tells people what the run came to."""
+        """Writes the report."""
         return Report(
             config=self.config.model_dump_json(),
             cost=self.config.search.objective.cost,
@@ -252,7 +252,7 @@ class Nodes:
         )
 
     def served_classes(self, **inputs: Any) -> BaseNode:
-        """What finds the classes that an endpoint on Vertex AI serves."""
+        """Finds the classes that an endpoint on Vertex AI serves."""
         vertex, endpoint = self.config.vertex, self.config.endpoint
         assert vertex
         assert endpoint
@@ -265,16 +265,16 @@ class Nodes:
         )
 
     def previous_run(self, **inputs: Any) -> BaseNode:
-        """What finds what the previous run left."""
+        """Finds what the previous run left for this one."""
         return PreviousRun(push_directory=self.config.serving_directory, code_version=self.code_version, **inputs)
 
     def handover(self, **inputs: Any) -> BaseNode:
-        """What leaves it to the next one."""
+        """Leaves the same for the next run."""
         return Handover(push_directory=self.config.serving_directory, code_version=self.code_version, **inputs)
 
 
 def _backbone(config: Config) -> dict[str, Any]:
-    """The backbone's section, with the content of its files in the cache key."""
+    """The backbone's section, with hashes of its files, so that they are part of the cache key."""
     values = config.backbone.model_dump()
     for field in ("weights", "model"):
         file = Path(values[field] or "")

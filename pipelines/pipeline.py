@@ -1,4 +1,4 @@
-"""The pipeline, in one function."""
+"""The pipeline."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from pipelines.nodes import Nodes
 
 
 def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tfx.dsl.Pipeline:
-    """Wires a run.
+    """Builds the nodes and connects them.
 
     Args:
-        config: Where everything is and how everything is done.
-        code_version: Hash of the project's own code; a node that runs it is not taken from the cache of another.
-        image: What the nodes run in, and the jobs that they start on Vertex AI; empty: they run here.
+        config: The run's configuration.
+        code_version: Hash of the project's own code, which is part of the cache keys of the nodes that run it.
+        image: Container image of the nodes and of the jobs that they start on Vertex AI; empty for local runs.
 
     Returns:
         The pipeline, for any runner.
 
     Raises:
-        CompressorError: If there is no image, and the configuration asks for such jobs.
+        CompressorError: If there is no image, but the configuration requires such jobs.
     """
     if not image:
         check_not_asked_for(config.vertex)
@@ -35,7 +35,7 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
     statistics = statistics_gen.outputs["statistics"]
     schema_gen = tfx.components.SchemaGen(statistics=statistics)
     schema = schema_gen.outputs["schema"]
-    # An endpoint has no folder to leave anything in, but its models have classes that keep their places.
+    # An endpoint has no folder in which a run could leave anything, but its models have classes that keep their places.
     previous_run = make.previous_run(current=statistics) if config.endpoint is None else None
     known_classes = previous_run or make.served_classes(current=statistics)
     previous_classes = known_classes.outputs["classes"]
@@ -65,13 +65,13 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
     converter = make.converter(base_model=retrain.outputs["model"], reference=base_model, examples=images)
     model = converter.outputs["model"]
     baseline, nodes = make.baseline(candidate=model, reference=base_model)
-    # A node may take an artifact once: where the reference is the baseline, it is not given a second time.
+    # A node may take an artifact only once, so the reference model is not passed again if it is the baseline.
     reference_beside = None if baseline is base_model else base_model
     evaluator = make.evaluator(examples=images, model=model, baseline_model=baseline, reference=reference_beside)
     pusher = make.pusher(
         model=model,
         blessing=evaluator.outputs["blessing"],
-        told_of={
+        card_inputs={
             "evaluation": evaluator.outputs["evaluation"],
             "reference": base_model,
             "tuner_results": pruning_search.outputs["tuner_results"],
@@ -116,7 +116,7 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
 
 
 def _metadata(config: Config) -> Any:
-    """A file beside the artifacts; where these are remote, the platform has a store of its own."""
+    """A file beside the artifacts; if they are remote, the platform has its own metadata store."""
     if "://" in config.output:
         return None
     return tfx.orchestration.metadata.sqlite_metadata_connection_config(config.metadata_path)

@@ -191,8 +191,8 @@ def test_no_flag_of_beam_runs_code(tmp_path, arguments):
         load_config(config)
     assert (
         "--name=value" in str(refused.value)
-        or "give it host:port" in str(refused.value)
-        or ("Allowed, by their whole names: job_name, " in str(refused.value))
+        or "write host:port" in str(refused.value)
+        or ("Allowed, by their full names: job_name, " in str(refused.value))
     )
 
 

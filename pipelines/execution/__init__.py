@@ -1,1 +1,1 @@
-"""Local runs: what they check, start, watch and leave behind."""
+"""Local runs: their checks, runners, events and metadata store."""

@@ -1,8 +1,8 @@
-"""What a node wrote, by checksums: an artifact that was changed or half deleted afterwards is not used.
+"""Checksums of artifacts, so that one that was changed or partly deleted afterwards is not used.
 
-Beside every artifact ``<node>/<key>/<execution>`` lies ``.<execution>.sha256.json``, written when its node has ended
-and before ML Metadata hears of it. Where a file's size and time are as recorded, its content is taken to be, too; where
-only the time differs, the content is read again.
+The checksums of an artifact ``<node>/<key>/<execution>`` are in ``.<execution>.sha256.json`` beside it, written
+when its node has ended, before ML Metadata records the artifact. A file whose size and time are unchanged counts as
+unchanged; if only the time differs, its content is read again.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from compressor_lib.support.atomic_write import replace_file
 
 
 def record(uri: str) -> None:
-    """Records what an artifact consists of.
+    """Records the checksums of an artifact's files.
 
     Args:
-        uri: Folder or file on this machine; of an artifact elsewhere, nothing is recorded.
+        uri: A local folder or file. Nothing is recorded for a remote artifact.
     """
     if "://" not in uri and Path(uri).exists():
         files = {name: [*_stat(path), _sha256(path)] for name, path in _files(Path(uri)).items()}
@@ -27,13 +27,13 @@ def record(uri: str) -> None:
 
 
 def changed(uri: str) -> str | None:
-    """What is not as it was recorded.
+    """Describes the first difference between an artifact and its record.
 
     Args:
-        uri: As :func:`record` takes it.
+        uri: As for :func:`record`.
 
     Returns:
-        The first file that is missing, added or another one; None where all is as it was, or nothing is recorded.
+        The first file that is missing, added or changed; None if there is none, or nothing is recorded.
     """
     if "://" in uri or not _record(uri).is_file():
         return None
@@ -46,22 +46,24 @@ def changed(uri: str) -> str | None:
     for name, (size, time, sha256) in recorded.items():
         size_now, time_now = _stat(found[name])
         if size_now != size or (time_now != time and _sha256(found[name]) != sha256):
-            return f"{name or uri} is another one"
+            return f"{name or uri} was changed"
         touched = touched or time_now != time
-    if touched:  # as by a copy of the whole output: its content need not be read each time
+    if touched:  # such as by copying the whole output: the content need not be read each time
         record(uri)
     return None
 
 
 def copy_changed(uri: str, copy: str) -> str | None:
-    """What is not in a copy of an artifact as it was recorded; its content is read, for times are not copied.
+    """Describes the first difference between a copy of an artifact and the artifact's record.
+
+    The content is always read, because times are not copied.
 
     Args:
-        uri: The artifact, as :func:`record` takes it.
-        copy: Folder with all of its files.
+        uri: The artifact, as for :func:`record`.
+        copy: Folder with a copy of its files.
 
     Returns:
-        As :func:`changed`.
+        As for :func:`changed`.
     """
     recorded, found = _read(_record(uri)) if _record(uri).is_file() else None, _files(Path(copy))
     if recorded is None:
@@ -69,7 +71,7 @@ def copy_changed(uri: str, copy: str) -> str | None:
     if difference := _other_names(copy, recorded, found):
         return difference
     return next(
-        (f"{name or copy} is another one" for name, (*_, sha256) in recorded.items() if _sha256(found[name]) != sha256),
+        (f"{name or copy} was changed" for name, (*_, sha256) in recorded.items() if _sha256(found[name]) != sha256),
         None,
     )
 
@@ -97,14 +99,14 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _files(path: Path) -> dict[str, Path]:
-    """All files of an artifact by their names in it; of a single file, by an empty name."""
+    """All files of an artifact, by relative path; the path of a single file is empty."""
     if path.is_file():
         return {"": path}
     return {file.relative_to(path).as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()}
 
 
 def _stat(path: Path) -> tuple[int, int]:
-    """Size in bytes and time of the last change in nanoseconds."""
+    """Size in bytes and modification time in nanoseconds."""
     stat = path.stat()
     return stat.st_size, stat.st_mtime_ns
 

@@ -1,4 +1,4 @@
-"""Runs in the cache whose classes are in another order than those of the model that is pushed now."""
+"""Finds cached runs whose class order differs from that of the currently pushed model."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ if TYPE_CHECKING:
     from ml_metadata.proto import metadata_store_pb2
 
 _KNOWN = "previous_classes"
-"""Transform's input: what PreviousRun found."""
+"""Transform's input from PreviousRun."""
 _REMOVED = "removed_classes"
-"""Its parameter: classes that the user takes out."""
+"""Transform's parameter: classes that the user removes."""
 _DIRECTORY = "push_directory"
-"""PreviousRun's parameter: where it looked."""
+"""PreviousRun's parameter: the push directory that it read."""
 
 
 def outdated_lists(store: ml_metadata.MetadataStore, push_directory: str) -> Iterator[metadata_store_pb2.Artifact]:
-    """Finds the lists of pushed classes that led to another order than the pushed model has now.
+    """Finds the lists of pushed classes whose order differs from that of the currently pushed model.
 
-    PreviousRun is cached for the same data. Where another model was pushed since, with more classes or others, a run on
-    old data would give them other places.
+    PreviousRun is cached for the same data. If a model with more or other classes was pushed since, a run on old data
+    would order its classes differently.
 
     Args:
-        store: A run's.
-        push_directory: The run's push destination, in any store. What was found in others is not in its cache.
+        store: The run's metadata store.
+        push_directory: The run's push destination, local or remote. Lists from other destinations are skipped.
 
     Yields:
-        PreviousRun's artifacts, which must not be taken from the cache.
+        PreviousRun's artifacts that must not be taken from the cache.
 
     Raises:
         CompressorError: If the push destination cannot be read.
@@ -63,7 +63,7 @@ def outdated_lists(store: ml_metadata.MetadataStore, push_directory: str) -> Ite
 def _maker(
     store: ml_metadata.MetadataStore, artifact: metadata_store_pb2.Artifact
 ) -> metadata_store_pb2.Execution | None:
-    """The execution that made an artifact, if the store knows of one."""
+    """The execution that made an artifact, if it is in the store."""
     events = store.get_events_by_artifact_ids([artifact.id])
     made_by = [event.execution_id for event in events if event.type == event.OUTPUT][:1]
     return next(iter(store.get_executions_by_id(made_by)), None) if made_by else None

@@ -1,7 +1,7 @@
 """A fingerprint of the project's own code.
 
-TFX keys its cache by a node's inputs and execution parameters. Code that a node reaches by a dotted
-path is not among them, so its fingerprint is given to the nodes as a parameter.
+TFX keys its cache by a node's inputs and execution parameters. They do not include code that a node imports by a dotted
+path, so nodes take a fingerprint of the code as a parameter.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ PACKAGES = ("compressor_lib", "components", "pipelines")
 
 
 def code_version(folders: Iterable[Path] | None = None) -> str:
-    """Hashes Python sources: their paths and their bytes.
+    """Hashes the paths and contents of Python sources.
 
     Args:
-        folders: Packages' folders; the project's own if None.
+        folders: Folders of packages; the project's own if None.
 
     Returns:
-        The first 16 hexadecimal digits of a SHA-256. It does not depend on where the folders are.
+        The first 16 hexadecimal digits of a SHA-256, which does not depend on the location of the folders.
     """
     digest = hashlib.sha256()
     for folder in folders if folders is not None else map(_folder, PACKAGES):
         for source in sorted(folder.rglob("*.py")):
             name = (Path(folder.name) / source.relative_to(folder)).as_posix()
             content = source.read_bytes()
-            # Lengths keep "ab" + "c" apart from "a" + "bc".
+            # The lengths distinguish "ab" + "c" from "a" + "bc".
             digest.update(f"{len(name)} {len(content)} {name} ".encode())
             digest.update(content)
     return digest.hexdigest()[:16]
 
 
 def _folder(package: str) -> Path:
-    """Where a package lies, without importing it."""
+    """Finds a package's folder without importing the package."""
     spec = find_spec(package)
     assert spec is not None
     assert spec.origin is not None

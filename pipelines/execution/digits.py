@@ -12,12 +12,12 @@ SIDE = 32
 def write_digits(folder: str | Path) -> None:
     """Writes the digits as PNGs in class folders ``0`` to ``9``.
 
-    The images are the test half of the UCI handwritten digits (Kaynak, 1995), which scikit-learn
-    carries: 8 x 8 pixels with 17 levels of grey, drawn here at 32 x 32, bicubic, since no backbone
-    takes fewer. Nothing is done where the folder is complete; it appears whole or not at all.
+    The images are the test half of the UCI handwritten digits (Kaynak, 1995) in scikit-learn: 8 x 8 pixels with 17
+    levels of grey, scaled here to 32 x 32 (bicubic), the smallest size that a backbone takes. A complete folder is left
+    as it is. The folder is written atomically.
 
     Args:
-        folder: Where to. What is there, if it is not the complete set, is replaced.
+        folder: The folder to write. If it exists but is incomplete, it is replaced.
     """
     folder = Path(folder)
     if sum(1 for _ in folder.glob("[0-9]/*.png")) == IMAGES:

@@ -1,4 +1,4 @@
-"""What happens in a run, one event after the other, for whoever shows or records it."""
+"""The events of a run, for the consumers that show or record them."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ ENDS = ("done", "cached", "skipped", "failed", "stopped")
 """The kinds of event that end a node."""
 
 OWN_LOGGERS = ("compressor_lib", "components", "pipelines")
-"""The loggers whose messages tell how far a node is."""
+"""The loggers whose messages report the progress of a node."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened.
+    """An event of a run.
 
     Attributes:
-        kind: Of the run: ``"run"`` (its nodes are known), ``"doing"`` (something outside of nodes), ``"said"``,
-            ``"estimate"`` (of the time left) or ``"end"`` (its message is empty, or tells why it ended early). Of a
-            node: ``"started"``, ``"progress"``, ``"message"``, or its end: ``"done"``, ``"cached"``, ``"skipped"``,
-            ``"failed"``, ``"stopped"``.
-        node: Its id; empty outside of nodes.
-        message: In words, such as what a node has made, without the credentials in them.
-        seconds: How long the node took, at its end; of an estimate, how long the run still takes, if that is known.
-        progress: How far it is.
-        nodes: Of a run, all of them.
-        time: When.
+        kind: For the run: ``"run"`` (its nodes are known), ``"doing"`` (something outside of nodes), ``"said"`` (a
+            message), ``"estimate"`` (of the time left) or ``"end"`` (with an empty message, or the reason for an early
+            end). For a node: ``"started"``, ``"progress"``, ``"message"``, or its end: ``"done"``, ``"cached"``,
+            ``"skipped"``, ``"failed"``, ``"stopped"``.
+        node: The node's id; empty outside of nodes.
+        message: A message, such as a node's result, without credentials.
+        seconds: At a node's end, its duration; for an estimate, the time left, if it is known.
+        progress: The progress of the node.
+        nodes: For ``"run"``, the ids of all nodes.
+        time: The time of the event.
     """
 
     kind: str
@@ -53,31 +53,31 @@ class Event:
 
     @property
     def is_tick(self) -> bool:
-        """Whether it tells no more than that work goes on."""
+        """Whether the event only reports that work continues."""
         return self.progress is not None and not self.progress.detail
 
     def as_json(self) -> str:
-        """The event on one line: its kind as ``event``, its progress flattened, and nothing that is empty."""
-        told: dict[str, Any] = {"time": self.time.isoformat(timespec="milliseconds"), "event": self.kind}
-        told |= {"node": self.node, "nodes": list(self.nodes), "message": self.message, "seconds": self.seconds}
-        told |= asdict(self.progress) if self.progress else {}
-        return json.dumps({name: value for name, value in told.items() if value not in ("", None, [])})
+        """Formats the event as one line, with its kind as ``event``, its progress flattened and no empty fields."""
+        fields: dict[str, Any] = {"time": self.time.isoformat(timespec="milliseconds"), "event": self.kind}
+        fields |= {"node": self.node, "nodes": list(self.nodes), "message": self.message, "seconds": self.seconds}
+        fields |= asdict(self.progress) if self.progress else {}
+        return json.dumps({name: value for name, value in fields.items() if value not in ("", None, [])})
 
 
 Consumer = Callable[[Event], None]
 
 
 class Events(NodeListener):
-    """Turns what a runner tells, and what the project's own loggers say meanwhile, into events.
+    """Turns the notifications of a runner and the messages of the project's loggers into events.
 
     Use it as a context manager.
 
     Attributes:
-        worked: Whether a node did something, rather than take it from the cache.
+        worked: Whether any node did work instead of taking its result from the cache.
 
     Args:
-        consumers: Who is told of each event.
-        ticks: Whether of each tick, too.
+        consumers: Callables that are passed each event.
+        ticks: Whether they are also passed ticks.
     """
 
     def __init__(self, *consumers: Consumer, ticks: bool = False) -> None:
@@ -95,69 +95,69 @@ class Events(NodeListener):
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._open.close()
-        self._tell(Event("end", message="" if error is None else _why(error)))
+        self._emit(Event("end", message="" if error is None else _why(error)))
 
     def begin(self, nodes: Sequence[str]) -> None:
-        """Tells which nodes there are, in their order."""
-        self._tell(Event("run", nodes=tuple(nodes)))
+        """Reports the nodes of the run, in order."""
+        self._emit(Event("run", nodes=tuple(nodes)))
 
     def doing(self, what: str) -> None:
-        """Tells what is done now, outside of any node."""
-        self._tell(Event("doing", message=what))
+        """Reports current work outside of any node."""
+        self._emit(Event("doing", message=what))
 
     def say(self, words: str) -> None:
-        """Tells what is worth a line of its own."""
-        self._tell(Event("said", message=words))
+        """Reports a message that deserves a line of its own."""
+        self._emit(Event("said", message=words))
 
     def started(self, node: str) -> None:
-        """Tells that a node is at work."""
+        """Reports that a node has started."""
         self._node, self._result, self._since = node, "", time.monotonic()
-        self._tell(Event("started", node))
+        self._emit(Event("started", node))
 
     def made(self, node: str, result: str) -> None:
-        """Keeps what it has made, for its end."""
+        """Keeps the node's result for the event at its end."""
         self._result = result
 
     def finished(self, node: str, outcome: str) -> None:
-        """Tells that it ended well, and what it has made."""
+        """Reports that a node succeeded, with its result."""
         self.worked = self.worked or outcome == "done"
         self._end(node, outcome, self._result)
 
     def failed(self, node: str, reason: str) -> None:
-        """Tells that it failed."""
+        """Reports that a node failed."""
         self._end(node, "failed", reason)
 
     def stopped(self) -> None:
-        """Tells that the run was stopped."""
+        """Reports that the run was stopped."""
         self._end(self._node, "stopped")
 
     def _end(self, node: str, outcome: str, message: str = "") -> None:
-        self._tell(Event(outcome, node, message, seconds=round(time.monotonic() - self._since, 3)))
+        self._emit(Event(outcome, node, message, seconds=round(time.monotonic() - self._since, 3)))
         self._node = ""
 
     def _logged(self, record: logging.LogRecord) -> None:
         progress = progress_in(record)
         message = next(iter(record.getMessage().strip().splitlines()), "")
         if message and (progress or record.levelno >= logging.INFO):
-            self._tell(Event("progress" if progress else "message", self._node, message, progress=progress))
+            self._emit(Event("progress" if progress else "message", self._node, message, progress=progress))
 
-    def _tell(self, event: Event) -> None:
+    def _emit(self, event: Event) -> None:
         for consumer in self._consumers:
             consumer(event)
 
 
 class EventsFile:
-    """Appends every event but ticks to a file, a JSON object on each line.
+    """Appends every event except ticks to a file, as one JSON object per line.
 
     Args:
-        path: The file; its folder must exist.
+        path: The file, whose folder must exist.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def __call__(self, event: Event) -> None:
-        """Writes one event, if it can: that a disk is full or a folder gone is told by what needs it."""
+        """Writes one event. Errors, such as a full disk, are left for the code that depends on its files to report."""
         if not event.is_tick:
             with suppress(OSError), self._path.open("a", encoding="utf-8") as file:
                 file.write(event.as_json() + "\n")
@@ -170,20 +170,20 @@ def _why(error: BaseException) -> str:
 
 
 class _Handler(logging.Handler):
-    def __init__(self, told: Callable[[logging.LogRecord], None], level: int) -> None:
+    def __init__(self, consumer: Callable[[logging.LogRecord], None], level: int) -> None:
         super().__init__(level)
-        self._told = told
+        self._consumer = consumer
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._told(record)
+            self._consumer(record)
         except Exception:
             self.handleError(record)
 
 
 @contextmanager
 def _heard(logger: logging.Logger, handler: logging.Handler) -> Iterator[None]:
-    """Lets a logger, down to the handler's level, reach it."""
+    """Sends the messages of a logger to a handler, down to the handler's level."""
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(handler.level)

@@ -1,4 +1,4 @@
-"""``compressor doctor`` without a package: what this machine has of what a run needs."""
+"""``compressor doctor`` without a package: checks that this machine has what a run needs."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _LEAST_DISK, _GOOD_DISK = 1 * _GIB, 10 * _GIB
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        name: The thing.
+        name: What was checked.
         grade: :data:`OK`, :data:`WARNING` or :data:`PROBLEM`.
-        detail: What was found, and the way out.
+        detail: What was found, and how to mend it.
     """
 
     name: str
@@ -43,15 +43,15 @@ class Finding:
     detail: str
 
     def __str__(self) -> str:
-        """One line."""
+        """Formats the finding as one line."""
         return f"{self.grade:8} {self.name}: {self.detail}"
 
 
 def examine(output: str, backbone: BackboneConfig) -> Iterator[Finding]:
-    """Looks at one thing after the other.
+    """Makes one check after the other.
 
     Args:
-        output: The folder that a run would write to; it need not exist.
+        output: The folder that a run would write to, which need not exist.
         backbone: The network whose weights a run would need.
     """
     yield check_python(sys.version_info[:2])
@@ -66,15 +66,17 @@ def examine(output: str, backbone: BackboneConfig) -> Iterator[Finding]:
 
 
 def check_python(version: tuple[int, ...]) -> Finding:
-    """Whether TFX runs on this Python."""
+    """Checks that TFX supports this Python."""
     detail = f"{platform.python_version()} at {sys.executable}"
     if version in ((3, 10), (3, 11)):
         return Finding("Python", OK, detail)
-    return Finding("Python", PROBLEM, f"{detail}: TFX needs 3.10 or 3.11, make the environment anew with one of them")
+    return Finding(
+        "Python", PROBLEM, f"{detail}: TFX needs 3.10 or 3.11: create the environment again with one of them"
+    )
 
 
 def check_package(name: str) -> Finding:
-    """Whether a package is installed, and which release."""
+    """Checks that a package is installed, and finds its release."""
     try:
         return Finding(name, OK, metadata.version(name))
     except metadata.PackageNotFoundError:
@@ -83,49 +85,49 @@ def check_package(name: str) -> Finding:
 
 
 def check_cores() -> Finding:
-    """How many cores this process may use."""
+    """Checks how many cores this process may use."""
     cores = usable_cores()
     shown = f"{cores:g} of {os.cpu_count()}"
     if cores < 2:
-        return Finding("cores", WARNING, f"{shown}: a run takes about twice as long as on two, give it more")
+        return Finding("cores", WARNING, f"{shown}: a run takes about twice as long as on two; provide more if you can")
     return Finding("cores", OK, shown)
 
 
 def check_memory(limit: int) -> Finding:
-    """Whether there is memory enough for the search's features and TensorFlow.
+    """Checks that there is enough memory for TensorFlow and the search's features.
 
     Args:
-        limit: What this process may use, in bytes.
+        limit: Memory that this process may use, in bytes.
     """
     detail = f"{limit / _GIB:.1f} GiB"
     way_out = "lower search.feature_memory_mb and batch_size, or use a machine with more"
     if limit < _LEAST_MEMORY:
-        return Finding("memory", PROBLEM, f"{detail}, and TensorFlow and TFX alone take about 2: {way_out}")
+        return Finding("memory", PROBLEM, f"{detail}, but TensorFlow and TFX alone take about 2: {way_out}")
     if limit < _GOOD_MEMORY:
         return Finding("memory", WARNING, f"{detail}, which may be short: {way_out}")
     return Finding("memory", OK, detail)
 
 
 def check_disk(name: str, folder: str) -> Finding:
-    """Whether a folder may be written to, and has room."""
+    """Checks that a folder is writable and its disk has space."""
     if "://" in folder:
-        return Finding(name, OK, f"{folder} is not on this machine, and is not looked at")
+        return Finding(name, OK, f"{folder} is not on this machine, so it is not checked")
     there = Path(folder).absolute()
-    while not os.path.isdir(there):  # Path.is_dir raises below a folder not to be entered
+    while not os.path.isdir(there):  # Path.is_dir raises below a folder without permission
         there = there.parent
     free = shutil.disk_usage(there).free
     detail = f"{free / _GIB:.1f} GiB free at {there}"
     elsewhere = "TMPDIR" if "TMPDIR" in name else "--output"
     if not os.access(there, os.W_OK | os.X_OK):
-        return Finding(name, PROBLEM, f"{there} may not be written to: give another folder by {elsewhere}")
+        return Finding(name, PROBLEM, f"{there} is not writable: choose another folder with {elsewhere}")
     if free < _GOOD_DISK:
         grade = PROBLEM if free < _LEAST_DISK else WARNING
-        return Finding(name, grade, f"{detail}: free some, or give another folder by {elsewhere}")
+        return Finding(name, grade, f"{detail}: free some, or choose another folder with {elsewhere}")
     return Finding(name, OK, detail)
 
 
 def check_gpu() -> Finding:
-    """Which GPUs TensorFlow sees."""
+    """Finds the GPUs that TensorFlow can use."""
     try:
         import tensorflow as tf
 
@@ -136,13 +138,13 @@ def check_gpu() -> Finding:
     if names:
         return Finding("GPU", OK, f"TensorFlow sees {', '.join(names)}")
     if os.path.exists("/proc/driver/nvidia/version"):
-        way_out = "pip install 'tensorflow[and-cuda]', of the release that is installed"
+        way_out = "pip install 'tensorflow[and-cuda]', in the installed release"
         return Finding("GPU", WARNING, f"there is an NVIDIA driver, but TensorFlow sees no GPU: {way_out}")
-    return Finding("GPU", OK, "none; networks are trained on the cores")
+    return Finding("GPU", OK, "none; networks are trained on the CPU")
 
 
 def check_weights(backbone: BackboneConfig) -> Finding:
-    """Whether the backbone's weights are here, or can be downloaded."""
+    """Checks that the backbone's weights are on this machine, or can be downloaded."""
     from pipelines.execution.preflight import catalogued
 
     if backbone.name is None:

@@ -1,4 +1,4 @@
-"""The file of ML Metadata: looked at before a run, kept in a copy, and put right where it is damaged."""
+"""ML Metadata's file: checked before a run, copied, and repaired if it is damaged."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
     import ml_metadata
 
 PATIENCE = 5.0
-"""Seconds to wait for another process that writes."""
+"""Seconds to wait for another process that writes to it."""
 
 
 def prepare(path: str, pipeline_root: str, push_directory: str) -> list[str]:
-    """Makes the store fit for a run: whole, copied, and telling of no artifact that is not as its node left it.
+    """Prepares the store for a run: checks it, copies it, and drops artifacts that are not as their nodes left them.
 
-    TFX names outputs after its executions' numbers. Numbers that folders have already are not given again, so that a
-    store that begins anew, or is an older copy, does not lead nodes to write over what is there.
+    TFX names output folders after execution numbers. Numbers of existing folders are not used again, so that nodes do
+    not overwrite artifacts when the store is new, or an older copy.
 
     Args:
-        path: The SQLite file; it is made if it is not there.
+        path: The SQLite file, which is created if it does not exist.
         pipeline_root: Folder of the artifacts.
-        push_directory: Where the run pushes its model, in any store.
+        push_directory: Where the run pushes its model, local or remote.
 
     Returns:
-        A line for each artifact, and for each version that was pushed to a folder, that was deleted or changed since
-        its node wrote it; none of them will be used.
+        A line for each artifact or pushed version that was deleted or changed since its node wrote it. None of them
+        will be used.
 
     Raises:
-        CompressorError: If the store is locked, damaged, poorer than its copy, or of another version; or the push
-            directory, which an earlier run looked into, cannot be read.
+        CompressorError: If the store is locked, damaged, of another version, or has fewer executions than its copy;
+            or if the push directory, which an earlier run read, cannot be read.
     """
     _check(path)
     _check_history(path)
@@ -64,7 +64,7 @@ def keep_copy(path: str) -> None:
     """Copies the store, for :func:`repair`.
 
     Raises:
-        CompressorError: If the copy that is there knows more.
+        CompressorError: If the existing copy has more executions.
     """
     _check_history(path)
     with _sqlite(path) as database:
@@ -72,16 +72,16 @@ def keep_copy(path: str) -> None:
 
 
 def repair(path: str) -> str:
-    """Puts a damaged store right. It stays beside, under another name; artifacts are left alone.
+    """Replaces a damaged store by its copy. The damaged file is renamed, and artifacts are not changed.
 
     Args:
-        path: The SQLite file; it may be gone.
+        path: The SQLite file, which may be missing.
 
     Returns:
-        What was done, in a sentence.
+        A sentence that says what was done.
 
     Raises:
-        CompressorError: If it is not damaged, or locked.
+        CompressorError: If the store is not damaged, or is locked.
     """
     try:
         _check(path)
@@ -91,29 +91,29 @@ def repair(path: str) -> str:
         if isinstance(error, StoreLocked):
             raise
     else:
-        raise CompressorError(f"{path} is whole: there is nothing to repair.")
+        raise CompressorError(f"{path} is not damaged: there is nothing to repair.")
     aside, kept = f"{path}.damaged-{datetime.now():%Y%m%d-%H%M%S}", _kept(path)
-    beside = f"{aside} is what was damaged" if os.path.exists(path) else f"{path} was gone"
+    beside = f"the damaged store is now {aside}" if os.path.exists(path) else f"{path} was missing"
     if os.path.exists(path):
         os.replace(path, aside)
     try:
         _check(kept)
         if not os.path.exists(kept):
-            raise CompressorError("there is no copy")
+            raise CompressorError("there is no copy.")
         with _sqlite(kept) as database:
             _copy(database, path)
         open_store(path, create=True)
     except CompressorError:
         Path(path).unlink(missing_ok=True)
-        if os.path.exists(kept):  # else it would be asked for at each run
+        if os.path.exists(kept):  # otherwise every run would ask to repair from it
             os.replace(kept, f"{aside}.copy")
-        return f"{beside}; no copy of it can be read: the next run makes everything anew."
+        return f"{beside}; there is no readable copy of it, so the next run starts from scratch."
     when = datetime.fromtimestamp(os.path.getmtime(kept))
-    return f"{beside}; the copy of {when:%Y-%m-%d %H:%M:%S} took its place: run again to go on from it."
+    return f"{beside}; the copy of {when:%Y-%m-%d %H:%M:%S} replaces it: run again to continue from there."
 
 
 def _check(path: str) -> None:
-    """Refuses what is no whole database, or locked."""
+    """Refuses a damaged or locked database."""
     if not os.path.exists(path):
         return
     try:
@@ -132,15 +132,15 @@ def _check(path: str) -> None:
 
 
 def _check_history(path: str) -> None:
-    """Refuses a store that was deleted, emptied or put in another's place: SQLite takes even an empty file as whole."""
+    """Refuses a store that was deleted, emptied or replaced. SQLite accepts even an empty file as intact."""
     known, kept = _executions(path), _executions(_kept(path))
     if known < kept:
-        found = f"it knows {known} executions" if os.path.exists(path) else "it is gone"
-        raise damaged(path, f"{found}, and its copy knows {kept}")
+        found = f"it has {known} executions" if os.path.exists(path) else "it is missing"
+        raise damaged(path, f"{found}, and its copy has {kept}")
 
 
 def _executions(path: str) -> int:
-    """How many a store knows: they become more, never fewer. 0 where none can be read."""
+    """Counts the executions in a store, which never become fewer; 0 if it cannot be read."""
     if not os.path.exists(path):
         return 0
     try:
@@ -152,9 +152,9 @@ def _executions(path: str) -> int:
 
 
 def _forget_changed(store: ml_metadata.MetadataStore, push_directory: str) -> list[str]:
-    """Marks artifacts that are not as they were written, not served as they were pushed, or outdated, as deleted.
+    """Marks artifacts as deleted that were changed, whose pushed version was changed, or that are outdated.
 
-    Neither caches nor resolvers take those.
+    Neither the cache nor resolvers use deleted artifacts.
     """
     from ml_metadata.proto import metadata_store_pb2 as proto
 
@@ -166,7 +166,7 @@ def _forget_changed(store: ml_metadata.MetadataStore, push_directory: str) -> li
         if not difference and (version := pushed_version(artifact)):
             place, difference = version, version_changed(version, artifact.uri)
         if difference:
-            lines.append(f"{place} is made anew: {difference}")
+            lines.append(f"{place} will be made again: {difference}")
             artifact.state = proto.Artifact.DELETED
             forgotten.append(artifact)
     for artifact in outdated_lists(store, push_directory):

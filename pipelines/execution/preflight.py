@@ -1,4 +1,4 @@
-"""What can be known to be wrong before the first node runs, beyond the config's own fields."""
+"""Checks before the first node runs, beyond those of the configuration's own fields."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Counts = dict[str, dict[str, int]]
 """Numbers of images, by split and class."""
 
 _MOST_FILES = 20
-"""Of so many files of TFRecords in each span the first record is read."""
+"""Number of TFRecord files in each span whose first record is read."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Images:
     """The images of a data folder.
 
     Attributes:
-        counts: Those that are used, by split and class.
-        left_out: How many are not, by kind, such as ``".heic"``, the largest number first.
+        counts: Number of used images, by split and class.
+        left_out: Number of skipped images by kind, such as ``".heic"``, the most frequent first.
     """
 
     counts: Counts
@@ -48,10 +48,10 @@ class Classes:
     """The classes of the run's models.
 
     Attributes:
-        names: In the order of the outputs.
-        gone: Those of the pushed model that have no images, and keep their places.
-        removed: Those that the user takes out.
-        are_all: False where the push directory was not looked at: what was pushed there may add to them.
+        names: Names in the order of the outputs.
+        gone: Classes of the pushed model that have no images, and keep their places.
+        removed: Classes that the user removes.
+        are_all: False if the push directory was not read, so that a pushed model may add more classes.
     """
 
     names: list[str]
@@ -62,13 +62,13 @@ class Classes:
 
 @dataclass(frozen=True)
 class Network:
-    """The network as it is built.
+    """The network that was built.
 
     Attributes:
-        parameters: Of the reference model; None where the number of classes is not known.
-        macs: Multiply-adds of the reference model for an image; None where they cannot be counted.
-        connections: How many connections the search may cut.
-        weights: Where the weights come from, in words.
+        parameters: Parameters of the reference model; None if the number of classes is unknown.
+        macs: Multiply-adds of the reference model per image; None if they cannot be counted.
+        connections: Number of connections that the search may cut.
+        weights: A description of where the weights come from.
     """
 
     parameters: int | None
@@ -78,30 +78,30 @@ class Network:
 
 
 def check_installed() -> None:
-    """Looks for TFX, which the base install does not bring, and which has no release for newer Pythons.
+    """Checks that TFX is installed. The base install omits it, and it has no release for newer Pythons.
 
     Raises:
-        CompressorError: If it is not there.
+        CompressorError: If it is not installed.
     """
     if importlib.util.find_spec("tfx") is None:
         raise CompressorError(
-            "TFX is not installed, which a run needs: pip install 'auto-compressor[pipelines]', on Python 3.10 or 3.11"
+            "a run needs TFX, which is not installed: pip install 'auto-compressor[pipelines]', on Python 3.10 or 3.11."
         )
 
 
 def check_output(output: str) -> None:
-    """Looks whether a run could write into its output folder. Nothing is written.
+    """Checks that a run could write to its output folder, without writing anything.
 
     Args:
-        output: The folder, which need not exist. One in a store is not looked at.
+        output: The folder, which need not exist. A remote folder is not checked.
 
     Raises:
-        CompressorError: If it could not.
+        CompressorError: If a run could not write to it.
     """
     if "://" in output:
         return
     there = Path(output)
-    while not os.path.exists(there) and there != there.parent:  # Path.exists raises below a folder not to be entered
+    while not os.path.exists(there) and there != there.parent:  # Path.exists raises below a folder without permission
         there = there.parent
     if not os.path.isdir(there):
         raise output_error(output, f"{str(there)!r} is a file")
@@ -110,24 +110,25 @@ def check_output(output: str) -> None:
 
 
 def output_error(output: str, why: str | None) -> CompressorError:
-    """The error of an output folder that takes no files."""
+    """Builds the error for an output folder that is not writable."""
     return CompressorError(
-        f"output {output!r} cannot be written to ({why}): give another folder by --output, or the right to write there."
+        f"output {output!r} cannot be written to ({why}): choose another folder with --output, or grant write "
+        "permission."
     )
 
 
 def check_images(config: Config) -> Images | None:
-    """Looks at a folder of images, or at the first records of TFRecords. No image is decoded: the first node does that.
+    """Checks a folder of images, or the first records of TFRecords. Images are not decoded: the first node does that.
 
     Args:
-        config: The run's.
+        config: The run's configuration.
 
     Returns:
-        The images; None for TFRecords, and for data that cannot be looked at from here.
+        The images; None for TFRecords.
 
     Raises:
-        CompressorError: If the folder is missing, has no layout that is known, too few images of a class or too many
-            that are left out, there is no span, or TFRecords lack a feature.
+        CompressorError: If the folder is missing or has an unknown layout, a class has too few images, too many images
+            are skipped, there is no span, or TFRecords lack a feature.
     """
     from components.image_example_gen import dataset_layout
 
@@ -147,15 +148,15 @@ def check_images(config: Config) -> Images | None:
 
 
 def check_classes(config: Config, images: Images, *, stores: bool = True) -> Classes:
-    """Decides on the classes as Transform does: those of the pushed model, then new ones.
+    """Determines the classes as Transform does: those of the pushed model, then new ones.
 
     Args:
-        config: The run's.
-        images: The data's.
-        stores: Whether a push directory in a store, or on a volume of Kubeflow's, is looked at.
+        config: The run's configuration.
+        images: The images.
+        stores: Whether to read a push directory that is in an object store or on a Kubeflow volume.
 
     Returns:
-        The classes. Where the push directory is not looked at, ``backbone.classes`` stand in for what was pushed.
+        The classes. If the push directory is not read, ``backbone.classes`` take the place of the pushed classes.
 
     Raises:
         CompressorError: If the push directory cannot be read, or a class cannot be removed.
@@ -166,7 +167,7 @@ def check_classes(config: Config, images: Images, *, stores: bool = True) -> Cla
     directory, removed = config.serving_directory, config.data.removed_classes
     elsewhere = "://" in directory or directory.startswith(tuple(volume.prefix for volume in config.volumes))
     are_all = stores or not elsewhere or config.endpoint is not None
-    if config.endpoint is not None:  # no run finds there what an earlier one has left
+    if config.endpoint is not None:  # a run cannot read the pushed model from an endpoint
         known = []
     elif are_all:
         known = pushed_classes(directory)
@@ -177,7 +178,7 @@ def check_classes(config: Config, images: Images, *, stores: bool = True) -> Cla
 
 
 def _counted(images: Sequence[dataset_layout.Image], shares: Mapping[str, int]) -> Counts:
-    """Counts images as the first node deals them to the splits: each class folder by itself."""
+    """Counts images as the first node splits them: each class folder by itself."""
     from components.storage.stratified_split import split_counts
 
     counts: Counts = {split: {} for split in shares}
@@ -200,7 +201,7 @@ def _digits(shares: Mapping[str, int]) -> Counts:
 
 
 def _record_files(config: Config) -> Iterator[str]:
-    """Some files of TFRecords of each span that ImportExampleGen takes."""
+    """Yields some TFRecord files of each span that ImportExampleGen reads."""
     from tfx.proto import example_gen_pb2
 
     from components.import_example_gen.record_files import record_files
@@ -216,7 +217,7 @@ def _record_files(config: Config) -> Iterator[str]:
 
 
 def _check_record(file: str, features: Sequence[str]) -> None:
-    """Looks for features in a file's first record."""
+    """Checks that a file's first record has the features."""
     import tensorflow as tf
 
     records = tf.data.TFRecordDataset(file, compression_type="GZIP" if file.endswith(".gz") else "")
@@ -224,17 +225,17 @@ def _check_record(file: str, features: Sequence[str]) -> None:
         first = next(records.take(1).as_numpy_iterator(), None)
         example = tf.train.Example.FromString(first) if first is not None else None
     except (tf.errors.OpError, ValueError) as error:
-        raise CompressorError(f"data file {file!r} holds no TFRecords of tf.Examples: take it out.") from error
-    except Exception as error:  # protobuf's own, which has another name in each release
-        raise CompressorError(f"data file {file!r} holds no tf.Examples: take it out.") from error
+        raise CompressorError(f"data file {file!r} holds no TFRecords of tf.Examples: remove it.") from error
+    except Exception as error:  # protobuf's own error, which has a different name in each release
+        raise CompressorError(f"data file {file!r} holds no tf.Examples: remove it.") from error
     if example is None:
         return
     there = sorted(example.features.feature)
     for field, name in zip(("image_feature", "label_feature"), features, strict=True):
         if name not in there:
             raise CompressorError(
-                f"data file {file!r} has no feature {name!r}, but {', '.join(there) or 'none'}: name it by "
-                f"--set data.{field}=NAME."
+                f"data file {file!r} has no feature {name!r} (it has {', '.join(there) or 'none'}): name the feature "
+                f"with --set data.{field}=NAME."
             )
 
 
@@ -242,17 +243,17 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
     """Builds the network and looks up every connection, so that no training is lost to a typing error.
 
     Args:
-        config: The run's.
-        classes: The classes of the run's models, in their order; None where they are not known.
-        download: Whether ImageNet weights may be downloaded; otherwise it is enough that their server answers.
+        config: The run's configuration.
+        classes: The classes of the run's models, in order; None if they are unknown.
+        download: Whether to download ImageNet weights; if not, only checks that their server responds.
 
     Returns:
-        What was built.
+        The network.
 
     Raises:
-        CompressorError: If the weights cannot be downloaded or belong to another network, the images are too
-            small for it, a model of one's own cannot be compressed or names other classes than the data, or a
-            connection is unknown or cannot be made.
+        CompressorError: If the weights cannot be downloaded or belong to another network; if the images are too small
+            for it; if a model of the user's cannot be compressed or its classes differ from the data's; or if a
+            connection is unknown or cannot be cut.
     """
     from compressor_lib.cuts.families import searched_connections
     from compressor_lib.cuts.surgery import without_head
@@ -266,7 +267,7 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
             network, weights = load_network(backbone), "own"
             if names := config.backbone.classes:
                 reference = reference_model(network, backbone, head, classes or names)
-        to_tflite(network)  # which takes seconds here, and fails after hours in a run
+        to_tflite(network)  # takes seconds here; in a run, it would fail only after hours
         base = without_head(network)
     else:
         network, weights = catalogued(config.backbone, download)
@@ -282,14 +283,14 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
 
 
 def catalogued(backbone: BackboneConfig, download: bool) -> tuple[keras.Model, str]:
-    """Builds a network of the catalogue.
+    """Builds a network from the catalogue.
 
     Args:
-        backbone: Which one.
-        download: Whether ImageNet weights may be downloaded; otherwise it is enough that their server answers.
+        backbone: The section that names it.
+        download: Whether to download ImageNet weights; if not, only checks that their server responds.
 
     Returns:
-        The network, and where its weights come from, in words.
+        The network, and a description of where its weights come from.
 
     Raises:
         CompressorError: If the weights cannot be downloaded, or belong to another network.
@@ -313,7 +314,7 @@ def catalogued(backbone: BackboneConfig, download: bool) -> tuple[keras.Model, s
 
 
 def planned_trials(config: Config) -> int | None:
-    """How many trials the search will have, at most; None for any number."""
+    """The maximum number of trials of the search; None for no limit."""
     import keras_tuner as kt
 
     from compressor_lib.search.oracles import ORACLES

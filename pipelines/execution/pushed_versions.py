@@ -1,4 +1,4 @@
-"""The versions that were pushed to folders, held against what was pushed."""
+"""Compares versions in push directories with the artifacts that were pushed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DESTINATION = "pushed_destination"
 
 
 def pushed_version(artifact: metadata_store_pb2.Artifact) -> str | None:
-    """The folder on this machine that an artifact tells it was pushed to; None if it tells of none."""
+    """The local folder that an artifact was pushed to; None if there is none."""
     if _DESTINATION not in artifact.custom_properties:
         return None
     version = artifact.custom_properties[_DESTINATION].string_value
@@ -23,18 +23,18 @@ def pushed_version(artifact: metadata_store_pb2.Artifact) -> str | None:
 
 
 def version_changed(version: str, uri: str) -> str | None:
-    """What is not in a version as it was pushed.
+    """Describes the first difference between a version and the artifact that was pushed.
 
     Args:
-        version: Its folder, on this machine.
+        version: The version's local folder.
         uri: The Pusher's artifact, which holds the same files.
 
     Returns:
-        The first file that is missing, added or another one, or that the version was deleted; None where it is as it
-        was, was rolled back, or had to go for newer ones.
+        The first file that is missing, added or changed, or a note that the version was deleted. None if it is
+        unchanged, was rolled back, or was deleted to make room for newer versions.
     """
     if os.path.exists(version):
         return copy_changed(uri, version)
-    from components.artifacts.pushed_versions import was_put_away  # which brings a part of TFX
+    from components.artifacts.pushed_versions import was_put_away  # imports a part of TFX
 
     return None if was_put_away(version) else "it was deleted"

@@ -1,4 +1,4 @@
-"""How long the rest of a run takes: from what its nodes took the last time, and from what they take now."""
+"""Estimates the time left of a run from the times of earlier runs and of this one."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pipelines.execution.events import ENDS, Consumer, Event
 SEARCH, REFERENCE, RETRAIN = "PruningSearch", "reference", "retrain"
 _LONG = (SEARCH, REFERENCE, RETRAIN)
 _LEAST_SHARE = 0.05
-"""Less of a node says too little of the rest of it."""
+"""Minimum share of a node that must be done to extrapolate from it."""
 
 _MUCH = 2.0
-"""An estimate is told anew where it is this many times the last one, or fewer times than one in this many."""
+"""An estimate is reported again if it grew or shrank by this factor since the last report."""
 
 _KNOWN_LATER = "whole run: the time left is known after the first trials"
 
 
 def in_words(seconds: float) -> str:
-    """A duration that is not known to the second: ``a minute``, ``25 minutes`` or ``3.5 hours``."""
+    """Formats an approximate duration: ``a minute``, ``25 minutes`` or ``3.5 hours``."""
     minutes = max(1, round(seconds / 60))
     if minutes < 90:
         return "a minute" if minutes == 1 else f"{minutes} minutes"
@@ -31,14 +31,14 @@ def in_words(seconds: float) -> str:
 
 
 def earlier_seconds(events_file: Path) -> dict[str, float]:
-    """Reads what each node took when it last ran to its end, from an output folder's ``events.jsonl``.
+    """Reads the time that each node took when it last completed, from an output folder's ``events.jsonl``.
 
     Args:
-        events_file: As :class:`pipelines.execution.events.EventsFile` writes it; it may be missing, or end in half a
-            line.
+        events_file: The file that :class:`pipelines.execution.events.EventsFile` writes. It may be missing, or end with
+            an incomplete line.
 
     Returns:
-        Seconds by node; of a long one that was stopped and resumed, of all its tries together.
+        Seconds by node. For a long node that was stopped and resumed, the sum of all its attempts.
     """
     took: dict[str, float] = {}
     stopped: dict[str, float] = {}
@@ -60,15 +60,16 @@ def earlier_seconds(events_file: Path) -> dict[str, float]:
 
 
 class RunEstimate:
-    """Follows the events of a run, and estimates what is left of it.
+    """Follows the events of a run, and estimates the time left.
 
-    A node that never ran before is expected to take as long as the median of this run's short nodes; the retraining, as
-    long for an epoch as the reference's training. Of a search nothing is known before its first trials.
+    A node without an earlier time is expected to take the median time of this run's short nodes. An epoch of the
+    retraining is expected to take as long as one of the reference model's training. A search cannot be estimated before
+    its first trials.
 
     Args:
         earlier: Seconds by node, from :func:`earlier_seconds`.
-        epochs: Most epochs of the reference's training and of the retraining, by node.
-        clock: Seconds that go by.
+        epochs: Maximum number of epochs of the reference model's training and of the retraining, by node.
+        clock: Returns the time in seconds.
 
     Example:
         >>> estimate = RunEstimate({"Transform": 20.0}, {"reference": 5, "retrain": 10})
@@ -92,7 +93,7 @@ class RunEstimate:
         self._reference_epoch: float | None = None
 
     def __call__(self, event: Event) -> None:
-        """Takes one event in."""
+        """Takes in one event."""
         if event.kind == "run":
             self._to_come = list(event.nodes)
         elif event.kind == "started":
@@ -113,14 +114,14 @@ class RunEstimate:
 
     @property
     def words(self) -> str:
-        """How long the rest takes, for people; empty where nothing is known, nor when it will be."""
+        """Describes the time left; empty if it is unknown and will stay so."""
         left = self.seconds_left()
         if left is not None:
             return f"whole run: about {in_words(left)} left"
         return _KNOWN_LATER if SEARCH in (self._node, *self._to_come) else ""
 
     def seconds_left(self) -> float | None:
-        """Seconds until the end of the run; None where nobody knows."""
+        """Seconds until the end of the run; None if unknown."""
         expected = [self._left_of_running(), *(self._expected(node) for node in self._to_come)]
         known = [seconds for seconds in expected if seconds is not None]
         return sum(known) if len(known) == len(expected) else None
@@ -129,7 +130,7 @@ class RunEstimate:
         if not self._node:
             return 0.0
         now = self._clock()
-        if self._first:  # what was done before it, by an earlier try, took none of this run's time
+        if self._first:  # work of an earlier attempt took none of this run's time
             share, since = self._first
             if self._share - share >= _LEAST_SHARE:
                 return (now - since) * (1 - self._share) / (self._share - share)
@@ -145,7 +146,7 @@ class RunEstimate:
         return statistics.median(short) if short and node not in _LONG else None
 
     def _expected_of_retrain(self) -> float | None:
-        """As many epochs as are planned, each as long as one of the reference, which may have ended before its last."""
+        """The planned epochs, each as long as one of the reference model's training, which may have stopped early."""
         epoch = self._reference_epoch
         trained = self._took.get(REFERENCE, self._earlier.get(REFERENCE))
         if epoch is None and trained is not None and self._epochs.get(REFERENCE):
@@ -154,44 +155,44 @@ class RunEstimate:
 
 
 class EstimateEvents:
-    """Hands every event on, and behind it one of kind ``"estimate"`` where the time left is new or has changed much.
+    """Passes on every event, followed by one of kind ``"estimate"`` if the time left is new or has changed a lot.
 
-    Nothing is told before a node works: a run whose nodes all come from the cache ends at once.
+    No estimate is passed on before a node does work: a run whose nodes are all cached ends at once.
 
     Args:
-        estimate: Is shown every event, too.
-        consumers: Who is told.
+        estimate: The estimate, which is updated with every event.
+        consumers: Callables that are passed the events.
     """
 
     def __init__(self, estimate: RunEstimate, *consumers: Consumer) -> None:
         self._estimate, self._consumers = estimate, consumers
-        self._told = ""
-        self._told_seconds: float | None = None
+        self._reported = ""
+        self._reported_seconds: float | None = None
 
     def __call__(self, event: Event) -> None:
-        """Takes one event in."""
+        """Takes in one event."""
         self._estimate(event)
-        self._tell(event)
+        self._emit(event)
         if event.kind in ("progress", "message", "done") and self._is_new(self._estimate.seconds_left()):
-            self._told, self._told_seconds = self._estimate.words, self._estimate.seconds_left()
-            seconds = None if self._told_seconds is None else round(self._told_seconds, 1)
-            self._tell(Event("estimate", message=self._told, seconds=seconds))
+            self._reported, self._reported_seconds = self._estimate.words, self._estimate.seconds_left()
+            seconds = None if self._reported_seconds is None else round(self._reported_seconds, 1)
+            self._emit(Event("estimate", message=self._reported, seconds=seconds))
 
     def _is_new(self, left: float | None) -> bool:
         words = self._estimate.words
-        if not words or words == self._told or left == 0:
+        if not words or words == self._reported or left == 0:
             return False
-        if left is None or self._told_seconds is None:
-            return left is not None or not self._told  # an estimate that is unknown again is not worth a line
-        return not self._told_seconds / _MUCH < left < self._told_seconds * _MUCH
+        if left is None or self._reported_seconds is None:
+            return left is not None or not self._reported  # an estimate that becomes unknown again is not reported
+        return not self._reported_seconds / _MUCH < left < self._reported_seconds * _MUCH
 
-    def _tell(self, event: Event) -> None:
+    def _emit(self, event: Event) -> None:
         for consumer in self._consumers:
             consumer(event)
 
 
 def _share(node: str, progress: Progress) -> float | None:
-    """How much of a node is done, by the unit that it ends with; None where this is of another."""
+    """The share of a node that is done, in its outermost unit; None if the progress is in another unit."""
     if not progress.total or (node == SEARCH and progress.unit != "trial"):
         return None
     return min(1.0, progress.step / progress.total)

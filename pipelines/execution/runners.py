@@ -1,4 +1,4 @@
-"""Runs a pipeline on this machine and says what each node does."""
+"""Runs a pipeline on this machine and notifies a listener of what each node does."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 RUNNERS = ("local", "beam")
 
 _DELETION = 1.0
-"""Seconds in which whoever deletes an output, a file of which a node has missed, comes to the file that is checked."""
+"""Seconds to wait after a node misses a file, so that a deletion of the whole output can reach the checked file."""
 
 
 class NodeListener:
-    """Is told of each node; does nothing by itself."""
+    """Base class of listeners, which are notified of each node; does nothing itself."""
 
     def started(self, node: str) -> None:
-        """``node`` begins."""
+        """``node`` started."""
 
     def made(self, node: str, result: str) -> None:
-        """``node`` is about to end well; ``result`` says in words what it has made, if there is anything to say."""
+        """``node`` is about to succeed; ``result`` describes what it made, and may be empty."""
 
     def finished(self, node: str, outcome: str) -> None:
-        """``node`` ended well; ``outcome`` is ``"done"``, ``"cached"`` or ``"skipped"``."""
+        """``node`` succeeded; ``outcome`` is ``"done"``, ``"cached"`` or ``"skipped"``."""
 
     def failed(self, node: str, reason: str) -> None:
         """``node`` failed."""
@@ -47,7 +47,7 @@ class NodeListener:
 
 
 class NodeFailure(Exception):
-    """A node failed; its own exception is the ``__cause__``.
+    """A node failed; the node's exception is the ``__cause__``.
 
     Attributes:
         node: The node's id.
@@ -66,19 +66,19 @@ def run(
     seed: int = 0,
     check: Callable[[], None] = lambda: None,
 ) -> None:
-    """Runs all nodes of a pipeline, in this process.
+    """Runs all nodes of a pipeline in this process.
 
     Args:
         pipeline: The pipeline.
         runner: ``"local"`` (``LocalDagRunner``) or ``"beam"`` (``BeamDagRunner``).
-        listener: Is told of each node.
-        seed: Of the order in which Beam deals records out, set anew for each node.
-        check: Called before each node, and when one failed; what it raises is the failure's cause.
+        listener: Is notified of each node.
+        seed: Seed of the order in which Beam distributes records, set again for each node.
+        check: Is called before each node and after a failure. An exception from it becomes the cause of the failure.
 
     Raises:
         CompressorError: If the runner is unknown.
-        NodeFailure: If a node failed. What was finished before is kept, and cached.
-        KeyboardInterrupt: If the run was stopped; likewise.
+        NodeFailure: If a node failed. Finished nodes are kept and cached.
+        KeyboardInterrupt: If the run was stopped. Finished nodes are kept and cached.
     """
     if runner not in RUNNERS:
         raise unknown("runner", runner, RUNNERS)
@@ -92,7 +92,7 @@ def run(
         try:
             dag_runner().run(pipeline)
         except BaseException as error:
-            # Beam hands on copies; the first exception is the one that was seen at the node itself.
+            # Beam passes on copies; the first exception is the original one, caught at the node.
             node, cause = failures[0] if failures else ("", error)
             if interrupted or isinstance(cause, _Stopped | KeyboardInterrupt):
                 _record_stop(begun)
@@ -112,9 +112,9 @@ class _Stopped(Exception):
 def _watched(
     listener: NodeListener, seed: int, check: Callable[[], None], begun: list[tuple[Any, int]]
 ) -> Iterator[list[tuple[str, BaseException]]]:
-    """Wraps the launcher that both runners start nodes with; yields the nodes that failed.
+    """Wraps the launcher with which both runners start nodes; yields the nodes that failed.
 
-    The connection to ML Metadata and the id of each execution whose executor begins go to ``begun``.
+    Appends to ``begun`` the connection to ML Metadata and the id of each execution whose executor starts.
     """
     from ml_metadata.proto.metadata_store_pb2 import Execution
     from tfx.orchestration.portable import outputs_utils
@@ -129,7 +129,7 @@ def _watched(
             info = launch()
             state = _state(node.metadata, info)
             if state == Execution.FAILED:
-                # The launcher only logs it, and the run would go on without this node's outputs.
+                # The launcher only logs it, and the run would continue without this node's outputs.
                 raise RuntimeError("its inputs could not be resolved")
         except BaseException as error:
             failures.append((node.id, _cause(error, check)))
@@ -158,7 +158,7 @@ def _watched(
 
 
 def _record_stop(begun: list[tuple[Any, int]]) -> None:
-    """Records the execution that a stop ended as cancelled, where TFX has recorded a failure."""
+    """Records a stopped execution as cancelled, because TFX records it as failed."""
     from ml_metadata.proto.metadata_store_pb2 import Execution
 
     for connection, id in begun[-1:]:
@@ -170,7 +170,7 @@ def _record_stop(begun: list[tuple[Any, int]]) -> None:
 
 
 def _cause(error: BaseException, check: Callable[[], None]) -> BaseException:
-    """What a node's failure comes from: perhaps not from the node."""
+    """Finds the cause of a node's failure, which may lie outside the node."""
     if not isinstance(error, CompressorError | _Stopped | KeyboardInterrupt):
         time.sleep(_DELETION)
     try:
@@ -181,7 +181,7 @@ def _cause(error: BaseException, check: Callable[[], None]) -> BaseException:
 
 
 def _state(connection: Any, info: Any) -> int | None:
-    """The state of an execution in ML Metadata, or None where there was none."""
+    """The state of an execution in ML Metadata; None if there was none."""
     if info is None or not info.execution_id:
         return None
     with connection as metadata:
@@ -190,30 +190,30 @@ def _state(connection: Any, info: Any) -> int | None:
 
 
 def _outputs(connection: Any, execution: int) -> Artifacts:
-    """The artifacts that an execution gave, by the output's key."""
+    """The artifacts that an execution produced, by output key."""
     with connection as metadata:
         _, outputs = artifacts_of(metadata.store, [execution]).get(execution, ({}, {}))
     return outputs
 
 
 def explain(error: BaseException) -> str:
-    """Tells in one line why something failed.
+    """Explains a failure in one line.
 
     Args:
-        error: Any exception, also one that Beam or TFX wrapped around another.
+        error: Any exception, including one that Beam or TFX wrapped around another.
 
     Returns:
-        The message of the :class:`CompressorError` behind it, if there is one; else the exception's
-        type and the line of its message that says most.
+        The message of the underlying :class:`CompressorError`, if there is one; otherwise the exception's type and the
+        most informative line of its message.
     """
     link: BaseException | None = error
     while link is not None:
         if isinstance(link, CompressorError):
             return _without_step(str(link))
-        # A Beam worker may hand over its exception as text only.
-        told = re.findall(r"CompressorError: (.+)", str(link))
-        if told:
-            return _without_step(told[-1])
+        # A Beam worker may pass on its exception only as text.
+        messages = re.findall(r"CompressorError: (.+)", str(link))
+        if messages:
+            return _without_step(messages[-1])
         link = link.__cause__ or link.__context__
     lines = [line for line in str(error).splitlines() if line.strip()] or ["no message"]
     says_most = lines[-1] if lines[0].startswith("Traceback") else lines[0]
@@ -221,5 +221,5 @@ def explain(error: BaseException) -> str:
 
 
 def _without_step(message: str) -> str:
-    """Cuts off the step that Beam appends to messages."""
+    """Removes the step name that Beam appends to messages."""
     return re.sub(r"( \[while running '.*'\])+$", "", message).strip()

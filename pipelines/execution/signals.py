@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM, which Kubernetes sends to what it evicts: a run ends in order, and soon.
+"""Handles Ctrl-C and SIGTERM (which Kubernetes sends to evicted pods), so that a run ends cleanly and soon.
 
-Nothing depends on a run's ending in order, for what is finished is on the disk by then. So one that cannot, because a
-library does not let go, is ended without.
+Nothing depends on a clean end, because finished work is already on the disk. A run that cannot end cleanly because a
+library blocks is therefore killed.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from contextlib import contextmanager
 from types import FrameType
 
 PATIENCE = 6.0
-"""Seconds that a run may take to end in order."""
+"""Seconds that a run may take to end cleanly."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
 def interrupts() -> Iterator[list[int]]:
-    """Makes a KeyboardInterrupt of both signals.
+    """Turns both signals into KeyboardInterrupts.
 
     Yields:
-        The signals that came so far: Beam makes a RuntimeError of an interrupt that comes inside a DoFn.
+        The signals received so far, because Beam turns an interrupt inside a DoFn into a RuntimeError.
     """
     seen: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield seen  # signals reach the main thread alone
+        yield seen  # only the main thread receives signals
         return
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -45,10 +45,10 @@ def interrupts() -> Iterator[list[int]]:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Keeps both signals back until the block is left.
+    """Defers both signals until the end of the block.
 
-    For starting a process: one that comes between the process' start and the moment at which its starter knows of it
-    would leave it running.
+    Used to start a process: a signal between the start and the moment when the caller holds the process object would
+    leave the process running.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -66,43 +66,43 @@ def held_back() -> Iterator[None]:
 
 @contextmanager
 def ended_in_time(end: Callable[[], None], patience: float = PATIENCE) -> Iterator[None]:
-    """Makes KeyboardInterrupts likewise, and calls ``end`` where one does not leave the block in time.
+    """Turns both signals into KeyboardInterrupts, and calls ``end`` if one does not leave the block in time.
 
-    Python's handlers wait for the main thread, which may be busy in a library; a thread is told at once.
+    Python's handlers wait for the main thread, which may be busy in a library. A second thread is notified at once.
 
     Args:
         end: Ends the process.
-        patience: Seconds until it is called.
+        patience: Seconds to wait before it is called.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def watch() -> None:
-        while (number := os.read(told, 1)) and number[0] not in SIGNALS:
+        while (number := os.read(reader, 1)) and number[0] not in SIGNALS:
             pass
         if number and not left.wait(patience):
             end()
 
-    told, tell = os.pipe()
-    os.set_blocking(tell, False)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
     left = threading.Event()
     watcher = threading.Thread(target=watch, name="ended in time", daemon=True)
     with interrupts():
-        descriptor = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+        descriptor = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         watcher.start()
         try:
             yield
         finally:
             left.set()
             signal.set_wakeup_fd(descriptor)
-            os.close(tell)
+            os.close(writer)
             watcher.join()
-            os.close(told)
+            os.close(reader)
 
 
 def end_at_last(status: int, after: float) -> None:
-    """Ends the process in some seconds, even if threads of libraries go on."""
+    """Ends the process after some seconds, even if threads of libraries are still running."""
     timer = threading.Timer(after, os._exit, [status])
     timer.daemon = True
     timer.start()

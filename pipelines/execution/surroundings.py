@@ -1,4 +1,4 @@
-"""What the command line needs of the process it runs in, looked at before anything else."""
+"""Checks and prepares the process that the command line runs in."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from compressor_lib.support.proxies import exempt_loopback
 
 
 def prepare() -> None:
-    """Looks at the working folder and at the packages, and sets what libraries and child processes read.
+    """Checks the working folder and the packages, and sets environment variables for libraries and child processes.
 
     Raises:
-        CompressorError: If the working folder is gone, or holds a package in the place of one of the project's.
+        CompressorError: If the working folder was deleted, or holds a package that hides one of the project's.
     """
     try:
         os.getcwd()
     except OSError as error:
         raise CompressorError(
-            f"the working folder cannot be read ({error.strerror}): it was deleted or moved; change to another one, "
-            "or to the same one again, by cd."
+            f"the working folder cannot be read ({error.strerror}), because it was deleted or moved: use cd to change "
+            "to another folder, or to the same one again."
         ) from error
-    if os.path.expanduser("~") == "~":  # neither HOME nor an entry for this user, which libraries do not bear
+    if os.path.expanduser("~") == "~":  # neither HOME nor a passwd entry, which some libraries require
         os.environ["HOME"] = tempfile.gettempdir()
     check_own("components")
     keep_others_safe()

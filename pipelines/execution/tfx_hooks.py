@@ -1,10 +1,10 @@
-"""What runs and tasks take of TFX beyond its public API: the one place to adapt when a new release moves it.
+"""All uses of TFX beyond its public API in runs and tasks: the one place to adapt when a new release changes it.
 
-Both local runners start each node by ``Launcher.launch``, and offer no listener; the executor runs within, in
-``Launcher._run_executor``. :func:`wrapped_launcher` puts the caller's functions around both. The container's entrypoint
-offers its parser of arguments to no one, so :func:`container_arguments` calls ``_parse_flags``.
+Both local runners start each node with ``Launcher.launch`` and offer no listener; the executor runs inside it, in
+``Launcher._run_executor``. :func:`wrapped_launcher` wraps the caller's functions around both. The entrypoint of
+containers does not export its argument parser, so :func:`container_arguments` calls ``_parse_flags``.
 
-TFX is imported when something is called.
+TFX is imported only when a function is called.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from typing import Any
 
 WRITTEN_AGAINST = "1.16.0"
-"""The release of TFX that this was written against."""
+"""The release of TFX that this module was written for."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """A node that is launched.
+    """A node that is being launched.
 
     Attributes:
-        id: Its id.
+        id: The node's id.
         metadata: The connection to ML Metadata, a context manager whose value has the ``store``.
     """
 
@@ -36,11 +36,13 @@ class Node:
 def wrapped_launcher(
     launch: Callable[[Node, Callable[[], Any]], Any], execute: Callable[[Node, Any, Callable[[], Any]], Any]
 ) -> Iterator[None]:
-    """Lets the nodes of all runners be launched through two functions, each of which calls TFX's own.
+    """Wraps two functions around TFX's launcher, for the nodes of all runners.
 
     Args:
-        launch: Takes a node and what launches it; returns what that returns, the ``ExecutionInfo`` or None.
-        execute: Takes a node, its ``ExecutionInfo`` and what runs its executor; returns what that returns.
+        launch: Takes a node and a callable that launches it; returns the callable's result, an ``ExecutionInfo`` or
+            None.
+        execute: Takes a node, its ``ExecutionInfo`` and a callable that runs its executor; returns the callable's
+            result.
     """
     from tfx.orchestration.portable.launcher import Launcher
 
@@ -70,7 +72,7 @@ def container_arguments(arguments: Sequence[str]) -> tuple[argparse.Namespace, l
         arguments: The command line, the program's name first.
 
     Returns:
-        What the entrypoint knows, and the rest, which it takes for flags of Beam.
+        The arguments that the entrypoint knows, and the rest, which it takes as Beam flags.
     """
     from tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor import _parse_flags
 

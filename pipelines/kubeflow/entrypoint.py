@@ -1,14 +1,14 @@
-"""What a task of a Kubeflow package runs: TFX's container entrypoint, with what the backend hands over put right.
+"""Entrypoint of a Kubeflow package's tasks: TFX's container entrypoint, with its input and output translated.
 
-TFX's own entrypoint (``kubeflow_v2_run_executor``) is made for Vertex AI. The open-source backend hands it input
-artifacts without types, URIs of an object store whose files its launcher has put under ``/minio``, ``/s3`` or ``/gcs``,
-an output of its own for logs, and metadata in forms that TFX does not write; and it refuses outputs with empty values
-(kubeflow/pipelines, ``backend/src/v2``: ``component/launcher_v2.go``, ``driver/driver.go``,
-``metadata/converter.go``). What it hands over is translated here in front of the entrypoint, and the entrypoint's
-answer behind it. The driver of a file-based ExampleGen, which this backend never runs, has run as a node of its own
-(:mod:`pipelines.kubeflow.new_data`), and what that found is told of the Examples here.
+TFX's own entrypoint (``kubeflow_v2_run_executor``) is made for Vertex AI. The open-source backend differs: it passes
+input artifacts without types, URIs of an object store whose files its launcher copied to ``/minio``, ``/s3`` or
+``/gcs``, an additional output for logs, and metadata in forms that TFX does not write. It refuses outputs with empty
+values (kubeflow/pipelines, ``backend/src/v2``: ``component/launcher_v2.go``, ``driver/driver.go``,
+``metadata/converter.go``). This module translates the task before TFX's entrypoint runs, and its response afterwards.
+The backend never runs the driver of a file-based ExampleGen. It runs as a node of its own
+(:mod:`pipelines.kubeflow.new_data`), and this module adds that node's findings to the Examples.
 
-Only the standard library is imported, and what imports no more, so that nothing is loaded twice.
+The module imports only the standard library and modules that do the same, so that nothing is loaded twice.
 """
 
 from __future__ import annotations
@@ -31,37 +31,37 @@ from pipelines.kubeflow.new_data import FINGERPRINT, ONLY_NEW, PUSH_DIRECTORY, S
 from pipelines.kubeflow.shown_parameters import with_values
 
 ROOT = "COMPRESSOR_MOUNTS_ROOT"
-"""Environment variable with the folder below which the launcher puts files; ``/`` if it is not set, as in a cluster."""
+"""Environment variable for the folder below which the launcher puts files; if unset, ``/``, as in a cluster."""
 
 ENDPOINT = "COMPRESSOR_S3_ENDPOINT"
 ACCESS_KEY = "COMPRESSOR_S3_ACCESS_KEY"
 SECRET_KEY = "COMPRESSOR_S3_SECRET_KEY"
-"""Environment variables of a task that uses an object store by itself: where that is, and the keys to it.
+"""Environment variables of a task that accesses an object store itself: the store's URL, and its keys.
 
-The launcher has the same environment. Under Amazon's names it would take them for those of the pipeline root's store.
+The launcher has the same environment. Under Amazon's names, it would use them for the pipeline root's store.
 """
 
 HTML = "system.HTML"
-"""The type of what the platforms show as a page. There it is a file; for TFX it is a folder that holds one."""
+"""Type of artifacts that platforms show as a page. For platforms it is a file; for TFX, a folder with the file."""
 PAGE = "report.html"
 
 CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
-"""What libraries die of when an interpreter exits and their threads go on (``pure virtual method called``)."""
+"""Signals that kill libraries whose threads still run when the interpreter exits (``pure virtual method called``)."""
 
 LOGS = "executor-logs"
-"""The output that the backend adds to each task's own."""
+"""The output that the backend adds to those of each task."""
 
 _EXECUTOR = "pipelines.kubeflow.executor"
 _PROBE = "pipelines.kubeflow.probe"
-_NEWS = "pipelines.kubeflow.new_data"
+_NEW_DATA = "pipelines.kubeflow.new_data"
 _PUSHER = "components.pusher.executor.Executor"
 _EVALUATOR = "components.evaluator.executor.Executor"
 _EXAMPLES = "examples"
 _REPORT = {"schemaTitle": "components.RunReport"}
-_UNTOLD = ("display_name", "store_session_info")  # the backend's own notes on an artifact
+_OF_BACKEND = ("display_name", "store_session_info")  # metadata that the backend adds to an artifact
 
 _AWS = {ENDPOINT: "AWS_ENDPOINT_URL", ACCESS_KEY: "AWS_ACCESS_KEY_ID", SECRET_KEY: "AWS_SECRET_ACCESS_KEY"}
-# What goes before an endpoint, or belongs to other keys.
+# Variables that would override the endpoint, or belong to other keys.
 _OVERRULED = {ENDPOINT: ("AWS_ENDPOINT_URL_S3",), ACCESS_KEY: ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")}
 
 _PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['(\w+)'\]\}\}")
@@ -70,14 +70,14 @@ Json = dict[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one task; the exit status is that of TFX's entrypoint, or tells of the signal that stopped it."""
+    """Runs one task; returns the exit status of TFX's entrypoint, or 128 plus the signal that stopped it."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.kubeflow.entrypoint", description=__doc__)
     parser.add_argument(
-        "--tfx_node_id", required=True, help="Tells tasks apart, which the backend does by their command."
+        "--tfx_node_id", required=True, help="Makes commands differ, because the backend distinguishes tasks by them."
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--executor_class_path")
-    what.add_argument("--probe", action="store_true", help="Look for new data, in place of an executor.")
+    what.add_argument("--probe", action="store_true", help="Look for new data instead of running an executor.")
     parser.add_argument("--json_serialized_invocation_args", required=True)
     parser.add_argument("--json_serialized_inputs_spec_args", default="{}")
     known, beam = parser.parse_known_args(arguments)
@@ -86,8 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _task(known, beam)
         except KeyboardInterrupt:
             print(
-                f"stopped: node {known.tfx_node_id} did not finish, and nothing of it is used; what other tasks made "
-                "is kept: a retry, or the same run once more, goes on from there",
+                f"stopped: node {known.tfx_node_id} did not finish, and its output is discarded; finished nodes are "
+                "kept: retry the run, or start it again, to resume",
                 file=sys.stderr,
             )
             return 128 + signals[0]
@@ -101,9 +101,9 @@ def _task(known: argparse.Namespace, beam: Sequence[str]) -> int:
     outputs = task["outputs"]["artifacts"]
     for output in outputs.values():
         Path(output["artifacts"][0]["uri"]).mkdir(parents=True, exist_ok=True)
-    answer = Path(task["outputs"]["outputFile"])
-    answer.parent.mkdir(parents=True, exist_ok=True)
-    answer.unlink(missing_ok=True)
+    output_file = Path(task["outputs"]["outputFile"])
+    output_file.parent.mkdir(parents=True, exist_ok=True)
+    output_file.unlink(missing_ok=True)
     given = [
         "--json_serialized_invocation_args", json.dumps(task),
         "--json_serialized_inputs_spec_args", known.json_serialized_inputs_spec_args,
@@ -113,40 +113,40 @@ def _task(known: argparse.Namespace, beam: Sequence[str]) -> int:
         status = _run(_PROBE, given)
     else:
         status = _run(_EXECUTOR, ["--executor_class_path", known.executor_class_path, *given])
-    if status and not (-status in CRASHES and _is_whole(answer)):
+    if status and not (-status in CRASHES and _is_whole(output_file)):
         return status
     for output in outputs.values():
         locations.publish(Path(output["artifacts"][0]["uri"]))
     values = task["inputs"]["parameterValues"]
-    told = finished(json.loads(answer.read_text()), _of_examples(values), locations)
+    response = finished(json.loads(output_file.read_text()), _of_examples(values), locations)
     for name, output in outputs.items():
         if output["artifacts"][0]["type"] == _REPORT:
-            told["artifacts"][name]["artifacts"][0]["uri"] += f"/{PAGE}"
-    wrong = _what_is_wrong(told, task["outputs"], known.executor_class_path)
+            response["artifacts"][name]["artifacts"][0]["uri"] += f"/{PAGE}"
+    wrong = _what_is_wrong(response, task["outputs"], known.executor_class_path)
     if wrong:
         print(f"error: node {known.tfx_node_id}: {wrong}", file=sys.stderr)
         return 1
     if status:
         print(
-            f"warning: node {known.tfx_node_id} had done its work, and told of all of it, when its process died of "
-            f"{signal.Signals(-status).name} on its way out: it is not failed for that",
+            f"warning: the process of node {known.tfx_node_id} died of {signal.Signals(-status).name} on exit, after "
+            "it had written all its outputs: this is ignored",
             file=sys.stderr,
         )
-    draft = answer.with_suffix(".draft")
-    draft.write_text(json.dumps(told))
-    draft.replace(answer)
+    draft = output_file.with_suffix(".draft")
+    draft.write_text(json.dumps(response))
+    draft.replace(output_file)
     if known.executor_class_path == _PUSHER and values.get(ONLY_NEW):
-        return _run(_NEWS, [values[PUSH_DIRECTORY]])
+        return _run(_NEW_DATA, [values[PUSH_DIRECTORY]])
     return 0
 
 
 def prepared(task: Json, inputs_spec: Json, locations: Locations) -> Json:
-    """An ExecutorInput of the backend as TFX's entrypoint understands it.
+    """Translates the backend's ExecutorInput into the form that TFX's entrypoint understands.
 
     Args:
         task: The ExecutorInput, as protojson.
-        inputs_spec: The component's ComponentInputsSpec, likewise; it knows the inputs' types.
-        locations: Takes note of what lies where.
+        inputs_spec: The component's ComponentInputsSpec, as protojson, which has the types of the inputs.
+        locations: Records the local path of each URI.
     """
     inputs, outputs = task.get("inputs", {}), task["outputs"]
     types = {name: spec["artifactType"] for name, spec in inputs_spec.get("artifacts", {}).items()}
@@ -177,12 +177,12 @@ def _prepared(artifact: Json, locations: Locations, of_spec: Json | None = None)
     metadata = artifact.get("metadata", {})
     return {
         **artifact,
-        "type": of_spec or given,  # kfp.local tells the most general one of every input
+        "type": of_spec or given,  # kfp.local gives the most general type for every input
         "uri": locations.local(artifact["uri"]),
         "metadata": {
             name: _unwrapped(value)
             for name, value in metadata.items()
-            if value is not None and name not in _UNTOLD
+            if value is not None and name not in _OF_BACKEND
         },
     }  # fmt: skip
 
@@ -193,11 +193,11 @@ def _made(artifact: Json, locations: Locations) -> Json:
 
 
 def _without_placeholders(values: Json) -> Json:
-    """Execution parameters with the values of the runtime parameters that :mod:`.parameters` put into them."""
+    """Fills in the placeholders of runtime parameters that :mod:`.parameters` put into execution parameters."""
 
     def value_of(found: re.Match[str]) -> str:
         value = values[found[1]]
-        # It stands in a JSON text: as a number, or inside quotes.
+        # The placeholder is in a JSON text: in place of a number, or inside quotes.
         return json.dumps(value)[1:-1] if isinstance(value, str) else json.dumps(value)
 
     return {
@@ -206,7 +206,7 @@ def _without_placeholders(values: Json) -> Json:
 
 
 def _unwrapped(value: Any) -> Any:
-    """The store keeps lists and structs in a struct of one field, and does not take them out again."""
+    """Unwraps lists and structs, which the metadata store returns inside a struct with one field."""
     if isinstance(value, Mapping) and len(value) == 1:
         ((kind, inner),) = value.items()
         if kind in ("list", "struct"):
@@ -214,17 +214,17 @@ def _unwrapped(value: Any) -> Any:
     return value
 
 
-def finished(answer: Json, found: Mapping[str, Json], locations: Locations) -> Json:
-    """An ExecutorOutput of TFX's entrypoint as the backend takes it.
+def finished(response: Json, found: Mapping[str, Json], locations: Locations) -> Json:
+    """Translates the ExecutorOutput of TFX's entrypoint into the form that the backend accepts.
 
     Args:
-        answer: The ExecutorOutput, as protojson.
-        found: What else is known of artifacts: metadata, by output.
-        locations: Knows what lies where.
+        response: The ExecutorOutput, as protojson.
+        found: Further metadata of artifacts, by output.
+        locations: Maps local paths back to URIs.
     """
     artifacts = {}
-    for name, given in answer.get("artifacts", {}).items():
-        first = given["artifacts"][0]  # the backend looks at no other
+    for name, given in response.get("artifacts", {}).items():
+        first = given["artifacts"][0]  # the backend ignores the others
         metadata = {**found.get(name, {}), **first.get("metadata", {})}
         artifacts[name] = {
             "artifacts": [
@@ -237,11 +237,11 @@ def finished(answer: Json, found: Mapping[str, Json], locations: Locations) -> J
                 }
             ]
         }
-    return {**answer, "artifacts": artifacts}
+    return {**response, "artifacts": artifacts}
 
 
 def _of_examples(values: Json) -> dict[str, Json]:
-    """What a driver tells of an ExampleGen's output, from what the node that looked for data told of it."""
+    """The metadata of an ExampleGen's output that a driver would set, from the parameters that NewData found."""
     if FINGERPRINT not in values:
         return {}
     version = {VERSION: int(values[VERSION])} if values[VERSION] else {}
@@ -254,30 +254,30 @@ def _storable(value: Any, locations: Locations) -> Any:
     return json.dumps(value) if isinstance(value, Mapping | list) else value
 
 
-def _is_whole(answer: Path) -> bool:
-    """Whether an executor came to its end: the last thing that it does is to write its answer."""
+def _is_whole(output_file: Path) -> bool:
+    """Whether an executor completed: it writes its response last."""
     try:
-        return isinstance(json.loads(answer.read_text()), dict)
+        return isinstance(json.loads(output_file.read_text()), dict)
     except (FileNotFoundError, ValueError):
         return False
 
 
-def _what_is_wrong(answer: Json, outputs: Json, executor: str | None) -> str:
-    """Why the backend, or the next node, would not do with an answer; empty where they would."""
-    for kind, told in (("artifacts", answer["artifacts"]), ("parameters", answer.get("parameterValues", {}))):
+def _what_is_wrong(response: Json, outputs: Json, executor: str | None) -> str:
+    """Why the backend or the next node could not use a response; empty if they could."""
+    for kind, written in (("artifacts", response["artifacts"]), ("parameters", response.get("parameterValues", {}))):
         declared = outputs.get(kind, {})
-        if told.keys() != declared.keys():
-            return f"its executor told of {', '.join(told) or 'nothing'}, where {', '.join(declared)} are declared"
-    if executor == _EVALUATOR and "blessed" not in answer["artifacts"]["blessing"]["artifacts"][0]["metadata"]:
-        return "the Evaluator has not said whether the model is blessed"
+        if written.keys() != declared.keys():
+            return f"its executor wrote {', '.join(written) or 'nothing'} instead of the declared {', '.join(declared)}"
+    if executor == _EVALUATOR and "blessed" not in response["artifacts"]["blessing"]["artifacts"][0]["metadata"]:
+        return "the Evaluator did not record whether the model is blessed"
     return ""
 
 
 def for_clients(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment in which clients of S3 find the task's store and keys by the names that they know.
+    """Returns an environment with the task's store and keys under the names that S3 clients read.
 
     Args:
-        environment: The task's.
+        environment: The task's environment.
     """
     ready = dict(environment)
     for own, name in _AWS.items():
@@ -289,7 +289,7 @@ def for_clients(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _run(module: str, arguments: Sequence[str]) -> int:
-    """Runs a module. When this task is stopped, it is ended at once, for nothing that it wrote counts yet."""
+    """Runs a module in a child process, which is killed if this task is stopped, because its output is unused then."""
     process = None
     try:
         with held_back():

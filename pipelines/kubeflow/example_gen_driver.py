@@ -1,8 +1,8 @@
-"""The driver of the first node on platforms: finds the newest spans, and whether there is anything new.
+"""The ExampleGen's driver on platforms: finds the newest spans, and whether there is new data.
 
-It takes the place of TFX's own (``file_based_example_gen.driver``), whose fingerprint of a folder of images sees
-neither their names nor images that are split already. Vertex AI runs it in front of the node, and caches by what
-it says; on Kubeflow the node NewData (:mod:`pipelines.kubeflow.probe`) looks in its place.
+It replaces TFX's own (``file_based_example_gen.driver``), whose fingerprint of an image folder covers neither the names
+of the images nor images that are already split. Vertex AI runs it before the node, and its result is part of the cache
+key. On Kubeflow, the node NewData (:mod:`pipelines.kubeflow.probe`) does the same.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pipelines.kubeflow.executor import redact_output
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Writes what it finds as the ExecutorOutput of a task."""
+    """Writes the ExecutorOutput of a task."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.kubeflow.example_gen_driver", description=__doc__)
     parser.add_argument("--json_serialized_invocation_args", required=True)
     parser.add_argument("--json_serialized_inputs_spec_args", required=True)
@@ -37,23 +37,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     json_format.Parse(known.json_serialized_invocation_args, task, ignore_unknown_fields=True)
     spec = pipeline_spec_pb2.ComponentInputsSpec()
     json_format.Parse(known.json_serialized_inputs_spec_args, spec, ignore_unknown_fields=True)
-    answer = resolved(task, spec)
+    output = resolved(task, spec)
     fileio.makedirs(os.path.dirname(task.outputs.output_file))
     with fileio.open(task.outputs.output_file, "w") as file:
-        file.write(json_format.MessageToJson(answer, sort_keys=True))
+        file.write(json_format.MessageToJson(output, sort_keys=True))
 
 
 def resolved(
     task: pipeline_spec_pb2.ExecutorInput, spec: pipeline_spec_pb2.ComponentInputsSpec
 ) -> pipeline_spec_pb2.ExecutorOutput:
-    """What a task is to work on.
+    """Finds the data that a task is to read.
 
     Args:
-        task: What the platform hands over.
+        task: The platform's ExecutorInput.
         spec: The types of its inputs.
 
     Returns:
-        The span, the fingerprint and the patterns without ``{SPAN}`` as parameters, and the Examples that know them.
+        The span, the fingerprint and the patterns without ``{SPAN}``, both as parameters and as metadata of the
+        Examples.
 
     Raises:
         CompressorError: If there is no span.
@@ -77,27 +78,27 @@ def resolved(
     }
     driver.update_output_artifact(exec_properties=properties, output_artifact=examples.mlmd_artifact)
 
-    answer = pipeline_spec_pb2.ExecutorOutput()
-    values = answer.parameter_values
+    output = pipeline_spec_pb2.ExecutorOutput()
+    values = output.parameter_values
     values[utils.SPAN_PROPERTY_NAME].number_value = data.span
     values[utils.FINGERPRINT_PROPERTY_NAME].string_value = data.fingerprint
     if data.version is not None:
         values[utils.VERSION_PROPERTY_NAME].number_value = data.version
     values[standard_component_specs.INPUT_CONFIG_KEY].string_value = data.input_config
-    artifact = answer.artifacts[standard_component_specs.EXAMPLES_KEY].artifacts.add()
+    artifact = output.artifacts[standard_component_specs.EXAMPLES_KEY].artifacts.add()
     artifact.CopyFrom(entrypoint_utils.to_runtime_artifact(examples, names))
-    return answer
+    return output
 
 
 @dataclass(frozen=True)
 class Data:
-    """What an ExampleGen is to read.
+    """The data that an ExampleGen is to read.
 
     Attributes:
-        span: Number of the newest span; 0 if there are none.
-        version: Its version; None if there are none.
-        fingerprint: Of all files that count.
-        input_config: The ``Input`` as JSON, its patterns without ``{SPAN}``.
+        span: Number of the newest span; 0 if there are no spans.
+        version: Its version; None if there are no versions.
+        fingerprint: Fingerprint of all files to read.
+        input_config: The ``Input`` as JSON, with patterns without ``{SPAN}``.
     """
 
     span: int
@@ -107,12 +108,12 @@ class Data:
 
 
 def found_data(input_base: str, input_config: str, range_config: str | None) -> Data:
-    """Looks for the newest spans.
+    """Finds the newest spans.
 
     Args:
         input_base: The data folder.
         input_config: An ``Input`` as JSON.
-        range_config: A ``RangeConfig`` as JSON; None or empty for the newest span alone.
+        range_config: A ``RangeConfig`` as JSON; None or empty for the newest span only.
 
     Raises:
         CompressorError: If there is no span.

@@ -1,6 +1,6 @@
-"""TFX's container entrypoint, in a process that knows object stores and keeps credentials out of the task's log.
+"""TFX's container entrypoint, with object stores registered and credentials kept out of the task's log.
 
-TFX's own executors, such as the Pusher's, import nothing of this project.
+TFX's own executors, such as the Pusher's, do not import this project, so they would lack both.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pipelines.execution.tfx_hooks import container_arguments
 
 
 def redact_output() -> None:
-    """Lets prints, tracebacks and absl's logs, with which TFX and Python's own go, through without credentials."""
+    """Removes credentials from prints, tracebacks and absl's logs, through which TFX and Python's loggers log."""
     out: Any = RedactedStream(sys.stdout)
     err: Any = RedactedStream(sys.stderr)
     sys.stdout, sys.stderr = out, err
@@ -27,11 +27,11 @@ def redact_output() -> None:
 
 
 def parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The stock entrypoint's arguments, and what flags there are for Beam.
+    """Parses the stock entrypoint's arguments and the Beam flags.
 
     Args:
-        arguments: As absl has them, the program's name first. The stock parser takes that for a flag of Beam's, and
-            with any flag each Beam node packs TFX up for workers elsewhere, for seconds.
+        arguments: The arguments from absl, the program's name first. The stock parser takes the name for a Beam flag,
+            and with any flag, each Beam node spends seconds on packaging TFX for remote workers.
     """
     known, flags = container_arguments(arguments)
     return known, flags[1:]
@@ -39,7 +39,7 @@ def parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 
 if __name__ == "__main__":
     exempt_loopback()
-    redact_output()  # before TFX comes in, whose imports log to the standard error that they find
+    redact_output()  # before TFX is imported, which keeps the standard error that it finds for its logs
     from tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor import main
 
     app.run(main, flags_parser=parsed)

@@ -1,4 +1,4 @@
-"""What containers take from the cluster: volumes, kinds of machines, and the way to an object store."""
+"""The cluster's part of a package: volumes, machine labels, and access to an object store."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pipelines.kubeflow.parameters import parameters_of
 Json = dict[str, Any]
 
 CREDENTIALS = {ACCESS_KEY: "accesskey", SECRET_KEY: "secretkey"}
-"""Environment variables, and the fields of a Secret that they are taken from: as Kubeflow Pipelines names them."""
+"""Environment variables, and the fields of the Secret that they are read from, as Kubeflow Pipelines names them."""
 
 
 def give_environment(spec: Json, config: Config) -> None:
-    """Tells the nodes that read or write an object store by themselves where it is, in place."""
+    """Sets the object store's URL in the environment of the nodes that access it themselves, in place."""
     if config.s3.endpoint:
         for node in _of_object_stores(config):
             container = spec["deploymentSpec"]["executors"][_executor_of(spec, node)]["container"]
@@ -24,9 +24,9 @@ def give_environment(spec: Json, config: Config) -> None:
 
 
 def platform_of(spec: Json, config: Config) -> Json | None:
-    """The second document of a package, if it needs one.
+    """Returns the second document of a package, if it needs one.
 
-    It is the JSON form of ``KubernetesExecutorConfig`` (kubeflow/pipelines, ``kubernetes_platform/proto``).
+    The document is the JSON form of ``KubernetesExecutorConfig`` (kubeflow/pipelines, ``kubernetes_platform/proto``).
     """
     volumes = [{"constant": volume.claim, "mountPath": volume.path} for volume in config.volumes]
     from_secret = [{"secretKey": field, "envVar": variable} for variable, field in CREDENTIALS.items()]
@@ -41,7 +41,7 @@ def platform_of(spec: Json, config: Config) -> Json | None:
         if resources.node_selector:
             described["nodeSelector"] = {"labels": resources.node_selector}
         if resources.disk_gb:
-            # Not a claim: that would belong to root, and nodes run as another user.
+            # Not a claim, because root would own it, and nodes run as another user.
             size = f"{resources.disk_gb:g}G"
             described["emptyDirMounts"] = [{"volumeName": WORK_VOLUME, "mountPath": "/tmp", "sizeLimit": size}]
         if described:
@@ -50,7 +50,7 @@ def platform_of(spec: Json, config: Config) -> Json | None:
 
 
 def _security_context(config: Config) -> Json:
-    """Only what was asked for: backends up to 2.15 refuse a package that has the field."""
+    """Returns only the fields that are set, because backends up to 2.15 refuse a package with this field."""
     if config.security_context is None:
         return {}
     names = {"run_as_user": "runAsUser", "run_as_group": "runAsGroup", "run_as_non_root": "runAsNonRoot"}
@@ -59,7 +59,7 @@ def _security_context(config: Config) -> Json:
 
 
 def _of_object_stores(config: Config) -> set[str]:
-    """The nodes that read data or use the push directory, where the launcher copies nothing."""
+    """The nodes that read data or use the push directory, for which the launcher copies no files."""
     return {one.node for one in parameters_of(config) if one.name in ("data_path", "push_directory")}
 
 

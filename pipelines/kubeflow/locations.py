@@ -1,4 +1,4 @@
-"""Where a task's files are: URIs in an object store, and the paths to which the backend's launcher copies them."""
+"""Maps a task's URIs in an object store to the paths to which the backend's launcher copies their files."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from collections.abc import Callable
 from pathlib import Path
 
 MOUNTS = {"gs://": "gcs", "minio://": "minio", "s3://": "s3"}
-"""The folder of the files of each store, by the store's scheme."""
+"""Folder of the local files of each store, by the store's scheme."""
 
 READ_BY_PEOPLE = {".csv", ".html", ".json", ".md", ".pbtxt", ".txt", ".yaml"}
 """Suffixes of text files."""
 
 
 class Locations:
-    """Maps URIs to local paths, and back."""
+    """Maps URIs to local paths and back."""
 
     def __init__(self, root: str) -> None:
-        """Starts with no known path.
+        """Starts without any mapping.
 
         Args:
-            root: The folder that holds the stores' folders.
+            root: Folder that contains the folders of the stores.
         """
         self._root = root
         self._remote: dict[str, str] = {}
 
     def local(self, uri: str) -> str:
-        """The path of a URI's files here; other paths are left as they are."""
+        """Returns the local path of a URI's files, and other paths unchanged."""
         for scheme, mount in MOUNTS.items():
             if uri.startswith(scheme):
                 path = os.path.join(self._root, mount, uri.removeprefix(scheme))
@@ -37,20 +37,20 @@ class Locations:
         return uri
 
     def remote(self, text: str, written: Callable[[str], str] = str) -> str:
-        """A text with every known path in it turned back into its URI.
+        """Replaces every known path in a text by its URI.
 
         Args:
             text: The text.
-            written: How the text writes a path, such as with HTML's character references.
+            written: How the text encodes a path, such as with HTML character references.
         """
-        for path in sorted(self._remote, key=len, reverse=True):  # one may begin like another
+        for path in sorted(self._remote, key=len, reverse=True):  # a path may be the prefix of another
             text = text.replace(written(path), written(self._remote[path]))
         return text
 
     def publish(self, folder: Path) -> None:
-        """Turns the paths in the text files of a folder back into their URIs, in place.
+        """Replaces the paths in a folder's text files by their URIs, in place.
 
-        The paths are gone with the pod, and whoever reads the files later needs the URIs. Other files are not touched.
+        The paths do not exist after the pod has ended, so later readers need the URIs. Other files are not changed.
 
         Args:
             folder: An output of the task.

@@ -1,11 +1,11 @@
-"""NewData, the first node on Kubeflow: it looks at the outside world, so that the nodes behind it can be cached.
+"""NewData, the first node on Kubeflow: it inspects the data and the pushed models, so that later nodes can be cached.
 
-Kubeflow runs no drivers, and its cache goes by what a task is given. So a node of its own, never cached, looks for the
-newest spans and at what was pushed, and gives that as parameters to the nodes that read them: where nothing has
-changed, they are taken from the cache. It also tells whether there is anything new, and the ExampleGen runs on that
-condition; what waits for it is left out with it, and the run is a success. What was seen last is noted beside the
-pushed models: by NewData in :data:`SEEN_PENDING`, and in :data:`SEEN` once the Pusher has run, so that a run that
-failed is not the last word.
+Kubeflow runs no drivers, and its cache key consists of a task's inputs. Therefore this node, which is never cached,
+finds the newest spans and the pushed models, and passes them as parameters to the nodes that read them. If nothing has
+changed, those nodes are taken from the cache. It also reports whether there is new data, which is the condition for the
+ExampleGen to run; without it, the nodes that depend on it are skipped, and the run succeeds. The last seen data is
+recorded beside the pushed models: by NewData in :data:`SEEN_PENDING`, and in :data:`SEEN` once the Pusher has run, so
+that data of a failed run still counts as new.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from collections.abc import Sequence
 from typing import Any
 
 NODE = "NewData"
-"""Id of the node; :mod:`pipelines.kubeflow.probe` is what it runs."""
+"""Id of the node, which runs :mod:`pipelines.kubeflow.probe`."""
 
 ONLY_NEW = "only_new_data"
-"""Runtime parameter: 1 to stop where there is nothing new."""
+"""Runtime parameter: 1 to end the run if there is no new data."""
 PUSH_DIRECTORY = "push_directory"
 
 NEW_DATA = "new_data"
 SPAN, VERSION, FINGERPRINT, INPUT_CONFIG = "span", "version", "input_fingerprint", "input_config"
 PREVIOUS_RUN, DEPLOYED_VERSION = "previous_run", "deployed_version"
-NOTE = "note"  # as components.warm_start.archive has it, which imports TFX
+NOTE = "note"  # the same as in components.warm_start.archive, which imports TFX
 """The node's output parameters."""
 YES, NO = "yes", "no"
 
 SEEN = ".data-seen"
 SEEN_PENDING = ".data-seen.pending"
-"""Files in the push directory, with a hash of the data. Serving looks at folders whose names are numbers alone."""
+"""Files in the push directory with a hash of the data. Servers only read folders whose names are numbers."""
 
 _KINDS = {
     **dict.fromkeys(
@@ -43,16 +43,16 @@ _KINDS = {
 }  # fmt: skip
 _LOOKED_FOR = ("input_base", INPUT_CONFIG, "range_config")
 _WRITERS = ("Pusher", "Handover")
-"""They change the outside world in every run, so no cache may stand in for them."""
+"""Nodes that write outside the pipeline in every run, and so must not be cached."""
 
 Json = dict[str, Any]
 
 
 def look_first(spec: Json, example_gen: str) -> None:
-    """Puts the node in front of a PipelineSpec's others, in place.
+    """Adds the node to a PipelineSpec as the first one, in place.
 
     Args:
-        spec: Of schema 2.1.0, without runtime parameters so far. It gets :data:`ONLY_NEW`.
+        spec: PipelineSpec of schema 2.1.0, without runtime parameters. The parameter :data:`ONLY_NEW` is added.
         example_gen: Id of the node that reads the data.
     """
     tasks = spec["root"]["dag"]["tasks"]
@@ -84,14 +84,14 @@ def look_first(spec: Json, example_gen: str) -> None:
     for node in (NODE, "Pusher"):
         _give(spec, node, ONLY_NEW, "NUMBER_INTEGER", {"componentInputParameter": ONLY_NEW})
 
-    told = {
+    readers = {
         example_gen: (NEW_DATA, SPAN, VERSION, FINGERPRINT, INPUT_CONFIG),
         "PreviousRun": (PREVIOUS_RUN,),
         "DeployedModel": (DEPLOYED_VERSION,),
         "Handover": (NOTE,),
     }
-    for node in told.keys() & tasks.keys():
-        for name in told[node]:
+    for node in readers.keys() & tasks.keys():
+        for name in readers[node]:
             source = {"taskOutputParameter": {"producerTask": NODE, "outputParameterKey": name}}
             _give(spec, node, name, _KINDS[name], source)
         tasks[node]["dependentTasks"] = sorted({*tasks[node].get("dependentTasks", []), NODE})
@@ -108,7 +108,7 @@ def _give(spec: Json, node: str, name: str, kind: str, source: Json) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Notes that a run came to its end."""
+    """Records that a run completed."""
     from tfx.dsl.io import fileio
 
     import components  # noqa: F401  - registers object stores
@@ -127,4 +127,4 @@ if __name__ == "__main__":
     main()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # the note is made, so no crash of a library at the interpreter's exit may undo it
+    os._exit(0)  # the record is written; skips the interpreter's exit, at which libraries may crash

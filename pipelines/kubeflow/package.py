@@ -26,38 +26,38 @@ _DRIVER = "pipelines.kubeflow.example_gen_driver"
 _EXECUTOR = "pipelines.kubeflow.executor"
 _STOCK = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
 _ENTRYPOINT = ["python", "-m", "pipelines.kubeflow.entrypoint"]
-# Without a longest time, which counts from the first try, the backend tries nothing again (since 2.14).
+# Without a maximum duration, counted from the first attempt, the backend retries nothing (since 2.14).
 _BACKOFF = {"backoffDuration": "30s", "backoffFactor": 2, "backoffMaxDuration": "2592000s"}
 _CLUSTERS_ROOT = "default of kfp-launcher"
-"""What the report shows as output where a package has no pipeline root."""
-# What Keras, which reads weights, knows by itself.
+"""Shown in the report as output if a package has no pipeline root."""
+# Remote paths that Keras, which reads weights, supports itself.
 _OF_KERAS = ("gs://",)
 
 Json = dict[str, Any]
 
 
 def compile_package(config: Config, target: str, *, image: str, code_version: str) -> str:
-    """Compiles the pipeline; the same arguments give the same text.
+    """Compiles the pipeline. The same arguments give the same text.
 
     Args:
-        config: The run's. Its ``output`` is the pipeline root; a package for Kubeflow has none if that is a folder of
-            this machine, and then the cluster's own counts.
+        config: The run's configuration. Its ``output`` becomes the pipeline root. If that is a local folder, a package
+            for Kubeflow has no pipeline root, and the cluster's own is used.
         target: ``"kubeflow"`` or ``"vertex"``.
-        image: What every node runs in; best by digest, for caches go by it.
+        image: Container image of all nodes; preferably by digest, because it is part of cache keys.
         code_version: As in :func:`pipelines.pipeline.create_pipeline`.
 
     Returns:
-        For Kubeflow a PipelineSpec of schema 2.1.0 as YAML, for Vertex a PipelineJob as JSON. What
-        :mod:`pipelines.kubeflow.parameters` lists may be changed at each run.
+        For Kubeflow, a PipelineSpec of schema 2.1.0 as YAML; for Vertex, a PipelineJob as JSON. The parameters that
+        :mod:`pipelines.kubeflow.parameters` lists can be set for each run.
 
     Raises:
-        CompressorError: If the target is unknown, or cannot do what the configuration asks for.
+        CompressorError: If the target is unknown, or does not support the configuration.
     """
     if target not in TARGETS:
         raise unknown("target", target, TARGETS)
     check_compilable(config, target)
     root = config.remote_root
-    if root is None:  # a path of this machine is of no use in the report, and would make other bytes elsewhere
+    if root is None:  # a local path is useless in the report, and would differ between machines
         config = config.model_copy(update={"output": _CLUSTERS_ROOT})
     from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
@@ -91,7 +91,7 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
         _redact(spec)
         return json.dumps(job, indent=2, sort_keys=True) + "\n"
     if root is not None:
-        spec["defaultPipelineRoot"] = root  # for who submits it; the backend does not look
+        spec["defaultPipelineRoot"] = root  # for the submitter; the backend does not read it
     for node in spec["root"]["dag"]["tasks"]:
         _repair(spec, node)
     give_environment(spec, config)
@@ -100,10 +100,10 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
 
 
 def check_compilable(config: Config, target: str) -> None:
-    """Refuses what a target cannot do.
+    """Refuses a configuration that a target does not support.
 
     Raises:
-        CompressorError: With one line for each thing.
+        CompressorError: With one line for each reason.
     """
     stores = STORES[target]
     reasons = []
@@ -113,65 +113,69 @@ def check_compilable(config: Config, target: str) -> None:
 
     def check(field: str, value: str | None, allowed: tuple[str, ...], advice: str) -> None:
         if value is not None and not value.startswith(allowed):
-            reasons.append(f"{field} is {value!r}, which the nodes cannot reach: {advice}")
+            reasons.append(f"{field} is {value!r}, which the nodes cannot reach: {advice}.")
 
     root = f"give a pipeline root that begins with {' or '.join(stores)}"
     if target == "kubeflow" and config.remote_root is None:
         if config.output.startswith(mounts):
             reasons.append(
-                f"output is {config.output!r}, on a volume, and the cluster keeps artifacts in a store: {root}, or "
-                "leave it out for the cluster's own"
+                f"output is {config.output!r}, on a volume, but the cluster keeps artifacts in an object store: {root},"
+                " or omit it to use the cluster's own."
             )
     else:
         check("output", config.output, stores, root)
     if config.data.source == "digits":
-        reasons.append("data.source is digits, which are written on this machine: give a folder of images or TFRecords")
-    check("data.path", config.data.path, readable, f"put the data where its path begins with {' or '.join(readable)}")
+        reasons.append("data.source is digits, which only local runs can use: give a folder of images or TFRecords.")
+    check("data.path", config.data.path, readable, f"put the data below {' or '.join(readable)}")
     if config.endpoint is None:
         check(
             "push.directory" if config.push.directory else "push.directory, by default in output,",
-            config.serving_directory, readable, f"set push.directory to one that begins with {' or '.join(readable)}",
+            config.serving_directory, readable, f"set push.directory to a folder below {' or '.join(readable)}",
         )  # fmt: skip
     for field in ("weights", "model"):
         value = getattr(config.backbone, field)
         if value not in (None, "imagenet", "none"):
             fetched = (*_OF_KERAS, *mounts)
-            check(f"backbone.{field}", value, fetched, "use weights that the nodes can fetch, such as imagenet")
+            check(f"backbone.{field}", value, fetched, "use weights that the nodes can download, such as imagenet")
     if target == "kubeflow":
         for field, place in (("data.path", config.data_path), ("push.directory", config.serving_directory)):
             if place.startswith("minio://") and config.s3.endpoint is None:
                 reasons.append(
-                    f"{field} is {place!r}, and minio:// has no default host: name the store's URL by s3.endpoint, "
-                    "such as http://seaweedfs.kubeflow:9000"
+                    f"{field} is {place!r}, and minio:// has no default host: set s3.endpoint to the store's URL, "
+                    "such as http://seaweedfs.kubeflow:9000."
                 )
             if place.startswith("minio://") and config.s3.secret is None:
                 reasons.append(
-                    f"{field} is {place!r}, which takes credentials: name the Secret that has them by s3.secret, such "
-                    "as mlpipeline-minio-artifact"
+                    f"{field} is {place!r}, which needs credentials: set s3.secret to the Secret that has them, such "
+                    "as mlpipeline-minio-artifact."
                 )
         for node, resources in config.resources.items():
             if resources.disk_gb and any(volume.prefix == "/tmp/" for volume in config.volumes):
-                reasons.append(f"resources.{node}.disk_gb is for /tmp, where a volume is mounted: take one of them out")
+                reasons.append(f"resources.{node}.disk_gb is for /tmp, where a volume is mounted: remove one of them.")
     if target == "vertex":
         if config.s3.endpoint or config.s3.secret:
-            reasons.append("s3 is for clusters, and Vertex AI reads no such stores: use gs:// paths instead")
+            reasons.append("s3 is for clusters only, and Vertex AI cannot read such stores: use gs:// paths instead.")
         if config.volumes:
-            reasons.append("volumes are the cluster's, and Vertex AI has none: use gs:// paths instead")
+            reasons.append("volumes are for clusters only, and Vertex AI has none: use gs:// paths instead.")
         if config.security_context:
-            reasons.append("security_context is for clusters, and Vertex AI's nodes have none: take it out")
+            reasons.append("security_context is for clusters only: remove it.")
         for node, resources in config.resources.items():
             if resources.node_selector:
-                reasons.append(f"resources.{node}.node_selector is for clusters: Vertex AI picks machines by itself")
+                reasons.append(
+                    f"resources.{node}.node_selector is for clusters only, because Vertex AI chooses machines itself: "
+                    "remove it."
+                )
             if resources.disk_gb:
                 reasons.append(
-                    f"resources.{node}.disk_gb is for clusters: Vertex AI's machines have disks of their own"
+                    f"resources.{node}.disk_gb is for clusters only, because Vertex AI's machines have disks: "
+                    "remove it."
                 )
         if config.endpoint and config.push.directory:
-            reasons.append("push.directory is set, but vertex.endpoint is where models go: take one of them out")
+            reasons.append("push.directory and vertex.endpoint are both set: remove one of them.")
         if config.endpoint and config.gate.baseline == "deployed":
             reasons.append(
-                "gate.baseline is deployed, which looks into push.directory, and vertex.endpoint leaves nothing there: "
-                "set it to blessed"
+                "gate.baseline is deployed, but with vertex.endpoint there is no push.directory to read: set it to "
+                "blessed."
             )
     elif config.vertex:
         reasons.append(NOT_HERE)
@@ -182,22 +186,22 @@ def check_compilable(config: Config, target: str) -> None:
             reasons.append(str(error))
     if target == "kubeflow" and config.gate.baseline == "blessed":
         reasons.append(
-            "gate.baseline is blessed, which takes a resolver, and open-source Kubeflow runs none: set it to deployed"
+            "gate.baseline is blessed, which needs a resolver, but open-source Kubeflow runs none: set it to deployed."
         )
     if reasons:
         raise CompressorError(
-            f"this cannot be compiled for {target}:\n" + "\n".join(f"  {reason}" for reason in reasons)
+            f"the configuration cannot be compiled for {target}:\n" + "\n".join(f"  {reason}" for reason in reasons)
         )
 
 
 def check_inputs(spec: Json) -> None:
     """Refuses a PipelineSpec in which a task takes one output as two of its inputs.
 
-    The backend's metadata store keeps one event of an artifact and a task (its Event table is unique), so such a task's
-    driver fails, after all that runs before it.
+    The backend's metadata store keeps only one event for an artifact and a task (its Event table is unique), so the
+    driver of such a task would fail, after all earlier nodes have run.
 
     Raises:
-        CompressorError: With the task, the output and the inputs.
+        CompressorError: If there is one; the message names the task, the output and the inputs.
     """
     for node, task in spec["root"]["dag"]["tasks"].items():
         taken: dict[tuple[str, str], str] = {}
@@ -207,13 +211,13 @@ def check_inputs(spec: Json) -> None:
             if output in taken:
                 raise CompressorError(
                     f"node {node} takes output {output[1]} of node {output[0]} twice, as {taken[output]} and as {key}, "
-                    "and a platform's metadata store takes it once: wire it to one input"
+                    "but a platform's metadata store accepts it only once: wire it to one input."
                 )
             taken[output] = key
 
 
 def _texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
-    """The texts in a configuration, each with its field."""
+    """Yields all texts in a configuration with their fields."""
     if isinstance(value, str):
         yield field, value
     elif isinstance(value, Mapping):
@@ -241,7 +245,7 @@ def _resource_spec(resources: Resources) -> Json:
 
 
 def _show_report(spec: Json) -> None:
-    """Makes the report of the type that platforms show; TFX knows none such, so our entrypoint stands in between."""
+    """Gives the report the type that platforms show, which TFX does not know, so our entrypoint translates it."""
     component = spec["components"][spec["root"]["dag"]["tasks"][REPORT_NODE]["componentRef"]["name"]]
     component["outputDefinitions"]["artifacts"]["report"]["artifactType"] = {
         "schemaTitle": HTML,
@@ -251,15 +255,15 @@ def _show_report(spec: Json) -> None:
 
 
 def _redact(spec: Json) -> None:
-    """Lets tasks keep credentials out of their logs, which TFX's own entrypoint does not."""
+    """Keeps credentials out of the logs of tasks, which TFX's own entrypoint does not do."""
     for executor in spec["deploymentSpec"]["executors"].values():
         command = executor.get("container", {}).get("command", [])
         command[:] = [_EXECUTOR if word == _STOCK else word for word in command]
 
 
 def _repair(spec: Json, node: str) -> None:
-    """Does what the open-source backend needs and Vertex does not."""
+    """Makes the changes to a node that the open-source backend needs and Vertex does not."""
     container = _container(spec, node)
-    # The backend keeps one component for each container, so no two may be the same.
+    # The backend merges components with equal containers, so each command must be unique.
     container["command"] = [*_ENTRYPOINT, "--tfx_node_id", node, *(["--probe"] if node == NODE else [])]
-    container.pop("lifecycle", None)  # it never runs this hook: NewData has looked
+    container.pop("lifecycle", None)  # the backend never runs this hook; NewData replaces it

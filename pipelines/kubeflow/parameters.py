@@ -1,8 +1,8 @@
-"""Runtime parameters: what may be changed from run to run without compiling again.
+"""Runtime parameters: values that can be changed for each run without compiling again.
 
-A package's root has a parameter with a default for each. Where one is a whole execution parameter of a node, the node
-takes it instead of its constant. Where it is a part of one (a number in a JSON text), the constant holds a placeholder,
-``{{$.inputs.parameters['name']}}``, as the KFP compiler writes it for text that is put together.
+The package's root has a parameter with a default for each. If it is a whole execution parameter of a node, the node
+takes it instead of its constant. If it is a part of one (such as a number in a JSON text), the constant contains a
+placeholder, ``{{$.inputs.parameters['name']}}``, as the KFP compiler writes it for composed texts.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _NUMBER, _INTEGER, _TEXT = "NUMBER_DOUBLE", "NUMBER_INTEGER", "STRING"
 
 @dataclass(frozen=True)
 class Parameter:
-    """One runtime parameter.
+    """A runtime parameter.
 
     Attributes:
-        name: In the package's root.
-        kind: Its type in the pipeline spec.
-        node: Id of the node that it goes to.
+        name: Name in the package's root.
+        kind: Type in the pipeline spec.
+        node: Id of the node that it is passed to.
         target: The node's execution parameter.
-        default: From the configuration; None: this configuration has no such parameter.
-        within: Puts a placeholder into the JSON value of ``target``; None: it is the whole of it.
+        default: Value in the configuration; None if this configuration has no such parameter.
+        within: Puts a placeholder into the JSON value of ``target``; None if the parameter is the whole value.
     """
 
     name: str
@@ -49,11 +49,11 @@ def example_gen_of(config: Config) -> str:
 
 
 def parameters_of(config: Config, target: str = "kubeflow") -> list[Parameter]:
-    """The parameters that a package of this configuration has.
+    """Lists the runtime parameters of a package.
 
     Args:
-        config: The run's.
-        target: ``"kubeflow"``, where a node of its own looks for the newest spans, or ``"vertex"``.
+        config: The run's configuration.
+        target: ``"kubeflow"``, where a separate node finds the newest spans, or ``"vertex"``.
     """
     example_gen = example_gen_of(config)
     looks, reads = (NODE, [NODE, example_gen]) if target == "kubeflow" else (example_gen, [example_gen])
@@ -79,7 +79,7 @@ def parameters_of(config: Config, target: str = "kubeflow") -> list[Parameter]:
 
 
 def make_changeable(spec: Json, config: Config, target: str) -> None:
-    """Gives a PipelineSpec of schema 2.1.0 its runtime parameters, in place."""
+    """Adds the runtime parameters to a PipelineSpec of schema 2.1.0, in place."""
     parameters = parameters_of(config, target)
     root = spec["root"].setdefault("inputDefinitions", {}).setdefault("parameters", {})
     within: dict[tuple[str, str], list[Parameter]] = defaultdict(list)
@@ -104,12 +104,12 @@ def _with_placeholders(text: str, parameters: list[Parameter]) -> str:
         parameter.within(value, f"{{{{$.inputs.parameters['{parameter.name}']}}}}")
     text = json.dumps(value, sort_keys=True)
     numbers = "|".join(parameter.name for parameter in parameters if parameter.kind != _TEXT)
-    # A number stands in JSON without quotes, and so does what will become one.
+    # Numbers in JSON have no quotes, so their placeholders must not have any.
     return re.sub(rf'"(-?\{{\{{\$\.inputs\.parameters\[\'({numbers})\'\]\}}\}})"', r"\1", text) if numbers else text
 
 
 def _set_option(name: str) -> Callable[[Any, str], None]:
-    """What puts a placeholder into a node's options."""
+    """Returns a function that puts a placeholder into a node's options."""
 
     def put(value: Any, placeholder: str) -> None:
         value[name] = placeholder
@@ -140,6 +140,6 @@ def _set_max_class_drop(value: Any, placeholder: str) -> None:
 
 
 def _thresholds(value: Any) -> list[Any]:
-    """Those of all images, and of each class, as :func:`components.evaluator.tfma_config.eval_config` sets them."""
+    """The thresholds for all images and for each class, from :func:`components.evaluator.tfma_config.eval_config`."""
     accuracy = value["metrics_specs"][0]["metrics"][0]
     return [one["threshold"] for one in accuracy["per_slice_thresholds"]]

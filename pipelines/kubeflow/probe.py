@@ -1,4 +1,4 @@
-"""What the node NewData runs: looks for the newest spans, and at the push directory, before anything is trained."""
+"""The program of the node NewData: finds the newest spans and reads the push directory before anything is trained."""
 
 from __future__ import annotations
 
@@ -43,41 +43,41 @@ Json = dict[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes what it finds as the ExecutorOutput of a task; the exit status is 1 if the run could not end well."""
+    """Writes the ExecutorOutput of a task; the exit status is 1 if the run would fail."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.kubeflow.probe", description=__doc__)
     parser.add_argument("--json_serialized_invocation_args", required=True)
     known, _ = parser.parse_known_args(arguments)
     task = json.loads(known.json_serialized_invocation_args)
     try:
-        said = looked(task["inputs"]["parameterValues"])
+        found = looked(task["inputs"]["parameterValues"])
     except CompressorError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print("there is new data" if said[NEW_DATA] == YES else "nothing is new since the last run: this one ends here")
+    print("there is new data" if found[NEW_DATA] == YES else "there is no new data since the last run: this run ends")
     with open(task["outputs"]["outputFile"], "w") as file:
-        json.dump({"parameterValues": said}, file)
+        json.dump({"parameterValues": found}, file)
     return 0
 
 
 def looked(values: Json) -> Json:
-    """What a run is to work on.
+    """Finds the data and the pushed models that a run is to use.
 
     Args:
-        values: The node's parameters: ``input_base``, ``input_config`` and maybe ``range_config`` of the ExampleGen,
-            ``push_directory``, and ``only_new_data``.
+        values: The node's parameters: ``input_base``, ``input_config`` and optionally ``range_config`` of the
+            ExampleGen, ``push_directory``, and ``only_new_data``.
 
     Returns:
         The node's output parameters: the newest span, its version (empty if it has none), the data's fingerprint, and
-        the input config without ``{SPAN}``; what PreviousRun and DeployedModel will find, in a few characters that
-        change with it; what Handover is to note of this run; and ``new_data``, which is ``"no"`` where only new data
-        is asked for and there is none.
+        the input config without ``{SPAN}``; fingerprints of what PreviousRun and DeployedModel will find; the record
+        of this run that Handover is to write; and ``new_data``, which is ``"no"`` if only new data is requested and
+        there is none.
 
     Raises:
-        CompressorError: If there is no span, or the push directory cannot be read or written.
+        CompressorError: If there is no span, or the push directory is not readable and writable.
     """
     data = found_data(values["input_base"], values[INPUT_CONFIG], values.get("range_config"))
     directory = values[PUSH_DIRECTORY]
-    classes = pushed_classes(directory)  # first, for it tells why it cannot read
+    classes = pushed_classes(directory)  # first, because its errors explain why the directory cannot be read
     described = _digest(f"{data.span} {data.version} {data.fingerprint}")
     newest = newest_version(directory)
     previous = _previous_run(directory, described, classes, newest)
@@ -100,17 +100,17 @@ def looked(values: Json) -> Json:
 
 
 def _previous_run(directory: str, described: str, classes: Sequence[str], newest: str) -> str:
-    """What a run starts from. The same run once more starts from the same, so that all of it comes from the cache."""
+    """Fingerprint of what a run starts from. A repeated run gets the same one, so that all nodes are cached."""
     about = read_handover(directory, {}) or {}
     data, previous = json.loads(about.get(NOTE) or "[null, null]")
-    if data == described and about[NEWEST] == newest:  # nobody has pushed since
+    if data == described and about[NEWEST] == newest:  # nothing was pushed since
         return str(previous)
     exists = fileio.exists(os.path.join(directory, HANDOVER))
     return _digest(json.dumps([fingerprint(directory, [HANDOVER]) if exists else None, list(classes)]))
 
 
 def _was_seen(directory: str, described: str) -> bool:
-    """Whether the last run that came to its end had the same data."""
+    """Whether the last completed run had the same data."""
     seen = os.path.join(directory, SEEN)
     if not fileio.exists(seen):
         return False
@@ -119,7 +119,7 @@ def _was_seen(directory: str, described: str) -> bool:
 
 
 def _check_writable(directory: str) -> None:
-    """Refuses a push directory in which no file can be made and deleted, hours before a model is pushed there."""
+    """Refuses a push directory that is not writable, hours before a model would be pushed there."""
     probe = os.path.join(directory, f".probe-{uuid.uuid4().hex}")
     try:
         fileio.makedirs(directory)
@@ -128,8 +128,8 @@ def _check_writable(directory: str) -> None:
     except (OSError, tf.errors.OpError) as error:
         cause = first_line(error)
         raise CompressorError(
-            f"push directory {directory!r} cannot be written to ({cause}): let the nodes (as user {os.getuid()}) make "
-            "and delete files there, or set push.directory to another."
+            f"push directory {directory!r} cannot be written to ({cause}): allow the nodes (user {os.getuid()}) to "
+            "create and delete files there, or set push.directory to another folder."
         ) from error
 
 

@@ -1,10 +1,10 @@
-"""The values of this run's runtime parameters, in the configuration that the report shows.
+"""Puts the values of a run's runtime parameters into the configuration that the report shows.
 
-The configuration is compiled into the package, so in place of each value that a run may change it has a mark, for which
-the entrypoint, which knows the values, puts the value. A placeholder of the platforms would not do: they put texts
-into JSON as they are, so that a quotation mark in a path would break it.
+The configuration is compiled into the package, with a marker in place of each runtime parameter. The entrypoint, which
+gets the values, replaces the markers. The platforms' own placeholders would not work: platforms insert texts into JSON
+without escaping, so that a quotation mark in a path would break it.
 
-Only the standard library is imported, for the entrypoint.
+The module imports only the standard library, because the entrypoint imports it.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ FIELDS = {
     "confidence": ("gate", "confidence"),
     "push_directory": ("push", "directory"),
 }
-"""The field of the configuration in whose place each parameter is. Others are shown below all sections."""
+"""The configuration's field for each parameter. Others are shown after all sections."""
 
 Json = dict[str, Any]
 
 
 def show_in_report(spec: Json, node: str) -> None:
-    """Gives the report all runtime parameters, and its configuration a mark for each, in place.
+    """Passes all runtime parameters to the report, and puts their markers into its configuration, in place.
 
     Args:
-        spec: A PipelineSpec of schema 2.1.0 with its runtime parameters.
-        node: Id of the report's node.
+        spec: PipelineSpec of schema 2.1.0 with its runtime parameters.
+        node: Id of the Report node.
     """
     task = spec["root"]["dag"]["tasks"][node]
     given = task["inputs"]["parameters"]
@@ -58,7 +58,7 @@ def show_in_report(spec: Json, node: str) -> None:
 
 
 def with_values(values: Mapping[str, Any]) -> Json:
-    """A task's parameters, with their values in place of the marks in its configuration, if it has one."""
+    """Returns a task's parameters, with the markers in its configuration, if it has one, replaced by values."""
     config = values.get(CONFIG)
     if not isinstance(config, str) or f'"{MARK}"' not in config:
         return dict(values)
@@ -67,6 +67,6 @@ def with_values(values: Mapping[str, Any]) -> Json:
         if found.keys() != {MARK}:
             return found
         value = values[found[MARK]]
-        return int(value) if isinstance(value, float) and value.is_integer() else value  # JSON's numbers are doubles
+        return int(value) if isinstance(value, float) and value.is_integer() else value  # numbers arrive as doubles
 
     return {**values, CONFIG: json.dumps(json.loads(config, object_hook=value_of))}

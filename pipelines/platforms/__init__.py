@@ -1,1 +1,1 @@
-"""Runs and schedules on platforms that take compiled packages."""
+"""Runs and schedules on platforms that run compiled packages, and schedules on this machine."""

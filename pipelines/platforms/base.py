@@ -1,4 +1,4 @@
-"""What the commands ``submit`` and ``schedule`` ask of a platform, in words that are the same for all."""
+"""The interface of platforms, for the commands ``submit`` and ``schedule``."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from compressor_lib.errors import CompressorError
 from pipelines.platforms.cron import Cron
 
 Values = Mapping[str, str | float | int]
-"""Runtime parameters by name, as :mod:`pipelines.kubeflow.parameters` lists them."""
+"""Runtime parameters by name; :mod:`pipelines.kubeflow.parameters` lists them."""
 
 
 class State(str, Enum):
-    """Of a run, or of one of its nodes."""
+    """The state of a run, or of one of its nodes."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -29,17 +29,17 @@ class State(str, Enum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether the state cannot change any more."""
         return self not in (State.WAITING, State.RUNNING)
 
 
 @dataclass(frozen=True)
 class RemoteRun:
-    """A run that a platform has taken.
+    """A run on a platform.
 
     Attributes:
-        id: The platform's own.
-        link: A page to watch it on.
+        id: The platform's id.
+        link: URL of a page that shows the run.
     """
 
     id: str
@@ -48,12 +48,12 @@ class RemoteRun:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
-        state: Of the run.
-        nodes: Of each node that the platform tells of, by id.
-        reason: Why it failed or was stopped, as far as the platform says.
+        state: State of the run.
+        nodes: States of the nodes that the platform reports, by id.
+        reason: Why it failed or was stopped; empty if the platform does not say.
     """
 
     state: State
@@ -63,14 +63,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Runs that are repeated.
+    """A schedule of runs.
 
     Attributes:
-        name: Given when it was made; one for each schedule of a platform.
-        id: The platform's own.
-        cron: When.
-        paused: Whether it starts no runs.
-        next_run: When the next one starts; None: never, or not known.
+        name: Name given at its creation, unique on a platform.
+        id: The platform's id.
+        cron: Times of the runs.
+        paused: Whether it is paused.
+        next_run: Start time of the next run; None if there is none, or it is unknown.
     """
 
     name: str
@@ -81,19 +81,19 @@ class Schedule:
 
 
 class GoneError(CompressorError):
-    """What is named is not there, or no more."""
+    """The named thing does not exist, or was deleted."""
 
 
 def name_taken(name: str) -> CompressorError:
-    """What to raise where a new schedule has the name of another."""
-    return CompressorError(f"schedule {name!r} is there already: delete it first, or give another --name.")
+    """Builds the error for a new schedule with the name of an existing one."""
+    return CompressorError(f"schedule {name!r} already exists: delete it first, or choose another --name.")
 
 
 class Platform(Protocol):
-    """A place that runs packages.
+    """A platform that runs packages.
 
-    Every method raises :class:`compressor_lib.errors.CompressorError`, with the way out, where the platform cannot be
-    reached, refuses, or does not know what is named.
+    Every method raises :class:`compressor_lib.errors.CompressorError`, with advice, if the platform cannot be reached,
+    refuses the request, or does not know the named thing.
     """
 
     def submit(
@@ -102,44 +102,44 @@ class Platform(Protocol):
         """Starts a run.
 
         Args:
-            package: The compiled package's file.
-            name: The pipeline's.
-            parameters: Runtime parameters; others have the package's defaults.
-            pipeline_root: Where artifacts go; None: as the package or the platform says.
-            caching: Whether nodes may be taken from the cache.
+            package: File of the compiled package.
+            name: Name of the pipeline.
+            parameters: Runtime parameters; the others keep the package's defaults.
+            pipeline_root: Where artifacts go; None for the default of the package or the platform.
+            caching: Whether cached results of nodes may be reused.
         """
         ...
 
     def progress(self, run_id: str) -> Progress:
-        """Looks at a run.
+        """Fetches the progress of a run.
 
         Raises:
-            GoneError: If there is no such run, or no more.
+            GoneError: If the run does not exist, or was deleted.
         """
         ...
 
     def create_schedule(
         self, package: Path, *, name: str, cron: Cron, parameters: Values, pipeline_root: str | None
     ) -> Schedule:
-        """Repeats runs of a package, at most one at a time; ``name`` must be new."""
+        """Schedules runs of a package, at most one at a time; ``name`` must be new."""
         ...
 
     def schedules(self) -> list[Schedule]:
-        """All schedules, the newest first."""
+        """Lists all schedules, the newest first."""
         ...
 
     def pause(self, name: str) -> None:
-        """Lets a schedule start no more runs."""
+        """Pauses a schedule."""
         ...
 
     def resume(self, name: str) -> None:
-        """Undoes :meth:`pause`; runs that were missed are not made up for."""
+        """Resumes a paused schedule. Missed runs are not made up for."""
         ...
 
     def delete(self, name: str) -> None:
-        """Ends a schedule; its runs stay."""
+        """Deletes a schedule. Its runs are kept."""
         ...
 
     def run_now(self, name: str) -> RemoteRun:
-        """Starts a run of a schedule's package outside of its times."""
+        """Starts a run of a schedule's package now."""
         ...

@@ -1,4 +1,4 @@
-"""What a package needs, and whether it is there: the checks of ``compressor doctor``."""
+"""The checks of ``compressor doctor`` for a package: whether the platform has what it needs."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _USES = {"data_path": "read", "push_directory": "write", "pipeline_root": "write
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9.-]*@[a-z0-9.-]+\.gserviceaccount\.com")
 _CLOUD_STORAGE = "https://storage.googleapis.com"
 _TIMEOUT = 30
-"""Seconds to wait for an answer."""
+"""Seconds to wait for a response."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at.
+    """The result of one check.
 
     Attributes:
-        name: The thing.
-        ok: Whether it is there; None: this cannot be looked up from here.
-        detail: More of it, or the way out.
+        name: What was checked.
+        ok: Whether it is available; None if this machine cannot check it.
+        detail: Details, or what to do.
     """
 
     name: str
@@ -35,22 +35,22 @@ class Check:
     detail: str
 
     def __str__(self) -> str:
-        """One line."""
+        """Formats the result as one line."""
         mark = {True: "ok", False: "MISSING", None: "unknown"}[self.ok]
         return f"{mark:8} {self.name}: {self.detail}"
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What is to run, and where.
+    """A package and its platform.
 
     Attributes:
-        package: The compiled package's file.
+        package: File of the compiled package.
         target: ``"kubeflow"`` or ``"vertex"``.
-        connect: Reaches the platform.
-        code_version: The hash of the code that is installed; None: that of the package does not matter.
-        project: The Google Cloud project's id, if known.
-        service_account: Whom nodes act for; None: the platform's default.
+        connect: Connects to the platform.
+        code_version: Hash of the installed code; None to accept a package of any version.
+        project: Id of the Google Cloud project, if known.
+        service_account: Account that nodes run as; None for the platform's default.
     """
 
     package: Path
@@ -62,7 +62,7 @@ class Needs:
 
 
 def examine(needs: Needs) -> Iterator[Check]:
-    """Looks at one thing after the other; a package that cannot be read names no more of them."""
+    """Makes one check after the other. If the package cannot be read, checks that depend on it are skipped."""
     try:
         package = PackageFile.read(needs.package)
     except CompressorError as error:
@@ -81,7 +81,7 @@ def examine(needs: Needs) -> Iterator[Check]:
 
 
 def check_package(package: PackageFile, needs: Needs) -> Check:
-    """Whether it is compiled for the target, by the code that is installed."""
+    """Checks that the package is compiled for the target, by the installed code."""
     try:
         package.check(needs.target, needs.code_version)
     except CompressorError as error:
@@ -91,18 +91,18 @@ def check_package(package: PackageFile, needs: Needs) -> Check:
 
 
 def check_api(needs: Needs) -> Check:
-    """Whether the platform answers, and lets one see the schedules."""
+    """Checks that the platform responds and the user may list the schedules."""
     try:
         needs.connect().schedules()
     except CompressorError as error:
         return Check("API", False, str(error))
-    return Check("API", True, f"{needs.target} answers and lets you in")
+    return Check("API", True, f"{needs.target} responds and accepts your credentials")
 
 
 def check_image(image: str) -> Check:
-    """Whether the registry has an image, as Docker on this machine sees it, with the log-ins it keeps.
+    """Checks with this machine's Docker, and its log-ins, that the registry has an image.
 
-    Only that there is one is checked, not that the project is in it.
+    This does not check that the image contains the project.
     """
     import docker
     import requests
@@ -112,17 +112,17 @@ def check_image(image: str) -> Check:
     try:
         docker.from_env(timeout=_TIMEOUT).images.get_registry_data(image)
     except NotFound:
-        return Check(name, False, "the registry does not have it: push it by make image and docker push")
+        return Check(name, False, "the registry does not have it: run make image and docker push")
     except APIError as error:
-        return Check(name, None, f"Docker could not look it up ({error.explanation}); the nodes will see")
+        return Check(name, None, f"Docker could not look it up ({error.explanation})")
     except (DockerException, requests.RequestException):
-        return Check(name, None, "there is no Docker here to look it up with; the nodes will see")
-    by_name = "" if "@" in image else "; caches go by its name, not by what is in it: better give its digest"
-    return Check(name, True, f"it is there{by_name}")
+        return Check(name, None, "there is no Docker on this machine to look it up")
+    by_name = "" if "@" in image else "; its name, not its content, is part of cache keys: prefer its digest"
+    return Check(name, True, f"it exists{by_name}")
 
 
 def buckets_of(package: PackageFile) -> dict[str, list[str]]:
-    """The buckets of Cloud Storage that a package names, and what nodes need to do there."""
+    """The Cloud Storage buckets that a package names, with the permissions that nodes need."""
     found: dict[str, set[str]] = {}
     for name, place in package.places.items():
         if place.startswith("gs://"):
@@ -132,12 +132,12 @@ def buckets_of(package: PackageFile) -> dict[str, list[str]]:
 
 
 def check_bucket(bucket: str, rights: list[str], needs: Needs) -> Check:
-    """Whether a bucket is there for the caller, who need not be whom the nodes act for.
+    """Checks that the user, who may differ from the nodes' account, can access a bucket.
 
     Args:
-        bucket: Its name.
-        rights: What must be allowed, as ``["objects.get"]``.
-        needs: Whose they are.
+        bucket: Name of the bucket.
+        rights: Required permissions, such as ``["objects.get"]``.
+        needs: The package and its platform.
     """
     import requests
     from google.api_core.exceptions import BadRequest, Forbidden, GoogleAPICallError, NotFound, Unauthorized
@@ -147,30 +147,32 @@ def check_bucket(bucket: str, rights: list[str], needs: Needs) -> Check:
     name = f"bucket {bucket}"
     try:
         found = storage.Client(project=needs.project).bucket(bucket)
-        # Without retries, which would go on for two minutes.
+        # Without retries, which would take two minutes.
         allowed = found.test_iam_permissions([f"storage.{right}" for right in rights], timeout=_TIMEOUT, retry=None)
     except (Forbidden, Unauthorized):
         allowed = []
     except GoogleAuthError:
-        later = "looked at by the nodes" if needs.target == "kubeflow" else "gcloud auth application-default login"
-        return Check(name, None, f"not without credentials of Google Cloud: {later}")
-    except (NotFound, BadRequest, ValueError, IndexError):  # all but the first for names that no bucket can have
-        way_out = f"make it by gcloud storage buckets create gs://{bucket}, or compile with another name"
-        return Check(name, False, f"there is none: {way_out}")
+        log_in = "" if needs.target == "kubeflow" else ": run gcloud auth application-default login"
+        return Check(name, None, f"checking it needs Google Cloud credentials{log_in}")
+    except (NotFound, BadRequest, ValueError, IndexError):  # all but the first are for invalid bucket names
+        way_out = f"create it with gcloud storage buckets create gs://{bucket}, or compile with another name"
+        return Check(name, False, f"it does not exist: {way_out}")
     except GoogleAPICallError as error:
-        return Check(name, None, f"Cloud Storage answers {error.code}: try again later")
+        return Check(name, None, f"Cloud Storage responds with {error.code}: try again later")
     except requests.RequestException as error:
-        return Check(name, None, f"Cloud Storage cannot be asked{via(_CLOUD_STORAGE)} ({reason(error)})")
+        return Check(name, None, f"Cloud Storage cannot be reached{via(_CLOUD_STORAGE)} ({reason(error)})")
     refused = [right for right in rights if f"storage.{right}" not in allowed]
     if refused:
-        way_out = "check the name, or let its owner give you and whom the nodes act for roles/storage.objectAdmin"
-        return Check(name, False, f"you have not the right to {', '.join(refused)}: {way_out}")
-    return Check(name, True, f"you may {', '.join(rights)}, and so must whom the nodes act for")
+        way_out = "check the name, or ask its owner to grant you and the nodes' account roles/storage.objectAdmin"
+        return Check(name, False, f"you lack the permission {', '.join(refused)}: {way_out}")
+    return Check(name, True, f"you have {', '.join(rights)}; the nodes' account needs them too")
 
 
 def check_service_account(email: str) -> Check:
-    """Whether an e-mail can be a service account's; whether there is one, only the platform knows."""
+    """Checks that an e-mail address has the form of a service account's; only the platform knows if it exists."""
     name = f"service account {email}"
     if _ACCOUNT.fullmatch(email) is None:
-        return Check(name, False, "no e-mail of a service account: give NAME@PROJECT.iam.gserviceaccount.com")
-    return Check(name, True, "its form is right; nodes act for it, so you need roles/iam.serviceAccountUser on it")
+        return Check(
+            name, False, "not the e-mail address of a service account: give NAME@PROJECT.iam.gserviceaccount.com"
+        )
+    return Check(name, True, "its form is valid; nodes run as it, so you need roles/iam.serviceAccountUser on it")

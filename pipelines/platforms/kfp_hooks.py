@@ -1,16 +1,17 @@
-"""What the platform Kubeflow takes of ``kfp`` beyond its public API: the one place to adapt when a release moves it.
+"""All uses of ``kfp`` beyond its public API: the one place to adapt when a new release changes it.
 
-The client of kfp looks for a proxy nowhere by itself, renews no token, asks for half a minute whether the API is there,
-and waits for an answer without end; it offers no settings for these. So :func:`logged_in` makes it with
+The client of kfp finds no proxies, does not renew tokens, polls the API's health for half a minute, and waits for
+responses without limit, and has no settings for any of these. Therefore :func:`logged_in` creates it with
 
-- ``_load_config`` wrapped, which gives the configuration of the generated clients, and
-- ``get_kfp_healthz`` in its own words, by ``_healthz_api``, and
-- the ``request`` of the generated client behind ``_run_api``, which is that of all its parts, with a limit of time.
+- ``_load_config`` wrapped, which returns the configuration of the generated clients,
+- ``get_kfp_healthz`` replaced, using ``_healthz_api``, and
+- a time limit on the ``request`` of the generated client behind ``_run_api``, which all its parts share.
 
-It also gives the URL of ``_get_url_prefix``, and asks by that generated client what kfp has no method for. The path of
-a service account's token is that of ``kfp.client``'s ``KF_PIPELINES_SA_TOKEN_ENV`` and ``KF_PIPELINES_SA_TOKEN_PATH``.
+It also exposes the URL from ``_get_url_prefix``, and uses the generated client for requests that kfp has no method for.
+The path of a service account's token is read from ``kfp.client``'s ``KF_PIPELINES_SA_TOKEN_ENV`` and
+``KF_PIPELINES_SA_TOKEN_PATH``.
 
-kfp is imported when something is called.
+kfp is imported only when a function is called.
 """
 
 from __future__ import annotations
@@ -25,24 +26,24 @@ from typing import Any
 from compressor_lib.support.proxies import proxy_for, proxy_headers
 
 WRITTEN_AGAINST = "2.13.0"
-"""The release of kfp that this was written against; the names are the same since 2.5."""
+"""The release of kfp that this module was written for; the names have been the same since 2.5."""
 
 PATIENCE = 30.0
-"""Seconds to wait for an answer."""
+"""Seconds to wait for a response."""
 
 RENEWED_AFTER = 45 * 60.0
-"""Seconds until a log-in is renewed: tokens of Google's hold for an hour."""
+"""Seconds until a log-in is renewed, because Google's tokens are valid for an hour."""
 
 
 def logged_in(host: str, namespace: str | None, *, token: str | None, cookies: str | None, trusted: str | None) -> Any:
-    """Makes the client of kfp.
+    """Creates the client of kfp.
 
     Args:
         host: URL of the API.
-        namespace: The user's; None: what the client has stored, or none.
-        token: What the API wants to see; None: what the client finds by itself.
-        cookies: Likewise.
-        trusted: File with the certificates of the authorities to trust.
+        namespace: The user's namespace; None for the one that the client has stored, if any.
+        token: Token for the API; None for the one that the client finds itself, if any.
+        cookies: Cookies for the API; None for no cookies.
+        trusted: File with the certificates of trusted authorities.
 
     Returns:
         A ``kfp.Client`` with ``speaks_json``, ``url`` and ``ask``.
@@ -66,7 +67,7 @@ def logged_in(host: str, namespace: str | None, *, token: str | None, cookies: s
             return config
 
         def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:
-            """Also asked by the constructor: once, where the original asks for half a minute."""
+            """Requests the API's health once. The constructor calls this, and the original polls for half a minute."""
             if self._health is None:
                 ask = self._healthz_api.healthz_service_get_healthz_with_http_info
                 self._health, _, headers = ask(_request_timeout=(PATIENCE, PATIENCE))
@@ -75,11 +76,11 @@ def logged_in(host: str, namespace: str | None, *, token: str | None, cookies: s
 
         @property
         def url(self) -> str:
-            """Of the UI, without a slash at its end."""
+            """URL of the UI, without a trailing slash."""
             return str(self._get_url_prefix()).rstrip("/")
 
         def ask(self, path: str) -> Any:
-            """Gets what the client has no method for, as JSON, by its path below the host."""
+            """Requests a path below the host as JSON, for requests that the client has no method for."""
             return self._run_api.api_client.call_api(
                 path, "GET", response_type="object", auth_settings=["Bearer"], _return_http_data_only=True
             )
@@ -96,12 +97,12 @@ def logged_in(host: str, namespace: str | None, *, token: str | None, cookies: s
             proxy=proxy_for(host),
             **({"namespace": namespace} if namespace else {}),
         )
-    _limit(client._run_api.api_client)  # which is that of all its parts
+    _limit(client._run_api.api_client)  # shared by all its parts
     return client
 
 
 def _renewed(log_in: Callable[[], str]) -> Callable[[Any], None]:
-    """Logs in anew before a token runs out, for a wait may take days; a token that was given stays the same."""
+    """Logs in again before a token expires, because a wait may take days; a given token stays the same."""
     since = time.monotonic()
 
     def renew(config: Any) -> None:
@@ -114,11 +115,11 @@ def _renewed(log_in: Callable[[], str]) -> Callable[[Any], None]:
 
 
 def _limit(api_client: Any) -> None:
-    """Lets no request of a client wait longer than :data:`PATIENCE` for an answer."""
+    """Limits the time that requests of a client wait for a response to :data:`PATIENCE`."""
     ask = api_client.request
 
     def request(*given: Any, **named: Any) -> Any:
-        # A pair, to connect and to read: the client takes no single number that is not whole for a limit.
+        # A pair (connect, read), because the client ignores a single limit that is not an integer.
         return ask(*given, **{**named, "_request_timeout": named.get("_request_timeout") or (PATIENCE, PATIENCE)})
 
     api_client.request = request

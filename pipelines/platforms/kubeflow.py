@@ -21,18 +21,18 @@ _PAGE = 100
 class Kubeflow:
     """A :class:`pipelines.platforms.base.Platform`.
 
-    A package is uploaded once: its version of the pipeline is named by its content.
+    A package is uploaded only once: the pipeline's version is named after its content.
     """
 
     def __init__(self, host: str, *, namespace: str | None = None) -> None:
-        """Logs in, and looks whether the API answers.
+        """Logs in, and checks that the API responds.
 
         Args:
             host: URL of the API, such as ``https://kubeflow.example.org/pipeline``.
-            namespace: The user's, where a cluster has many users.
+            namespace: The user's namespace, on a multi-user cluster.
 
         Raises:
-            CompressorError: If it cannot be reached, lets nobody in, or has many users and no namespace is given.
+            CompressorError: If the API cannot be reached, refuses the log-in, or needs a namespace.
         """
         self._client = KubeflowClient(host, namespace)
         self._cancelled: set[str] = set()
@@ -41,9 +41,9 @@ class Kubeflow:
         self, package: Path, *, name: str, parameters: Values, pipeline_root: str | None, caching: bool = True
     ) -> RemoteRun:
         """See the protocol."""
-        with self._told(f"package {package}") as api:
+        with self._explained_errors(f"package {package}") as api:
             pipeline, version = uploaded(self._client, package, name)
-            # The caching of a version is fixed, so that a run without it takes the package itself.
+            # Caching is fixed in an uploaded version, so a run without caching submits the package itself.
             what = (
                 {"pipeline_id": pipeline, "version_id": version} if caching else {"pipeline_package_path": str(package)}
             )
@@ -55,7 +55,7 @@ class Kubeflow:
 
     def progress(self, run_id: str) -> Progress:
         """See the protocol."""
-        with self._told(f"run {run_id}") as api:
+        with self._explained_errors(f"run {run_id}") as api:
             run = api.get_run(run_id)
             if run.state == "CANCELING":
                 self._cancelled.add(run_id)
@@ -64,12 +64,12 @@ class Kubeflow:
     def create_schedule(
         self, package: Path, *, name: str, cron: Cron, parameters: Values, pipeline_root: str | None
     ) -> Schedule:
-        """See the protocol; its pipeline is that of the package's runs."""
+        """See the protocol. The schedule uses the same pipeline as the package's runs."""
         expression = cron.for_kubeflow()
         if name in (known.name for known in self.schedules()):
             raise name_taken(name)
         pipeline_name = PackageFile.read(package).name
-        with self._told(f"package {package}") as api:
+        with self._explained_errors(f"package {package}") as api:
             pipeline, version = uploaded(self._client, package, pipeline_name)
             made = api.create_recurring_run(
                 self._experiment(pipeline_name), name, cron_expression=expression, max_concurrency=1, no_catchup=True,
@@ -83,24 +83,24 @@ class Kubeflow:
 
     def pause(self, name: str) -> None:
         """See the protocol."""
-        with self._told(f"schedule {name!r}") as api:
+        with self._explained_errors(f"schedule {name!r}") as api:
             api.disable_recurring_run(self._found(name).recurring_run_id)
 
     def resume(self, name: str) -> None:
         """See the protocol."""
-        with self._told(f"schedule {name!r}") as api:
+        with self._explained_errors(f"schedule {name!r}") as api:
             api.enable_recurring_run(self._found(name).recurring_run_id)
 
     def delete(self, name: str) -> None:
         """See the protocol."""
-        with self._told(f"schedule {name!r}") as api:
+        with self._explained_errors(f"schedule {name!r}") as api:
             api.delete_recurring_run(self._found(name).recurring_run_id)
 
     def run_now(self, name: str) -> RemoteRun:
         """See the protocol."""
         from kfp_server_api import V2beta1Run
 
-        with self._told(f"schedule {name!r}") as api:
+        with self._explained_errors(f"schedule {name!r}") as api:
             schedule = self._found(name)
             same = ("experiment_id", "pipeline_spec", "pipeline_version_reference", "runtime_config", "service_account")
             body = V2beta1Run(display_name=name, **{key: getattr(schedule, key) for key in same})
@@ -116,10 +116,10 @@ class Kubeflow:
         return experiment
 
     def _recurring_runs(self) -> list[Any]:
-        """All of them, the newest first."""
+        """Fetches all recurring runs, the newest first."""
         found: list[Any] = []
         token = ""
-        with self._told() as api:
+        with self._explained_errors() as api:
             while True:
                 page = api.list_recurring_runs(
                     page_token=token, page_size=_PAGE, sort_by="created_at desc", namespace=self._client.namespace
@@ -130,16 +130,16 @@ class Kubeflow:
                     return found
 
     def _found(self, name: str) -> Any:
-        """A schedule; of several the newest."""
+        """Finds a schedule by name; the newest of several."""
         known = {one.display_name: one for one in reversed(self._recurring_runs())}
         if name not in known:
             raise unknown("schedule", name, known)
         return known[name]
 
     @contextmanager
-    def _told(self, what: str = "") -> Iterator[Any]:
-        """The client's methods, with what the API refuses said in one message."""
-        with self._client.told(what):
+    def _explained_errors(self, what: str = "") -> Iterator[Any]:
+        """Yields the client, with errors of the API explained in one message."""
+        with self._client.explained_errors(what):
             yield self._client.api
 
 

@@ -1,4 +1,4 @@
-"""How far a run on Kubeflow Pipelines is: what its Workflow, or else its task details, say of the nodes."""
+"""The progress of runs on Kubeflow Pipelines, from their Workflow or, failing that, from their task details."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PHASE = {
     "Error": State.FAILED,
 }
 _CUT_SHORT = re.compile("deadline|shutdown", re.IGNORECASE)
-"""What Argo says of a pod that it has ended because the whole run was to end."""
+"""Argo's message for a pod that it ended because the whole run was stopped."""
 
 _NO_SUCH_API = (403, 404, 405, 410, 501)
 
@@ -39,17 +39,17 @@ Json = Mapping[str, Any]
 
 
 def progress_of(client: KubeflowClient, run: Any, *, cancelled: bool) -> Progress:
-    """How far a run is.
+    """Determines the progress of a run.
 
     Args:
-        client: Where it is.
-        run: The run, of the client's class.
-        cancelled: Whether it was seen to be cancelled; the API says so only until it has ended, as failed.
+        client: The client.
+        run: The run, as the client returns it.
+        cancelled: Whether the run was seen being cancelled. Once it has ended, the API reports it as failed.
     """
     state = _RUN.get(run.state, State.WAITING)
     workflow = _workflow(client, run.run_id)
     if workflow is not None:
-        # This is how the API server cancels.
+        # The API server cancels runs by setting this.
         cancelled = cancelled or workflow.get("spec", {}).get("activeDeadlineSeconds") == 0
         nodes, reasons = nodes_of(workflow)
     else:
@@ -65,17 +65,17 @@ def progress_of(client: KubeflowClient, run: Any, *, cancelled: bool) -> Progres
 
 
 def nodes_of(workflow: Json) -> tuple[dict[str, State], dict[str, str]]:
-    """The pipeline's nodes in Argo's Workflow.
+    """Reads the states of the pipeline's nodes from Argo's Workflow.
 
-    The compiler makes two tasks of a node, its driver and, with the node's name, one around the executor. A driver
-    that finds the node in the cache lets the executor be skipped; one whose condition does not hold, the whole node;
-    and what is behind a skipped or failed one is omitted.
+    The compiler turns a node into two tasks: its driver and, under the node's name, one around the executor. If the
+    driver finds the node in the cache, the executor is skipped. If the node's condition does not hold, the whole node
+    is skipped. Nodes after a skipped or failed one are omitted.
 
     Args:
-        workflow: As JSON.
+        workflow: The Workflow, as JSON.
 
     Returns:
-        Each node's state, and why those that failed did.
+        The state of each node, and the reasons for failures, by node.
     """
     found = list(workflow["status"]["nodes"].values())
     shown: dict[str, Json] = {node.get("displayName", ""): node for node in found}
@@ -102,7 +102,7 @@ def nodes_of(workflow: Json) -> tuple[dict[str, State], dict[str, str]]:
 
 
 def _nodes_of_details(details: Iterable[Any], *, ended: bool) -> dict[str, State]:
-    """The same of a run's task details, which know neither the cache nor reasons."""
+    """Reads the states from a run's task details, which contain neither the cache nor reasons."""
     shown: dict[str, str] = {one.display_name: one.state or "" for one in details if one.display_name}
     unsaid = State.LEFT_OUT if ended else State.WAITING
     return {
@@ -112,7 +112,7 @@ def _nodes_of_details(details: Iterable[Any], *, ended: bool) -> dict[str, State
 
 
 def _pipeline_nodes(shown: Iterable[str]) -> list[str]:
-    """Those of the pipeline have a driver; the other entries are the backend's own."""
+    """The names of the pipeline's nodes, which have a driver; the other entries are the backend's own."""
     drivers = (name.removesuffix("-driver") for name in shown if name.endswith("-driver"))
     return [name for name in drivers if name != "root"]
 
@@ -122,12 +122,12 @@ def _phase(node: Json) -> State:
 
 
 def _workflow(client: KubeflowClient, run_id: str) -> Json | None:
-    """The run's Workflow, by the first version of the API; None where that is no more, or has none yet."""
+    """Fetches the run's Workflow from API version 1; None if that version was removed, or has no Workflow yet."""
     from kfp_server_api import ApiException
 
     try:
-        answer = client.ask(f"/apis/v1beta1/runs/{run_id}")
-        workflow: Json = json.loads(answer["pipeline_runtime"]["workflow_manifest"])
+        response = client.ask(f"/apis/v1beta1/runs/{run_id}")
+        workflow: Json = json.loads(response["pipeline_runtime"]["workflow_manifest"])
         return workflow if workflow["status"]["nodes"] else None
     except ApiException as error:
         if error.status in _NO_SUCH_API:

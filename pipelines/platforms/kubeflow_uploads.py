@@ -1,4 +1,4 @@
-"""Packages in Kubeflow Pipelines: a pipeline for each name, a version for each content."""
+"""Uploads packages to Kubeflow Pipelines: one pipeline per name, one version per content."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pipelines.platforms.kubeflow_client import KubeflowClient
 
 
 def uploaded(client: KubeflowClient, package: Path, name: str) -> tuple[str, str]:
-    """Uploads a package, unless it is there.
+    """Uploads a package, unless it is already uploaded.
 
-    Pipelines and versions are looked up by the name that they were made with, which is unique in a namespace; the one
-    that is shown can be changed.
+    Pipelines and versions are looked up by the name that they were created with, which is unique in a namespace. Their
+    display names can change.
 
     Args:
-        client: Where.
-        package: The file.
-        name: The pipeline's.
+        client: The client.
+        package: File of the package.
+        name: Name of the pipeline.
 
     Returns:
-        Ids of the pipeline and of the version.
+        Ids of the pipeline and the version.
     """
     api, place = client.api, client.namespace or None
     digest = hashlib.sha256(package.read_bytes()).hexdigest()[:12]
@@ -60,7 +60,7 @@ def _found_or_made(find: Callable[[], str | None], make: Callable[[], str]) -> s
     try:
         return make()
     except ApiException as error:
-        # Somebody else may have made it in between.
+        # Another client may have created it in the meantime.
         if error.status == 409 and (found := find()) is not None:
             return found
         raise

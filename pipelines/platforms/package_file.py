@@ -1,4 +1,4 @@
-"""What a compiled package says of itself."""
+"""Reads compiled packages."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _NUMBERS = ("NUMBER_DOUBLE", "NUMBER_INTEGER")
 
 @dataclass(frozen=True)
 class PackageFile:
-    """A file that ``compressor compile`` has written.
+    """A file that ``compressor compile`` wrote.
 
     Attributes:
-        path: Of the file.
-        target: What it was compiled for, ``"kubeflow"`` or ``"vertex"``.
-        name: The pipeline's.
-        code_version: The hash of the code that compiled it.
-        kinds: The runtime parameters' types, by name.
-        images: What its nodes run in.
-        nodes: The ids of its nodes, each behind those that it depends on.
-        places: Where data and artifacts are, as far as it says: ``pipeline_root`` and runtime parameters' defaults.
+        path: Path of the file.
+        target: Platform that it is compiled for, ``"kubeflow"`` or ``"vertex"``.
+        name: Name of the pipeline.
+        code_version: Hash of the code that compiled it.
+        kinds: Types of the runtime parameters, by name.
+        images: Container images of its nodes.
+        nodes: Ids of its nodes, in topological order.
+        places: Locations of data and artifacts that it names: ``pipeline_root`` and defaults of runtime parameters.
     """
 
     path: Path
@@ -47,15 +47,15 @@ class PackageFile:
         """Reads a package.
 
         Raises:
-            CompressorError: If the file is missing or something else.
+            CompressorError: If the file is missing, or is not a package.
         """
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            raise CompressorError(f"package '{path}' does not exist: make one by 'compressor compile'.") from None
+            raise CompressorError(f"package '{path}' does not exist: create one with 'compressor compile'.") from None
         except (OSError, UnicodeDecodeError) as error:
             raise CompressorError(
-                f"package '{path}' cannot be read: {error}. Make one by 'compressor compile'."
+                f"package '{path}' cannot be read: {error}. Create one with 'compressor compile'."
             ) from error
         try:
             first = next(read_yaml_documents(text))  # JSON is YAML
@@ -80,16 +80,18 @@ class PackageFile:
                 {name: place for name, place in places.items() if place},
             )
         except GivenTwiceError as error:
-            raise CompressorError(f"package '{path}': {error}, or make one by compressor compile.") from error
+            raise CompressorError(f"package '{path}': {error}, or create one with 'compressor compile'.") from error
         except (yaml.YAMLError, StopIteration, KeyError, TypeError, AttributeError, CycleError) as error:
-            raise CompressorError(f"'{path}' is no package of this project: make one by compressor compile.") from error
+            raise CompressorError(
+                f"'{path}' is not a package of this project: create one with 'compressor compile'."
+            ) from error
 
     def check(self, target: str, code_version: str | None) -> None:
-        """Refuses a package of another target or of other code.
+        """Refuses a package for another target or of other code.
 
         Args:
-            target: Where it is to run.
-            code_version: The hash of the code that is installed; None: it does not matter.
+            target: Platform to run on.
+            code_version: Hash of the installed code; None to accept a package of any version.
         """
         if target != self.target:
             raise CompressorError(
@@ -99,14 +101,14 @@ class PackageFile:
         if code_version not in (None, self.code_version):
             raise CompressorError(
                 f"package '{self.path}' was compiled by another version of auto-compressor: compile it again, with an "
-                "image of this version, or take it as it is by --any-version."
+                "image of this version, or accept it with --any-version."
             )
 
     def pipeline_root(self, given: str | None) -> str | None:
-        """Where the artifacts of a run go; None: where the platform keeps them.
+        """Returns the pipeline root of a run; None for the platform's default.
 
         Args:
-            given: In place of the package's own.
+            given: Pipeline root that replaces the package's own.
 
         Raises:
             CompressorError: If the platform's nodes could not write there.
@@ -116,13 +118,13 @@ class PackageFile:
         return given or self.places.get("pipeline_root")
 
     def values(self, given: Sequence[str]) -> dict[str, str | float | int]:
-        """Runtime parameters from a command line.
+        """Parses runtime parameters from a command line.
 
         Args:
-            given: As ``["tau=0.8", "data_path=gs://bucket/images"]``.
+            given: Such as ``["tau=0.8", "data_path=gs://bucket/images"]``.
 
         Raises:
-            CompressorError: If one is unknown or of another type, or the platform would change it.
+            CompressorError: If one is unknown or has the wrong type, or the platform would change it.
         """
         values: dict[str, str | float | int] = {}
         for text in given:

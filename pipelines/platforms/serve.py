@@ -96,7 +96,6 @@ class Server:
                 return
         except CompressorError:
             return
-        _note(f"{name}: starts")
         with subprocess.Popen(self._schedules.command(name), stdin=subprocess.DEVNULL) as self._run:
             if self._stopping:
                 self._run.terminate()

@@ -1,1 +1,1 @@
-"""What a run has made, read from its metadata store and its artifacts."""
+"""The results of runs, read from the metadata store and the artifacts."""

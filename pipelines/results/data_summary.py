@@ -1,4 +1,4 @@
-"""What a run's data is like, for people: how many images of which class, and what is out of order."""
+"""Shows a summary of a run's data: the number of images per class, and anomalies."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from components.artifacts.file_names import SUMMARY_FILE
 from pipelines.results.lineage import NodeRun
 
 NOTABLE_IMBALANCE = 3.0
-"""From here on it is told, and that classes can be weighted."""
+"""An imbalance from this ratio on is shown, with a hint that classes can be weighted."""
 
 
 def read_summary(validator: NodeRun) -> dict[str, Any]:
-    """Reads what ExampleValidator noted.
+    """Reads the summary that ExampleValidator wrote.
 
     Returns:
         The fields of a :class:`components.artifacts.data_summary.DataSummary`.
@@ -29,10 +29,10 @@ def read_summary(validator: NodeRun) -> dict[str, Any]:
 
 
 def render_summary(summary: Mapping[str, Any]) -> Group:
-    """Sets out the images of each split, and a line for each anomaly.
+    """Formats the images of each split, and a line for each anomaly.
 
     Args:
-        summary: As :func:`read_summary` gives it; empty where nothing was noted.
+        summary: The summary from :func:`read_summary`; may be empty.
     """
     table = Table("", title="The data")
     for column in ("images", "classes", "smallest class", "largest class"):
@@ -50,17 +50,15 @@ def render_summary(summary: Mapping[str, Any]) -> Group:
     if summary.get("imbalance", 1.0) >= NOTABLE_IMBALANCE:
         lines.append(
             f"the largest class has {summary['imbalance']:.1f} times as many training images as the smallest "
-            "(data.class_weights: balanced lets them count the same)"
+            "(set data.class_weights: balanced to weight all classes the same)"
         )
     if summary.get("drift") is not None:
-        lines.append(
-            f"classes' shares have changed by up to {100 * summary['drift']:.1f} points against the run before"
-        )
+        lines.append(f"shares of classes have changed by up to {100 * summary['drift']:.1f} points since the last run")
     warnings = []
     if left_out := summary.get("left_out"):
-        warnings.append(Text(f"left out: {_by_kind(left_out, 'image')}; skipped.jsonl names them", style="yellow"))
+        warnings.append(Text(f"skipped: {_by_kind(left_out, 'image')}; skipped.jsonl lists them", style="yellow"))
     if others := summary.get("others"):
-        lines.append(f"besides: {_by_kind(others, 'file')} that are no images")
+        lines.append(f"ignored: {_by_kind(others, 'file')} that are not images")
     anomalies = [Text(f"anomaly: {sentence}", style="yellow") for sentence in summary.get("anomalies", [])]
     return Group(*([table] if table.row_count else []), *warnings, *map(Text, lines), *anomalies)
 

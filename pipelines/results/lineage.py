@@ -1,4 +1,4 @@
-"""What each run made of what, read from ML Metadata; nothing heavy is imported for it."""
+"""Past runs with the inputs and outputs of their nodes, read from ML Metadata without heavy imports."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     Artifacts: TypeAlias = dict[str, metadata_store_pb2.Artifact]
 
 RESULTS = "results"
-"""Custom property of a run's context: what the run came to, as JSON."""
+"""Custom property of a run's context: the run's results, as JSON."""
 
 LATEST = "latest"
-"""Stands for the newest run, where an id is asked for."""
+"""Stands for the newest run instead of an id."""
 
 LAST_NODE = "Report"
-"""A run that has not come to its end has no output of this node."""
+"""The last node of a run; a run without its output has not completed."""
 
 ENDED_WELL = ("done", "cached")
 
@@ -36,11 +36,11 @@ class NodeRun:
 
     Attributes:
         inputs: The first artifact of each input, by the input's key.
-        outputs: Likewise for the outputs; of a cached node, those it had before.
+        outputs: The first artifact of each output, by the output's key; for a cached node, the earlier ones.
         state: ``"done"``, ``"cached"``, ``"failed"``, ``"stopped"`` (interrupted or killed) or ``"running"``.
-        started: When it began.
-        seconds: How long it took; None where it has not ended.
-        parameters: Its execution parameters, as ML Metadata holds them: numbers and text.
+        started: Time at which it started.
+        seconds: Its duration; None if it has not ended.
+        parameters: Its execution parameters, as ML Metadata stores them: numbers and text.
     """
 
     inputs: Artifacts
@@ -52,7 +52,7 @@ class NodeRun:
 
     @property
     def ended_well(self) -> bool:
-        """Whether its outputs are whole."""
+        """Whether its outputs are complete."""
         return self.state in ENDED_WELL
 
 
@@ -61,12 +61,12 @@ class Run:
     """One run of a pipeline.
 
     Attributes:
-        id: TFX's, the time it began at.
+        id: TFX's id, which is the start time.
         pipeline: The pipeline's name.
-        started: When it began.
-        nodes: Every node that began, by id, in the order in which they did.
-        results: What it came to, as JSON; empty for a run that did not come so far.
-        alive: Whether its process still runs.
+        started: Time at which it started.
+        nodes: All nodes that started, by id, in starting order.
+        results: Its results as JSON; empty if it did not complete.
+        alive: Whether its process is still running.
     """
 
     id: str
@@ -77,15 +77,15 @@ class Run:
     alive: bool = False
 
     def __getitem__(self, node: str) -> NodeRun:
-        """A node that ended well.
+        """Returns a node that succeeded.
 
         Raises:
-            CompressorError: If it did not in this run.
+            CompressorError: If the node did not succeed in this run.
         """
         found = self.nodes.get(node)
         if found is None or not found.ended_well:
-            state = found.state if found else "not reached"
-            raise CompressorError(f"node {node} of run {self.id} is {state}: run the pipeline again to complete it.")
+            state = f"is {found.state}" if found else "has not run"
+            raise CompressorError(f"node {node} of run {self.id} {state}: run the pipeline again to complete it.")
         return found
 
     @property
@@ -101,12 +101,12 @@ class Run:
 
     @property
     def is_new(self) -> bool:
-        """Whether a node did something, rather than take it from an earlier run."""
+        """Whether any node did work instead of taking its result from an earlier run."""
         return any(node.state != "cached" for node in self.nodes.values())
 
     @property
     def span(self) -> int | None:
-        """The span of its data; None where there are no spans."""
+        """The span of its data; None if there are no spans."""
         for node in self.nodes.values():
             span = number_of(node.outputs.get("examples"), "span")
             if span is not None:
@@ -115,19 +115,19 @@ class Run:
 
     @property
     def blessed(self) -> bool | None:
-        """Whether the Evaluator let its model pass; None where that was not reached."""
+        """Whether the Evaluator blessed its model; None if the Evaluator has not run."""
         evaluator = self.nodes.get("Evaluator")
         blessed = number_of(evaluator.outputs.get("blessing"), "blessed") if evaluator else None
         return None if blessed is None else bool(blessed)
 
     @property
     def pushed_at(self) -> datetime | None:
-        """When the model at :attr:`pushed_path` was pushed: by this run, or by an earlier one whose Pusher it took."""
+        """Time at which the model at :attr:`pushed_path` was pushed, by this run or the run whose Pusher it reused."""
         return time_of(self.nodes["Pusher"].outputs["pushed_model"]) if self.pushed_path else None
 
     @property
     def pushed_path(self) -> str | None:
-        """Folder its model was pushed to, if it was."""
+        """Folder that its model was pushed to; None if it was not pushed."""
         model = self.nodes["Pusher"].outputs.get("pushed_model") if "Pusher" in self.nodes else None
         if model is None or not number_of(model, "pushed"):
             return None
@@ -148,25 +148,25 @@ class Lineage:
             metadata_path: SQLite file of ML Metadata.
 
         Raises:
-            CompressorError: If it is not there or cannot be read.
+            CompressorError: If the file does not exist or cannot be read.
         """
         self._path = Path(metadata_path)
         if not self._path.is_file():
-            raise CompressorError(f"there are no runs in {str(self._path.parent)!r}: give the output folder of one.")
+            raise CompressorError(f"there are no runs in {str(self._path.parent)!r}: give the output folder of a run.")
         self._store = open_store(str(self._path))
         contexts = sorted(self._store.get_contexts_by_type("pipeline_run"), key=lambda context: context.id)
         self._runs = {context.name: context for context in contexts}
 
     def runs(self) -> list[Run]:
-        """Every run that began a node, the oldest first."""
+        """All runs that started a node, the oldest first."""
         runs = [self._read(context) for context in self._runs.values()]
         return [run for run in runs if run.nodes]
 
     def run(self, id: str = LATEST) -> Run:
-        """One run.
+        """Returns one run.
 
         Args:
-            id: Its id, or as much of its beginning or end as no other shares; ``"latest"`` for the newest.
+            id: Its id, or a unique beginning or end of the id; ``"latest"`` for the newest run.
 
         Raises:
             CompressorError: If there is no such run, or several.
@@ -180,18 +180,18 @@ class Lineage:
         return self._read(self._runs[resolve_id(id, self._runs)])
 
     def keep_results(self, run: Run, results: str) -> None:
-        """Keeps what a run came to, in ML Metadata.
+        """Stores a run's results in ML Metadata.
 
         Args:
             run: The run.
-            results: JSON.
+            results: The results, as JSON.
         """
         context = self._runs[run.id]
         context.custom_properties[RESULTS].string_value = results
         self._store.put_contexts([context])
 
     def _is_alive(self, context: metadata_store_pb2.Context) -> bool:
-        """Whether the process that holds the output's lock has begun this run."""
+        """Whether the process that holds the output's lock started this run."""
         since = held_since(self._path.with_name(LOCK_FILE))
         return since is not None and since <= _time(context.create_time_since_epoch)
 
@@ -217,7 +217,7 @@ class Lineage:
 
 
 def artifacts_of(store: ml_metadata.MetadataStore, executions: list[int]) -> dict[int, tuple[Artifacts, Artifacts]]:
-    """The first artifact of each key that executions took, and that they gave, by the execution's id."""
+    """The first artifact of each input key and of each output key, by execution id."""
     from ml_metadata.proto import metadata_store_pb2 as proto
 
     events = store.get_events_by_execution_ids(executions) if executions else []
@@ -232,14 +232,14 @@ def artifacts_of(store: ml_metadata.MetadataStore, executions: list[int]) -> dic
 
 
 def resolve_id(id: str, known: Collection[str]) -> str:
-    """The id that is meant by one, or by its beginning or end.
+    """Completes an id of which only the beginning or end is given.
 
     Args:
-        id: As given; ``"latest"`` is the last one in their order, which is that of time.
+        id: The id, its beginning or its end; ``"latest"`` for the newest, which is the last in alphabetical order.
         known: All ids.
 
     Raises:
-        CompressorError: If it is none of them, or several.
+        CompressorError: If no id matches, or several do.
     """
     if id in known:
         return id
@@ -247,7 +247,7 @@ def resolve_id(id: str, known: Collection[str]) -> str:
         return max(known)
     alike = [one for one in known if one.startswith(id) or one.endswith(id)]
     if len(alike) > 1:
-        raise CompressorError(f"run {id!r} may be {' or '.join(sorted(alike)[:5])}: give more of its id.")
+        raise CompressorError(f"run {id!r} matches {' and '.join(sorted(alike)[:5])}: give more of its id.")
     if not alike:
         raise unknown("run", id, [*known, LATEST])
     return alike[0]
@@ -278,7 +278,7 @@ def _values(properties: Mapping[str, metadata_store_pb2.Value]) -> dict[str, Any
 
 
 def number_of(artifact: metadata_store_pb2.Artifact | None, name: str) -> int | None:
-    """A property of an artifact that is a number, also where it is kept as text; None where there is none."""
+    """A numeric property of an artifact, which may be stored as text; None if there is none."""
     if artifact is None:
         return None
     for properties in (artifact.custom_properties, artifact.properties):
@@ -289,7 +289,7 @@ def number_of(artifact: metadata_store_pb2.Artifact | None, name: str) -> int | 
 
 
 def time_of(artifact: metadata_store_pb2.Artifact) -> datetime:
-    """When an artifact was made."""
+    """The time at which an artifact was created."""
     return _time(artifact.create_time_since_epoch)
 
 

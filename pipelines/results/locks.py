@@ -1,4 +1,4 @@
-"""Locks that end with their process, in files that say who holds them."""
+"""Locks that end with their process, in files that name their holder."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ _SINCE = "%Y-%m-%d %H:%M:%S"
 
 @contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[IO[str]]:
-    """Holds a lock (``flock``), and says in its file who does.
+    """Holds a lock (``flock``), and writes its holder into the file.
 
     Args:
-        path: The file; it stays, and is no lock by itself.
-        wait: Whether to wait for whoever holds it.
+        path: The file. It is kept afterwards; its existence alone does not mean that it is locked.
+        wait: Whether to wait until another process releases the lock.
 
     Yields:
         The file, which a child process may inherit to hold the lock too.
 
     Raises:
-        BlockingIOError: If another process holds it, and there is no waiting; with its :class:`owner`'s description.
-        OSError: If the file cannot be made.
+        BlockingIOError: If another process holds it and ``wait`` is false; the message describes that process.
+        OSError: If the file cannot be created.
     """
     with path.open("a+", encoding="utf-8") as file:
         try:
             _taken(file, wait=wait)
         except BlockingIOError:
             file.seek(0)
-            raise BlockingIOError(_told(file.read())) from None
+            raise BlockingIOError(_described(file.read())) from None
         file.truncate(0)
         json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": f"{datetime.now():{_SINCE}}"}, file)
         file.flush()
@@ -47,13 +47,13 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[IO[str]]:
 
 
 def held_since(path: Path) -> datetime | None:
-    """Says since when a process holds a lock.
+    """Returns the time since which a process has held a lock.
 
     Args:
         path: The lock's file.
 
     Returns:
-        The local time, in whole seconds, at which it was taken; None where no process holds it.
+        The local time, in whole seconds, at which it was taken; None if no process holds it.
     """
     try:
         with path.open(encoding="utf-8") as file:
@@ -61,13 +61,13 @@ def held_since(path: Path) -> datetime | None:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return datetime.strptime(json.load(file)["since"], _SINCE).astimezone()
-    except (OSError, ValueError, KeyError, TypeError):  # there is no such file, or its owner is about to write to it
+    except (OSError, ValueError, KeyError, TypeError):  # there is no such file, or its holder is about to write to it
         pass
     return None
 
 
 def _taken(file: IO[str], *, wait: bool) -> None:
-    """Takes a lock; one that is only looked at (:func:`held_since`) is free a moment later."""
+    """Takes a lock; retries, because :func:`held_since` holds one for a moment."""
     for pause in () if wait else (0.05, 0.05):
         with suppress(BlockingIOError):
             return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -75,12 +75,12 @@ def _taken(file: IO[str], *, wait: bool) -> None:
     return fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
-def _told(owner: str) -> str:
-    """Who holds a lock, in words."""
+def _described(holder: str) -> str:
+    """Describes the holder of a lock."""
     try:
-        known = json.loads(owner)
+        known = json.loads(holder)
         return f"process {known['pid']} on {known['host']}, since {known['since']}"
-    except (ValueError, KeyError, TypeError):  # it is about to say so
+    except (ValueError, KeyError, TypeError):  # it is about to write it
         return "another process"
 
 
@@ -97,28 +97,28 @@ class OutputLock:
 
     @contextmanager
     def held(self) -> Iterator[OutputLock]:
-        """Holds it.
+        """Holds the lock.
 
         Raises:
-            CompressorError: If another run does, or its file cannot be written, as where the disk is full.
+            CompressorError: If another run holds it, or its file cannot be written, such as on a full disk.
         """
         with ExitStack() as stack:
             try:
                 self._file = stack.enter_context(locked(self._path, wait=False))
             except BlockingIOError as error:
                 raise CompressorError(
-                    f"output {self._output!r} is in use by {error}: wait for its end, or give another folder by "
+                    f"output {self._output!r} is in use by {error}: wait until it ends, or choose another folder with "
                     "--output."
                 ) from None
             except OSError as error:
                 raise CompressorError(
-                    f"output {self._output!r} cannot be locked ({error.strerror}): put that right, or give another "
-                    "folder by --output."
+                    f"output {self._output!r} cannot be locked ({error.strerror}): correct this, or choose another "
+                    "folder with --output."
                 ) from error
             yield self
 
     def check(self) -> None:
-        """Makes sure that the folder is still the one that was locked.
+        """Checks that the folder is still the one that was locked.
 
         Raises:
             CompressorError: If it was deleted, moved or replaced.
@@ -129,6 +129,6 @@ class OutputLock:
             same = False
         if not same:
             raise CompressorError(
-                f"output {self._output!r} was deleted or moved while the run went on: put it back to go on from what "
-                "it holds, or run again to start anew."
+                f"output {self._output!r} was deleted or moved during the run: put it back and re-run to resume, or "
+                "re-run to start from scratch."
             )

@@ -1,4 +1,4 @@
-"""What a node has made, in a few words, read from its artifacts."""
+"""Describes the result of a node in a few words, read from its artifacts."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from pipelines.results.lineage import Artifacts
 
 _SAVED_MODEL = "Format-Serving"
-"""Where TFX keeps an exported model in its artifact."""
+"""Folder of an exported model in TFX's model artifact."""
 _UNREADABLE = (OSError, ValueError, LookupError, TypeError, CompressorError)
-"""What files of another version raise, or those that were deleted meanwhile."""
+"""Errors on reading files of another version, or files that were deleted meanwhile."""
 
 
 def result_of(outputs: Artifacts, *, cached: bool = False) -> str:
-    """Says what a node has made.
+    """Describes the result of a node.
 
     Args:
-        outputs: Its artifacts, by the output's key.
-        cached: Whether an earlier run has made them.
+        outputs: Its artifacts, by output key.
+        cached: Whether an earlier run made them.
 
     Returns:
-        A few words; empty where there is nothing to say, or the files cannot be read.
+        A few words; empty if there is nothing to report, or the files cannot be read.
     """
     for key, describe in _RESULTS.items():
         if key in outputs:
@@ -77,7 +77,7 @@ def _translators(artifact: Artifact, cached: bool) -> str:
 
 def _tuner_results(artifact: Artifact, cached: bool) -> str:
     best = _read(artifact, SEARCH_REPORT_FILE)[0]
-    # The connection comes last: on a narrow terminal its end is cut off.
+    # The connection comes last, because a narrow terminal cuts off the end.
     accuracy = _accuracy(best["accuracy"], best.get("examples", 0))
     return f"accuracy {accuracy}, {best['parameters']:,} parameters: {best['connection']}"
 
@@ -97,7 +97,7 @@ def _pushed_model(artifact: Artifact, cached: bool) -> str:
 
 
 def _model(artifact: Artifact, cached: bool) -> str:
-    """The Converter's: other nodes that make a model say more by another key, or have timed nothing."""
+    """Describes the Converter's model. Other nodes with a model match another key first, or have measured nothing."""
     metrics = read_figures(Path(artifact.uri, _SAVED_MODEL))
     made = [f"{name} {size:,} bytes" for name, size in metrics.bytes.items() if name != REFERENCE]
     return ", ".join([*made, *(f"{name} not converted" for name in metrics.not_converted if name != REFERENCE)])
@@ -113,11 +113,11 @@ _RESULTS: dict[str, Callable[[Artifact, bool], str]] = {
     "pushed_model": _pushed_model,
     "model": _model,
 }
-"""By the key of the output that tells it."""
+"""The function that describes a node's result, by output key."""
 
 
 def _accuracy(share: float, images: int) -> str:
-    """An accuracy with its count and interval, or alone where the number of images was not written."""
+    """Formats an accuracy with its count and interval, or alone if the number of images is unknown."""
     if not images:
         return phrases.percent(share)
     return phrases.accuracy(EvalResult.from_counts("", images=images, right=round(share * images)))

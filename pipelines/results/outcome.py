@@ -1,4 +1,4 @@
-"""What a run came to: the compressed model beside its reference, its formats, and the gate's verdict."""
+"""The results of a run: the compressed model compared with the reference model, its formats, and the gate's verdict."""
 
 from __future__ import annotations
 
@@ -27,24 +27,26 @@ if TYPE_CHECKING:
     from pipelines.config.config import Config
 
 OTHER_VERSION = "results of another version"
-"""What is told in place of figures that this version cannot read."""
+"""Shown instead of figures that this version cannot read."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """What a run came to.
+    """The results of a run.
 
     Attributes:
         reference: The uncompressed model.
-        compressed: The compressed one.
-        change: Of accuracy, from the reference to the compressed one, image by image.
-        formats: The compressed one's TFLite models, by precision; the verdict says of others why they do not convert.
-        verdict: What the gate says of it, and of each TFLite model.
-        has_reference_as_baseline: Whether the gate compared it with the reference.
-        pushed_path: Folder it was pushed to, None if it was not.
-        data: What the data is like: the fields of a :class:`components.artifacts.data_summary.DataSummary`.
-        advice: What to do about the verdict, a sentence each.
-        pushed_before: When an earlier run has pushed it, if this one had nothing new to push; else empty.
+        compressed: The compressed model.
+        change: Change in accuracy from the reference model to the compressed model, paired by image.
+        formats: TFLite models of the compressed model, by precision. The verdict has the reasons for those that could
+            not be converted.
+        verdict: The gate's verdict on the compressed model and each TFLite model.
+        has_reference_as_baseline: Whether the gate's baseline is the reference model.
+        pushed_path: Folder that the model was pushed to; None if it was not pushed.
+        data: Summary of the data: the fields of a :class:`components.artifacts.data_summary.DataSummary`.
+        advice: Sentences of advice about the verdict.
+        pushed_before: Time at which an earlier run pushed the model, if this run had nothing new to push; otherwise
+            empty.
     """
 
     reference: ModelFigures
@@ -60,16 +62,16 @@ class Results:
 
     @property
     def blessed(self) -> bool:
-        """Whether the gate let it pass."""
+        """Whether the model passed the gate."""
         return self.verdict.blessed
 
     @property
     def reasons(self) -> list[str]:
-        """Why it did not pass, a sentence each."""
+        """Sentences that say why the model did not pass."""
         return self.verdict.reasons
 
     def to_json(self) -> str:
-        """All of it, as a JSON object."""
+        """Serialises the results as a JSON object."""
         return json.dumps(asdict(self))
 
     @classmethod
@@ -84,18 +86,18 @@ class Results:
             return _ADAPTER.validate_python({**fields, "verdict": Verdict.from_json(json.dumps(fields["verdict"]))})
         except (CompressorError, ValueError, TypeError, KeyError) as error:
             raise CompressorError(
-                "another version of auto-compressor wrote the results of this run: run the pipeline again."
+                "the results of this run were written by another version of auto-compressor: run the pipeline again."
             ) from error
 
 
 def kept_results(run: Run) -> tuple[Results | None, str]:
-    """Reads what was kept of a run that may be of another version.
+    """Reads the stored results of a run, which another version may have written.
 
     Args:
         run: The run.
 
     Returns:
-        What it came to, None where it did not come so far or cannot be read; and in the latter case a note of it.
+        The results, or None if the run did not complete or they cannot be read; and, in the latter case, a note.
     """
     try:
         return (Results.from_json(run.results) if run.results else None), ""
@@ -104,13 +106,13 @@ def kept_results(run: Run) -> tuple[Results | None, str]:
 
 
 def conclude(config: Config) -> Results:
-    """Reads what the newest run came to, keeps it with the run in ML Metadata, and puts its report into the output.
+    """Collects the results of the newest run, stores them in ML Metadata, and writes the report to the output folder.
 
     Args:
-        config: The run's.
+        config: The run's configuration.
 
     Returns:
-        As :func:`collect`.
+        The results from :func:`collect`.
     """
     from pipelines.results.report import write_report
 
@@ -123,7 +125,7 @@ def conclude(config: Config) -> Results:
 
 
 def collect(run: Run) -> Results:
-    """Reads what a run came to from its report.
+    """Reads a run's results from its report.
 
     Args:
         run: The run.
@@ -132,7 +134,7 @@ def collect(run: Run) -> Results:
         The figures of both models on the test split, and the verdict.
 
     Raises:
-        CompressorError: If the run did not come so far.
+        CompressorError: If the run did not complete.
     """
     from components.report.data import ReportData
 
@@ -153,18 +155,18 @@ def collect(run: Run) -> Results:
 
 
 def _may_be_there(path: str) -> bool:
-    """False for what was on this machine and is deleted."""
+    """False for a local path that was deleted."""
     return "://" in path or Path(path).exists()
 
 
 def render_results(results: Results) -> Group:
-    """Sets both models side by side, the compressed one's TFLite models below, and in front of them the data.
+    """Formats the results as tables: the data, both models side by side, and the TFLite models.
 
     Args:
-        results: What to show.
+        results: The results.
 
     Returns:
-        Three tables: a row for each split, for each figure, for each format; then why formats are left out.
+        Three tables, with a row for each split, figure and format; then the reasons for skipped formats.
     """
     left_out = [Text(sentence, style="yellow") for sentence in left_out_sentences(results.verdict)]
     return Group(render_summary(results.data), _models_table(results), _formats_table(results), *left_out)
@@ -206,7 +208,7 @@ def _models_table(results: Results) -> Table:
 
 
 def _gate_rows(results: Results) -> Iterator[tuple[str, ...]]:
-    """What the gate knows beyond the accuracy of both models."""
+    """Yields rows for the gate's figures other than the accuracy of both models."""
     overall, worst = results.verdict.overall, results.verdict.worst_class
     confidence = results.verdict.confidence_shown
     if not results.has_reference_as_baseline and overall.pairs:

@@ -1,4 +1,4 @@
-"""A run's report, as its node made it, with what only the finished run knows."""
+"""Writes a run's report: the Report node's data, completed with the times of all nodes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def write_report(run: Run, folder: Path) -> Path:
     """Writes a run's report.
 
     Args:
-        run: One that came to its report.
-        folder: Where to.
+        run: A run whose Report node succeeded.
+        folder: Folder to write to.
 
     Returns:
         The page's path.
 
     Raises:
-        CompressorError: If the run did not come so far.
+        CompressorError: If the run did not complete.
     """
     from components.report.data import ReportData
     from components.report.page import write_page
@@ -34,7 +34,7 @@ def write_report(run: Run, folder: Path) -> Path:
 
 
 def steps_of(nodes: Mapping[str, NodeRun]) -> list[NodeStep]:
-    """Says of each node how long it took, and which node's outputs it took."""
+    """Lists each node with its duration and the nodes whose outputs it used."""
     from components.report.data import NodeStep
 
     makers = {artifact.id: name for name, node in nodes.items() for artifact in node.outputs.values()}

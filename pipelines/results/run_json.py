@@ -1,4 +1,4 @@
-"""A past run for programs: the keys of ``--json``, which docs/tutorial.md lists; keys may be added, none goes."""
+"""The JSON form of past runs, for ``--json``. docs/tutorial.md lists the keys; keys may be added, but not removed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def verdict(run: Run) -> str:
-    """What came of a run, in a few words."""
+    """Describes the outcome of a run in a few words."""
     if run.state == "done":
         if not run.is_new:
             return "nothing new"
@@ -27,7 +27,7 @@ def verdict(run: Run) -> str:
 
 
 def run_summary(output: Path, run: Run) -> dict[str, Any]:
-    """What ``runs --json`` tells of a run."""
+    """The output of ``runs --json`` for a run."""
     from pipelines.results.outcome import kept_results
 
     results, note = kept_results(run)
@@ -54,7 +54,7 @@ def run_summary(output: Path, run: Run) -> dict[str, Any]:
 
 
 def _interval(figures: ModelFigures, confidence: float) -> dict[str, Any]:
-    """What an accuracy was measured on, and both ends of its interval."""
+    """An accuracy's counts and interval."""
     accuracy = figures.result(confidence).accuracy
     return {
         "right": figures.right,
@@ -66,7 +66,7 @@ def _interval(figures: ModelFigures, confidence: float) -> dict[str, Any]:
 
 
 def run_details(output: Path, run: Run) -> dict[str, Any]:
-    """What ``show --json`` tells of a run: its summary, all its figures, and its nodes."""
+    """The output of ``show --json`` for a run: its summary, all its figures, and its nodes."""
     from pipelines.results.outcome import kept_results
 
     readable, _ = kept_results(run)

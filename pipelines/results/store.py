@@ -1,4 +1,4 @@
-"""The one way to open the SQLite file of ML Metadata, and the errors of one that cannot be used."""
+"""The one way to open the SQLite file of ML Metadata, and the errors for a file that cannot be used."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ if TYPE_CHECKING:
     import ml_metadata
 
 _FULL, _READ_ONLY = "database or disk is full", "attempt to write a readonly database"
-"""How SQLite says so."""
+"""SQLite's messages for these errors."""
 
 _IN_USE = "Concurrent writes aborted"
-"""How ML Metadata says, half a minute later, that the file is locked."""
+"""ML Metadata's message for a locked file, after half a minute."""
 
 
 class StoreLocked(CompressorError):
-    """Another process writes to the store, and does not end."""
+    """Another process keeps the store locked."""
 
     def __init__(self, path: str) -> None:
         super().__init__(
-            f"metadata store {path} is locked by another program, such as one that looks at databases: close it, "
-            "and run again."
+            f"metadata store {path} is locked by another program, such as a database viewer: close it, and run again."
         )
 
 
@@ -33,11 +32,11 @@ def open_store(path: str, *, create: bool = False) -> ml_metadata.MetadataStore:
 
     Args:
         path: Its SQLite file.
-        create: Whether it is made where there is none.
+        create: Whether to create the file if it does not exist.
 
     Raises:
-        StoreLocked: If another process writes to it.
-        CompressorError: If it is damaged or of another version, or cannot be written.
+        StoreLocked: If another process writes to the file.
+        CompressorError: If the file is damaged, of another version, or not writable.
     """
     import ml_metadata
     from ml_metadata.proto import metadata_store_pb2 as proto
@@ -58,23 +57,23 @@ def open_store(path: str, *, create: bool = False) -> ml_metadata.MetadataStore:
         if versions is None:
             raise damaged(path, str(error)) from error
         raise CompressorError(
-            f"metadata store {path} is of version {versions[1]}, and the ml-metadata that is installed knows "
-            f"{versions[2]}: install the other one, or begin anew by 'compressor repair {os.path.dirname(path)}'. "
-            "No artifact is lost by that."
+            f"metadata store {path} is of version {versions[1]}, but the installed ml-metadata supports version "
+            f"{versions[2]}: install the matching release, or run 'compressor repair {os.path.dirname(path)}' to start "
+            "with a new store. No artifacts are lost."
         ) from error
 
 
 def unwritable(path: str, why: str) -> CompressorError:
-    """The error of a store that cannot be written to."""
-    way_out = "free some space on the disk" if why == _FULL else "give the right to write there"
+    """Builds the error for a store that is not writable."""
+    way_out = "free some disk space" if why == _FULL else "grant write permission"
     return CompressorError(
-        f"metadata store {path} cannot be written ({why}): {way_out}, or give another folder by --output."
+        f"metadata store {path} cannot be written to ({why}): {way_out}, or choose another folder with --output."
     )
 
 
 def damaged(path: str, why: str) -> CompressorError:
-    """The error of a store that cannot be read, with the way to repair it."""
+    """Builds the error for a store that cannot be read, with the command that repairs it."""
     return CompressorError(
-        f"metadata store {path} is damaged ({why.splitlines()[0]}): put a copy in its place by "
-        f"'compressor repair {os.path.dirname(path)}'. Artifacts and pushed models are left as they are."
+        f"metadata store {path} is damaged ({why.splitlines()[0]}): replace it by its copy with "
+        f"'compressor repair {os.path.dirname(path)}'. Artifacts and pushed models are not changed."
     )

@@ -14,6 +14,7 @@ from PIL import Image
 
 NOTEBOOKS = sorted((pathlib.Path(__file__).parents[2] / "examples").glob("*.ipynb"))
 DATA = pathlib.Path(os.environ.get("COMPRESSOR_TEST_DATA", "../shared/data")).absolute()
+ON_PHOTOGRAPHS = [pytest.mark.real_data, pytest.mark.long]
 PHOTOGRAPHS, WEIGHTS = DATA / "clothing", DATA / "weights" / "mobilenet_v2_1.0_224_no_top.h5"
 
 
@@ -30,7 +31,7 @@ def test_a_notebook_comes_with_outputs_that_say_nothing_of_the_machine(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "path", [pytest.param(path, marks=pytest.mark.real_data if "published" in path.stem else ()) for path in NOTEBOOKS],
+    "path", [pytest.param(path, marks=ON_PHOTOGRAPHS if "published" in path.stem else ()) for path in NOTEBOOKS],
     ids=lambda path: path.stem,
 )  # fmt: skip
 def test_a_notebook_runs(path, tmp_path, monkeypatch):

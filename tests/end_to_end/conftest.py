@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,6 +93,14 @@ def outcomes(metadata_path: str) -> dict[str, list[str]]:
             node = name.partition(".")[2]
             found.setdefault(node, []).append(words.get(state, Execution.State.Name(state)))
     return found
+
+
+@pytest.fixture(scope="module")
+def without_xla() -> Iterator[None]:
+    """Trains without XLA, which needs longer to compile these small networks than TensorFlow needs to train them."""
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr("keras.src.trainers.trainer.model_supports_jit", lambda model: False)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from compressor_lib.networks.heads import attach_head
 if TYPE_CHECKING:
     from conftest import Runs
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_xla")]
 
 CONFIG = """
 name: hands

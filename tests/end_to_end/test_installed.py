@@ -14,8 +14,10 @@ ROOT = Path(__file__).parents[2]
 UV = shutil.which(os.environ.get("UV", "uv"))
 
 pytestmark = [
-    pytest.mark.slow, pytest.mark.long, pytest.mark.skipif(UV is None, reason="there is no uv: make test brings one"),
-]  # fmt: skip
+    pytest.mark.slow,
+    pytest.mark.long,
+    pytest.mark.skipif(UV is None, reason="there is no uv: make test-all brings one"),
+]
 
 
 def uv(*arguments: object, folder: Path = ROOT) -> None:

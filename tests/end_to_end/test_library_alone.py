@@ -20,7 +20,11 @@ ROOT = Path(__file__).parents[2]
 UV = shutil.which(os.environ.get("UV", "uv"))
 UNREACHABLE = ("Failed to fetch", "error sending request", "client error (Connect)", "operation timed out")
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(UV is None, reason="there is no uv: make test brings one")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.long,
+    pytest.mark.skipif(UV is None, reason="there is no uv: make test-all brings one"),
+]
 
 
 def uv(*arguments: object, folder: Path) -> None:
@@ -46,7 +50,7 @@ def base_requirements(wheel: Path) -> list[str]:
     return [line for line in described.get_all("Requires-Dist", []) if "extra ==" not in line]
 
 
-@pytest.fixture(scope="module", params=["highest", pytest.param("lowest-direct", marks=pytest.mark.long)])
+@pytest.fixture(scope="module", params=["highest", "lowest-direct"])
 def environment(request, wheel, tmp_path_factory) -> Iterator[Path]:
     """A fresh environment with the wheel and the newest, or the lowest, releases that it allows."""
     parent = tmp_path_factory.mktemp("alone")

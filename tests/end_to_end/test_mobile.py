@@ -20,7 +20,7 @@ from compressor_lib.deployment.images import decode_image
 from compressor_lib.networks.backbones import BACKBONES
 from compressor_lib.networks.heads import attach_head
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("COMPRESSOR_TEST_DATA", ROOT / "../shared/data")).resolve()
@@ -105,9 +105,7 @@ def clothing(folder: Path) -> tuple[keras.Model, list[str], list[Path], np.ndarr
     return model, [f"{name} ✓ ö" for name in names], of("test", 20), images[::2]
 
 
-@pytest.fixture(
-    scope="module", params=[digits, pytest.param(clothing, marks=[pytest.mark.real_data, pytest.mark.long])]
-)
+@pytest.fixture(scope="module", params=[digits, pytest.param(clothing, marks=pytest.mark.real_data)])
 def exported(request, tmp_path_factory) -> tuple[Path, list[Path], list[str]]:
     """An exported folder, image files, and the classes that the SavedModel predicts for them."""
     isolated_python()  # skipped before anything is trained

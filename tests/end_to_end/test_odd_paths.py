@@ -16,7 +16,7 @@ from compressor_lib.networks.heads import attach_head
 from pipelines.cli.main import app
 from pipelines.results.lineage import Lineage
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_xla")]
 
 CONFIG = """
 name: odd

@@ -38,6 +38,7 @@ SMALL = (
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.real_data,
     pytest.mark.skipif(
         not (PHOTOGRAPHS.is_dir() and WEIGHTS.is_file()),

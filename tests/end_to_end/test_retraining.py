@@ -11,7 +11,7 @@ from PIL import Image
 
 from compressor_lib.networks.heads import attach_head
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_xla")]
 
 CONFIG = """
 name: weekly

@@ -245,7 +245,7 @@ class TestLocal:
         result = runs.command(monkeypatch)
 
         assert result.exit_code == 0, result.output
-        assert f"{before[-1]} is made anew: saved_model.pb is another one" in result.output
+        assert f"{before[-1]} will be made again: saved_model.pb was changed" in result.output
         states = {node: run.state for node, run in runs.nodes().items()}
         # The report tells of the new version.
         assert states == {node: "done" if node in ("Pusher", "Report") else "cached" for node in NODES}
@@ -284,6 +284,7 @@ class TestGate:
         assert runs.nodes()["Pusher"].outputs["pushed_model"].custom_properties["pushed"].int_value == 0
 
 
+@pytest.mark.usefixtures("without_xla")
 def test_other_code_runs_again_and_the_blessed_model_is_its_baseline(first):
     runs, _ = first
     blessed = runs.nodes()["Converter"].outputs["model"]
@@ -308,6 +309,7 @@ def test_another_format_trains_nothing_again(first):
     assert list(tflite_paths(made)) == list(read_figures(made).speedup) == ["float32", "int8"]
 
 
+@pytest.mark.usefixtures("without_xla")
 class TestRecordsOnBeam:
     """The other runner, the other source, and another backbone, together."""
 

@@ -63,14 +63,14 @@ class TestDoctor:
     def test_the_api_answers(self, compressor, package):
         result = compressor("doctor", package, "--any-version")
         assert f"ok       package: pipeline {package.stem}, compiled for kubeflow\n" in result.stdout
-        assert "ok       API: kubeflow answers and lets you in\n" in result.stdout
+        assert "ok       API: kubeflow responds and accepts your credentials\n" in result.stdout
 
     @MANY
     def test_a_namespace_of_somebody_else_is_told(self, compressor, package):
         result = compressor("doctor", package, "--any-version", "--namespace", "theirs")
         assert result.exit_code == 2
         assert "MISSING  API: http" in result.stdout
-        assert "refuses: you may not do this in namespace 'theirs'" in result.stdout
+        assert "refuses: you lack permission in namespace 'theirs'" in result.stdout
         assert f"It says: User '{USER}' is not authorized" in result.stdout
         assert "{" not in result.stdout
 
@@ -155,7 +155,7 @@ class TestMessages:
         ],
     )
     def test_wrong_parameters_are_told(self, kubeflow, package, parameters, message):
-        with pytest.raises(CompressorError, match=rf"answers 400 to package \S*: {message}[^{{\n]*$"):
+        with pytest.raises(CompressorError, match=rf"responds with 400 to package \S*: {message}[^{{\n]*$"):
             submitted(kubeflow, package, parameters=parameters)
 
     def test_a_package_that_is_none_is_told(self, kubeflow, package):
@@ -195,7 +195,7 @@ class TestManyUsers:
         monkeypatch.delenv("KFP_NAMESPACE")
         result = compressor("submit", package, "--any-version")
         assert result.exit_code == 2
-        assert "has many users: name your namespace by --namespace" in result.stderr
+        assert "is a multi-user cluster: give your namespace with --namespace" in result.stderr
         shared = ask("GET", PIPELINES).get("pipelines", ())
         assert package.stem not in [one["display_name"] for one in shared]
 
@@ -207,13 +207,13 @@ class TestManyUsers:
     def test_a_namespace_of_somebody_else_is_refused(self, compressor, package):
         result = compressor("submit", package, "--any-version", "--namespace", "theirs")
         assert result.exit_code == 2
-        assert "refuses: you may not do this in namespace 'theirs'" in result.stderr
+        assert "refuses: you lack permission in namespace 'theirs'" in result.stderr
 
     def test_a_caller_without_a_name_is_refused(self, stored, compressor, package):
         stored.unlink()
         result = compressor("submit", package, "--any-version")
         assert result.exit_code == 2
-        assert "takes no one without a valid token: renew the one in $KFP_TOKEN" in result.stderr
+        assert "requires a valid token: renew the token in $KFP_TOKEN" in result.stderr
 
     @pytest.mark.parametrize("variable", ["KFP_TOKEN", "KF_PIPELINES_SA_TOKEN_PATH"])
     def test_a_token_of_kubernetes_is_taken(self, server, stored, run_of, package, tmp_path, monkeypatch, variable):

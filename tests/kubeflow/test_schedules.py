@@ -93,7 +93,7 @@ def test_the_parser_of_our_tests_takes_what_kubeflow_takes(kubeflow, package, na
     try:
         robfig_cron.parse(cron)
     except robfig_cron.WrongCron as error:
-        with pytest.raises(CompressorError, match=rf"answers 400 to package .* Error: {re.escape(str(error))}$"):
+        with pytest.raises(CompressorError, match=rf"responds with 400 to package .* Error: {re.escape(str(error))}$"):
             scheduled(kubeflow, package, name)
     else:
         scheduled(kubeflow, package, name)

@@ -31,7 +31,7 @@ def isolated_python() -> str:
     """Makes the environment once; returns its Python. The test is skipped where it cannot be made."""
     uv = shutil.which(os.environ.get("UV", "uv"))
     if uv is None:
-        pytest.skip("there is no uv on PATH or in $UV to make an environment without TensorFlow: run make test")
+        pytest.skip("there is no uv on PATH or in $UV to make an environment without TensorFlow: run make test-all")
     folder = Path(tempfile.mkdtemp(prefix="without-tensorflow-"))
     python, overrides = folder / "venv" / "bin" / "python", folder / "overrides.txt"
     overrides.write_text(OVERRIDES)

@@ -19,9 +19,9 @@ def wrapped(cause: BaseException) -> RuntimeError:
     [
         (CompressorError("bad: fix it"), "correct this"),
         (RuntimeError("Traceback\ncompressor_lib.errors.CompressorError: bad"), "correct this"),
-        (OSError(errno.ENOSPC, "No space left on device"), "free some space"),
-        (RuntimeError("database or disk is full"), "free some space"),
-        (RuntimeError("attempt to write a readonly database"), "give a folder that can be written to"),
+        (OSError(errno.ENOSPC, "No space left on device"), "free some"),
+        (RuntimeError("database or disk is full"), "free some"),
+        (RuntimeError("attempt to write a readonly database"), "choose a writable folder"),
         (RuntimeError("RESOURCE_EXHAUSTED: OOM when allocating"), "use a machine with more memory"),
         (MemoryError(), "use a machine with more memory"),
         (ModuleNotFoundError("No module named 'x'", name="x"), "install the package that provides x"),

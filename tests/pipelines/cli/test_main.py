@@ -265,9 +265,9 @@ def test_a_damaged_metadata_store_is_told_and_repaired(stage):
     (stage.output / "metadata.sqlite").write_bytes(b"no database" * 1000)
     result = stage.invoke()
     assert result.exit_code == 2
-    assert f"put a copy in its place by 'compressor repair {stage.output}'" in result.stderr
+    assert f"replace it by its copy with 'compressor repair {stage.output}'" in result.stderr
     repaired = CliRunner().invoke(cli.app, ["repair", str(stage.output)])
-    assert (repaired.exit_code, "took its place" in repaired.output) == (0, True)
+    assert (repaired.exit_code, "replaces it" in repaired.output) == (0, True)
     nowhere = CliRunner().invoke(cli.app, ["repair", str(stage.folder / "nowhere")])
     assert (nowhere.exit_code, "there is no run in" in nowhere.output) == (2, True)
     assert stage.invoke().exit_code == 0

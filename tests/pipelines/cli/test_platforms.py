@@ -115,7 +115,7 @@ class TestSubmit:
         api.refused = {"runs": [429]}
         result = self.submit(package, api=api)
         assert (result.exit_code, result.stdout) == (2, "")
-        assert "a quota is used up: try again later; nothing is lost" in result.stderr
+        assert "a quota is exhausted: try again later; nothing is lost" in result.stderr
         assert self.submit(package, api=api).exit_code == 0
         assert [len(kept) for kept in (api.pipelines, api.experiments, api.runs)] == [1, 1, 1]
 
@@ -157,8 +157,8 @@ class TestSubmit:
         other = tmp_path / "other.yaml"
         other.write_text("a: 1")
         for path, message in (
-            (other, "is no package of this project"),
-            (tmp_path / "none", "does not exist: make one by 'compressor compile'"),
+            (other, "is not a package of this project"),
+            (tmp_path / "none", "does not exist: create one with 'compressor compile'"),
         ):
             result = self.submit(path, api=api)
             assert result.exit_code == 2
@@ -187,7 +187,7 @@ class TestSchedule:
         assert made.exit_code == 0
         assert made.stdout.startswith("pictures: 0 3 * * 1, UTC (recurring_run-1)\nnext  Mon ")
         assert made.stdout.count("next") == 3
-        assert made.stdout.endswith("UTC, unless its CRON_SCHEDULE_TIMEZONE is another zone\n")
+        assert made.stdout.endswith("UTC, unless CRON_SCHEDULE_TIMEZONE is set there\n")
         (recurring,) = api.recurring.values()
         assert recurring["runtime_config"]["parameters"] == {"max_trials": 3, "only_new_data": 1}
         assert "pictures  0 3 * * 1 UTC  Mon " in compressor("schedule", "list", api=api).stdout

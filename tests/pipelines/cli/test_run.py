@@ -66,7 +66,7 @@ def test_an_output_folder_that_takes_no_files_is_refused(tmp_path, blocked):
     if blocked:
         output.mkdir()
     (output / blocked).write_text("a file in its place")
-    with pytest.raises(CompressorError, match=r"output '.*output' cannot be written to \(.*\): give another folder"):
+    with pytest.raises(CompressorError, match=r"output '.*output' cannot be written to \(.*\): choose another folder"):
         new_log(config(output))
 
 

@@ -232,7 +232,7 @@ def test_a_past_runs_report_is_written_anew(output):
 def test_a_run_that_came_to_no_report_is_told(output):
     result = shown("report", "--in", output)
     assert result.exit_code == 2
-    assert "node Report of run 2026-11-26T10:00:00.300003 is not reached" in result.stderr
+    assert "node Report of run 2026-11-26T10:00:00.300003 has not run" in result.stderr
 
 
 def test_the_latest_run_is_shown_by_default(output):
@@ -243,7 +243,7 @@ def test_the_latest_run_is_shown_by_default(output):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["show", "300002"], "unknown run '300002'. Known: 2026"), (["show", "2026"], "may be 2026.* or 2026")],
+    [(["show", "300002"], "unknown run '300002'. Known: 2026"), (["show", "2026"], "matches 2026.* and 2026")],
 )
 def test_a_wrong_id_is_told(output, arguments, message):
     result = shown(*arguments, "--in", output)

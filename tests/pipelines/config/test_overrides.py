@@ -1,4 +1,4 @@
-"""What stands behind ``--set``, and how other options of the command line come into the configuration."""
+"""``--set``, and other options of the command line that override the configuration."""
 
 from __future__ import annotations
 

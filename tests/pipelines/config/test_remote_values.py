@@ -24,8 +24,8 @@ def test_a_root_in_a_store_of_the_platform_is_taken(root, target):
     [
         ("nonsense", "vertex", "begins with gs:// and a bucket\\.$"),
         ("s3://bucket/root", "vertex", "begins with gs:// and a bucket\\.$"),
-        ("/mnt/root", "kubeflow", "or leave it out for the cluster's own"),
-        ("minio://", "kubeflow", "and a bucket, or leave it out"),
+        ("/mnt/root", "kubeflow", "or omit it to use the cluster's own"),
+        ("minio://", "kubeflow", "and a bucket, or omit it"),
         ("gs://bucket/$(HOME)", "kubeflow", "which Kubernetes changes on the way"),
     ],
 )

@@ -25,8 +25,8 @@ def test_what_is_as_it_was_is_not_read_again(artifact, monkeypatch):
 @pytest.mark.parametrize(
     ("harm", "told"),
     [
-        (lambda folder: (folder / "variables" / "data").write_bytes(b"other"), "variables/data is another one"),
-        (lambda folder: (folder / "variables" / "data").write_bytes(b"WEIGHTS"), "variables/data is another one"),
+        (lambda folder: (folder / "variables" / "data").write_bytes(b"other"), "variables/data was changed"),
+        (lambda folder: (folder / "variables" / "data").write_bytes(b"WEIGHTS"), "variables/data was changed"),
         (lambda folder: (folder / "variables" / "data").unlink(), "variables/data is missing"),
         (lambda folder: shutil.rmtree(folder), "variables/data is missing"),
         (lambda folder: (folder / "more").touch(), "more was added"),
@@ -50,7 +50,7 @@ def test_an_artifact_may_be_a_single_file(tmp_path):
     record(str(tmp_path / "value"))
     assert changed(str(tmp_path / "value")) is None
     (tmp_path / "value").write_text("22")
-    assert changed(str(tmp_path / "value")) == f"{tmp_path}/value is another one"
+    assert changed(str(tmp_path / "value")) == f"{tmp_path}/value was changed"
 
 
 def test_what_is_elsewhere_or_was_never_recorded_is_taken_as_it_is(tmp_path):

@@ -89,7 +89,7 @@ def test_disk(tmp_path, monkeypatch, free, grade):
 def test_a_disk_below_a_folder_not_to_be_entered_is_a_problem(closed):
     finding = machine.check_disk("disk of the output", str(closed / "deeper"))
     assert (finding.grade, finding.detail) == (
-        "problem", f"{closed} may not be written to: give another folder by --output"
+        "problem", f"{closed} is not writable: choose another folder with --output"
     )  # fmt: skip
 
 

@@ -69,8 +69,8 @@ def test_an_artifact_that_was_changed_is_not_live_any_more(output, harm):
         weights.unlink()
         weights.parent.rmdir()
     (line,) = prepared(output)
-    told = "weights is another one" if harm == "edit" else "it was deleted"
-    assert line == f"{weights.parent} is made anew: {told}"
+    told = "weights was changed" if harm == "edit" else "it was deleted"
+    assert line == f"{weights.parent} will be made again: {told}"
     assert states(output) == [proto.Artifact.DELETED]
     assert prepared(output) == []
 
@@ -86,13 +86,13 @@ def test_a_store_that_lost_its_history_is_told_and_its_copy_is_kept(output, harm
         path.unlink()
     if harm == "new":
         open_store(str(path), create=True)
-    found = "it is gone" if harm == "deleted" else "it knows 0 executions"
-    told = rf"is damaged \({found}, and its copy knows 1\): put a copy in its place by 'compressor repair {output}'\. "
+    found = "it is missing" if harm == "deleted" else "it has 0 executions"
+    told = rf"is damaged \({found}, and its copy has 1\): replace it by its copy with 'compressor repair {output}'\. "
 
     for use in (lambda: prepared(output), lambda: keep_copy(str(path))):
         with pytest.raises(CompressorError, match=told):
             use()
-    assert ("was gone" if harm == "deleted" else "is what was damaged") in repair(str(path))
+    assert ("was missing" if harm == "deleted" else "the damaged store is now") in repair(str(path))
 
     assert prepared(output) == []
     assert states(output) == [proto.Artifact.LIVE]
@@ -106,7 +106,7 @@ def test_a_copy_that_cannot_be_used_is_not_asked_for_again(output):
         with sqlite3.connect(store) as database:
             database.execute("UPDATE MLMDEnv SET schema_version = 99")
         database.close()
-    assert "the next run makes everything anew" in repair(str(path))
+    assert "the next run starts from scratch" in repair(str(path))
     assert prepared(output) == []
 
 
@@ -142,7 +142,7 @@ def test_a_damaged_store_is_told_and_a_copy_takes_its_place(output, damage):
 
     with pytest.raises(CompressorError, match=rf"is damaged \(.*compressor repair {output}'\. Artifacts"):
         prepared(output)
-    assert "took its place" in repair(str(path))
+    assert "replaces it" in repair(str(path))
 
     assert [damaged.read_bytes() for damaged in output.glob("*.damaged-*")] == [content]
     assert prepared(output) == []
@@ -153,7 +153,7 @@ def test_a_damaged_store_is_told_and_a_copy_takes_its_place(output, damage):
 def test_where_there_is_no_copy_a_new_store_begins(output):
     path = output / "metadata.sqlite"
     path.write_bytes(b"no database" * 1000)
-    assert "the next run makes everything anew" in repair(str(path))
+    assert "the next run starts from scratch" in repair(str(path))
     assert prepared(output) == []
     assert next_execution(output) == 2
     assert (output / "pipeline_root" / "Node" / "model" / "1" / "weights").read_text() == "1"
@@ -167,9 +167,11 @@ def test_a_store_of_another_version_is_told(output, version):
     with sqlite3.connect(path) as database:
         database.execute("UPDATE MLMDEnv SET schema_version = ?", (version,))
     database.close()
-    with pytest.raises(CompressorError, match=rf"is of version {version}, and the ml-metadata .* knows \d+: install"):
+    with pytest.raises(
+        CompressorError, match=rf"is of version {version}, but the installed ml-metadata supports version \d+: install"
+    ):
         prepared(output)
-    assert "took its place" in repair(str(path))
+    assert "replaces it" in repair(str(path))
     assert prepared(output) == []
 
 

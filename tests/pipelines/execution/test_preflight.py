@@ -171,7 +171,9 @@ def test_an_output_that_takes_no_files_is_refused_and_nothing_is_written(tmp_pat
 
 @pytest.mark.parametrize("deeper", ["", "deeper", "deeper/still"])
 def test_an_output_below_a_folder_not_to_be_entered_is_refused(tmp_path, closed, deeper):
-    with pytest.raises(CompressorError, match=r"cannot be written to \(Permission denied\): give another folder by"):
+    with pytest.raises(
+        CompressorError, match=r"cannot be written to \(Permission denied\): choose another folder with"
+    ):
         check_output(str(closed / deeper))
 
 

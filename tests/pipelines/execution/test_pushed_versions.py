@@ -65,14 +65,14 @@ def test_a_version_that_is_served_as_it_was_pushed_is_left_alone(output):
         (shutil.rmtree, "it was deleted"),
         (lambda version: shutil.rmtree(version.parent), "it was deleted"),
         (lambda version: (version / "saved_model.pb").unlink(), "saved_model.pb is missing"),
-        (lambda version: (version / "saved_model.pb").write_text("other"), "saved_model.pb is another one"),
+        (lambda version: (version / "saved_model.pb").write_text("other"), "saved_model.pb was changed"),
         (lambda version: (version / "variables" / "more").touch(), "variables/more was added"),
     ],
 )
 def test_one_that_was_harmed_by_hand_is_pushed_anew(output, harm, told):
     version = output.push()
     harm(version)
-    assert output.prepared() == [f"{version} is made anew: {told}"]
+    assert output.prepared() == [f"{version} will be made again: {told}"]
     assert output.states() == [DELETED]
     assert output.prepared() == []
     left = version.exists()
@@ -84,7 +84,7 @@ def test_one_that_was_harmed_by_hand_is_pushed_anew(output, harm, told):
 def test_the_newest_of_several_that_was_deleted_is_found_missing(output):
     _, newest = output.push(), output.push()
     shutil.rmtree(newest)
-    assert output.prepared() == [f"{newest} is made anew: it was deleted"]
+    assert output.prepared() == [f"{newest} will be made again: it was deleted"]
     assert output.states() == [LIVE, DELETED]
 
 

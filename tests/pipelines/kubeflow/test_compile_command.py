@@ -52,7 +52,10 @@ def test_a_pipeline_root_on_this_machine_is_refused(compile_to, tmp_path):
     given = ("--set", "data.path=gs://bucket/images", "--set", "push.directory=gs://bucket/serving")
     result, package = compile_to("--target", "kubeflow", "--image", "i", *given, "--pipeline-root", str(tmp_path))
     assert result.exit_code == 2
-    assert f"--pipeline-root '{tmp_path}' is in no store that the nodes reach: give one that begins" in result.output
+    assert (
+        f"--pipeline-root '{tmp_path}' is not in a store that the nodes can reach: give one that begins"
+        in result.output
+    )
     assert not package.exists()
 
 

@@ -248,11 +248,11 @@ class TestParameters:
 @pytest.mark.parametrize(
     ("target", "override", "message"),
     [
-        ("kubeflow", "gate.baseline=blessed", "gate.baseline is blessed, which takes a resolver"),
+        ("kubeflow", "gate.baseline=blessed", "gate.baseline is blessed, which needs a resolver"),
         (
             "kubeflow",
             "push.directory=minio://bucket/models",
-            "push.directory is 'minio://bucket/models', which takes credentials: name the Secret",
+            "push.directory is 'minio://bucket/models', which needs credentials: set s3.secret",
         ),
         ("kubeflow", "data.path=gs://bucket/cost$$", "data.path has \\$\\$ or .*, which Kubernetes changes on the way"),
         ("kubeflow", "push.directory=gs://bucket/$(HOME)/models", "push.directory has .*, which Kubernetes changes"),
@@ -261,7 +261,7 @@ class TestParameters:
         (
             "kubeflow",
             "data.path=minio://bucket/images",
-            "data.path is .*, and minio:// has no default host: name .*s3.en",
+            "data.path is .*, and minio:// has no default host: set s3.en",
         ),
         (
             "kubeflow",
@@ -279,17 +279,21 @@ class TestParameters:
             "output is '/mnt/team/runs', on a volume, and the cluster keeps artifacts in a store: give a pipeline root",
         ),
         ("vertex", "output=/tmp/runs", "output is '/tmp/runs', which the nodes cannot reach: give"),
-        ("vertex", "security_context={run_as_non_root: true}", "security_context is for clusters, and Vertex AI"),
+        ("vertex", "security_context={run_as_non_root: true}", "security_context is for clusters only"),
         ("vertex", "data.path=s3://bucket/images", "data.path is 's3://bucket/images', which the nodes cannot"),
-        ("vertex", "s3.secret=mlpipeline-minio-artifact", "s3 is for clusters, and Vertex AI reads no such stores"),
+        (
+            "vertex",
+            "s3.secret=mlpipeline-minio-artifact",
+            "s3 is for clusters only, and Vertex AI cannot read such stores",
+        ),
         ("kubeflow", "backbone.weights=s3://bucket/a.h5", "backbone.weights is 's3://bucket/a.h5', which the nodes"),
         ("vertex", "output=s3://bucket/root", "output is 's3://bucket/root', which the nodes cannot reach: give"),
         ("vertex", f"data.path={ROOT}", "data.path is '/.*', which the nodes cannot reach: put the data"),
         ("vertex", f"backbone.weights={ROOT}/setup.py", "backbone.weights is '/.*setup.py', which the nodes"),
-        ("vertex", "volumes=[{claim: work, path: /mnt}]", "volumes are the cluster's, and Vertex AI has none"),
+        ("vertex", "volumes=[{claim: work, path: /mnt}]", "volumes are for clusters only, and Vertex AI has none"),
         ("vertex", "resources={retrain: {node_selector: {a: b}}}", "resources.retrain.node_selector is for clusters"),
         ("vertex", "resources={retrain: {disk_gb: 50}}", "resources.retrain.disk_gb is for clusters"),
-        ("kubeflow", "data={source: digits}", "data.source is digits, which are written on this machine"),
+        ("kubeflow", "data={source: digits}", "data.source is digits, which only local runs can use"),
         (
             "kubeflow",
             f"vertex={{{ENDPOINT}}}",
@@ -326,7 +330,7 @@ def test_paths_on_a_volume_can_be_reached():
     volume = ["volumes=[{claim: work, path: /mnt/work}]", "push.directory=/mnt/work/models"]
     check_compilable(config(*volume, "data.path=/mnt/work/images"), "kubeflow")
     with pytest.raises(
-        CompressorError, match=r"data.path is .*, which .* begins with gs:// or s3:// or minio:// or /mnt/work/"
+        CompressorError, match=r"data.path is .*, which .* below gs:// or s3:// or minio:// or /mnt/work/"
     ):
         check_compilable(config(*volume, f"data.path={ROOT}"), "kubeflow")
 

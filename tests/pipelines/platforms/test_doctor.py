@@ -189,9 +189,9 @@ class TestAllIsThere:
     def test_on_kubeflow(self, kubeflow):
         assert kubeflow.doctor() == (0, [
             "ok       package: pipeline pictures, compiled for kubeflow, by this version",
-            "ok       API: kubeflow answers and lets you in",
-            f"ok       image {kubeflow.image}: it is there",
-            "ok       bucket bucket: you may objects.create, objects.get, objects.list, "
+            "ok       API: kubeflow responds and accepts your credentials",
+            f"ok       image {kubeflow.image}: it exists",
+            "ok       bucket bucket: you have objects.create, objects.get, objects.list, "
             "and so must whom the nodes act for",
         ])  # fmt: skip
 
@@ -203,7 +203,7 @@ class TestAllIsThere:
             "ok       package", "ok       API", "ok       image example.org/team/auto-compressor@sha256",
             "ok       bucket bucket", f"ok       service account {email}",
         ]  # fmt: skip
-        assert lines[-1].endswith("nodes act for it, so you need roles/iam.serviceAccountUser on it")
+        assert lines[-1].endswith("nodes run as it, so you need roles/iam.serviceAccountUser on it")
 
 
 class TestPackage:
@@ -220,7 +220,7 @@ class TestPackage:
 
     def test_without_one_the_api_is_looked_at(self, kubeflow):
         kubeflow.package.write_text("a: 1")
-        assert "is no package of this project: make one by compressor compile" in kubeflow.line("package")
+        assert "is not a package of this project: create one with 'compressor compile'" in kubeflow.line("package")
         assert len(kubeflow.doctor()[1]) == 2
 
 
@@ -231,11 +231,11 @@ class TestApi:
 
     def test_a_host_that_lets_nobody_in(self, kubeflow, kubeflow_api):
         kubeflow_api.token = "secret"
-        assert "takes no one without a valid token: renew the one in $KFP_TOKEN" in kubeflow.line("API")
+        assert "requires a valid token: renew the token in $KFP_TOKEN" in kubeflow.line("API")
 
     def test_a_namespace_that_is_anothers(self, kubeflow, kubeflow_api):
         kubeflow_api.answers_with = 403
-        assert "refuses: you may not do this in this namespace (give --namespace)" in kubeflow.line("API")
+        assert "refuses: you lack permission in this namespace (give --namespace)" in kubeflow.line("API")
 
     def test_an_option_that_is_missing(self, kubeflow, monkeypatch):
         monkeypatch.delenv("KFP_HOST", raising=False)
@@ -244,17 +244,17 @@ class TestApi:
 
     def test_a_project_that_does_not_allow_it(self, vertex, vertex_api):
         vertex_api.answers_with = [403]
-        assert "MISSING  API: you may not do this in project 'my-project'" in vertex.line("API")
+        assert "MISSING  API: you lack permission in project 'my-project'" in vertex.line("API")
 
     def test_a_region_that_is_none(self, vertex):
         vertex.options[-1] = "europe"
-        assert "region 'europe' is none of Google Cloud: give one such as" in vertex.line("API")
+        assert "region 'europe' is not a valid region: give one such as" in vertex.line("API")
 
     def test_vertex_wants_credentials(self, vertex, nobody, monkeypatch):
         monkeypatch.setattr(vertex_module, "Vertex", Vertex)
         status, lines = vertex.doctor()
         assert status == 2
-        assert "log in by gcloud auth application-default login" in lines[1]
+        assert "log in with gcloud auth application-default login" in lines[1]
         assert lines[1].startswith("MISSING  API: ")
 
 
@@ -269,7 +269,7 @@ class TestImage:
         kubeflow.use("example.org/team/auto-compressor:1", 200)
         line = kubeflow.line("image", missing=False)
         assert line.startswith("ok       image ")
-        assert line.endswith("caches go by its name, not by what is in it: better give its digest")
+        assert line.endswith("its name, not its content, is part of cache keys: prefer its digest")
 
     def test_one_that_docker_has_no_log_in_for_may_be_there(self, kubeflow):
         kubeflow.docker.images[kubeflow.image] = 401
@@ -307,9 +307,9 @@ class TestBuckets:
     @pytest.mark.parametrize(
         ("known", "reason"),
         [
-            (404, "there is none: make it by gcloud storage buckets create gs://bucket"),
-            (403, "you have not the right to objects.create, objects.get, objects.list: check the name, or let"),
-            (READ, "you have not the right to objects.create: check the name, or let its owner give you"),
+            (404, "it does not exist: create it with gcloud storage buckets create gs://bucket"),
+            (403, "you lack the permission objects.create, objects.get, objects.list: check the name, or ask"),
+            (READ, "you lack the permission objects.create: check the name, or ask its owner to grant you"),
         ],
     )
     def test_one_that_is_missing_or_anothers(self, vertex, known, reason):
@@ -324,9 +324,9 @@ class TestBuckets:
 
     def test_a_store_that_fails_or_is_away(self, vertex, monkeypatch):
         vertex.storage.buckets["bucket"] = 503
-        assert "unknown  bucket bucket: Cloud Storage answers 503" in vertex.line("bucket", missing=False)
+        assert "unknown  bucket bucket: Cloud Storage responds with 503" in vertex.line("bucket", missing=False)
         vertex.storage.close()
-        assert "unknown  bucket bucket: Cloud Storage cannot be asked (" in vertex.line("bucket", missing=False)
+        assert "unknown  bucket bucket: Cloud Storage cannot be reached (" in vertex.line("bucket", missing=False)
 
     def test_without_credentials_a_clusters_nodes_will_see(self, kubeflow, nobody):
         line = kubeflow.line("bucket", missing=False)
@@ -343,7 +343,7 @@ class TestServiceAccount:
     @pytest.mark.parametrize("email", ["me@example.org", "nodes", "my-project.iam.gserviceaccount.com"])
     def test_what_is_none(self, vertex, email):
         line = vertex.line("service account", "--service-account", email)
-        assert line.endswith("no e-mail of a service account: give NAME@PROJECT.iam.gserviceaccount.com")
+        assert line.endswith("not the e-mail address of a service account: give NAME@PROJECT.iam.gserviceaccount.com")
 
     def test_the_projects_own_is_one(self, vertex):
         email = "123-compute@developer.gserviceaccount.com"

@@ -40,12 +40,12 @@ class TestSubmit:
         ],
     )
     def test_what_the_backend_does_not_take_is_told(self, kubeflow, package, parameters, message):
-        with pytest.raises(CompressorError, match=f"answers 400 to package [^:]*: {message}"):
+        with pytest.raises(CompressorError, match=f"responds with 400 to package [^:]*: {message}"):
             submitted(kubeflow, package, parameters=parameters)
 
     def test_a_package_that_the_backend_does_not_take_is_told(self, kubeflow, package):
         package.write_text(GOLDEN.read_text().replace("schemaVersion: 2.1.0", "schemaVersion: 2.0.0"))
-        with pytest.raises(CompressorError, match="answers 400 to package .*only supports schema version 2.1.0"):
+        with pytest.raises(CompressorError, match="responds with 400 to package .*only supports schema version 2.1.0"):
             submitted(kubeflow, package)
 
 
@@ -158,7 +158,7 @@ class TestManyUsers:
         assert shared_api.pipelines["pipeline-1"]["versions"] == {}
 
     def test_a_namespace_must_be_named(self, shared_api):
-        with pytest.raises(CompressorError, match="has many users: name your namespace by --namespace"):
+        with pytest.raises(CompressorError, match="is a multi-user cluster: give your namespace with --namespace"):
             Kubeflow(shared_api.url)
         assert shared_api.pipelines == {}
 

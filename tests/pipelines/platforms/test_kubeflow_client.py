@@ -31,11 +31,11 @@ class TestAccess:
     @pytest.mark.parametrize(
         ("status", "message"),
         [
-            (400, "answers 400 to package [^{]*: as it was told$"),
-            (401, "renew the one in"),
-            (403, "you may not do this in this namespace"),
-            (429, "asked too often"),
-            (500, "answers 500 to package [^{]*: Internal error: as it was told$"),
+            (400, "responds with 400 to package [^{]*: as it was told$"),
+            (401, "renew the token in"),
+            (403, "you lack permission in this namespace"),
+            (429, "too many requests"),
+            (500, "responds with 500 to package [^{]*: Internal error: as it was told$"),
         ],
     )
     def test_refusals_are_told(self, api, kubeflow, package, status, message):
@@ -58,7 +58,7 @@ class TestAccess:
         ],
     )
     def test_a_host_that_is_no_url(self, host, advice):
-        with pytest.raises(CompressorError, match=f"host '.*' is no URL: {advice}"):
+        with pytest.raises(CompressorError, match=f"host '.*' is not a URL: {advice}"):
             Kubeflow(host)
 
     def test_a_token_with_a_line_break(self, api, monkeypatch):
@@ -78,7 +78,7 @@ class TestAccess:
 
         server = HTTPServer(("127.0.0.1", 0), Page)
         threading.Thread(target=server.handle_request, daemon=True).start()
-        with pytest.raises(CompressorError, match="answers with a web page, perhaps to log in"):
+        with pytest.raises(CompressorError, match="responds with a web page, perhaps to log in"):
             Kubeflow(f"http://127.0.0.1:{server.server_port}")
         server.server_close()
 
@@ -86,7 +86,7 @@ class TestAccess:
 class TestLogIn:
     def test_what_the_client_has_stored_is_taken(self, api, package, stored):
         api.cookie = "authservice_session=secret"
-        with pytest.raises(CompressorError, match="takes no one without a valid token"):
+        with pytest.raises(CompressorError, match="requires a valid token"):
             Kubeflow(api.url)
         stored.write_text(json.dumps({"namespace": "", "client_authentication_cookie": api.cookie}))
         assert submitted(Kubeflow(api.url), package).id == "run-1"
@@ -139,7 +139,7 @@ class TestLogIn:
 
         monkeypatch.setenv("KF_PIPELINES_IAP_OAUTH2_CLIENT_ID", "my-client")
         monkeypatch.setattr("kfp.client.auth.get_auth_token", refuse)
-        with pytest.raises(CompressorError, match="gcloud auth application-default login renews it"):
+        with pytest.raises(CompressorError, match="renew it with gcloud auth"):
             Kubeflow(api.url)
 
 
@@ -229,7 +229,7 @@ class TestMessages:
 
     def test_of_uploads_too(self, api, kubeflow, package):
         api.refused = {"pipelines/upload_version": [500]}
-        with pytest.raises(CompressorError, match="answers 500 to package [^{]*: as it was told$"):
+        with pytest.raises(CompressorError, match="responds with 500 to package [^{]*: as it was told$"):
             submitted(kubeflow, package)
 
 
@@ -286,13 +286,13 @@ class TestProxies:
     def test_nor_is_a_later_one(self, proxy):
         kubeflow = Kubeflow(self.HOST)
         proxy.status = 403
-        with pytest.raises(CompressorError, match=f"^the proxy {proxy.url} answers 403 in place of"):
+        with pytest.raises(CompressorError, match=f"^the proxy {proxy.url} responds with 403 instead of"):
             kubeflow.schedules()
 
     def test_kubeflow_s_own_refusal_is_not_taken_for_its(self, api, proxy):
         kubeflow = Kubeflow(self.HOST)
         api.answers_with = 403
-        with pytest.raises(CompressorError, match=f"^{self.HOST} refuses: you may not do this"):
+        with pytest.raises(CompressorError, match=f"^{self.HOST} refuses: you lack permission"):
             kubeflow.schedules()
 
     def test_a_tunnel_that_is_refused_is_told(self, proxy):

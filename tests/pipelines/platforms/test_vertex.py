@@ -202,7 +202,7 @@ class TestProgress:
         run = submitted(vertex)
         monkeypatch.setattr(module, "_BRIDGED", 0.05)
         api.answers_with = [503] * 10
-        with pytest.raises(CompressorError, match=f"{api.url} answers 503: try again later"):
+        with pytest.raises(CompressorError, match=f"{api.url} responds with 503: try again later"):
             vertex.progress(run.id)
 
 
@@ -285,7 +285,7 @@ class TestSchedules:
         scheduled(vertex)
         monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
         api.deleted_after = 1000
-        with pytest.raises(CompressorError, match="schedule 'weekly' is not gone after 30 s"):
+        with pytest.raises(CompressorError, match="schedule 'weekly' still exists after 30 s"):
             vertex.delete("weekly")
 
     def test_run_now_starts_what_the_schedule_starts(self, api, vertex):
@@ -310,13 +310,16 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("status", "told"),
         [
-            (401, "Google Cloud takes no one .*: log in by gcloud auth application-default login, or name a key file"),
+            (
+                401,
+                "Google Cloud requires .*: log in with gcloud auth application-default login, or set .* to a key file",
+            ),
             (403, "project 'my-project', .*: check --project, .* roles/aiplatform.user. .* says: reasons of its own"),
             (404, "does not know package .* in project 'my-project', region 'europe-west4': check --project and --reg"),
             (409, "refuses package .* in project 'my-project', region 'europe-west4': reasons of its own"),
-            (429, "a quota is used up in project 'my-project', .*: try again later, .*; nothing is lost"),
-            (500, "http://127.0.0.1:[0-9]+ answers 500: try again later. It says: reasons of its own"),
-            (503, "http://127.0.0.1:[0-9]+ answers 503: try again later. It says: reasons of its own"),
+            (429, "a quota is exhausted in project 'my-project', .*: try again later, .*; nothing is lost"),
+            (500, "http://127.0.0.1:[0-9]+ responds with 500: try again later. It says: reasons of its own"),
+            (503, "http://127.0.0.1:[0-9]+ responds with 503: try again later. It says: reasons of its own"),
         ],
     )
     def test_statuses(self, api, vertex, status, told):
@@ -351,7 +354,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("error", "told"),
         [
-            (auth.RefreshError("token ya29.secret has expired"), "log in by gcloud auth application-default login"),
+            (auth.RefreshError("token ya29.secret has expired"), "log in with gcloud auth application-default login"),
             (auth.TransportError("https://oauth2.googleapis.com"), "Google's log-in cannot be reached: check the netw"),
         ],
     )
@@ -369,17 +372,17 @@ class TestErrors:
             raise auth.DefaultCredentialsError("none")
 
         monkeypatch.setattr(google.auth, "default", none)
-        with pytest.raises(CompressorError, match="log in by gcloud auth application-default login"):
+        with pytest.raises(CompressorError, match="log in with gcloud auth application-default login"):
             Vertex(PROJECT, REGION)
 
     @pytest.mark.parametrize("region", ["", "Europe", "us", "global", "europe-west4/x", "evil.org/europe-west4"])
     def test_what_is_no_region(self, region):
-        with pytest.raises(CompressorError, match="region '.*' is none of Google Cloud: give one such as europe-west4"):
+        with pytest.raises(CompressorError, match="region '.*' is not a valid region: give one such as europe-west4"):
             Vertex(PROJECT, region, credentials=AnonymousCredentials())
 
     @pytest.mark.parametrize("project", ["", "my/project", "My Project"])
     def test_what_is_no_project(self, project):
-        with pytest.raises(CompressorError, match="project '.*' is none of Google Cloud: give its id, such as my-proj"):
+        with pytest.raises(CompressorError, match="project '.*' is not a valid project id: give one such as my-proj"):
             Vertex(project, REGION, credentials=AnonymousCredentials())
 
 

@@ -37,8 +37,8 @@ def test_what_has_changed_and_what_is_out_of_order_is_told():
 
 def test_what_was_left_out_is_counted_by_kind():
     text = shown(DataSummary(left_out={".heic": 40, ".jpg in nested folders": 20}, others={".txt": 1}))
-    assert "left out: 60 images (40 .heic, 20 .jpg in nested folders); skipped.jsonl names them" in text
-    assert "besides: 1 file (1 .txt) that are no images" in text
+    assert "skipped: 60 images (40 .heic, 20 .jpg in nested folders); skipped.jsonl lists them" in text
+    assert "ignored: 1 file (1 .txt) that are not images" in text
     assert "left out" not in shown(DataSummary(images=IMAGES))
 
 

@@ -59,7 +59,10 @@ def test_a_run_goes_by_part_of_its_id(store, id):
 
 @pytest.mark.parametrize(
     ("id", "message"),
-    [("2026", "may be 2026-11-26T08.* or 2026-11-26T09.*: give more"), ("latst", "unknown run.*Did you mean 'latest'")],
+    [
+        ("2026", "matches 2026-11-26T08.* and 2026-11-26T09.*: give more"),
+        ("latst", "unknown run.*Did you mean 'latest'"),
+    ],
 )
 def test_no_run_and_several_are_told(store, id, message):
     with pytest.raises(CompressorError, match=message):

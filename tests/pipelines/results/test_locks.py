@@ -35,7 +35,7 @@ def holder(tmp_path):
 def test_the_second_is_told_at_once_who_the_first_is(tmp_path, holder):
     with (
         pytest.raises(
-            CompressorError, match=rf"is in use by process {holder.pid} on \S+, since 20.*: wait for its end"
+            CompressorError, match=rf"is in use by process {holder.pid} on \S+, since 20.*: wait until it ends"
         ),
         OutputLock(str(tmp_path)).held(),
     ):
@@ -77,7 +77,7 @@ def test_a_folder_that_is_gone_is_noticed(tmp_path, what):
         if what == "replaced":
             output.mkdir()
             (output / "run.lock").touch()
-        with pytest.raises(CompressorError, match="out' was deleted or moved while the run went on"):
+        with pytest.raises(CompressorError, match="out' was deleted or moved during the run"):
             lock.check()
 
 
@@ -85,7 +85,7 @@ def test_a_folder_that_is_gone_is_noticed(tmp_path, what):
 def test_a_lock_that_cannot_be_written_is_told(tmp_path):
     with (
         files_of_at_most(0),
-        pytest.raises(CompressorError, match=rf"cannot be locked \({TOLD}\): put that right"),
+        pytest.raises(CompressorError, match=rf"cannot be locked \({TOLD}\): correct this"),
         OutputLock(str(tmp_path)).held(),
     ):
         pass

@@ -80,7 +80,9 @@ RESULTS = Results(
 def test_results_of_another_version_are_refused_in_a_sentence():
     fields = json.loads(RESULTS.to_json())
     fields["reference"] = {"accuracy": 0.95, "parameters": 1, "bytes": 1, "milliseconds": 8.0}
-    with pytest.raises(CompressorError, match="another version of auto-compressor wrote the results of this run"):
+    with pytest.raises(
+        CompressorError, match="the results of this run were written by another version of auto-compressor"
+    ):
         Results.from_json(json.dumps(fields))
 
 
