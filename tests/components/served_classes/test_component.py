@@ -111,7 +111,7 @@ def test_moving_traffic_back_restores_the_order(deploy, known, check, vertex_api
     vertex_api.move_traffic("cats", **{before: 100})
     assert known() == ["ant", "dog", "cat", "eel"]
     check("ant", "dog", "cat")
-    with pytest.raises(CompressorError, match="another order than those of model 'v1'"):
+    with pytest.raises(CompressorError, match="a different order from those of model 'v1'"):
         check("ant", "cat", "eel")
 
 
@@ -160,5 +160,5 @@ def test_the_endpoint_is_the_one_that_the_extension_deploys_to(project):
 
 
 def test_incomplete_configuration_is_reported():
-    with pytest.raises(CompressorError, match="names no region and no name of the endpoint: give project_id"):
+    with pytest.raises(CompressorError, match="lacks the endpoint's region and name: give project_id"):
         endpoint_of(json.dumps({"ai_platform_serving_args": {"project": "mine"}}))
