@@ -363,7 +363,7 @@ class TestUnreadableImages:
         assert reasons["dog/text.jpg"] == "not an image"
         assert "truncated" in reasons["cat/corrupt.jpg"].lower()
         assert all(f"skipped {name}: {reasons[name]}" in caplog.messages for name in bad)
-        assert caplog.messages[-1] == "skipped 5 of 25 images; skipped.jsonl names them"
+        assert caplog.messages[-1] == "skipped 5 of 25 images; skipped.jsonl lists them"
         assert {record.name.partition(".")[0] for record in caplog.records} == {"components"}  # what the screen shows
         assert {name: len(images) for name, images in read(examples).items()} == {
             "train": 16, "eval": 2, "test": 2
