@@ -130,7 +130,7 @@ class TestSchedules:
 
     @pytest.mark.parametrize("action", ["pause", "resume", "delete", "run_now"])
     def test_an_unknown_one_is_told(self, kubeflow, package, action):
-        with pytest.raises(CompressorError, match=r"^unknown schedule 'weekl'\. There is none\.$"):
+        with pytest.raises(CompressorError, match=r"^unknown schedule 'weekl'\. There are none\.$"):
             getattr(kubeflow, action)("weekl")
         scheduled(kubeflow, package)
         with pytest.raises(CompressorError, match="unknown schedule 'weekl'. Did you mean 'weekly'"):
