@@ -83,7 +83,7 @@ def _value(field: FieldInfo) -> str:
 
 
 def _limits(marks: Iterable[Any]) -> list[str]:
-    """Bounds in signs, and patterns, of what pydantic keeps beside a type."""
+    """Limits in signs, and patterns, of what pydantic keeps beside a type."""
     return [
         words.format(getattr(mark, name))
         for mark in marks

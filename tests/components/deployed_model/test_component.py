@@ -50,4 +50,4 @@ def test_a_deployed_model_that_shares_a_class_is_compared_whatever_its_order(tmp
 def test_a_deployed_model_that_shares_no_class_is_not_compared(tmp_path, taken, caplog, classes, said):
     model(tmp_path / "serving" / "10", "version 10", classes)
     assert taken() == ("reference", "")
-    assert f"its classes are {said}, the data has cat, dog; the reference model is the baseline" in caplog.text
+    assert f"it has {said}, the data has cat, dog; the reference model is the baseline" in caplog.text

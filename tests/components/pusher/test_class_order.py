@@ -38,12 +38,12 @@ def test_a_removed_class_may_go(check):
 
 @pytest.mark.parametrize("classes", [("cat", "dog"), ("dog",), ("dog", "aardvark", "cat")])
 def test_a_class_in_another_place_is_refused(check, classes):
-    with pytest.raises(CompressorError, match=r"in another order than those of version 7 \(dog, cat\), so it is not"):
+    with pytest.raises(CompressorError, match=r"in a different order from those of version 7 \(dog, cat\), so it is not"):
         check(*classes, pushed="dog cat")
 
 
 def test_a_version_that_does_not_name_its_classes_is_passed_over(check, tmp_path):
     (tmp_path / "serving" / "8").mkdir(parents=True)
     (tmp_path / "serving" / "8" / "saved_model.pb").touch()
-    with pytest.raises(CompressorError, match="in another order than those of version 7"):
+    with pytest.raises(CompressorError, match="in a different order from those of version 7"):
         check("cat", "dog", pushed="dog cat")

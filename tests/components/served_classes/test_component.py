@@ -111,7 +111,7 @@ def test_traffic_that_is_moved_back_brings_its_models_order_back(deploy, known, 
     vertex_api.move_traffic("cats", **{before: 100})
     assert known() == ["ant", "dog", "cat", "eel"]
     check("ant", "dog", "cat")
-    with pytest.raises(CompressorError, match="another order than those of model 'v1'"):
+    with pytest.raises(CompressorError, match="a different order from those of model 'v1'"):
         check("ant", "cat", "eel")
 
 
@@ -160,5 +160,5 @@ def test_the_endpoint_is_the_one_that_the_extension_deploys_to(project):
 
 
 def test_a_configuration_that_names_no_endpoint_is_told_with_what_is_missing():
-    with pytest.raises(CompressorError, match="names no region and no name of the endpoint: give project_id"):
+    with pytest.raises(CompressorError, match="lacks the endpoint's region and name: give project_id"):
         endpoint_of(json.dumps({"ai_platform_serving_args": {"project": "mine"}}))
