@@ -82,7 +82,7 @@ class TestSchedules:
 
     def test_names_are_new(self, kubeflow, package):
         scheduled(kubeflow, package)
-        with pytest.raises(CompressorError, match="schedule 'weekly' is there already"):
+        with pytest.raises(CompressorError, match="schedule 'weekly' already exists"):
             scheduled(kubeflow, package)
 
     def test_more_than_a_page_of_them_is_found(self, api, kubeflow, package):
