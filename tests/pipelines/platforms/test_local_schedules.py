@@ -227,8 +227,8 @@ class TestScheduler:
 
     def test_a_named_one_that_cannot_is_refused(self, schedules):
         message = (
-            "--scheduler systemd cannot start these runs, because systemd's user manager does not respond: choose another, "
-            "such as serve."
+            "--scheduler systemd cannot start these runs, because systemd's user manager does not respond: choose "
+            "another, such as serve."
         )
         with pytest.raises(CompressorError, match=message):
             create(schedules, scheduler=SchedulerName.systemd)
