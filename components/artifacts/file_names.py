@@ -1,4 +1,4 @@
-"""Names of files that one node writes and another reads, or a command of this machine; nothing heavy is imported."""
+"""Names of files that one node writes and another reads."""
 
 SEARCH_REPORT_FILE = "search_report.json"
 """In the results of the search: one :class:`compressor_lib.search.run.TrialReport` per trial."""

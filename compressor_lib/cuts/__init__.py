@@ -1,1 +1,1 @@
-"""What can be cut out of a backbone, and how the rest is rejoined."""
+"""Cuts of a backbone, and translators that rejoin the rest."""

@@ -1,11 +1,10 @@
-"""Connections: which part of a backbone is cut out, and how that is written.
+"""Connections: descriptions of the part of a backbone that is cut out, and their notation.
 
-A connection (A, B) keeps everything up to layer A and everything from layer B on. What lies between is
-deleted and a translator rejoins the two ends (Camacho et al., Appl. Sci. 12(10) 4945, 2022). With no B
-the network is truncated: A feeds the head. With a tail in place of B, A feeds a narrow translator whose
-destination is the head itself, and which is trained on the task.
+A connection (A, B) keeps all layers up to A and all layers from B on. The layers in between are removed, and a
+translator rejoins the two ends (Camacho et al., Appl. Sci. 12(10) 4945, 2022). Without a B, the network is truncated: A
+feeds the head. With a tail instead of B, A feeds a narrow translator that leads to the head and is trained on the task.
 
-Nothing here needs a network, or Keras: a configuration can be checked at once.
+This module needs neither a network nor Keras, so that a configuration can be checked quickly.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from compressor_lib.networks.layer_names import HEAD, TAIL
 _ARROW = "->"
 
 Family: TypeAlias = Literal["published", "rejoining", "truncation", "tail", "all"]
-"""The names of the families of connections; see :func:`compressor_lib.cuts.families.searched_connections`."""
+"""The names of the families of connections, see :func:`compressor_lib.cuts.families.searched_connections`."""
 
 
 class Kind(str, Enum):
-    """What follows A; the value of a kind without B is written in B's place."""
+    """What follows A. For kinds without a B, the value is written in B's place."""
 
     REJOIN = "rejoin"
     HEAD = HEAD
@@ -33,7 +32,7 @@ class Kind(str, Enum):
 
     @property
     def family(self) -> Literal["rejoining", "truncation", "tail"]:
-        """Name of the family that a connection of this kind belongs to."""
+        """Name of the family of connections of this kind."""
         return _FAMILIES[self]
 
 
@@ -46,13 +45,13 @@ _FAMILIES: dict[Kind, Literal["rejoining", "truncation", "tail"]] = {
 
 @dataclass(frozen=True, order=True)
 class Connection:
-    """A cut, by the names of its layers. :meth:`rejoin`, :meth:`head` and :meth:`tail` make one.
+    """A cut, by the names of its layers. Create one with :meth:`rejoin`, :meth:`head` or :meth:`tail`.
 
     Attributes:
-        a: The last layer kept in front of the cut.
-        kind: What follows it.
-        b: The first layer kept behind the cut, which stands for all that take the same tensor; empty where the kind
-            is not :attr:`Kind.REJOIN`.
+        a: The last layer before the cut.
+        kind: What follows A.
+        b: The first layer after the cut, which represents all layers with the same input; empty unless the kind is
+            :attr:`Kind.REJOIN`.
     """
 
     a: str
@@ -61,22 +60,22 @@ class Connection:
 
     @classmethod
     def rejoin(cls, a: str, b: str) -> Connection:
-        """A translator follows A, and then B."""
+        """Creates a connection with a translator and then B after A."""
         return cls(a, Kind.REJOIN, b)
 
     @classmethod
     def head(cls, a: str) -> Connection:
-        """A truncation: the head follows A."""
+        """Creates a truncation: the head follows A."""
         return cls(a, Kind.HEAD)
 
     @classmethod
     def tail(cls, a: str) -> Connection:
-        """A narrow tail follows A, and then the head."""
+        """Creates a connection with a narrow tail and then the head after A."""
         return cls(a, Kind.TAIL)
 
     @property
     def end(self) -> str:
-        """What the cut leads to, as it is written: B, ``head`` or ``tail``."""
+        """The end of the connection as text: B, ``head`` or ``tail``."""
         return self.b or self.kind.value
 
     def __str__(self) -> str:
@@ -84,37 +83,37 @@ class Connection:
 
     @property
     def is_truncation(self) -> bool:
-        """Whether the head follows A."""
+        """Whether the head directly follows A."""
         return self.kind is Kind.HEAD
 
     @property
     def is_tail(self) -> bool:
-        """Whether a narrow tail follows A, and then the head."""
+        """Whether a narrow tail and then the head follow A."""
         return self.kind is Kind.TAIL
 
     @property
     def rejoins(self) -> bool:
-        """Whether the cut ends at a layer B of the backbone, so that a translator can be pretrained for it."""
+        """Whether the cut ends at a layer B of the backbone, so that its translator can be fitted in advance."""
         return self.kind is Kind.REJOIN
 
 
 ConnectionForm: TypeAlias = str | Connection | Sequence[str | int | None]
-"""How a connection may be given, see :func:`parse_connection`."""
+"""The possible forms of a connection, see :func:`parse_connection`."""
 
 
 def parse_connection(form: ConnectionForm) -> Connection:
-    """Reads a connection in any of its forms.
+    """Parses a connection in any of its forms.
 
     Args:
-        form: ``"block_5_add->Conv_1"``, ``"block_5_add->head"``, ``"block_5_add->tail"``, the published
-            ``"53,151"``, or a pair of names or indices, None in the place of B for the head.
+        form: ``"block_5_add->Conv_1"``, ``"block_5_add->head"``, ``"block_5_add->tail"``, the published ``"53,151"``,
+            or a pair of names or indices, with None instead of B for the head.
 
     Returns:
-        The connection. Where the form has an index, that stands in the place of the layer's name;
-        :func:`compressor_lib.cuts.lookup.find_connection` finds the layers in a network.
+        The connection. Indices in the form are kept in place of layer names;
+        :func:`compressor_lib.cuts.lookup.find_connection` looks up the layers in a network.
 
     Raises:
-        CompressorError: If it has another form.
+        CompressorError: If the form is not one of these.
 
     Example:
         >>> parse_connection("block_5_add->tail")
@@ -132,9 +131,9 @@ def parse_connection(form: ConnectionForm) -> Connection:
     if len(ends) != 2 or not all(ends):
         raise CompressorError(
             f"connection {form!r} is neither 'A{_ARROW}B' with two layer names, 'A{_ARROW}{HEAD}', 'A{_ARROW}{TAIL}', "
-            "nor 'i,j' with two layer indices"
+            "nor 'i,j' with two layer indices."
         )
     a, b = ends
     if a in (HEAD, TAIL):
-        raise CompressorError(f"connection {form!r} does not name the layer to cut after")
+        raise CompressorError(f"connection {form!r} does not name the layer to cut after.")
     return Connection(a, Kind(b)) if b in (HEAD, TAIL) else Connection.rejoin(a, b)

@@ -1,4 +1,4 @@
-"""Families of connections: which cuts of a network a search is to try."""
+"""Families of connections: the cuts of a network that a search tries."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from compressor_lib.networks.graph import LayerGraph
 FAMILIES = get_args(Family)
 
 LEAST_SAVING = 0.05
-"""Share of the backbone's parameters that a cut must save to be tried, where the graph alone proposes it."""
+"""Smallest share of the backbone's parameters that a cut must save, for connections that come from the graph."""
 
 MOST = 32
-"""How many connections of one kind are tried, where the graph alone proposes them; a deep network has thousands."""
+"""Maximum number of connections of one kind that come from the graph, because a deep network has thousands."""
 
 
 def published_connections(base: keras.Model, cut_in_front_of: str, rejoin: Sequence[str]) -> list[Connection]:
-    """The grid of the published method: every A with every B behind it.
+    """Returns the grid of the published method: every A with every later B.
 
     Args:
-        base: The backbone, functional, without its head.
-        cut_in_front_of: Regular expression; A is what feeds a layer whose whole name matches.
+        base: The backbone, a functional model without a head.
+        cut_in_front_of: Regular expression. A is each layer that feeds a layer whose full name matches.
         rejoin: Names of the layers B.
 
     Returns:
-        The connections, by A then B. A directly in front of B deletes nothing and is left out.
+        The connections, ordered by A and then B. An A directly before B is left out, because nothing would be removed.
     """
     graph = LayerGraph.of(base)
     grid = []
@@ -51,7 +51,7 @@ def published_connections(base: keras.Model, cut_in_front_of: str, rejoin: Seque
 
 
 def truncations(base: keras.Model, connections: Sequence[Connection]) -> list[Connection]:
-    """Truncation at every A of ``connections``, and at whatever feeds one of their B, in network order."""
+    """Returns truncations at every A and every layer that feeds a B of ``connections``, in network order."""
     graph = LayerGraph.of(base)
     ends = {connection.a for connection in connections}
     ends |= {graph.producers[connection.b][0] for connection in connections if connection.rejoins}
@@ -59,14 +59,15 @@ def truncations(base: keras.Model, connections: Sequence[Connection]) -> list[Co
 
 
 def rejoining_connections(base: keras.Model) -> list[Connection]:
-    """Every place to cut with every place behind it to rejoin, of any network.
+    """Returns connections from every possible cut to every later place to rejoin, for any network.
 
     Args:
-        base: The backbone, functional, without its head.
+        base: The backbone, a functional model without a head.
 
     Returns:
-        The connections that save at least ``LEAST_SAVING`` of the parameters, those of the translator deducted, by
-        A then B; where there are more than ``MOST``, as many, evenly from the least saving to the largest.
+        The connections that save at least ``LEAST_SAVING`` of the parameters, net of the translator's, ordered by A and
+        then B. If there are more than ``MOST``, that many are chosen, evenly from the smallest saving to the
+        largest.
     """
     points, graph = CutPoints(base), LayerGraph.of(base)
     savings = {}
@@ -85,14 +86,14 @@ def rejoining_connections(base: keras.Model) -> list[Connection]:
 
 
 def graph_truncations(base: keras.Model) -> list[Connection]:
-    """Truncation at every place to cut, of any network.
+    """Returns truncations at every possible cut, for any network.
 
     Args:
-        base: The backbone, functional, without its head.
+        base: The backbone, a functional model without a head.
 
     Returns:
-        The truncations that save at least ``LEAST_SAVING`` of the parameters, in network order; where there are
-        more than ``MOST``, as many, evenly over the depth.
+        The truncations that save at least ``LEAST_SAVING`` of the parameters, in network order. If there are more than
+        ``MOST``, that many are chosen, evenly over the depth.
     """
     points = CutPoints(base)
     least = LEAST_SAVING * base.count_params()
@@ -109,27 +110,27 @@ def graph_truncations(base: keras.Model) -> list[Connection]:
 def searched_connections(
     base: keras.Model, backbone: str | None, wanted: str | Sequence[ConnectionForm]
 ) -> list[Connection]:
-    """The connections that a search is to try.
+    """Returns the connections that a search tries.
 
     Args:
-        base: The backbone, functional, without its head.
-        backbone: Its name in the catalogue; None (or empty) for a network that is not in it.
-        wanted: ``"published"`` (the published grid), ``"rejoining"`` (every place to cut with every place to rejoin
-            that the graph has, see :func:`rejoining_connections`), ``"truncation"`` (cut after the grid's layers, or
-            the graph's without a grid, no B), ``"tail"`` (the same cuts, with a narrow tail), ``"all"`` (the grid, or
-            the graph's rejoining connections without one, truncations and tails), or a list of connections in any
-            of their forms.
+        base: The backbone, a functional model without a head.
+        backbone: Name of the backbone in the catalogue; None (or empty) if it is not in the catalogue.
+        wanted: ``"published"`` (the published grid), ``"rejoining"`` (from every possible cut to every place to rejoin
+            in the graph, see :func:`rejoining_connections`), ``"truncation"`` (cuts after the grid's layers without a
+            B, or after the graph's layers if there is no grid), ``"tail"`` (the same cuts, with a narrow tail),
+            ``"all"`` (the grid, or the graph's rejoining connections if there is no grid, plus truncations and tails),
+            or a list of connections in any form.
 
     Returns:
-        The connections, each once.
+        The connections, without duplicates.
 
     Raises:
-        CompressorError: If a family or connection is unknown, or there is none.
+        CompressorError: If a family or connection is unknown, or no connection is left.
     """
     if not isinstance(wanted, str):
         connections = list(dict.fromkeys(find_connection(form, base) for form in wanted))
         if not connections:
-            raise CompressorError("the list of connections is empty; name one, or 'all'")
+            raise CompressorError("the list of connections is empty; name one, or 'all'.")
         return connections
     if wanted not in FAMILIES:
         raise unknown("family of connections", wanted, FAMILIES)
@@ -142,7 +143,7 @@ def searched_connections(
     elif wanted == "published":
         raise CompressorError(
             "a model of your own has no published connections; choose 'all', 'rejoining', 'truncation' or 'tail', "
-            "or list connections"
+            "or list connections."
         )
     else:
         rejoining = rejoining_connections(base)
@@ -157,7 +158,7 @@ def searched_connections(
     if not family:
         raise CompressorError(
             f"the graph of {base.name!r} has no connection of the family {wanted!r} that saves "
-            f"{phrases.percent(LEAST_SAVING, decimals=None)} of its parameters; list connections instead"
+            f"{phrases.percent(LEAST_SAVING, decimals=None)} of its parameters; list connections instead."
         )
     return family
 
@@ -167,7 +168,7 @@ def _is_at_least_as_large(source: keras.KerasTensor, target: keras.KerasTensor) 
 
 
 def _evenly(connections: list[Connection]) -> list[Connection]:
-    """At most ``MOST`` of them, the first and the last included, evenly spaced."""
+    """Returns at most ``MOST`` of the connections, evenly spaced, including the first and the last."""
     if len(connections) <= MOST:
         return connections
     return [connections[i] for i in np.linspace(0, len(connections) - 1, MOST).round().astype(int)]

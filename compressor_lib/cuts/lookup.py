@@ -1,4 +1,4 @@
-"""Connections of a network: the layers that they name, and whether they can be cut there."""
+"""Looks up connections in a network and checks that the network can be cut there."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ from compressor_lib.networks.layer_names import PREPROCESS
 
 
 def find_connection(form: ConnectionForm, base: keras.Model) -> Connection:
-    """Finds the layers of ``base`` that a connection names, and checks that it can be made.
+    """Finds the layers of ``base`` that a connection refers to, and checks that the cut is possible.
 
     Args:
         form: See :func:`compressor_lib.cuts.connections.parse_connection`. Indices count the layers of the network as
-            Keras builds it.
-        base: The backbone, functional, without its head.
+            built by Keras.
+        base: The backbone, a functional model without a head.
 
     Returns:
         The connection, by layer names.
 
     Raises:
-        CompressorError: If it is none of the forms, a layer is unknown, or the cut cannot be made; the message says
-            why.
+        CompressorError: If the form is not valid, a layer is unknown, or the cut is not possible. The message says why.
 
     Example:
         >>> base = keras.applications.MobileNetV2(include_top=False, weights=None)
@@ -42,11 +41,10 @@ def find_connection(form: ConnectionForm, base: keras.Model) -> Connection:
 
 
 def check_connection(connection: Connection, graph: LayerGraph) -> None:
-    """Refuses a connection that would leave a part of the network without its input.
+    """Rejects a connection that would leave a part of the network without its input.
 
     Raises:
-        CompressorError: If A, or the tensor that B receives, has a path around it, if B receives several tensors,
-            or if B does not lie behind A.
+        CompressorError: If a path bypasses A or B's input, if B has several inputs, or if B does not come after A.
     """
     for name in filter(None, (connection.a, connection.b)):
         if name not in graph.producers:
@@ -56,13 +54,13 @@ def check_connection(connection: Connection, graph: LayerGraph) -> None:
         return
     if len(graph.producers[connection.b]) != 1:
         raise CompressorError(
-            f"connection {connection} cannot be made: {connection.b!r} takes "
-            f"{len(graph.producers[connection.b])} tensors, a translator gives one"
+            f"connection {connection} is not possible: {connection.b!r} takes "
+            f"{len(graph.producers[connection.b])} tensors, but a translator outputs one."
         )
     (rejoined,) = graph.producers[connection.b]
     if graph.order[connection.a] > graph.order[rejoined]:
         raise CompressorError(
-            f"connection {connection} runs backwards: {connection.b!r} does not lie behind {connection.a!r}"
+            f"connection {connection} runs backwards: {connection.b!r} does not come after {connection.a!r}."
         )
     _check_no_bypass(connection, rejoined, graph)
 
@@ -71,17 +69,17 @@ def _check_no_bypass(connection: Connection, name: str, graph: LayerGraph) -> No
     edge = graph.bypass(name)
     if edge is not None:
         raise CompressorError(
-            f"connection {connection} would leave a skip branch dangling: "
+            f"connection {connection} would cut off a skip branch: "
             f"{edge[0]!r} feeds {edge[1]!r} around {name!r}; "
-            "choose a layer that every path goes through"
+            "choose a layer that every path goes through."
         )
 
 
 def _layer_name(end: str, names: Sequence[str]) -> str:
-    """The layer's name, where ``end`` may be its index."""
+    """Returns the layer's name, if ``end`` is its name or index."""
     if re.fullmatch(r"-?\d+", end):
         if not 0 <= int(end) < len(names):
-            raise CompressorError(f"layer index {end} is outside 0..{len(names) - 1}")
+            raise CompressorError(f"layer index {end} is outside 0..{len(names) - 1}.")
         return names[int(end)]
     if end not in names:
         raise unknown("layer", end, names)

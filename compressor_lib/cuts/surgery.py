@@ -1,8 +1,8 @@
-"""Surgery: cut a network after A, rejoin it at B.
+"""Surgery: cuts a network after A and rejoins it at B.
 
-The operation is done on the model's configuration (see :mod:`compressor_lib.networks.graph`): drop the layers in
-between, add the translator's, point B at them. Keras then builds the sub-network from the edited
-configuration and every kept layer's weights are copied by name.
+The operation edits the model's configuration (see :mod:`compressor_lib.networks.graph`): it removes the layers in
+between, adds the translator's layers, and makes them the input of B. Keras then builds the sub-network from the edited
+configuration, and the weights of every kept layer are copied by name.
 """
 
 from __future__ import annotations
@@ -27,23 +27,22 @@ def create_submodel(
     *,
     tail_units: int = TAIL_UNITS,
 ) -> keras.Model:
-    """The sub-network of ``base`` that ``connection`` leaves.
+    """Returns the sub-network of ``base`` that ``connection`` describes.
 
     Args:
-        base: A functional model with one input and one output, such as a backbone without top. It is not
-            changed.
-        connection: See :func:`compressor_lib.cuts.connections.parse_connection`. With a B, everything between A
-            and B is replaced by a translator with fresh weights; a truncation ends at A, a tail in a
-            translator with fresh weights behind A.
-        tail_units: Channels of the tail, where the connection is one.
+        base: A functional model with one input and one output, such as a backbone without top. It is not changed.
+        connection: See :func:`compressor_lib.cuts.connections.parse_connection`. With a B, a translator with new
+            weights replaces all layers between A and B. A truncation ends at A; a tail ends in a translator with new
+            weights after A.
+        tail_units: Channels of the tail, for a connection that is a tail.
 
     Returns:
-        A new flat functional model. Kept layers have the names and weights they have in ``base``; the
-        translator's layers are named ``translator_pool``, ``translator_conv`` and ``translator_activation``,
-        each only where it is needed.
+        A new flat functional model. Kept layers have the same names and weights as in ``base``. The translator's layers
+        are named ``translator_pool``, ``translator_conv`` and ``translator_activation``; only those that are needed
+        exist.
 
     Raises:
-        CompressorError: If the connection is unknown or cannot be made; the message says why.
+        CompressorError: If the connection is unknown or not possible. The message says why.
 
     Example:
         >>> base = keras.applications.MobileNetV2(include_top=False, weights=None)
@@ -53,7 +52,7 @@ def create_submodel(
     connection = find_connection(connection, base)
     config = copy.deepcopy(functional_config(base))
     graph = LayerGraph.from_config(config)
-    before, behind = kept_layers(graph, connection)
+    before, after = kept_layers(graph, connection)
     layers = {layer["name"]: layer for layer in config["layers"]}
     translator = []
     if not connection.is_truncation:
@@ -71,7 +70,7 @@ def create_submodel(
     config["layers"] = [
         *(layer for name, layer in layers.items() if name in before),
         *translator,
-        *(layer for name, layer in layers.items() if name in behind),
+        *(layer for name, layer in layers.items() if name in after),
     ]
     config["name"] = f"{base.name}_{connection.a}_to_{connection.end}"
     submodel = keras.Model.from_config(config)
@@ -80,18 +79,18 @@ def create_submodel(
 
 
 def extend_shared(base: keras.Model, connection: ConnectionForm, *, tail_units: int = TAIL_UNITS) -> keras.Model:
-    """A truncation or tail of ``base`` that is made in milliseconds, because it shares the layers of ``base``.
+    """Creates a truncation or tail of ``base`` in milliseconds, because it shares the layers of ``base``.
 
     Args:
-        base: A functional model; its layers, weights included, become the sub-network's.
-        connection: One without a B: nothing behind the cut can be shared.
-        tail_units: Channels of the tail, where the connection is one.
+        base: A functional model whose layers, including their weights, are shared with the sub-network.
+        connection: A connection without a B, because layers after a cut cannot be shared.
+        tail_units: Channels of the tail, for a connection that is a tail.
 
     Returns:
-        A functional model like that of :func:`create_submodel`.
+        A functional model like the one from :func:`create_submodel`.
     """
     connection = find_connection(connection, base)
-    assert not connection.rejoins, "what lies behind B takes another tensor, so it cannot be shared"
+    assert not connection.rejoins, "layers from B on get a different input, so they cannot be shared"
     x = base.get_layer(connection.a).output
     for layer in TranslatorSpec.of(base, connection, tail_units).layers() if connection.is_tail else ():
         x = layer(x)
@@ -99,28 +98,28 @@ def extend_shared(base: keras.Model, connection: ConnectionForm, *, tail_units: 
 
 
 def kept_layers(graph: LayerGraph, connection: Connection) -> tuple[set[str], set[str]]:
-    """Names of the layers that a connection leaves: those up to A, and those from B on."""
+    """Returns the names of the layers that a connection keeps: those up to A, and those from B on."""
     before = graph.ancestors(connection.a)
     if not connection.rejoins:
         return before, set()
     (rejoined,) = graph.producers[connection.b]
-    # Every path goes through what B received, so what lies behind that is what comes after it.
+    # B's input is on every path, so the layers from B on are those that come after it.
     return before, {name for name in graph.producers if graph.order[name] > graph.order[rejoined]}
 
 
 def without_head(classifier: keras.Model, *, name: str | None = None) -> keras.Model:
-    """The network in front of a classifier's head, with the same weights, as a new model.
+    """Returns the network before a classifier's head as a new model with the same weights.
 
     Args:
         classifier: A functional model; see :func:`compressor_lib.networks.heads.last_feature_map`.
-        name: The new model's; the classifier's if None.
+        name: Name of the new model; the classifier's name if None.
     """
     backbone = create_submodel(classifier, Connection.head(last_feature_map(classifier)))
     return keras.Model(backbone.inputs[0], backbone.output, name=name or classifier.name)
 
 
 def _serialised(translator: Sequence[keras.layers.Layer], a: str, base: keras.Model) -> list[dict[str, Any]]:
-    """The translator's layers as entries of a functional configuration, chained behind layer ``a``."""
+    """Returns the translator's layers as a chain of entries of a functional configuration after layer ``a``."""
     first = tensor = keras.Input(base.get_layer(a).output.shape[1:], name=a)
     for layer in translator:
         tensor = layer(tensor)

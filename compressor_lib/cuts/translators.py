@@ -1,8 +1,8 @@
-"""Translators: the few layers that rejoin a cut network.
+"""Translators: the layers that rejoin a cut network.
 
-A translator makes out of A's output what B used to receive: an optional max-pool that matches the spatial
-size, a 1x1 convolution that matches the depth, and the activation whose output B is used to, if there is
-one (Camacho et al., Appl. Sci. 12(10) 4945, 2022).
+A translator maps A's output to B's original input. It consists of an optional max-pool that matches the spatial size, a
+1x1 convolution that matches the depth, and the activation that preceded B, if there was one (Camacho et al., Appl. Sci.
+12(10) 4945, 2022).
 """
 
 from __future__ import annotations
@@ -24,20 +24,19 @@ ACTIVATION = f"{TRANSLATOR_PREFIX}activation"
 TRANSLATOR_LAYERS = (POOL, CONV, BATCH_NORM, ACTIVATION)
 
 TAIL_UNITS = 256
-"""Channels of a tail where nothing else is said."""
+"""Default number of channels of a tail."""
 
 
 @dataclass(frozen=True)
 class TranslatorSpec:
-    """What a translator of one connection is made of.
+    """The specification of a connection's translator.
 
     Attributes:
         source: Height, width and channels of A's output.
-        target: Height, width and channels of what B used to receive.
-        relu_ceiling: None where B receives values of both signs; otherwise the upper limit of the ReLU in
-            front of B (infinity for a plain one).
-        batch_norm: Whether the convolution is followed by batch normalisation, as in a tail, whose weights
-            nothing is known of in advance.
+        target: Height, width and channels of B's original input.
+        relu_ceiling: Upper limit of the ReLU before B (infinity for a plain ReLU); None if B's input can be negative.
+        batch_norm: Whether batch normalisation follows the convolution, as in a tail, whose weights cannot be fitted in
+            advance.
     """
 
     source: tuple[int, int, int]
@@ -50,14 +49,14 @@ class TranslatorSpec:
         """Reads the shapes around a cut of ``base``.
 
         Args:
-            base: The backbone, without its head.
-            connection: Not a truncation, which has no translator.
-            tail_units: Channels that a tail gives; not used where the connection has a B. A tail pools to
-                the backbone's last height and width.
+            base: The backbone, without a head.
+            connection: A connection other than a truncation, which has no translator.
+            tail_units: Output channels of a tail; ignored if the connection has a B. A tail pools to the height and
+                width of the backbone's output.
 
         Raises:
-            CompressorError: If a shape is not a fixed ``[N, height, width, channels]``, or A is spatially
-                smaller than what B receives.
+            CompressorError: If a shape is not a fixed ``[N, height, width, channels]``, or A's output is spatially
+                smaller than B's input.
         """
         assert not connection.is_truncation, "a truncation has no translator"
         source = _feature_map(connection.a, base.get_layer(connection.a).output)
@@ -67,29 +66,29 @@ class TranslatorSpec:
         target = _feature_map(connection.b, base.get_layer(connection.b).input)
         if source[0] < target[0] or source[1] < target[1]:
             raise CompressorError(
-                f"connection {connection} cannot be made: {connection.a!r} gives {source[0]} x {source[1]} "
-                f"positions, fewer than the {target[0]} x {target[1]} that {connection.b!r} receives"
+                f"connection {connection} is not possible: the output of {connection.a!r} has {source[0]} x "
+                f"{source[1]} positions, fewer than the {target[0]} x {target[1]} of {connection.b!r}'s input."
             )
         (producer,) = LayerGraph.of(base).producers[connection.b]
         return cls(source, target, _relu_ceiling(base, producer))
 
     @property
     def pools(self) -> bool:
-        """Whether the spatial sizes differ, so that a max-pool is needed."""
+        """Whether a max-pool is needed because the spatial sizes differ."""
         return self.source[:2] != self.target[:2]
 
     @property
     def parameters(self) -> int:
-        """Number of the translator's weights: a 1x1 convolution with bias, or with batch normalisation."""
+        """Number of the translator's weights: a 1x1 convolution with bias or batch normalisation."""
         return (self.source[2] + (4 if self.batch_norm else 1)) * self.target[2]
 
     @property
     def multiply_adds(self) -> int:
-        """Those of the 1x1 convolution, for one image."""
+        """MACs of the 1x1 convolution for one image."""
         return math.prod(self.target) * self.source[2]
 
     def pool(self, name: str | None = POOL) -> keras.layers.MaxPooling2D:
-        """The max-pool that brings the source's height and width to the target's, whatever their ratio."""
+        """Returns the max-pool from the source's height and width to the target's, for any ratio."""
         (window_h, stride_h), (window_w, stride_w) = (
             pool_window(self.source[axis], self.target[axis]) for axis in (0, 1)
         )
@@ -98,33 +97,33 @@ class TranslatorSpec:
         )
 
     def conv(self) -> keras.layers.Conv2D:
-        """The 1x1 convolution that brings the source's depth to the target's."""
+        """Returns the 1x1 convolution from the source's depth to the target's."""
         return keras.layers.Conv2D(self.target[2], 1, use_bias=not self.batch_norm, name=CONV)
 
     def activation(self) -> keras.layers.ReLU | None:
-        """The activation in front of B, None where B receives values of both signs."""
+        """Returns the activation before B; None if B's input can be negative."""
         if self.relu_ceiling is None:
             return None
         ceiling = None if self.relu_ceiling == float("inf") else self.relu_ceiling
         return keras.layers.ReLU(max_value=ceiling, name=ACTIVATION)
 
     def layers(self) -> list[keras.layers.Layer]:
-        """The translator's layers, in the order in which they are applied."""
+        """Returns the translator's layers, in the order of application."""
         activation = self.activation()
         return [
             *([self.pool()] if self.pools else []),
             self.conv(),
-            # A tail is trained in hundreds of steps, not in the hundred thousands that 0.99 is made for.
+            # A tail is trained for hundreds of steps, while 0.99 is meant for a hundred thousand.
             *([keras.layers.BatchNormalization(momentum=0.9, name=BATCH_NORM)] if self.batch_norm else []),
             *([activation] if activation is not None else []),
         ]
 
 
 def pool_window(source: int, target: int) -> tuple[int, int]:
-    """Window and stride of an unpadded pool that brings ``source`` positions to exactly ``target``.
+    """Returns window and stride of an unpadded pool from ``source`` positions to exactly ``target``.
 
-    The published stride is ceil(source / target). Where the positions do not suffice for it (5 to 4, say)
-    it is floor(source / target), which always leaves a window of at least one.
+    The published stride is ceil(source / target). If there are too few positions for it (for example, 5 to 4), it is
+    floor(source / target), which always leaves a window of at least one.
 
     Example:
         >>> pool_window(228, 29)
@@ -141,13 +140,13 @@ def _feature_map(layer: str, tensor: keras.KerasTensor) -> tuple[int, int, int]:
     if len(shape) != 4 or None in shape[1:]:
         raise CompressorError(
             f"at layer {layer!r} the tensor is {shape}, not a feature map [N, height, width, channels] of fixed size; "
-            "build the backbone with a fixed input size and cut where the tensor is an image"
+            "build the backbone with a fixed input size, and cut at a feature map."
         )
     return shape[1:]
 
 
 def _relu_ceiling(base: keras.Model, producer: str) -> float | None:
-    # An operation such as a + b is part of the graph, but no layer.
+    # Operations such as a + b are in the graph but are not layers.
     layer = next((layer for layer in base.layers if layer.name == producer), None)
     if isinstance(layer, keras.layers.ReLU):
         config = layer.get_config()

@@ -24,7 +24,7 @@ def literal_path(path: str | os.PathLike[str]) -> Iterator[str]:
 
     Yields:
         The path itself if it has no pattern characters or is remote. Otherwise a temporary link to the folder, which
-            exists until the context ends.
+        exists until the context ends.
     """
     path = os.fspath(path)
     if "://" in path or not has_pattern(path):

@@ -45,7 +45,7 @@ class ArrayStore:
 
         Returns:
             The concatenated arrays by name. Arrays that do not fit into memory are read-only and read from disk on
-                access.
+            access.
 
         Raises:
             CompressorError: If the disk is full.

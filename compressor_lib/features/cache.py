@@ -145,9 +145,9 @@ def _computed(
 ) -> Iterator[dict[str, npt.NDArray[np.floating]]]:
     """Computes ``frontier``'s output from a connection's tap, starting at the translator's convolution."""
     # Tracing a graph for these few layers would take longer than running them once.
-    behind = keras.Model(model.get_layer(CONV).input, model.get_layer(frontier).output)
+    after_cut = keras.Model(model.get_layer(CONV).input, model.get_layer(frontier).output)
     for start in range(0, len(taps), 256):
-        values = behind(taps[start : start + 256], training=False)
+        values = after_cut(taps[start : start + 256], training=False)
         yield {"values": keras.ops.convert_to_numpy(values).astype(np.float16)}
 
 
@@ -160,7 +160,7 @@ def frozen_frontier(model: keras.Model) -> str | None:
 
     Returns:
         The layer's name. None if training starts at the input itself, if everything is frozen, if several tensors lead
-            from the frozen part to the trained part, or if that tensor is not the output of a layer.
+        from the frozen part to the trained part, or if that tensor is not the output of a layer.
     """
     graph = LayerGraph.of(model)
     # Operations such as a + b are in the graph but are not layers; they have nothing to train.

@@ -1,6 +1,6 @@
-"""Hypermodels: which part of a backbone to prune, as one more hyperparameter.
+"""Hypermodels: the connection to cut a backbone at is one more hyperparameter.
 
-Source: Camacho et al., Neurocomputing 630, 129661 (2025). Any keras-tuner tuner searches them.
+Source: Camacho et al., Neurocomputing 630, 129661 (2025). Any keras-tuner tuner can search them.
 """
 
 from __future__ import annotations
@@ -46,21 +46,20 @@ TAIL_WIDTH = "tail_units"
 PUBLISHED_HEAD_UNITS = range(4, 32, 8)
 
 PUBLISHED_LEARNING_RATES = (1e-5, 1e-2)
-"""The published range of ``lr``; the options of a search have a narrower one."""
+"""The published range of learning rates. The default range of a search's options starts higher."""
 
 
 class HyperCompressor(kt.HyperModel):
     """Searches the sub-networks of one backbone.
 
-    Hyperparameters: ``translator`` (the connection), ``top_fc1_units`` (width of the head), ``lr`` and, where
-    the connection is a tail, ``tail_units``.
-    The objective is ``val_acc_comp``: ``tau * accuracy + (1 - tau) * (1 - parameters / max_parameters)``, or
-    another cost in place of the parameters. A network over a budget scores one lower, which ranks it behind every
-    network within.
+    Hyperparameters: ``translator`` (the connection), ``top_fc1_units`` (width of the head), ``lr`` and, if the
+    connection is a tail, ``tail_units``. The objective is ``val_acc_comp``: ``tau * accuracy + (1 - tau) * (1 -
+    parameters / max_parameters)``, or another cost instead of parameters. The score of a network over a budget is
+    reduced by one, which ranks it below all networks within the budgets.
 
-    While the backbone is frozen, as :meth:`build` leaves it, the backbone runs over each data set once for the
-    whole search, and trials are trained on what it computed. A subclass whose :meth:`build` makes that invalid
-    (an unfrozen backbone, augmentation inside the model) is trained in the plain way.
+    While the backbone is frozen, as in :meth:`build`, it runs on each dataset only once for the whole search, and
+    trials are trained on its cached outputs. If a subclass's :meth:`build` makes that impossible (an unfrozen backbone,
+    augmentation inside the model), Keras' own ``fit`` is used.
 
     Example:
         >>> hypermodel = HyperCompressedMobileNetV2(max_parameters=2.3e6, num_classes=5, tau=0.4)
@@ -71,7 +70,7 @@ class HyperCompressor(kt.HyperModel):
     """
 
     backbone_name: str | None = None
-    """Entry of the catalogue, set by subclasses."""
+    """Catalogue entry, set by subclasses."""
 
     def __init__(
         self,
@@ -100,62 +99,63 @@ class HyperCompressor(kt.HyperModel):
         class_names: Sequence[str] | None = None,
         train_translators: bool = PruningSearchOptions.train_translators,
     ) -> None:
-        """Describes the search space; nothing is built yet.
+        """Defines the search space without building anything.
 
         Args:
-            max_parameters: Parameters of the uncompressed classifier, the yardstick of compression.
-            num_classes: How many classes the classifier tells apart.
-            tau: Weight of accuracy against compression, 0..1.
-            name: The hypermodel's.
+            max_parameters: Number of parameters of the uncompressed classifier, to which compression is relative.
+            num_classes: Number of classes.
+            tau: Weight of accuracy, 0..1; 1 - tau is the weight of compression.
+            name: Name of the hypermodel.
             tunable: As in keras-tuner.
             weights: ``"imagenet"``, a weights file without top, or None.
-            input_shape: Height, width, channels (or one size) of the images; the published size if None.
-            backbone: A functional model without head to search instead of the catalogue's. Its input is what
-                the data sets yield.
+            input_shape: Height, width and channels (or one size) of the images; the published size if None.
+            backbone: A functional model without a head to search instead of a catalogue backbone. Its input must match
+                the datasets.
             connections: The connections to search, or a family of them (see
-                :func:`compressor_lib.cuts.families.searched_connections`). If None, the published grid; all that the
-                graph allows for a ``backbone`` of your own.
-            translators: Weights of the translators. If None they are fitted, without labels, on the first
-                training data that :meth:`fit` is given.
-            head_units: Widths of the head to choose from, 0 for none; the published 4, 12, 20, 28 if None.
-            tail_units: Widths of a tail to choose from, where tails are among the connections. Under a budget a
-                trial takes the widest that keeps it, up to its choice, so that none is wasted.
-            dropout: In the head.
+                :func:`compressor_lib.cuts.families.searched_connections`). If None, the published grid, or all
+                connections in the graph for your own ``backbone``.
+            translators: Weights of the translators. If None, they are fitted without labels on the first training data
+                passed to :meth:`fit`.
+            head_units: Widths of the head to choose from, 0 for none. If None, the published 4, 12, 20 and 28.
+            tail_units: Widths of a tail to choose from, if connections include tails. With a budget, a trial takes the
+                widest tail within the budget up to the chosen width, so that no trial is wasted.
+            dropout: Dropout rate of the head.
             learning_rates: Range of ``lr``.
             loss: ``"categorical_crossentropy"`` for one-hot labels, as published;
                 ``"sparse_categorical_crossentropy"`` for indices.
-            cache_features: Whether trials may train on cached activations. Turn it off for data sets that give
-                other images at each pass (augmentation).
-            feature_memory: Bytes of memory for cached activations; those beyond go to a temporary folder. None for
-                no limit.
-            cost: What compression saves, a name in ``compressor_lib.objective.costs.COSTS``. One that is measured
-                (``"bytes"``, ``"latency"``) is measured once for each architecture, with its TFLite file.
-            max_cost: That of the uncompressed classifier; ``max_parameters`` if None, where the cost is parameters.
-            budgets: The most a network may have of any costs, by name. Connections that exceed one in their
-                narrowest form, as far as it can be counted without building, are not searched.
-            yardstick: The uncompressed classifier that a latency is measured beside; None to time networks alone.
-            class_names: The classes, whose names take some ``bytes`` of the TFLite file that is deployed.
-            train_translators: Whether each trial trains its translator with its head, from the fitted weights. Slower,
-                for what stands behind B runs at every step; better where a linear map explains little.
+            cache_features: Whether trials may train on cached activations. Set it to False for datasets whose images
+                change in each pass (augmentation).
+            feature_memory: Memory in bytes for cached activations; further ones go to a temporary folder. None for no
+                limit.
+            cost: The cost to save, a name in ``compressor_lib.objective.costs.COSTS``. Measured costs (``"bytes"``,
+                ``"latency"``) are measured once per architecture, on its TFLite file.
+            max_cost: Cost of the uncompressed classifier. If None and the cost is parameters, ``max_parameters``.
+            budgets: Maximum costs of a network, by name. Connections whose narrowest form exceeds a budget that can be
+                counted without building are not searched.
+            yardstick: The uncompressed classifier, next to which latencies are measured; None to time networks on their
+                own.
+            class_names: The class names, which are part of the ``bytes`` of the deployed TFLite file.
+            train_translators: Whether each trial trains its translator with its head, starting from the fitted weights.
+                Slower, because the layers after B run at every step; better if a linear map explains little.
 
         Raises:
-            CompressorError: If an argument is out of range, or Keras is set to what nothing here works under.
+            CompressorError: If an argument is out of range, or Keras' settings are not supported.
         """
         super().__init__(name, tunable)
         check_keras()
         if not 0 <= tau <= 1:
-            raise CompressorError(f"tau is a weight between 0 and 1, not {tau}")
+            raise CompressorError(f"tau is {tau}: choose a weight from 0 to 1.")
         if max_parameters <= 0:
-            raise CompressorError(f"max_parameters is a count of parameters, not {max_parameters}")
+            raise CompressorError(f"max_parameters is {max_parameters}: choose a number of parameters.")
         unit = find_cost(cost).unit
         if max_cost is None and cost != "parameters":
-            raise CompressorError(f"the cost {cost} needs max_cost, the {unit} of the uncompressed classifier")
+            raise CompressorError(f"the cost {cost} needs max_cost, the {unit} of the uncompressed classifier.")
         if max_cost is not None and max_cost <= 0:
-            raise CompressorError(f"max_cost is a number of {unit} above 0, not {max_cost}")
+            raise CompressorError(f"max_cost is {max_cost}: choose a number of {unit} above 0.")
         if num_classes < 2:
-            raise CompressorError(f"a classifier tells at least 2 classes apart, not {num_classes}")
+            raise CompressorError(f"num_classes is {num_classes}: a classifier needs at least 2 classes.")
         if backbone is None and self.backbone_name is None:
-            raise CompressorError("HyperCompressor needs a backbone: give one, or use one of its subclasses")
+            raise CompressorError("HyperCompressor needs a backbone: give one, or use one of its subclasses.")
         self.max_parameters = max_parameters
         self.num_classes = num_classes
         self.tau = tau
@@ -184,7 +184,7 @@ class HyperCompressor(kt.HyperModel):
 
     @property
     def base(self) -> keras.Model:
-        """The whole backbone, built when first needed."""
+        """The whole backbone, built when it is first needed."""
         if self._base is None:
             assert self.backbone_name is not None
             self._base = find_backbone(self.backbone_name).build(input_size=self._input_shape, weights=self._weights)
@@ -192,7 +192,7 @@ class HyperCompressor(kt.HyperModel):
 
     @property
     def connections(self) -> list[Connection]:
-        """The connections that are searched."""
+        """The connections to search."""
         if self._connections is None:
             wanted = self._wanted
             if wanted is None:
@@ -201,21 +201,21 @@ class HyperCompressor(kt.HyperModel):
         return self._connections
 
     def narrow_to(self, count: int, train: tf.data.Dataset, validation: tf.data.Dataset) -> None:
-        """Searches only the connections that promise most, see :mod:`compressor_lib.search.shortlist`.
+        """Restricts the search to the most promising connections, see :mod:`compressor_lib.search.shortlist`.
 
-        Each family keeps its share. The pass of the backbone that this takes is the one that trials need anyway, if
-        they get the same data sets.
+        Each family keeps its share. The required pass of the backbone is the one that trials need anyway, if they use
+        the same datasets.
 
         Args:
-            count: How many connections to keep, at least one of each family.
-            train: Finite batches ``(images, labels)`` of what the backbone takes.
-            validation: Likewise; what to expect of each connection is measured on it.
+            count: Number of connections to keep, at least one of each family.
+            train: Finite batches ``(images, labels)``, with images as the backbone takes them.
+            validation: Finite batches of the same kind, on which the expected accuracies are measured.
 
         Raises:
             CompressorError: If ``count`` is below 1.
         """
         if count < 1:
-            raise CompressorError(f"a shortlist holds at least one connection, not {count}")
+            raise CompressorError(f"shortlist is {count}: choose 1 connection or more.")
         if self.translators is None:
             self.translators = self._training.cache.translators(train)
         taps = {source_tap(self.base, connection): connection for connection in self.connections}
@@ -223,10 +223,10 @@ class HyperCompressor(kt.HyperModel):
         known = self.translators.translators
         expected = expected_accuracies(
             {connection: probes[source_tap(self.base, connection)] for connection in self.connections},
-            # A translator that the bank lacks is told where it is applied, as without a shortlist.
+            # A translator missing in the bank is reported when it is applied, as without a shortlist.
             {each: known[str(each)].r2 or 0.0 for each in self.connections if str(each) in known},
         )
-        # Bytes and milliseconds take building a network each; parameters go with them.
+        # Bytes and latency would require building each network; they are roughly proportional to parameters.
         cost, most = (self.cost, self.max_cost) if self.cost == "macs" else ("parameters", self.max_parameters)
         self._connections = most_promising(
             {
@@ -247,7 +247,7 @@ class HyperCompressor(kt.HyperModel):
         return linear_probe(parts[0], parts[1], self.num_classes)
 
     def _affordable(self, connections: list[Connection]) -> list[Connection]:
-        """Those whose narrowest form, with the published head, is within the budgets that can be counted."""
+        """Returns the connections whose narrowest form, with the published head, is within the countable budgets."""
         if not self.budgets.limits.keys() & {"parameters", "macs"}:
             return connections
         narrowest = {connection: self._narrowest(connection) for connection in connections}
@@ -255,18 +255,18 @@ class HyperCompressor(kt.HyperModel):
         if connections and not affordable:
             nearest, costs = min(narrowest.items(), key=lambda form: self.budgets.excess(form[1]))
             raise CompressorError(
-                f"no connection keeps the budgets: the nearest, {nearest}, has {self.budgets.exceeded(costs)} "
+                f"no connection meets the budgets: the closest one, {nearest}, has {self.budgets.exceeded(costs)} "
                 "in its narrowest form; raise the budget, or search connections that cut more, narrower tails "
-                "or a narrower backbone"
+                "or a narrower backbone."
             )
         return affordable
 
     def _narrowest(self, connection: Connection) -> dict[str, float]:
-        """What can be counted of a connection's classifier, with the widths that come nearest to the budgets."""
+        """Returns the countable costs of a connection's classifier, with the widths that are closest to the budgets."""
         return self._least(connection, min(self._tail_units))
 
     def _least(self, connection: Connection, tail_units: int) -> dict[str, float]:
-        """What can be counted of a connection's classifier, with the head that comes nearest to the budgets."""
+        """Returns the countable costs of a connection's classifier, with the head that is closest to the budgets."""
         forms = (
             counted_costs(self.base, connection, self.num_classes, tail_units=tail_units, head_units=units)
             for units in (PUBLISHED_HEAD_UNITS if self._head_units is None else self._head_units)
@@ -278,16 +278,16 @@ class HyperCompressor(kt.HyperModel):
         return CachedTraining(self.base, self.connections, memory=self._feature_memory)
 
     def release_features(self) -> None:
-        """Drops what is cached of the data sets; a trial that needs it runs the backbone again."""
+        """Deletes the cached outputs of the backbone. A trial that needs them runs the backbone again."""
         self.__dict__.pop("_training", None)
 
     def connection(self, hp: kt.HyperParameters) -> Connection:
-        """The connection that a trial's hyperparameters name, in either of its forms."""
+        """Returns the connection in a trial's hyperparameters, in either form."""
         choice = hp.Choice(TRANSLATOR, [str(connection) for connection in self.connections])
         return find_connection(choice, self.base)
 
     def create_backbone(self, hp: kt.HyperParameters) -> keras.Model:
-        """The sub-network of a trial, translator included, without head."""
+        """Returns the sub-network of a trial, including its translator, without a head."""
         connection = self.connection(hp)
         submodel = create_submodel(self.base, connection, tail_units=self._tail_width(hp, connection))
         if self.translators is not None:
@@ -297,7 +297,7 @@ class HyperCompressor(kt.HyperModel):
     def _tail_width(self, hp: kt.HyperParameters, connection: Connection) -> int:
         tails = [str(candidate) for candidate in self.connections if candidate.is_tail]
         if tails:
-            # Entered by every trial, so that tuners learn of the condition even if their first is not a tail.
+            # Every trial enters this scope, so that tuners know the condition even if the first trial is not a tail.
             with hp.conditional_scope(TRANSLATOR, tails):
                 if connection.is_tail:
                     most = int(hp.Choice(TAIL_WIDTH, list(self._tail_units)))
@@ -305,7 +305,7 @@ class HyperCompressor(kt.HyperModel):
         return TAIL_UNITS
 
     def _widths_within(self, connection: Connection) -> list[int]:
-        """Widths of a tail that keep the budgets that can be counted, and the narrowest of all."""
+        """Returns the tail widths within the countable budgets, or the narrowest width."""
         if connection not in self._widths:
             narrowest = min(self._tail_units)
             self._widths[connection] = [
@@ -316,14 +316,14 @@ class HyperCompressor(kt.HyperModel):
         return self._widths[connection]
 
     def build(self, hp: kt.HyperParameters) -> keras.Model:
-        """The compiled classifier of a trial: frozen sub-network, published head, Adam."""
+        """Returns the compiled classifier of a trial: frozen sub-network, published head, Adam."""
         return self._classifier(hp, self.create_backbone(hp))
 
     def build_trial(self, hp: kt.HyperParameters) -> keras.Model:
-        """Like :meth:`build`, in milliseconds: what is frozen is shared with all other trials.
+        """Builds a trial like :meth:`build`, but in milliseconds: the frozen layers are shared by all trials.
 
-        The model is for :meth:`fit` alone; to unfreeze its backbone would change that of every trial. A subclass
-        with a :meth:`build` or :meth:`create_backbone` of its own is built with these.
+        The model is only meant for :meth:`fit`; unfreezing its backbone would affect all trials. For a subclass that
+        overrides :meth:`build` or :meth:`create_backbone`, these methods are used.
         """
         own = type(self)
         if own.build is not HyperCompressor.build or own.create_backbone is not HyperCompressor.create_backbone:
@@ -342,11 +342,11 @@ class HyperCompressor(kt.HyperModel):
 
     @functools.cached_property
     def _frozen(self) -> keras.Model:
-        """A copy of the whole backbone, so that sharing and freezing it leaves the backbone alone."""
+        """Returns a copy of the whole backbone, so that sharing and freezing do not affect the original."""
         return create_submodel(self.base, Connection.head(LayerGraph.of(self.base).sink))
 
     def _classifier(self, hp: kt.HyperParameters, backbone: keras.Model) -> keras.Model:
-        # A tail has nothing pretrained, so it is trained like the head.
+        # A tail has no pretrained weights, so it is trained like the head.
         is_trained = self.connection(hp).is_tail or self._train_translators
         for layer in backbone.layers:
             layer.trainable = is_trained and layer.name in TRANSLATOR_LAYERS
@@ -365,17 +365,17 @@ class HyperCompressor(kt.HyperModel):
         return model
 
     def objective(self, model: keras.Model) -> AccuracyCompression:
-        """The metric that ranks a classifier: its accuracy, its compression, and whether it keeps the budgets."""
+        """Returns the metric that ranks a classifier by its accuracy, compression and budgets."""
         penalty = 0.0 if self.budgets.within(self.costs(model)) else 1.0
         return AccuracyCompression(self.compression(model), self.tau, name="acc_comp", penalty=penalty)
 
     def compression(self, model: keras.Model) -> float:
-        """Share of ``max_cost`` that a classifier does without."""
+        """Returns the share of ``max_cost`` that a classifier saves."""
         return 1 - self.costs(model)[self.cost] / self.max_cost
 
     def costs(self, model: keras.Model) -> dict[str, float]:
-        """A classifier's parameters, and whatever else the objective or a budget weighs, by name."""
-        # Kept layers have the backbone's names, so these tell the connection and every width.
+        """Returns a classifier's parameters and all other costs in the objective or the budgets, by name."""
+        # Kept layers have the backbone's names, so these identify the connection and all widths.
         architecture = tuple((layer.name, tuple(weight.shape for weight in layer.weights)) for layer in model.layers)
         if architecture not in self._known_costs:
             names = dict.fromkeys(("parameters", self.cost, *self.budgets.limits))
@@ -383,25 +383,25 @@ class HyperCompressor(kt.HyperModel):
         return self._known_costs[architecture]
 
     def fit(self, hp: kt.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """Trains a trial's model, on cached features where that is the same thing.
+        """Trains a trial's model, on cached features if the result is the same.
 
         Returns:
-            The history; besides the metrics it carries the model's :meth:`costs`, the ``seconds`` of this fit and the
-            validation ``examples`` (0: not counted), so that every tuner's trials record them.
+            The history. Besides the metrics, it contains the model's :meth:`costs`, the ``seconds`` of this fit and the
+            number of validation ``examples`` (0 if not counted), so that every tuner records them for its trials.
         """
         started = time.monotonic()
         arguments = dict(zip(("x", "y", "batch_size", "epochs", "verbose", "callbacks"), args, strict=False)) | kwargs
         connection = self.connection(hp)
         if self.translators is None:
             self._pretrain(arguments, model, connection)
-            # keras-tuner restores a promoted trial's weights, translator included, before this call.
+            # keras-tuner has restored a promoted trial's weights, including the translator, before this call.
             if "tuner/trial_id" not in hp.values:
                 assert self.translators is not None
                 with scope_of(model):
                     self.translators.apply(_subnetwork_in(model, connection), connection)
         history = self._training.fit(model, connection, arguments) if self._cache_features else None
         if history is None:
-            logger.info("training on the images themselves, not on cached features")
+            logger.info("training on images, not on cached features")
             history = model.fit(**arguments)
         examples = self._training.held_out if self._cache_features else 0
         constants = {**self.costs(model), "seconds": time.monotonic() - started, "examples": examples}
@@ -413,12 +413,12 @@ class HyperCompressor(kt.HyperModel):
         if dataset is None:
             raise CompressorError(
                 "the translators cannot be fitted on this kind of training data; give arrays or a finite "
-                "tf.data.Dataset, or fit them first and pass them as translators="
+                "tf.data.Dataset, or fit them first and pass them as translators=."
             )
         if self._cache_features and self._training.frontier(model, connection) is not None:
             self.translators = self._training.cache.translators(dataset)
         else:
-            images = _as_the_backbone_takes(model, connection, dataset)
+            images = _backbone_inputs(model, connection, dataset)
             self.translators = fit_translators(self.base, self.connections, images)
 
 
@@ -441,23 +441,23 @@ class HyperCompressedEfficientNetB5(HyperCompressor):
 
 
 def _subnetwork_in(model: keras.Model, connection: Connection) -> keras.Model:
-    """Whichever has the sub-network's layers: the model itself or a model nested in it."""
+    """Returns the model that contains the sub-network's layers: the model itself or a model nested in it."""
     for candidate in (model, *(layer for layer in model.layers if isinstance(layer, keras.Model))):
         if any(layer.name == connection.a for layer in candidate.layers):
             return candidate
     raise CompressorError(
         f"the model that build() returned does not contain layer {connection.a!r} of its sub-network; "
-        "build it on what create_backbone(hp) returns"
+        "build it on the result of create_backbone(hp)."
     )
 
 
-def _as_the_backbone_takes(model: keras.Model, connection: Connection, dataset: tf.data.Dataset) -> Iterable[Any]:
-    """Batches of images as they reach the sub-network, behind whatever ``model`` puts in front of it."""
+def _backbone_inputs(model: keras.Model, connection: Connection, dataset: tf.data.Dataset) -> Iterable[Any]:
+    """Yields batches of images as inputs of the sub-network, after the layers that ``model`` puts before it."""
     subnetwork = _subnetwork_in(model, connection)
     in_front = None
     if subnetwork is not model:
         (entry,) = LayerGraph.of(model).producers[subnetwork.name]
-        outer = keras.Model(model.inputs, model.outputs)  # a Sequential model shows no input layer
+        outer = keras.Model(model.inputs, model.outputs)  # a Sequential model hides its input layer
         in_front = keras.Model(outer.inputs, outer.get_layer(entry).output)
     for x, *_ in dataset:
         yield x if in_front is None else in_front(x, training=False)

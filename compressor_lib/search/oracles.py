@@ -186,7 +186,7 @@ def bounded_sizes(full: Mapping[tuple[int, int], int], most: int) -> dict[tuple[
 
     Returns:
         The new sizes, at least 1 each, with a total of ``most`` (or ``full``, if that is smaller). If ``most`` is too
-            small, the highest brackets are left out.
+        small, the highest brackets are left out.
 
     Example:
         >>> bounded_sizes({(1, 0): 6, (1, 1): 2, (0, 0): 4}, 6)

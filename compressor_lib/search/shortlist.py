@@ -1,9 +1,9 @@
-"""A prior over connections: what to expect of each before any trial, in closed form.
+"""Expected accuracies of connections, computed in closed form before any trial.
 
-A linear classifier on what a connection's A computes tells how much of the task is solved there (linear probes: Alain
-and Bengio, arXiv:1610.01644, 2016). Where the network rejoins, its translator's R2 tells how far what lies behind B can
-add to that. Neither trains anything, so hundreds of connections are looked at in seconds, and a search need not spend
-trials on those that cannot win.
+A linear classifier on the output of a connection's A shows how much of the task is solved there (linear probes: Alain
+and Bengio, arXiv:1610.01644, 2016). If the network rejoins, the translator's R2 shows how much the layers from B on can
+add. Neither requires training, so hundreds of connections are evaluated in seconds, and a search need not run trials on
+connections that cannot win.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from compressor_lib.cuts.connections import Connection, Kind
 Array = npt.NDArray[Any]
 
 MOST_EXAMPLES = 4096
-"""Examples that a probe is fitted on: enough for some hundred channels, and a bound on its time."""
+"""Maximum number of examples for fitting a probe: enough for a few hundred channels, and fast."""
 
 
 def linear_probe(
     train: tuple[Array, Array], validation: tuple[Array, Array], num_classes: int, *, ridge: float = 1e-2
 ) -> float:
-    """Accuracy of a linear classifier fitted by least squares to one-hot labels.
+    """Returns the accuracy of a linear classifier fitted to one-hot labels by least squares.
 
     Args:
-        train: Features ``[examples, channels]`` and classes ``[examples]`` to fit it on.
-        validation: Likewise, to score it on.
-        num_classes: How many classes there are.
+        train: Features ``[examples, channels]`` and classes ``[examples]`` to fit the classifier on.
+        validation: Features and classes to score it on.
+        num_classes: Number of classes.
         ridge: Penalty on the weights, as a share of the channels' variance.
 
     Returns:
-        Share of the validation examples that it gets right, 0..1.
+        Share of the validation examples that are classified correctly, 0..1.
     """
     (x, classes), (held, held_classes) = train, validation
     mean, deviation = x.mean(axis=0), x.std(axis=0)
@@ -44,20 +44,20 @@ def linear_probe(
     targets = np.eye(num_classes)[classes]
     gram = x.T @ x + ridge * len(x) * np.eye(x.shape[1])
     weights = np.linalg.solve(gram, x.T @ (targets - targets.mean(axis=0)))
-    answers = (held @ weights + targets.mean(axis=0)).argmax(axis=1)
-    return float((answers == held_classes).mean())
+    predictions = (held @ weights + targets.mean(axis=0)).argmax(axis=1)
+    return float((predictions == held_classes).mean())
 
 
 def expected_accuracies(probes: Mapping[Connection, float], r2: Mapping[Connection, float]) -> dict[Connection, float]:
-    """What accuracy to expect of each connection.
+    """Returns the expected accuracy of each connection.
 
     Args:
         probes: Accuracy of a linear classifier on each connection's A.
-        r2: Of the translators, for connections that rejoin; those that are not told count as 0.
+        r2: R2 of the translators of connections that rejoin; missing values count as 0.
 
     Returns:
-        The probe where nothing pretrained follows A. Where B does, as much more as the translator explains, of what
-        the best probe is ahead.
+        The probe's accuracy, if no pretrained layers follow A. If B follows, the expected gain over the probe is the
+        translator's R2 times the probe's distance to the best probe.
     """
     best = max(probes.values())
     return {
@@ -67,11 +67,11 @@ def expected_accuracies(probes: Mapping[Connection, float], r2: Mapping[Connecti
 
 
 def most_promising(scores: Mapping[Connection, float], count: int) -> list[Connection]:
-    """The best of each family: rejoining, truncations and tails keep their shares, as they are expected to score alike.
+    """Returns the best connections of each family, whose shares are kept, as families are expected to score alike.
 
     Args:
-        scores: What to expect of each connection, higher is better; compared within families only.
-        count: How many to keep; at least one of each family is.
+        scores: Expected score of each connection, higher is better; only compared within families.
+        count: Number of connections to keep, at least one of each family.
 
     Returns:
         The connections, in the order of ``scores``.
@@ -87,13 +87,13 @@ def most_promising(scores: Mapping[Connection, float], count: int) -> list[Conne
 
 
 def pooled(values: Array, examples: Array) -> Array:
-    """Some examples' activations as a head takes them, averaged over positions: float64 ``[examples, channels]``."""
+    """Returns some examples' activations averaged over positions, as for a head: float64 ``[examples, channels]``."""
     chosen = values[examples]
     return chosen.mean(axis=tuple(range(1, chosen.ndim - 1)), dtype=np.float64)
 
 
 def some_examples(count: int, seed: int = 0) -> Array:
-    """Indices of at most ``MOST_EXAMPLES`` of ``count`` examples, drawn at random, in ascending order."""
+    """Returns the sorted indices of at most ``MOST_EXAMPLES`` of ``count`` examples, drawn at random."""
     if count <= MOST_EXAMPLES:
         return np.arange(count)
     return np.sort(np.random.default_rng(seed).choice(count, MOST_EXAMPLES, replace=False))

@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from components.artifacts.file_names import SUMMARY_FILE
+from pipelines.results.file_names import SUMMARY_FILE
 from pipelines.results.lineage import NodeRun
 
 NOTABLE_IMBALANCE = 3.0

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.artifacts.file_names import HISTORY_FILE, SEARCH_REPORT_FILE, SUMMARY_FILE, VERDICT_FILE
 from compressor_lib.deployment import phrases
 from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.gate import Verdict
 from compressor_lib.deployment.model_metrics import REFERENCE, read_figures
 from compressor_lib.errors import CompressorError
 from compressor_lib.pretraining.bank_files import MANIFEST
+from pipelines.results.file_names import HISTORY_FILE, SEARCH_REPORT_FILE, SUMMARY_FILE, VERDICT_FILE
 from pipelines.results.lineage import number_of, time_of
 
 if TYPE_CHECKING:

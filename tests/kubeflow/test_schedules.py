@@ -132,7 +132,7 @@ def test_its_name_is_its_own_alone(server, kubeflow, package, name):
 
 def test_names_are_new(kubeflow, package, name):
     scheduled(kubeflow, package, name)
-    with pytest.raises(CompressorError, match=f"schedule '{name}' is there already"):
+    with pytest.raises(CompressorError, match=f"schedule '{name}' already exists"):
         scheduled(kubeflow, package, name)
 
 

@@ -1,6 +1,6 @@
-"""Python processes that are forked from one that has imported TensorFlow and TFX, which takes ten seconds.
+"""Starts Python processes as forks of a server that has imported TensorFlow and TFX, which takes ten seconds.
 
-It does nothing else, for TensorFlow starts threads at its first operation, and threads do not survive a fork.
+The server only imports: TensorFlow starts threads at its first operation, and a fork has no threads but its own.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ IMPORTED = [
 ENTRYPOINT = "pipelines.kubeflow.entrypoint"
 
 warm = multiprocessing.get_context("forkserver")
-"""Starts processes as ``multiprocessing`` does."""
+"""Starts processes through the server, with the interface of ``multiprocessing``."""
 warm.set_forkserver_preload(IMPORTED)
 
 _fork = multiprocessing.get_context("fork")
 
 
 def run_module(command: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path) -> int:
-    """Runs ``python -m MODULE [ARGUMENT ...]`` without the imports; modules that the entrypoint starts likewise.
+    """Runs ``python -m MODULE [ARGUMENT ...]`` in a fork of the server; the entrypoint forks further.
 
     Args:
         command: The command.
         folder: The working directory.
-        environment: All of the environment. What is read while modules are imported is that of the tests.
-        log: Gets what the processes print.
+        environment: The environment variables, except those that modules read while they are imported.
+        log: File that the output is appended to.
 
     Returns:
         The exit status; negative for a signal.
@@ -53,11 +53,11 @@ def run_module(command: Sequence[str], folder: Path, environment: Mapping[str, s
 
 def _task(module: str, arguments: list[str], folder: str, environment: dict[str, str], log: str) -> None:
     os.chdir(folder)
-    tempfile.tempdir = None  # it is looked up once
+    tempfile.tempdir = None  # the server's
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
     for number in (1, 2):
         os.dup2(descriptor, number)
-    logging.root.handlers.clear()  # of an import that warned
+    logging.root.handlers.clear()  # added by an import that logged a warning
     if module == ENTRYPOINT:
         subprocess.Popen = _Forked  # type: ignore[misc, assignment]
     _run(module, arguments, environment)
@@ -71,7 +71,7 @@ def _run(module: str, arguments: list[str], environment: Mapping[str, str]) -> N
 
 
 class _Forked:
-    """In place of ``subprocess.Popen`` in the entrypoint, which starts modules one after the other."""
+    """Replaces ``subprocess.Popen`` in the entrypoint, which runs modules one after the other."""
 
     _real = subprocess.Popen
 

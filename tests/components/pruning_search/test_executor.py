@@ -305,7 +305,7 @@ def test_workers_receive_the_shortlist(examples, reference, bank):
 
 
 def test_an_impossible_budget_is_reported_before_the_search(tmp_path, examples, reference, bank):
-    with pytest.raises(CompressorError, match="no connection keeps the budgets: the nearest, block_2_add->block_16"):
+    with pytest.raises(CompressorError, match="the closest one, block_2_add->block_16"):
         do(tmp_path, examples, reference, bank, connections=CONNECTIONS[:1], budgets={"parameters": 1000})
     assert not (tmp_path / ".trials").exists()
 

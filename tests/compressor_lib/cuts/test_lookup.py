@@ -98,13 +98,13 @@ def test_indices_do_not_count_the_preprocess_layer(name):
         ("block_5_add->", "'block_5_add->' is neither"),
         (
             "block_5_expand->Conv_1",
-            "would leave a skip branch dangling: 'block_4_add' feeds 'block_5_add' around 'block_5_expand'",
+            "would cut off a skip branch: 'block_4_add' feeds 'block_5_add' around 'block_5_expand'",
         ),
         ("block_5_add->block_15_depthwise", "'block_14_add' feeds 'block_15_add' around 'block_15_expand_relu'"),
-        ("block_5_expand->head", "would leave a skip branch dangling"),
-        ("Conv_1->block_16_expand", "runs backwards: 'block_16_expand' does not lie behind"),
+        ("block_5_expand->head", "would cut off a skip branch"),
+        ("Conv_1->block_16_expand", "runs backwards: 'block_16_expand' does not come after"),
         ("Conv_1->Conv_1", "runs backwards"),
-        ("block_2_add->block_15_add", "'block_15_add' takes 2 tensors, a translator gives one"),
+        ("block_2_add->block_15_add", "'block_15_add' takes 2 tensors, but a translator outputs one"),
         ("53,154", "layer index 154 is outside 0..153"),
         ((-1, 151), "layer index -1 is outside 0..153"),
         ("\u00b2,151", "unknown layer '\u00b2'"),
@@ -124,5 +124,5 @@ def test_a_connection_that_names_no_layer_of_the_graph_is_refused(residual):
 def test_a_tail_is_written_and_checked_like_a_truncation(v2):
     tail = find_connection("block_5_add->tail", v2)
     assert (tail, str(tail)) == (Connection.tail("block_5_add"), "block_5_add->tail")
-    with pytest.raises(CompressorError, match="skip branch dangling"):
+    with pytest.raises(CompressorError, match="cut off a skip branch"):
         find_connection("block_5_expand->tail", v2)

@@ -414,7 +414,7 @@ def test_under_a_budget_a_tail_is_as_wide_as_it_may_be(residual):
 
 def test_budgets_that_no_connection_keeps_are_told(residual):
     compressor = hypermodel(residual, budgets={"parameters": 100, "latency": 1e-9})
-    message = r"no connection keeps the budgets: the nearest, stem_relu->last, has 413 parameters \(budget: 100\) in"
+    message = r"the closest one, stem_relu->last, has 413 parameters \(budget: 100\) in"
     with pytest.raises(CompressorError, match=message):
         compressor.build(kt.HyperParameters())
 
@@ -475,7 +475,7 @@ def test_a_translator_missing_from_a_shortlist_is_told_as_without_one(residual, 
 
 
 def test_an_empty_shortlist_is_refused(residual, bank, train, validation):
-    with pytest.raises(CompressorError, match="a shortlist holds at least one connection, not 0"):
+    with pytest.raises(CompressorError, match="shortlist is 0: choose 1 connection or more"):
         hypermodel(residual, translators=bank).narrow_to(0, train.dataset, validation.dataset)
 
 
@@ -889,13 +889,13 @@ def test_the_model_is_an_ordinary_one_afterwards(residual, bank, train, validati
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"tau": -0.1}, "tau is a weight between 0 and 1, not -0.1"),
-        ({"tau": float("nan")}, "tau is a weight"),
-        ({"num_classes": 1}, "at least 2 classes apart, not 1"),
-        ({"max_parameters": 0}, "max_parameters is a count of parameters, not 0"),
+        ({"tau": -0.1}, "tau is -0.1: choose a weight from 0 to 1"),
+        ({"tau": float("nan")}, "tau is nan: choose a weight"),
+        ({"num_classes": 1}, "num_classes is 1: a classifier needs at least 2 classes"),
+        ({"max_parameters": 0}, "max_parameters is 0: choose a number of parameters"),
         ({"cost": "mac"}, "unknown cost 'mac'. Did you mean 'macs'"),
         ({"cost": "latency"}, "the cost latency needs max_cost, the ms of the uncompressed classifier"),
-        ({"cost": "bytes", "max_cost": 0}, "max_cost is a number of bytes above 0, not 0"),
+        ({"cost": "bytes", "max_cost": 0}, "max_cost is 0: choose a number of bytes above 0"),
         ({"budgets": {"bytes": -1}}, "the budget of bytes is -1"),
     ],
 )

@@ -279,7 +279,7 @@ def test_without_a_network_within_budget_the_nearest_is_told(searched):
     smallest = min(trial_reports(*searched[:2]), key=lambda report: report.parameters)
     tuner, _ = under_budget(searched, {"parameters": 99})
     message = (
-        f"nearest, {smallest.connection}, has {smallest.parameters:,} parameters \\(budget: 99\\); raise the budget"
+        f"closest one, {smallest.connection}, has {smallest.parameters:,} parameters \\(budget: 99\\); raise the budget"
     )
     with pytest.raises(CompressorError, match=message):
         tuner.get_best_models(1)
@@ -402,7 +402,9 @@ def test_a_search_in_which_every_trial_failed_is_told(residual, data, tmp_path):
 def test_before_the_first_trial_there_is_no_best_one(residual, tmp_path):
     tuner = TUNERS["random"](hypermodel(residual), SearchOptions("random", 1, 1), tmp_path)
     for best in (tuner.get_best_models, tuner.get_best_hyperparameters):
-        with pytest.raises(CompressorError, match="no trial has finished, so there is no best one yet: run the search"):
+        with pytest.raises(
+            CompressorError, match="no trial has finished, so there is no best trial yet: run the search"
+        ):
             best()
 
 

@@ -130,7 +130,7 @@ class TestSubmit:
         api.refused = {"runs/run-1": [401] * platforms.LOOKS}
         result = self.submit(package, "--wait", api=api)
         assert result.exit_code == 4
-        assert "renew the one in $KFP_TOKEN" in result.stderr
+        assert "renew the token in $KFP_TOKEN" in result.stderr
         assert result.stderr.endswith(f"no longer followed; the run continues: {api.url}/#/runs/details/run-1\n")
 
     def test_the_code_of_a_package_is_that_which_is_installed(self, api, package):

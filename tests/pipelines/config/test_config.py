@@ -408,7 +408,7 @@ def test_remote_folders_lie_apart_too():
 def test_artifacts_are_reached_by_a_path_that_is_no_pattern(tmp_path):
     config = load_config(EXAMPLES / "digits.yaml", [f"output={tmp_path}/[v2]"])
     assert config.pipeline_root.startswith(f"{tmp_path}/.compressor-")
-    with pytest.raises(CompressorError, match=r"output is 'gs://b/\[v2\]', and TFX takes \* \? \[ \] for patterns"):
+    with pytest.raises(CompressorError, match=r"output is 'gs://b/\[v2\]', and TFX reads \* \? \[ \] as patterns"):
         load_config(EXAMPLES / "digits.yaml", ["output=gs://b/[v2]"])
 
 

@@ -25,7 +25,7 @@ def compile_to(tmp_path):
 def test_a_package_is_written(compile_to):
     result, package = compile_to("--target", "vertex", *REMOTE)
     assert result.exit_code == 0, result.output
-    assert f"{package}: pipeline pictures for vertex, in some/image" in result.output
+    assert f"{package}: pipeline pictures for vertex, image some/image" in result.output
     job = json.loads(package.read_text())
     assert job["runtimeConfig"]["gcsOutputDirectory"] == "gs://bucket/root/pipeline_root"
 

@@ -84,7 +84,7 @@ class TestSchedules:
 
     def test_names_are_new(self, kubeflow, package):
         scheduled(kubeflow, package)
-        with pytest.raises(CompressorError, match="schedule 'weekly' is there already"):
+        with pytest.raises(CompressorError, match="schedule 'weekly' already exists"):
             scheduled(kubeflow, package)
 
     def test_more_than_a_page_of_them_is_found(self, api, kubeflow, package):
@@ -132,7 +132,7 @@ class TestSchedules:
 
     @pytest.mark.parametrize("action", ["pause", "resume", "delete", "run_now"])
     def test_an_unknown_one_is_told(self, kubeflow, package, action):
-        with pytest.raises(CompressorError, match=r"^unknown schedule 'weekl'\. There is none\.$"):
+        with pytest.raises(CompressorError, match=r"^unknown schedule 'weekl'\. There are none\.$"):
             getattr(kubeflow, action)("weekl")
         scheduled(kubeflow, package)
         with pytest.raises(CompressorError, match="unknown schedule 'weekl'. Did you mean 'weekly'"):

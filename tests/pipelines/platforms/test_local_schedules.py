@@ -113,7 +113,7 @@ class TestFiles:
 
     def test_a_name_is_given_once(self, schedules):
         create(schedules)
-        with pytest.raises(CompressorError, match="'weekly' is there already: delete it"):
+        with pytest.raises(CompressorError, match="'weekly' already exists: delete it"):
             create(schedules)
 
     def test_a_wrong_config_is_refused_at_once(self, schedules):
