@@ -191,8 +191,8 @@ class TestAllIsThere:
             "ok       package: pipeline pictures, compiled for kubeflow, by this version",
             "ok       API: kubeflow responds and accepts your credentials",
             f"ok       image {kubeflow.image}: it exists",
-            "ok       bucket bucket: you have objects.create, objects.get, objects.list, "
-            "and so must whom the nodes act for",
+            "ok       bucket bucket: you have objects.create, objects.get, objects.list; "
+            "the nodes' account needs them too",
         ])  # fmt: skip
 
     def test_on_vertex(self, vertex):
@@ -262,7 +262,7 @@ class TestImage:
     def test_one_that_is_not_pushed(self, kubeflow):
         kubeflow.docker.images.clear()
         assert kubeflow.line("image") == (
-            f"MISSING  image {kubeflow.image}: the registry does not have it: push it by make image and docker push"
+            f"MISSING  image {kubeflow.image}: the registry does not have it: run make image and docker push"
         )
 
     def test_one_by_its_tag(self, kubeflow):
@@ -275,13 +275,13 @@ class TestImage:
         kubeflow.docker.images[kubeflow.image] = 401
         line = kubeflow.line("image", missing=False)
         assert line.startswith("unknown  image ")
-        assert line.endswith(": Docker could not look it up (no basic auth credentials); the nodes will see")
+        assert line.endswith(": Docker could not look it up (no basic auth credentials)")
 
     def test_without_docker_it_is_unknown(self, kubeflow):
         kubeflow.docker.close()
         line = kubeflow.line("image", missing=False)
         assert line.startswith("unknown  image ")
-        assert line.endswith(": there is no Docker here to look it up with; the nodes will see")
+        assert line.endswith(": there is no Docker on this machine to look it up")
 
     def test_each_one_is_looked_at_once(self, kubeflow):
         other = "example.org/team/other:1"
@@ -330,7 +330,7 @@ class TestBuckets:
 
     def test_without_credentials_a_clusters_nodes_will_see(self, kubeflow, nobody):
         line = kubeflow.line("bucket", missing=False)
-        assert line == "unknown  bucket bucket: not without credentials of Google Cloud: looked at by the nodes"
+        assert line == "unknown  bucket bucket: checking it needs Google Cloud credentials"
 
     def test_other_stores_are_the_clusters(self, kubeflow):
         kubeflow.replace("gs://bucket/images", "/mnt/team/images")

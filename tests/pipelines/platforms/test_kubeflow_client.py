@@ -23,7 +23,7 @@ from pipelines.platforms.kubeflow_client import CERTIFICATES, COOKIES, TOKEN, me
 class TestAccess:
     def test_the_token_is_the_environments(self, api, package, monkeypatch):
         api.token = "secret"
-        with pytest.raises(CompressorError, match=r"without a valid token: renew the one in \$KFP_TOKEN"):
+        with pytest.raises(CompressorError, match=r"requires a valid token: renew the token in \$KFP_TOKEN"):
             Kubeflow(api.url)
         monkeypatch.setenv(TOKEN, "secret")
         assert submitted(Kubeflow(api.url), package).id == "run-1"
@@ -51,8 +51,8 @@ class TestAccess:
     @pytest.mark.parametrize(
         ("host", "advice"),
         [
-            ("kubeflow", "begin with https"),
-            ("localhost:8888", "begin with"),
+            ("kubeflow", "it must begin with https"),
+            ("localhost:8888", "it must begin with"),
             ("http://a..b", "check"),
             ("http://", "check"),
         ],
@@ -63,7 +63,7 @@ class TestAccess:
 
     def test_a_token_with_a_line_break(self, api, monkeypatch):
         monkeypatch.setenv(TOKEN, "secret\n")
-        with pytest.raises(CompressorError, match=r"^\$KFP_TOKEN or \$KFP_COOKIES holds a line break"):
+        with pytest.raises(CompressorError, match=r"^\$KFP_TOKEN or \$KFP_COOKIES contains a line break"):
             Kubeflow(api.url)
 
     def test_a_page_to_log_in_is_no_api(self):
@@ -159,13 +159,13 @@ class TestCertificates:
         assert submitted(Kubeflow(api.url), package).id == "run-1"
 
     def test_another_is_told(self, api):
-        message = r"has a certificate that is not trusted: name a file with that of its authority in \$SSL_CERT_FILE"
+        message = r"has a certificate that is not trusted: set \$SSL_CERT_FILE to a file"
         with pytest.raises(CompressorError, match=message):
             Kubeflow(api.url)
 
     def test_a_file_that_is_not_there_is_told(self, api, monkeypatch):
         monkeypatch.setenv(CERTIFICATES, "/none.pem")
-        with pytest.raises(CompressorError, match=r"^\$SSL_CERT_FILE names no file: '/none.pem'"):
+        with pytest.raises(CompressorError, match=r"^\$SSL_CERT_FILE is '/none.pem', which is not a file"):
             Kubeflow(api.url)
 
 
@@ -278,7 +278,7 @@ class TestProxies:
         with pytest.raises(CompressorError) as refused:
             Kubeflow(self.HOST)
         assert str(refused.value) == (
-            f"the proxy {proxy.url} answers {status} in place of {self.HOST}: check the proxy, or name "
+            f"the proxy {proxy.url} responds with {status} instead of {self.HOST}: check the proxy, or name "
             "kubeflow.example.org in no_proxy if it is reachable without a proxy. "
             "It says: <html>Blocked by policy</html>"
         )

@@ -69,4 +69,4 @@ def test_a_parameter_that_kubernetes_would_change_is_refused(api, package):
     given = ["submit", str(package), "--any-version", "--target", "kubeflow", "--host", api.url]
     refused = CliRunner().invoke(app, [*given, "--param", "data_path=gs://bucket/cost$$"])
     assert refused.exit_code == 2
-    assert "--param 'data_path=gs://bucket/cost$$' has $$ or $(...) in it" in refused.output
+    assert "--param 'data_path=gs://bucket/cost$$' contains $$ or $(...)" in refused.output

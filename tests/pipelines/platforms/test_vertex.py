@@ -114,7 +114,7 @@ class TestSubmit:
     def test_another_file_is_refused(self, vertex, tmp_path, text):
         file = tmp_path / "package.json"
         file.write_text(text)
-        with pytest.raises(CompressorError, match="package.json' is no package for Vertex AI: make one by"):
+        with pytest.raises(CompressorError, match="package.json' is not a package for Vertex AI: create one with"):
             vertex.submit(file, name="a", parameters={}, pipeline_root=None, caching=True)
 
 
