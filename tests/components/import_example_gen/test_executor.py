@@ -258,7 +258,9 @@ class TestLabels:
 
     def test_a_feature_that_is_missing_is_told_with_those_there_are(self, tmp_path):
         record = example("cat", "one").SerializeToString()
-        with pytest.raises(CompressorError, match=r"has no feature 'class'.* its features: label, name\. Set data\.label_fe"):
+        with pytest.raises(
+            CompressorError, match=r"has no feature 'class'.* its features: label, name\. Set data\.label_fe"
+        ):
             parse_example(record, "class", "record 1")
 
     def test_what_is_no_example_is_told(self):

@@ -38,7 +38,9 @@ def test_a_removed_class_may_go(check):
 
 @pytest.mark.parametrize("classes", [("cat", "dog"), ("dog",), ("dog", "aardvark", "cat")])
 def test_a_class_in_another_place_is_refused(check, classes):
-    with pytest.raises(CompressorError, match=r"in a different order from those of version 7 \(dog, cat\), so it is not"):
+    with pytest.raises(
+        CompressorError, match=r"in a different order from those of version 7 \(dog, cat\), so it is not"
+    ):
         check(*classes, pushed="dog cat")
 
 
