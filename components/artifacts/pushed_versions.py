@@ -128,7 +128,7 @@ def roll_back(directory: str) -> tuple[int, int]:
         raise CompressorError(f"there is no model in {directory!r}: give a push directory, with numbered folders.")
     if len(there) == 1:
         raise CompressorError(
-            f"version {there[0]} is the only one in {directory!r}, so there is no earlier version:  "
+            f"version {there[0]} is the only one in {directory!r}, so there is no earlier version: "
             "raise push.keep, or push another model."
         )
     previous, newest = there[-2:]

@@ -121,19 +121,19 @@ class _Rows(beam.DoFn):
         }
         parsed = tf.io.parse_example(records, features)
         labels = [label if 0 <= label < len(self._classes) else -1 for label in parsed[LABEL].numpy().tolist()]
-        told: list[dict[str, tuple[int, float, float | None]]] = [{} for _ in records]
+        predictions: list[dict[str, tuple[int, float, float | None]]] = [{} for _ in records]
         for name, one in self._models.items():
             probabilities = self._asked[name](records) if one.path else self._of_tfma(extracts, name)
             own = {class_name: number for number, class_name in enumerate(one.classes)}
             for place, (label, given) in enumerate(zip(labels, probabilities, strict=True)):
                 likeliest = int(given.argmax())
                 true = own.get(self._classes[label]) if label >= 0 else None
-                told[place][name] = (
+                predictions[place][name] = (
                     likeliest,
                     float(given[likeliest]),
                     float("nan") if true is None else float(given[true]),
                 )
-        for encoded, label, models in zip(parsed[IMAGE_FEATURE].numpy(), labels, told, strict=True):
+        for encoded, label, models in zip(parsed[IMAGE_FEATURE].numpy(), labels, predictions, strict=True):
             yield json.dumps({"image": image_key(encoded), "label": label, "models": models})
 
     @staticmethod

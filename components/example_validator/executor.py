@@ -109,12 +109,12 @@ def _add_classes(
     summary: DataSummary, found: anomalies_pb2.Anomalies, label: str, gone: Sequence[str], removed: Sequence[str]
 ) -> None:
     """Adds new and missing classes to TFDV's anomalies."""
-    told = {*gone, *removed}
+    reported = {*gone, *removed}
     sentences = [(_NEW, f"{_NEW} {name!r} compared with the previous run") for name in summary.new_classes]
     sentences += [
         (_MISSING, f"{_MISSING} {name!r} compared with the previous run")
         for name in summary.missing_classes
-        if name not in told
+        if name not in reported
     ]
     if gone:
         names, remove = ", ".join(map(repr, gone)), how_to_remove(gone, removed)

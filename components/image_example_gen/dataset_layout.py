@@ -21,7 +21,7 @@ from tfx.proto import example_gen_pb2
 from components.image_example_gen.content import is_image_without_suffix
 from components.storage import spans
 from components.storage.listing import files_under, is_folder, is_text, listed, printable
-from components.storage.stratified_split import counts_of
+from components.storage.stratified_split import split_counts
 from compressor_lib.deployment.image_suffixes import READ, is_image, is_read, kind_of
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.class_label import class_label
@@ -279,7 +279,7 @@ def check_counts(images: Iterable[Image], shares: Mapping[str, int], skipped: It
     for label, counts in folders.items():
         in_split: Counter[str] = Counter()
         for (_, split), count in counts.items():
-            in_split.update({split: count} if split else counts_of(count, shares))
+            in_split.update({split: count} if split else split_counts(count, shares))
         empty = [split for split in shares if not in_split[split]]
         if empty:
             total = counts.total()

@@ -22,7 +22,7 @@ from components.image_example_gen import dataset_layout
 from components.image_example_gen.duplicates import Copy, FindDuplicates
 from components.left_out import LEFT_OUT, describe_left_out
 from components.storage.spans import patterns_of
-from components.storage.stratified_split import deal
+from components.storage.stratified_split import assign_splits
 from compressor_lib.deployment import image_check
 from compressor_lib.deployment.image_suffixes import kind_of
 from compressor_lib.errors import CompressorError
@@ -74,7 +74,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             | "SkippedToJson" >> beam.Map(json.dumps)
             | "WriteSkipped" >> beam.io.WriteToText(self._skipped_file, num_shards=1, shard_name_template="")
         )
-        dealt = (
+        assigned = (
             readable
             | "InFlatFolders" >> beam.Filter(lambda checked: not checked[0].split)
             | "NameByFolder" >> beam.Map(lambda checked: (checked[0].class_folder, checked[0].name))
@@ -86,7 +86,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
                 checked[0]._replace(split=checked[0].split or splits[checked[0].name]),
                 checked[1],
             ),
-            beam.pvalue.AsDict(dealt),
+            beam.pvalue.AsDict(assigned),
         )
         names = list(self._shares)
         duplicates = (
@@ -279,7 +279,7 @@ class _ToExample(_Reader):
 
 def _split_folder(names_in_folder: tuple[str, Iterable[str]], shares: Mapping[str, int]) -> Iterable[tuple[str, str]]:
     _, names = names_in_folder
-    return deal(names, shares).items()
+    return assign_splits(names, shares).items()
 
 
 def _log_duplicates(duplicates: list[dict[str, Any]], left_out: list[str]) -> None:

@@ -68,12 +68,12 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             | "SpreadAgain" >> beam.Reshuffle()
             | "Deal" >> beam.ParDo(_SplitRecords(self._label), beam.pvalue.AsDict(cuts)).with_outputs(*self._shares)
         )
-        dealt = {split: parts[split] for split in self._shares}
+        by_split = {split: parts[split] for split in self._shares}
         counted = [
             part
             | f"Class[{split}]"
             >> beam.Map(lambda example, label, split: (_name(example, label), split), self._label, split)
-            for split, part in dealt.items()
+            for split, part in by_split.items()
         ]
         _ = (
             counted
@@ -82,7 +82,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             | "ToJson" >> beam.MapTuple(lambda one, count: json.dumps([*one, count]))
             | "WriteCounts" >> beam.io.WriteToText(self._classes_file, num_shards=1, shard_name_template="")
         )
-        return dealt
+        return by_split
 
     def Do(
         self,

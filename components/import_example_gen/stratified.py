@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from components.storage.stratified_split import counts_of
+from components.storage.stratified_split import split_counts
 
 
 class Cuts(NamedTuple):
@@ -49,6 +49,6 @@ def cut(digests: Iterable[bytes], shares: Mapping[str, int]) -> Cuts:
         ('train', 'eval', 'test')
     """
     ordered = sorted(set(digests))
-    counts = {split: count for split, count in counts_of(len(ordered), shares).items() if count}
+    counts = {split: count for split, count in split_counts(len(ordered), shares).items() if count}
     ends = [sum(list(counts.values())[: place + 1]) for place in range(len(counts))]
     return Cuts([ordered[end - 1] for end in ends], list(counts))

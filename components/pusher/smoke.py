@@ -22,18 +22,18 @@ def main(model: str) -> str:
         ).SerializeToString()
         for image in images.numpy()
     ]
-    answers = {
+    outputs = {
         "serving_default": signatures["serving_default"](image_bytes=images),
         "serving_tf_example": signatures["serving_tf_example"](examples=tf.constant(examples)),
     }
-    for name, answer in answers.items():
-        probabilities = answer["probabilities"].numpy()
+    for name, output in outputs.items():
+        probabilities = output["probabilities"].numpy()
         if probabilities.shape != (len(examples), len(classes)):
             return f"{name} gives probabilities of shape {probabilities.shape} for {len(classes)} classes"
-        if not tf.reduce_all(tf.math.is_finite(answer["probabilities"])):
+        if not tf.reduce_all(tf.math.is_finite(output["probabilities"])):
             return f"{name} gives probabilities that are not finite"
         expected = [classes[number] for number in probabilities.argmax(axis=-1)]
-        if [one.decode() for one in answer["class"].numpy()] != expected:
+        if [one.decode() for one in output["class"].numpy()] != expected:
             return f"{name} returns classes that do not match its probabilities and classes.txt"
     return ""
 

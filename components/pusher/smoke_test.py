@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 MODEL_SERVER = "tensorflow_model_server"
 _SMOKE = Path(__file__).with_name("smoke.py")
 _SECONDS = 600
-_LOOK_SECONDS, _ANSWER_SECONDS = 5, 60
+_LOOK_SECONDS, _RESPONSE_SECONDS = 5, 60
 
 
 def check_in_process(model: str) -> None:
@@ -44,14 +44,14 @@ def check_in_process(model: str) -> None:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
         with literal_path(model) as literal:
-            told = subprocess.run(
+            process = subprocess.run(
                 [sys.executable, str(_SMOKE), literal],
                 env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False,
             )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise _refused("in a separate process", f"no response in {_SECONDS} s") from None
-    if told.returncode:
-        raise _refused("in a separate process", told.stderr)
+    if process.returncode:
+        raise _refused("in a separate process", process.stderr)
 
 
 def check_in_model_server(model: str) -> bool:
@@ -100,8 +100,8 @@ def _response(server: subprocess.Popen[bytes], url: str, log: IO[str]) -> Any:
             with open_here(url, timeout=_LOOK_SECONDS) as status:
                 states = [one["state"] for one in json.load(status)["model_version_status"]]
             if "AVAILABLE" in states:
-                with open_here(f"{url}:predict", question, timeout=_ANSWER_SECONDS) as answer:
-                    return json.load(answer)["predictions"][0]
+                with open_here(f"{url}:predict", question, timeout=_RESPONSE_SECONDS) as response:
+                    return json.load(response)["predictions"][0]
         except urllib.error.HTTPError as error:
             if error.code == 400:
                 raise _refused(f"in {MODEL_SERVER}", error.read().decode(errors="replace")) from error

@@ -76,9 +76,9 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
     compared = compare_predictions(predictions, lambda keys: _images(test, keys))
     metrics = read_figures(directories["compressed"])
     verdict = read_verdict(inputs["evaluation"].uri)
-    sure = verdict.confidence_shown
+    confidence = verdict.confidence_shown
     pairs = predictions.pairs(MODEL, REFERENCE)
-    reference_score, _ = results_by_class(predictions, REFERENCE, sure)
+    reference_score, _ = results_by_class(predictions, REFERENCE, confidence)
     pushed = inputs["pushed_model"].get_int_custom_property("pushed")
     bank = TranslatorBank.load(inputs["translators"].uri)
     return ReportData(
@@ -96,7 +96,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
             reference_score, read_parameters(directories["reference"]), metrics, model_metrics.REFERENCE
         ),
         compressed=_figures(verdict.overall, metrics.parameters, metrics, "float32"),
-        change=paired_change(pairs.gained, pairs.lost, pairs.images, sure),
+        change=paired_change(pairs.gained, pairs.lost, pairs.images, confidence),
         formats={
             precision: FormatFigures(
                 file.name, metrics.bytes[precision], metrics.latency[precision], metrics.speedup.get(precision)

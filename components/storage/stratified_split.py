@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 
-def deal(names: Iterable[str], shares: Mapping[str, int]) -> dict[str, str]:
+def assign_splits(names: Iterable[str], shares: Mapping[str, int]) -> dict[str, str]:
     """Assigns the images of one class folder to the splits.
 
     The names are ordered by their SHA-256 and cut at the shares, so the result does not depend on the order of a
@@ -20,16 +20,16 @@ def deal(names: Iterable[str], shares: Mapping[str, int]) -> dict[str, str]:
         The split of every name.
 
     Example:
-        >>> sorted(deal("abcdefghij", {"train": 8, "eval": 1, "test": 1}).values())
+        >>> sorted(assign_splits("abcdefghij", {"train": 8, "eval": 1, "test": 1}).values())
         ['eval', 'test', 'train', 'train', 'train', 'train', 'train', 'train', 'train', 'train']
     """
     ordered = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
-    counts = counts_of(len(ordered), shares)
+    counts = split_counts(len(ordered), shares)
     splits = [split for split, count in counts.items() for _ in range(count)]
     return dict(zip(ordered, splits, strict=True))
 
 
-def counts_of(total: int, shares: Mapping[str, int]) -> dict[str, int]:
+def split_counts(total: int, shares: Mapping[str, int]) -> dict[str, int]:
     """Returns the number of images for each split.
 
     Counts are rounded by largest remainder. A split that would be empty takes one image from the largest split, as long
@@ -43,7 +43,7 @@ def counts_of(total: int, shares: Mapping[str, int]) -> dict[str, int]:
         The count of every split.
 
     Example:
-        >>> counts_of(4, {"train": 8, "eval": 1, "test": 1})
+        >>> split_counts(4, {"train": 8, "eval": 1, "test": 1})
         {'train': 2, 'eval': 1, 'test': 1}
     """
     whole = sum(shares.values())

@@ -74,15 +74,15 @@ def read_handover(push_directory: str, parts: Mapping[str, str]) -> dict[str, An
         try:
             with zipfile.ZipFile(copy) as archive:
                 _check(archive, size=os.path.getsize(copy))
-                told = json.loads(archive.read(_ABOUT))
-                if archive.namelist() != [_ABOUT, *told["members"]]:  # zipfile does not detect missing members
+                content = json.loads(archive.read(_ABOUT))
+                if archive.namelist() != [_ABOUT, *content["members"]]:  # zipfile does not detect missing members
                     raise zipfile.BadZipFile("its members do not match its list")
-                about: dict[str, Any] = told["about"]
+                about: dict[str, Any] = content["about"]
         except Exception as error:  # damaged archives make zipfile raise almost any exception
             logger.warning("%s cannot be read (%r): this run starts without results of earlier runs", path, error)
             return None
         with zipfile.ZipFile(copy) as archive:  # it is intact, so errors here, such as a full disk, are raised
-            archive.extractall(local, [name for name in told["members"] if PurePosixPath(name).parts[0] in parts])
+            archive.extractall(local, [name for name in content["members"] if PurePosixPath(name).parts[0] in parts])
         for part, folder in parts.items():
             for source in _files(os.path.join(local, part)):
                 target = os.path.join(folder, os.path.relpath(source, os.path.join(local, part)))

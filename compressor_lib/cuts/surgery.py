@@ -52,7 +52,7 @@ def create_submodel(
     connection = find_connection(connection, base)
     config = copy.deepcopy(functional_config(base))
     graph = LayerGraph.from_config(config)
-    before, behind = kept_layers(graph, connection)
+    before, after = kept_layers(graph, connection)
     layers = {layer["name"]: layer for layer in config["layers"]}
     translator = []
     if not connection.is_truncation:
@@ -70,7 +70,7 @@ def create_submodel(
     config["layers"] = [
         *(layer for name, layer in layers.items() if name in before),
         *translator,
-        *(layer for name, layer in layers.items() if name in behind),
+        *(layer for name, layer in layers.items() if name in after),
     ]
     config["name"] = f"{base.name}_{connection.a}_to_{connection.end}"
     submodel = keras.Model.from_config(config)

@@ -118,8 +118,8 @@ def speed_parts(speedup: Speedup | None) -> Parts:
 
 
 def _phrase(parts: Parts) -> str:
-    figure, *behind = parts
-    return f"{figure} ({', '.join(behind)})" if behind else figure
+    figure, *details = parts
+    return f"{figure} ({', '.join(details)})" if details else figure
 
 
 def _points(share: float) -> str:

@@ -55,14 +55,14 @@ class Classifier:
         """
         try:
             # No limit of pixels: the user chose the file, and the limit may have been higher in training.
-            answer = self.probabilities(decodable(image.read_bytes(), max_pixels=None).encoded)
+            output = self.probabilities(decodable(image.read_bytes(), max_pixels=None).encoded)
         except FileNotFoundError:
             raise CompressorError(f"image {str(image)!r} does not exist.{did_you_mean(image)}") from None
         except OSError as error:
             raise CompressorError(f"image {str(image)!r} cannot be read: {error.strerror}.") from error
         except UnreadableImage as error:
             raise CompressorError(f"image {str(image)!r} cannot be decoded ({error}): save it again.") from error
-        return {self.classes[number]: float(answer[number]) for number in np.argsort(-answer, kind="stable")}
+        return {self.classes[number]: float(output[number]) for number in np.argsort(-output, kind="stable")}
 
 
 def load_classifier(path: str | Path) -> Classifier:
@@ -87,8 +87,8 @@ def _from_saved_model(path: Path) -> Classifier:
         raise CompressorError(f"the SavedModel in {str(path)!r} cannot be loaded: push or export it again.") from error
 
     def probabilities(encoded: bytes) -> npt.NDArray[np.float32]:
-        answer = loaded.signatures["serving_default"](image_bytes=tf.constant([encoded]))
-        return np.asarray(answer["probabilities"][0])
+        output = loaded.signatures["serving_default"](image_bytes=tf.constant([encoded]))
+        return np.asarray(output["probabilities"][0])
 
     (count,) = loaded.signatures["serving_default"].structured_outputs["probabilities"].shape[1:]
     return Classifier(path, _checked(read_classes_file(classes_path(path)), path, count), probabilities)

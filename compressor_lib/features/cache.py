@@ -145,9 +145,9 @@ def _computed(
 ) -> Iterator[dict[str, npt.NDArray[np.floating]]]:
     """Computes ``frontier``'s output from a connection's tap, starting at the translator's convolution."""
     # Tracing a graph for these few layers would take longer than running them once.
-    behind = keras.Model(model.get_layer(CONV).input, model.get_layer(frontier).output)
+    after_cut = keras.Model(model.get_layer(CONV).input, model.get_layer(frontier).output)
     for start in range(0, len(taps), 256):
-        values = behind(taps[start : start + 256], training=False)
+        values = after_cut(taps[start : start + 256], training=False)
         yield {"values": keras.ops.convert_to_numpy(values).astype(np.float16)}
 
 

@@ -57,7 +57,7 @@ def last_feature_map(classifier: keras.Model) -> str:
             last = name
     if last is None or isinstance(layers[last], keras.layers.InputLayer):
         raise CompressorError(
-            f"model {classifier.name!r} has no feature map [N, height, width, channels] before its head;  "
+            f"model {classifier.name!r} has no feature map [N, height, width, channels] before its head; "
             "only convolutional networks can be compressed."
         )
     return last

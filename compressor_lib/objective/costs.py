@@ -196,8 +196,8 @@ def counted_costs(
     Returns:
         ``parameters`` and ``macs``.
     """
-    before, behind = kept_layers(LayerGraph.of(base), connection)
-    kept = [layer for layer in base.layers if layer.name in before | behind]
+    before, after = kept_layers(LayerGraph.of(base), connection)
+    kept = [layer for layer in base.layers if layer.name in before | after]
     parameters = sum(layer.count_params() for layer in kept)
     macs = sum(layer_multiply_adds(layer) for layer in kept)
     if connection.is_truncation:

@@ -68,8 +68,8 @@ def is_proxy_response(url: str, status: int, body: str) -> bool:
 def reason(error: BaseException) -> str:
     """Returns the innermost message of a client's error, in one line. Outer messages only name client objects."""
     while True:
-        told = (getattr(error, "reason", None), *reversed(error.args))
-        inner = next((one for one in told if isinstance(one, BaseException)), None)
+        causes = (getattr(error, "reason", None), *reversed(error.args))
+        inner = next((one for one in causes if isinstance(one, BaseException)), None)
         if inner is None:
             break
         error = inner

@@ -179,12 +179,12 @@ def check_classes(config: Config, images: Images, *, stores: bool = True) -> Cla
 
 def _counted(images: Sequence[dataset_layout.Image], shares: Mapping[str, int]) -> Counts:
     """Counts images as the first node splits them: each class folder by itself."""
-    from components.storage.stratified_split import counts_of
+    from components.storage.stratified_split import split_counts
 
     counts: Counts = {split: {} for split in shares}
     in_folder = Counter((image.class_folder, image.label, image.split) for image in images)
     for (_, label, split), count in in_folder.items():
-        for name, part in ({split: count} if split else counts_of(count, shares)).items():
+        for name, part in ({split: count} if split else split_counts(count, shares)).items():
             counts[name][label] = counts[name].get(label, 0) + part
     return counts
 
@@ -192,9 +192,11 @@ def _counted(images: Sequence[dataset_layout.Image], shares: Mapping[str, int]) 
 def _digits(shares: Mapping[str, int]) -> Counts:
     from sklearn.datasets import load_digits
 
-    from components.storage.stratified_split import counts_of
+    from components.storage.stratified_split import split_counts
 
-    by_class = {str(label): counts_of(count, shares) for label, count in Counter(load_digits().target.tolist()).items()}
+    by_class = {
+        str(label): split_counts(count, shares) for label, count in Counter(load_digits().target.tolist()).items()
+    }
     return {split: {label: by_class[label][split] for label in sorted(by_class)} for split in shares}
 
 

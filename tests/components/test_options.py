@@ -9,7 +9,7 @@ from compressor_lib.training.options import Augmentation, Distillation, Training
 OPTIONS = TrainingOptions(epochs=7, augmentation=Augmentation(flip=False), distillation=Distillation(0.25))
 
 
-def test_options_come_back_as_they_were():
+def test_options_round_trip():
     assert from_parameter(TrainingOptions, as_parameter(OPTIONS)) == OPTIONS
 
 
@@ -18,7 +18,7 @@ def test_the_text_is_the_same_for_the_same_options():
     assert text == '{"temperature": 3.0, "weight": 0.25}'
 
 
-def test_what_is_left_out_has_its_default():
+def test_missing_values_have_defaults():
     assert parsed(TrainingOptions, {"epochs": 7}) == TrainingOptions(epochs=7)
 
 
@@ -37,6 +37,6 @@ def test_a_runtime_parameter_may_be_written_in_any_form_of_its_number():
         ('{"head_epochs": 0, "epochs": 0}', "head_epochs and epochs are both 0"),
     ],
 )
-def test_a_wrong_value_is_named(text, message):
+def test_wrong_value_is_reported(text, message):
     with pytest.raises(CompressorError, match=message):
         from_parameter(TrainingOptions, text)

@@ -17,7 +17,7 @@ def test_the_folders_of_other_work_are_deleted_once_it_is_done(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "cut short"}
 
 
-def test_a_key_follows_from_all_that_is_described():
+def test_key_depends_on_everything_described():
     keys = {work_key(*described) for described in ([{"a": 1}, "x"], [{"a": 2}, "x"], [{"a": 1}, "y"])}
     assert len(keys) == 3
     assert work_key({"a": 1, "b": 2}) == work_key({"b": 2, "a": 1})

@@ -7,7 +7,7 @@ import pytest
 from compressor_lib.errors import CompressorError, unknown
 
 
-def test_an_unknown_name_is_answered_with_the_nearest():
+def test_unknown_name_error_suggests_the_nearest():
     error = unknown("backbone", "MobilNetV2", ["MobileNetV2", "MobileNet"])
     assert isinstance(error, CompressorError)
     assert str(error) == ("unknown backbone 'MobilNetV2'. Did you mean 'MobileNetV2'? Known: MobileNet, MobileNetV2.")
@@ -18,11 +18,11 @@ def test_case_does_not_matter(given):
     assert "Did you mean 'MobileNetV2'?" in str(unknown("backbone", given, ["MobileNet", "MobileNetV2", "NASNet"]))
 
 
-def test_nothing_is_suggested_where_nothing_is_near():
+def test_no_suggestion_without_a_similar_name():
     assert str(unknown("tuner", "zzz", ["grid", "random"])) == ("unknown tuner 'zzz'. Known: grid, random.")
 
 
-def test_where_nothing_is_known_it_says_so():
+def test_no_known_names():
     assert str(unknown("schedule", "weekly", [])) == "unknown schedule 'weekly'. There are none."
 
 

@@ -21,18 +21,18 @@ def predictions() -> Predictions:
     return Predictions(["café", "dog"], labels, ["k0", "k1", "k2", "k3"], models)
 
 
-def test_models_are_right_by_the_names_of_their_classes(predictions):
+def test_predictions_are_correct_by_class_name(predictions):
     assert predictions.right("new").tolist() == [True, True, False, False]
     assert predictions.right("old").tolist() == [False, True, True, False]
 
 
-def test_pairs_count_who_is_right(predictions):
+def test_pairs_count_correct_predictions(predictions):
     assert predictions.pairs("new", "old") == PairedCounts(both=1, gained=1, lost=1, neither=1)
     assert predictions.pairs("new", "old", predictions.labels == 1) == PairedCounts(both=1, gained=0, lost=1, neither=0)
 
 
 @pytest.mark.parametrize("images", [4, 0])
-def test_predictions_are_read_as_they_were_written(predictions, tmp_path, images):
+def test_predictions_round_trip(predictions, tmp_path, images):
     models = {
         name: ModelPredictions(
             one.classes, one.predicted[:images], one.probability[:images], one.true_probability[:images]
@@ -51,12 +51,12 @@ def test_predictions_are_read_as_they_were_written(predictions, tmp_path, images
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK no archive"])
-def test_predictions_that_cannot_be_read_are_named(tmp_path, content):
+def test_unreadable_predictions_are_reported(tmp_path, content):
     if content is not None:
         (tmp_path / PREDICTIONS_FILE).write_bytes(content)
     with pytest.raises(CompressorError, match=r"predictions\.npz' cannot be read: run the pipeline again"):
         Predictions.read(str(tmp_path))
 
 
-def test_an_image_is_known_by_its_content():
+def test_image_key_depends_on_the_content():
     assert image_key(b"one") == image_key(b"one") != image_key(b"other")

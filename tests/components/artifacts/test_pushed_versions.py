@@ -52,12 +52,12 @@ def names(directory: str) -> list[str]:
     return sorted(name.rstrip("/") for name in fileio.listdir(directory))
 
 
-def test_nothing_is_there_at_first(directory):
+def test_new_directory_has_no_versions(directory):
     assert versions(directory) == []
     assert newest_version(directory) == ""
 
 
-def test_versions_rise_also_within_a_second_and_when_the_clock_is_behind(directory, monkeypatch):
+def test_version_numbers_always_increase(directory, monkeypatch):
     first = push(directory)
     assert abs(first - time.time()) < 60
     second = push(directory)
@@ -66,7 +66,7 @@ def test_versions_rise_also_within_a_second_and_when_the_clock_is_behind(directo
     assert names(directory) == [str(version) for version in versions(directory)]
 
 
-def test_a_version_is_as_it_was_prepared(directory):
+def test_published_version_equals_the_prepared_folder(directory):
     version = push(directory, "a graph")
     with fileio.open(os.path.join(directory, str(version), "variables", "data")) as file:
         assert file.read() == "of a graph"
@@ -80,14 +80,14 @@ def test_only_complete_versions_count(directory):
     assert push(directory) == 99999999999 + 1  # nor is a number used twice
 
 
-def test_the_newest_are_kept(directory):
+def test_newest_versions_are_kept(directory):
     pushed = [push(directory) for _ in range(4)]
     assert prune(directory, keep=2) == pushed[:2]
     assert versions(directory) == pushed[2:]
     assert prune(directory, keep=2) == []
 
 
-def test_rolling_back_serves_the_version_before(directory):
+def test_rollback_serves_the_previous_version(directory):
     first, second, third = (push(directory, f"graph {number}") for number in range(3))
     assert roll_back(directory) == (third, second)
     assert newest_version(directory) == str(second)
@@ -99,13 +99,13 @@ def test_rolling_back_serves_the_version_before(directory):
     assert len(names(directory)) == 1
 
 
-def test_rolling_back_nothing(directory):
+def test_rollback_without_versions_is_rejected(directory):
     with pytest.raises(CompressorError, match="there is no model in"):
         roll_back(directory)
 
 
-@pytest.mark.survives("a push fails, for its disk takes no more")
-def test_a_push_that_fails_leaves_nothing(tmp_path):
+@pytest.mark.survives("a push fails because the disk is full")
+def test_failed_push_leaves_nothing_behind(tmp_path):
     directory = str(tmp_path / "serving")
     version = push(directory)
     with files_of_at_most(100), pytest.raises(OSError, match=TOLD):
@@ -113,9 +113,9 @@ def test_a_push_that_fails_leaves_nothing(tmp_path):
     assert names(directory) == [str(version)]
 
 
-@pytest.mark.survives("an upload fails, for its store takes no more")
+@pytest.mark.survives("an upload fails because the store is full")
 @pytest.mark.parametrize("size", [4, 100, 1000], ids=["at its claim", "at its weights", "at its graph"])
-def test_an_upload_that_fails_leaves_nothing(tmp_path, size):
+def test_failed_upload_leaves_nothing_behind(tmp_path, size):
     disk_store.register()
     directory = f"{disk_store.SCHEME}{tmp_path}/serving"
     version = push(directory)
@@ -164,9 +164,9 @@ def whole(directory: str, old: int) -> list[int]:
     return there
 
 
-@pytest.mark.survives("a push is killed before each change that it makes to files")
+@pytest.mark.survives("a push is killed before each of its file changes")
 @pytest.mark.slow
-def test_a_push_that_is_killed_at_any_moment_leaves_versions_that_are_whole(tmp_path):
+def test_killed_push_leaves_only_complete_versions(tmp_path):
     seen = set()
     for number in itertools.count():
         directory = tmp_path / str(number)
@@ -181,9 +181,9 @@ def test_a_push_that_is_killed_at_any_moment_leaves_versions_that_are_whole(tmp_
     assert seen == {("old", ""), ("old", "new"), ("", "new")}
 
 
-@pytest.mark.survives("an upload is killed before each change that it makes to files")
+@pytest.mark.survives("an upload is killed before each of its file changes")
 @pytest.mark.slow
-def test_an_upload_that_is_killed_at_any_moment_is_swept_by_a_later_push(tmp_path, monkeypatch):
+def test_killed_upload_is_deleted_by_a_later_push(tmp_path, monkeypatch):
     disk_store.register()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     broken = 0
@@ -233,7 +233,7 @@ def test_pushers_of_one_second_do_not_mix_their_files(directory, monkeypatch):
                 assert file.read() == content
 
 
-def test_remains_of_a_push_that_was_killed_go_after_a_day(tmp_path):
+def test_remains_of_a_killed_push_are_deleted_after_a_day(tmp_path):
     directory = str(tmp_path)
     push(directory)
     new, old = (tmp_path / f".staging-{name}" for name in ("new", "old"))
@@ -245,8 +245,8 @@ def test_remains_of_a_push_that_was_killed_go_after_a_day(tmp_path):
     assert not old.exists()
 
 
-@pytest.mark.survives("the serving folder takes no files")
-def test_a_directory_that_takes_no_files_is_told(tmp_path):
+@pytest.mark.survives("the serving folder is not writable")
+def test_read_only_directory_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(CompressorError, match=r"cannot be written to .*set push\.directory"),
@@ -255,7 +255,7 @@ def test_a_directory_that_takes_no_files_is_told(tmp_path):
         pass
 
 
-def test_the_hash_is_of_names_and_contents(tmp_path):
+def test_hash_covers_names_and_contents(tmp_path):
     def folder(name: str, files: dict[str, str]) -> str:
         for path, content in files.items():
             (tmp_path / name / path).parent.mkdir(parents=True, exist_ok=True)

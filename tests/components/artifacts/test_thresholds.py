@@ -15,7 +15,7 @@ def rows(thresholds: Thresholds, overall: EvalResult = OVERALL) -> dict[str, tup
     return {one.field: (one.asked, one.measured, one.is_kept) for one in threshold_rows(verdict)}
 
 
-def test_each_threshold_stands_beside_what_was_measured():
+def test_each_threshold_is_listed_with_the_measured_value():
     assert rows(Thresholds(min_accuracy=0.8, max_drop=0.05, max_class_drop=0.2)) == {
         "gate.min_accuracy": ("at least 80.0 %", "88.3 % (53 of 60, 77.8 to 94.2 %)", True),
         "gate.max_drop": (
@@ -31,7 +31,7 @@ def test_each_threshold_stands_beside_what_was_measured():
     }
 
 
-def test_with_a_confidence_the_lower_end_decides():
+def test_lower_end_decides_with_confidence():
     found = rows(Thresholds(min_accuracy=0.8, max_drop=0.2, confidence=0.95))
     assert [kept for _, _, kept in found.values()] == [False, True]
     assert decides(judge(Thresholds(0.8, 0.2, confidence=0.9), OVERALL, [], "")) == (
@@ -39,12 +39,12 @@ def test_with_a_confidence_the_lower_end_decides():
     )
 
 
-def test_without_a_baseline_there_is_no_drop():
+def test_no_drop_without_a_baseline():
     alone = EvalResult.from_counts("", images=60, right=53)
     assert list(rows(Thresholds(min_accuracy=0.8, max_drop=0.2), alone)) == ["gate.min_accuracy"]
 
 
-def test_what_is_kept_is_what_the_gate_lets_pass():
+def test_met_thresholds_agree_with_the_gate():
     for thresholds in (
         Thresholds(0.8, 0.05),
         Thresholds(0.8, 0.07),

@@ -60,7 +60,7 @@ def convert(trained, make_examples, images, tmp_path):
     return run
 
 
-def test_it_adds_the_formats_and_leaves_the_saved_model_as_it_is(convert, trained, images):
+def test_formats_are_added_and_the_saved_model_is_unchanged(convert, trained, images):
     folder = convert("float16", "int8")
 
     assert list(tflite_paths(folder)) == ["float32", "float16", "int8"]
@@ -104,14 +104,14 @@ def test_a_smaller_model_is_faster_than_its_reference(convert, trained, small_ba
     assert metrics.bytes["float32"] < metrics.bytes["reference"]
 
 
-def test_int8_is_calibrated_on_the_same_images_each_time(convert, make_examples, images):
+def test_calibration_images_are_reproducible(convert, make_examples, images):
     examples = make_examples({"train": np.array_split(images["train"], 3)})
     one, other = (convert("int8", examples=examples, name=name) for name in ("one", "other"))
     for path, again in zip(tflite_paths(one).values(), tflite_paths(other).values(), strict=True):
         assert path.read_bytes() == again.read_bytes()
 
 
-def test_images_are_read_for_int8_alone(convert):
+def test_images_are_only_read_for_int8(convert):
     nowhere = standard_artifacts.Examples()
     nowhere.uri = "/nowhere"
     nowhere.split_names = json.dumps(["train"])
@@ -120,7 +120,7 @@ def test_images_are_read_for_int8_alone(convert):
         convert("int8", examples=nowhere, name="other")
 
 
-def test_the_references_bytes_are_those_of_a_file_that_is_deployed(convert, trained):
+def test_reference_bytes_include_metadata(convert, trained):
     """A model that is its own reference has its size."""
     folder = convert()
     sizes = read_figures(folder).bytes
@@ -151,7 +151,7 @@ class TestFailing:
 
         return fail
 
-    def test_the_others_are_made_and_timed(self, convert, failing):
+    def test_other_formats_are_made_and_timed(self, convert, failing):
         failing("int8")
         folder = convert("float16", "int8")
         assert list(tflite_paths(folder)) == ["float32", "float16"]
@@ -160,7 +160,7 @@ class TestFailing:
         assert list(metrics.latency) == list(metrics.bytes) == ["reference", "float32", "float16"]
         assert list(metrics.speedup) == ["float32", "float16"]
 
-    def test_without_float32_the_narrow_ones_ship(self, convert, failing):
+    def test_quantised_formats_are_kept_without_float32(self, convert, failing):
         """Nor is there a reference to compare with."""
         failing("float32")
         folder = convert("float16")
@@ -169,7 +169,7 @@ class TestFailing:
         assert list(metrics.not_converted) == ["float32", "reference"]
         assert metrics.speedup == {}
 
-    def test_without_any_the_saved_model_ships(self, convert, failing, trained):
+    def test_saved_model_is_kept_without_any_format(self, convert, failing, trained):
         failing("float32", "float16")
         folder = convert("float16")
         metrics = read_figures(folder)

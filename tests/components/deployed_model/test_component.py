@@ -30,24 +30,24 @@ def taken(tmp_path):
     return take
 
 
-def test_without_a_deployed_model_the_reference_is_taken(taken):
+def test_reference_is_used_without_a_deployed_model(taken):
     assert taken() == ("reference", "")
 
 
-def test_the_newest_deployed_model_is_taken(tmp_path, taken):
+def test_newest_deployed_model_is_used(tmp_path, taken):
     for version in ("9", "10"):
         model(tmp_path / "serving" / version, f"version {version}")
     assert taken() == ("version 10", "10")
 
 
 @pytest.mark.parametrize("classes", ["dog\ncat\n", "horse\ncat\n", "dog\neel\ncat\n"])
-def test_a_deployed_model_that_shares_a_class_is_compared_whatever_its_order(tmp_path, taken, classes):
+def test_deployed_model_with_a_common_class_is_used(tmp_path, taken, classes):
     model(tmp_path / "serving" / "10", "version 10", classes)
     assert taken() == ("version 10", "10")
 
 
 @pytest.mark.parametrize(("classes", "said"), [("eel\nhorse\n", "eel, horse"), ("", "unknown")])
-def test_a_deployed_model_that_shares_no_class_is_not_compared(tmp_path, taken, caplog, classes, said):
+def test_deployed_model_without_common_class_is_not_used(tmp_path, taken, caplog, classes, said):
     model(tmp_path / "serving" / "10", "version 10", classes)
     assert taken() == ("reference", "")
     assert f"it has {said}, the data has cat, dog; the reference model is the baseline" in caplog.text

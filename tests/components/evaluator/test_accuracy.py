@@ -36,7 +36,7 @@ def extracts(number: int) -> tfma.Extracts:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_right_ones_are_counted_however_they_are_dealt(model):
+def test_correct_predictions_are_counted_in_any_grouping(model):
     place = MODELS.index(model)
     computation = Accuracy().computations(eval_config=config(), model_names=list(MODELS))[place]
     counting = computation.combiner
@@ -52,7 +52,7 @@ def test_right_ones_are_counted_however_they_are_dealt(model):
 
 
 @pytest.mark.parametrize("order", [[4, 3, 2, 1, 0], [1, 2, 3], [2, 0]])
-def test_a_baseline_is_read_by_its_own_class_names(order):
+def test_baseline_uses_its_own_class_names(order):
     """It has some of the classes, in another order; images of the others do not count for it."""
     metric = Accuracy(classes=NAMES, baseline_classes=[NAMES[number] for number in order])
     baseline, candidate = metric.computations(eval_config=config(), model_names=list(MODELS))
@@ -71,7 +71,7 @@ def test_a_baseline_is_read_by_its_own_class_names(order):
     assert found == {"baseline": (predicted == LABELS)[common].mean(), "candidate": RIGHT[1].mean()}
 
 
-def test_of_no_images_there_is_none():
+def test_no_images_give_no_accuracy():
     (computation,) = Accuracy().computations(eval_config=config())
     (value,) = computation.combiner.extract_output(computation.combiner.create_accumulator()).values()
     assert np.isnan(value)

@@ -34,7 +34,7 @@ BOUNDS = Thresholds(min_accuracy=0.5, max_drop=0.05, max_class_drop=0.1)
 @pytest.mark.parametrize(
     "thresholds", [Thresholds(0.5, 0.25), Thresholds(0.5, 0.25, 0.125, 0.95), Thresholds(0.5, 0.0, 0.0)]
 )
-def test_bounds_are_tfmas_thresholds(thresholds):
+def test_thresholds_round_trip_through_tfma(thresholds):
     config = eval_config(thresholds)
     assert thresholds_of(config, thresholds.confidence) == thresholds
     tfma.utils.verify_eval_config(with_classes(config, ["cat"], ["dog", "cat"]))
@@ -75,7 +75,7 @@ class TestClassesAreJoinedByName:
         assert not verdict.blessed
         assert verdict.notes == []
 
-    def test_a_class_that_came_counts_for_accuracy_and_is_not_compared(self):
+    def test_new_class_counts_for_accuracy_but_is_not_compared(self):
         images = [*IMAGES, *["emu"] * 20]
         given = predictions(
             images,
@@ -94,7 +94,7 @@ class TestClassesAreJoinedByName:
         (note,) = verdict.notes
         assert note.startswith("The baseline does not have class emu: such images only count for gate.min_accuracy")
 
-    def test_a_class_that_went_is_named(self):
+    def test_lost_class_is_noted(self):
         given = predictions(
             IMAGES,
             ["cat", "dog"],
@@ -108,7 +108,7 @@ class TestClassesAreJoinedByName:
             "The model no longer has classes ant, bee of the baseline: such images are not compared."
         ]
 
-    def test_without_a_common_class_the_accuracy_alone_decides(self):
+    def test_only_accuracy_decides_without_common_classes(self):
         given = predictions(
             IMAGES, ["cat", "dog"], model=named(["cat", "dog"], badly(40)), baseline=named(["emu"], ["emu"] * 60)
         )
@@ -119,7 +119,7 @@ class TestClassesAreJoinedByName:
         assert "The models have no class in common, so only gate.min_accuracy decides" in note
         assert not verdict_of(given, Thresholds(0.9, 0.05), "").blessed
 
-    def test_without_a_baseline_likewise(self):
+    def test_only_accuracy_decides_without_a_baseline(self):
         verdict = verdict_of(predictions(IMAGES, ["cat", "dog"], model=named(["cat", "dog"], IMAGES)), BOUNDS, "")
         assert (verdict.blessed, verdict.overall.change) == (True, None)
         assert verdict.notes == ["There is no baseline, so only gate.min_accuracy decides."]
@@ -152,7 +152,7 @@ class TestFormats:
             IMAGES, classes, model=named(classes, IMAGES), baseline=named(["dog", "cat"], IMAGES), **models
         )
 
-    def test_each_is_held_to_the_thresholds_and_the_model_is_blessed_all_the_same(self):
+    def test_failing_format_does_not_fail_the_model(self):
         verdict = verdict_of(self.given(float32=IMAGES, int8=badly(50)), BOUNDS, "")
         assert verdict.blessed
         assert {name: one.blessed for name, one in verdict.formats.items()} == {"float32": True, "int8": False}
@@ -160,7 +160,7 @@ class TestFormats:
         assert "class dog" in verdict.left_out["int8"][1]
         assert verdict.formats["int8"].overall.right == 50
 
-    def test_the_loss_by_conversion_is_paired(self):
+    def test_conversion_loss_is_paired(self):
         verdict = verdict_of(self.given(float16=badly(59), int8=badly(30)), BOUNDS, "")
         conversion = verdict.formats["float16"].conversion
         assert conversion is not None
@@ -169,7 +169,7 @@ class TestFormats:
         assert verdict.formats["int8"].is_lossy
 
     @pytest.mark.parametrize(("confidence", "passes"), [(None, True), (0.95, False)])
-    def test_with_a_confidence_their_intervals_decide(self, confidence, passes):
+    def test_intervals_decide_with_confidence(self, confidence, passes):
         thresholds = Thresholds(0.5, 0.05, confidence=confidence)
         assert verdict_of(self.given(int8=badly(59)), thresholds, "").formats["int8"].blessed is passes
 
@@ -287,9 +287,7 @@ class TestNode:
         }
         assert accuracies == {("candidate", False): 1.0, ("baseline", False): 1.0, ("candidate", True): 0.0}
 
-    def test_what_does_not_convert_is_in_the_verdict_and_not_in_the_blessing(
-        self, tmp_path, examples, model, reference, caplog
-    ):
+    def test_formats_that_do_not_convert_are_in_the_verdict(self, tmp_path, examples, model, reference, caplog):
         copy = standard_artifacts.Model()
         copy.uri = str(tmp_path / "model")
         shutil.copytree(model.uri, copy.uri)
@@ -307,7 +305,7 @@ class TestNode:
         assert "The uncompressed model is not compared in size and speed: it does not convert either." in verdict.notes
         assert json.loads(blessing.get_string_custom_property(LEFT_OUT)) == list(verdict.failed)
 
-    def test_without_a_baseline_the_reference_is_asked_all_the_same(self, tmp_path, examples, model, reference):
+    def test_reference_is_evaluated_without_a_baseline(self, tmp_path, examples, model, reference):
         blessing = self.evaluate(
             tmp_path, Thresholds(0.5, 0.1), examples=examples, model=model, reference=reference.model
         )
@@ -315,7 +313,7 @@ class TestNode:
         assert {"model", "reference"} < set(Predictions.read(str(tmp_path / "evaluation")).models)
 
     @pytest.mark.parametrize("given", ["reference", None])
-    def test_where_the_reference_is_the_baseline_it_is_asked_once(
+    def test_reference_that_is_the_baseline_is_evaluated_once(
         self, tmp_path, examples, reference, reversed_model, caplog, given
     ):
         """The candidate is another network, and is refused."""
@@ -335,7 +333,7 @@ class TestNode:
         assert all("with 95 % confidence" in reason for reason in verdict.reasons)
         assert "is not pushed" not in caplog.text  # nothing is, for the verdict's own reasons
 
-    def test_other_classes_are_compared_where_they_are_common(self, tmp_path, examples, model, reversed_model):
+    def test_common_classes_are_compared(self, tmp_path, examples, model, reversed_model):
         baseline = standard_artifacts.Model()
         baseline.uri = str(tmp_path / "renamed")
         shutil.copytree(reversed_model.uri, baseline.uri)
@@ -345,7 +343,7 @@ class TestNode:
         assert [one.change is None for one in verdict.classes] == [one.name == "b" for one in verdict.classes]
         assert len(verdict.notes) == 2
 
-    def test_a_model_that_does_not_name_its_classes_is_refused(self, tmp_path, examples, model, reversed_model):
+    def test_model_without_class_names_is_rejected(self, tmp_path, examples, model, reversed_model):
         baseline = standard_artifacts.Model()
         baseline.uri = str(tmp_path / "nameless")
         shutil.copytree(reversed_model.uri, baseline.uri)

@@ -91,12 +91,12 @@ def validate(make, tmp_path):
     return validate
 
 
-def test_what_was_left_out_is_in_the_summary(validate):
+def test_files_left_out_are_in_the_summary(validate):
     summary, _ = validate(None, EVEN, describe_left_out([".heic", ".heic"], {".txt": 3}))
     assert (summary["left_out"], summary["others"]) == ({".heic": 2}, {".txt": 3})
 
 
-def test_another_example_gen_leaves_nothing_out(validate):
+def test_other_example_gens_leave_nothing_out(validate):
     summary, _ = validate(None, EVEN)
     assert (summary["left_out"], summary["others"]) == ({}, {})
 
@@ -112,7 +112,7 @@ def test_the_first_run_has_nothing_to_compare_with(validate):
     assert blessed(anomalies) == {"train": 1, "eval": 1}
 
 
-def test_images_and_imbalance_are_told(validate, caplog):
+def test_images_and_imbalance_are_logged(validate, caplog):
     caplog.set_level("INFO")
     summary, _ = validate(None, MORE_DOGS)
     assert summary["images"] == {"train": MORE_DOGS, "eval": EVEN}
@@ -121,7 +121,7 @@ def test_images_and_imbalance_are_told(validate, caplog):
     assert f"{few + many} training images of 2 classes, from {few} of 'cat' to {many} of 'dog'" in caplog.messages
 
 
-def test_images_of_even_classes_are_told_once(validate, caplog):
+def test_images_of_equal_classes_are_logged_once(validate, caplog):
     caplog.set_level("INFO")
     validate(None, EVEN)
     assert f"{2 * EVEN['cat']} training images of 2 classes, {EVEN['cat']} of each" in caplog.messages
@@ -140,7 +140,7 @@ def test_drift_beyond_the_limit_is_an_anomaly_of_the_training_split(validate, ca
     assert reason.type == anomalies_pb2.AnomalyInfo.COMPARATOR_L_INFTY_HIGH
 
 
-def test_drift_within_the_limit_is_told_and_no_anomaly(validate):
+def test_drift_within_the_limit_is_no_anomaly(validate):
     summary, anomalies = validate(EVEN, MORE_DOGS, max_drift=0.3)
     assert summary["drift"] == pytest.approx(0.25)
     assert summary["anomalies"] == []
@@ -158,7 +158,7 @@ def test_classes_that_come_and_go_are_anomalies(validate):
 
 
 @pytest.mark.parametrize("before", [None, {"cat": 40, "dog": 40, "eel": 4}, EVEN])
-def test_a_pushed_class_without_images_is_an_anomaly_that_tells_how_to_remove_it(validate, before):
+def test_pushed_class_without_images_is_an_anomaly_with_a_fix(validate, before):
     summary, anomalies = validate(before, EVEN, known=["dog", "eel", "cat"])
     (sentence,) = summary["anomalies"]
     assert sentence == (
@@ -168,7 +168,7 @@ def test_a_pushed_class_without_images_is_an_anomaly_that_tells_how_to_remove_it
     assert blessed(anomalies)["train"] == 0
 
 
-def test_several_pushed_classes_without_images_are_told_at_once(validate):
+def test_several_pushed_classes_without_images_are_one_anomaly(validate):
     summary, _ = validate(EVEN, EVEN, known=["dog", "eel10", "cat", "eel9"], removed_classes=["eel9"])
     assert len(summary["anomalies"]) == 1
     assert """--set 'data.removed_classes=["eel9", "eel10"]'""" in summary["anomalies"][0]
@@ -180,7 +180,7 @@ def test_a_class_that_is_removed_is_no_anomaly(validate):
     assert summary["anomalies"] == []
 
 
-def test_a_class_that_was_never_pushed_is_missing_and_keeps_no_place(validate):
+def test_class_that_was_never_pushed_is_missing(validate):
     summary, _ = validate({"cat": 40, "dog": 40, "eel": 4}, EVEN, known=["dog", "cat"])
     assert summary["anomalies"] == ["missing class 'eel' compared with the previous run"]
 
@@ -190,11 +190,11 @@ def test_an_anomaly_stops_the_run_on_request(validate):
         validate(EVEN, MORE_DOGS, on_anomaly="stop")
 
 
-def test_nothing_stops_a_run_on_data_in_order(validate):
+def test_valid_data_does_not_stop_the_run(validate):
     assert validate(EVEN, EVEN, on_anomaly="stop")[0]["anomalies"] == []
 
 
-def test_nothing_can_be_known_of_a_run_before_where_none_leaves_anything():
+def test_no_comparison_without_a_previous_run():
     given = {name: types.Channel(type=kind) for name, kind in (
         ("statistics", standard_artifacts.ExampleStatistics), ("schema", standard_artifacts.Schema),
     )}  # fmt: skip
@@ -202,18 +202,18 @@ def test_nothing_can_be_known_of_a_run_before_where_none_leaves_anything():
 
 
 class TestClasses:
-    def test_too_many_to_name_are_not_counted(self):
+    def test_too_many_classes_are_not_counted(self):
         assert class_counts(statistics_of({f"class {number}": 1 for number in range(NAMED + 1)}), "label") == {}
 
-    def test_thousands_are_counted(self):
+    def test_thousands_of_classes_are_counted(self):
         counts = {f"class {number}": 1 + number % 3 for number in range(2000)}
         assert list(class_counts(statistics_of(counts), "label").items()) == list(counts.items())
 
-    def test_known_ones_keep_their_order_and_others_follow(self):
+    def test_known_classes_keep_their_order(self):
         counted = class_counts(statistics_of({"a": 1, "c10": 2, "c9": 3, "z": 4}), "label", ["z", "gone", "a"])
         assert list(counted.items()) == [("z", 4), ("a", 1), ("c9", 3), ("c10", 2)]
 
-    def test_a_list_of_all_is_refused_where_there_are_too_many(self, make):
+    def test_too_many_classes_are_rejected(self, make):
         statistics = make("many", 1, {"train": {f"class {number}": 1 for number in range(NAMED + 1)}})
         with pytest.raises(CompressorError, match="'train' has images, but no list of their classes: .*10,000 classes"):
             all_class_counts(statistics, "label")
@@ -226,5 +226,5 @@ class TestClasses:
         assert imbalance({}) == 1
         assert imbalance({"a": 6, "b": 4}) == 1.5
 
-    def test_what_moved_most(self):
+    def test_class_whose_share_changed_most(self):
         assert moved_most({"a": 1, "b": 1}, {"a": 1, "b": 1, "c": 2}) == "c"

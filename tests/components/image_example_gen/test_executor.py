@@ -22,7 +22,7 @@ from components.image_example_gen import ImageExampleGen
 from components.image_example_gen.driver import Driver
 from components.image_example_gen.executor import DUPLICATES_FILE, SKIPPED_FILE, Executor
 from components.storage import listing
-from components.storage.stratified_split import deal
+from components.storage.stratified_split import assign_splits
 from compressor_lib.errors import CompressorError
 
 pytestmark = pytest.mark.slow
@@ -75,15 +75,15 @@ class TestDeal:
         [(100, (80, 10, 10)), (10, (8, 1, 1)), (19, (15, 2, 2)), (4, (2, 1, 1)), (3, (1, 1, 1))],
     )
     def test_counts_follow_the_shares_and_no_split_is_empty(self, count, expected):
-        counts = collections.Counter(deal(self.NAMES[:count], SHARES).values())
+        counts = collections.Counter(assign_splits(self.NAMES[:count], SHARES).values())
         assert tuple(counts[split] for split in SHARES) == expected
 
     def test_does_not_depend_on_the_order_of_the_names(self):
-        assert deal(self.NAMES[::-1], SHARES) == deal(self.NAMES, SHARES)
+        assert assign_splits(self.NAMES[::-1], SHARES) == assign_splits(self.NAMES, SHARES)
 
     def test_deals_in_the_order_of_the_hash(self):
         first = min(self.NAMES, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-        assert deal(self.NAMES, {"one": 1, "rest": 99})[first] == "one"
+        assert assign_splits(self.NAMES, {"one": 1, "rest": 99})[first] == "one"
 
 
 class TestFlatFolder:
@@ -105,7 +105,7 @@ class TestFlatFolder:
                 for split, images in splits.items()
                 for name, (its_label, _) in images.items()
                 if its_label == label
-            } == deal(names, SHARES)
+            } == assign_splits(names, SHARES)
 
     def test_images_pass_unchanged_and_the_artifact_says_what_it_is(self, make_folder, tmp_path):
         base = make_folder({"cat": 3, "dog": 3})
@@ -363,7 +363,7 @@ class TestUnreadableImages:
         assert reasons["dog/text.jpg"] == "not an image"
         assert "truncated" in reasons["cat/corrupt.jpg"].lower()
         assert all(f"skipped {name}: {reasons[name]}" in caplog.messages for name in bad)
-        assert caplog.messages[-1] == "skipped 5 of 25 images; skipped.jsonl names them"
+        assert caplog.messages[-1] == "skipped 5 of 25 images; skipped.jsonl lists them"
         assert {record.name.partition(".")[0] for record in caplog.records} == {"components"}  # what the screen shows
         assert {name: len(images) for name, images in read(examples).items()} == {
             "train": 16, "eval": 2, "test": 2

@@ -166,7 +166,7 @@ def push(candidate, told_of, tmp_path):
     return pushed
 
 
-def test_what_was_evaluated_is_pushed_and_old_versions_go(push, candidate, tmp_path):
+def test_evaluated_model_is_pushed_and_old_versions_are_deleted(push, candidate, tmp_path):
     first, second = push(keep=1), push(keep=1)
     (version,) = versions(str(tmp_path / "serving"))
     assert second.get_int_custom_property("pushed") == 1
@@ -218,7 +218,7 @@ class TestLeftOut:
         Path(told_of["evaluation"][0].uri, VERDICT_FILE).write_text(verdict.to_json())
         return candidate
 
-    def test_a_format_that_fails_is_not_pushed_and_the_others_are(self, push, tmp_path):
+    def test_failed_format_is_left_out(self, push, tmp_path):
         told = push(left_out=["int8"])
         pushed = Path(told.get_string_custom_property("pushed_destination"))
         assert [path.name for path in sorted(pushed.glob("assets.extra/*.tflite"))] == ["model.tflite"]
@@ -242,20 +242,20 @@ class TestLeftOut:
         assert list(card["left_out"]) == ["int8", "float16"]
         assert card["left_out"]["float16"] == ["it does not convert"]
 
-    def test_that_it_was_changed_is_found_out_all_the_same(self, push, candidate):
+    def test_change_is_detected_with_a_format_left_out(self, push, candidate):
         with tflite_path(f"{candidate.uri}/Format-Serving", "int8").open("ab") as file:
             file.write(b"changed")
         with pytest.raises(CompressorError, match="has changed since it was evaluated"):
             push(left_out=["int8"])
 
 
-def test_what_is_not_blessed_is_not_pushed(push, tmp_path):
+def test_unblessed_model_is_not_pushed(push, tmp_path):
     assert push(blessed=False).get_int_custom_property("pushed") == 0
     assert not (tmp_path / "serving").exists()
 
 
 @pytest.mark.survives("a model is changed between evaluation and push")
-def test_a_model_that_was_changed_since_is_not_pushed(push, candidate, tmp_path):
+def test_changed_model_is_not_pushed(push, candidate, tmp_path):
     path = Path(candidate.uri, "Format-Serving", "assets.extra", "classes.txt")
     path.write_text(path.read_text().replace("a", "z"))
     with pytest.raises(CompressorError, match="has changed since it was evaluated"):
@@ -263,7 +263,7 @@ def test_a_model_that_was_changed_since_is_not_pushed(push, candidate, tmp_path)
     assert list((tmp_path / "serving").iterdir()) == []
 
 
-@pytest.mark.survives("a pushed model does not answer")
+@pytest.mark.survives("a pushed model does not respond")
 @pytest.mark.parametrize(
     ("path", "content", "message"),
     [
@@ -271,7 +271,7 @@ def test_a_model_that_was_changed_since_is_not_pushed(push, candidate, tmp_path)
         ("assets.extra/classes.txt", b"a\nb\n", r"probabilities of shape \(3, 3\) for 2 classes"),
     ],
 )
-def test_a_model_that_does_not_answer_is_found_out(candidate, path, content, message):
+def test_broken_model_is_detected(candidate, path, content, message):
     model = Path(candidate.uri, "Format-Serving")
     (model / path).write_bytes(content)
     with pytest.raises(CompressorError, match=message):
@@ -340,26 +340,26 @@ class TestEndpoint:
         (served,) = deployed
         assert [path.name for path in Path(served).rglob("*.tflite")] == ["model.tflite"]
 
-    def test_one_with_a_new_class_takes_the_place_of_the_last_one(self, candidate, deployed, serve, tmp_path):
+    def test_model_with_a_new_class_is_deployed(self, candidate, deployed, serve, tmp_path):
         serve("a", "b")
         told = self.push(candidate, tmp_path)
         assert deployed == [told.uri]
         self.push(candidate, tmp_path / "again")  # what serves now is what was deployed
 
-    def test_one_without_a_removed_class_does_so_too(self, candidate, deployed, serve, tmp_path):
+    def test_model_without_a_removed_class_is_deployed(self, candidate, deployed, serve, tmp_path):
         serve("a", "eel", "b")
         self.push(candidate, tmp_path, removed=["eel"])
         assert len(deployed) == 1
 
     @pytest.mark.parametrize("served", [("b", "a"), ("a", "eel", "b"), ("a", "b", "c", "d")])
-    def test_one_whose_classes_have_other_places_is_not_deployed(self, candidate, deployed, serve, tmp_path, served):
+    def test_model_with_another_class_order_is_not_deployed(self, candidate, deployed, serve, tmp_path, served):
         serve(*served)
         with pytest.raises(CompressorError, match=r"model 'v1', which endpoint 'cats' serves, \(.*so it is not pushed"):
             self.push(candidate, tmp_path)
         assert deployed == []
 
-    @pytest.mark.survives("a pushed model does not answer")
-    def test_one_that_does_not_answer_is_not(self, candidate, deployed, tmp_path):
+    @pytest.mark.survives("a pushed model does not respond")
+    def test_broken_model_is_not_deployed(self, candidate, deployed, tmp_path):
         Path(candidate.uri, "Format-Serving", "saved_model.pb").write_bytes(b"no graph")
         with pytest.raises(CompressorError, match="does not work in a separate process, so it is not pushed"):
             self.push(candidate, tmp_path)
@@ -378,20 +378,20 @@ class TestModelServer:
     def model(self, candidate, tmp_path) -> str:
         return shutil.move(Path(candidate.uri, "Format-Serving"), tmp_path / "staged" / "1")
 
-    def test_without_one_nothing_is_asked(self, model, monkeypatch, tmp_path):
+    def test_no_model_server_no_test(self, model, monkeypatch, tmp_path):
         monkeypatch.setenv("PATH", str(tmp_path))
         assert not check_in_model_server(model)
 
     @pytest.mark.skipif(shutil.which(smoke_test.MODEL_SERVER) is None, reason="there is no model server on PATH")
-    def test_a_model_answers_through_the_real_one(self, model):
+    def test_model_works_in_the_real_server(self, model):
         assert check_in_model_server(model)
 
-    def test_a_model_answers_through_it(self, model, monkeypatch, tmp_path):
+    def test_model_works_in_the_server(self, model, monkeypatch, tmp_path):
         self.program(tmp_path, SERVER.format(python=sys.executable, name="c.decode()"), monkeypatch)
         assert check_in_model_server(model)
 
     @pytest.mark.parametrize("kind", [Silent, lambda: Proxy(status=403)], ids=["hangs", "refuses"])
-    def test_it_is_asked_through_no_proxy(self, model, monkeypatch, tmp_path, kind):
+    def test_server_is_queried_without_a_proxy(self, model, monkeypatch, tmp_path, kind):
         proxy = kind()
         set_proxy(monkeypatch, proxy.url)
         monkeypatch.setattr(smoke_test, "_SECONDS", 120)
@@ -399,7 +399,7 @@ class TestModelServer:
         assert check_in_model_server(model)
         proxy.close()
 
-    def test_one_that_does_not_start_is_told(self, model, monkeypatch, tmp_path):
+    def test_server_that_does_not_start_is_reported(self, model, monkeypatch, tmp_path):
         self.program(tmp_path, "#!/bin/sh\necho no such model >&2\nexit 1\n", monkeypatch)
         with pytest.raises(
             CompressorError, match="through tensorflow_model_server, so it is not pushed: no such model"
@@ -407,7 +407,7 @@ class TestModelServer:
             check_in_model_server(model)
 
 
-@pytest.mark.survives("a pushed model answers wrong")
+@pytest.mark.survives("a pushed model gives wrong predictions")
 @pytest.mark.parametrize(
     ("answer", "wrong"),
     [
@@ -416,6 +416,6 @@ class TestModelServer:
         ({"probabilities": [0.5, 0.5, 0.0], "class": "d"}, "which it does not have"),
     ],
 )
-def test_a_wrong_answer_is_found_out(answer, wrong):
+def test_wrong_prediction_is_detected(answer, wrong):
     with pytest.raises(CompressorError, match=wrong):
         smoke_test._check_response(answer, ["a", "b", "c"])

@@ -64,7 +64,7 @@ def lines(folders) -> list[str]:
     return card(folders, judge(BOUNDS, OVERALL, classes, "5ha256", formats=FORMATS, notes=["scarf came."])).splitlines()
 
 
-def test_accuracies_have_counts_and_intervals_and_chance_is_no_difference(lines):
+def test_accuracies_have_counts_and_intervals(lines):
     text = "\n".join(lines)
     assert "**98.3 % (59 of 60, 91.1 to 99.7 %)**, +1.7 points" in text
     assert "no difference measured against the gate's baseline." in text
@@ -73,7 +73,7 @@ def test_accuracies_have_counts_and_intervals_and_chance_is_no_difference(lines)
     assert "- scarf came." in lines
 
 
-def test_latencies_are_the_converters_and_each_format_has_its_accuracy(lines):
+def test_formats_have_latencies_and_accuracies(lines):
     (float32,) = [line for line in lines if line.startswith("| float32")]
     assert float32 == (
         "| float32 | 1,000 | 2.00 ms (1.80 to 2.50) | 2.0 times as fast (1.6 to 2.4) | "
@@ -86,7 +86,7 @@ def test_latencies_are_the_converters_and_each_format_has_its_accuracy(lines):
     assert left_out.startswith("- int8 is left out: accuracy is 50.0 % (30 of 60,")
 
 
-def test_thresholds_stand_beside_what_was_measured(lines):
+def test_thresholds_are_listed_with_the_measured_values(lines):
     assert "It met these thresholds on the test images, judged by the measured values:" in lines
     assert "| `gate.min_accuracy` | at least 80.0 % | 98.3 % (59 of 60, 91.1 to 99.7 %) |" in lines
 
@@ -98,7 +98,7 @@ def test_a_card_without_a_baseline_has_no_change(folders):
     assert "not judged" in text
 
 
-def test_a_card_of_thousands_of_classes_names_some(folders):
+def test_card_of_thousands_of_classes_lists_some(folders):
     names = [f"class {number:04}" for number in range(2000)]
     Path(folders[0], EXTRA, "classes.txt").write_text("".join(f"{name}\n" for name in names))
     classes = [EvalResult.from_counts(name, images=4000, right=4000 - number) for number, name in enumerate(names)]
@@ -118,7 +118,7 @@ def test_classes_without_test_images_are_among_the_limits(folders):
     assert "without test images" not in text
 
 
-def test_of_many_classes_without_test_images_some_are_named(folders):
+def test_some_of_many_classes_without_test_images_are_listed(folders):
     names = [f"class {number:02}" for number in range(40)]
     Path(folders[0], EXTRA, "classes.txt").write_text("".join(f"{name}\n" for name in names))
     text = card(folders, judge(BOUNDS, OVERALL, [judged("class 00", 28, 1, 1, 0)], ""))
@@ -138,12 +138,12 @@ def test_images_are_counted_in_the_order_of_the_models_outputs(tmp_path):
     assert list(split["classes"].items()) == [("hat", 2), ("shirt", 3), ("apron", 1)]
 
 
-def test_what_does_not_convert_is_left_out_with_its_reason(folders):
+def test_format_that_does_not_convert_is_listed_with_the_reason(folders):
     verdict = judge(BOUNDS, OVERALL, [], "", not_converted={"int8": "it does not convert to TFLite (no kernel)"})
     assert "- int8 is left out: it does not convert to TFLite (no kernel).\n" in card(folders, verdict)
 
 
-def test_a_card_without_a_tflite_model_or_a_reference_has_no_sizes_of_them(folders):
+def test_card_without_tflite_models_has_no_sizes(folders):
     for file in Path(folders[0], EXTRA).glob("*.tflite"):
         file.unlink()
     reasons = dict.fromkeys(("float32", "float16"), "it does not convert")

@@ -72,7 +72,7 @@ TABLE = {
 
 
 @pytest.mark.parametrize("row", TABLE)
-def test_the_table_of_refusals(row):
+def test_advice_for_failed_gates(row):
     overall, thresholds, reference, sentences, said, unsaid = TABLE[row]
     found = told(judge(thresholds, overall, [], ""), reference)
     assert len(found) == sentences
@@ -80,13 +80,13 @@ def test_the_table_of_refusals(row):
     assert not any(words in " ".join(found) for words in unsaid)
 
 
-def test_budgets_are_named_where_there_are_any():
+def test_budgets_are_mentioned_if_there_are_any():
     verdict = judge(Thresholds(0.5, 0.02), judged(800, 0, 100, 100), [], "")
     (sentence,) = told(verdict, (900, 1000), has_budgets=True)
     assert "loosen search.budgets" in sentence
 
 
-def test_advice_names_fields_that_there_are():
+def test_advice_names_existing_fields():
     """A field that is renamed is renamed in the advice, too."""
     code = ast.walk(ast.parse(Path(advice_module.__file__).read_text(encoding="utf-8")))
     text = " ".join(node.value for node in code if isinstance(node, ast.Constant) and isinstance(node.value, str))
@@ -128,7 +128,7 @@ def test_a_reference_that_is_good_at_new_classes_alone_is_to_blame():
     assert "on the images of classes that both models have: compression is not the cause" in sentence
 
 
-def test_a_class_is_named_and_a_small_one_is_not_blamed():
+def test_failing_class_is_named_and_small_class_is_undecided():
     classes = [judged(50, 0, 45, 5, "hat"), judged(5, 0, 1, 1, "scarf"), judged(99, 0, 0, 1, "shirt")]
     verdict = judge(Thresholds(0.5, 0.5, max_class_drop=0.1), judged(154, 0, 46, 7), classes, "")
     found = told(verdict, (200, 207))
@@ -139,7 +139,7 @@ def test_a_class_is_named_and_a_small_one_is_not_blamed():
     assert not any("shirt" in sentence for sentence in found)
 
 
-def test_a_format_that_is_left_out_has_its_way_out():
+def test_left_out_format_has_advice():
     thresholds, overall = Thresholds(0.8, 0.02), judged(900, 10, 10, 80)
     formats = {
         "float32": judge_format(thresholds, overall, []),
@@ -151,7 +151,7 @@ def test_a_format_that_is_left_out_has_its_way_out():
 
 
 @pytest.mark.parametrize(("lost", "warns"), [(1, False), (40, False), (60, True)])
-def test_a_conversion_that_surely_loses_accuracy_is_warned_of(lost, warns):
+def test_lossy_conversion_has_advice(lost, warns):
     """One image of a thousand says nothing, and 40 may be 1.5 points as well."""
     thresholds, overall = Thresholds(0.5, 0.5), judged(900, 0, 0, 100)
     converted = judged(900 - lost, 20, lost, 80)
@@ -174,11 +174,11 @@ def test_a_conversion_that_surely_loses_accuracy_is_warned_of(lost, warns):
         (Interval(0.95, 0.90, 0.98), 0.9501, 100, None),
     ],
 )
-def test_how_many_images_would_decide(figure, threshold, images, needed):
+def test_number_of_images_to_decide(figure, threshold, images, needed):
     assert images_to_decide(figure, threshold, images) == needed
 
 
-def test_a_format_that_does_not_convert_has_its_way_out():
+def test_format_that_does_not_convert_has_advice():
     thresholds, overall = Thresholds(0.8, 0.02), judged(900, 10, 10, 80)
     formats = {"float32": judge_format(thresholds, overall, [])}
     (sentence,) = told(judge(thresholds, overall, [], "", formats=formats, not_converted={"int8": "no"}), (910, 1000))

@@ -21,7 +21,7 @@ def page(report_data) -> str:
 
 
 @pytest.mark.slow
-def test_it_asks_for_nothing(page):
+def test_page_loads_nothing_from_elsewhere(page):
     vega = max(re.findall(r"<script>(.*?)</script>", page, re.DOTALL), key=len)
     rest = page.replace(vega, "")
     assert re.findall(r'(?:src|href)="(?!data:|#)[^"]*"|url\(|@import', rest) == []
@@ -41,7 +41,7 @@ def test_charts_are_specifications_and_images(page):
     assert page.count("<noscript><svg") == len(specs)
 
 
-def test_thousands_of_classes_leave_it_small(report_data, page):
+def test_page_of_thousands_of_classes_is_small(report_data, page):
     names = [f"class {number:04}" for number in range(2000)]
     predictions = ComparedPredictions(
         names, [{n: 1} for n in range(2000)], [{n: 1} if n % 3 else {0: 1} for n in range(2000)]
@@ -73,13 +73,13 @@ def test_images_are_counted_in_the_order_of_the_models_outputs(report_data):
     assert shown == ["hat", "shirt", "apron", "gone", "zebra"]
 
 
-def test_it_tells_of_duplicates_where_there_are_any(report_data, page):
+def test_duplicates_are_mentioned_if_there_are_any(report_data, page):
     assert "3 images are copies of others, pixel by pixel; 1 left out to keep each image in one split." in page
     none = dataclasses.replace(report_data, data=dataclasses.replace(report_data.data, duplicates=None))
     assert "pixel by pixel" not in render_page(none)
 
 
-def test_it_counts_what_was_left_out_by_kind(report_data, page):
+def test_left_out_files_are_counted_by_kind(report_data, page):
     assert "Images left out" not in page
     data = dataclasses.replace(
         report_data.data, left_out={".heic": 40, ".jpg in nested folders": 1200}, others={".txt": 3}
@@ -101,7 +101,7 @@ def words(page: str) -> str:
     )
 
 
-def test_the_thresholds_stand_beside_what_was_measured(page):
+def test_thresholds_are_listed_with_the_measured_values(page):
     text = words(page)
     assert "Should I deploy it? Yes. The model passes the gate on 40 test images" in text
     assert "gate.min_accuracy at least 80.0 % 85.0 % (34 of 40, 70.9 to 92.9 %) met" in text
@@ -121,7 +121,7 @@ def test_each_format_has_its_accuracy_and_verdict(page):
     assert "deploy float32, or add training images" in text
 
 
-def test_a_change_that_chance_explains_is_no_difference(report_data, page):
+def test_insignificant_change_is_no_difference(report_data, page):
     assert "90&nbsp;% smaller, no difference in accuracy measured" in words(page)
     assert "change: -2.5 points (-16.0 to +10.5), no difference measured" in words(page)
     lost = dataclasses.replace(report_data, change=Interval(-0.1, -0.2, -0.05))
@@ -129,7 +129,7 @@ def test_a_change_that_chance_explains_is_no_difference(report_data, page):
     assert "Accuracy kept" not in page
 
 
-def test_it_says_why_a_model_did_not_pass_and_what_to_do(refused):
+def test_failed_model_has_reasons_and_advice(refused):
     text = words(render_page(refused))
     assert "No. The model fails the gate" in text
     assert all(jinja2.filters.escape(reason) in text for reason in refused.verdict.reasons)
@@ -148,7 +148,7 @@ def test_examples_are_named_with_their_probabilities(page):
     assert page.count('<img src="data:image/jpeg;base64,') == 6
 
 
-def test_the_card_is_linked_where_it_lies_beside(report_data, tmp_path):
+def test_neighbouring_card_is_linked(report_data, tmp_path):
     pushed = tmp_path / "serving #1" / "7"
     beside = dataclasses.replace(report_data, pushed_to=str(pushed))
     page = write_page(beside, tmp_path).read_text()
@@ -174,7 +174,7 @@ def test_the_accuracies_of_trials_have_their_counts(report_data, page):
     assert "54 of 60" not in render_page(unknown)
 
 
-def test_what_a_latency_was_measured_with_is_said(report_data, page):
+def test_latency_caption_says_how_it_was_measured(report_data, page):
     assert "Trials were timed next to the reference" in page
     searched = dataclasses.replace(report_data, config={"seed": 3, "search": {"objective": {"cost": "latency"}}})
     assert "Trials are shown as measured during the search" in render_page(searched)
@@ -210,14 +210,14 @@ def test_a_format_that_does_not_convert_is_left_out_with_its_reason(report_data)
 
 @pytest.mark.parametrize("reference", [False, True])
 @pytest.mark.parametrize("formats", [["float32"], ["float32", "int8"], []])
-def test_the_page_is_made_whatever_does_not_convert(report_data, formats, reference):
+def test_page_is_made_without_tflite_models(report_data, formats, reference):
     page = render_page(without(report_data, reference=reference, **dict.fromkeys(formats, "it does not convert")))
     assert ("Not compared" in page) == (reference or bool(formats))
     assert ("as TFLite, float32" in page) == (not reference and not formats)
     assert page.count("left out <small>it does not convert</small>") == len(formats)
 
 
-def test_a_pushed_models_code_is_of_files_that_were_pushed(report_data):
+def test_code_uses_pushed_files_only(report_data):
     failing = {name: dataclasses.replace(one, reasons=["too bad"]) for name, one in report_data.verdict.formats.items()}
     data = dataclasses.replace(report_data, verdict=dataclasses.replace(report_data.verdict, formats=failing))
     assert "model.tflite" not in render_page(data)

@@ -48,7 +48,7 @@ def predictions(compressed_classes: list[str]) -> ComparedPredictions:
 
 
 @pytest.mark.parametrize("order", [CLASSES, ["grey", "bright", "dark"]])
-def test_each_prediction_is_counted_by_the_name_of_its_class(order):
+def test_predictions_are_counted_by_class_name(order):
     found = predictions(order)
     assert found.classes == CLASSES
     assert found.reference == [{0: 20}, {}, {2: 1}]
@@ -68,7 +68,7 @@ def test_the_worst_images_come_first(order):
     assert {one.predicted for one in found.right} == {"dark"}
 
 
-def test_of_many_wrong_images_a_few_are_kept():
+def test_few_of_many_wrong_images_are_kept():
     count = 5 * WRONG
     probabilities = np.linspace(0.3, 0.9, count).tolist()
     wrong = predicted(CLASSES, ["grey"] * count, probabilities)
@@ -87,20 +87,20 @@ def test_of_many_wrong_images_a_few_are_kept():
     assert not any(one.reference_is_right for one in kept)
 
 
-def test_an_image_of_a_class_that_was_not_trained_is_wrong_by_that_name():
+def test_image_of_an_unknown_class_is_wrong():
     model = predicted(CLASSES, ["grey"], [0.8])
     found = Predictions(CLASSES, np.array([-1]), ["key"], {REFERENCE: model, MODEL: model})
     (one,) = compare_predictions(found, lambda keys: {key: png(1) for key in keys}).wrong
     assert (one.true, one.predicted) == (UNKNOWN, "grey")
 
 
-def test_the_classes_that_lost_most_are_told():
+def test_classes_that_lost_most_are_listed():
     before = [{0: 10}, {1: 10}, {2: 10}, {3: 10}, {}, {5: 10}, {6: 5, 0: 5}, {7: 10}]
     after = [{0: 5, 1: 5}, {1: 10}, {2: 1, 3: 9}, {3: 9, 0: 1}, {}, {5: 3, 0: 7}, {6: 10}, {7: 8, 0: 2}]
     assert worst_hit(before, after) == [2, 5, 0, 7]
 
 
-def test_some_images_that_went_wrong_are_kept_small():
+def test_changed_images_are_kept_as_thumbnails():
     found = predictions(CLASSES)
     assert list(found.changed) == ["dark"]
     assert len(found.changed["dark"]) == CHANGED_A_CLASS

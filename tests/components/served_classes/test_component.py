@@ -59,7 +59,7 @@ def images(*classes: str) -> dict[str, dict[str, int]]:
     return {"train": dict.fromkeys(classes, 7)}
 
 
-def test_where_no_model_is_deployed_there_are_none(deploy, known, check):
+def test_no_classes_without_a_deployed_model(deploy, known, check):
     deploy("dog", "cat", endpoint="other cats")
     assert known() == []
     check("dog", "cat")
@@ -72,14 +72,14 @@ def test_a_new_class_is_appended(deploy, known, check):
     check(*classes)
 
 
-def test_a_class_without_images_keeps_its_place(deploy, known, check):
+def test_class_without_images_keeps_its_index(deploy, known, check):
     deploy("dog", "eel", "cat")
     classes = class_list(images("cat", "dog"), known(), [])
     assert classes == ["dog", "eel", "cat"]
     check(*classes)
 
 
-def test_a_removed_class_goes(deploy, known, check):
+def test_removed_class_is_left_out(deploy, known, check):
     deploy("dog", "eel", "cat")
     classes = class_list(images("cat", "dog"), known(), ["eel"])
     assert classes == ["dog", "cat"]
@@ -87,7 +87,7 @@ def test_a_removed_class_goes(deploy, known, check):
 
 
 @pytest.mark.parametrize("classes", [("cat", "dog"), ("dog",), ("dog", "aardvark", "cat")])
-def test_a_class_in_another_place_is_refused(deploy, check, classes):
+def test_changed_order_is_rejected(deploy, check, classes):
     deploy("dog", "cat")
     with pytest.raises(CompressorError) as refused:
         check(*classes)
@@ -105,7 +105,7 @@ def test_the_newest_model_with_traffic_counts(deploy, known, check):
     check("dog", "cat", "ant")
 
 
-def test_traffic_that_is_moved_back_brings_its_models_order_back(deploy, known, check, vertex_api):
+def test_moving_traffic_back_restores_the_order(deploy, known, check, vertex_api):
     before = deploy("ant", "dog", "cat")
     deploy("ant", "cat", "eel")
     vertex_api.move_traffic("cats", **{before: 100})
@@ -128,20 +128,20 @@ def test_without_traffic_the_newest_counts(deploy, known):
 
 
 @pytest.mark.parametrize("uri", ["", "empty"])
-def test_a_model_that_does_not_name_its_classes_is_told(vertex_api, tmp_path, uri):
+def test_model_without_class_names_is_reported(vertex_api, tmp_path, uri):
     vertex_api.deploy("cats", str(tmp_path / uri) if uri else "")
     with pytest.raises(CompressorError, match=r"model 'v1', which endpoint 'cats' serves, has no list of its classes"):
         served_classes(CATS)
 
 
-def test_a_refusal_is_told_with_the_way_out(deploy, check, vertex_api):
+def test_refusal_error_suggests_a_fix(deploy, check, vertex_api):
     deploy("dog", "cat")
     vertex_api.answers_with = [403]
     with pytest.raises(CompressorError, match=r"endpoint 'cats' in project 'mine'.*403.*roles/aiplatform\.user"):
         check("dog", "cat")
 
 
-def test_what_the_log_in_says_is_not_shown(monkeypatch):
+def test_login_message_is_not_shown(monkeypatch):
     def no_clients(endpoint: Endpoint) -> None:
         raise DefaultCredentialsError("secret")
 
@@ -159,6 +159,6 @@ def test_the_endpoint_is_the_one_that_the_extension_deploys_to(project):
     assert endpoint_of(json.dumps(config)) == CATS
 
 
-def test_a_configuration_that_names_no_endpoint_is_told_with_what_is_missing():
+def test_incomplete_configuration_is_reported():
     with pytest.raises(CompressorError, match="lacks the endpoint's region and name: give project_id"):
         endpoint_of(json.dumps({"ai_platform_serving_args": {"project": "mine"}}))

@@ -67,7 +67,7 @@ def test_without_labels(pattern):
     assert [batch.shape for batch in dataset] == [(10, 4, 4, 3)]
 
 
-def test_a_label_outside_the_classes_is_told(pattern):
+def test_label_out_of_range_is_reported(pattern):
     assert len(labels(image_dataset(pattern, size=SIZE, batch_size=5, classes=10))) == 10
     with pytest.raises(tf.errors.InvalidArgumentError, match="a label is too large"):
         labels(image_dataset(pattern, size=SIZE, batch_size=5, classes=9))

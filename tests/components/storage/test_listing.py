@@ -21,7 +21,7 @@ def folder(request, tmp_path):
     return str(folder)
 
 
-def test_every_character_of_a_path_stands_for_itself(folder):
+def test_paths_are_literal(folder):
     assert listing.listed(folder) == ["cat", "readme.txt"]
     assert list(listing.files_under(folder)) == ["cat/1.jpg", "cat/more/2.jpg", "readme.txt"]
     assert listing.is_folder(folder)
@@ -45,20 +45,20 @@ def test_names_and_times_are_in_the_fingerprint(tmp_path):
     assert listing.fingerprint(base, ["a"]) != before
 
 
-def test_a_link_that_leads_nowhere_is_named(tmp_path):
+def test_broken_link_is_reported(tmp_path):
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
     with pytest.raises(CompressorError, match=r"gone\.jpg; No such file.* broken link, delete it"):
         listing.fingerprint(str(tmp_path), ["gone.jpg"])
 
 
-def test_a_link_back_is_not_followed_for_ever(tmp_path):
+def test_circular_link_is_not_followed_forever(tmp_path):
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "1.jpg").touch()
     (tmp_path / "cat" / "back").symlink_to(tmp_path)
     assert list(listing.files_under(str(tmp_path))) == ["cat/1.jpg"]
 
 
-def test_bytes_that_are_no_text_are_shown_escaped(tmp_path):
+def test_bytes_that_are_not_text_are_escaped(tmp_path):
     os.close(os.open(os.fsencode(tmp_path) + b"/caf\xe9.jpg", os.O_CREAT))
     (name,) = listing.listed(str(tmp_path))
     assert not listing.is_text(name)
@@ -67,5 +67,5 @@ def test_bytes_that_are_no_text_are_shown_escaped(tmp_path):
     assert listing.fingerprint(str(tmp_path), [name]).startswith("files:1,")
 
 
-def test_a_folder_that_is_missing_holds_no_files(tmp_path):
+def test_missing_folder_has_no_files(tmp_path):
     assert list(listing.files_under(str(tmp_path / "nowhere"))) == []

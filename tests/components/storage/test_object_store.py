@@ -39,7 +39,7 @@ def store(server) -> Iterator[S3Server]:
 
 
 @pytest.mark.parametrize("scheme", ["s3", "minio"])
-def test_files_go_there_and_come_back(store, scheme):
+def test_file_round_trip(store, scheme):
     root = f"{scheme}://data/models"
     for name, content in (("1/a.txt", "é"), ("1/assets/b.txt", "b"), ("2/c.txt", "c")):
         with fileio.open(f"{root}/{name}", "w") as file:
@@ -78,14 +78,14 @@ def test_files_are_copied_renamed_and_removed(store):
     assert store.names("data") == []
 
 
-def test_what_others_write_meanwhile_is_seen(store):
+def test_concurrent_writes_are_visible(store):
     assert not fileio.isdir("s3://data/models")
     store.client.put_object(Bucket="data", Key="models/7/saved_model.pb", Body=b"x")
     assert newest_version("s3://data/models") == "7"
 
 
 @pytest.mark.parametrize("do", [fileio.open, fileio.listdir, fileio.stat, fileio.rmtree])
-def test_what_is_not_there_is_told_as_tfx_expects_it(store, do):
+def test_missing_file_raises_tfx_error(store, do):
     with pytest.raises(fileio.NotFoundError, match="'s3://data/none' does not exist"):
         do("s3://data/none")
 

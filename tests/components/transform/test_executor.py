@@ -111,7 +111,7 @@ def test_a_class_with_images_is_not_removed(transform):
         transform({"train": {"finger": 2, "fist": 1}}, ["fist", "finger"], ["fist"])
 
 
-def test_parameters_are_simple_and_the_function_is_given_what_it_needs(transform):
+def test_parameters_are_passed_to_the_preprocessing_fn(transform):
     channels = {"examples": "Examples", "schema": "Schema", "statistics": "ExampleStatistics"}
     given = {name: types.Channel(type=getattr(standard_artifacts, kind)) for name, kind in channels.items()}
     node = Transform(**given, preprocessing_fn="a.b", label="kind", custom_config={"size": 8})

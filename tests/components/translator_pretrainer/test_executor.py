@@ -71,7 +71,7 @@ def assert_same(bank: TranslatorBank, other: TranslatorBank) -> None:
         assert translator.r2 == pytest.approx(other.translators[name].r2, rel=1e-5)
 
 
-def test_it_fits_what_the_library_fits(fit, reference, make_examples, images, caplog):
+def test_fit_matches_the_library(fit, reference, make_examples, images, caplog):
     with caplog.at_level(logging.DEBUG, "components.translator_pretrainer"):
         bank = fit(make_examples({"train": [images["train"]], "eval": [images["eval"]]}))
 
@@ -127,9 +127,7 @@ def test_the_split_is_chosen(fit, reference, make_examples, images):
     assert_same(bank, in_library(reference, images["eval"]))
 
 
-def test_the_previous_runs_translators_are_taken_where_the_backbone_is_the_same(
-    fit, reference, make_examples, images, tmp_path, caplog
-):
+def test_previous_translators_are_reused_for_the_same_backbone(fit, reference, make_examples, images, tmp_path, caplog):
     nothing = standard_artifacts.Examples()
     nothing.uri, nothing.split_names = "/nowhere", '["train"]'
     previous = tmp_path / "previous"
@@ -147,7 +145,7 @@ def test_the_previous_runs_translators_are_taken_where_the_backbone_is_the_same(
     assert "not taken: the translator bank was fitted on the backbone" in caplog.text
 
 
-def test_truncations_alone_need_no_translator(fit, make_examples, images):
+def test_truncations_need_no_translator(fit, make_examples, images):
     bank = fit(make_examples({"train": [images["train"]]}), connections=json.dumps(["block_5_add->head"]))
     assert bank.translators == {}
 
@@ -159,14 +157,14 @@ def test_truncations_alone_need_no_translator(fit, make_examples, images):
         ({"backbone": "MobilNetV2", "connections": '"all"'}, r"unknown backbone 'MobilNetV2'"),
     ],
 )
-def test_what_is_unknown_is_refused_before_an_image_is_read(fit, changed, message):
+def test_unknown_names_are_rejected_before_reading_images(fit, changed, message):
     nothing = standard_artifacts.Examples()
     nothing.uri, nothing.split_names = "/nowhere", '["train"]'
     with pytest.raises(CompressorError, match=message):
         fit(nothing, **changed)
 
 
-def test_no_images_are_told(fit, make_examples, images, tmp_path):
+def test_missing_images_are_reported(fit, make_examples, images, tmp_path):
     with pytest.raises(Exception, match="no images to fit translators on"):
         fit(make_examples({"train": [images["train"][:0]]}))
     assert not (tmp_path / "translators" / "manifest.json").exists()

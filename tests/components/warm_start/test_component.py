@@ -57,7 +57,7 @@ def taken(folder: Path) -> tuple[dict[str, str], standard_artifacts.ExampleStati
     return {name: path.read_text() for name, path in found.items() if path.exists()}, outputs["statistics"]
 
 
-def test_the_next_run_finds_what_the_last_one_left(tmp_path):
+def test_next_run_reads_the_previous_runs_state(tmp_path):
     leave(tmp_path, "old", span=1)
     leave(tmp_path, "new", span=2)
     found, statistics = taken(tmp_path)
@@ -75,7 +75,7 @@ def test_what_a_platform_notes_is_kept(tmp_path):
     assert read_handover(str(tmp_path / "serving"), {}) == {"span": 0, "newest_version": "", "note": "seen"}
 
 
-def test_the_first_run_finds_nothing(tmp_path):
+def test_first_run_finds_no_state(tmp_path):
     found, statistics = taken(tmp_path)
     assert found == {}
     assert (statistics.splits, statistics.span) == ([], 0)
@@ -104,30 +104,30 @@ class TestClasses:
 
         return known
 
-    def test_of_the_newest_pushed_model(self, serving, known):
+    def test_classes_of_the_newest_pushed_model(self, serving, known):
         assert known() == []
         serving("9", "cat", "dog")
         serving("10", "dog", "cat", "aardvark")
         assert known() == ["dog", "cat", "aardvark"]
 
-    def test_a_run_that_pushed_nothing_does_not_change_them(self, tmp_path, serving, known):
+    def test_run_without_push_does_not_change_the_classes(self, tmp_path, serving, known):
         serving("9", "dog", "cat")
         leave(tmp_path, "refused", span=2)
         assert known() == ["dog", "cat"]
 
-    def test_a_rollback_does_not_change_them(self, tmp_path, serving, known):
+    def test_rollback_does_not_change_the_classes(self, tmp_path, serving, known):
         serving("9", "dog", "cat")
         serving("10", "dog", "cat", "eel", "aardvark")
         roll_back(str(tmp_path / "serving"))
         assert known() == ["dog", "cat", "eel", "aardvark"]
 
-    def test_a_class_that_was_removed_comes_back_with_the_version_that_had_it(self, tmp_path, serving, known):
+    def test_rollback_restores_a_removed_class(self, tmp_path, serving, known):
         serving("9", "ant", "dog", "cat")
         serving("10", "ant", "cat")
         roll_back(str(tmp_path / "serving"))
         assert known() == ["ant", "dog", "cat"]
 
-    def test_of_a_version_before_the_one_that_does_not_name_them(self, serving, known, caplog):
+    def test_version_without_class_list_is_skipped(self, serving, known, caplog):
         serving("9", "dog", "cat")
         serving("10")
         assert known() == ["dog", "cat"]
@@ -135,7 +135,7 @@ class TestClasses:
 
 
 @pytest.mark.parametrize("harm", ["cut", "changed", "foreign"])
-def test_what_is_damaged_counts_as_nothing(tmp_path, caplog, harm):
+def test_damaged_state_is_ignored(tmp_path, caplog, harm):
     leave(tmp_path, "whole", span=1)
     path = tmp_path / "serving" / HANDOVER
     content = path.read_bytes()
@@ -150,8 +150,8 @@ def test_what_is_damaged_counts_as_nothing(tmp_path, caplog, harm):
     assert "cannot be read" in caplog.text
 
 
-@pytest.mark.survives("one bit of an archive was changed")
-def test_whatever_bit_flips_the_next_run_finds_all_or_nothing(tmp_path, caplog):
+@pytest.mark.survives("one bit of an archive is changed")
+def test_flipped_bit_never_gives_partial_state(tmp_path, caplog):
     part, folder = tmp_path / "statistics", tmp_path / "serving"
     part.mkdir()
     (part / "FeatureStats.pb").write_bytes(b"statistics")
@@ -172,9 +172,9 @@ def test_whatever_bit_flips_the_next_run_finds_all_or_nothing(tmp_path, caplog):
             assert (about, (found / "FeatureStats.pb").read_bytes()) == ({"span": 1}, b"statistics")
 
 
-@pytest.mark.survives("an archive with names that lead out of it")
+@pytest.mark.survives("an archive with paths outside of it")
 @pytest.mark.parametrize("name", ["statistics/../../outside", "/outside", "..\\outside", ".."])
-def test_a_name_that_leads_out_is_refused(tmp_path, caplog, name):
+def test_path_outside_the_folder_is_rejected(tmp_path, caplog, name):
     folder = tmp_path / "serving"
     write_handover(str(folder), {}, {})
     with zipfile.ZipFile(folder / HANDOVER, "a") as archive:
@@ -184,7 +184,7 @@ def test_a_name_that_leads_out_is_refused(tmp_path, caplog, name):
     assert list(tmp_path.rglob("*outside*")) == []
 
 
-def test_a_file_that_unfolds_to_more_is_refused(tmp_path, caplog):
+def test_zip_bomb_is_rejected(tmp_path, caplog):
     folder = tmp_path / "serving"
     write_handover(str(folder), {}, {})
     with zipfile.ZipFile(folder / HANDOVER, "a", zipfile.ZIP_DEFLATED) as archive:
@@ -193,7 +193,7 @@ def test_a_file_that_unfolds_to_more_is_refused(tmp_path, caplog):
     assert "unpacked size is too large" in caplog.text
 
 
-def test_a_model_that_has_a_name_in_two_forms_gives_it_one_place(tmp_path):
+def test_name_in_two_unicode_forms_is_one_class(tmp_path):
     for version, names in (("1", ["cafe\u0301", "tea", "caf\u00e9"]),):
         folder = tmp_path / version / "assets.extra"
         folder.mkdir(parents=True)

@@ -338,7 +338,7 @@ def test_a_search_space_with_fewer_points_than_max_trials_ends_with_the_right_co
 
 
 @pytest.mark.slow
-@pytest.mark.survives("a trial fails, by luck or for lack of memory")
+@pytest.mark.survives("a trial fails at random or for lack of memory")
 @pytest.mark.parametrize(
     "failure",
     [
@@ -413,7 +413,7 @@ def test_before_the_first_trial_there_is_no_best_one(residual, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.survives("a trial's loss is no number")
+@pytest.mark.survives("a trial's loss is not a number")
 def test_a_trial_whose_loss_is_no_number_has_failed(residual, data, tmp_path):
     class Diverging(HyperCompressor):
         def fit(self, hp, model, *args, **kwargs):
