@@ -1,1 +1,1 @@
-"""What measures speed: ``python -m benchmarks`` prints the tables."""
+"""Benchmarks of speed, quality and memory: ``python -m benchmarks`` prints the tables."""

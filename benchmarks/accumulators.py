@@ -1,4 +1,4 @@
-"""How large the sums are that TranslatorPretrainer's workers exchange: ``python -m benchmarks.accumulators``."""
+"""Measures the size of the sums that TranslatorPretrainer's workers exchange: ``python -m benchmarks.accumulators``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from compressor_lib.pretraining.translator_fit import TranslatorSums, regression
 
 
 def main() -> None:
-    """Prints a row for each backbone of the catalogue, as Markdown."""
+    """Prints a Markdown row for each backbone in the catalogue."""
     print("| backbone | pixels | translators | grams, MB | crosses, MB | all, MB |")
     print("|---|---|---|---|---|---|")
     for backbone in BACKBONES.values():
@@ -21,7 +21,7 @@ def main() -> None:
 
 
 def row(backbone: Backbone) -> str:
-    """Fills an accumulator of the published connections and measures it."""
+    """Fills an accumulator for the published connections and measures it."""
     base = backbone.build(weights=None)
     connections = searched_connections(base, backbone.name, "published")
     regressions = list(regressions_of(base, connections).values())

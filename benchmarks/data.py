@@ -1,4 +1,4 @@
-"""What benchmarks run on: real images and pretrained weights where they are at hand, else the embedded digits."""
+"""The data of the benchmarks: real images and pretrained weights if available, otherwise the embedded digits."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class ImageSet:
     """A data set in three splits.
 
     Attributes:
-        name: What tables call it.
-        files: For each split, image files' bytes or paths.
-        labels: For each split, indices of the classes.
-        classes: How many there are.
-        weights: Folder of weights files; None: random weights.
-        is_encoded: Whether ``files`` holds the files' bytes rather than their paths.
+        name: Name in the tables.
+        files: Contents or paths of the image files, by split.
+        labels: Class indices, by split.
+        classes: Number of classes.
+        weights: Folder of weights files; None for random weights.
+        is_encoded: Whether ``files`` contains the contents of the files rather than their paths.
     """
 
     name: str
@@ -38,14 +38,14 @@ class ImageSet:
     def dataset(
         self, split: str, size: int, batch_size: int = 32, *, shuffle_seed: int | None = None
     ) -> tf.data.Dataset:
-        """Batches of ``uint8 [N, size, size, 3]`` and ``int64 [N]``.
+        """Returns batches of ``uint8 [N, size, size, 3]`` and ``int64 [N]``.
 
         Args:
             split: One of ``SPLITS``.
             size: Height and width, in pixels.
-            batch_size: Images a batch.
+            batch_size: Images per batch.
             shuffle_seed: None for a fixed order. With a seed, images are decoded once, kept in memory and shuffled
-                anew at each pass, which training does many times.
+                again in each pass, for training.
         """
 
         def image(file: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -58,26 +58,26 @@ class ImageSet:
         return decoded.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
     def count(self, *splits: str) -> int:
-        """Images in some splits."""
+        """Number of images in some splits."""
         return sum(len(self.files[split]) for split in splits)
 
     def weights_file(self, name: str) -> Path | None:
-        """Path of a weights file, None where there are none."""
+        """Path of a weights file; None if there are none."""
         return self.weights and self.weights / name
 
 
 def load(limit: int | None = None) -> ImageSet:
-    """The clothing images under ``$COMPRESSOR_TEST_DATA`` if they are there, else the digits.
+    """Loads the clothing images in ``$COMPRESSOR_TEST_DATA`` if they exist, otherwise the digits.
 
     Args:
-        limit: At most so many training images, and a share of the other splits; None for all.
+        limit: Maximum number of training images, with proportionally fewer in the other splits; None for all.
     """
     clothing = _root() / "clothing"
     return _folders(clothing, _weights(), limit) if clothing.is_dir() else digits(limit)
 
 
 def digits(limit: int | None = None) -> ImageSet:
-    """scikit-learn's handwritten digits, as :func:`load` gives them."""
+    """Loads scikit-learn's handwritten digits in the form of :func:`load`."""
     from sklearn.datasets import load_digits
 
     data = load_digits()

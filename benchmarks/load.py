@@ -1,8 +1,8 @@
-"""What a run costs with many images, with many classes, with Beam's workers: ``python -m benchmarks.load``.
+"""Measures the cost of runs with many images, many classes, and Beam's workers: ``python -m benchmarks.load``.
 
-``python -m benchmarks.load images 2000 10000`` measures one part, at other sizes. With many classes there are ten
-images for each of the most. Images are noise around a colour for each class, and the network is tiny: it is the
-pipeline that bears the load here.
+``python -m benchmarks.load images 2000 10000`` measures one part at other sizes. The number of images in the part with
+many classes is ten times the largest number of classes. Images are noise around a colour per class, and the network is
+tiny, so that the pipeline itself is measured.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from pipelines.results.lineage import Lineage
 
 SIZE = 32
 FEATURE_MEMORY = 64
-"""MiB: little, so that most features go to files."""
+"""MiB; small, so that most features go to files."""
 ROUNDS = 3
 WORKERS = (1, 2)
 TOTAL = "whole run"
 IN_PROCESSES = ("ImageExampleGen", "Transform")
-"""The nodes that Beam's workers have a part in, the last one last."""
+"""The nodes that use Beam's workers, in order."""
 
 _TRAINING = {"head_epochs": 0, "epochs": 2, "batch_size": 128, "learning_rate": 2e-3, "batch_norm": "train"}
 _CONNECTIONS = ["block_1_relu->block_3_conv", "block_1_relu->tail", "block_2_relu->head", "block_1_relu->head"]
 
 
 def main() -> None:
-    """Measures all parts, or one, and prints their tables."""
+    """Measures all parts, or one, and prints the tables."""
     parts: dict[str, tuple[Callable[[Sequence[int]], None], list[int]]] = {
         "images": (lambda sizes: _growing("image", sizes, [(one, 10) for one in sizes]), [2_000, 10_000, 100_000]),
         "classes": (lambda sizes: _growing("class", sizes, [(10 * max(sizes), one) for one in sizes]), [10, 2_000]),
         "workers": (_workers, [50_000]),
     }
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", nargs="?", choices=parts, help="one of the parts; all of them if not given")
-    parser.add_argument("sizes", nargs="*", type=int, help="numbers of images, or of classes, growing")
+    parser.add_argument("part", nargs="?", choices=parts, help="part to measure; default: all")
+    parser.add_argument("sizes", nargs="*", type=int, help="numbers of images or classes, ascending")
     asked = parser.parse_args()
     for name in [asked.part] if asked.part else parts:
         measure, sizes = parts[name]
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def _growing(what: str, counts: Sequence[int], sizes: Sequence[tuple[int, int]]) -> None:
-    """Runs of more and more images or classes, with tables after each, for a long one may be cut short."""
+    """Measures runs with more and more images or classes; prints tables after each, in case a long run is aborted."""
     runs = []
     for number, size in enumerate(sizes, 1):
         runs.append(_measured(*size))
@@ -65,7 +65,7 @@ def _growing(what: str, counts: Sequence[int], sizes: Sequence[tuple[int, int]])
 def _tables(
     what: str, counts: Sequence[int], sizes: Sequence[tuple[int, int]], runs: Sequence[dict[str, Load]]
 ) -> None:
-    """What each node takes of time, of the processors and of memory, and what a further image or class does."""
+    """Prints each node's time, processor time and memory, and their increase per image or class."""
     header = [f"{images:,} of {classes:,} classes" for images, classes in sizes[: len(counts)]]
     further = [f"one more, to {count:,}" for count in counts[1:]]
     for field, unit, scale, of_one_unit, of_one in (
@@ -86,7 +86,7 @@ def _tables(
 
 
 def _workers(sizes: Sequence[int]) -> None:
-    """The nodes that Beam may run in several processes with one and with two, in turns."""
+    """Measures the nodes that Beam may run in several processes, alternating between one and two."""
     (count,) = sizes
     last = IN_PROCESSES[-1]
     rounds = [{workers: _measured(count, 10, workers, last) for workers in WORKERS} for _ in range(ROUNDS)]
@@ -102,7 +102,7 @@ def _workers(sizes: Sequence[int]) -> None:
 
 
 def _measured(count: int, classes: int, workers: int = 1, last: str = "") -> dict[str, Load]:
-    """Runs the command on so many images, up to the last node or another; what each took, and all of them."""
+    """Runs the command on some images, to the end or the node ``last``; returns the load of each node and in total."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _draw(folder / "images", count, classes)
@@ -121,14 +121,14 @@ def _measured(count: int, classes: int, workers: int = 1, last: str = "") -> dic
         nodes = Lineage(folder / "out" / METADATA_FILE).run().nodes
         taken = {TOTAL: watch.between(began, time.time())}
         for node, run in nodes.items():
-            if run.started is not None and run.seconds is not None:  # else it was stopped, or not come to
+            if run.started is not None and run.seconds is not None:  # otherwise it was stopped or has not run
                 begins = run.started.timestamp()
                 taken[node] = watch.between(begins, begins + run.seconds)
         return taken
 
 
 def _ended(process: subprocess.Popen[bytes], events: Path, last: str) -> int:
-    """Waits for a run's end, and stops it where its last node is done; the status."""
+    """Waits until a run ends, or stops it when the node ``last`` is done; returns the exit status."""
     while process.poll() is None:
         if last and events.exists() and f'"event": "done", "node": "{last}"' in events.read_text():
             process.terminate()
@@ -157,7 +157,7 @@ def _config(folder: Path, workers: int) -> dict[str, object]:
 
 
 def _draw(folder: Path, count: int, classes: int) -> None:
-    """Class folders of PNGs of 3 kB, each class noise around a colour of its own."""
+    """Writes class folders of PNGs of 3 kB, in which each class is noise around its own colour."""
     random = np.random.default_rng(0)
     colours = random.uniform(40, 215, (classes, 3))
     for number in range(count):
@@ -169,7 +169,7 @@ def _draw(folder: Path, count: int, classes: int) -> None:
 
 
 def write_network(path: str) -> None:
-    """Writes a classifier of three convolutions, with random weights."""
+    """Writes a classifier with three convolutions and random weights."""
     import keras
 
     from compressor_lib.networks.heads import attach_head

@@ -1,4 +1,4 @@
-"""How memory grows with the number of images: ``python -m benchmarks.memory``."""
+"""Measures how memory grows with the number of images: ``python -m benchmarks.memory``."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ SIZE = 224
 COUNTS = (1000, 2000, 4000)
 PROMISED = 100_000
 FEATURE_MEMORY = 64 * 2**20
-"""Bytes: little, so that all but a few hundred images' features go to files, as most of 100,000 would."""
+"""Bytes; small, so that the features of all but a few hundred images go to files, as with 100,000 images."""
 
 
 def main() -> None:
-    """Searches a process for each number of images, and prints their memory and the slope."""
+    """Runs a search for each number of images, each in its own process, and prints the memory and its slope."""
     measured = {count: _peak_of(count) for count in COUNTS}
     (fewest, *_, most) = COUNTS
     slope = (measured[most] - measured[fewest]) / (most - fewest)
     show(
         "memory",
         f"{BACKBONE} 1.0, {SIZE} px, all families, features in memory limited to {FEATURE_MEMORY // 2**20} MiB",
-        ("images", "memory of the process at its peak, MB"),
+        ("images", "peak memory of the process, MB"),
         [
             *((count, peak / 1e6) for count, peak in measured.items()),
-            (f"{PROMISED}, by the slope of {slope / 1e3:.2f} kB an image", (measured[most] + slope * PROMISED) / 1e6),
+            (f"{PROMISED}, extrapolated by {slope / 1e3:.2f} kB per image", (measured[most] + slope * PROMISED) / 1e6),
         ],
     )
 
@@ -50,7 +50,7 @@ def _peak_of(count: int) -> float:
 
 
 def search(count: int) -> None:
-    """Searches ``count`` random images and prints the process' peak of memory, in bytes."""
+    """Runs a search on ``count`` random images and prints the peak memory of the process, in bytes."""
     backbone = find_backbone(BACKBONE).build(input_size=SIZE, weights=None, preprocess=True)
     hypermodel = HyperCompressor(
         backbone.count_params(),

@@ -1,8 +1,8 @@
-"""How accurate compressed networks are: at three sizes, beside what one would do without a search.
+"""Measures the accuracy of compressed networks at three sizes, and of alternatives without a search.
 
-``make bench`` runs it. The whole takes hours on two cores, so each result is recorded as it is measured, in a folder
-for each seed under ``benchmarks/results/``, and is not measured again: an interrupted run goes on, and seeds may run
-side by side (``python -m benchmarks.quality --full --seeds 1``). Delete those folders to measure anew.
+``make bench`` runs it. A full run takes hours on two cores. Therefore each result is recorded in a folder per seed in
+``benchmarks/results/`` and not measured again: an interrupted run resumes, and seeds can run in parallel
+(``python -m benchmarks.quality --full --seeds 1``). Delete those folders to measure again.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ class Effort:
     """How much is computed.
 
     Attributes:
-        limit: At most so many training images, and a share of the other splits; None for all.
+        limit: Maximum number of training images, with proportionally fewer in the other splits; None for all.
         size: Height and width of the images, in pixels.
-        training: How networks are trained, all for as many epochs.
-        search: How sub-networks are searched.
-        kept: Shares of the reference's parameters that compressed networks may keep.
-        seeds: One run of everything for each.
-        ranked: How many connections are retrained to see how well the search ranks them.
+        training: Options of the training, with the same number of epochs for all networks.
+        search: Options of the search.
+        kept: Shares of the reference model's parameters that compressed networks may keep.
+        seeds: Seeds, for each of which everything is run once.
+        ranked: Number of connections to retrain, to measure how well the search ranks them.
     """
 
     limit: int | None
@@ -96,10 +96,10 @@ class Result:
     """One network, trained and tested.
 
     Attributes:
-        method: How it was made.
-        connection: What was cut; empty where nothing was.
-        parameters: Of the classifier.
-        accuracy: On the test split.
+        method: The method that made it.
+        connection: The connection that was cut; empty for an uncut network.
+        parameters: Number of parameters of the classifier.
+        accuracy: Accuracy on the test split.
     """
 
     method: str
@@ -109,11 +109,11 @@ class Result:
 
 
 def main(full: bool, seeds: Sequence[int] = ()) -> None:
-    """Prints the tables: of one data set, or in the full form of two, with how the search's ranking holds.
+    """Prints the tables for one data set or, with ``full``, for two, and the search's ranking after retraining.
 
     Args:
         full: Whether to measure everything.
-        seeds: Some of the form's seeds; none for all.
+        seeds: Seeds to run; empty for all.
     """
     effort = FULL if full else SHORT
     images = load(effort.limit)
@@ -123,7 +123,7 @@ def main(full: bool, seeds: Sequence[int] = ()) -> None:
 
 
 def compare(images: ImageSet, effort: Effort) -> None:
-    """Runs an experiment for each seed and prints what came out."""
+    """Runs an experiment for each seed and prints the results."""
     about = (
         f"{BACKBONE}, {effort.size} px, {images.name}: {images.count('train')} training, "
         f"{images.count('validation')} validation, {images.count('test')} test images; "
@@ -154,10 +154,10 @@ def compare(images: ImageSet, effort: Effort) -> None:
 
 
 def summary(results: Sequence[Sequence[Result]]) -> list[tuple[object, ...]]:
-    """Rows of means over seeds; the spread is from the least to the greatest.
+    """Computes rows of means over seeds, with the difference between the highest and the lowest as spread.
 
     Args:
-        results: For each seed, the reference first.
+        results: Results for each seed, those of the reference model first.
     """
     by_method: dict[str, list[tuple[Result, Result]]] = defaultdict(list)
     for reference, *others in results:
@@ -182,7 +182,7 @@ def summary(results: Sequence[Sequence[Result]]) -> list[tuple[object, ...]]:
 
 
 class Experiment:
-    """Everything of one seed, in one process."""
+    """All measurements for one seed, in one process."""
 
     def __init__(self, images: ImageSet, effort: Effort, seed: int) -> None:
         self.images, self.effort, self.seed = images, effort, seed
@@ -193,9 +193,9 @@ class Experiment:
         self.options = replace(
             effort.training,
             distillation=Distillation(),
-            batch_norm="frozen" if images.weights else "train",  # a network from scratch needs to learn it
+            batch_norm="frozen" if images.weights else "train",  # a network from scratch must learn it
         )
-        # The search has trained the head already, so as many epochs all go to the whole network.
+        # The search has already trained the head, so all epochs train the whole network.
         self.retraining = replace(
             self.options, head_epochs=0, epochs=effort.training.head_epochs + effort.training.epochs
         )
@@ -206,7 +206,7 @@ class Experiment:
         self._searches = tempfile.TemporaryDirectory()
 
     def results(self) -> Iterator[Result]:
-        """The reference, the networks that the search finds within each budget, and the rivals."""
+        """Yields the reference model, the networks that the search finds within each budget, and the alternatives."""
         yield self.recorded("reference", self.whole)
         for share in self.effort.kept:
             yield self.recorded(f"searched, at least {1 - share:.0%} saved", self.compressed, share, "all")
@@ -216,13 +216,13 @@ class Experiment:
             )
         for alpha in WEIGHTS:
             if alpha < 1:
-                yield self.recorded(f"{BACKBONE} {alpha}, retrained alike", self.narrow, alpha)
+                yield self.recorded(f"{BACKBONE} {alpha}, retrained the same way", self.narrow, alpha)
         yield self.recorded("published procedure, tau 0.8", self.published)
 
     def recorded(
         self, method: str, make: Callable[P, tuple[keras.Model, str]], *given: P.args, **named: P.kwargs
     ) -> Result:
-        """A result from the record, or else the test of what ``make`` gives: a trained model, and where it was cut."""
+        """Returns a recorded result, or tests and records the trained model and connection that ``make`` returns."""
         record = self.folder / "results.jsonl"
         for line in record.read_text().splitlines() if record.exists() else ():
             if (result := Result(**json.loads(line))).method == method:
@@ -236,33 +236,33 @@ class Experiment:
         return result
 
     def whole(self) -> tuple[keras.Model, str]:
-        """The reference, uncut."""
+        """The reference model, uncut."""
         return self.reference, ""
 
     @cached_property
     def reference(self) -> keras.Model:
-        """The whole network, trained; from its file, if it is there."""
+        """The trained whole network, from its file if that exists."""
         file = self.folder / "reference.keras"
         if not file.exists():
             model = attach_head(self.backbone(1.0), self.images.classes, dropout=0.2)
             self.trained(model, replace(self.options, distillation=None)).save(draft := file.with_suffix(".new.keras"))
             draft.rename(file)
         model = keras.models.load_model(file, safe_mode=True)
-        keras.utils.set_random_seed(self.seed)  # what follows is the same whether the reference was trained just now
+        keras.utils.set_random_seed(self.seed)  # the rest does not depend on whether the model was trained just now
         return model
 
     @cached_property
     def teacher(self) -> keras.Model:
-        """The reference as the pipeline's Trainer uses it."""
+        """The reference model as the pipeline's Trainer uses it."""
         return folded(self.reference)
 
     @cached_property
     def base(self) -> keras.Model:
-        """The reference's backbone."""
+        """The backbone of the reference model."""
         return without_head(self.reference)
 
     def backbone(self, alpha: float) -> keras.Model:
-        """A pretrained backbone."""
+        """Builds a pretrained backbone."""
         return find_backbone(BACKBONE).build(
             input_size=self.effort.size,
             weights=self.images.weights_file(WEIGHTS[alpha]),
@@ -271,24 +271,24 @@ class Experiment:
         )
 
     def trained(self, model: keras.Model, options: TrainingOptions) -> keras.Model:
-        """A model, trained in place."""
+        """Trains a model in place."""
         keras.utils.set_random_seed(self.seed)
         teacher = self.teacher if options.distillation else None
         train(model, self.shuffled, self.validation, options, teacher=teacher)
         return model
 
     def compressed(self, share: float, connections: str) -> tuple[keras.Model, str]:
-        """The best sub-network that keeps a share of the reference's parameters, retrained, and its connection."""
+        """The best sub-network with a share of the reference model's parameters, retrained; and its connection."""
         tuner, hypermodel = self.searched(connections, budgets={"parameters": share * self.reference.count_params()})
         best = trials_within_budget(tuner, hypermodel)[0]
         return self.trained(tuner.load_model(best), self.retraining), best.hyperparameters.values[TRANSLATOR]
 
     def narrow(self, alpha: float) -> tuple[keras.Model, str]:
-        """A backbone of another width, uncut, trained as compressed networks are, its teacher included."""
+        """An uncut backbone of another width, trained like compressed networks, with the same teacher."""
         return self.trained(attach_head(self.backbone(alpha), self.images.classes, dropout=0.2), self.options), ""
 
     def published(self) -> tuple[keras.Model, str]:
-        """The published procedure: published connections and heads on a pretrained backbone that stays frozen."""
+        """The published procedure: the published connections and heads on a frozen pretrained backbone."""
         hypermodel = HyperCompressor(
             self.reference.count_params(),
             self.images.classes,
@@ -301,7 +301,7 @@ class Experiment:
         return tuner.load_model(best), best.hyperparameters.values[TRANSLATOR]
 
     def searched(self, connections: str, budgets: dict[str, float] | None = None) -> tuple[kt.Tuner, HyperCompressor]:
-        """A search as the pipeline does it, on the reference's backbone; within a budget accuracy alone counts."""
+        """Searches as the pipeline does, on the reference model's backbone; with a budget, only accuracy counts."""
         hypermodel = HyperCompressor(
             self.reference.count_params(),
             self.images.classes,
@@ -317,13 +317,13 @@ class Experiment:
         return self.run(hypermodel), hypermodel
 
     def run(self, hypermodel: HyperCompressor) -> kt.Tuner:
-        """Searches in a folder that lasts as long as this object."""
+        """Runs a search in a folder that is deleted with this object."""
         options = replace(self.effort.search, seed=self.seed)
         folder = tempfile.mkdtemp(dir=self._searches.name)
         return run_search(hypermodel, self.train, self.validation, options, folder)
 
     def ranking(self) -> list[tuple[TrialReport, float]]:
-        """Connections of every rank in a search without budget, each with its accuracy after retraining."""
+        """Connections from the whole ranking of a search without budget, with their accuracies after retraining."""
         tuner, hypermodel = self.searched("all")
         best: dict[str, TrialReport] = {}
         for report in trial_reports(tuner, hypermodel):
@@ -331,7 +331,7 @@ class Experiment:
         reports = list(best.values())
         count = min(self.effort.ranked, len(reports))
         chosen = [reports[round(place * (len(reports) - 1) / (count - 1))] for place in range(count)]
-        # Half the epochs, which takes half the time, and is the same for all.
+        # Half of the epochs for all, to take half of the time.
         shorter = replace(self.retraining, epochs=math.ceil(self.retraining.epochs / 2))
 
         def retrained(report: TrialReport) -> tuple[keras.Model, str]:
@@ -343,14 +343,14 @@ class Experiment:
 
 
 def rank_correlation(ranked: Sequence[tuple[TrialReport, float]]) -> float:
-    """Spearman's, between the accuracies before and after retraining."""
+    """Spearman's rank correlation of the accuracies before and after retraining."""
     return float(spearmanr([report.accuracy for report, _ in ranked], [accuracy for _, accuracy in ranked]).statistic)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--full", action="store_true", help="everything, at full size")
-    parser.add_argument("--seeds", type=int, nargs="+", default=(), help="some of the seeds; all by default")
+    parser.add_argument("--full", action="store_true", help="measure everything at full size")
+    parser.add_argument("--seeds", type=int, nargs="+", default=(), help="seeds to run; default: all")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     main(arguments.full, arguments.seeds)

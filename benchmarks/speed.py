@@ -1,4 +1,4 @@
-"""How long translators and searches take, in units of one forward pass of the backbone (F)."""
+"""Measures the time of translators and searches, in units of one forward pass of the backbone (F)."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from compressor_lib.search.run import run_search
 
 BACKBONE = "MobileNetV2"
 PUBLISHED_EPOCHS = 5
-"""Of gradient descent for a translator."""
+"""Epochs of gradient descent for a translator."""
 
 
 def main(full: bool) -> None:
-    """Prints the table of speeds: all images at 224 px, or some at 96 px in the short form."""
+    """Prints the table of speeds: for some images at 96 px or, with ``full``, for all images at 224 px."""
     size, limit, rounds = (224, None, 3) if full else (96, 512, 3)
     images = load(limit)
     keras.utils.set_random_seed(0)
@@ -47,7 +47,7 @@ def main(full: bool) -> None:
 
 
 class Speed:
-    """Measures everything on one set of images, in one process."""
+    """All measurements on one set of images, in one process."""
 
     def __init__(self, images: ImageSet, size: int, rounds: int) -> None:
         self.images, self.rounds = images, rounds
@@ -60,11 +60,11 @@ class Speed:
         self.validation = images.dataset("validation", size)
 
     def rows(self, *, measure_plain: bool) -> list[tuple[str, float, float]]:
-        """Rows ``(what, seconds, ratio to F)``.
+        """Measures the rows ``(work, seconds, ratio to F)``.
 
         Args:
-            measure_plain: Whether to run the plain search of 5 epochs as a whole, rather than to compute it from its
-                epoch.
+            measure_plain: Whether to run the plain search of 5 epochs completely, instead of computing its time from
+                one epoch.
         """
         forward, forward_folded = (
             tf.function(lambda x, model=model: model(tf.cast(x, tf.float32), training=False))
@@ -83,12 +83,12 @@ class Speed:
                 pass
 
         for step in (forward, forward_folded):
-            one_pass(step)  # traces
+            one_pass(step)  # traces the functions
         timed = self._in_turns(
             {
                 "one forward pass over train + eval (F)": lambda: one_pass(forward),
-                "the same with batch norms folded": lambda: one_pass(forward_folded),
-                "reading and decoding alone": decode,
+                "the same, with batch norms folded": lambda: one_pass(forward_folded),
+                "only reading and decoding": decode,
                 f"all {len(self.connections)} translators, closed form": lambda: fit_translators(
                     self.base, self.connections, only_train
                 ),
@@ -103,8 +103,8 @@ class Speed:
         seconds["one epoch of a plain trial"] = plain_epoch
         for epochs in (5, 50):
             name = f"search, Hyperband max_epochs={epochs}"
-            seconds[f"{name}, translators included"], run = self._search(epochs)
-            seconds["  of it: median from the end of a trial's training to the next one's"] = run.gap
+            seconds[f"{name}, with translators"], run = self._search(epochs)
+            seconds["  of which: median pause between the training of two trials"] = run.gap
             if measure_plain and epochs == 5:
                 seconds[f"{name}, plain"] = self._plain_search(epochs)
             else:
@@ -135,7 +135,7 @@ class Speed:
         hypermodel = self._hypermodel(_Clocked)
         with tempfile.TemporaryDirectory() as folder:
             started = time.perf_counter()
-            options = SearchOptions("hyperband", max_trials=1000, max_epochs=epochs)  # all that Hyperband makes
+            options = SearchOptions("hyperband", max_trials=1000, max_epochs=epochs)  # all trials that Hyperband plans
             tuner = run_search(hypermodel, self.train, self.validation, options, folder)
             taken = time.perf_counter() - started
         return taken, _Run.of(tuner, hypermodel)
@@ -148,7 +148,7 @@ class Speed:
             return _seconds(lambda: tuner.search(self.train, validation_data=self.validation, verbose=0))
 
     def _plain_epoch(self) -> float:
-        """Seconds of an epoch in the plain way, after the first; median over connections from front to back."""
+        """Seconds of a plain epoch after the first; median over connections at the front, middle and back."""
         hypermodel = self._hypermodel(cache_features=False, translators=self._bank())
         count = len(self.connections)
         return statistics.median(
@@ -175,7 +175,7 @@ class Speed:
 
 
 def _descend(base: keras.Model, connection: Connection, images: Iterable[Any]) -> None:
-    """Trains one translator for an epoch, as published (Camacho et al., Appl. Sci. 12(10) 4945, 2022)."""
+    """Trains one translator for one epoch, as published (Camacho et al., Appl. Sci. 12(10) 4945, 2022)."""
     spec = TranslatorSpec.of(base, connection)
     activation = spec.activation()
     translator = keras.Sequential(
@@ -194,7 +194,7 @@ def _descend(base: keras.Model, connection: Connection, images: Iterable[Any]) -
 
 
 class _Epochs(keras.callbacks.Callback):
-    """Notes when training begins and ends, and each epoch's end."""
+    """Records the times at which training starts and ends, and at which epochs end."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -213,7 +213,7 @@ class _Epochs(keras.callbacks.Callback):
 
 
 class _Clocked(HyperCompressor):
-    """Notes when each trial's training begins and ends."""
+    """Records the times at which each trial's training starts and ends."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -225,7 +225,7 @@ class _Clocked(HyperCompressor):
 
 
 class _Run:
-    """What a search did: epochs over all trials, and the median gap between two trials."""
+    """Figures of a search: the epochs of all trials, and the median pause between two trials."""
 
     def __init__(self, epochs: int, gap: float) -> None:
         self.epochs, self.gap = epochs, gap

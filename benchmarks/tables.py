@@ -1,4 +1,4 @@
-"""Tables of results: printed, and written as CSV and Markdown."""
+"""Prints tables of results, and writes them as CSV and Markdown."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def show(name: str, title: str, header: Sequence[str], rows: Sequence[Sequence[o
     """Prints a table and writes it to ``benchmarks/results/<name>.csv`` and ``.md``.
 
     Args:
-        name: Of the files.
-        title: What was measured, on what, how often.
-        header: The columns' names.
-        rows: Their values; floats are shown with three figures.
+        name: Name of the files.
+        title: Title that says what was measured, on which data and how often.
+        header: Names of the columns.
+        rows: Values of the columns; floats are shown with three significant digits.
     """
     RESULTS.mkdir(parents=True, exist_ok=True)
     cells = [[_shown(value) for value in row] for row in rows]

@@ -1,4 +1,4 @@
-"""What memory and processor time a process and all that it started take."""
+"""Measures the memory and processor time of a process and its descendants."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Load:
-    """What was taken within some time.
+    """Resources used in a period of time.
 
     Attributes:
-        seconds: The time.
-        processor_seconds: Of all cores; unlike the time, it depends little on what else the machine does.
-        memory: Most bytes held at once, but for pages of mapped files, which the system takes back at will.
+        seconds: Length of the period.
+        processor_seconds: Processor time of all cores, which depends little on other load of the machine.
+        memory: Peak memory in bytes, without pages of mapped files, which the system can reclaim at any time.
     """
 
     seconds: float
@@ -32,7 +32,7 @@ class Load:
 
 
 class Watch:
-    """Notes them twice a second, on Linux.
+    """Measures twice a second, on Linux.
 
     Example:
         >>> with Watch(os.getpid()) as watch:
@@ -43,10 +43,10 @@ class Watch:
     """
 
     def __init__(self, process: int) -> None:
-        """Prepares.
+        """Prepares the measurement.
 
         Args:
-            process: Its number.
+            process: Id of the process.
         """
         self._process = process
         self._noted: list[tuple[float, float, float]] = []
@@ -62,9 +62,9 @@ class Watch:
         self._thread.join()
 
     def between(self, begin: float, end: float) -> Load:
-        """What was taken from one time to another, in seconds since 1970."""
+        """Returns the resources used between two times, in seconds since 1970."""
         times, processor, memory = np.asarray(self._noted).T
-        # What has ended was counted by its parent only if that waited for it.
+        # The time of an ended process is included in its parent's only if that waited for it.
         spent = np.interp([begin, end], times, np.maximum.accumulate(processor))
         inside = (times >= begin - _EVERY) & (times <= end + _EVERY)
         return Load(end - begin, float(spent[1] - spent[0]), float(memory[inside].max()))
@@ -79,14 +79,14 @@ class Watch:
 
 
 def _tree(root: int) -> Iterator[tuple[float, float]]:
-    """Seconds of processor, and bytes, of a process and each of its descendants."""
-    found: dict[int, list[str]] = {}  # what stands in stat from the third field on, see proc(5)
+    """Yields the processor seconds and bytes of a process and each of its descendants."""
+    found: dict[int, list[str]] = {}  # the fields of stat from the third on, see proc(5)
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
-            with contextlib.suppress(OSError):  # it has ended
+            with contextlib.suppress(OSError):  # the process has ended
                 found[int(folder.name)] = (folder / "stat").read_text().rpartition(")")[2].split()
     family = {root}
-    for process in sorted(found):  # a child's number is above its parent's, unless they begin again at 1
+    for process in sorted(found):  # a child's id is above its parent's, unless ids have started again at 1
         if int(found[process][1]) in family:
             family.add(process)
     for process in family & found.keys():

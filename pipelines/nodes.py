@@ -37,9 +37,9 @@ class Nodes:
     """Makes nodes; each method takes a node's inputs by keyword.
 
     Attributes:
-        config: Where everything is and how everything is done.
-        code_version: Part of the cache key of each node that runs the project's own code.
-        image: What jobs on Vertex AI run in.
+        config: The run's configuration.
+        code_version: Hash of the project's code, a part of the cache key of each node that runs it.
+        image: Container image of jobs on Vertex AI.
     """
 
     config: Config
@@ -47,7 +47,7 @@ class Nodes:
     image: str
 
     def example_gen(self) -> BaseNode:
-        """What reads the images."""
+        """Reads the images."""
         data = self.config.data
         if data.source == "tfrecord":
             pattern = f"{data.span_pattern}/*" if data.span_pattern else "*"

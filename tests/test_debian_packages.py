@@ -81,7 +81,7 @@ def test_a_real_file_is_read_as_dpkg_reads_it(add):
 def test_a_file_without_any_is_refused(add):
     done, bill = add("")
     assert done.returncode == 1
-    assert "tells of no installed package" in done.stderr
+    assert "lists no installed packages" in done.stderr
     assert bill["components"] == [PYTHON]
 
 

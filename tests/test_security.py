@@ -196,7 +196,7 @@ def test_no_flag_of_beam_runs_code(tmp_path, arguments):
     )
 
 
-@pytest.mark.survives("a command in place of Beam's workers")
+@pytest.mark.survives("a command instead of Beam's workers")
 @pytest.mark.parametrize("runner", ["{runner: flink, master: 'a:1'", "{runner: spark, master: 'spark://a:1'"])
 @pytest.mark.parametrize(
     "environment",

@@ -1,4 +1,4 @@
-"""Writes the page ``reference/config.md`` from the configuration's own model, whenever the site is built."""
+"""Generates the page ``reference/config.md`` from the configuration's model, whenever the site is built."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Start from a file in `examples/`. `compressor validate --config FILE` checks you
 """
 
 _FILLED = {"output": "`runs/<name>`", "backbone.input_size": "224; with `backbone.model` the model's own"}
-"""Defaults that follow from other fields."""
+"""Defaults that depend on other fields."""
 
 _LIMITS = {"gt": "> {}", "ge": "≥ {}", "lt": "< {}", "le": "≤ {}", "min_length": "at least {} long", "pattern": "`{}`"}
 
@@ -40,12 +40,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def reference() -> str:
-    """The page, in Markdown."""
+    """Returns the page as Markdown."""
     return "\n".join([_INTRODUCTION, *_section(Config)])
 
 
 def _section(section: SectionType, path: str = "", depth: int = 1) -> Iterator[str]:
-    """A section's heading and its table of fields, and then the sections in it."""
+    """Yields a section's heading and table of fields, then its subsections."""
     if path:
         yield f"{'#' * depth} `{path}`\n"
         yield f"{_summary(section)}\n"
@@ -74,7 +74,7 @@ def _suffix(annotation: Any) -> str:
 
 
 def _anchor(path: str) -> str:
-    """As Python-Markdown makes it of a heading."""
+    """The anchor that Python-Markdown generates for a heading."""
     return "".join(letter for letter in path.lower() if letter.isalnum() or letter in "_-")
 
 
@@ -83,7 +83,7 @@ def _value(field: FieldInfo) -> str:
 
 
 def _limits(marks: Iterable[Any]) -> list[str]:
-    """Limits in signs, and patterns, of what pydantic keeps beside a type."""
+    """The limits and patterns in pydantic's metadata of a type."""
     return [
         words.format(getattr(mark, name))
         for mark in marks
@@ -93,7 +93,7 @@ def _limits(marks: Iterable[Any]) -> list[str]:
 
 
 def _kind(annotation: Any) -> str:
-    """A type in a reader's words."""
+    """Describes a type in plain words."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         marks = [each for mark in arguments[1:] for each in getattr(mark, "metadata", [mark])]

@@ -1,4 +1,4 @@
-"""Sphinx' roles in docstrings, such as ``:func:`compressor_lib.networks.graph.tensors```, as links of the API pages."""
+"""Turns Sphinx roles in docstrings, such as ``:func:`compressor_lib.networks.graph.tensors```, into links."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _OURS = ("compressor_lib.", "components.", "pipelines.")
 
 
 class DocstringRoles(griffe.Extension):
-    """Makes every role a link, or plain code where it names a thing without its module."""
+    """Turns every role into a link, or into plain code if it names something without its module."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Rewrites one docstring."""

@@ -1,4 +1,4 @@
-"""The messages of the project's errors, read from its source: for the page on troubleshooting, and for its test."""
+"""Reads the messages of the project's errors from its source, for the page on troubleshooting and its test."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EXPLAINED = re.compile(r"^`(.+)`\n:   ", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Ends the page on troubleshooting with the messages that it does not explain."""
+    """Appends the messages that the page on troubleshooting does not explain."""
     if page.file.src_uri != PAGE:
         return markdown
     lines = []
@@ -36,12 +36,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def explained(markdown: str) -> list[str]:
-    """The messages, or parts of them, that the page explains."""
+    """Returns the messages, or parts of messages, that the page explains."""
     return _EXPLAINED.findall(markdown)
 
 
 def errors(root: Path) -> dict[str, list[str]]:
-    """The messages of every ``CompressorError`` by module, with a gap for what differs.
+    """Returns the messages of every ``CompressorError`` by module, with a gap for each variable part.
 
     Args:
         root: The project's folder.
@@ -58,7 +58,7 @@ def errors(root: Path) -> dict[str, list[str]]:
 
 @cache
 def texts(root: Path) -> set[str]:
-    """Every text in the source, with a gap for what differs."""
+    """Returns every string in the source, with a gap for each variable part."""
     return {text for _, tree in _modules(root) for node in ast.walk(tree) if (text := _text(node))}
 
 
@@ -70,7 +70,7 @@ def _modules(root: Path) -> Iterator[tuple[str, ast.Module]]:
 
 
 def _text(node: ast.AST) -> str | None:
-    """What an expression says, if it is a text."""
+    """The string that an expression evaluates to, with gaps; None if it is not a string."""
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else None
     if isinstance(node, ast.JoinedStr):

@@ -1,7 +1,7 @@
-"""Links out of ``docs/`` into the repository, which lead to a page of the site that shows the file.
+"""Turns links from ``docs/`` into the repository into links to pages of the site that show the files.
 
-Pages link to source files and READMEs as a forge does it, by relative paths. What is linked to is shown below
-``repository/``: Markdown as a page whose own links are followed, notebooks cell by cell, everything else as code.
+Pages link to source files and READMEs by relative paths, as forges do. Linked files are shown below ``repository/``:
+Markdown as a page, whose own links are followed; notebooks cell by cell; everything else as code.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Points a page's links at the pages that show what they name."""
+    """Redirects a page's links to the pages that show the linked files."""
     root = Path(config.docs_dir).parent
     here = page.file.src_uri
     path = _path_of(here)
@@ -56,14 +56,14 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         target = _file(_resolved(path, match["path"]), root)
         uri = target.removeprefix("docs/") if target.startswith("docs/") else _page_of(target)
         if files.get_file_from_path(uri) is None:
-            return match[0]  # which MkDocs complains about
+            return match[0]  # MkDocs reports it
         return f"{match['before']}{posixpath.relpath(uri, posixpath.dirname(here) or '.')}{match['anchor'] or ''}"
 
     return _LINK.sub(pointed, markdown)
 
 
 def _path_of(uri: str) -> str | None:
-    """The file of the repository that a page of the site shows; None for a page that only the site has."""
+    """The repository's file that a page of the site shows; None for a page that exists only on the site."""
     if not uri.startswith(f"{_FOLDER}/"):
         return None if uri.startswith("reference/") else f"docs/{uri}"
     path = uri.removeprefix(f"{_FOLDER}/")
@@ -79,12 +79,12 @@ def _resolved(page: str, link: str) -> str:
 
 
 def _file(path: str, root: Path) -> str:
-    """The path itself, or a folder's README."""
+    """The path itself or, for a folder, its README."""
     return posixpath.join(path, "README.md") if os.path.isdir(root / path) else path
 
 
 def _shown(file: Path, path: str) -> str:
-    """A file's content as a page."""
+    """A page with a file's content."""
     text = file.read_text(encoding="utf-8")
     if file.suffix == ".md":
         return text

@@ -1,8 +1,8 @@
-"""Draws the README's two images of a run from the output folder of one: run.svg and report.png.
+"""Draws the README's two images, run.svg and report.png, from a run's output folder.
 
     python docs/images/from_run.py runs/clothing docs/images
 
-Needs Chromium and playwright for the second. Events of earlier runs of the folder are left aside.
+report.png needs Chromium and playwright. Events of earlier runs in the folder are ignored.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pipelines.execution.events import Event
 from pipelines.execution.run_estimate import SEARCH, RunEstimate
 
 SHARE = 0.6
-"""Of the search's trials that are done where the run is drawn."""
+"""Share of the search's trials that are done in the image."""
 
 COLUMNS = 100
 
@@ -43,51 +43,56 @@ _WEB_FONTS = re.compile(r"@font-face \{.*?\}|<!--.*?-->", re.DOTALL)
 
 
 def newest_run(output: Path) -> list[dict[str, Any]]:
-    """The events of the newest run that trained.
+    """Returns the events of the newest run that trained.
 
     Raises:
-        SystemExit: If there is none.
+        SystemExit: If there is no such run.
     """
     runs: list[list[dict[str, Any]]] = [[]]
     for line in (output / "events.jsonl").read_text(encoding="utf-8").splitlines():
-        told = json.loads(line)
-        if told["event"] == "run":
+        fields = json.loads(line)
+        if fields["event"] == "run":
             runs.append([])
-        runs[-1].append(told)
-    trained = [run for run in runs if any(told.get("unit") == "trial" for told in run)]
+        runs[-1].append(fields)
+    trained = [run for run in runs if any(fields.get("unit") == "trial" for fields in run)]
     if not trained:
         sys.exit(f"no run with trials in {output}")
     return trained[-1]
 
 
-def event_of(told: dict[str, Any], shorten: re.Pattern[str], to: str) -> Event:
-    """An event as it was before it was written, but for the ticks and the folder's own path."""
+def event_of(fields: dict[str, Any], shorten: re.Pattern[str], to: str) -> Event:
+    """Rebuilds an event from its line in the file, with the folder's path shortened."""
     progress = None
-    if "unit" in told:
-        best = BestTrial(**told["best"]) if told.get("best") else None
-        progress = Progress(told["unit"], told["step"], told.get("total"), told.get("detail", ""), best)
-    message = shorten.sub(to, told.get("message", ""))
+    if "unit" in fields:
+        best = BestTrial(**fields["best"]) if fields.get("best") else None
+        progress = Progress(fields["unit"], fields["step"], fields.get("total"), fields.get("detail", ""), best)
+    message = shorten.sub(to, fields.get("message", ""))
     return Event(
-        told["event"], told.get("node", ""), message, told.get("seconds"), progress, tuple(told.get("nodes", ()))
+        fields["event"],
+        fields.get("node", ""),
+        message,
+        fields.get("seconds"),
+        progress,
+        tuple(fields.get("nodes", ())),
     )
 
 
 def draw_run(output: Path, svg: Path) -> None:
-    """Draws the live view as it was in the midst of the search."""
+    """Draws the live view in the middle of the search."""
     run = newest_run(output)
     shown = f"runs/{output.name}"
     shorten = re.compile(re.escape(str(output.resolve())))
     now = [0.0]
-    epochs = {told["node"]: int(told["total"]) for told in run if told.get("unit") == "epoch"}
+    epochs = {fields["node"]: int(fields["total"]) for fields in run if fields.get("unit") == "epoch"}
     estimate = RunEstimate({}, epochs, lambda: now[0])
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, legacy_windows=False)
     view = LiveView(console, estimate, lambda: now[0])
-    for told in run:
-        now[0] = datetime.fromisoformat(told["time"]).timestamp()
-        event = event_of(told, shorten, shown)
+    for fields in run:
+        now[0] = datetime.fromisoformat(fields["time"]).timestamp()
+        event = event_of(fields, shorten, shown)
         estimate(event)
         view(event)
-        if told.get("unit") == "trial" and told["node"] == SEARCH and told["step"] >= SHARE * told["total"]:
+        if fields.get("unit") == "trial" and fields["node"] == SEARCH and fields["step"] >= SHARE * fields["total"]:
             break
     console.print(Text(f"$ compressor run --config examples/pictures.yaml --output {shown} ...", "bold"))
     console.print(Text(f"pipeline {output.name} on local\noutput   {shown}"))
@@ -98,7 +103,7 @@ def draw_run(output: Path, svg: Path) -> None:
 
 
 def draw_report(output: Path, png: Path) -> None:
-    """Draws the head of the report, in light colours."""
+    """Draws the top of the report, in light colours."""
     page_file = output.resolve() / "report.html"
     html = page_file.read_text(encoding="utf-8").replace(str(output.resolve()), f"runs/{output.name}")
     with sync_playwright() as playwright:

@@ -1,4 +1,4 @@
-"""When a schedule runs: a cron expression and a time zone, the same for every platform."""
+"""The times of a schedule: a cron expression with a time zone, the same for every platform."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ class Cron:
     """A cron expression in a time zone.
 
     Attributes:
-        fields: Minute, hour, day of the month, month, day of the week (0 and 7: Sunday), separated by one space. What
-            only other platforms know stays as it is: six fields, of which the first are seconds, or ``@every 1h``.
-        time_zone: IANA's name of it, such as ``Europe/Berlin``.
+        fields: Minute, hour, day of the month, month, day of the week (0 and 7: Sunday), separated by single spaces.
+            Forms that only other platforms support are kept: six fields, of which the first is seconds, or
+            ``@every 1h``.
+        time_zone: IANA name of the time zone, such as ``Europe/Berlin``.
 
     Example:
         >>> Cron.parse("0  3 * * 1", "Europe/Berlin").for_vertex()
@@ -40,10 +41,10 @@ class Cron:
 
     @classmethod
     def parse(cls, text: str, time_zone: str = "UTC") -> Cron:
-        """Checks an expression.
+        """Parses and checks an expression.
 
         Raises:
-            CompressorError: If it has another form, names no time zone, or stands for no time at all.
+            CompressorError: If the expression or the time zone is invalid, or it never matches a date.
         """
         cron = cls._read(text, time_zone)
         if len(cron.fields.split()) not in (5, 6) and not cron.fields.startswith("@every "):
@@ -52,7 +53,7 @@ class Cron:
             ZoneInfo(cron.time_zone)
         except (ZoneInfoNotFoundError, ValueError):
             raise CompressorError(
-                f"unknown time zone {cron.time_zone!r}: give a name of the tz database, such as Europe/Berlin."
+                f"unknown time zone {cron.time_zone!r}: give a name from the tz database, such as Europe/Berlin."
             ) from None
         if cron.fields.startswith("@"):
             return cron
@@ -60,14 +61,16 @@ class Cron:
             comes = bool(cron._next_runs(1))
         except CronSimError as error:
             if not cron._is_of_no_month():
-                raise CompressorError(f"cron {text!r} is wrong: {error}. '0 3 * * 1' is Mondays at three.") from error
+                raise CompressorError(
+                    f"cron {text!r} is invalid: {error}. An example is '0 3 * * 1', Mondays at 3:00."
+                ) from error
             comes = False
         if not comes:
-            raise CompressorError(f"cron {text!r} never comes: no such date exists.")
+            raise CompressorError(f"cron {text!r} never runs: no such date exists.")
         return cron
 
     def _is_of_no_month(self) -> bool:
-        """Whether days and months are right, and none of these months has any of these days."""
+        """Whether days and months are valid, but none of these months has any of these days."""
         *time, day, month, weekday = self.fields.split()
         try:
             for fields in ((*time, day, "*", weekday), (*time, "*", month, weekday)):
@@ -77,11 +80,11 @@ class Cron:
         return True
 
     def next_runs(self, count: int = 3, after: datetime | None = None) -> list[datetime]:
-        """The next times, fewer than ``count`` if there are no more, none if it is not checked and of another form.
+        """Returns the next times: fewer than ``count`` if there are no more, and none for an unsupported form.
 
         Args:
-            count: How many.
-            after: Where to begin, with a time zone; None: now.
+            count: Number of times.
+            after: Time to start from, with a time zone; None for now.
         """
         try:
             return self._next_runs(count, after)
@@ -91,27 +94,27 @@ class Cron:
     def _next_runs(self, count: int, after: datetime | None = None) -> list[datetime]:
         zone = ZoneInfo(self.time_zone)
         start = datetime.now(zone) if after is None else after.astimezone(zone)
-        # In the hour that summer time repeats, the first time may be one before the start.
+        # In the hour that is repeated when summer time ends, the first time may be before the start.
         times = (time for time in CronSim(self.fields, start) if time.timestamp() > start.timestamp())
         return list(islice(times, count))
 
     def check_for_this_machine(self) -> None:
-        """Makes sure that it has five fields.
+        """Checks that the expression has five fields.
 
         Raises:
-            CompressorError: If it has a form that only other platforms know.
+            CompressorError: If it has a form that only other platforms support.
         """
         if len(self.fields.split()) != 5:
             raise _not_five_fields(self.fields)
 
     @property
     def is_plain(self) -> bool:
-        """Whether it names days without ``L`` and ``#``, which neither crontabs nor systemd know."""
+        """Whether its days have no ``L`` or ``#``, which neither crontabs nor systemd support."""
         *_, day, _, weekday = self.fields.upper().split()
         return not re.search("[L#]", day + weekday)
 
     def for_systemd(self) -> list[str]:
-        """As values of ``OnCalendar=``, if it is plain: as in cron, days and weekdays may be two of them.
+        """Converts a plain expression to values of ``OnCalendar=``: two if it has days and weekdays, which cron ORs.
 
         https://www.freedesktop.org/software/systemd/man/systemd.time.html#Calendar%20Events
         """
@@ -126,35 +129,33 @@ class Cron:
         return [f"{date} {hours}:{minutes}:00 {self.time_zone}" for date in dates]
 
     def for_vertex(self) -> str:
-        """As Vertex AI takes it: after its time zone.
+        """Converts the expression to Vertex AI's form, with the time zone in front.
 
         https://cloud.google.com/vertex-ai/docs/pipelines/schedule-pipeline-run
         """
         return f"TZ={self.time_zone} {self.fields}"
 
     def for_kubeflow(self) -> str:
-        """As Kubeflow Pipelines takes it: with seconds in front, no weekday 7, and no time zone (robfig/cron 1.2).
+        """Converts the expression to Kubeflow's form: seconds in front, no weekday 7, no time zone (robfig/cron 1.2).
 
         Raises:
-            CompressorError: If it cannot be said so.
+            CompressorError: If that form cannot express it.
         """
         if self.time_zone != "UTC":
             raise CompressorError(
-                "Kubeflow takes no time zone for a schedule: leave --time-zone out, and give the time in the cluster's "
-                "own zone, which is UTC unless its CRON_SCHEDULE_TIMEZONE is another."
+                "Kubeflow does not support time zones for schedules: omit --time-zone, and give the time in the "
+                "cluster's zone, which is UTC unless CRON_SCHEDULE_TIMEZONE is set there."
             )
         if self.fields.startswith("@"):
             return self.fields
         *time, day, month, weekday = self.fields.split()
         if "L" in day.upper():
-            raise CompressorError(f"day {day!r} is more than Kubeflow knows: give days, ranges or lists.")
+            raise CompressorError(f"Kubeflow does not support day {day!r}: give days, ranges or lists.")
         if not weekday.startswith("*"):
             numbers = set()
             for number in CronSim(self.fields, datetime.now(timezone.utc)).weekdays:
                 if not isinstance(number, int):
-                    raise CompressorError(
-                        f"weekday {weekday!r} is more than Kubeflow knows: give days, ranges or lists."
-                    )
+                    raise CompressorError(f"Kubeflow does not support weekday {weekday!r}: give days, ranges or lists.")
                 numbers.add(number % 7)
             weekday = ",".join(map(str, sorted(numbers)))
         seconds = [] if len(time) == 3 else ["0"]
@@ -162,7 +163,7 @@ class Cron:
 
     @classmethod
     def of_kubeflow(cls, text: str) -> Cron:
-        """What Kubeflow Pipelines says of a schedule, whoever made it; it is not checked."""
+        """Reads an expression from Kubeflow Pipelines, without checking it."""
         fields = text.split()
         if len(fields) == 5:  # the weekday may be left out
             fields.append("*")
@@ -172,12 +173,12 @@ class Cron:
 
     @classmethod
     def of_vertex(cls, text: str) -> Cron:
-        """What Vertex AI says of a schedule, whoever made it; it is not checked."""
+        """Reads an expression from Vertex AI, without checking it."""
         return cls._read(text, "UTC")
 
     @classmethod
     def _read(cls, text: str, time_zone: str) -> Cron:
-        """An expression in one form: a zone in front of it counts, and nicknames and ``?`` are written out."""
+        """Normalises an expression: a zone in front replaces ``time_zone``, and nicknames and ``?`` are expanded."""
         if zoned := _ZONED.match(text.strip()):
             time_zone, text = zoned.groups()
         fields = " ".join("*" if field == "?" else field for field in text.split())

@@ -1,4 +1,4 @@
-"""Schedules as lines of the user's crontab, whose other lines stay as they are."""
+"""Schedules as lines in the user's crontab, whose other lines are not changed."""
 
 from __future__ import annotations
 
@@ -12,34 +12,36 @@ from zoneinfo import ZoneInfo
 
 from compressor_lib.errors import CompressorError
 from pipelines.platforms.cron import Cron
-from pipelines.platforms.schedulers import answer
+from pipelines.platforms.schedulers import output_of
 
 _LOCAL_TIME = Path("/etc/localtime")
 
 
 class Crontab:
-    """The user's crontab: a line for each schedule, with its file in a comment of the shell."""
+    """The user's crontab: one line per schedule, with the schedule's file in a shell comment."""
 
     def why_not(self, cron: Cron) -> str | None:
-        """The command may be missing; cron reads no ``L`` or ``#``, and has one time zone."""
+        """Checks that ``crontab`` exists, and that there is no ``L`` or ``#`` and no other time zone."""
         if shutil.which("crontab") is None:
-            return "there is no command crontab"
+            return "the command crontab does not exist"
         if not cron.is_plain:
-            return f"cron does not know {cron.fields!r}"
-        # CRON_TZ would hold for all lines below it, and Debian's cron does not know it.
+            return f"cron does not support {cron.fields!r}"
+        # CRON_TZ would apply to all lines below it, and Debian's cron does not support it.
         if not _is_of_this_machine(cron.time_zone):
-            return f"cron takes times in this machine's own zone, which is not {cron.time_zone}"
+            return f"cron uses this machine's time zone, which is not {cron.time_zone}"
         return None
 
     def add(self, file: Path, cron: Cron, command: Sequence[str]) -> None:
         """Adds a line.
 
         Raises:
-            CompressorError: If a path has a line break, or ``crontab`` refuses the line.
+            CompressorError: If a path contains a line break, or ``crontab`` refuses the line.
         """
         line = f"{shlex.join(command)} {_comment(file)}"
         if odd := re.search(r"[\n\\]", line):
-            raise CompressorError(f"a crontab takes no {odd[0]!r} in a path, as in {line!r}: give another --folder.")
+            raise CompressorError(
+                f"a crontab does not support {odd[0]!r} in a path, as in {line!r}: choose another --folder."
+            )
         others, _ = _others(file)
         _write([*others, f"{cron.fields} {_escaped(line)}"])
 
@@ -50,18 +52,18 @@ class Crontab:
             _write(others)
 
     def state(self, file: Path) -> str:
-        """Whether the line is there."""
+        """Reports whether the line exists."""
         if _others(file)[1]:
             return "cron starts its runs: 'crontab -l' shows its line"
-        return "nothing starts its runs: its line in the crontab is gone; delete the schedule, and create it again"
+        return "nothing starts its runs: its crontab line was deleted; delete the schedule, and create it again"
 
 
 def _others(file: Path) -> tuple[list[str], bool]:
-    """The lines that are not of a schedule, and whether there is one that is."""
+    """Returns the lines that do not belong to a schedule, and whether there is one that does."""
     if shutil.which("crontab") is None:
         return [], False
     try:
-        lines = answer("crontab", "-l").removesuffix("\n").split("\n")
+        lines = output_of("crontab", "-l").removesuffix("\n").split("\n")
     except CompressorError as error:
         if "no crontab for" in str(error):
             return [], False
@@ -71,7 +73,7 @@ def _others(file: Path) -> tuple[list[str], bool]:
 
 
 def _write(lines: Sequence[str]) -> None:
-    answer("crontab", "-", given="".join(f"{line}\n" for line in lines))
+    output_of("crontab", "-", given="".join(f"{line}\n" for line in lines))
 
 
 def _comment(file: Path) -> str:
@@ -83,7 +85,7 @@ def _escaped(command: str) -> str:
 
 
 def _is_of_this_machine(time_zone: str) -> bool:
-    """Whether clocks of the zone show what this machine's show, for a year."""
+    """Whether a time zone has the same offset as this machine's for the next year."""
     if _LOCAL_TIME.exists():
         with _LOCAL_TIME.open("rb") as file:
             here = ZoneInfo.from_file(file)

@@ -1,4 +1,4 @@
-"""Repeated runs on this machine: a file for each schedule, and a scheduler that starts its runs."""
+"""Scheduled runs on this machine: a file for each schedule, and a scheduler that starts its runs."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ SCHEDULERS: Mapping[SchedulerName, Scheduler] = {
     SchedulerName.systemd: SystemdTimers(),
     SchedulerName.cron: Crontab(),
 }
-"""What this machine may have; the first one that can start a schedule's runs is taken."""
+"""The schedulers that a machine may have. The first one that can start a schedule's runs is used."""
 
 SERVE_LOCK = "serve.lock"
-"""In the folder: ``compressor schedule serve`` holds it."""
+"""Lock in the folder that ``compressor schedule serve`` holds."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 
@@ -41,11 +41,11 @@ def _now() -> datetime:
 class LocalSchedules:
     """The schedules of a folder.
 
-    They may be changed at any time, from any process; runs are started one at a time.
+    Any process may change them at any time. Runs are started one at a time.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Nothing is read or written yet."""
+        """Does not read or write anything yet."""
         self.folder = folder.absolute()
 
     def create(
@@ -57,24 +57,24 @@ class LocalSchedules:
         overrides: Sequence[str] = (),
         scheduler: SchedulerName | None = None,
     ) -> Schedule:
-        """Repeats runs of a configuration, from the current directory.
+        """Schedules runs of a configuration, in the current directory.
 
         Args:
-            config: YAML file; it is read anew by each run.
-            name: Must be new.
-            cron: When.
-            overrides: As ``--set`` takes them.
-            scheduler: What starts the runs; None: the first of :data:`SCHEDULERS` that can.
+            config: YAML file, which each run reads again.
+            name: Name of the schedule, which must be new.
+            cron: Times of the runs.
+            overrides: Arguments for ``--set``.
+            scheduler: Scheduler that starts the runs; None for the first of :data:`SCHEDULERS` that can.
 
         Raises:
-            CompressorError: If the name or the configuration is wrong, or the scheduler cannot start the runs.
+            CompressorError: If the name or the configuration is invalid, or the scheduler cannot start the runs.
         """
         from pipelines.config.config import load_config
         from pipelines.config.vertex import check_not_asked_for
 
         if not _NAME.fullmatch(name):
             raise CompressorError(
-                f"schedule name {name!r} has another form: small letters, digits and hyphens, 128 at most, "
+                f"schedule name {name!r} is invalid: use lower-case letters, digits and hyphens, 128 at most, "
                 "no hyphen first."
             )
         cron.check_for_this_machine()
@@ -98,15 +98,15 @@ class LocalSchedules:
         return self._schedule(name, plan)
 
     def plan(self, name: str) -> Plan:
-        """All that is known of a schedule.
+        """Reads a schedule.
 
         Raises:
-            CompressorError: If there is none of this name, or its file is damaged.
+            CompressorError: If there is no schedule with this name, or its file is damaged.
         """
         return read_plan(self._known(name))
 
     def schedules(self) -> list[Schedule]:
-        """All schedules, the newest first.
+        """Lists all schedules, the newest first.
 
         Raises:
             CompressorError: If a file is damaged.
@@ -116,25 +116,25 @@ class LocalSchedules:
         return [self._schedule(name, plans[name]) for name in newest]
 
     def state(self, name: str) -> str:
-        """What starts the runs of a schedule, and where they tell how they go, in sentences for people."""
+        """Describes what starts the runs of a schedule, and where they are logged."""
         path, scheduler = self._known(name), self.plan(name).scheduler
         if scheduler in SCHEDULERS:
             return f"{SCHEDULERS[scheduler].state(path)}\nlog   {path.with_suffix('.log')}"
         if since := held_since(self.folder / SERVE_LOCK):
-            return f"'compressor schedule serve' starts its runs; it runs since {since:%Y-%m-%d %H:%M}"
+            return f"'compressor schedule serve' starts its runs; it has been running since {since:%Y-%m-%d %H:%M}"
         serve = shlex.join(["compressor", "schedule", "serve", "--folder", str(self.folder)])
-        return f"nothing starts its runs yet: they start only while this command runs:\n  {serve}"
+        return f"nothing starts its runs yet; they start only while this command is running:\n  {serve}"
 
     def pause(self, name: str) -> None:
-        """Lets a schedule start no more runs; one that is running goes on."""
+        """Pauses a schedule. A run that has started continues."""
         self._edit(name, paused=True)
 
     def resume(self, name: str) -> None:
-        """Undoes :meth:`pause`; runs that were missed are not made up for."""
+        """Resumes a paused schedule. Missed runs are not made up for."""
         self._edit(name, paused=False, since=_now())
 
     def delete(self, name: str) -> None:
-        """Ends a schedule, even one whose file is damaged; its runs stay."""
+        """Deletes a schedule, even if its file is damaged. Its runs are kept."""
         with self.locked("edits.lock"):
             path = self._known(name)
             for scheduler in SCHEDULERS.values():
@@ -142,14 +142,15 @@ class LocalSchedules:
             path.unlink()
 
     def run_now(self, name: str, *, scheduled: bool = False) -> None:
-        """Makes a run of this process, which ends with it; first it waits for the runs of other schedules.
+        """Waits for the runs of other schedules, then replaces this process by a run.
 
         Args:
-            name: The schedule's.
-            scheduled: Whether its time has come: a paused schedule has none, and its log takes what the run says.
+            name: Name of the schedule.
+            scheduled: Whether the run is due, not started by hand: then a paused schedule does not run, and the output
+                goes to its log.
 
         Raises:
-            CompressorError: If the schedule is unknown, is running already, or its folder is gone.
+            CompressorError: If the schedule is unknown or already running, or its folder was deleted.
         """
         path = self._known(name)
         if scheduled:
@@ -164,22 +165,22 @@ class LocalSchedules:
                 os.chdir(plan.directory)
             except OSError as error:
                 raise CompressorError(
-                    f"no run can be started in '{plan.directory}' ({error.strerror}): make the folder again, "
-                    "or the schedule in another."
+                    f"no run can be started in '{plan.directory}' ({error.strerror}): create the folder again, or "
+                    "create the schedule in another folder."
                 ) from error
-            for lock in (own, only):  # the run holds them to its end
+            for lock in (own, only):  # the run holds them until it ends
                 os.set_inheritable(lock.fileno(), True)
             program, *arguments = plan.command()
             print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {name}: starts", flush=True)
             os.execv(program, [program, *arguments])
 
     def command(self, name: str) -> list[str]:
-        """What calls :meth:`run_now` in a process of its own."""
+        """The command that calls :meth:`run_now` in a process of its own."""
         command = module_command("pipelines.cli")
         return [*command, "schedule", "run-now", name, "--target", "local", "--folder", str(self.folder)]
 
     def names(self) -> list[str]:
-        """Of all schedules, sorted."""
+        """The names of all schedules, sorted."""
         return sorted(path.stem for path in self.folder.glob("*.json") if _NAME.fullmatch(path.stem))
 
     @contextmanager
@@ -187,11 +188,11 @@ class LocalSchedules:
         """Holds a lock, which ends with its process.
 
         Args:
-            what: The lock's file in the folder.
-            wait: Whether to wait for another process that holds it.
+            what: Name of the lock's file in the folder.
+            wait: Whether to wait until another process releases it.
 
         Raises:
-            CompressorError: If another process holds it, and there is no waiting, or the folder takes no files.
+            CompressorError: If another process holds it and ``wait`` is false, or the folder is not writable.
         """
         path = self.folder / what
         with ExitStack() as stack:
@@ -199,10 +200,10 @@ class LocalSchedules:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 file = stack.enter_context(locked(path, wait=wait))
             except BlockingIOError as error:
-                raise CompressorError(f"'{path}' is held by {error}: stop it, or wait for its end.") from None
+                raise CompressorError(f"'{path}' is held by {error}: stop it, or wait until it ends.") from None
             except OSError as error:
                 raise CompressorError(
-                    f"folder '{self.folder}' takes no schedules: {error.strerror}. Give another."
+                    f"folder '{self.folder}' is not writable ({error.strerror}): choose another --folder."
                 ) from error
             yield file
 
@@ -210,7 +211,7 @@ class LocalSchedules:
         return self.folder / f"{name}.json"
 
     def _known(self, name: str) -> Path:
-        """The file of a schedule that there is."""
+        """The file of an existing schedule."""
         known = self.names()
         if name not in known:
             raise unknown("schedule", name, known)
@@ -228,10 +229,12 @@ class LocalSchedules:
 
 
 def _chosen(wanted: SchedulerName | None, cron: Cron) -> SchedulerName:
-    """The scheduler that is wanted, or the first one that can."""
+    """The requested scheduler, or the first one that can start the runs."""
     if wanted is None:
         able = (name for name, scheduler in SCHEDULERS.items() if scheduler.why_not(cron) is None)
         return next(able, SchedulerName.serve)
     if wanted in SCHEDULERS and (reason := SCHEDULERS[wanted].why_not(cron)):
-        raise CompressorError(f"--scheduler {wanted.value} cannot start these runs: {reason}. Give another, as serve.")
+        raise CompressorError(
+            f"--scheduler {wanted.value} cannot start these runs, because {reason}: choose another, such as serve."
+        )
     return wanted

@@ -1,4 +1,4 @@
-"""A schedule of this machine, as its file says it."""
+"""The files of this machine's schedules."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from pipelines.platforms.schedulers import SchedulerName
 
 
 class Plan(BaseModel):
-    """What is repeated, when, and what starts it; the name of its file is its name.
+    """A schedule. The name of its file is its name.
 
     Attributes:
         config: The run's YAML file.
-        directory: Working directory of the runs: relative paths of the configuration begin there.
-        overrides: Values for ``--set``.
-        cron: When.
-        paused: Whether it starts no runs.
-        created: When it was made.
-        since: Times before this do not count as missed: when it was made or last resumed.
-        last_started: When its last run began; None: it had none.
-        scheduler: What starts the runs, by default ``compressor schedule serve``.
+        directory: Working directory of the runs, to which relative paths in the configuration refer.
+        overrides: Arguments for ``--set``.
+        cron: Times of the runs.
+        paused: Whether it is paused.
+        created: Time of its creation.
+        since: Time of its creation or last resumption; earlier runs do not count as missed.
+        last_started: Time at which its last run started; None if there was none.
+        scheduler: Scheduler that starts the runs, by default ``compressor schedule serve``.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -44,15 +44,15 @@ class Plan(BaseModel):
 
     @field_validator("cron")
     @classmethod
-    def _cron_is_right(cls, cron: Cron) -> Cron:
+    def _cron_is_valid(cls, cron: Cron) -> Cron:
         return Cron.parse(cron.fields, cron.time_zone)
 
     def due(self) -> datetime | None:
-        """The first time after the last run, which may be over; None: there is none."""
+        """The first time after the last run, which may have passed; None if there is none."""
         return next(iter(self.cron.next_runs(1, max(self.since, self.last_started or self.since))), None)
 
     def command(self) -> list[str]:
-        """What a run is started with."""
+        """The command that starts a run."""
         overrides = [word for override in self.overrides for word in ("--set", override)]
         return [*module_command("pipelines.cli"), "run", "--config", str(self.config), *overrides]
 
@@ -61,7 +61,7 @@ def read_plan(path: Path) -> Plan:
     """Reads a schedule's file.
 
     Raises:
-        CompressorError: If it cannot be read, or holds something else.
+        CompressorError: If the file cannot be read, or is not a schedule.
     """
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -78,10 +78,10 @@ def read_plan(path: Path) -> Plan:
 
 
 def write_plan(plan: Plan, path: Path) -> None:
-    """Writes a schedule's file, as a whole.
+    """Writes a schedule's file atomically.
 
     Raises:
-        CompressorError: If the folder takes no files.
+        CompressorError: If the folder is not writable.
     """
     try:
         replace_file(path, plan.model_dump_json(indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""What starts runs on this machine, and what the system's own schedulers are asked."""
+"""The interface of this machine's schedulers, and a function that runs their programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipelines.platforms.cron import Cron
 
 
 class SchedulerName(str, Enum):
-    """What can start runs on this machine."""
+    """The schedulers that can start runs on this machine."""
 
     systemd = "systemd"
     cron = "cron"
@@ -23,41 +23,41 @@ class SchedulerName(str, Enum):
 
 
 class Scheduler(Protocol):
-    """Starts commands when they are due. A schedule is known by its file, which need not be there."""
+    """Starts commands when they are due. Schedules are identified by their files, which need not exist."""
 
     def why_not(self, cron: Cron) -> str | None:
-        """Why it cannot start runs at these times on this machine; None: it can."""
+        """Returns why it cannot start runs at these times on this machine; None if it can."""
         ...
 
     def add(self, file: Path, cron: Cron, command: Sequence[str]) -> None:
         """Starts a command at these times from now on.
 
         Raises:
-            CompressorError: If it is refused; nothing is left behind.
+            CompressorError: If the scheduler refuses; nothing is left behind.
         """
         ...
 
     def remove(self, file: Path) -> None:
-        """Starts the schedule's command no more; one that it does not know is none of its own."""
+        """Stops starting the schedule's command. Does nothing for an unknown schedule."""
         ...
 
     def state(self, file: Path) -> str:
-        """A sentence for people that says what starts the runs, or what to do so that something does."""
+        """Describes in a sentence what starts the runs, or what to do if nothing does."""
         ...
 
 
-def answer(*command: str, given: str | None = None) -> str:
+def output_of(*command: str, given: str | None = None) -> str:
     """Runs a program of the system.
 
     Args:
-        command: Its words.
+        command: The program and its arguments.
         given: Its standard input.
 
     Returns:
         Its standard output.
 
     Raises:
-        CompressorError: If it fails, with what it says.
+        CompressorError: If it fails; the message contains its output.
     """
     try:
         done = subprocess.run(
@@ -67,6 +67,6 @@ def answer(*command: str, given: str | None = None) -> str:
     except OSError as error:
         raise CompressorError(f"{command[0]} cannot be run: {error.strerror}.") from error
     if done.returncode:
-        said = (done.stderr or done.stdout).strip() or f"status {done.returncode}"
-        raise CompressorError(f"{shlex.join(command)} failed: {said}")
+        reason = (done.stderr or done.stdout).strip() or f"status {done.returncode}"
+        raise CompressorError(f"{shlex.join(command)} failed: {reason}")
     return done.stdout

@@ -1,4 +1,4 @@
-"""Starts the runs of schedules where this machine has no scheduler of its own, by APScheduler."""
+"""Starts scheduled runs with APScheduler, on machines without a scheduler of their own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipelines.platforms.local_schedules import SERVE_LOCK, LocalSchedules
 from pipelines.platforms.schedulers import SchedulerName
 
 LOOK = 2.0
-"""Seconds between two looks at the files."""
+"""Seconds between two reads of the files."""
 
 
 class CronTrigger(BaseTrigger):
@@ -29,20 +29,20 @@ class CronTrigger(BaseTrigger):
         self._cron = cron
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        """The next time; of those that were missed none."""
+        """Returns the next time, skipping missed ones."""
         return next(iter(self._cron.next_runs(1, now)), None)
 
 
 class Server:
-    """Starts the runs of a folder's schedules, one at a time; the files may change meanwhile.
+    """Starts the runs of a folder's schedules, one at a time; the files may change at any time.
 
-    Of the times that a schedule has missed, because nothing served it or runs of others took long, one is made up for.
+    If a schedule has missed runs, because it was not served or other runs took long, one of them is made up for.
     """
 
     def __init__(self, schedules: LocalSchedules) -> None:
-        """Nothing is started yet."""
+        """Does not start anything yet."""
         self._schedules = schedules
-        # Only one run at a time, and the files are looked at meanwhile.
+        # One thread for runs, so that there is one at a time, and one that reads the files meanwhile.
         self._scheduler = BlockingScheduler(
             executors={"default": ThreadPoolExecutor(1), "files": ThreadPoolExecutor(1)},
             job_defaults={"coalesce": True, "misfire_grace_time": None},
@@ -53,24 +53,24 @@ class Server:
         self._stopping = False
 
     def serve(self) -> None:
-        """Starts all runs when they are due, until Ctrl-C or SIGTERM, which a run is given time to obey.
+        """Starts all runs when they are due, until Ctrl-C or SIGTERM; then waits for the current run to stop.
 
         Raises:
             CompressorError: If another process serves the folder.
         """
         with self._schedules.locked(SERVE_LOCK, wait=False), interrupts() as seen:
-            _note(f"{self._schedules.folder}: serving its schedules; Ctrl-C ends it")
+            _note(f"{self._schedules.folder}: serving its schedules; press Ctrl-C to stop")
             self._look()
             self._scheduler.add_job(self._look, "interval", seconds=LOOK, executor="files")
             with suppress(KeyboardInterrupt):
                 self._scheduler.start()
             self._stopping = True
-            if self._run is not None and signal.SIGTERM in seen:  # a terminal's Ctrl-C has reached the run by itself
+            if self._run is not None and signal.SIGTERM in seen:  # Ctrl-C in a terminal also reaches the run
                 self._run.terminate()
             self._scheduler.shutdown()
 
     def _look(self) -> None:
-        """Passes new schedules on to APScheduler, takes those that are gone from it, and names damaged files once."""
+        """Adds new schedules to APScheduler, removes deleted ones, and reports each damaged file once."""
         names = self._schedules.names()
         for name in self._seen.keys() - names:
             del self._seen[name]
@@ -90,7 +90,7 @@ class Server:
                 self._scheduler.add_job(self._start, args=[name], id=name, replace_existing=True, **times)
 
     def _start(self, name: str) -> None:
-        """Runs a schedule to its end, unless it was paused or deleted a moment ago."""
+        """Runs a schedule to its end, unless it was just paused or deleted."""
         try:
             if self._stopping or self._schedules.plan(name).paused:
                 return

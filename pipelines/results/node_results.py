@@ -84,8 +84,8 @@ def _tuner_results(artifact: Artifact, cached: bool) -> str:
 
 def _evaluation(artifact: Artifact, cached: bool) -> str:
     verdict = Verdict.from_json(Path(artifact.uri, VERDICT_FILE).read_text(encoding="utf-8"))
-    said = "blessed" if verdict.blessed else "not blessed"
-    return f"{said}, accuracy {phrases.accuracy(verdict.overall)} on the test split"
+    outcome = "blessed" if verdict.blessed else "not blessed"
+    return f"{outcome}, accuracy {phrases.accuracy(verdict.overall)} on the test split"
 
 
 def _pushed_model(artifact: Artifact, cached: bool) -> str:

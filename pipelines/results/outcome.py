@@ -250,9 +250,9 @@ def _formats_table(results: Results) -> Table:
     for name, figures in results.formats.items():
         judged = results.verdict.formats.get(name)
         score = _score(judged.overall) if judged else ""
-        said = "not judged" if judged is None else "passed" if judged.blessed else "failed"
+        outcome = "not judged" if judged is None else "passed" if judged.blessed else "failed"
         table.add_row(
-            name, f"{figures.bytes:,}", _latency(figures.latency), _speed(figures.speedup), score, said,
+            name, f"{figures.bytes:,}", _latency(figures.latency), _speed(figures.speedup), score, outcome,
             style="yellow" if judged and not judged.blessed else None,
         )  # fmt: skip
     for name in results.verdict.not_converted:

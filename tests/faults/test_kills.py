@@ -53,7 +53,7 @@ def test_runs_that_are_killed_all_the_time_come_to_the_same(compressor, undistur
                 shutil.rmtree(output)  # before the node or behind it: that kill has not been
                 shutil.copytree(before, output)
         shutil.rmtree(before)
-    with tally("the run after all of those comes to what an undisturbed one does"):
+    with tally("the run after those gives the same result as an undisturbed one"):
         command = compressor(output)
         assert command.ended() == 0, command.said
         assert_readable(command)

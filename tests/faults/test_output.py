@@ -32,7 +32,7 @@ def stopped(compressor, tally, tmp_path_factory) -> Path:
     for node in ("ImageExampleGen", "Transform", "reference", "TranslatorPretrainer", "PruningSearch", "Evaluator"):
         for number in (signal.SIGTERM, signal.SIGINT):
             command = begin(compressor, output, node)
-            with tally(f"{number.name}: ends within 10 s, and the next run goes on"):
+            with tally(f"{number.name}: ends within 10 s, and the next run resumes"):
                 done = completed_nodes(output)
                 time.sleep(0.5)
                 sent = time.monotonic()
@@ -54,7 +54,7 @@ def test_a_run_that_was_stopped_comes_to_the_same(stopped, undisturbed):
 def test_two_runs_of_one_output_and_a_third_beside_them(compressor, undisturbed, tally, tmp_path):
     first = begin(compressor, tmp_path / "one", "SchemaGen")
     beside = compressor(tmp_path / "other")
-    with tally("a second run of the same output"):
+    with tally("a second run with the same output"):
         began = time.monotonic()
         second = compressor(tmp_path / "one")
         assert second.ended() == WRONG_INPUT
@@ -62,7 +62,7 @@ def test_two_runs_of_one_output_and_a_third_beside_them(compressor, undisturbed,
         assert f"is in use by process {first.pid} on " in second.said
         assert first.ended() == 0, first.said
         assert outcome(tmp_path / "one") == outcome(undisturbed)
-    with tally("a run of another output beside"):
+    with tally("a run with another output at the same time"):
         assert beside.ended() == 0, beside.said
         assert outcome(tmp_path / "other") == outcome(undisturbed)
 
@@ -95,7 +95,7 @@ def test_a_disk_that_is_full(compressor, undisturbed, mounted, tally):
             assert command.ended() in (FAILED, WRONG_INPUT), command.said
             assert "free some disk space" in command.said or "No space left" in command.said, command.said
             assert_readable(command)
-    with tally("disk full: goes on once there is space"):
+    with tally("disk full: resumes once there is space"):
         remount(mounted, f"size={4 * needed}")
         command = compressor(output)
         assert command.ended() == 0, command.said
@@ -121,7 +121,7 @@ def test_an_output_that_is_deleted_meanwhile(compressor, undisturbed, tally, tmp
         assert command.ended() == FAILED, command.said
         assert "was deleted or moved during the run" in command.said
         assert_readable(command)
-    with tally("output deleted while running: begins anew"):
+    with tally("output deleted while running: starts from scratch"):
         command = compressor(output)
         assert command.ended() == 0, command.said
         assert outcome(output) == outcome(undisturbed)

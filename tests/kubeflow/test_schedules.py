@@ -117,7 +117,7 @@ def test_a_time_zone_is_refused(server, compressor, package):
     refused = compressor("schedule", "create", package, "--cron", "0 3 * * 1", "--time-zone", "Asia/Tokyo",
                          "--any-version")  # fmt: skip
     assert refused.exit_code == 2
-    assert "Kubeflow takes no time zone for a schedule: leave --time-zone out" in refused.stderr
+    assert "Kubeflow does not support time zones for schedules: omit --time-zone" in refused.stderr
 
 
 def test_its_name_is_its_own_alone(server, kubeflow, package, name):
@@ -132,7 +132,7 @@ def test_its_name_is_its_own_alone(server, kubeflow, package, name):
 
 def test_names_are_new(kubeflow, package, name):
     scheduled(kubeflow, package, name)
-    with pytest.raises(CompressorError, match=f"schedule '{name}' is there already"):
+    with pytest.raises(CompressorError, match=f"schedule '{name}' already exists"):
         scheduled(kubeflow, package, name)
 
 

@@ -1,4 +1,4 @@
-"""A certificate for this machine that no authority has signed."""
+"""A self-signed certificate for this machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 def make_certificate(path: Path) -> Path:
-    """Writes one with its key, for ``127.0.0.1``, which is its own authority, too."""
+    """Writes a certificate for ``127.0.0.1`` with its key; it is also its own authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(timezone.utc)

@@ -1,4 +1,4 @@
-"""The command ``compressor`` in warm processes: to be killed often."""
+"""The command ``compressor`` in warm processes, for tests that start and kill it often."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pathlib import Path
 from warm_process import warm
 
 PATIENCE = 3000.0
-"""Seconds until something is taken to hang; no bound that a run has to keep, for a machine may have much else to do."""
+"""Seconds after which a process counts as hanging. It is not a limit on the duration of a run: machines may be busy."""
 
 
 def _compressor(arguments: Sequence[str], screen: str, killed_in: str, after: float) -> None:
-    """What a process does: the command as it is typed, with its screen in a file."""
+    """Runs the command in a process, with its output in a file."""
     os.setsid()
     if killed_in:
         _kill_inside(killed_in, after)
@@ -33,24 +33,24 @@ def _compressor(arguments: Sequence[str], screen: str, killed_in: str, after: fl
 
 
 def _kill_inside(node: str, seconds: float) -> None:
-    """``kill -9`` of this process so long after a node's begin: from within, for some take no longer than a look."""
+    """Kills this process some seconds after a node has started; from within, because some nodes end very fast."""
 
-    def heed(record: logging.LogRecord) -> bool:
+    def kill_later(record: logging.LogRecord) -> bool:
         if record.getMessage() == f"Component {node} is running.":
             threading.Timer(seconds, os.kill, [os.getpid(), signal.SIGKILL]).start()
         return True
 
-    logging.getLogger("absl").addFilter(heed)
+    logging.getLogger("absl").addFilter(kill_later)
 
 
 class Command:
-    """A command that runs.
+    """A running command.
 
     Args:
-        arguments: What is typed behind ``compressor``.
-        screen: File that what it writes is appended to.
+        arguments: Arguments of ``compressor``.
+        screen: File that its output is appended to.
         killed_in: Node inside which it is killed.
-        after: Seconds from that node's begin.
+        after: Seconds from the start of that node.
     """
 
     def __init__(self, arguments: Sequence[str], screen: Path, killed_in: str = "", after: float = 0.0) -> None:
@@ -70,19 +70,19 @@ class Command:
         return self._process.is_alive()
 
     def send(self, number: int) -> None:
-        """Sends a signal, if it still runs."""
+        """Sends a signal, if the command is still running."""
         if self.is_alive:
             os.kill(self.pid, number)
 
     def ended(self, timeout: float = PATIENCE) -> int:
-        """Waits for its end; the exit status, negative for a signal."""
+        """Waits until the command ends; returns the exit status, which is negative for a signal."""
         self._process.join(timeout)
         assert not self.is_alive, f"still running after {timeout} s: {self.said}"
         assert self._process.exitcode is not None
         return self._process.exitcode
 
     def wait_until(self, what: Callable[[], object], timeout: float = PATIENCE) -> bool:
-        """Waits for something; says whether it came before the command's end."""
+        """Waits for a condition; returns whether it was met before the command ended."""
         limit = time.monotonic() + timeout
         while not what():
             if not self.is_alive:
@@ -92,7 +92,7 @@ class Command:
         return True
 
     def has_begun(self, node: str, output: Path) -> bool:
-        """Whether its run, into this folder, has begun a node, by TFX's log."""
+        """Whether TFX's log says that the run, whose output this is, has started a node."""
         newest = max((output / "logs").glob("*.log"), default=None)
         if newest is None or newest.stat().st_mtime < self.started_at:
             return False
@@ -100,5 +100,5 @@ class Command:
 
     @property
     def said(self) -> str:
-        """All that was on its screen."""
+        """All output so far."""
         return self.screen.read_text(errors="replace")

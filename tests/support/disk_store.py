@@ -1,4 +1,4 @@
-"""Files on this machine behind a scheme, as in an object store. They outlive a process that is killed."""
+"""Local files behind a URI scheme, like an object store. They survive a process that is killed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCHEME = "disk://"
 
 
 class DiskStore(LocalFilesystem):
-    """``disk:///folder/file`` is ``/folder/file``. Folders are there as long as there is something in them."""
+    """``disk:///folder/file`` is ``/folder/file``. Folders exist as long as they are not empty."""
 
     SUPPORTED_SCHEMES = (SCHEME,)
 
@@ -45,7 +45,7 @@ class DiskStore(LocalFilesystem):
 
     @staticmethod
     def makedirs(path: str) -> None:
-        """Does nothing: a folder comes with its first file."""
+        """Does nothing: a folder is created with its first file."""
 
     @staticmethod
     def remove(path: str) -> None:
@@ -61,7 +61,7 @@ class DiskStore(LocalFilesystem):
 
     @staticmethod
     def stat(path: str) -> Stat:
-        """As stores tell it."""
+        """Returns the status of a file in the form of object stores."""
         found = LocalFilesystem.stat(_local(path))
         return Stat(found.st_size, found.st_mtime_ns)
 
@@ -77,5 +77,5 @@ def _local(path: str) -> str:
 
 
 def register() -> None:
-    """Lets TFX's file functions know it, in this process."""
+    """Registers the store with TFX's file functions, in this process."""
     DEFAULT_FILESYSTEM_REGISTRY.register(DiskStore, 10)

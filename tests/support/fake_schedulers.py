@@ -1,4 +1,4 @@
-"""Stand-ins for ``crontab`` and ``systemctl``, so that tests never change what the machine's own schedulers start."""
+"""Stand-ins for ``crontab`` and ``systemctl``, so that tests never change the machine's own schedulers."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class FakeSystem:
         monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
 
     def add_crontab(self, text: str | None = None) -> None:
-        """Adds the command ``crontab``, which refuses what has the word "refused"."""
+        """Adds the command ``crontab``, which refuses lines with the word "refused"."""
         self._add("crontab", _CRONTAB.format(table=self._table))
         if text is not None:
             self._table.write_text(text)
 
     def add_systemd(self) -> None:
-        """Adds the command ``systemctl``, which refuses what has the word "refused"."""
+        """Adds the command ``systemctl``, which refuses arguments with the word "refused"."""
         self._add("systemctl", _SYSTEMCTL.format(calls=self._calls))
 
     def remove(self, program: str) -> None:
@@ -50,12 +50,12 @@ class FakeSystem:
 
     @property
     def crontab(self) -> str:
-        """What ``crontab -l`` shows."""
+        """The output of ``crontab -l``."""
         return self._table.read_text()
 
     @property
     def calls(self) -> list[str]:
-        """What ``systemctl`` was called with."""
+        """The arguments of each call of ``systemctl``."""
         return self._calls.read_text().splitlines()
 
     def _add(self, name: str, text: str) -> None:

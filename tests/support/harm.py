@@ -1,4 +1,4 @@
-"""What a harmed run has to come to."""
+"""Results and checks of runs that were harmed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from command_process import Command
 
 
 def outcome(output: Path) -> dict[str, Any]:
-    """Everything of a run that has to be the same again."""
+    """The results of a run that must be reproduced."""
     from compressor_lib.deployment.export import load_keras
     from pipelines.results.lineage import Lineage
 
@@ -28,7 +28,7 @@ def outcome(output: Path) -> dict[str, Any]:
 
 
 def assert_whole(version: Path, like: Path) -> None:
-    """A pushed model has every file of the one that another output holds."""
+    """Asserts that a pushed model has the same files as the one in another output."""
     (other,) = like.glob("serving/[0-9]*")
     names, expected = (
         {str(path.relative_to(one)) for path in one.rglob("*") if path.is_file()} for one in (version, other)
@@ -37,12 +37,12 @@ def assert_whole(version: Path, like: Path) -> None:
 
 
 def completed_nodes(output: Path) -> dict[str, set[int]]:
-    """The executions of each node that ended well and were no cached ones."""
+    """The executions of each node that succeeded and were not cached."""
     return _executions(output, "COMPLETE")
 
 
 def unfinished_nodes(output: Path) -> dict[str, set[int]]:
-    """The executions of each node that began, and did not end."""
+    """The executions of each node that started, but did not end."""
     return _executions(output, "RUNNING")
 
 
@@ -67,7 +67,7 @@ def _executions(output: Path, state: str) -> dict[str, set[int]]:
 
 
 def completed_trials(output: Path) -> dict[str, int]:
-    """When the weights of each trial that is done were written, in nanoseconds."""
+    """The modification time of the weights of each completed trial, in nanoseconds."""
     found = {}
     for path in output.glob("pipeline_root/PruningSearch/.trials/*/search/trial_*/trial.json"):
         if json.loads(path.read_text())["status"] == "COMPLETED":
@@ -76,5 +76,5 @@ def completed_trials(output: Path) -> dict[str, int]:
 
 
 def assert_readable(command: Command) -> None:
-    """What a person sees has no traceback."""
+    """Asserts that the output has no traceback."""
     assert "Traceback" not in command.said, command.said

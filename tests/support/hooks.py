@@ -1,4 +1,4 @@
-"""Whether a library still has the names that an adapter hooks into."""
+"""Checks that a library still has the names that an adapter uses."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 
 def check_hooks(package: str, adapter: ModuleType, owner: Any, *names: str) -> None:
-    """Fails, naming the release and the adapter, where names are gone.
+    """Fails, naming the release and the adapter, if names are missing.
 
     Args:
-        package: The library, as it is installed.
-        adapter: The module that hooks into it.
+        package: Name of the installed library.
+        adapter: The module that uses the names.
         owner: The class, module or object that has the names.
-        names: They.
+        names: The names.
     """
     missing = [name for name in names if not hasattr(owner, name)]
     assert not missing, (

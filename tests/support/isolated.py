@@ -1,4 +1,4 @@
-"""An environment without TensorFlow, in which an app's runtimes are tried."""
+"""An environment without TensorFlow, to test the runtimes of apps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 PACKAGES = ("ai-edge-litert==2.3.0", "mediapipe==1.2.3", "numpy", "opencv-contrib-python-headless", "pillow")
-# The other build of OpenCV asks for the libraries of a desktop.
+# The other build of OpenCV needs desktop libraries.
 OVERRIDES = "opencv-contrib-python ; python_version < '3'\n"
 
 LOADED = """
@@ -28,7 +28,7 @@ except Exception as error:
 
 @functools.cache
 def isolated_python() -> str:
-    """Makes the environment once; returns its Python. The test is skipped where it cannot be made."""
+    """Creates the environment once and returns its Python. Skips the test if it cannot be created."""
     uv = shutil.which(os.environ.get("UV", "uv"))
     if uv is None:
         pytest.skip("there is no uv on PATH or in $UV to make an environment without TensorFlow: run make test-all")
@@ -48,7 +48,7 @@ def isolated_python() -> str:
 
 @functools.cache
 def mediapipe_python() -> str:
-    """The same Python; the test is skipped where MediaPipe finds no library for graphics."""
+    """Returns the same Python. Skips the test if MediaPipe finds no graphics library."""
     python = isolated_python()
     done = subprocess.run([python, "-I", "-c", LOADED], capture_output=True, text=True, check=False, timeout=300)
     if done.returncode:

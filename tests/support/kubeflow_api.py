@@ -1,7 +1,7 @@
-"""A stand-in for the REST API of Kubeflow Pipelines, as far as the ``kfp`` client is used.
+"""A stand-in for the REST API of Kubeflow Pipelines: the part that the ``kfp`` client uses.
 
-It answers as the API server does (kubeflow/pipelines, below ``backend/src/apiserver``; 2.17), which ``tests/kubeflow``
-has the client try where it is there.
+It responds like the API server (kubeflow/pipelines, below ``backend/src/apiserver``; 2.17). ``tests/kubeflow`` tests
+the client with the real server, if that is available.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from served import Served
 Json = dict[str, Any]
 
 _CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14}
-"""gRPC's by HTTP's."""
+"""gRPC codes by HTTP status."""
 _FIELDS = {
     "pipelines": ("pipeline_id", "name", "display_name", "created_at", "description", "namespace"),
     "pipeline_versions": ("pipeline_version_id", "name", "display_name", "created_at", "description"),
     "experiments": ("experiment_id", "name", "display_name", "created_at", "description", "namespace"),
     "recurringRuns": ("recurring_run_id", "name", "display_name", "created_at", "description"),
 }
-"""What can be filtered and sorted by, in each list."""
+"""The fields to filter and sort by, for each list."""
 _TYPES: dict[str, tuple[Any, str]] = {
     "STRING": (str, "string, but the input parameter is not of string value type"),
     "NUMBER_DOUBLE": ((int, float), "double or integer, but the parameter value is not of number value type"),
 }
 _TYPES["NUMBER_INTEGER"] = _TYPES["NUMBER_DOUBLE"]
-"""Of parameters: the values of each that are taken, and what is said to others."""
+"""Types of parameters: the accepted values, and the message for others."""
 _INPUTS = "Failed to create a new run: invalid pipeline job inputs: Invalid input error: "
 _STACK = "\ngithub.com/kubeflow/pipelines/backend/src/common/util.NewInvalidInputError\n\t/go/src/util/error.go:166"
 
 
-class Answer(Exception):
-    """Another answer than success."""
+class Failure(Exception):
+    """An error response."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -54,23 +54,23 @@ class Answer(Exception):
 
 
 class KubeflowApi(Served):
-    """The server, and what it has been told.
+    """The server and its state.
 
     Attributes:
         multi_user: Whether everything belongs to a namespace.
-        pipelines: By id: name, namespace and versions, each version with the package's text.
-        runs: Their bodies, by id.
-        recurring: Recurring runs' bodies, by id.
-        token: What a request must bear; None: nothing.
-        cookie: The cookie that a request must bear; None: none.
-        answers_with: Status of every answer but that on the server's health, to see errors; None: all is well.
-        refused: Paths whose next requests are answered by these statuses.
-        stalled: Paths whose requests are never answered.
-        asked: The paths of all requests.
-        states: Of every run: one for each time that it is looked at, the last one for good.
-        nodes: How each node is, as in ``kubeflow_workflow.workflow``; a list is one after the other, as ``states``.
-        cancelled: Whether the runs' Workflows are.
-        serves_v1: Whether the first version of the API is there, too.
+        pipelines: Pipelines by id: name, namespace and versions, each version with the package's text.
+        runs: Bodies of runs, by id.
+        recurring: Bodies of recurring runs, by id.
+        token: Token that a request must have; None for none.
+        cookie: Cookie that a request must have; None for none.
+        answers_with: Error status of every response except that on the server's health; None for success.
+        refused: Error statuses of the next requests, by path.
+        stalled: Paths of requests that never get a response.
+        asked: Paths of all requests.
+        states: States of every run, one for each request; the last one is repeated.
+        nodes: States of the nodes, as for ``kubeflow_workflow.workflow``; a list is used like ``states``.
+        cancelled: Whether the Workflows of the runs are cancelled.
+        serves_v1: Whether version 1 of the API exists too.
     """
 
     def __init__(self, *, multi_user: bool = False, certificate: Path | None = None) -> None:
@@ -102,7 +102,7 @@ class KubeflowApi(Served):
         super().close()
 
     def answer(self, method: str, path: str, query: Json, body: Any) -> Json:
-        """What the API says; a KeyError is a 404."""
+        """Returns the API's response; a KeyError becomes the status 404."""
         match [method, *path.strip("/").split("/")]:
             case ["GET", "healthz"]:
                 return {"multi_user": self.multi_user}
@@ -124,7 +124,7 @@ class KubeflowApi(Served):
             case ["POST", "experiments"]:
                 place = self._owned(body.get("namespace"))
                 if any((one["name"], one["namespace"]) == (body["display_name"], place) for one in self._experiments()):
-                    raise Answer(409, f"Create experiment failed: The name {body['display_name']} already exists")
+                    raise Failure(409, f"Create experiment failed: The name {body['display_name']} already exists")
                 key = f"experiment-{len(self.experiments) + 1}"
                 self.experiments[key] = {"name": body["display_name"], **body, "namespace": place, "experiment_id": key}
                 return self.experiments[key]
@@ -136,14 +136,14 @@ class KubeflowApi(Served):
                 return {**run, "state": state, "run_details": {"task_details": task_details(self._workflow())}}
             case ["POST", "recurringruns"]:
                 if not 1 <= int(body["max_concurrency"]) <= 10:
-                    raise Answer(400, "Max concurrency of a recurring run must be at least 1 and at most 10")
+                    raise Failure(400, "Max concurrency of a recurring run must be at least 1 and at most 10")
                 try:
                     parse(body["trigger"]["cron_schedule"]["cron"])
                 except WrongCron as error:
                     form = "Schedule cron is not a supported format(https://godoc.org/github.com/robfig/cron)"
                     failed = "Failed to create a recurring run due to conversion error"
                     message = f"{failed}: Invalid input error: {form}. Error: {error}"
-                    raise Answer(400, message) from error
+                    raise Failure(400, message) from error
                 made = self._started(self.recurring, "recurring_run", body)
                 made["status"] = "ENABLED" if body["mode"] == "ENABLE" else "DISABLED"
                 return made
@@ -164,7 +164,7 @@ class KubeflowApi(Served):
         raise KeyError(path)
 
     def answer_v1(self, path: str) -> Json:
-        """What the first version of the API says of a run."""
+        """Returns the response of version 1 of the API for a run."""
         _, key = path.split("/")
         if not self.serves_v1:
             raise KeyError(path)
@@ -185,17 +185,17 @@ class KubeflowApi(Served):
         return (given or "") if self.multi_user else ""
 
     def _owned(self, given: str | None) -> str:
-        """A namespace that the caller must have rights in."""
+        """A namespace in which the caller needs permissions."""
         place = self._namespace(given)
         if self.multi_user and not place:
-            raise Answer(400, "Invalid input error: An experiment cannot have an empty namespace in multi-user mode")
+            raise Failure(400, "Invalid input error: An experiment cannot have an empty namespace in multi-user mode")
         return place
 
     def _pipeline(self, name: str, namespace: str | None) -> Json:
         place = self._namespace(namespace)
         if any((one["described"]["name"], one["described"]["namespace"]) == (name, place) for one in
                self.pipelines.values()):  # fmt: skip
-            raise Answer(409, "Failed to create a pipeline and a pipeline version")
+            raise Failure(409, "Failed to create a pipeline and a pipeline version")
         key = f"pipeline-{len(self.pipelines) + 1}"
         described = {"pipeline_id": key, "name": name, "display_name": name, "namespace": place}
         self.pipelines[key] = {"described": described, "versions": {}}
@@ -203,11 +203,11 @@ class KubeflowApi(Served):
 
     def _version(self, pipeline: str, name: str, package: str) -> Json:
         if pipeline not in self.pipelines:
-            raise Answer(400, "Failed to create a pipeline version")
+            raise Failure(400, "Failed to create a pipeline version")
         _load(package)
         versions = self.pipelines[pipeline]["versions"]
         if name in (version["described"]["name"] for version in versions.values()):
-            raise Answer(409, "Failed to create a pipeline version")
+            raise Failure(409, "Failed to create a pipeline version")
         key = f"{pipeline}-version-{len(versions) + 1}"
         described = {"pipeline_id": pipeline, "pipeline_version_id": key, "name": name, "display_name": name}
         versions[key] = {"described": described, "package": package}
@@ -224,10 +224,10 @@ class KubeflowApi(Served):
         known = _load(package).parameters
         for name, value in body["runtime_config"].get("parameters", {}).items():
             if name not in known:
-                raise Answer(400, f"{_INPUTS}parameter(s) provided are not required by pipeline: {name}")
+                raise Failure(400, f"{_INPUTS}parameter(s) provided are not required by pipeline: {name}")
             taken, otherwise = _TYPES[known[name]["parameterType"]]
             if not isinstance(value, taken) or isinstance(value, bool):
-                raise Answer(400, f"{_INPUTS}input parameter {name} requires type {otherwise}")
+                raise Failure(400, f"{_INPUTS}input parameter {name} requires type {otherwise}")
         key = f"{kind}-{len(kept) + 1}"
         kept[key] = {**body, f"{kind}_id": key}
         return kept[key]
@@ -238,30 +238,30 @@ def _load(package: str) -> Any:
     try:
         return load(package)
     except Refused as error:
-        raise Answer(400, str(error)) from error
+        raise Failure(400, str(error)) from error
 
 
 def _listed(kind: str, query: Json, items: list[Json]) -> Json:
-    """A page of a list (``validatedListOptions`` in list_request_util.go)."""
+    """Returns a page of a list (``validatedListOptions`` in list_request_util.go)."""
     order, given = query.get("sort_by", ""), query.get("filter", "")
     start = 0
     if token := query.get("page_token"):
         start, *criteria = json.loads(token)
         if (order or given) and criteria != [order, given]:
-            raise Answer(400, "page token does not match the supplied sort by and/or filtering criteria")
+            raise Failure(400, "page token does not match the supplied sort by and/or filtering criteria")
         order, given = criteria
     for predicate in json.loads(given or "{}").get("predicates", ()):
         key = predicate["key"]
         if key not in _FIELDS[kind]:
-            raise Answer(400, f'no support for filtering on unrecognized field "{key}"')
+            raise Failure(400, f'no support for filtering on unrecognized field "{key}"')
         assert predicate["operation"] in (1, "EQUALS")
         wanted = predicate.get("stringValue") or predicate.get("string_value")
         items = [item for item in items if item[key] == wanted]
     if order:
         field, _, direction = order.partition(" ")
         if field not in _FIELDS[kind]:
-            raise Answer(400, f"Invalid sorting field: {field}")
-        assert field == "created_at"  # in which order they are kept
+            raise Failure(400, f"Invalid sorting field: {field}")
+        assert field == "created_at"  # the order in which they are kept
         items = items[::-1] if direction == "desc" else items
     size = min(int(query.get("page_size") or 0) or 20, 200)
     page = {kind: items[start : start + size], "total_size": len(items)}
@@ -283,13 +283,13 @@ def _handler(api: KubeflowApi) -> type[BaseHTTPRequestHandler]:
                     api.ended.wait()
                     return
                 if api.token and self.headers.get("Authorization") != f"Bearer {api.token}":
-                    raise Answer(401, "Request header error: there is no user identity header")
+                    raise Failure(401, "Request header error: there is no user identity header")
                 if api.cookie and self.headers.get("Cookie") != api.cookie:
-                    raise Answer(401, "Request header error: there is no user identity header")
+                    raise Failure(401, "Request header error: there is no user identity header")
                 if api.answers_with and path != "healthz":
-                    raise Answer(api.answers_with, "as it was told")
+                    raise Failure(api.answers_with, "as it was told")
                 if api.refused.get(path):
-                    raise Answer(api.refused[path].pop(0), "as it was told")
+                    raise Failure(api.refused[path].pop(0), "as it was told")
                 if version == "v1beta1":
                     said = api.answer_v1(path)
                 elif version:
@@ -298,7 +298,7 @@ def _handler(api: KubeflowApi) -> type[BaseHTTPRequestHandler]:
                     raise KeyError(path)
             except KeyError as error:
                 self._refuse(path, 404, f"ResourceNotFoundError: {error} not found")
-            except Answer as error:
+            except Failure as error:
                 self._refuse(path, error.status, str(error))
             else:
                 self._say(200, said)

@@ -1,9 +1,9 @@
 """A stand-in for the backend of Kubeflow Pipelines v2 that runs a compiled package, task by task, on this machine.
 
-It does what the open-source backend does to a package, its tasks and their files, and refuses what that refuses. Each
-step names the Go function that it follows (kubeflow/pipelines, below ``backend/src``; read at 2.17, the older layout at
-2.14). Of pods it has the environment, which launcher and container share, and the names of volumes. What it has no part
-in: the rest of pods, retries, loops, nested pipelines and conditions of another form than ours.
+It treats a package, its tasks and their files like the open-source backend, and refuses the same things. The docstrings
+name the Go functions that it follows (kubeflow/pipelines, below ``backend/src``; read at 2.17, the older layout at
+2.14). Of pods, it reproduces the environment, which launcher and container share, and the names of volumes. It does not
+support the rest of pods, retries, loops, nested pipelines and other forms of conditions than ours.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])
 
 @dataclass(frozen=True)
 class Release:
-    """What differs from release to release.
+    """The differences between releases.
 
     Attributes:
-        task_folder: Whether outputs have names, and the answer is beside them rather than in ``/tmp`` (2.15).
-        log_of_try: Whether the log's name ends with the number of the try (2.16.1).
-        has_boundary: Whether a download of ``model`` leaves ``model_run`` out (2.17).
-        has_security_context: Whether a container's security context is known (2.16).
+        task_folder: Whether outputs have names, and the response is beside them rather than in ``/tmp`` (2.15).
+        log_of_try: Whether the log's name ends with the number of the attempt (2.16.1).
+        has_boundary: Whether a download of ``model`` excludes ``model_run`` (2.17).
+        has_security_context: Whether a container's security context is supported (2.16).
     """
 
     task_folder: bool = True
@@ -62,7 +62,7 @@ RELEASES = {
     "2.16": Release(has_boundary=False),
     "2.17": Release(),
 }
-"""By name; ``2.16`` is 2.16.1."""
+"""The releases by name; ``2.16`` is 2.16.1."""
 
 SESSION = {
     "Provider": "minio",
@@ -71,16 +71,16 @@ SESSION = {
         "maxRetries": "5", "region": "minio", "secretKeyKey": "secretkey", "secretName": "mlpipeline-minio-artifact",
     },
 }  # fmt: skip
-"""How the launcher gets at the store; it is noted with each artifact."""
+"""The launcher's access to the store, which is recorded with each artifact."""
 
 
 @dataclass
 class Package:
-    """A package that the API server has taken.
+    """A package that the API server has accepted.
 
     Attributes:
         spec: The pipeline spec.
-        components: What the compiler kept of components: one for each container, by the container's hash.
+        components: The components that the compiler keeps: one for each container, by the container's hash.
         hashes: The hash of each component's container.
         kubernetes: KubernetesExecutorConfigs, by executor.
     """
@@ -102,7 +102,7 @@ class Package:
 
 
 def load(text: str) -> Package:
-    """Takes a package as the API server does.
+    """Reads a package like the API server.
 
     ``NewV2SpecTemplate`` (apiserver/template/v2_template.go), ``Accept`` (v2/compiler/visitor.go) and
     ``saveComponentSpec`` (v2/compiler/argocompiler/argo.go).
@@ -154,7 +154,7 @@ def _check_types(component: Json) -> None:
 
 
 def _check_volumes(name: str, described: Json) -> None:
-    """``makeVolumeMountPatch`` (v2/driver/k8s.go), of whose volumes Kubernetes takes one for each name and path."""
+    """``makeVolumeMountPatch`` (v2/driver/k8s.go); Kubernetes accepts only one volume for each name and path."""
     mounts = [(one["constant"], one["mountPath"]) for one in described.get("pvcMount", [])]
     mounts += [(one["volumeName"], one["mountPath"]) for one in described.get("emptyDirMounts", [])]
     volumes = [volume for volume, _ in mounts]
@@ -169,14 +169,14 @@ def _check_volumes(name: str, described: Json) -> None:
 
 @dataclass
 class Done:
-    """A task that has been run, or taken from the cache.
+    """A task that was run or taken from the cache.
 
     Attributes:
-        outputs: RuntimeArtifacts as the metadata store gives them back, by key.
+        outputs: RuntimeArtifacts as the metadata store returns them, by key.
         parameters: Output parameters, by key.
-        cached: Whether nothing was run.
-        seconds: How long its process took.
-        log: What its process printed.
+        cached: Whether it was taken from the cache.
+        seconds: Duration of its process.
+        log: Output of its process.
     """
 
     outputs: dict[str, Json]
@@ -187,7 +187,7 @@ class Done:
 
 
 class Backend:
-    """A cluster: an object store, a metadata store and a cache, which last from run to run."""
+    """A cluster with an object store, a metadata store and a cache, which persist between runs."""
 
     def __init__(
         self,
@@ -198,24 +198,24 @@ class Backend:
         logs: bool = True,
         namespace: str = "kubeflow",
     ) -> None:
-        """Sets the cluster up.
+        """Sets up the cluster.
 
         Args:
-            folder: For everything that it keeps.
+            folder: Folder for all its files.
             root: The pipeline root.
             layout: The backend's version, in :data:`RELEASES`.
-            logs: Whether tasks have the output ``executor-logs``, as they have by default.
-            namespace: Where runs are; each has a cache of its own.
+            logs: Whether tasks have the output ``executor-logs``, which is the default.
+            namespace: Namespace of the runs; each has its own cache.
         """
         self.root, self.layout, self.logs, self.namespace = root, layout, logs, namespace
         self.release = RELEASES[layout]
         self.store = ObjectStore(folder / "store", has_boundary=self.release.has_boundary)
         self.environment = dict(os.environ)
-        """Of every pod, whatever a package gives it; with an ``s3://`` root the launcher gets to the store by it."""
+        """Environment of every pod, besides the package's; the launcher uses it for the store of an ``s3://`` root."""
         self.secrets: dict[str, Mapping[str, str]] = {}
-        """The namespace's Secrets: their fields, by name."""
+        """The fields of the namespace's Secrets, by name."""
         self.contained: Callable[[list[str], Path], list[str]] = lambda command, local: command
-        """Gives the command that runs another in a container, where a folder is mounted; by default there is none."""
+        """Returns the command that runs another in a container with a mounted folder; by default, without container."""
         self.start: Start = fresh_process
         """Starts a task's process."""
         self._artifacts = 0
@@ -223,13 +223,13 @@ class Backend:
         self._runs = 0
 
     def run(self, package: Package, parameters: Mapping[str, Any] | None = None) -> dict[str, Done]:
-        """Runs a package to its end; the outcomes of the tasks that were not left out by name, in their order."""
+        """Runs a package; returns the outcomes of the tasks that were not skipped by name, in order."""
         self._runs += 1
         values = root_values(package, parameters or {})
         done: dict[str, Done] = {}
         for name in in_order(package):
             task = package.tasks[name]
-            # ``depends`` (v2/compiler/argocompiler/dag.go): behind a task that was left out nothing runs.
+            # ``depends`` (v2/compiler/argocompiler/dag.go): tasks that depend on a skipped task do not run.
             if _producers(task) <= done.keys() and _is_triggered(package, name, values, done):
                 done[name] = self.task(package, name, values, done)
         return done
@@ -238,7 +238,7 @@ class Backend:
         """Runs one task: the driver's part, then the launcher's."""
         component, container = package.components[package.hashes[name]]
         inputs = resolved(name, package.tasks[name], component, values, done)
-        with tempfile.TemporaryDirectory() as folder:  # a new pod: nothing of another task's files is there
+        with tempfile.TemporaryDirectory() as folder:  # a new pod, without files of other tasks
             local = Path(folder)
             pipeline = package.spec["pipelineInfo"]["name"]
             outputs = self._provisioned(f"{pipeline}/run-{self._runs}/{name}", component, local)
@@ -266,7 +266,7 @@ class Backend:
                 said = answer.get("artifacts", {}).get(output, {}).get("artifacts", []) if output != LOGS else []
                 if said:
                     merge(said[0], artifact)
-                if is_remote(artifact["uri"]):  # others are let be
+                if is_remote(artifact["uri"]):  # others are left as they are
                     self._open(name, artifact["uri"], environment)
                     self.store.upload(artifact["uri"], local)
                 recorded[output] = self._recorded(output, artifact)
@@ -276,7 +276,7 @@ class Backend:
         return Done(recorded, parameters, False, seconds, log)
 
     def files(self, artifact: Json) -> dict[str, Path]:
-        """The files of an artifact in the object store, by their paths in it."""
+        """The files of an artifact in the object store, by relative path."""
         folder = self.store.path(artifact["uri"])
         if folder.is_file():
             return {"": folder}
@@ -301,7 +301,7 @@ class Backend:
         return {**outputs, "outputFile": str(local_path(folder, local) / "output_metadata.json")}
 
     def _variables(self, package: Package, name: str) -> dict[str, str]:
-        """What Kubernetes sets in the environment of a task's pod: ``extendPodSpecPatch`` (v2/driver/k8s.go)."""
+        """The variables that Kubernetes sets in a task's pod: ``extendPodSpecPatch`` (v2/driver/k8s.go)."""
         component, container = package.components[package.hashes[name]]
         described = package.kubernetes.get(component["executorLabel"], {})
         if "securityContext" in described and not self.release.has_security_context:
@@ -315,7 +315,7 @@ class Backend:
         return variables
 
     def _open(self, name: str, uri: str, environment: Mapping[str, str]) -> None:
-        """``OpenBucket`` (v2/objectstore/object_store.go): AWS's SDK takes what the environment says for its own."""
+        """``OpenBucket`` (v2/objectstore/object_store.go): AWS's SDK uses the environment's credentials."""
         own, found = ({key: of[key] for key in of if key.startswith("AWS_")} for of in (self.environment, environment))
         if uri.startswith("s3://") and own != found:
             raise TaskFailed(f"{name}: {uri}: all artifact attempts failed with {', '.join(found)} of the environment")
@@ -323,11 +323,11 @@ class Backend:
     def _execute(self, name: str, container: Json, given: Json, local: Path, variables: Mapping[str, str]) -> str:
         """``compileCmdAndArgs`` and ``execute`` (v2/component/launcher_v2.go).
 
-        Both the driver and the launcher are given all of it as arguments, in which Kubernetes expands variables.
+        Both the driver and the launcher get all of it as arguments, in which Kubernetes expands variables.
         """
         log = None
         if LOGS in given["outputs"]["artifacts"]:
-            # ``qualifyExecutorLogsForRetry``, ``getLogWriter``: it is there before the process starts.
+            # ``qualifyExecutorLogsForRetry``, ``getLogWriter``: the log exists before the process starts.
             (logs,) = given["outputs"]["artifacts"][LOGS]["artifacts"]
             logs["uri"] += "-0" if self.release.log_of_try else ""
             log = local_path(logs["uri"], local)
@@ -352,7 +352,7 @@ class Backend:
 
 
 def command_of(name: str, container: Json, given: Json) -> list[str]:
-    """The command of a container, its placeholders filled from an ExecutorInput."""
+    """The command of a container, with placeholders filled from an ExecutorInput."""
     executor_input = protojson.write(given, pb.ExecutorInput())
     values = {
         f"{{{{$.inputs.parameters['{key}']}}}}": _text(one) for key, one in given["inputs"]["parameterValues"].items()
@@ -381,7 +381,7 @@ def root_values(package: Package, given: Mapping[str, Any]) -> Json:
 
 
 def in_order(package: Package) -> list[str]:
-    """Tasks after those that they wait for or take artifacts from (v2/compiler/argocompiler/dag.go)."""
+    """Sorts tasks after those that they depend on (v2/compiler/argocompiler/dag.go)."""
     waiting = {name: _producers(task) for name, task in package.tasks.items()}
     order: list[str] = []
     while waiting:
@@ -394,7 +394,7 @@ def in_order(package: Package) -> list[str]:
 
 
 def _producers(task: Json) -> set[str]:
-    """The tasks that a task waits for, by ``addImplicitDependencies`` (v2/compiler/argocompiler/dag.go), too."""
+    """The tasks that a task depends on, with ``addImplicitDependencies`` (v2/compiler/argocompiler/dag.go)."""
     parameters = task.get("inputs", {}).get("parameters", {}).values()
     return {
         *task.get("dependentTasks", []),
@@ -404,7 +404,7 @@ def _producers(task: Json) -> set[str]:
 
 
 def _wired(task: Json) -> list[tuple[str, str, str]]:
-    """A task's input artifacts: their keys, the tasks that make them, and the keys there."""
+    """A task's input artifacts: their keys, the tasks that make them, and the output keys of those."""
     return [
         (key, source["taskOutputArtifact"]["producerTask"], source["taskOutputArtifact"]["outputArtifactKey"])
         for key, source in task.get("inputs", {}).get("artifacts", {}).items()
@@ -463,7 +463,7 @@ def _text(value: Any) -> str:
 def _fingerprint(package: Package, component: Json, inputs: Json, outputs: Json, container: Json) -> str:
     """``GenerateCacheKey`` (v2/cacheutils/cache.go): no files, no environment, no URIs.
 
-    What is found by it is looked for in the pipeline of that name alone (``GetExecutionCache``).
+    Cached tasks are only looked up within the same pipeline (``GetExecutionCache``).
     """
     executor = package.kubernetes.get(component["executorLabel"], {})
     parameters = component.get("outputDefinitions", {}).get("parameters", {})
@@ -508,14 +508,14 @@ def _collected(name: str, component: Json, outputs: Json, answer: Json) -> Json:
 
 
 def _is_triggered(package: Package, name: str, values: Json, done: Mapping[str, Done]) -> bool:
-    """``expr.Condition`` (v2/expression), of the one form that is used here."""
+    """``expr.Condition`` (v2/expression), in the one form that is used here."""
     task = package.tasks[name]
     condition = task.get("triggerPolicy", {}).get("condition")
     if condition is None:
         return True
     found = re.fullmatch(r"inputs\.parameter_values\['(\w+)'\] == '(\w*)'", condition)
     if found is None:
-        raise Refused(f"{name}: condition {condition!r} is of no form that this stand-in knows")
+        raise Refused(f"{name}: condition {condition!r} has a form that this stand-in does not support")
     component, _ = package.components[package.hashes[name]]
     given = resolved(name, task, component, values, done)["parameterValues"]
     if found[1] not in given:
@@ -530,7 +530,7 @@ def merge(said: Json, artifact: Json) -> None:
 
 
 def _kept(name: str, value: Any) -> Any:
-    """A property after the metadata store: numbers are doubles, booleans integers, lists and structs are wrapped."""
+    """A property as the metadata store returns it: numbers and booleans as doubles, lists and structs wrapped."""
     if value is None:
         raise Refused(f"unable to produce MLMD artifact: unknown/unsupported value type NullValue of {name}")
     if isinstance(value, bool | int | float):

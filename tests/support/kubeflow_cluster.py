@@ -1,4 +1,4 @@
-"""A cluster in a folder: a backend, a volume with images and a model, and a package that was compiled for them."""
+"""A cluster in a folder: a backend, a volume with images and a model, and a package compiled for them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CLOTHING = Path(os.environ.get("COMPRESSOR_TEST_DATA", "../shared/data")) / "clo
 
 
 def write_images(folder: Path) -> None:
-    """A span of three classes: photographs where they are at hand, else noise."""
+    """Writes a span with three classes: photographs if available, otherwise noise."""
     random = np.random.default_rng(0)
     classes = sorted(path for path in CLOTHING.iterdir() if path.is_dir())[:3] if CLOTHING.is_dir() else []
     for number, name in enumerate([path.name for path in classes] or ["blue", "green", "red"]):
@@ -54,12 +54,12 @@ def write_images(folder: Path) -> None:
 
 
 class Cluster:
-    """Everything of one, with nothing run yet.
+    """A cluster on which nothing has run yet.
 
     Attributes:
-        folder: The volume, mounted where it is here.
-        package: The pipeline, as the API server took it.
-        backend: What runs it.
+        folder: The volume, mounted at the same path in pods.
+        package: The pipeline, as the API server accepted it.
+        backend: The backend that runs it.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Cluster:
         self.backend = self.new_backend(layout)
 
     def new_backend(self, layout: str, *, logs: bool = True) -> Backend:
-        """Another backend on the volume and the object store, with an empty cache."""
+        """Returns another backend with the same volume and object store, and an empty cache."""
         backend = Backend(self.folder, layout=layout, logs=logs)
         backend.start = self._start
         # The image's `python` is the one that has the project.
@@ -86,11 +86,11 @@ class Cluster:
         return backend
 
     def compiled(self, *overrides: str, image: str = "image") -> Package:
-        """The pipeline with single values replaced, as the API server takes it."""
+        """Compiles the pipeline with some values replaced."""
         config = load_config(self.folder / "config.yaml", overrides)
         return load(compile_package(config, "kubeflow", image=image, code_version="0"))
 
     @property
     def pushed(self) -> list[Path]:
-        """The models that were pushed, the oldest first."""
+        """The pushed models, the oldest first."""
         return sorted((self.folder / "serving").glob("[0-9]*"))

@@ -1,11 +1,11 @@
-"""How the stand-in for Kubeflow's backend fails."""
+"""The errors of the stand-in for Kubeflow's backend."""
 
 from __future__ import annotations
 
 
 class Refused(Exception):
-    """What the backend answers to what it does not take."""
+    """The backend refuses a package or a task."""
 
 
 class TaskFailed(Exception):
-    """A task's process ended with another status than 0."""
+    """A task's process ended with a status other than 0."""

@@ -1,6 +1,6 @@
-"""What Kubernetes and the image make of a task's command, for the stand-in for Kubeflow's backend.
+"""Runs a task's command like Kubernetes and the image, for the stand-in for Kubeflow's backend.
 
-The image's user and its other files are not reproduced: a task runs as whoever runs the tests.
+The image's user and its other files are not reproduced: a task runs as the user who runs the tests.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _REFERENCE = re.compile(r"\$\$|\$\(([^)]*)\)")
 
 
 def variables_of(container: Mapping[str, Any]) -> dict[str, str]:
-    """The environment variables that a container's spec gives it."""
+    """The environment variables of a container, from its spec."""
     own = {one["name"]: one["value"] for one in container.get("env", []) if "value" in one}
     return {**SERVICES, "KFP_POD_NAME": "a-pod", **own}
 
 
 def expanded(text: str, variables: Mapping[str, str]) -> str:
-    """An argument as Kubernetes hands it to a container (third_party/forked/golang/expansion in kubernetes/kubernetes).
+    """Expands an argument like Kubernetes (third_party/forked/golang/expansion in kubernetes/kubernetes).
 
     ``$(NAME)`` becomes the value of the variable if there is one, and ``$$`` becomes ``$``.
     """
@@ -38,11 +38,11 @@ def expanded(text: str, variables: Mapping[str, str]) -> str:
 
 
 Start = Callable[[list[str], Path, Mapping[str, str], Path], int]
-"""Runs a command in a folder and an environment, its output in a file; returns the exit status."""
+"""Runs a command in a folder and an environment, with its output in a file; returns the exit status."""
 
 
 def fresh_process(command: list[str], folder: Path, environment: Mapping[str, str], log: Path) -> int:
-    """Starts a command as a container does."""
+    """Runs a command like a container."""
     with log.open("a") as printed:
         return subprocess.run(
             command,
@@ -66,18 +66,18 @@ def execute(
     """Runs a task's command.
 
     Args:
-        name: The task's.
-        command: Run without a shell.
-        folder: The pod's, of which ``tmp`` is the working directory and the home, as in the image.
-        environment: The container's.
-        log: File that gets what the process prints, there before the process starts.
+        name: Name of the task.
+        command: The command, which is run without a shell.
+        folder: Folder of the pod; ``tmp`` in it is the working directory and the home, as in the image.
+        environment: Environment of the container.
+        log: File for the output of the process, which exists before the process starts.
         start: Starts the process: :func:`fresh_process`, or :func:`warm_process.run_module`, which saves the imports.
 
     Returns:
-        What the process printed.
+        The output of the process.
 
     Raises:
-        TaskFailed: With the end of it, if the process fails.
+        TaskFailed: If the process fails; the message has the end of its output.
     """
     tmp = folder / "tmp"
     tmp.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""JSON as Go's protojson reads and writes it, for the stand-in for Kubeflow's backend."""
+"""Reads and writes JSON like Go's protojson, for the stand-in for Kubeflow's backend."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kubeflow_errors import Refused
 
 
 def check(value: Any, message: Any) -> Any:
-    """Reads JSON's values into a message, as strictly as protojson."""
+    """Parses JSON values into a message, as strictly as protojson."""
     try:
         return json_format.ParseDict(value, message)
     except json_format.ParseError as error:
@@ -19,7 +19,7 @@ def check(value: Any, message: Any) -> Any:
 
 
 def read(text: str, message: Any) -> Any:
-    """``protojson.Unmarshal``; the values, as far as the message has a place for them."""
+    """``protojson.Unmarshal``; returns the values."""
 
     def refuse(constant: str) -> None:
         raise Refused(f"invalid: {constant} is no JSON")
@@ -36,7 +36,7 @@ def write(value: Any, message: Any) -> str:
     """``protojson.Marshal``, which prints whole doubles without a point."""
     try:
         fields = json_format.MessageToDict(check(value, message))
-    except (ValueError, json_format.SerializeToJsonError) as error:  # numbers that JSON does not have
+    except (ValueError, json_format.SerializeToJsonError) as error:  # numbers that JSON cannot represent
         raise Refused(f"invalid: {error}") from error
     return json.dumps(_whole(fields), ensure_ascii=False)
 

@@ -1,4 +1,4 @@
-"""A run and a schedule of the golden package, as the tests of Kubeflow's client make them."""
+"""Runs and schedules of the golden package, for tests of Kubeflow's client."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _VARIABLES = (
 
 
 def forget_kubeflow(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
-    """Lets the environment say nothing of a Kubeflow, and the client of kfp keep what it stores in a folder.
+    """Removes Kubeflow from the environment, and makes the client of kfp store its context in a folder.
 
     Returns:
-        The file in which that keeps a namespace and a log-in; there is none yet.
+        The file in which the client stores a namespace and a log-in, which does not exist yet.
     """
     for name in _VARIABLES:
         monkeypatch.delenv(name, raising=False)
@@ -33,13 +33,13 @@ def forget_kubeflow(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
 
 
 def submitted(kubeflow: Kubeflow, package: Path, **given: Any) -> RemoteRun:
-    """Starts a run; what is given replaces arguments."""
+    """Starts a run; ``given`` replaces arguments."""
     given = {"parameters": {"tau": 0.5}, "pipeline_root": "gs://bucket/root", "caching": True, **given}
     return kubeflow.submit(package, name="pictures", **given)
 
 
 def scheduled(kubeflow: Kubeflow, package: Path, name: str = "weekly", cron: Cron = MONDAYS) -> Schedule:
-    """Makes a schedule."""
+    """Creates a schedule."""
     return kubeflow.create_schedule(
         package, name=name, cron=cron, parameters={"max_trials": 3}, pipeline_root="gs://bucket/root"
     )

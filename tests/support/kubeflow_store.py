@@ -1,4 +1,4 @@
-"""The object store of the stand-in for Kubeflow's backend, and how the launcher copies files from and to it.
+"""The object store of the stand-in for Kubeflow's backend, and the launcher's downloads and uploads.
 
 It follows ``v2/objectstore/object_store.go`` of kubeflow/pipelines.
 """
@@ -15,7 +15,7 @@ MOUNTS = {"gs": "gcs", "minio": "minio", "s3": "s3"}
 
 
 def is_remote(uri: str) -> bool:
-    """Whether ``LocalPathForURI`` knows where the launcher puts a URI's files."""
+    """Whether ``LocalPathForURI`` has a local path for a URI's files."""
     return uri.startswith(tuple(f"{scheme}://" for scheme in MOUNTS))
 
 
@@ -32,20 +32,20 @@ class ObjectStore:
         """Opens the store.
 
         Args:
-            folder: Keeps the files.
-            has_boundary: Whether a download of ``model`` leaves ``model_run`` out, as it does from 2.17 on.
+            folder: Folder for the files.
+            has_boundary: Whether a download of ``model`` excludes ``model_run``, as from 2.17 on.
         """
         self.folder, self.has_boundary = folder, has_boundary
 
     def path(self, uri: str) -> Path:
-        """Where the store keeps a URI's file or files."""
+        """The path of a URI's file or files in the store."""
         scheme, rest = uri.split("://", 1)
         return self.folder / scheme / rest
 
     def download(self, uri: str, local: Path) -> None:
-        """``DownloadBlob``: every key that begins like the URI, by its path relative to it.
+        """``DownloadBlob``: downloads every key that starts with the URI, to its path relative to it.
 
-        Without a boundary, ``model_run/log`` is ``../model_run/log`` to ``model``, and lands beside it.
+        Without a boundary, ``model_run/log`` is ``../model_run/log`` relative to ``model``, and ends up beside it.
         """
         source, target = self.path(uri), local_path(uri, local)
         for path in sorted(source.parent.rglob("*")) if source.parent.is_dir() else ():
@@ -58,7 +58,7 @@ class ObjectStore:
             shutil.copyfile(path, place)
 
     def upload(self, uri: str, local: Path) -> None:
-        """``UploadBlob``: files alone; what is not there is no fault, and ends the upload without a word."""
+        """``UploadBlob``: uploads files only; a missing file silently ends the upload."""
         try:
             self._upload(local_path(uri, local), self.path(uri))
         except FileNotFoundError:
@@ -76,7 +76,7 @@ class ObjectStore:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """``uploadFile``. ``os.ReadDir`` takes a link to a folder for a file, which cannot be read."""
+    """``uploadFile``. ``os.ReadDir`` treats a link to a folder as a file, which cannot be read."""
     if source.is_dir():
         raise Refused(f"unable to complete copying {str(source)!r}: is a directory")
     content = source.read_bytes()

@@ -1,6 +1,6 @@
-"""How a run's nodes look in the API of Kubeflow Pipelines: in Argo's Workflow, and in the run's task details.
+"""The nodes of a run in the API of Kubeflow Pipelines: in Argo's Workflow, and in the run's task details.
 
-Follows what the compiler makes of a node (argocompiler/container.go): a driver and, beside it, a DAG with the executor.
+The compiler turns a node into a driver and, beside it, a DAG with the executor (argocompiler/container.go).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _PHASES = {
     "done": ("Succeeded", "Succeeded", "Succeeded"),
     "cached": ("Succeeded", "Succeeded", "Skipped"),
     "skipped": ("Succeeded", "Skipped", None),  # its condition does not hold
-    "omitted": ("Omitted", "Omitted", None),  # behind one that did not succeed
+    "omitted": ("Omitted", "Omitted", None),  # depends on one that did not succeed
     "failed": ("Succeeded", "Failed", "Failed"),
     "driver failed": ("Failed", "Omitted", None),
     "cancelled": ("Succeeded", "Failed", "Failed"),
 }
-"""Phases of driver, node and executor by how the node is."""
+"""Phases of driver, node and executor, by the state of the node."""
 
 _STATES = {"Succeeded": "SUCCEEDED", "Skipped": "SKIPPED", "Running": "RUNNING", "Failed": "FAILED"}
 _MESSAGES = {
@@ -33,13 +33,13 @@ _MESSAGES = {
 
 
 def workflow(nodes: Mapping[str, str], *, cancelled: bool = False, name: str = "images-x7k2p") -> Json:
-    """The Workflow of a run.
+    """Builds the Workflow of a run.
 
     Args:
-        nodes: How each node is, by the pipeline's ids: ``done``, ``cached``, ``skipped``, ``omitted``, ``running``,
-            ``driving``, ``failed``, ``driver failed`` or ``cancelled``.
-        cancelled: Whether somebody has asked to end it.
-        name: The Workflow's.
+        nodes: State of each node, by id: ``done``, ``cached``, ``skipped``, ``omitted``, ``running``, ``driving``,
+            ``failed``, ``driver failed`` or ``cancelled``.
+        cancelled: Whether the run is being cancelled.
+        name: Name of the Workflow.
     """
     found: list[Json] = [
         {"name": name, "displayName": name, "type": "DAG", "phase": "Running"},
@@ -64,7 +64,7 @@ def workflow(nodes: Mapping[str, str], *, cancelled: bool = False, name: str = "
 
 
 def task_details(made: Json) -> list[Json]:
-    """The same nodes as entries of a run: without messages, in any order, and without a state if omitted."""
+    """Builds a run's task details for the same nodes: without messages, unordered, and without a state if omitted."""
     details = []
     for node in made["status"]["nodes"].values():
         detail = {"display_name": node["displayName"]}

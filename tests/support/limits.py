@@ -1,4 +1,4 @@
-"""Limits that make writing fail for real, as on a disk that is full."""
+"""Limits that make writing really fail, as on a full disk."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 TOLD = "File too large"
-"""How the system says so."""
+"""The system's message for this error."""
 
 
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """Lets this process write no file beyond so many bytes meanwhile."""
+    """Limits the size of files that this process can write, in bytes."""
     allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, allowed[1]))
     try:

@@ -1,4 +1,4 @@
-"""A report of made-up figures, in which every section has something to tell."""
+"""A report with made-up figures, in which no section is empty."""
 
 from __future__ import annotations
 

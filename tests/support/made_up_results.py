@@ -1,4 +1,4 @@
-"""Results of a run that was made up, for tests of what is told of them."""
+"""Made-up results of a run, for tests of their display."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipelines.results.outcome import FormatFigures, ModelFigures, Results
 
 
 def made_up_results(blessed: bool) -> Results:
-    """Of a network that lost 15 points, and was blessed all the same, or was not."""
+    """Results of a network that lost 15 points, blessed or not."""
     return Results(
         reference=ModelFigures(95, 100, 1_000_000, 4_000_000, Latency(8.0, 7.8, 8.3)),
         compressed=ModelFigures(80, 100, 250_000, 1_000_000, Latency(2.0, 1.9, 2.1)),

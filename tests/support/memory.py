@@ -1,4 +1,4 @@
-"""How much memory a process has held."""
+"""The peak memory of a process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 
 def peak(process: pathlib.Path) -> int:
-    """Most bytes that were resident, of a process' folder in /proc."""
+    """The peak resident memory in bytes, from a process's folder in /proc."""
     found = re.search(r"VmHWM:\s+(\d+)", (process / "status").read_text())
     assert found
     return 1024 * int(found[1])

@@ -1,4 +1,4 @@
-"""A real store of ML Metadata, written to as TFX does."""
+"""A real ML Metadata store, written the way TFX writes it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXECUTION, EVENT = proto.Execution, proto.Event
 
 
 class Store:
-    """The store, and what writes runs to it."""
+    """The store, with methods that write runs to it."""
 
     def __init__(self, path: Path) -> None:
         self.store = open_store(str(path), create=True)
@@ -23,7 +23,7 @@ class Store:
         }
 
     def run(self, id: str, *nodes: tuple) -> None:
-        """Records a run: ``(node, state, inputs, outputs, parameters)`` each."""
+        """Records a run, each node as ``(node, state, inputs, outputs, parameters)``."""
         run = self.context("pipeline_run", id)
         if not nodes:
             self.store.put_contexts([run])

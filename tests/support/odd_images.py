@@ -1,4 +1,4 @@
-"""Images of every kind that people have in their folders, and files that are none."""
+"""Images of all kinds that users have in their folders, and files that are not images."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def pixels(seed: int, height: int = 23, width: int = 31) -> np.ndarray:
 
 
 def saved(image: Image.Image, kind: str, **options: object) -> bytes:
-    """An image's file."""
+    """The content of an image's file."""
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
 
 
 def turned(seed: int) -> bytes:
-    """A JPEG as a camera writes it that was held in one of eight ways."""
+    """A JPEG of a camera that was held in one of eight orientations."""
     tag = Image.Exif()
     tag[271], tag[274] = "a camera", 1 + seed % 8
     return saved(Image.fromarray(pixels(seed)), "JPEG", exif=tag)
@@ -37,13 +37,13 @@ def animated(seed: int) -> bytes:
 
 
 def deep(seed: int) -> bytes:
-    """A PNG of 16 bits a pixel."""
+    """A PNG with 16 bits per pixel."""
     values = np.random.default_rng(seed).integers(0, 2**16, (23, 31), dtype=np.uint16)
     return saved(Image.fromarray(values), "PNG")
 
 
 def in_mode(mode: str, kind: str, **options: object) -> Callable[[int], bytes]:
-    """Makes images of a mode of Pillow's."""
+    """Makes images in one of Pillow's modes."""
     return lambda seed: saved(Image.fromarray(pixels(seed)).convert(mode), kind, **options)
 
 
@@ -63,7 +63,7 @@ SERVED: dict[str, Callable[[int], bytes]] = {
     "gif": in_mode("P", "GIF"),
     "animated gif": animated,
 }
-"""Kinds that TensorFlow reads, so that a served model is given them as they are."""
+"""Kinds that TensorFlow reads, so that a served model takes them unchanged."""
 
 CONVERTED: dict[str, Callable[[int], bytes]] = {
     "bmp": in_mode("RGB", "BMP"),
@@ -72,7 +72,7 @@ CONVERTED: dict[str, Callable[[int], bytes]] = {
     "tiff": in_mode("RGB", "TIFF"),
     "cmyk tiff": in_mode("CMYK", "TIFF"),
 }
-"""Kinds that become PNG when they are read."""
+"""Kinds that are converted to PNG when they are read."""
 
 BROKEN: dict[str, Callable[[int], bytes]] = {
     "truncated jpeg": lambda seed: SERVED["jpeg"](seed)[:-200],
@@ -85,6 +85,6 @@ BROKEN: dict[str, Callable[[int], bytes]] = {
     "html": lambda seed: b"<!doctype html><title>404 not found</title>",
     "header alone": lambda seed: SERVED["jpeg"](seed)[:20],
 }
-"""Files that are no images, or not whole."""
+"""Files that are not images, or are truncated."""
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".JPG", ".Png")

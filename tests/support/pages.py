@@ -1,4 +1,4 @@
-"""The pages of the documentation, and the blocks of code in them."""
+"""The pages of the documentation, and their code blocks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGES = [
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page."""
+    """A fenced code block of a page."""
 
     page: str
     language: str
@@ -25,7 +25,7 @@ class Block:
 
 
 def blocks(*languages: str) -> Iterator[Block]:
-    """The blocks of these languages in all pages."""
+    """Yields the blocks in some languages on all pages."""
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for indent, language, body in re.findall(r"^( *)```(\w+)[^\n]*\n(.*?)^\1```", text, re.DOTALL | re.MULTILINE):

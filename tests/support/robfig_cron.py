@@ -1,4 +1,4 @@
-"""What robfig/cron 1.2 takes for a schedule, which is what Kubeflow Pipelines parses schedules with (parser.go)."""
+"""A check of cron expressions like that of robfig/cron 1.2 (parser.go), which Kubeflow Pipelines uses."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _DESCRIPTORS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midni
 
 
 class WrongCron(Exception):
-    """What the parser says of an expression that it does not take."""
+    """The parser's error for an invalid expression."""
 
 
 def parse(text: str) -> None:
-    """Checks an expression: second, minute, hour, day, month and, if given, weekday; it knows no time zones.
+    """Checks an expression: second, minute, hour, day, month and, optionally, weekday, without a time zone.
 
     Raises:
-        WrongCron: If it has another form.
+        WrongCron: If it is invalid.
     """
     if text.startswith("@"):
         if text not in _DESCRIPTORS and not text.startswith("@every "):

@@ -1,4 +1,4 @@
-"""A store that speaks S3's protocol, on this machine: moto's server."""
+"""A local object store with S3's protocol: moto's server."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from moto.server import ThreadedMotoServer
 
 
 class S3Server:
-    """A server with buckets, from when it is made until it is closed.
+    """A server with buckets, which runs from its creation until it is closed.
 
     Attributes:
-        environment: What tells clients of it, and of credentials for it.
-        client: Amazon's own client for it.
+        environment: Environment variables with its URL and credentials, for clients.
+        client: Amazon's client for it.
     """
 
     def __init__(self, *buckets: str) -> None:
@@ -42,18 +42,18 @@ class S3Server:
 
     @contextmanager
     def named(self) -> Iterator[None]:
-        """Lets this process' environment name the server, and no other, meanwhile."""
+        """Sets the environment of this process to the server, and to no other."""
         others = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3")
         with mock.patch.dict(os.environ, self.environment):
             for name in others:
                 os.environ.pop(name, None)
-            s3fs.S3FileSystem.clear_instance_cache()  # which remember the environment
+            s3fs.S3FileSystem.clear_instance_cache()  # they keep the environment
             yield
         s3fs.S3FileSystem.clear_instance_cache()
 
     @contextmanager
     def refusing(self) -> Iterator[None]:
-        """Lets nobody do anything meanwhile."""
+        """Refuses all requests."""
         self._let_through(b"0")
         try:
             yield
@@ -64,12 +64,12 @@ class S3Server:
         requests.post(f"{self._url}/moto-api/reset-auth", data=let, timeout=10).raise_for_status()
 
     def clear(self, bucket: str) -> None:
-        """Deletes all that a bucket holds."""
+        """Deletes all objects in a bucket."""
         for name in self.names(bucket):
             self.client.delete_object(Bucket=bucket, Key=name)
 
     def names(self, bucket: str) -> list[str]:
-        """All keys of a bucket."""
+        """All keys in a bucket."""
         return [found["Key"] for found in self.client.list_objects_v2(Bucket=bucket).get("Contents", ())]
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What the stand-ins for HTTP APIs have in common: a server of their own on this machine."""
+"""The base class of stand-ins for HTTP APIs: a local server."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Served:
-    """A server on a free port, from when it is made until it is closed.
+    """A server on a free port, which runs from its creation until it is closed.
 
     Attributes:
         host: Address and port.
-        url: Where it answers.
+        url: URL of the server.
     """
 
     def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:

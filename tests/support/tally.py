@@ -1,4 +1,4 @@
-"""The table of faults: how often each was tried, and what was lost."""
+"""The table of faults: how often each was tried and survived."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 
 class Tally:
-    """Counts what was tried and what survived; a row of the table for each fault."""
+    """Counts how often each fault was tried and survived."""
 
     def __init__(self) -> None:
         self._rows: dict[str, list[int]] = {}
 
     def count(self, fault: str, *, survived: bool) -> None:
-        """Counts a try."""
+        """Counts one try of a fault."""
         row = self._rows.setdefault(fault, [0, 0])
         row[0] += 1
         row[1] += survived
@@ -29,7 +29,7 @@ class Tally:
             self.count(fault, survived=survived)
 
     def table(self) -> list[str]:
-        """The table's lines; none if nothing was tried."""
+        """The lines of the table; empty if nothing was tried."""
         if not self._rows:
             return []
         rows = [f"| {fault} | {tried} | {well} | {tried - well} |" for fault, (tried, well) in self._rows.items()]

@@ -1,6 +1,6 @@
-"""A stand-in for the REST API of Vertex AI (v1), as far as pipeline jobs, schedules and deployed models go.
+"""A stand-in for the REST API of Vertex AI (v1): pipeline jobs, schedules and deployed models.
 
-Bodies are read by the API's own messages, in which an unknown field is an error, and answers are written by them.
+Requests are parsed, and responses written, with the API's own messages, in which an unknown field is an error.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from served import Served
 Json = dict[str, Any]
 
 NEXT_RUN = datetime(2030, 1, 7, 2, tzinfo=timezone.utc)
-PAGE = 2  # so few that clients must turn pages
+PAGE = 2  # small, so that clients must request several pages
 
 
 class Refused(Exception):
-    """What is answered with a 400."""
+    """A request that gets the status 400."""
 
 
 class VertexApi(Served):
-    """The server, and what it has been told.
+    """The server and its state.
 
     Attributes:
         jobs: Pipeline jobs, by resource name.
         schedules: Schedules, by resource name.
         endpoints: Endpoints, by display name.
         models: Models, by resource name with version.
-        answers_with: Statuses of the next answers, to see errors.
-        page: Body of such answers in place of the API's own, as HTML.
-        deleted_after: How often a deleted schedule is still listed.
+        answers_with: Error statuses of the next responses.
+        page: HTML body of such responses, instead of the API's own.
+        deleted_after: Number of times that a deleted schedule is still listed.
     """
 
     def __init__(self, project: str, region: str) -> None:
@@ -54,7 +54,7 @@ class VertexApi(Served):
         super().__init__(_handler(self))
 
     def add(self, schedule: Any) -> Any:
-        """Takes a schedule, whoever made it."""
+        """Adds a schedule."""
         self._created += timedelta(seconds=1)
         schedule.name = f"{self.parent}/schedules/{len(self.schedules) + 1}"
         schedule.state = schedule.state or api.Schedule.State.ACTIVE
@@ -63,7 +63,7 @@ class VertexApi(Served):
         return schedule
 
     def deploy(self, endpoint: str, artifact_uri: str, *, traffic: int = 100) -> str:
-        """Deploys a new model to an endpoint, which is made if there is none; the display name of the model."""
+        """Deploys a new model to an endpoint, which is created if missing; returns the model's display name."""
         self._created += timedelta(seconds=1)
         number = len(self.models) + 1
         name = f"{self.parent}/models/{number}"
@@ -82,13 +82,13 @@ class VertexApi(Served):
         return f"v{number}"
 
     def move_traffic(self, endpoint: str, **shares: int) -> None:
-        """Gives models of an endpoint, by their display names, shares of its traffic, and none to the others."""
+        """Sets the shares of an endpoint's traffic, by the models' display names; the other models get none."""
         there = self.endpoints[endpoint]
         ids = {model.display_name: model.id for model in there.deployed_models}
         there.traffic_split = {ids[name]: share for name, share in shares.items()}
 
     def answer(self, method: str, path: str, query: Json, body: str) -> Any:
-        """What the API says; a KeyError is a 404, a Refused a 400."""
+        """Returns the API's response; a KeyError becomes the status 404, and Refused 400."""
         name = path.removeprefix("/v1/")
         resource, _, verb = name.partition(":")
         match method, name.removeprefix(f"{self.parent}/").partition("/")[0], verb:
@@ -133,7 +133,7 @@ class VertexApi(Served):
             case "DELETE", "schedules", "":
                 self._deleted.append(self.schedules[name].name)
                 done = self.deleted_after == 0
-                # An Operation, in JSON; what waits for it does so by listing.
+                # An Operation, as JSON; clients wait for it by listing the schedules.
                 return {"name": f"{self.parent}/operations/1", "done": done}
         raise KeyError(path)
 

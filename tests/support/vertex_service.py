@@ -1,9 +1,9 @@
 """A stand-in for Vertex AI Pipelines that runs a compiled package, task by task, on this machine.
 
-Vertex hands a container artifacts with their types, runs the driver of a file-based ExampleGen (``preCacheCheck``) in
-front of it, and has Cloud Storage mounted. Here a folder stands for Cloud Storage: ``gs://`` in what a command is given
-becomes a path in that folder, and the path becomes ``gs://`` again in what it answers. So what is *not* shown is that
-TensorFlow and Beam read ``gs://`` themselves.
+Vertex passes typed artifacts to a container, runs the driver of a file-based ExampleGen (``preCacheCheck``) before it,
+and mounts Cloud Storage. Here a folder stands for Cloud Storage: ``gs://`` in a command's arguments becomes a path in
+that folder, and the path becomes ``gs://`` again in its response. So this does *not* test that TensorFlow and Beam can
+read ``gs://`` themselves.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ SCHEME = "gs://"
 
 
 class VertexService:
-    """A project: Cloud Storage, and what was said of its artifacts."""
+    """A project with Cloud Storage and artifacts."""
 
     def __init__(self, folder: Path) -> None:
-        """Sets it up.
+        """Sets up the project.
 
         Args:
-            folder: Stands for Cloud Storage; a bucket is a folder in it.
+            folder: Folder that stands for Cloud Storage; a bucket is a folder in it.
         """
         self.folder = folder
         self.environment = dict(os.environ)
         self._artifacts = 0
 
     def run(self, job: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Done]:
-        """Runs a PipelineJob, given as JSON, to its end; tasks' outcomes by name, in their order."""
+        """Runs a PipelineJob, given as JSON; returns the outcomes of the tasks by name, in order."""
         described = json.loads(job)
-        # A PipelineSpec is one, whoever runs it.
+        # The PipelineSpec has the same form as Kubeflow's.
         package = load(json.dumps(described["pipelineSpec"]))
         root = described["runtimeConfig"]["gcsOutputDirectory"]
         values = root_values(package, parameters or {})
@@ -94,7 +94,7 @@ class VertexService:
 
 
 def _filled(values: Json) -> Json:
-    """Constants with the parameters that their placeholders name, as Vertex AI fills those of the KFP compiler."""
+    """Fills the placeholders in constants with parameters, as Vertex AI does."""
     filled = dict(values)
     for key, value in values.items():
         for other, given in values.items():

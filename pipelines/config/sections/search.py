@@ -28,7 +28,7 @@ def _connections(value: object) -> object:
 
 
 def _is_connection(item: object) -> bool:
-    """Whether it has the form of a connection; whether a network has it is another question."""
+    """Whether an item has the form of a connection, without checking that the network has it."""
     if not isinstance(item, str):
         return False
     try:

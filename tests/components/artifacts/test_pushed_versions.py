@@ -104,7 +104,7 @@ def test_rollback_without_versions_is_rejected(directory):
         roll_back(directory)
 
 
-@pytest.mark.survives("a push fails, for its disk takes no more")
+@pytest.mark.survives("a push fails because the disk is full")
 def test_failed_push_leaves_nothing_behind(tmp_path):
     directory = str(tmp_path / "serving")
     version = push(directory)
@@ -113,7 +113,7 @@ def test_failed_push_leaves_nothing_behind(tmp_path):
     assert names(directory) == [str(version)]
 
 
-@pytest.mark.survives("an upload fails, for its store takes no more")
+@pytest.mark.survives("an upload fails because the store is full")
 @pytest.mark.parametrize("size", [4, 100, 1000], ids=["at its claim", "at its weights", "at its graph"])
 def test_failed_upload_leaves_nothing_behind(tmp_path, size):
     disk_store.register()
@@ -164,7 +164,7 @@ def whole(directory: str, old: int) -> list[int]:
     return there
 
 
-@pytest.mark.survives("a push is killed before each change that it makes to files")
+@pytest.mark.survives("a push is killed before each of its file changes")
 @pytest.mark.slow
 def test_killed_push_leaves_only_complete_versions(tmp_path):
     seen = set()
@@ -181,7 +181,7 @@ def test_killed_push_leaves_only_complete_versions(tmp_path):
     assert seen == {("old", ""), ("old", "new"), ("", "new")}
 
 
-@pytest.mark.survives("an upload is killed before each change that it makes to files")
+@pytest.mark.survives("an upload is killed before each of its file changes")
 @pytest.mark.slow
 def test_killed_upload_is_deleted_by_a_later_push(tmp_path, monkeypatch):
     disk_store.register()
@@ -245,7 +245,7 @@ def test_remains_of_a_killed_push_are_deleted_after_a_day(tmp_path):
     assert not old.exists()
 
 
-@pytest.mark.survives("the serving folder takes no files")
+@pytest.mark.survives("the serving folder is not writable")
 def test_read_only_directory_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with (

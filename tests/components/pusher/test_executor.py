@@ -122,7 +122,7 @@ def statistics(folder: Path) -> standard_artifacts.ExampleStatistics:
 
 
 @pytest.fixture
-def told_of(reference, tmp_path) -> dict[str, list]:
+def card_inputs(reference, tmp_path) -> dict[str, list]:
     """What the card is made from."""
     evaluation, results = standard_artifacts.ModelEvaluation(), standard_artifacts.TunerResults()
     for artifact, name, content in (
@@ -145,7 +145,7 @@ def told_of(reference, tmp_path) -> dict[str, list]:
 
 
 @pytest.fixture
-def push(candidate, told_of, tmp_path):
+def push(candidate, card_inputs, tmp_path):
     """Pushes it; gives what is told of it."""
     sha256 = files_sha256(f"{candidate.uri}/Format-Serving")
 
@@ -159,7 +159,7 @@ def push(candidate, told_of, tmp_path):
             "push_directory": str(tmp_path / "serving"), "keep": keep, "code_version": "",
             "name": "images", "backbone": "MobileNetV2", "label": "label", "removed_classes": "[]",
         }  # fmt: skip
-        inputs = {"model": [candidate], "model_blessing": [blessing], **told_of}
+        inputs = {"model": [candidate], "model_blessing": [blessing], **card_inputs}
         Executor().Do(inputs, {"pushed_model": [told]}, given)
         return told
 
@@ -206,7 +206,7 @@ class TestLeftOut:
     """int8 loses too much: it is not pushed, and float32 is."""
 
     @pytest.fixture
-    def candidate(self, candidate, told_of):
+    def candidate(self, candidate, card_inputs):
         evaluated = f"{candidate.uri}/Format-Serving"
         shutil.copy(tflite_path(evaluated), tflite_path(evaluated, "int8"))
         losing = EvalResult.from_counts("", images=60, right=30, pairs=PairedCounts(30, 0, 30, 0))
@@ -215,7 +215,7 @@ class TestLeftOut:
             "int8": judge_format(VERDICT.thresholds, losing, []),
         }
         verdict = replace(VERDICT, formats=formats)
-        Path(told_of["evaluation"][0].uri, VERDICT_FILE).write_text(verdict.to_json())
+        Path(card_inputs["evaluation"][0].uri, VERDICT_FILE).write_text(verdict.to_json())
         return candidate
 
     def test_failed_format_is_left_out(self, push, tmp_path):
@@ -233,8 +233,8 @@ class TestLeftOut:
         assert "int8" not in {*read_figures(pushed).latency, *read_figures(pushed).speedup, *read_figures(pushed).bytes}
         assert "- int8 is left out: accuracy is 50.0 % (30 of 60" in (pushed / "assets.extra/model_card.md").read_text()
 
-    def test_one_that_does_not_convert_is_on_the_card_too(self, push, told_of):
-        path = Path(told_of["evaluation"][0].uri, VERDICT_FILE)
+    def test_one_that_does_not_convert_is_on_the_card_too(self, push, card_inputs):
+        path = Path(card_inputs["evaluation"][0].uri, VERDICT_FILE)
         verdict = Verdict.from_json(path.read_text())
         path.write_text(replace(verdict, not_converted={"float16": "it does not convert"}).to_json())
         pushed = Path(push(left_out=["int8"]).get_string_custom_property("pushed_destination"))
@@ -263,7 +263,7 @@ def test_changed_model_is_not_pushed(push, candidate, tmp_path):
     assert list((tmp_path / "serving").iterdir()) == []
 
 
-@pytest.mark.survives("a pushed model does not answer")
+@pytest.mark.survives("a pushed model does not respond")
 @pytest.mark.parametrize(
     ("path", "content", "message"),
     [
@@ -358,7 +358,7 @@ class TestEndpoint:
             self.push(candidate, tmp_path)
         assert deployed == []
 
-    @pytest.mark.survives("a pushed model does not answer")
+    @pytest.mark.survives("a pushed model does not respond")
     def test_broken_model_is_not_deployed(self, candidate, deployed, tmp_path):
         Path(candidate.uri, "Format-Serving", "saved_model.pb").write_bytes(b"no graph")
         with pytest.raises(CompressorError, match="does not work in a separate process, so it is not pushed"):
@@ -407,7 +407,7 @@ class TestModelServer:
             check_in_model_server(model)
 
 
-@pytest.mark.survives("a pushed model answers wrong")
+@pytest.mark.survives("a pushed model gives wrong predictions")
 @pytest.mark.parametrize(
     ("answer", "wrong"),
     [

@@ -77,7 +77,7 @@ def test_files_are_stored_at_the_end_over_those_of_an_earlier_try(bucket):
     assert not Path(folder).exists()
 
 
-@pytest.mark.survives("a node fails whose outputs belong in a store")
+@pytest.mark.survives("a node fails whose outputs go to an object store")
 def test_nothing_is_stored_after_a_failure(bucket):
     with contextlib.suppress(KeyError), stored("gs://bucket/bank") as folder:
         Path(folder, "manifest.json").write_text("new")

@@ -150,7 +150,7 @@ def test_damaged_state_is_ignored(tmp_path, caplog, harm):
     assert "cannot be read" in caplog.text
 
 
-@pytest.mark.survives("one bit of an archive was changed")
+@pytest.mark.survives("one bit of an archive is changed")
 def test_flipped_bit_never_gives_partial_state(tmp_path, caplog):
     part, folder = tmp_path / "statistics", tmp_path / "serving"
     part.mkdir()
@@ -172,7 +172,7 @@ def test_flipped_bit_never_gives_partial_state(tmp_path, caplog):
             assert (about, (found / "FeatureStats.pb").read_bytes()) == ({"span": 1}, b"statistics")
 
 
-@pytest.mark.survives("an archive with names that lead out of it")
+@pytest.mark.survives("an archive with paths outside of it")
 @pytest.mark.parametrize("name", ["statistics/../../outside", "/outside", "..\\outside", ".."])
 def test_path_outside_the_folder_is_rejected(tmp_path, caplog, name):
     folder = tmp_path / "serving"

@@ -57,7 +57,7 @@ def test_files_are_unnamed_and_outlive_the_store(tmp_path):
     np.testing.assert_array_equal(joined["x"], whole["x"])
 
 
-@pytest.mark.survives("features in files, and the process is killed")
+@pytest.mark.survives("the process is killed while features are in files")
 @pytest.mark.parametrize("moment", ["while they are written", "while they are read"])
 def test_killed_process_leaves_no_files(tmp_path, moment):
     def and_then_killed(parts):

@@ -62,7 +62,7 @@ def search(name: str, folder: Path) -> tuple[list[str], dict[str, tuple]]:
     return ran, {key: (one.score, one.hyperparameters.values) for key, one in oracle.trials.items()}
 
 
-@pytest.mark.survives("a search is broken off before each write of its files")
+@pytest.mark.survives("a search is interrupted before each write of its files")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ORACLES)
 def test_a_search_killed_at_any_write_comes_to_the_same(name, tmp_path, die_before):
@@ -81,7 +81,7 @@ def test_a_search_killed_at_any_write_comes_to_the_same(name, tmp_path, die_befo
         assert before[:-1] + after == ran or before + after == ran
 
 
-@pytest.mark.survives("a search is broken off between a trial and its oracle")
+@pytest.mark.survives("a search is interrupted between a trial and its oracle")
 def test_a_trial_that_has_ended_is_not_run_again_where_the_oracle_did_not_hear_of_it(tmp_path, die_before):
     die_before(4)  # before it: the trial and the oracle when it starts, the trial when it is scored and when it ends
     before, _ = search("random", tmp_path)

@@ -130,7 +130,7 @@ class TestSubmit:
         api.refused = {"runs/run-1": [401] * platforms.LOOKS}
         result = self.submit(package, "--wait", api=api)
         assert result.exit_code == 4
-        assert "renew the one in $KFP_TOKEN" in result.stderr
+        assert "renew the token in $KFP_TOKEN" in result.stderr
         assert result.stderr.endswith(f"no longer followed; the run continues: {api.url}/#/runs/details/run-1\n")
 
     def test_the_code_of_a_package_is_that_which_is_installed(self, api, package):
@@ -203,7 +203,7 @@ class TestSchedule:
     def test_a_time_zone_is_refused(self, api, package):
         result = self.create(package, api, "--time-zone", "Europe/Berlin")
         assert result.exit_code == 2
-        assert "Kubeflow takes no time zone for a schedule: leave --time-zone out" in result.stderr
+        assert "Kubeflow does not support time zones for schedules: omit --time-zone" in result.stderr
         assert (api.pipelines, api.recurring) == ({}, {})
 
     def test_a_cron_that_never_comes_is_told_before_anything_is_uploaded(self, api, package):
@@ -264,7 +264,7 @@ class TestSchedulesOfThisMachine:
         system.add_systemd()
         made = create("--scheduler", "cron")
         assert made.exit_code == 2
-        assert "--scheduler cron cannot start these runs: there is no command crontab" in made.stderr
+        assert "--scheduler cron cannot start these runs, because the command crontab does not exist" in made.stderr
         assert "compressor schedule serve" in create("--scheduler", "serve").stdout
 
     def test_a_run_out_of_turn_is_a_run(self, create, local, monkeypatch, tmp_path):

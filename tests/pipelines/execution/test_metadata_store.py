@@ -75,7 +75,7 @@ def test_an_artifact_that_was_changed_is_not_live_any_more(output, harm):
     assert prepared(output) == []
 
 
-@pytest.mark.survives("the metadata store is deleted, emptied, or another one")
+@pytest.mark.survives("the metadata store is deleted, emptied or replaced")
 @pytest.mark.parametrize("harm", ["deleted", "emptied", "new"])
 def test_a_store_that_lost_its_history_is_told_and_its_copy_is_kept(output, harm):
     prepared(output)

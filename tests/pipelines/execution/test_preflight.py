@@ -130,9 +130,15 @@ def records(folder, **features):
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        ({"img": "", "label": "a"}, "has no feature 'image', but img, label: name it by --set data.image_feature=NAME"),
-        ({"image": "", "class": "a"}, "has no feature 'label', but class, image: name it by --set data.label_feature"),
-        ({}, "has no feature 'image', but none"),
+        (
+            {"img": "", "label": "a"},
+            r"'image' \(it has img, label\): name the feature with --set data.image_feature=NAME",
+        ),
+        (
+            {"image": "", "class": "a"},
+            r"'label' \(it has class, image\): name the feature with --set data.label_feature",
+        ),
+        ({}, r"has no feature 'image' \(it has none\)"),
     ],
 )
 def test_tfrecords_without_a_feature_are_refused(tmp_path, features, message):

@@ -54,7 +54,7 @@ def test_other_signals_end_nothing():
         signal.signal(signal.SIGUSR1, previous)
 
 
-@pytest.mark.survives("a library that does not let go when stopped")
+@pytest.mark.survives("a library that blocks when stopped")
 def test_what_a_library_holds_up_is_ended():
     with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "busy\n"

@@ -25,7 +25,7 @@ def test_a_deleted_working_folder_is_reported_in_one_line(tmp_path, words):
     script = f"import os; os.rmdir({str(folder)!r}); {START}"
     done = subprocess.run([sys.executable, "-c", script, *words], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: the working folder cannot be read (No such file or directory): it was del")
+    assert done.stderr.startswith("error: the working folder cannot be read (No such file or directory), because it")
     assert len(done.stderr.splitlines()) == 1
 
 

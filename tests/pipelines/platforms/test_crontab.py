@@ -24,14 +24,14 @@ def utc(monkeypatch, tmp_path):
 
 class TestWhyNot:
     def test_it_is_the_command_crontab(self, system):
-        assert Crontab().why_not(MONDAYS) == "there is no command crontab"
+        assert Crontab().why_not(MONDAYS) == "the command crontab does not exist"
         system.add_crontab()
         assert Crontab().why_not(MONDAYS) is None
 
     @pytest.mark.parametrize("fields", ["0 3 L * *", "0 3 * * 5L", "0 3 * * 1#2"])
     def test_l_and_nth_days_are_not_known(self, system, fields):
         system.add_crontab()
-        assert Crontab().why_not(Cron(fields, "UTC")) == f"cron does not know '{fields}'"
+        assert Crontab().why_not(Cron(fields, "UTC")) == f"cron does not support '{fields}'"
 
     def test_names_of_days_and_months_are_known(self, system):
         system.add_crontab()
@@ -39,7 +39,7 @@ class TestWhyNot:
 
     def test_times_are_in_the_zone_of_the_machine(self, system, monkeypatch):
         system.add_crontab()
-        message = "cron takes times in this machine's own zone, which is not {}"
+        message = "cron uses this machine's time zone, which is not {}"
         assert Crontab().why_not(Cron("0 3 * * 1", "Etc/UTC")) is None
         assert Crontab().why_not(Cron("0 3 * * 1", "Europe/London")) == message.format("Europe/London")
         monkeypatch.setattr(crontab_module, "_LOCAL_TIME", Path("/usr/share/zoneinfo/Europe/Berlin"))
@@ -87,12 +87,12 @@ class TestLines:
     @pytest.mark.parametrize("odd", ["\n", "\\"])
     def test_a_path_that_cron_would_read_otherwise_is_refused(self, system, odd):
         system.add_crontab(OTHERS)
-        with pytest.raises(CompressorError, match=r"a crontab takes no .* give another --folder"):
+        with pytest.raises(CompressorError, match=r"a crontab does not support .* choose another --folder"):
             Crontab().add(Path(f"/a{odd}b/weekly.json"), MONDAYS, COMMAND)
         assert system.crontab == OTHERS
 
     def test_a_line_that_is_gone_is_told(self, system):
-        gone = "nothing starts its runs: its line in the crontab is gone"
+        gone = "nothing starts its runs: its crontab line was deleted"
         assert Crontab().state(FILE).startswith(gone)
         system.add_crontab(OTHERS)
         assert Crontab().state(FILE).startswith(gone)

@@ -67,7 +67,9 @@ class TestSchedules:
         assert schedule.cron.next_runs(3) == Cron.parse(fields).next_runs(3)
 
     def test_another_time_zone_is_refused_before_anything_is_uploaded(self, api, kubeflow, package):
-        with pytest.raises(CompressorError, match="Kubeflow takes no time zone for a schedule: leave --time-zone out"):
+        with pytest.raises(
+            CompressorError, match="Kubeflow does not support time zones for schedules: omit --time-zone"
+        ):
             scheduled(kubeflow, package, cron=Cron("0 3 * * 1", "Europe/Berlin"))
         assert (api.pipelines, api.recurring) == ({}, {})
 
@@ -82,7 +84,7 @@ class TestSchedules:
 
     def test_names_are_new(self, kubeflow, package):
         scheduled(kubeflow, package)
-        with pytest.raises(CompressorError, match="schedule 'weekly' is there already"):
+        with pytest.raises(CompressorError, match="schedule 'weekly' already exists"):
             scheduled(kubeflow, package)
 
     def test_more_than_a_page_of_them_is_found(self, api, kubeflow, package):

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from kubeflow_api import Answer
+from kubeflow_api import Failure
 from kubeflow_runs import submitted
 from kubeflow_workflow import workflow
 
@@ -130,7 +130,7 @@ class TestRefusals:
     @pytest.mark.parametrize("status", [401, 429, 503])
     def test_a_refusal_for_the_moment_is_not_taken_for_another_api(self, api, kubeflow, run, monkeypatch, status):
         def refuse(path):
-            raise Answer(status, "as it was told")
+            raise Failure(status, "as it was told")
 
         api.nodes = {"retrain": "cached"}
         with monkeypatch.context() as refusing:

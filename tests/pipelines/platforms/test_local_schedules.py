@@ -108,12 +108,12 @@ class TestFiles:
 
     @pytest.mark.parametrize("name", ["", "-a", "Weekly", "a/b", "../a", "a\n", "a" * 129])
     def test_a_wrong_name_is_refused(self, schedules, name):
-        with pytest.raises(CompressorError, match="schedule name .* small letters, digits and hyphens"):
+        with pytest.raises(CompressorError, match="schedule name .* lower-case letters, digits and hyphens"):
             create(schedules, name)
 
     def test_a_name_is_given_once(self, schedules):
         create(schedules)
-        with pytest.raises(CompressorError, match="'weekly' is there already: delete it"):
+        with pytest.raises(CompressorError, match="'weekly' already exists: delete it"):
             create(schedules)
 
     def test_a_wrong_config_is_refused_at_once(self, schedules):
@@ -152,7 +152,7 @@ class TestFiles:
 
     def test_a_folder_that_takes_no_files_is_named(self, tmp_path):
         (tmp_path / "file").touch()
-        with pytest.raises(CompressorError, match=f"'{tmp_path / 'file'}' takes no schedules"):
+        with pytest.raises(CompressorError, match=f"'{tmp_path / 'file'}' is not writable"):
             LocalSchedules(tmp_path / "file").create(CONFIG, name="weekly", cron=MONDAYS)
 
     @pytest.mark.parametrize("method", ["pause", "resume", "delete", "run_now", "plan", "state"])
@@ -226,7 +226,10 @@ class TestScheduler:
         assert not system.units.exists()
 
     def test_a_named_one_that_cannot_is_refused(self, schedules):
-        message = "--scheduler systemd cannot start these runs: no systemd of the user answers. Give another, as serve."
+        message = (
+            "--scheduler systemd cannot start these runs, because systemd's user manager does not respond: choose "
+            "another, such as serve."
+        )
         with pytest.raises(CompressorError, match=message):
             create(schedules, scheduler=SchedulerName.systemd)
 
@@ -254,10 +257,12 @@ class TestScheduler:
 
     def test_serve_is_to_be_started_or_runs(self, schedules):
         create(schedules)
-        start = f"while this command runs:\n  compressor schedule serve --folder {schedules.folder}"
+        start = f"while this command is running:\n  compressor schedule serve --folder {schedules.folder}"
         assert schedules.state("weekly").endswith(start)
         with schedules.locked(SERVE_LOCK):
-            assert schedules.state("weekly").startswith("'compressor schedule serve' starts its runs; it runs since 2")
+            assert schedules.state("weekly").startswith(
+                "'compressor schedule serve' starts its runs; it has been running since 2"
+            )
 
     def test_all_names_but_serve_have_one(self):
         assert set(SCHEDULERS) == set(SchedulerName) - {SchedulerName.serve}

@@ -24,14 +24,14 @@ def units(system) -> dict[str, str]:
 
 class TestWhyNot:
     def test_systemd_of_the_user_answers(self, system):
-        assert SystemdTimers().why_not(MONDAYS) == "no systemd of the user answers"
+        assert SystemdTimers().why_not(MONDAYS) == "systemd's user manager does not respond"
         system.add_systemd()
         assert SystemdTimers().why_not(MONDAYS) is None
 
     @pytest.mark.parametrize("fields", ["0 3 L * *", "0 3 * * 5L", "0 3 * * 1#2"])
     def test_l_and_nth_days_are_not_known(self, system, fields):
         system.add_systemd()
-        assert SystemdTimers().why_not(Cron(fields, "UTC")) == f"systemd does not know '{fields}'"
+        assert SystemdTimers().why_not(Cron(fields, "UTC")) == f"systemd does not support '{fields}'"
 
 
 class TestUnits:

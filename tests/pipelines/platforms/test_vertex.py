@@ -239,7 +239,7 @@ class TestSchedules:
 
     def test_a_name_is_taken_once(self, vertex):
         scheduled(vertex)
-        with pytest.raises(CompressorError, match="schedule 'weekly' is there already: delete it first"):
+        with pytest.raises(CompressorError, match="schedule 'weekly' already exists: delete it first"):
             scheduled(vertex)
 
     def test_the_name_of_one_that_is_over_is_free(self, api, vertex):

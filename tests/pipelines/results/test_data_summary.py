@@ -31,7 +31,7 @@ def test_weights_are_advised_where_classes_are_far_from_even():
 
 def test_what_has_changed_and_what_is_out_of_order_is_told():
     text = shown(DataSummary(drift=0.25, anomalies=["new class 'fox', against the run before"]))
-    assert "changed by up to 25.0 points against the run before" in text
+    assert "changed by up to 25.0 points since the last run" in text
     assert "anomaly: new class 'fox'" in text
 
 

@@ -1,1 +1,1 @@
-"""What Kubeflow's own compiler, driver and launcher need around them to run a package without a cluster."""
+"""Services that Kubeflow's own compiler, driver and launcher need to run a package without a cluster."""

@@ -1,4 +1,4 @@
-"""Who may do what: Kubernetes' reviews of tokens and of rights, which the API server asks for with many users."""
+"""Kubernetes' reviews of tokens and permissions, which a multi-user API server requests."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from kubeflow_rig.messages import BYTES, TEXT, classes_of
 Json = dict[str, Any]
 
 USER, NAMESPACE = "ann@example.org", "team"
-"""Who is in the cluster, and the namespace that is hers."""
+"""The user of the cluster, and her namespace."""
 
 AGENT = "system:serviceaccount:kubeflow:ml-pipeline-persistenceagent"
 AGENTS_TOKEN = "token-of-the-persistence-agent"
 AUDIENCE = "pipelines.kubeflow.org"
 
 _MAGIC = b"k8s\x00"
-# Of k8s.io/apimachinery/pkg/runtime, k8s.io/api/authentication/v1 and k8s.io/api/authorization/v1, what is needed.
+# The needed parts of k8s.io/apimachinery/pkg/runtime, k8s.io/api/authentication/v1 and k8s.io/api/authorization/v1.
 _MESSAGES = {
     "Unknown": [(2, "raw", BYTES)],
     "TokenReview": [(2, "spec", ".review.TokenReviewSpec")],
@@ -32,8 +32,8 @@ class Access:
     """The users.
 
     Attributes:
-        namespaces: The namespace in which each may do everything, by name.
-        tokens: The name of whom each token is of.
+        namespaces: The namespace in which each user has all permissions, by user name.
+        tokens: The user name of each token.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Access:
         self._classes = classes_of("review", _MESSAGES)
 
     def review(self, kind: str, body: bytes) -> Json:
-        """Answers a ``TokenReview`` or ``SubjectAccessReview``."""
+        """Responds to a ``TokenReview`` or ``SubjectAccessReview``."""
         spec = self._spec(kind, body)
         if kind == "TokenReview":
             user = self.tokens.get(spec["token"])
@@ -57,7 +57,7 @@ class Access:
         return {"kind": kind, "apiVersion": f"{group}/v1", "metadata": {}, "spec": spec, "status": status}
 
     def _spec(self, kind: str, body: bytes) -> Json:
-        """Of a review, which clients before 1.33 or so send as JSON, and later ones as protobuf."""
+        """The spec of a review, which clients before about 1.33 send as JSON, and later ones as protobuf."""
         if not body.startswith(_MAGIC):
             return dict(json.loads(body)["spec"])
         raw = self._classes["Unknown"].FromString(body.removeprefix(_MAGIC)).raw

@@ -1,4 +1,4 @@
-"""Kubeflow's own API server, of one release, with an empty database and nothing but the services around it."""
+"""Kubeflow's own API server in one release, with an empty database and the services that it needs."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ class ApiServer:
     """The server.
 
     Args:
-        release: Of Kubeflow Pipelines.
-        database: Keeps what it knows.
-        folder: For its files.
+        release: Release of Kubeflow Pipelines.
+        database: Database of the server.
+        folder: Folder for its files.
         multi_user: Whether everything belongs to a namespace.
 
     Attributes:
-        release: Of Kubeflow Pipelines.
-        services: What it, drivers and launchers talk to; the cache is its own.
-        url: Where it answers.
-        namespace: That of its user; empty if everything belongs to none.
+        release: Release of Kubeflow Pipelines.
+        services: Services for the server, drivers and launchers; the cache is the server's own.
+        url: URL of the server.
+        namespace: Namespace of its user; empty if it is not multi-user.
     """
 
     def __init__(self, release: Release, database: MariaDb, folder: Path, *, multi_user: bool = False) -> None:
@@ -75,7 +75,7 @@ class ApiServer:
         until(self._is_healthy, self._process, self._log)
 
     def _mounted(self) -> str:
-        """A script that gives the server the cluster's names and a service account, and then runs it."""
+        """A script that mounts the cluster's host names and a service account, and then runs the server."""
         account = "/run/secrets/kubernetes.io/serviceaccount"
         hosts, files = (shlex.quote(str(one)) for one in (self.services.hosts, self.services.kubernetes.account))
         return (
@@ -91,13 +91,13 @@ class ApiServer:
         return True
 
     def ask(self, method: str, path: str, body: Any = None, *, user: str | None = None) -> Any:
-        """Asks it something.
+        """Sends a request.
 
         Args:
-            method: Such as ``GET``.
-            path: Such as ``/apis/v2beta1/runs``.
-            body: Sent as JSON.
-            user: Who asks, by name; None: the persistence agent, by its token.
+            method: HTTP method, such as ``GET``.
+            path: Path, such as ``/apis/v2beta1/runs``.
+            body: Body, which is sent as JSON.
+            user: Name of the user; None for the persistence agent, by its token.
         """
         identity = {"Authorization": f"Bearer {AGENTS_TOKEN}"} if user is None else {USER_HEADER: user}
         request = urllib.request.Request(
@@ -105,21 +105,21 @@ class ApiServer:
             {"Content-Type": "application/json", **identity}, method=method,
         )  # fmt: skip
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=60) as answer:
-            return json.loads(answer.read() or "null")
+        with opener.open(request, timeout=60) as response:
+            return json.loads(response.read() or "null")
 
     @property
     def workflows(self) -> dict[str, Json]:
-        """The runs' Workflows as they are in Kubernetes, by the runs' ids."""
+        """The Workflows of the runs in Kubernetes, by run id."""
         made = self.services.kubernetes.resources.all("workflows")
         return {one["metadata"]["labels"]["pipeline/runid"]: one for one in made}
 
     def report(self, run_id: str, status: Json) -> None:
-        """Gives a run's Workflow a status, and reports it as the persistence agent does.
+        """Sets the status of a run's Workflow, and reports it like the persistence agent.
 
         Args:
-            run_id: The run.
-            status: As Argo's controller would write it.
+            run_id: Id of the run.
+            status: Status in the form of Argo's controller.
         """
         about = self.workflows[run_id]["metadata"]
         path = f"/apis/argoproj.io/v1alpha1/namespaces/{about['namespace']}/workflows/{about['name']}"
@@ -128,7 +128,7 @@ class ApiServer:
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Lets it answer nothing meanwhile, as behind a gateway that hangs."""
+        """Suspends the server, so that it does not respond."""
         self._process.send_signal(signal.SIGSTOP)
         try:
             yield
@@ -136,14 +136,14 @@ class ApiServer:
             self._process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
-        """Stops it, and what is around it; it heeds no milder signal."""
+        """Stops the server and its services. The server ignores milder signals than SIGKILL."""
         self._process.kill()
         self._process.wait()
         self.services.close()
 
 
 def why_none(release: Release) -> str:
-    """Why a release's server cannot be run; empty where it can."""
+    """Returns why a release's server cannot be run; empty if it can."""
     if not (release.folder / API_SERVER).is_file():
         return f"{release.folder / API_SERVER} is not there (docs/kubeflow.md)"
     if mariadb.program() is None:
@@ -152,7 +152,7 @@ def why_none(release: Release) -> str:
 
 
 def _configuration(folder: Path, database: MariaDb) -> Path:
-    """Writes the files that the server reads; their folder."""
+    """Writes the server's configuration files, and returns their folder."""
     (folder / "samples.json").write_text('{"pipelines": []}')
     mysql = {
         "DBName": f"mlpipeline_{uuid.uuid4().hex}", "GroupConcatMaxLen": "4194304", "Host": database.address,

@@ -1,4 +1,4 @@
-"""Argo's own substitutions and patches, by the program ``kfp-argo``: a request a line, a reply a line, as JSON."""
+"""Argo's own substitutions and patches, through the program ``kfp-argo``: JSON requests and replies, one per line."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Argo:
         self._process.wait()
 
     def filled(self, template: Any, arguments: Any, globals_: dict[str, str], local: dict[str, str]) -> Any:
-        """A template with its arguments: ``common.ProcessArgs``."""
+        """Fills a template with its arguments: ``common.ProcessArgs``."""
         return self._ask("args", template=template, arguments=arguments, local=local, **{"global": globals_})
 
     def replaced(self, value: Any, given: dict[str, str]) -> Any:
-        """A value with what is given of its ``{{names}}``: ``template.Replace``."""
+        """Replaces the given ``{{names}}`` in a value: ``template.Replace``."""
         return json.loads(self._ask("replace", text=json.dumps(value), allow=True, **{"global": given}))
 
     def patched(self, spec: Any, patch: str) -> Any:
-        """A pod's spec with a strategic merge: ``util.ApplyPodSpecPatch``."""
+        """Applies a strategic merge patch to a pod's spec: ``util.ApplyPodSpecPatch``."""
         return self._ask("patch", spec=spec, patches=[patch])
 
     def _ask(self, op: str, **given: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A cluster that runs packages: the services, and pods of one release."""
+"""A cluster that runs packages: services, and the pods of one release."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Cluster:
     """One namespace of a cluster.
 
     Args:
-        release: Of Kubeflow Pipelines.
-        folder: For what its services and pods keep.
-        services: Its services; None: those of :class:`Services`.
+        release: Release of Kubeflow Pipelines.
+        folder: Folder for the files of its services and pods.
+        services: Its services; None for new :class:`Services`.
 
     Attributes:
-        release: Of Kubeflow Pipelines.
+        release: Release of Kubeflow Pipelines.
         services: Its services.
-        pods: What runs pods in it.
+        pods: Runs its pods.
     """
 
     def __init__(self, release: Release, folder: Path, services: Services | None = None) -> None:
@@ -42,7 +42,7 @@ class Cluster:
         self.pods = Pods(release, self.services, folder)
 
     def workflow(self, package: str, parameters: Mapping[str, Any] | None = None, *, root: str = ROOT) -> Any:
-        """What a run of a package is compiled to."""
+        """Compiles a package to the Workflow of a run."""
         return self.release.compiled(package, parameters, root=root, run_id=str(uuid.uuid4()))
 
     def run(
@@ -56,10 +56,10 @@ class Cluster:
         """Runs a package.
 
         Args:
-            package: Its text.
+            package: Text of the package.
             parameters: Runtime parameters.
-            root: The pipeline root; empty: the one of the ConfigMap ``kfp-launcher``.
-            how: As :meth:`run_workflow` takes it.
+            root: The pipeline root; empty for that of the ConfigMap ``kfp-launcher``.
+            how: Further arguments of :meth:`run_workflow`.
         """
         return self.run_workflow(self.workflow(package, parameters, root=root), **how)
 
@@ -73,16 +73,16 @@ class Cluster:
         environment: Mapping[str, str] | None = None,
         report: Report = nobody,
     ) -> Outcome:
-        """Runs what a package was compiled to.
+        """Runs a Workflow.
 
         Args:
             compiled: The Workflow.
-            at_most: The number of pods after which the run ends.
-            stub: What nodes do whose image has :mod:`kubeflow_rig.stub` in place of the project; None: it has the
+            at_most: Number of pods after which the run ends.
+            stub: Behaviour of nodes whose image has :mod:`kubeflow_rig.stub` instead of the project; None for the
                 project.
-            killed: Nodes whose first attempt is killed, and the text in their logs at which that happens.
-            environment: What every container has beside its own environment.
-            report: Gets the Workflow's status whenever that changes.
+            killed: Nodes whose first attempt is killed, with the text in their logs at which they are killed.
+            environment: Further environment variables of every container.
+            report: Is called with the Workflow's status whenever it changes.
         """
         pods = replace(self.pods, environment=environment or {})
         if stub is not None:
@@ -92,13 +92,13 @@ class Cluster:
         return workflow.run(compiled, pods, at_most=at_most, report=report)
 
     def close(self) -> None:
-        """Takes it down."""
+        """Stops the services."""
         self.services.close()
 
 
-def _with_stub(pods: Pods, told: Mapping[str, Mapping[str, Any]]) -> Pods:
+def _with_stub(pods: Pods, behaviour: Mapping[str, Mapping[str, Any]]) -> Pods:
     stubbed = _with_python(pods, f'exec {sys.base_prefix}/bin/python3 -I -S {stub_of_image.__file__} "$@"')
-    return replace(stubbed, environment={**pods.environment, "STUB": json.dumps(told)})
+    return replace(stubbed, environment={**pods.environment, "STUB": json.dumps(behaviour)})
 
 
 def _with_killing(pods: Pods, killed: Mapping[str, str]) -> Pods:
@@ -111,7 +111,7 @@ def _with_killing(pods: Pods, killed: Mapping[str, str]) -> Pods:
 
 
 def _with_python(pods: Pods, *lines: str) -> Pods:
-    """Pods whose ``python`` is a shell's script."""
+    """Pods whose ``python`` is a shell script."""
     folder = pods.folder / "image"
     folder.mkdir(exist_ok=True)
     python = folder / "python"

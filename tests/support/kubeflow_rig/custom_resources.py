@@ -1,4 +1,4 @@
-"""Workflows and ScheduledWorkflows in Kubernetes: clients make, read, change and delete them."""
+"""Workflows and ScheduledWorkflows in Kubernetes, which clients create, read, change and delete."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kubeflow_rig.status import now
 Json = dict[str, Any]
 
 KINDS = {"workflows": "Workflow", "scheduledworkflows": "ScheduledWorkflow"}
-"""By their plural, which is the last part of a list's path."""
+"""Kinds by their plural, which is the last part of a list's path."""
 
 
 class CustomResources:
@@ -24,12 +24,12 @@ class CustomResources:
         self._one_at_a_time = threading.Lock()
 
     def all(self, plural: str) -> list[Json]:
-        """Those of a kind, of all namespaces, the oldest first."""
+        """The objects of a kind in all namespaces, the oldest first."""
         with self._one_at_a_time:
             return [copy.deepcopy(one) for path, one in self._objects.items() if path.split("/")[-2] == plural]
 
     def answer(self, method: str, path: str, body: Any) -> Json:
-        """Answers a request; a KeyError if the object is not there."""
+        """Responds to a request; raises a KeyError if the object does not exist."""
         with self._one_at_a_time:
             if method == "POST":
                 return self._made(path, body)
@@ -70,7 +70,7 @@ class CustomResources:
 
 
 def _merged(old: Any, patch: Any) -> Any:
-    """A JSON merge patch (RFC 7386)."""
+    """Applies a JSON merge patch (RFC 7386)."""
     if not isinstance(patch, dict):
         return patch
     kept = dict(old) if isinstance(old, dict) else {}
@@ -83,7 +83,7 @@ def _merged(old: Any, patch: Any) -> Any:
 
 
 def _patched(old: Json, steps: list[Json]) -> Json:
-    """A JSON patch (RFC 6902) of objects in objects."""
+    """Applies a JSON patch (RFC 6902) to nested objects."""
     new = copy.deepcopy(old)
     for step in steps:
         *way, last = (part.replace("~1", "/").replace("~0", "~") for part in step["path"].split("/")[1:])

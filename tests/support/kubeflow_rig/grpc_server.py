@@ -1,4 +1,4 @@
-"""A gRPC server of a handler that knows its methods by name."""
+"""A gRPC server whose methods are looked up by name."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def serve(address: str, port: int, method_of: Callable[[str], Method | None]) ->
     """Starts a server.
 
     Args:
-        address: Where.
-        port: At which port.
-        method_of: Gives what answers the method of a path; bytes in, bytes out.
+        address: Address of the server.
+        port: Port of the server.
+        method_of: Returns the function for the method of a path; it takes and returns bytes.
     """
     server = grpc.server(futures.ThreadPoolExecutor(8), options=[("grpc.max_receive_message_length", -1)])
     server.add_generic_rpc_handlers((_Handler(method_of),))

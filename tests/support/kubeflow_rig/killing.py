@@ -1,4 +1,4 @@
-"""Runs a node as the image does, and kills it once, when its log says something."""
+"""Runs a node like the image does, and kills it once, when a text appears in its log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 
 def main(text: str, command: list[str]) -> None:
-    """Runs a command; on a node's first attempt, kills it and itself behind the first line with the text."""
+    """Runs a command; on a node's first attempt, kills it and itself after the first line with the text."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout
     for line in process.stdout:

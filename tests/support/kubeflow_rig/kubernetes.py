@@ -1,4 +1,4 @@
-"""The API of Kubernetes over HTTPS, as far as a driver, a launcher or the API server of Kubeflow uses it."""
+"""The API of Kubernetes over HTTPS: the parts that Kubeflow's drivers, launchers and API server use."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ NAME = "kubernetes.default.svc"
 NAMESPACE = "kubeflow"
 SECRET = "mlpipeline-minio-artifact"
 KEYS = {"accesskey": "minio", "secretkey": "minio123"}
-"""The object store's Secret in the manifests, and its fields."""
+"""The fields of the object store's Secret in the manifests."""
 
 REVIEWS = {"tokenreviews": "TokenReview", "subjectaccessreviews": "SubjectAccessReview"}
-"""Kinds of reviews by the last part of their paths."""
+"""Kinds of reviews, by the last part of their paths."""
 
 
 class Kubernetes:
@@ -34,11 +34,11 @@ class Kubernetes:
 
     Attributes:
         launcher: The data of the ConfigMap ``kfp-launcher``.
-        secrets: The namespace's Secrets: their fields by name.
-        account: The folder that every pod finds the service account's files in.
-        reads: The paths that were asked for.
+        secrets: The fields of the namespace's Secrets, by name.
+        account: Folder with the service account's files, which is mounted in every pod.
+        reads: Paths of the requests.
         resources: Workflows and ScheduledWorkflows.
-        access: Who may do what.
+        access: Users and their permissions.
     """
 
     def __init__(self, address: str, folder: Path) -> None:
@@ -55,7 +55,7 @@ class Kubernetes:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def found(self, path: str) -> dict[str, Any] | None:
-        """The object of a path."""
+        """The object at a path; None if it does not exist."""
         *_, plural, name = path.split("/")
         described = {"apiVersion": "v1", "metadata": {"name": name, "namespace": NAMESPACE, "uid": f"{name}-uid"}}
         if plural == "configmaps" and name == "kfp-launcher":
@@ -68,7 +68,7 @@ class Kubernetes:
         return None
 
     def answer(self, method: str, path: str, body: bytes) -> dict[str, Any]:
-        """Answers a request; a KeyError if what it is about is not there."""
+        """Responds to a request; raises a KeyError if the object does not exist."""
         if (plural := path.split("/")[-1]) in REVIEWS:
             return self.access.review(REVIEWS[plural], body)
         if any(part in KINDS for part in path.split("/")):
@@ -110,7 +110,7 @@ class Kubernetes:
         return Handler
 
     def _certificate(self, folder: Path) -> Path:
-        """Writes the service account's files; the file with the server's certificate and key."""
+        """Writes the service account's files; returns the file with the server's certificate and key."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
         now = datetime.datetime.now(datetime.timezone.utc)

@@ -1,4 +1,4 @@
-"""MariaDB for the API server, which keeps all that it knows in it."""
+"""MariaDB, the database of the API server."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 from kubeflow_rig.waiting import until
 
 VARIABLE = "MARIADB"
-"""Environment variable: folder with Debian's packages of the server, unpacked; without it, ``PATH`` counts."""
+"""Environment variable for the folder of Debian's unpacked packages of the server; without it, ``PATH`` is used."""
 
 PORT = 3306
 PROGRAM = "mariadbd"
 
 
 def program() -> Path | None:
-    """Where the server is; None: nowhere."""
+    """Finds the server's program; None if there is none."""
     folder = os.environ.get(VARIABLE)
     path = os.path.join(folder, "usr", "sbin") if folder else f"{os.environ.get('PATH', '')}:/usr/sbin"
     found = shutil.which(PROGRAM, path=path)
@@ -25,10 +25,10 @@ def program() -> Path | None:
 
 
 class MariaDb:
-    """A server with an empty folder; its user ``root`` has no password.
+    """A server with an empty folder, whose user ``root`` has no password.
 
     Attributes:
-        address: Where it answers.
+        address: Address of the server.
     """
 
     def __init__(self, program: Path, address: str, folder: Path) -> None:
@@ -55,6 +55,6 @@ class MariaDb:
         until(lambda: "ready for connections" in self._log.read_text(), self._process, self._log)
 
     def close(self) -> None:
-        """Stops it."""
+        """Stops the server."""
         self._process.kill()
         self._process.wait()

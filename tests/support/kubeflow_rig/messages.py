@@ -1,4 +1,4 @@
-"""Classes of protobuf messages, by the numbers, names and types of their fields."""
+"""Creates classes of protobuf messages from the numbers, names and types of their fields."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ TEXT, NUMBER, BYTES = _FIELD.TYPE_STRING, _FIELD.TYPE_INT32, _FIELD.TYPE_BYTES
 TIME = ".google.protobuf.Timestamp"
 
 Fields = Sequence[tuple[int, str, Any]]
-"""Number, name and type of each field; a list's type is in a list, and a message's is its name."""
+"""Number, name and type of each field. The type of a list is in a list, and that of a message is its name."""
 
 
 def classes_of(package: str, messages: Mapping[str, Fields]) -> dict[str, Any]:
-    """A class for each message of a package."""
+    """Creates a class for each message of a package."""
     file = descriptor_pb2.FileDescriptorProto(
         name=f"kubeflow_rig/{package}.proto", package=package, syntax="proto3",
         dependency=["google/protobuf/timestamp.proto"],

@@ -1,4 +1,4 @@
-"""ML Metadata's gRPC service, over the store of its wheel."""
+"""ML Metadata's gRPC service, on the store in its wheel."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SERVICE = "/ml_metadata.MetadataStoreService/"
 
 
 class Mlmd:
-    """The service; bytes go in and out of the store as they are.
+    """The service, which passes bytes to and from the store.
 
     Attributes:
-        refusals: What the store refused: the method and its reason.
+        refusals: Method and reason of each request that the store refused.
     """
 
     def __init__(self, address: str, file: Path) -> None:

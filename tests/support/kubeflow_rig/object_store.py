@@ -1,4 +1,4 @@
-"""A store that speaks S3's protocol where Kubeflow has its own, and notes whose key each request bears."""
+"""An object store with S3's protocol in place of Kubeflow's own, which records the access key of each request."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ BUCKET = "mlpipeline"
 
 @dataclass(frozen=True)
 class Request:
-    """One request.
+    """A request.
 
     Attributes:
-        method: Such as ``PUT``.
-        path: With the bucket, without the query.
-        key: The access key that signed it; empty: nobody did.
-        host: The host that was asked for.
+        method: HTTP method, such as ``PUT``.
+        path: Path, with the bucket and without the query.
+        key: Access key that signed it; empty for an unsigned request.
+        host: Requested host.
     """
 
     method: str
@@ -48,12 +48,12 @@ class ObjectStore:
     """The store.
 
     Attributes:
-        requests: What was asked of it, the oldest first.
+        requests: All requests, the oldest first.
         client: Amazon's client for it.
     """
 
     def __init__(self, address: str) -> None:
-        # Hosts have dots, and yet no bucket's name is in front of the first.
+        # The hosts have dots, but do not begin with a bucket's name.
         self._patches = [
             mock.patch.object(module, "S3_IGNORE_SUBDOMAIN_BUCKETNAME", True)
             for module in (moto.settings, moto.s3.utils)
@@ -85,7 +85,7 @@ class ObjectStore:
         return call
 
     def names(self, prefix: str = "", bucket: str = BUCKET) -> list[str]:
-        """The keys of a bucket that begin so."""
+        """The keys in a bucket that start with a prefix."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return [one["Key"] for page in pages for one in page.get("Contents", ())]
 
@@ -94,7 +94,7 @@ class ObjectStore:
         return bytes(self.client.get_object(Bucket=bucket, Key=name)["Body"].read())
 
     def close(self) -> None:
-        """Empties the buckets, which all of this process share, and stops serving."""
+        """Empties the buckets, which all stores of this process share, and stops serving."""
         for bucket in self.client.list_buckets()["Buckets"]:
             for name in self.names(bucket=bucket["Name"]):
                 self.client.delete_object(Bucket=bucket["Name"], Key=name)

@@ -1,4 +1,4 @@
-"""Pods as Kubernetes runs them: a root of its own, fresh volumes, an unprivileged user; nothing of the host's files."""
+"""Pods like those of Kubernetes: their own root, fresh volumes, an unprivileged user, and none of the host's files."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 from kubeflow_rig.kubernetes import NAME, NAMESPACE, PORT, Kubernetes
 from kubeflow_rig.release import Release
 
-if TYPE_CHECKING:  # which takes its time to load
+if TYPE_CHECKING:  # slow to import
     from kubeflow_rig.services import Services
 
 PROJECT = Path(__file__).parents[3]
 USER = 1000
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _BINARIES, _IMAGE = "/kfp-bin", "/image"
-# Of the ConfigMap metadata-grpc-configmap, and for releases up to 2.14 of the service itself.
+# The METADATA variables are from the ConfigMap metadata-grpc-configmap; up to release 2.14, from the service itself.
 _ENVIRONMENT = {
     "HOME": "/home/user", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONDONTWRITEBYTECODE": "1", "CUDA_VISIBLE_DEVICES": "",
     "PYTHONPATH": str(PROJECT), "KUBERNETES_SERVICE_HOST": NAME, "KUBERNETES_SERVICE_PORT": str(PORT),
@@ -34,7 +34,7 @@ _ENVIRONMENT = {
 
 
 class Refused(Exception):
-    """What Kubernetes says to a pod that it does not take."""
+    """Kubernetes refuses a pod."""
 
 
 @dataclass
@@ -43,11 +43,11 @@ class Pod:
 
     Attributes:
         node: Its place in the Workflow, such as ``root.retrain-driver`` and ``root.retrain.executor``.
-        attempt: The attempts in front of it.
+        attempt: Number of earlier attempts.
         spec: Its spec.
-        folder: What it left: ``/tmp`` as ``tmp``, and its emptyDirs in ``volumes``.
-        status: The exit status of its last container.
-        seconds: How long it took.
+        folder: Folder with its files: ``/tmp`` as ``tmp``, and its emptyDirs in ``volumes``.
+        status: Exit status of its last container.
+        seconds: Its duration.
     """
 
     node: str
@@ -59,7 +59,7 @@ class Pod:
 
     @property
     def log(self) -> str:
-        """What its containers printed."""
+        """The output of its containers."""
         return (self.folder / "log").read_text(errors="replace")
 
     @property
@@ -73,11 +73,11 @@ class Pods:
     """Runs pods of one release.
 
     Attributes:
-        release: Whose driver and launcher containers find.
-        services: What they talk to.
-        folder: For what pods leave, and the claims.
-        environment: Of each container, beside its own: a node's image's.
-        image: Folder with programs that the image has in front of the project's; None: it has no others.
+        release: Release whose driver and launcher are mounted in containers.
+        services: Services that they use.
+        folder: Folder for files of pods and claims.
+        environment: Further environment of each container, for that of the image.
+        image: Folder with programs that come before the project's in the image; None for no others.
     """
 
     release: Release
@@ -88,7 +88,7 @@ class Pods:
     _numbers: Iterator[int] = field(default_factory=count)
 
     def claim(self, name: str) -> Path:
-        """The folder of a PersistentVolumeClaim; one that anybody may write, unless it was made before."""
+        """The folder of a PersistentVolumeClaim, which is created writable for everyone if it does not exist."""
         folder = self.folder / "claims" / name
         if not folder.exists():
             folder.mkdir(parents=True)
@@ -99,7 +99,7 @@ class Pods:
         """Runs a pod to its end.
 
         Raises:
-            Refused: If Kubernetes does not take its spec.
+            Refused: If Kubernetes refuses its spec.
         """
         check(spec)
         folder = self.folder / "pods" / f"{next(self._numbers):03}-{node}-{attempt}"
@@ -149,7 +149,7 @@ class Pods:
         return environment
 
     def _mounts(self, pod: Pod, container: dict[str, Any]) -> list[str]:
-        """Lines of a shell that make a container's root in ``$R``, in mounts that nobody else sees."""
+        """Shell commands that set up a container's root in ``$R``, with private mounts."""
         root, tmp = pod.folder / "root", pod.folder / "tmp"
         root.mkdir(exist_ok=True)
         tmp.mkdir(exist_ok=True)
@@ -198,7 +198,7 @@ def _secret(kubernetes: Kubernetes, name: str) -> dict[str, str]:
 
 
 def expanded(text: str, environment: Mapping[str, str]) -> str:
-    """A word of a command or of the environment: ``$(NAME)`` and ``$$`` as Kubernetes puts values in."""
+    """Expands ``$(NAME)`` and ``$$`` in a word of a command or the environment like Kubernetes."""
 
     def one(found: re.Match[str]) -> str:
         return "$" if found[0] == "$$" else environment.get(found[1], found[0])
@@ -207,10 +207,10 @@ def expanded(text: str, environment: Mapping[str, str]) -> str:
 
 
 def check(spec: dict[str, Any]) -> None:
-    """What Kubernetes' API asks of volumes and mounts (``pkg/apis/core/validation``).
+    """Checks volumes and mounts like Kubernetes' API (``pkg/apis/core/validation``).
 
     Raises:
-        Refused: If something is wrong.
+        Refused: If they are invalid.
     """
     names = [volume["name"] for volume in spec.get("volumes", ())]
     for volume in spec.get("volumes", ()):

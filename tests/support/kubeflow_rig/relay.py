@@ -1,4 +1,4 @@
-"""Hands gRPC calls on to a server at another port."""
+"""Forwards gRPC calls to a server at another port."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from kubeflow_rig.grpc_server import Method, serve
 
 
 class Relay:
-    """In front of a server of this machine.
+    """A relay in front of a local server.
 
     Args:
-        address: Where to answer.
-        port: At which port.
-        behind: The port of the server.
+        address: Address of the relay.
+        port: Port of the relay.
+        behind: Port of the server.
     """
 
     def __init__(self, address: str, port: int, behind: int) -> None:

@@ -1,4 +1,4 @@
-"""The binaries of one release of Kubeflow Pipelines, which are no part of the project."""
+"""The binaries of a release of Kubeflow Pipelines, which are not part of the project."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 VARIABLE = "KFP_BIN"
-"""Environment variable: folders with a release's binaries each, joined as in ``PATH``."""
+"""Environment variable for folders with the binaries of one release each, joined as in ``PATH``."""
 
 OF_A_RELEASE = ("driver", "launcher-v2", "kfp-compile")
 OF_ANY_RELEASE = "kfp-argo"
@@ -20,32 +20,32 @@ API_SERVER = "apiserver"
 
 
 class Refused(Exception):
-    """What the API server says to a package that it does not take."""
+    """The API server refuses a package."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """One release.
+    """A release.
 
     Attributes:
-        folder: Holds ``driver``, ``launcher-v2`` and ``kfp-compile``; its name tells the release.
-        argo: Argo's own substitutions, ``kfp-argo``; those of one release serve all.
+        folder: Folder with ``driver``, ``launcher-v2`` and ``kfp-compile``, named after the release.
+        argo: The program ``kfp-argo`` with Argo's substitutions, shared by all releases.
     """
 
     folder: Path
     argo: Path
 
     def compiled(self, package: str, parameters: Mapping[str, Any] | None = None, *, root: str, run_id: str) -> Any:
-        """The Workflow that the API server makes of a package for a run.
+        """Compiles a package to the Workflow of a run, like the API server.
 
         Args:
-            package: The package's text.
-            parameters: The run's, by name.
-            root: The pipeline root; empty: the namespace's default.
-            run_id: A UUID.
+            package: Text of the package.
+            parameters: Parameters of the run, by name.
+            root: The pipeline root; empty for the namespace's default.
+            run_id: Id of the run, a UUID.
 
         Raises:
-            Refused: If it makes none.
+            Refused: If the API server refuses the package.
         """
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
             file.write(package)
@@ -63,7 +63,7 @@ class Release:
 
 
 def releases() -> list[Release]:
-    """Those that the environment names, where :func:`why_none` finds nothing missing."""
+    """The releases that the environment names, if :func:`why_none` finds nothing missing."""
     argo = next(folder / OF_ANY_RELEASE for folder in _folders() if (folder / OF_ANY_RELEASE).is_file())
     return [Release(folder, argo) for folder in _folders()]
 
@@ -73,12 +73,12 @@ def _folders() -> list[Path]:
 
 
 def why_none() -> str:
-    """Why nothing can be run; empty where it can."""
+    """Returns why nothing can be run; empty if it can."""
     if os.geteuid() != 0:
-        return "pods take mounts of their own, and so these tests take root"
+        return "these tests need root, because pods need their own mounts"
     folders = _folders()
     if not folders:
-        return f"${VARIABLE} names no folder with Kubeflow's binaries: docs/kubeflow.md says how to come by them"
+        return f"${VARIABLE} names no folder with Kubeflow's binaries: docs/kubeflow.md says how to get them"
     missing = [str(folder / name) for folder in folders for name in OF_A_RELEASE if not (folder / name).is_file()]
     if not any((folder / OF_ANY_RELEASE).is_file() for folder in folders):
         missing.append(str(folders[0] / OF_ANY_RELEASE))

@@ -1,4 +1,4 @@
-"""What drivers and launchers talk to, at the names and ports that they take for granted."""
+"""The services that drivers and launchers use, at the names and ports that they expect."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ HOSTS = (
 
 
 def own_address() -> str:
-    """A loopback address that no other process of the tests has."""
+    """A loopback address that no other test process uses."""
     number = os.getpid()
     return f"127.{64 + (number >> 16) % 64}.{(number >> 8) % 256}.{number % 256}"
 
 
 class Services:
-    """All of a cluster's, on the process's own address.
+    """All services of a cluster, on the process's own address.
 
     Args:
-        folder: For what they keep.
-        tasks: Makes the cache at an address.
+        folder: Folder for their files.
+        tasks: Creates the cache at an address.
 
     Attributes:
-        address: Where they are.
+        address: Their address.
         mlmd: The metadata store.
         tasks: The cache.
         kubernetes: The API of Kubernetes.
         store: The object store.
-        hosts: A file for ``/etc/hosts`` of pods, in which the services have their names.
+        hosts: File for ``/etc/hosts`` of pods, with the names of the services.
     """
 
     def __init__(self, folder: Path, tasks: Callable[[str], TaskService | Relay] = TaskService) -> None:
@@ -52,6 +52,6 @@ class Services:
         self.hosts.write_text(f"127.0.0.1 localhost\n{address} {' '.join(HOSTS)}\n")
 
     def close(self) -> None:
-        """Stops all."""
+        """Stops all services."""
         for service in (self.mlmd, self.tasks, self.kubernetes, self.store):
             service.close()

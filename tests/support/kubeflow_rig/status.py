@@ -1,4 +1,4 @@
-"""A Workflow's status as Argo's controller writes it."""
+"""A Workflow's status in the form of Argo's controller."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ POD, DAG, RETRY = "Pod", "DAG", "Retry"
 
 
 class Status:
-    """The status, from the Workflow's begin.
+    """The status, from the start of the Workflow.
 
     Args:
-        name: The Workflow's.
-        report: Gets the status whenever it changes.
+        name: Name of the Workflow.
+        report: Is called with the status whenever it changes.
     """
 
     def __init__(self, name: str, report: Report) -> None:
@@ -28,14 +28,14 @@ class Status:
         self._said: Json = {"phase": RUNNING, "startedAt": now(), "nodes": {}}
 
     def note(self, place: str, kind: str, phase: str, message: str = "") -> None:
-        """Notes a node, or how it goes on.
+        """Records a node, or a change of it.
 
         Args:
-            place: Such as ``root.retrain.executor``, or of its first attempt ``root.retrain.executor(0)``; empty: that
-                of the whole Workflow.
+            place: The node, such as ``root.retrain.executor``, or ``root.retrain.executor(0)`` for its first attempt;
+                empty for the whole Workflow.
             kind: ``Pod``, ``DAG`` or ``Retry``.
             phase: Its phase.
-            message: Why.
+            message: The reason.
         """
         name = f"{self._name}.{place}" if place else self._name
         key = f"{self._name}-{zlib.crc32(name.encode())}" if place else self._name
@@ -57,9 +57,9 @@ class Status:
 
 
 def nobody(status: Json) -> None:
-    """Gets reports that nobody asked for."""
+    """Ignores reports."""
 
 
 def now() -> str:
-    """The time, as Kubernetes writes it."""
+    """The current time in Kubernetes' format."""
     return f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,6 +1,6 @@
-"""In place of the project in the image: makes each output of a node, and an answer. Without TensorFlow.
+"""A stub for the project in the image: makes each output of a node, and a response, without TensorFlow.
 
-``$STUB`` has JSON by node: ``dies`` (so many attempts are killed), and values of output parameters.
+``$STUB`` has JSON by node: ``dies`` (number of attempts to kill), and values of output parameters.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 
 MOUNTS = {"minio://": "/minio/", "s3://": "/s3/", "gs://": "/gcs/"}
 MADE = "made-by"
-"""The file in each output; it names the node."""
+"""The file in each output, which names the node."""
 
 DEFAULTS = {"new_data": "yes", "span": 1}
-"""Output parameters that are not just text."""
+"""Output parameters that are not text."""
 
 
 def local(uri: str) -> Path:
@@ -29,7 +29,7 @@ def local(uri: str) -> Path:
 
 def main(arguments: list[str]) -> None:
     node = arguments[arguments.index("--tfx_node_id") + 1]
-    told = json.loads(os.environ.get("STUB", "{}")).get(node, {})
+    behaviour = json.loads(os.environ.get("STUB", "{}")).get(node, {})
     given = json.loads(arguments[arguments.index("--json_serialized_invocation_args") + 1])
     parameters = given.get("inputs", {}).get("parameterValues", {})
     print("stub:", json.dumps({"node": node, "user": os.getuid(), "parameters": parameters}))
@@ -45,13 +45,13 @@ def main(arguments: list[str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MADE).write_text(f"{node}.{key}")
         artifacts[key] = {"artifacts": [{"name": key, "uri": artifact["uri"], "metadata": {"number": 1}}]}
-    if int(os.environ.get("KFP_RETRY_INDEX", "0")) < told.get("dies", 0):
+    if int(os.environ.get("KFP_RETRY_INDEX", "0")) < behaviour.get("dies", 0):
         os.kill(os.getpid(), signal.SIGKILL)
-    values = {key: told.get(key, DEFAULTS.get(key, "")) for key in given["outputs"].get("parameters", {})}
-    answer = {"artifacts": artifacts, "parameterValues": values}
+    values = {key: behaviour.get(key, DEFAULTS.get(key, "")) for key in given["outputs"].get("parameters", {})}
+    response = {"artifacts": artifacts, "parameterValues": values}
     file = Path(given["outputs"]["outputFile"])
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(answer))
+    file.write_text(json.dumps(response))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The API server's TaskService, in which drivers look cached tasks up and launchers leave theirs."""
+"""The API server's TaskService, in which drivers look up cached tasks and launchers record theirs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TaskService:
     """The service.
 
     Attributes:
-        tasks: What launchers left, the oldest first.
+        tasks: The recorded tasks, the oldest first.
     """
 
     def __init__(self, address: str) -> None:

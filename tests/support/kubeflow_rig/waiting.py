@@ -1,4 +1,4 @@
-"""Waiting for what something else does."""
+"""Waiting for a condition."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ PATIENCE = 120.0
 
 
 def until(ready: Callable[[], object], process: subprocess.Popen[bytes] | None = None, log: Path | None = None) -> None:
-    """Waits for something.
+    """Waits for a condition.
 
     Args:
-        ready: Whether it has happened.
-        process: What does it, if that is a process.
-        log: That of the process.
+        ready: Returns whether the condition is met.
+        process: The process that is to meet it, if there is one.
+        log: Log of the process.
 
     Raises:
-        RuntimeError: If the process ends, or it takes too long; with the end of the log.
+        RuntimeError: If the process ends, or the wait takes too long; the message has the end of the log.
     """
     limit = time.monotonic() + PATIENCE
     while not ready():

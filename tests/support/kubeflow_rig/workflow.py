@@ -1,4 +1,4 @@
-"""Runs a Workflow as Argo's controller does: tasks in their order, conditions and retries."""
+"""Runs a Workflow like Argo's controller: tasks in order, with conditions and retries."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from kubeflow_rig.status import (
 
 @dataclass
 class Outcome:
-    """What a Workflow came to.
+    """The outcome of a Workflow.
 
     Attributes:
         phase: Its phase.
-        phases: That of each task of its DAGs, such as ``root.retrain-driver``, ``root.retrain`` and
+        phases: Phases of the tasks in its DAGs, such as ``root.retrain-driver``, ``root.retrain`` and
             ``root.retrain.executor``.
-        pods: Its pods, in their order.
+        pods: Its pods, in order.
     """
 
     phase: str = RUNNING
@@ -42,7 +42,7 @@ class Outcome:
     pods: list[Pod] = field(default_factory=list)
 
     def pod(self, node: str) -> Pod:
-        """The last pod of a node, such as ``retrain``, or ``retrain-driver``."""
+        """The last pod of a node, such as ``retrain`` or ``retrain-driver``."""
         names = (f"root.{node}", f"root.{node}.executor", node)
         return [one for one in self.pods if one.node in names][-1]
 
@@ -52,23 +52,23 @@ class Outcome:
         return "\n".join(f"{one.node} ended with {one.status}:\n{one.log[-4000:]}" for one in self.pods if one.status)
 
     def nodes(self, phase: str) -> set[str]:
-        """The pipeline's nodes whose executor ended so; ``Skipped``: they were taken from the cache."""
+        """The pipeline's nodes whose executor ended with a phase; ``Skipped`` if they were cached."""
         ends = {name.split(".")[1]: one for name, one in self.phases.items() if name.endswith(".executor")}
         return {name for name, one in ends.items() if one == phase}
 
 
 class Enough(Exception):
-    """As many pods have run as were asked for."""
+    """The requested number of pods have run."""
 
 
 def run(workflow: Json, pods: Pods, *, at_most: int | None = None, report: Report = nobody) -> Outcome:
     """Runs a Workflow.
 
     Args:
-        workflow: As the compiler made it.
+        workflow: The compiled Workflow.
         pods: Runs its pods.
-        at_most: The number of pods after which it ends.
-        report: Gets the Workflow's status whenever that changes.
+        at_most: Number of pods after which it ends.
+        report: Is called with the Workflow's status whenever it changes.
     """
     with Argo(pods.release.argo) as argo:
         controller = _Controller(workflow, pods, argo, at_most, report)
@@ -104,7 +104,7 @@ class _Controller:
         self._status.end(phase)
 
     def template(self, name: str, arguments: Json, node: str) -> tuple[str, dict[str, str]]:
-        """Runs a template; its phase and its output parameters."""
+        """Runs a template; returns its phase and its output parameters."""
         filled = self._filled(name, arguments, node, 0)
         return (self._dag(filled, node), {}) if "dag" in filled else self._tried(name, arguments, filled, node)
 
@@ -181,7 +181,7 @@ class _Controller:
 
 
 def _wanted(task: Json) -> Mapping[str, tuple[str, ...]]:
-    """The tasks that one depends on, and the phases that let it run."""
+    """The tasks that a task depends on, with the phases in which they let it run."""
     wanted = {}
     for one in filter(None, re.split(r"\s*&&\s*", task.get("depends", ""))):
         found = re.fullmatch(r"([\w-]+)(?:\.(\w+))?", one)
