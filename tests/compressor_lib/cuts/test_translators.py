@@ -118,6 +118,7 @@ def test_another_size():
     assert spec == TranslatorSpec((25, 25, 32), (7, 7, 320))
 
 
+@pytest.mark.slow
 def test_efficientnet_b5s_odd_sizes(published_size):
     base = published_size("EfficientNetB5")
     spec = TranslatorSpec.of(base, Connection.rejoin("block1c_add", "block6a_expand_conv"))
