@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -21,6 +22,12 @@ _TALLY = pytest.StashKey[Tally]()
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts complete runs first: if one of two processes began such a file last, the other would wait for it."""
     items.sort(key=lambda item: TESTS / FIRST not in item.path.parents)
+
+
+def pytest_collection_finish() -> None:
+    """Exempts imported modules from garbage collection, which keras-tuner does in every trial and which takes long."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -67,7 +67,7 @@ class TranslatorSpec:
         if source[0] < target[0] or source[1] < target[1]:
             raise CompressorError(
                 f"connection {connection} is not possible: the output of {connection.a!r} has {source[0]} x "
-                f"{source[1]} positions, fewer than the {target[0]} x {target[1]} of {connection.b!r}'s input."
+                f"{source[1]} positions, fewer than the {target[0]} x {target[1]} that {connection.b!r} takes."
             )
         (producer,) = LayerGraph.of(base).producers[connection.b]
         return cls(source, target, _relu_ceiling(base, producer))

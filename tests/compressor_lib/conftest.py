@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 from collections.abc import Callable
 
 import keras
@@ -53,15 +52,6 @@ def residual_network() -> keras.Model:
     x = layers.BatchNormalization(name="last_bn")(x)
     x = layers.ReLU(name="last_relu")(x)
     return shake(keras.Model(images, x, name="residual"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _spare_the_garbage_collector():
-    """keras-tuner collects garbage at every trial: what is there to stay need not be looked through."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ PAIRS = {
 }
 
 
-@pytest.fixture(scope="module", params=list(GRIDS))
+@pytest.fixture(scope="module", params=[*list(GRIDS)[:2], pytest.param("EfficientNetB5", marks=pytest.mark.slow)])
 def published(request, published_size) -> tuple[str, keras.Model]:
     """A backbone at its published size."""
     return request.param, published_size(request.param)

@@ -101,7 +101,7 @@ def was_cached(train: Data, validation: Data, epochs: int = 3) -> bool:
 @pytest.mark.parametrize(
     ("kind", "tuner_name"),
     [
-        (HyperCompressedMobileNetV2, "Hyperband"),
+        pytest.param(HyperCompressedMobileNetV2, "Hyperband", marks=pytest.mark.slow),
         (HyperCompressedMobileNet, "BayesianOptimization"),
         # So deep that to build it takes seconds.
         pytest.param(HyperCompressedEfficientNetB5, "RandomSearch", marks=pytest.mark.slow),
@@ -170,6 +170,7 @@ def test_either_form_of_a_connection_can_be_fixed(form):
     assert hp["translator"] == form
 
 
+@pytest.mark.slow
 def test_what_is_fixed_stays_and_the_rest_is_searched(residual, train, validation, tmp_path):
     hp = kt.HyperParameters()
     hp.Fixed("translator", "4, 12")
@@ -817,6 +818,7 @@ def test_callbacks_see_the_whole_model(residual, bank, train, validation):
     assert {"val_acc_comp", "val_loss"} <= seen[0][2]
 
 
+@pytest.mark.slow
 def test_early_stopping_stops_and_gives_the_best_weights_back(residual, bank, train, validation):
     values = []
 
@@ -841,6 +843,7 @@ def test_early_stopping_stops_and_gives_the_best_weights_back(residual, bank, tr
     assert len(fit(hypermodel(residual, translators=bank), train, validation, model=model)[1].epoch) == 3
 
 
+@pytest.mark.slow
 def test_a_learning_rate_that_is_reduced_is_reduced(residual, bank, train, validation):
     heads = []
 
@@ -859,6 +862,7 @@ def test_a_learning_rate_that_is_reduced_is_reduced(residual, bank, train, valid
     assert steps[1] < 1e-5
 
 
+@pytest.mark.slow
 def test_checkpoints_hold_the_whole_model(residual, bank, train, validation, tmp_path):
     compressor = hypermodel(residual, translators=bank)
     checkpoints = [
@@ -874,6 +878,7 @@ def test_checkpoints_hold_the_whole_model(residual, bank, train, validation, tmp
         np.testing.assert_allclose(back.predict(validation.x, verbose=0), wanted, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_model_is_an_ordinary_one_afterwards(residual, bank, train, validation):
     model, history = fit(hypermodel(residual, translators=bank), train, validation)
     values = model.evaluate(validation.x, validation.y, verbose=0, return_dict=True)

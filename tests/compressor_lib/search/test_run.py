@@ -148,6 +148,7 @@ def test_a_model_that_is_loaded_is_its_own(searched, residual):
     assert all(layer.trainable for layer in residual.layers)
 
 
+@pytest.mark.slow
 @pytest.mark.survives("a trial's checkpoint is broken")
 def test_a_trial_whose_checkpoint_is_broken_is_run_again(residual, data, tmp_path, caplog):
     options = SearchOptions("random", 1, 1)
@@ -298,6 +299,7 @@ def test_a_search_for_another_cost_and_within_budgets(residual, data, tmp_path):
     assert report.within_budget
 
 
+@pytest.mark.slow
 def test_the_search_says_what_it_finds(residual, data, tmp_path, caplog):
     with caplog.at_level(logging.INFO, "compressor_lib.search.run"):
         tuner = run_search(hypermodel(residual), *data, SearchOptions("random", 2, 1), tmp_path)
@@ -335,6 +337,7 @@ def test_a_search_space_with_fewer_points_than_max_trials_ends_with_the_right_co
     assert [(one.step, one.total) for one in told] == [(1, 9), (2, 9), (2, 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.survives("a trial fails at random or for lack of memory")
 @pytest.mark.parametrize(
     "failure",
@@ -365,6 +368,7 @@ def test_a_trial_that_fails_is_told_and_the_search_goes_on(residual, data, tmp_p
     assert len(trial_reports(tuner, compressor)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.survives("a disk is full during a trial")
 @pytest.mark.parametrize("disk", ["of the features", "of the checkpoints"])
 def test_a_full_disk_ends_the_search_and_fails_no_trial(residual, data, tmp_path, monkeypatch, disk):
@@ -408,6 +412,7 @@ def test_before_the_first_trial_there_is_no_best_one(residual, tmp_path):
             best()
 
 
+@pytest.mark.slow
 @pytest.mark.survives("a trial's loss is not a number")
 def test_a_trial_whose_loss_is_no_number_has_failed(residual, data, tmp_path):
     class Diverging(HyperCompressor):

@@ -168,6 +168,7 @@ class Spoil(keras.callbacks.Callback):
             classifier.kernel.assign(0 * classifier.kernel)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("good", [2, 4])
 def test_the_best_epoch_of_both_phases_is_kept(good):
     keras.utils.set_random_seed(0)
