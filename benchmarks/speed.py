@@ -104,7 +104,7 @@ class Speed:
         for epochs in (5, 50):
             name = f"search, Hyperband max_epochs={epochs}"
             seconds[f"{name}, with translators"], run = self._search(epochs)
-            seconds["  of which: median pause between the training of two trials"] = run.gap
+            seconds[f"{name}, median pause between two trials"] = run.gap
             if measure_plain and epochs == 5:
                 seconds[f"{name}, plain"] = self._plain_search(epochs)
             else:
