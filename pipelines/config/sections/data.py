@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -58,8 +59,9 @@ class Data(Section):
     )
     span_pattern: str | None = Field(
         default=None,
-        description="Pattern of the span folders under path, such as 'span-{SPAN}', of which the newest is used. "
-        "Characters other than {SPAN} are literal. null: path itself holds the images.",
+        description="Pattern of the span folders under path, such as 'span-{SPAN}', or 'span-{SPAN:2}' for numbers "
+        "with leading zeros (span-07). The newest span is used. Other characters are literal. null: path itself holds "
+        "the images.",
     )
     span_window: int = Field(
         default=1,
@@ -115,7 +117,7 @@ class Data(Section):
     @field_validator("span_pattern")
     @classmethod
     def _pattern_holds_span(cls, pattern: str | None) -> str | None:
-        if pattern is not None and "{SPAN}" not in pattern:
+        if pattern is not None and not re.search(r"\{SPAN(:[1-9][0-9]*)?\}", pattern):
             raise ValueError(f"is {pattern!r}: it must contain {{SPAN}}, as in 'span-{{SPAN}}'.")
         return pattern
 

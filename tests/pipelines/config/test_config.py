@@ -73,6 +73,10 @@ def test_paths_are_read_from_the_current_directory(write, tmp_path, monkeypatch)
     assert config.serving_directory == str(tmp_path / "served")
 
 
+def test_a_pattern_of_zero_padded_spans(write):
+    assert load_config(write(SMALLEST), ["data.span_pattern=span-{SPAN:2}"]).data.span_pattern == "span-{SPAN:2}"
+
+
 def test_a_window_of_spans(write):
     assert load_config(write(SMALLEST)).data.span_window == 1
     assert load_config(write(SMALLEST), ["data.span_pattern=span-{SPAN}", "data.span_window=4"]).data.span_window == 4
@@ -97,6 +101,7 @@ def test_a_window_of_spans(write):
         ("data={source: folder, path: no/such}", "which is not a folder"),
         ("data.path=.", "data.path is set, but the digits are embedded"),
         ("data.span_pattern=latest", "data.span_pattern is 'latest': it must contain {SPAN}"),
+        ("data.span_pattern='span-{SPAN:0}'", "data.span_pattern is 'span-{SPAN:0}': it must contain {SPAN}"),
         (
             "data.span_window=newest",
             "data.span_window is 'newest': it must be a whole number.",
