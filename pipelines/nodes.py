@@ -34,12 +34,12 @@ MODULES = "pipelines.modules"
 
 @dataclass(frozen=True)
 class Nodes:
-    """Makes nodes; each method takes a node's inputs by keyword.
+    """Makes nodes. Each method takes the node's inputs by keyword, as channels, and returns the node.
 
     Attributes:
         config: The run's configuration.
         code_version: Hash of the project's code, a part of the cache key of each node that runs it.
-        image: Container image of jobs on Vertex AI.
+        image: Container image of custom jobs on Vertex AI.
     """
 
     config: Config
@@ -111,7 +111,7 @@ class Nodes:
         )
 
     def reference(self, **inputs: Any) -> tfx.components.Trainer:
-        """The Trainer of the uncompressed model."""
+        """Trains the reference model."""
         custom_config = {
             "role": "reference",
             "backbone": _backbone(self.config),
@@ -121,7 +121,7 @@ class Nodes:
         return self._trainer("reference", custom_config, inputs)
 
     def retrain(self, **inputs: Any) -> tfx.components.Trainer:
-        """The Trainer of the compressed model."""
+        """Retrains the compressed model."""
         custom_config = {
             "role": "compressed",
             "training": asdict(self.config.retrain),
@@ -129,7 +129,7 @@ class Nodes:
         return self._trainer("retrain", custom_config, inputs)
 
     def _trainer(self, node: str, custom_config: dict[str, Any], inputs: dict[str, Any]) -> tfx.components.Trainer:
-        """A Trainer that trains in its node, or in a custom job on Vertex AI."""
+        """Makes a Trainer that trains in its own node or, if so configured, in a custom job on Vertex AI."""
         custom_config = {
             **custom_config,
             "class_weights": self.config.data.class_weights,
@@ -152,7 +152,7 @@ class Nodes:
     def translator_pretrainer(self, *, previous: BaseNode | None, **inputs: Any) -> TranslatorPretrainer:
         """Fits the translators."""
         return TranslatorPretrainer(
-            previous_translators=self._known(previous, "translators"),
+            previous_translators=self._from_previous(previous, "translators"),
             backbone=self.config.backbone.name or "",
             connections=self.config.search.connections,
             options=self.config.translators,
@@ -164,7 +164,7 @@ class Nodes:
         """Searches for the best sub-network."""
         config, search = self.config, self.config.search
         return PruningSearch(
-            previous_hyperparameters=self._known(previous, "hyperparameters"),
+            previous_hyperparameters=self._from_previous(previous, "hyperparameters"),
             backbone=config.backbone.name or "",
             options=replace(search, head_units=search.head_units or (config.head.units,)),
             vertex_job=search_job(config.vertex, name=f"{config.name}-search", image=self.image),
@@ -177,17 +177,25 @@ class Nodes:
         )
 
     def converter(self, **inputs: Any) -> Converter:
-        """Converts the model to TFLite, and measures the latency."""
+        """Converts the compressed model to TFLite, and measures latencies."""
         return Converter(
             formats=self.config.export.formats, seed=self.config.seed, code_version=self.code_version, **inputs
         )
 
-    def _known(self, previous: BaseNode | None, what: str) -> Any:
-        """An output of PreviousRun, if the run is to start from it."""
-        return previous.outputs[what] if previous and self.config.warm_start else None
+    def _from_previous(self, previous: BaseNode | None, key: str) -> Any:
+        """Returns an output of PreviousRun; None if the run is not to start from it."""
+        return previous.outputs[key] if previous and self.config.warm_start else None
 
     def baseline(self, *, candidate: Any, reference: Any) -> tuple[Any, list[BaseNode]]:
-        """The model that the gate compares with, and the node that finds it, if one is needed."""
+        """Chooses the model that the gate compares the candidate with, as ``gate.baseline`` says.
+
+        Args:
+            candidate: Channel of the compressed model.
+            reference: Channel of the reference model.
+
+        Returns:
+            Channel of the baseline, and the nodes that find it; none if it is the reference model.
+        """
         if self.config.gate.baseline == "blessed":
             resolver = tfx.dsl.Resolver(
                 strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
@@ -206,7 +214,7 @@ class Nodes:
         return reference, []
 
     def evaluator(self, **inputs: Any) -> Evaluator:
-        """The gate."""
+        """Evaluates the model, and blesses it if it meets the thresholds: the gate."""
         gate = self.config.gate
         return Evaluator(
             example_splits=["test"],
@@ -265,16 +273,16 @@ class Nodes:
         )
 
     def previous_run(self, **inputs: Any) -> BaseNode:
-        """Finds what the previous run left for this one."""
+        """Finds what the previous run left for this one, and the classes of the pushed model."""
         return PreviousRun(push_directory=self.config.serving_directory, code_version=self.code_version, **inputs)
 
     def handover(self, **inputs: Any) -> BaseNode:
-        """Leaves the same for the next run."""
+        """Leaves this run's hyperparameters, translators and statistics for the next one."""
         return Handover(push_directory=self.config.serving_directory, code_version=self.code_version, **inputs)
 
 
 def _backbone(config: Config) -> dict[str, Any]:
-    """The backbone's section, with hashes of its files, so that they are part of the cache key."""
+    """Returns the section ``backbone`` with hashes of its files, so that their content is part of the cache key."""
     values = config.backbone.model_dump()
     for field in ("weights", "model"):
         file = Path(values[field] or "")

@@ -1,6 +1,7 @@
-"""Versions in object stores, where folders cannot be renamed: files are copied and deleted one by one.
+"""Versions of pushed models in object stores, where folders cannot be renamed: files are copied and deleted one by one.
 
-``saved_model.pb``, which every SavedModel needs, is copied last and deleted first.
+``saved_model.pb``, without which no SavedModel loads, is copied last and deleted first, so a version that has it is
+complete.
 """
 
 from __future__ import annotations
@@ -31,10 +32,13 @@ def upload(source: str, version: str) -> bool:
 
     Args:
         source: Local folder of the model.
-        version: Target folder, named by a number.
+        version: Target folder, whose name is the version's number.
 
     Returns:
-        False if another pusher just took the number. Nothing is changed in that case.
+        Whether the model was copied. False if another pusher is using the same number; nothing is changed then.
+
+    Raises:
+        Exception: Whatever the store raises, after an attempt to delete the partial copy.
     """
     claim = f"{_CLAIM}{uuid.uuid4().hex}"
     if not _claimed(version, claim):
@@ -73,13 +77,16 @@ def is_abandoned(version: str) -> bool:
     """Returns whether a version in a store has not received a file for a day."""
     try:
         times = [fileio.stat(os.path.join(version, path)).mtime_nsec / 1e9 for path in model_files(version)]
-    except filesystem.NotFoundError:  # a claim that was just removed
+    except filesystem.NotFoundError:  # another pusher has just removed its claim
         return False
     return bool(times) and time.time() - max(times) > ABANDONED_AFTER
 
 
 def _claimed(version: str, claim: str) -> bool:
-    """Claims a number. At most one of several pushers sees only its own file, because each writes before it reads."""
+    """Claims a version's folder with a file, and returns whether no other pusher uses it.
+
+    Each pusher writes its file before it lists the folder, so at most one of several pushers finds only its own.
+    """
     path, alone = os.path.join(version, claim), False
     try:
         fileio.makedirs(version)

@@ -1,4 +1,4 @@
-"""Folders of labelled images: their layout, content and possible problems.
+"""Folders of labelled images: their layout, their content, and checks of both.
 
 Two layouts are supported, each optionally inside span folders::
 
@@ -29,6 +29,8 @@ from compressor_lib.networks.class_label import class_label
 logger = logging.getLogger(__name__)
 
 IMAGES_PATTERN = "*/*"
+"""All files of all class folders."""
+
 _SHOWN_IN_ERROR = 5
 _OTHER_NAMES = {"eval": ("validation", "val")}
 
@@ -40,7 +42,7 @@ class Image(NamedTuple):
         name: Path relative to the data folder, with forward slashes.
         label: Name of its class.
         split: Split of its folder; empty in a flat data folder.
-        leads_out: Whether its path contains a symbolic link that leads out of the data folder.
+        leads_out: Whether a symbolic link in its path leads out of the data folder.
         is_converted: Whether the file must be re-encoded for TensorFlow.
     """
 
@@ -52,7 +54,7 @@ class Image(NamedTuple):
 
     @property
     def class_folder(self) -> str:
-        """Path of its class in its span and split; the same for all spellings of a class folder."""
+        """Path of its class folder, ending in the class's name, because folders may spell it in several ways."""
         return "/".join((*self.name.split("/")[:-2], self.label))
 
 
@@ -62,7 +64,7 @@ class LeftOut(NamedTuple):
     Attributes:
         file: Path relative to the data folder, with bytes that are not UTF-8 escaped.
         reason: Reason why it is not used.
-        kind: Kind under which it is counted, such as ``".heic"``.
+        kind: What it is counted as, such as ``".heic"`` or ``".jpg in nested folders"``.
         label: Name of its class; empty outside class folders.
     """
 
@@ -77,7 +79,7 @@ class Listing:
     """The content of a data folder.
 
     Attributes:
-        images: Images that appear readable by their names or first bytes, sorted by name.
+        images: Images that should be readable, judging by their names or first bytes; sorted by name.
         left_out: Images that are not used.
         others: Number of files that are not images, by suffix.
     """
@@ -103,7 +105,7 @@ class NamesInputProcessor(spans.InputProcessor):
 
 
 def images_split(span: str | None) -> example_gen_pb2.Input.Split:
-    """Returns the input that TFX's driver looks for.
+    """Returns the description of the input that TFX's driver takes.
 
     Args:
         span: Pattern of the span folders with TFX's specs, such as ``"span-{SPAN}"``; None without spans.
@@ -140,8 +142,8 @@ def layout(input_base: str, pattern: str, splits: Iterable[str]) -> dict[str, st
         splits: Names of the splits.
 
     Returns:
-        The pattern of each split's files relative to ``input_base``, such as ``{"train": "train/*/*"}``. A flat folder
-        has one pattern, under an empty key.
+        The pattern of each split's files relative to ``input_base``, such as ``{"train": "train/*/*"}``. For a flat
+        folder, its one pattern under an empty key: ``{"": "*/*"}``.
 
     Raises:
         CompressorError: See :func:`pre_split_folders`; also if the name of a class folder is not a valid class name.
@@ -158,18 +160,18 @@ def layout(input_base: str, pattern: str, splits: Iterable[str]) -> dict[str, st
 def pre_split_folders(folder: str, splits: Iterable[str]) -> dict[str, str]:
     """Returns the split folders of a pre-split folder.
 
-    A folder is pre-split if a subfolder is named after a split and contains folders.
+    A folder is pre-split if one of its subfolders is named after a split and contains folders itself.
 
     Args:
         folder: The data folder, or a span folder in it.
         splits: Names of the splits.
 
     Returns:
-        The subfolder's name for every split; empty for a flat folder.
+        The name of each split's subfolder; empty for a flat folder.
 
     Raises:
         CompressorError: If the folder is missing, empty or cannot be listed, or if it is pre-split but lacks a split or
-            has a split twice.
+            has two folders for one split, such as ``eval`` and ``validation``.
     """
     subfolders = {name.lower(): name for name in _class_folders(folder)}
     found: dict[str, list[str]] = {}
@@ -244,7 +246,7 @@ def check_left_out(input_base: str, left_out: Sequence[LeftOut], total: int, max
         input_base: The data folder.
         left_out: Its images that are not used.
         total: Number of its images, used or not.
-        max_bad_share: Largest share that may be left out.
+        max_bad_share: Largest share that may be left out, 0..1.
 
     Raises:
         CompressorError: If the share is larger.
@@ -255,7 +257,7 @@ def check_left_out(input_base: str, left_out: Sequence[LeftOut], total: int, max
             shown.append("...")
         raise CompressorError(
             f"{len(left_out)} of {total} images in data folder {input_base!r} cannot be used "
-            f"({by_kind(left_out)}); max_bad_share {max_bad_share} allows fewer: "
+            f"({by_kind(left_out)}), more than max_bad_share {max_bad_share} allows: "
             f"{', '.join(shown)}. Repair, convert or delete them, or raise max_bad_share."
         )
 
@@ -265,7 +267,7 @@ def check_counts(images: Iterable[Image], shares: Mapping[str, int], skipped: It
 
     Args:
         images: All images.
-        shares: Share of every split.
+        shares: Relative size of each split, by name.
         skipped: Names of the images that cannot be used.
 
     Raises:
@@ -295,7 +297,7 @@ def check_counts(images: Iterable[Image], shares: Mapping[str, int], skipped: It
 
 
 def _list_class(listing: Listing, input_base: str, at: str, label: str, split: str, real_base: str) -> None:
-    """Adds the content of one class folder, whose path in the data folder is ``at``."""
+    """Adds the content of one class folder to the listing. ``at`` is the folder's path relative to the data folder."""
     folder = os.path.join(input_base, at)
     before = len(listing.images), len(listing.left_out)
     for name in listed(folder):
@@ -304,7 +306,7 @@ def _list_class(listing: Listing, input_base: str, at: str, label: str, split: s
             for nested in files_under(path):
                 _leave_out(listing, input_base, f"{at}/{name}/{nested}", "in nested folders", label)
         elif is_text(name) and (is_read(name) or is_image_without_suffix(path)):
-            leads_out = not _inside(path, real_base)
+            leads_out = not _is_inside(path, real_base)
             listing.images.append(Image(f"{at}/{name}", label, split, leads_out))
         else:
             _leave_out(listing, input_base, f"{at}/{name}", "", label)
@@ -318,7 +320,7 @@ def _list_class(listing: Listing, input_base: str, at: str, label: str, split: s
 
 
 def _leave_out(listing: Listing, input_base: str, name: str, where: str, label: str = "") -> None:
-    """Records a file that is not used. ``where`` is its location, a possible reason."""
+    """Records a file that is not used. ``where`` is its location if that is the reason; empty for its format."""
     suffix = kind_of(name)
     if not is_image(name) and not is_image_without_suffix(os.path.join(input_base, name)):
         listing.others[printable(suffix)] += 1
@@ -349,6 +351,7 @@ def by_kind(left_out: Iterable[LeftOut]) -> str:
 
 
 def _check_classes(input_base: str, classes: Mapping[str, set[str]]) -> None:
+    """Raises an error if the splits do not all have the same classes."""
     first, *others = classes
     for other in others:
         for here, there in ((other, first), (first, other)):
@@ -356,12 +359,15 @@ def _check_classes(input_base: str, classes: Mapping[str, set[str]]) -> None:
             if missing:
                 raise CompressorError(
                     f"class {missing[0]!r} is in split {here!r} but not in split {there!r} of data "
-                    f"folder {input_base!r}. Every split needs a folder of every class."
+                    f"folder {input_base!r}. Every split needs a folder for every class."
                 )
 
 
 def _classes(folder: str) -> dict[str, list[str]]:
-    """Returns the class folders by the class that they name, sorted."""
+    """Returns the names of a folder's class folders, by class, sorted by class.
+
+    A class has several folders if their names are spellings of the same name, such as two Unicode forms.
+    """
     classes: dict[str, list[str]] = {}
     for name in _class_folders(folder):
         try:
@@ -376,11 +382,11 @@ def _classes(folder: str) -> dict[str, list[str]]:
 
 
 def _class_folders(folder: str) -> list[str]:
+    """Returns the names of the subfolders; raises an error if there are none."""
     try:
         if not is_folder(folder):
             raise CompressorError(
-                f"data folder {folder!r} does not exist. "
-                "Give a folder that has one sub-folder of images for each class."
+                f"data folder {folder!r} does not exist. Give a folder that has one subfolder of images for each class."
             )
         names = _folders(folder)
     except (OSError, tf.errors.OpError) as error:
@@ -390,7 +396,7 @@ def _class_folders(folder: str) -> list[str]:
     if not names:
         raise CompressorError(
             f"data folder {folder!r} has no class folders. "
-            "Put the images of each class into a sub-folder named after the class."
+            "Put the images of each class into a subfolder named after the class."
         )
     return names
 
@@ -403,5 +409,5 @@ def _real(path: str) -> str:
     return path if "://" in path else os.path.realpath(path)
 
 
-def _inside(path: str, real_base: str) -> bool:
+def _is_inside(path: str, real_base: str) -> bool:
     return _real(path).startswith(os.path.join(real_base, ""))

@@ -23,16 +23,16 @@ class Trial:
     """One trial of the search.
 
     Attributes:
-        connection: The connection, by layer names.
+        connection: The connection, by layer names, such as ``"block_5_add->Conv_1"``.
         family: ``"tail"``, ``"rejoining"`` or ``"truncation"``.
-        accuracy: Accuracy on the validation split, before retraining.
-        score: Objective on the validation split.
+        accuracy: Accuracy on the validation split before retraining, 0..1.
+        score: Value of the search's objective on the validation split; higher is better.
         within_budget: Whether it meets every budget.
         seconds: Training time.
-        costs: Known costs, by name in ``compressor_lib.objective.costs.COSTS``.
+        costs: Known costs, by name in ``compressor_lib.objective.costs.COSTS``, which also has their units.
         tail_units: Channels of the tail; 0 without a tail.
         head_units: Width of the head's hidden layer; 0 without a hidden layer.
-        learning_rate: Learning rate of its Adam.
+        learning_rate: Learning rate of its Adam optimizer.
     """
 
     connection: str
@@ -68,13 +68,13 @@ class Block:
 
 @dataclass(frozen=True)
 class ExampleImage:
-    """A test image and its prediction by the compressed model.
+    """A test image and the compressed model's prediction for it.
 
     Attributes:
         true: True class.
         predicted: The class that the compressed model predicts.
-        probability: Its probability of the predicted class.
-        true_probability: Its probability of the true class.
+        probability: Probability that the compressed model gives the predicted class, 0..1.
+        true_probability: Probability that the compressed model gives the true class, 0..1.
         image: A small JPEG, as a ``data:`` URI.
         reference_is_right: Whether the reference model classifies the image correctly.
     """
@@ -88,9 +88,10 @@ class ExampleImage:
 
 
 Confusion = list[dict[int, int]]
-"""For each class, the number of its images by predicted class. Predicted classes without images are omitted, so the
-size
-grows with the images, not with the square of the classes."""
+"""For each true class, in the order of the classes, the number of its images by predicted class.
+
+Zeros are omitted, so the size grows with the number of images rather than with the square of the number of classes.
+"""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ class ComparedPredictions:
         gained: Number of images that only the compressed model classifies correctly.
         wrong: A few images that the compressed model classifies wrongly, the most confident first.
         right: A few images that the compressed model classifies correctly, the least confident first.
-        changed: A few images that only the reference model classifies correctly, for each class that lost most.
+        changed: A few images that only the reference model classifies correctly, for each of the classes that lost the
+            most.
     """
 
     classes: list[str]
@@ -120,7 +122,9 @@ class ComparedPredictions:
 
 @dataclass(kw_only=True)
 class RunData(DataSummary):
-    """The images of a run: ExampleValidator's summary, with ``images`` in the order of the model's classes, and more.
+    """The images of a run: ExampleValidator's summary, and what was skipped or duplicated.
+
+    ``images`` is in the order of the model's classes.
 
     Attributes:
         totals: Number of images, by split.
@@ -166,7 +170,7 @@ class ReportData:
 
     Attributes:
         name: Name of the pipeline.
-        made: Time when the report was made, in UTC.
+        made: Time at which the report was made, such as ``"2025-01-31 14:05 UTC"``.
         backbone: Name of the backbone.
         verdict: The gate's verdict on the model and on each TFLite format.
         pushed_to: Location that the model was pushed to; None if it was not pushed.
@@ -174,19 +178,18 @@ class ReportData:
         reference: Figures of the uncompressed model.
         compressed: Figures of the compressed model.
         change: Change of accuracy on the test split, from the reference model to the compressed model.
-        formats: Figures of the compressed model's TFLite models, by precision. The verdict has the reasons for missing
-            ones.
+        formats: Figures of the compressed model's TFLite models, by precision. The verdict says why any are missing.
         trials: Trials of the search, the winner first.
         translators: How well each pretrained translator fits (R2), by connection.
-        network: Blocks of the reference network, with the removed and added ones.
-        histories: History of each training run, by ``reference`` and ``compressed``; see
+        network: Blocks of the reference model in order, kept or cut, with the added ones between them.
+        histories: Training history of each model, under ``"reference"`` and ``"compressed"``; see
             :func:`compressor_lib.training.train.train`.
         predictions: Predictions of both models on the test split.
         data: The images.
         config: The configuration with every field.
         versions: Versions of the project and its dependencies.
         artifacts: Locations of the report's inputs, by node and key.
-        steps: Nodes of the run, if known. A node of a run cannot see the others.
+        steps: Nodes of the run, if known: the Report node itself cannot see the others.
     """
 
     name: str
@@ -215,12 +218,17 @@ class ReportData:
             object.__setattr__(self, name, redact_values(getattr(self, name)))
 
     def write(self, folder: Path) -> None:
-        """Writes the data to a folder."""
+        """Writes ``report.json`` to a folder, which must exist."""
         (folder / DATA_FILE).write_bytes(_ADAPTER.dump_json(self, indent=1))
 
     @classmethod
     def read(cls, folder: Path) -> ReportData:
-        """Reads data written by :meth:`write`."""
+        """Reads data written by :meth:`write`.
+
+        Raises:
+            OSError: If the file is missing or cannot be read.
+            pydantic.ValidationError: If its content is not that of a report.
+        """
         return _ADAPTER.validate_json((folder / DATA_FILE).read_bytes())
 
 

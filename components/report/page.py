@@ -102,7 +102,7 @@ def render_page(data: ReportData, folder: Path | None = None) -> str:
 
     Args:
         data: Content of the report.
-        folder: Folder of the page, for links to neighbouring files.
+        folder: Folder that the page will be in, for relative links; None for no links to files.
 
     Returns:
         HTML with embedded styles, scripts, charts and images.
@@ -174,7 +174,7 @@ def _counted(data: ReportData) -> list[str]:
 
 
 def _worst(data: ReportData) -> Iterator[HitClass]:
-    """Yields the classes that lost most, with examples."""
+    """Yields the classes that lost the most accuracy, with examples."""
     compared = data.predictions
     for number in worst_hit(compared.reference, compared.compressed):
         before, after = compared.reference[number], compared.compressed[number]
@@ -203,7 +203,7 @@ def _format_verdict(data: ReportData, name: str) -> str:
 
 def _card(pushed_to: str | None, folder: Path | None) -> Card | None:
     """Returns the location of the pushed model's card; None if there is none, as on an endpoint."""
-    if not _is_version(pushed_to):
+    if not _is_in_directory(pushed_to):
         return None
     assert pushed_to is not None
     place = card_path(pushed_to)
@@ -212,23 +212,23 @@ def _card(pushed_to: str | None, folder: Path | None) -> Card | None:
     return Card(quote(Path(place).resolve().relative_to(folder.resolve()).as_posix()), is_link=True)
 
 
-def _is_version(pushed_to: str | None) -> bool:
-    """Returns whether a model was pushed to a directory rather than an endpoint."""
+def _is_in_directory(pushed_to: str | None) -> bool:
+    """Returns whether a model was pushed, and to a directory rather than an endpoint on Vertex AI."""
     return pushed_to is not None and not pushed_to.startswith("projects/")
 
 
 def _snippets(data: ReportData) -> list[Snippet]:
-    """Returns code that uses the pushed model, or the model that was not pushed."""
-    is_version = _is_version(data.pushed_to)
+    """Returns code that uses the pushed model or, if it was not pushed to a directory, the run's own copy."""
+    is_version = _is_in_directory(data.pushed_to)
     model = data.pushed_to if is_version and data.pushed_to else f"{data.artifacts['compressed']}/{_SAVED_MODEL}"
     verdicts = data.verdict.formats
-    there = {
+    available = {
         name: one.file
         for name, one in data.formats.items()
         if name not in verdicts or verdicts[name].blessed or not is_version  # a pushed version lacks failed ones
     }
-    first = sorted(there, key=lambda name: name in verdicts and not verdicts[name].blessed)
-    return snippets(model, data.name, {name: there[name] for name in first}, is_version=is_version)
+    passed_first = sorted(available, key=lambda name: name in verdicts and not verdicts[name].blessed)
+    return snippets(model, data.name, {name: available[name] for name in passed_first}, is_version=is_version)
 
 
 def _validation(data: ReportData) -> str:
@@ -244,7 +244,7 @@ def _trial_scores(data: ReportData) -> list[str]:
 
 
 def _caption(data: ReportData, cost: str) -> str:
-    """Returns a caption with the number of trials with a known cost, and how it was measured."""
+    """Returns a caption that says for how many trials a cost is known, and how it was measured."""
     known = sum(cost in trial.costs for trial in data.trials)
     sentences = []
     if known < len(data.trials):
@@ -255,10 +255,10 @@ def _caption(data: ReportData, cost: str) -> str:
         )
         sentences.append(f"Known for {known} of {len(data.trials)} trials{why}.")
     if cost == "latency":
-        was_saved = data.config.get("search", {}).get("objective", {}).get("cost") == "latency"
+        was_searched = data.config.get("search", {}).get("objective", {}).get("cost") == "latency"
         sentences.append(
             "Trials are shown as measured during the search; the winner and the reference model as on the model card."
-            if was_saved
+            if was_searched
             else "Trials were timed next to the reference model; its latency and the winner's are on the model card."
         )
     return " ".join(sentences)

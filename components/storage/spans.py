@@ -21,7 +21,7 @@ from components.storage.tfx_hooks import SpanProcessor
 from compressor_lib.errors import CompressorError
 
 FILES_PATTERN = "*"
-"""The end of a pattern: all files of a folder. The rest is a literal path with TFX's specs."""
+"""The end of a pattern: all files of a folder. The rest is a literal path, except for specs such as ``{SPAN}``."""
 
 _SEPARATOR = "//"  # never occurs in a path joined from parts
 _SPEC = re.compile(
@@ -29,7 +29,7 @@ _SPEC = re.compile(
 )
 _WIDTHS = {"year": 4, "month": 2, "day": 2}
 
-_NO_RECORDS = (
+_NOT_RECORDS = (
     *(".crc", ".csv", ".db", ".html", ".ini", ".json", ".log", ".md", ".pbtxt", ".tsv", ".txt", ".xml"),
     *(".yaml", ".yml"),
 )
@@ -42,7 +42,7 @@ def rolling_range(window: int) -> range_config_pb2.RangeConfig | None:
         window: Number of spans, at least 1.
 
     Returns:
-        The range for an ExampleGen.
+        The range for an ExampleGen; None for a window of 1, because the newest span is TFX's default.
 
     Raises:
         CompressorError: If the window is smaller than 1.
@@ -55,7 +55,7 @@ def rolling_range(window: int) -> range_config_pb2.RangeConfig | None:
 
 
 def patterns_of(pattern: str) -> list[str]:
-    """Returns the patterns of all spans in a window, the oldest first, from the driver's joined pattern."""
+    """Splits the driver's joined pattern into the patterns of the window's spans, the oldest first."""
     return pattern.split(_SEPARATOR)
 
 
@@ -64,7 +64,7 @@ def folder_of(pattern: str, files: str = FILES_PATTERN) -> str:
 
     Args:
         pattern: A pattern from :func:`patterns_of`.
-        files: End of the pattern.
+        files: End of the pattern, which matches the files.
     """
     return pattern.removesuffix(files).rstrip("/")
 
@@ -72,13 +72,13 @@ def folder_of(pattern: str, files: str = FILES_PATTERN) -> str:
 def is_record_file(name: str) -> bool:
     """Returns whether a file is a TFRecord file, given its path in a span's folder.
 
-    Files that writers of TFRecords leave next to them are not: ``_SUCCESS``, checksums, descriptions and label lists.
+    Other files that are often found beside TFRecords are not: ``_SUCCESS``, checksums, descriptions and label lists.
     """
-    return "/" not in name and not name.startswith("_") and not name.lower().endswith(_NO_RECORDS)
+    return "/" not in name and not name.startswith("_") and not name.lower().endswith(_NOT_RECORDS)
 
 
 class InputProcessor(SpanProcessor):
-    """Finds a window of spans. A pattern without ``{SPAN}`` or a date has one span without a number.
+    """Finds a window of spans. A pattern without ``{SPAN}`` or a date stands for a single folder, as span 0.
 
     Attributes:
         PATTERN: End of the input's pattern.
@@ -96,14 +96,14 @@ class InputProcessor(SpanProcessor):
 
         Args:
             input_base_uri: The data folder.
-            splits: The only split of the input, whose pattern has TFX's specs.
+            splits: The input's only split, whose pattern may have specs such as ``{SPAN}``.
             range_config: See :func:`rolling_range`; None for the newest span only.
         """
         for split in splits:  # "//" is the window's separator
             split.pattern = re.sub("/+", "/", split.pattern)
         super().__init__(input_base_uri, splits)
         self._split = self.only_split
-        self._most = (range_config and range_config.rolling_range.num_spans) or 1
+        self._window_size = (range_config and range_config.rolling_range.num_spans) or 1
         self._window: list[tuple[int, int | None]] = []
 
     def resolve_span_and_version(self) -> tuple[int, int | None]:
@@ -113,7 +113,8 @@ class InputProcessor(SpanProcessor):
             Number and version of the window's newest span.
 
         Raises:
-            CompressorError: If there is no span, or a span has no number.
+            CompressorError: If there is no span, a matching folder has no number in place of a spec, or the numbers are
+                zero-padded and the spec has no width.
         """
         if not self.has_spans:
             self._window = [(0, None)]
@@ -124,27 +125,27 @@ class InputProcessor(SpanProcessor):
             raise self._not_found(printable(str(error))) from error
         if not found:
             raise self._not_found("no folder matches, or all matching folders are empty")
-        self._window = sorted(found.items())[-self._most :]
+        self._window = sorted(found.items())[-self._window_size :]
         for span in self._window:
             self._check_padding(*span)
         return self._window[-1]
 
     def get_pattern_for_span_version(self, pattern: str, span: int, version: int | None) -> str:
-        """Returns the pattern of the window, whatever its newest span is; see :func:`patterns_of`."""
+        """Returns the window's joined pattern (see :func:`patterns_of`). The newest span, from TFX, is not used."""
         filled = super().get_pattern_for_span_version
         return _SEPARATOR.join(filled(pattern, *one) for one in self._window)
 
     def get_input_fingerprint(self, span: int, version: int | None) -> str:
-        """Returns a fingerprint of the names, sizes and times of the window's data files."""
+        """Returns a fingerprint of the names, sizes and modification times of the window's data files."""
         return fingerprint(self.data_folder, [name for folder in self.folders() for name in self._files(folder)])
 
     def folders(self) -> list[str]:
-        """Returns the window's folders, relative to the data folder, which is itself an empty string."""
+        """Returns the window's folders, relative to the data folder; ``""`` is the data folder itself."""
         filled = self.get_pattern_for_span_version(self._split.pattern, *self._window[-1])
         return [folder_of(pattern, self.PATTERN) for pattern in patterns_of(filled)]
 
     def counts(self, folder: str, name: str) -> bool:
-        """Returns whether a file is data.
+        """Returns whether a file counts as data.
 
         Args:
             folder: Folder of its span, relative to the data folder.
@@ -182,7 +183,7 @@ class InputProcessor(SpanProcessor):
         return [folder for folder in found if self._holds(folder, self.PATTERN.count("*"))]
 
     def _holds(self, folder: str, depth: int) -> bool:
-        """Returns whether there is anything at a depth of a folder."""
+        """Returns whether a folder contains anything ``depth`` levels down."""
         names = [os.path.join(folder, name) for name in self._listed(folder)]
         return bool(names) if depth == 1 else any(self._holds(name, depth - 1) for name in names)
 
@@ -193,6 +194,7 @@ class InputProcessor(SpanProcessor):
             return []
 
     def _check_padding(self, span: int, version: int | None) -> None:
+        """Raises an error if filling in the numbers does not give the folder's name, as with ``span-07``."""
         filled = super().get_pattern_for_span_version(self._split.pattern, span, version)
         if not is_folder(os.path.join(self.data_folder, folder_of(filled, self.PATTERN))):
             raise CompressorError(
@@ -204,7 +206,7 @@ class InputProcessor(SpanProcessor):
         span = self._split.pattern.partition("/")[0]
         return CompressorError(
             f"cannot find the newest span {span!r} in data folder {self.data_folder!r}: {why}. "
-            "Name the folders as in the pattern, with a number for {SPAN}."
+            "Name the folders after the pattern, with a number in place of {SPAN}."
         )
 
 

@@ -1,4 +1,4 @@
-"""The executor of TranslatorPretrainer: sums up the translators' normal equations on Beam."""
+"""The executor of TranslatorPretrainer: fits the translators by least squares, with the sums computed on Beam."""
 
 import functools
 import json
@@ -49,7 +49,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     ) -> None:
         """Reads ``examples`` and ``base_model``, writes ``translators`` (see ``compressor_lib.pretraining.bank``).
 
-        If ``previous_translators`` would be the result, they are copied, and ``examples`` are not read.
+        If ``previous_translators`` are what this run would fit (the backbone's weights and the options are the same,
+        and no connection is missing), they are copied, and ``examples`` are not read.
+
+        Raises:
+            CompressorError: If a connection is unknown or not possible.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         model = artifact_utils.get_single_instance(input_dict["base_model"])
@@ -66,9 +70,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if previous := _previous(input_dict.get(PREVIOUS), base, connections, options):
             with stored(output) as folder:
                 previous.save(folder)
-            logger.info("reused %d translators of the previous run: same backbone", len(previous.translators))
+            logger.info(
+                "reused %d translators of the previous run: same backbone and options", len(previous.translators)
+            )
             return
-        # Counting reads every image once more, so it is only done if progress is shown.
+        # Counting reads every image once more, so it is only done if progress, which is logged as DEBUG, is shown.
         total = count_examples(pattern) if logger.isEnabledFor(logging.DEBUG) else None
         with self._make_beam_pipeline() as pipeline:
             sums = (
@@ -84,7 +90,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
 
 class _SumUp(beam.DoFn):
-    """Runs the tapped backbone on batches of Examples and yields the sums of a bundle."""
+    """Runs the tapped backbone on batches of Examples and yields one :class:`TranslatorSums` per bundle."""
 
     def __init__(
         self,
@@ -94,7 +100,7 @@ class _SumUp(beam.DoFn):
         total: int | None,
     ) -> None:
         self._load_base = load_base
-        self._connections = [c for c in connections if c.rejoins]
+        self._connections = [connection for connection in connections if connection.rejoins]
         self._held_out = held_out
         self._total = total
         self._seen = 0
@@ -120,7 +126,7 @@ class _SumUp(beam.DoFn):
 
 
 class _Merge(beam.CombineFn):
-    """Adds up sums."""
+    """Merges the sums of all bundles into one."""
 
     def __init__(self, held_out: float) -> None:
         self._held_out = held_out
@@ -164,7 +170,7 @@ class _Solve(beam.DoFn):
 def _previous(
     given: list[types.Artifact] | None, base: keras.Model, connections: Sequence[Connection], options: TranslatorOptions
 ) -> TranslatorBank | None:
-    """Returns the translators of an earlier run, if they can be reused."""
+    """Returns the translators of the previous run; None if there are none, or they cannot be reused."""
     uri = artifact_utils.get_single_uri(given) if given else ""
     if not uri or not fileio.exists(os.path.join(uri, MANIFEST)):
         return None
@@ -177,5 +183,6 @@ def _previous(
 
 
 def _base(model_dir: str, backbone: str) -> keras.Model:
+    """Loads the reference model without its head."""
     with fetched(model_dir, f"{EXTRA}/{KERAS_FILE}") as folder:
         return without_head(load_keras(folder), name=backbone)

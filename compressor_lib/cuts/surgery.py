@@ -1,7 +1,7 @@
-"""Surgery: cuts a network after A and rejoins it at B.
+"""Surgery: cuts a network after layer A and rejoins it at layer B.
 
-The operation edits the model's configuration (see :mod:`compressor_lib.networks.graph`): it removes the layers in
-between, adds the translator's layers, and makes them the input of B. Keras then builds the sub-network from the edited
+The operation edits the model's configuration (see :mod:`compressor_lib.networks.graph`): it removes the layers between
+A and B, adds the translator's layers, and feeds their output to B. Keras then builds the sub-network from the edited
 configuration, and the weights of every kept layer are copied by name.
 """
 
@@ -31,15 +31,15 @@ def create_submodel(
 
     Args:
         base: A functional model with one input and one output, such as a backbone without top. It is not changed.
-        connection: See :func:`compressor_lib.cuts.connections.parse_connection`. With a B, a translator with new
-            weights replaces all layers between A and B. A truncation ends at A; a tail ends in a translator with new
-            weights after A.
-        tail_units: Channels of the tail, for a connection that is a tail.
+        connection: See :func:`compressor_lib.cuts.connections.parse_connection`. If it has a B, a translator with
+            random weights replaces all layers between A and B. A truncation ends at A. A tail adds a translator with
+            random weights after A and ends there.
+        tail_units: Channels of the tail; ignored if the connection is not a tail.
 
     Returns:
         A new flat functional model. Kept layers have the same names and weights as in ``base``. The translator's layers
-        are named ``translator_pool``, ``translator_conv`` and ``translator_activation``; only those that are needed
-        exist.
+        are named ``translator_pool``, ``translator_conv`` and ``translator_activation``; those that are not needed are
+        omitted.
 
     Raises:
         CompressorError: If the connection is unknown or not possible. The message says why.
@@ -84,10 +84,14 @@ def extend_shared(base: keras.Model, connection: ConnectionForm, *, tail_units: 
     Args:
         base: A functional model whose layers, including their weights, are shared with the sub-network.
         connection: A connection without a B, because layers after a cut cannot be shared.
-        tail_units: Channels of the tail, for a connection that is a tail.
+        tail_units: Channels of the tail; ignored if the connection is not a tail.
 
     Returns:
         A functional model like the one from :func:`create_submodel`.
+
+    Raises:
+        CompressorError: If the connection is unknown or not possible.
+        AssertionError: If the connection has a B.
     """
     connection = find_connection(connection, base)
     assert not connection.rejoins, "layers from B on get a different input, so they cannot be shared"
@@ -113,13 +117,16 @@ def without_head(classifier: keras.Model, *, name: str | None = None) -> keras.M
     Args:
         classifier: A functional model; see :func:`compressor_lib.networks.heads.last_feature_map`.
         name: Name of the new model; the classifier's name if None.
+
+    Raises:
+        CompressorError: If the classifier has no feature map before its head.
     """
     backbone = create_submodel(classifier, Connection.head(last_feature_map(classifier)))
     return keras.Model(backbone.inputs[0], backbone.output, name=name or classifier.name)
 
 
 def _serialised(translator: Sequence[keras.layers.Layer], a: str, base: keras.Model) -> list[dict[str, Any]]:
-    """Returns the translator's layers as a chain of entries of a functional configuration after layer ``a``."""
+    """Returns the translator's layers as entries of a functional configuration, chained after layer ``a``."""
     first = tensor = keras.Input(base.get_layer(a).output.shape[1:], name=a)
     for layer in translator:
         tensor = layer(tensor)

@@ -52,7 +52,8 @@ class TranslatorBank:
         input_shape: Height, width and channels of its images.
         fingerprint: See :func:`fingerprint`.
         translators: Translators by ``str(connection)``.
-        fit: Options that they were fitted with, by name; empty if unknown.
+        fit: Values of :class:`compressor_lib.pretraining.options.TranslatorOptions` that they were fitted with, by
+            name; empty if unknown.
     """
 
     backbone: str
@@ -65,7 +66,7 @@ class TranslatorBank:
     def for_backbone(
         cls, base: keras.Model, translators: Mapping[str, Translator], fit: Mapping[str, float] | None = None
     ) -> TranslatorBank:
-        """Creates a bank of translators fitted on ``base``."""
+        """Creates a bank of translators that were fitted on ``base``; for the arguments, see the attributes."""
         return cls(base.name, tuple(base.input_shape[1:]), fingerprint(base), translators, fit or {})
 
     def check(self, base: keras.Model) -> None:
@@ -90,11 +91,11 @@ class TranslatorBank:
 
         Args:
             base: Backbone of the search.
-            connections: Connections of the search. Truncations have no translator.
+            connections: Connections of the search. Truncations and tails have no pretrained translator.
             fit: Options with which the search would fit the translators.
 
         Returns:
-            A bank with these connections.
+            A bank with only these connections.
 
         Raises:
             CompressorError: If the backbone or the options differ, or a translator is missing.
@@ -112,7 +113,12 @@ class TranslatorBank:
         return replace(self, translators={name: self.translators[name] for name in wanted})
 
     def apply(self, submodel: keras.Model, connection: Connection) -> None:
-        """Sets the weights of a sub-network's translator. Does nothing for a truncation.
+        """Sets the weights of a sub-network's translator. Does nothing for a truncation or a tail.
+
+        Args:
+            submodel: The result of :func:`compressor_lib.cuts.surgery.create_submodel` for ``connection``, changed in
+                place.
+            connection: The connection, by layer names.
 
         Raises:
             CompressorError: If the bank has no translator for this connection.
@@ -127,7 +133,11 @@ class TranslatorBank:
         submodel.get_layer(CONV).set_weights([translator.kernel[None, None], translator.bias])
 
     def save(self, folder: str | Path) -> None:
-        """Writes the bank. An incomplete bank is never read as a bank."""
+        """Writes the bank to a folder, which is created if needed. :meth:`load` rejects a bank that is incomplete.
+
+        Raises:
+            OSError: If a file cannot be written.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
@@ -156,7 +166,8 @@ class TranslatorBank:
             base: If given, the bank must have been fitted on this backbone.
 
         Raises:
-            CompressorError: If the folder holds no complete bank, or a bank of another backbone.
+            CompressorError: If the folder holds no complete bank, or the bank is damaged, from another version, or of
+                another backbone.
         """
         folder = Path(folder)
         try:

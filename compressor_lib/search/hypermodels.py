@@ -1,4 +1,4 @@
-"""Hypermodels: the connection to cut a backbone at is one more hyperparameter.
+"""Hypermodels for keras-tuner, in which the place to cut a backbone (the connection) is one more hyperparameter.
 
 Source: Camacho et al., Neurocomputing 630, 129661 (2025). Any keras-tuner tuner can search them.
 """
@@ -44,6 +44,7 @@ LEARNING_RATE = "lr"
 TAIL_WIDTH = "tail_units"
 
 PUBLISHED_HEAD_UNITS = range(4, 32, 8)
+"""The published widths of the head's hidden layer: 4, 12, 20 and 28."""
 
 PUBLISHED_LEARNING_RATES = (1e-5, 1e-2)
 """The published range of learning rates. The default range of a search's options starts higher."""
@@ -52,8 +53,8 @@ PUBLISHED_LEARNING_RATES = (1e-5, 1e-2)
 class HyperCompressor(kt.HyperModel):
     """Searches the sub-networks of one backbone.
 
-    Hyperparameters: ``translator`` (the connection), ``top_fc1_units`` (width of the head), ``lr`` and, if the
-    connection is a tail, ``tail_units``. The objective is ``val_acc_comp``: ``tau * accuracy + (1 - tau) * (1 -
+    Hyperparameters: ``translator`` (the connection), ``top_fc1_units`` (width of the head's hidden layer), ``lr`` and,
+    if the connection is a tail, ``tail_units``. The objective is ``val_acc_comp``: ``tau * accuracy + (1 - tau) * (1 -
     parameters / max_parameters)``, or another cost instead of parameters. The score of a network over a budget is
     reduced by one, which ranks it below all networks within the budgets.
 
@@ -104,11 +105,13 @@ class HyperCompressor(kt.HyperModel):
         Args:
             max_parameters: Number of parameters of the uncompressed classifier, to which compression is relative.
             num_classes: Number of classes.
-            tau: Weight of accuracy, 0..1; 1 - tau is the weight of compression.
+            tau: Weight of accuracy in the objective, 0..1; 1 - tau is the weight of compression.
             name: Name of the hypermodel.
             tunable: As in keras-tuner.
-            weights: ``"imagenet"``, a weights file without top, or None.
-            input_shape: Height, width and channels (or one size) of the images; the published size if None.
+            weights: ``"imagenet"``, a weights file without top, or None for random weights. Not used with your own
+                ``backbone``.
+            input_shape: Height, width and channels of the images, or one size for height and width, in pixels. The
+                published size if None. Not used with your own ``backbone``.
             backbone: A functional model without a head to search instead of a catalogue backbone. Its input must match
                 the datasets.
             connections: The connections to search, or a family of them (see
@@ -116,25 +119,28 @@ class HyperCompressor(kt.HyperModel):
                 connections in the graph for your own ``backbone``.
             translators: Weights of the translators. If None, they are fitted without labels on the first training data
                 passed to :meth:`fit`.
-            head_units: Widths of the head to choose from, 0 for none. If None, the published 4, 12, 20 and 28.
-            tail_units: Widths of a tail to choose from, if connections include tails. With a budget, a trial takes the
-                widest tail within the budget up to the chosen width, so that no trial is wasted.
+            head_units: Widths of the head's hidden layer to choose from, 0 for no hidden layer. If None, the published
+                4, 12, 20 and 28.
+            tail_units: Widths of a tail to choose from, if connections include tails. If the chosen width exceeds a
+                budget, the trial uses the next smaller width that does not, so that no trial is wasted.
             dropout: Dropout rate of the head.
-            learning_rates: Range of ``lr``.
+            learning_rates: Lowest and highest ``lr``, sampled on a logarithmic scale.
             loss: ``"categorical_crossentropy"`` for one-hot labels, as published;
                 ``"sparse_categorical_crossentropy"`` for indices.
             cache_features: Whether trials may train on cached activations. Set it to False for datasets whose images
                 change in each pass (augmentation).
-            feature_memory: Memory in bytes for cached activations; further ones go to a temporary folder. None for no
+            feature_memory: Bytes of memory for cached activations; the rest are kept in a temporary folder. None for no
                 limit.
-            cost: The cost to save, a name in ``compressor_lib.objective.costs.COSTS``. Measured costs (``"bytes"``,
+            cost: The cost to reduce, a name in ``compressor_lib.objective.costs.COSTS``. Measured costs (``"bytes"``,
                 ``"latency"``) are measured once per architecture, on its TFLite file.
-            max_cost: Cost of the uncompressed classifier. If None and the cost is parameters, ``max_parameters``.
-            budgets: Maximum costs of a network, by name. Connections whose narrowest form exceeds a budget that can be
-                counted without building are not searched.
-            yardstick: The uncompressed classifier, next to which latencies are measured; None to time networks on their
-                own.
-            class_names: The class names, which are part of the ``bytes`` of the deployed TFLite file.
+            max_cost: Cost of the uncompressed classifier, in the unit of ``cost``. Required, except for the cost
+                ``"parameters"``, for which None means ``max_parameters``.
+            budgets: Maximum costs of a network, by name. Parameters and MACs are counted without building a network, so
+                connections that exceed these budgets even in their narrowest form are not searched.
+            yardstick: The uncompressed classifier, next to which latencies are measured; None to time each network on
+                its own.
+            class_names: The class names, in the order of the outputs. They are part of the deployed TFLite file and so
+                of its ``bytes``.
             train_translators: Whether each trial trains its translator with its head, starting from the fitted weights.
                 Slower, because the layers after B run at every step; better if a linear map explains little.
 
@@ -146,7 +152,7 @@ class HyperCompressor(kt.HyperModel):
         if not 0 <= tau <= 1:
             raise CompressorError(f"tau is {tau}: choose a weight from 0 to 1.")
         if max_parameters <= 0:
-            raise CompressorError(f"max_parameters is {max_parameters}: choose a number of parameters.")
+            raise CompressorError(f"max_parameters is {max_parameters}: choose a number of parameters above 0.")
         unit = find_cost(cost).unit
         if max_cost is None and cost != "parameters":
             raise CompressorError(f"the cost {cost} needs max_cost, the {unit} of the uncompressed classifier.")
@@ -203,8 +209,8 @@ class HyperCompressor(kt.HyperModel):
     def narrow_to(self, count: int, train: tf.data.Dataset, validation: tf.data.Dataset) -> None:
         """Restricts the search to the most promising connections, see :mod:`compressor_lib.search.shortlist`.
 
-        Each family keeps its share. The required pass of the backbone is the one that trials need anyway, if they use
-        the same datasets.
+        Each family keeps its share. The backbone runs over both datasets once; trials on the same datasets reuse its
+        cached outputs.
 
         Args:
             count: Number of connections to keep, at least one of each family.
@@ -237,6 +243,7 @@ class HyperCompressor(kt.HyperModel):
         )
 
     def _probe(self, connection: Connection, *datasets: tf.data.Dataset) -> float:
+        """Fits a linear classifier on A's pooled output on the first dataset; returns its accuracy on the second."""
         parts = []
         for dataset in datasets:
             found = self._training.cache.activations(connection, dataset)
@@ -262,11 +269,11 @@ class HyperCompressor(kt.HyperModel):
         return affordable
 
     def _narrowest(self, connection: Connection) -> dict[str, float]:
-        """Returns the countable costs of a connection's classifier, with the widths that are closest to the budgets."""
-        return self._least(connection, min(self._tail_units))
+        """Returns the countable costs of a connection's classifier with the narrowest tail and the cheapest head."""
+        return self._with_cheapest_head(connection, min(self._tail_units))
 
-    def _least(self, connection: Connection, tail_units: int) -> dict[str, float]:
-        """Returns the countable costs of a connection's classifier, with the head that is closest to the budgets."""
+    def _with_cheapest_head(self, connection: Connection, tail_units: int) -> dict[str, float]:
+        """Returns the countable costs of a connection's classifier with the head that uses least of the budgets."""
         forms = (
             counted_costs(self.base, connection, self.num_classes, tail_units=tail_units, head_units=units)
             for units in (PUBLISHED_HEAD_UNITS if self._head_units is None else self._head_units)
@@ -282,7 +289,7 @@ class HyperCompressor(kt.HyperModel):
         self.__dict__.pop("_training", None)
 
     def connection(self, hp: kt.HyperParameters) -> Connection:
-        """Returns the connection in a trial's hyperparameters, in either form."""
+        """Returns the connection that a trial's hyperparameters name, by layer names or as the published indices."""
         choice = hp.Choice(TRANSLATOR, [str(connection) for connection in self.connections])
         return find_connection(choice, self.base)
 
@@ -295,6 +302,7 @@ class HyperCompressor(kt.HyperModel):
         return submodel
 
     def _tail_width(self, hp: kt.HyperParameters, connection: Connection) -> int:
+        """Returns the width of a trial's tail; a default, which is not used, if its connection is not a tail."""
         tails = [str(candidate) for candidate in self.connections if candidate.is_tail]
         if tails:
             # Every trial enters this scope, so that tuners know the condition even if the first trial is not a tail.
@@ -305,13 +313,13 @@ class HyperCompressor(kt.HyperModel):
         return TAIL_UNITS
 
     def _widths_within(self, connection: Connection) -> list[int]:
-        """Returns the tail widths within the countable budgets, or the narrowest width."""
+        """Returns the tail widths within the countable budgets, and always the narrowest."""
         if connection not in self._widths:
             narrowest = min(self._tail_units)
             self._widths[connection] = [
                 width
                 for width in self._tail_units
-                if width == narrowest or self.budgets.within(self._least(connection, width))
+                if width == narrowest or self.budgets.within(self._with_cheapest_head(connection, width))
             ]
         return self._widths[connection]
 
@@ -322,8 +330,8 @@ class HyperCompressor(kt.HyperModel):
     def build_trial(self, hp: kt.HyperParameters) -> keras.Model:
         """Builds a trial like :meth:`build`, but in milliseconds: the frozen layers are shared by all trials.
 
-        The model is only meant for :meth:`fit`; unfreezing its backbone would affect all trials. For a subclass that
-        overrides :meth:`build` or :meth:`create_backbone`, these methods are used.
+        The model is only meant for :meth:`fit`; unfreezing its backbone would affect all trials. If a subclass
+        overrides :meth:`build` or :meth:`create_backbone`, its :meth:`build` is called instead.
         """
         own = type(self)
         if own.build is not HyperCompressor.build or own.create_backbone is not HyperCompressor.create_backbone:
@@ -383,11 +391,20 @@ class HyperCompressor(kt.HyperModel):
         return self._known_costs[architecture]
 
     def fit(self, hp: kt.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """Trains a trial's model, on cached features if the result is the same.
+        """Trains a trial's model, on cached features if that gives the same result.
+
+        Args:
+            hp: The trial's hyperparameters.
+            model: The model from :meth:`build` or :meth:`build_trial`.
+            *args: Arguments of Keras' ``fit``.
+            **kwargs: Arguments of Keras' ``fit``.
 
         Returns:
             The history. Besides the metrics, it contains the model's :meth:`costs`, the ``seconds`` of this fit and the
             number of validation ``examples`` (0 if not counted), so that every tuner records them for its trials.
+
+        Raises:
+            CompressorError: If the translators are not fitted yet and cannot be fitted on this training data.
         """
         started = time.monotonic()
         arguments = dict(zip(("x", "y", "batch_size", "epochs", "verbose", "callbacks"), args, strict=False)) | kwargs
@@ -409,11 +426,12 @@ class HyperCompressor(kt.HyperModel):
         return history
 
     def _pretrain(self, arguments: dict[str, Any], model: keras.Model, connection: Connection) -> None:
+        """Fits the translators of all connections on the training data in the arguments of ``fit``."""
         dataset = self._training.dataset(arguments.get("x"), arguments.get("y"), arguments.get("batch_size"))
         if dataset is None:
             raise CompressorError(
                 "the translators cannot be fitted on this kind of training data; give arrays or a finite "
-                "tf.data.Dataset, or fit them first and pass them as translators=."
+                "tf.data.Dataset, or fit them first and pass them as the argument translators."
             )
         if self._cache_features and self._training.frontier(model, connection) is not None:
             self.translators = self._training.cache.translators(dataset)
@@ -452,7 +470,7 @@ def _subnetwork_in(model: keras.Model, connection: Connection) -> keras.Model:
 
 
 def _backbone_inputs(model: keras.Model, connection: Connection, dataset: tf.data.Dataset) -> Iterable[Any]:
-    """Yields batches of images as inputs of the sub-network, after the layers that ``model`` puts before it."""
+    """Yields batches of images as the sub-network takes them: after any layers that ``model`` puts before it."""
     subnetwork = _subnetwork_in(model, connection)
     in_front = None
     if subnetwork is not model:

@@ -3,9 +3,9 @@
 A search that is repeated on new data need not rediscover the previous best hyperparameters: they are its first trial.
 The next known trial is determined from the existing trials, so an interrupted search resumes consistently.
 
-They use these private names of keras-tuner: ``_random_state`` (Bayesian), ``_get_num_brackets``, ``_get_num_rounds``,
-``_get_size``, ``_random_trial`` and ``_random_values`` (Hyperband), ``_populate_next``, and ``_ordered_ids`` with its
-``_memory`` (grid): see :mod:`compressor_lib.search.keras_tuner_hooks`.
+These classes use private names of keras-tuner: ``_random_state`` (Bayesian), ``_get_num_brackets``,
+``_get_num_rounds``, ``_get_size``, ``_random_trial`` and ``_random_values`` (Hyperband), ``_populate_next``, and
+``_ordered_ids`` with its ``_memory`` (grid): see :mod:`compressor_lib.search.keras_tuner_hooks`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from compressor_lib.errors import CompressorError
 from compressor_lib.search.durable import DurableOracle
 
 Values = dict[str, Any]
+"""Hyperparameters by name; also keras-tuner's dictionaries for states and for responses to a request for a trial."""
 
 
 def values_in(space: kt.HyperParameters, known: Mapping[str, Any]) -> Values:
-    """Returns known hyperparameters restricted to a search space, with its defaults for unknown ones.
+    """Returns known hyperparameters restricted to a search space, with the space's defaults for missing ones.
 
     Args:
         space: The search space.
@@ -46,13 +47,13 @@ def values_in(space: kt.HyperParameters, known: Mapping[str, Any]) -> Values:
         taken.merge([hyperparameter])
         if taken.is_active(hyperparameter):
             value = known.get(hyperparameter.name, hyperparameter.default)
-            if not _has(hyperparameter, value):
+            if not _allows(hyperparameter, value):
                 raise CompressorError(f"{hyperparameter.name} {value!r} is not in the search space.")
             taken.values[hyperparameter.name] = value
     return dict(taken.values)
 
 
-def _has(hyperparameter: hp_module.HyperParameter, value: Any) -> bool:
+def _allows(hyperparameter: hp_module.HyperParameter, value: Any) -> bool:
     if isinstance(hyperparameter, hp_module.Int | hp_module.Float) and hyperparameter.step is None:
         is_number = isinstance(value, int | float)
         return is_number and hyperparameter.min_value <= value <= hyperparameter.max_value
@@ -116,17 +117,16 @@ class HyperbandOracle(KnownFirst, kt.oracles.HyperbandOracle):
     epochs.
 
     keras-tuner's oracle derives the number of trials from ``max_epochs``. Here ``max_trials`` limits it: the rounds of
-    all brackets shrink in proportion, so that each bracket still ends with trials of the most epochs. If a round would
-    be empty, the brackets with the most rounds are left out.
+    all brackets shrink in proportion, so that each bracket still ends with trials that train for ``max_epochs``. If a
+    round would be empty, the brackets with the most rounds are left out.
 
     Args:
-        max_trials: Maximum number of trials in all brackets together; None for the number that follows from
-            ``max_epochs``.
+        max_trials: Maximum number of trials in all brackets together; None for keras-tuner's own number.
         **options: Options of keras-tuner's oracle.
     """
 
     max_epochs: int
-    _next: Sequence[Values] = ()
+    _next: Sequence[Values] = ()  # known trials that the current bracket has not had yet
 
     def __init__(self, *, max_trials: int | None = None, **options: Any) -> None:
         self._most_trials = max_trials  # the base class sets max_trials to None, then requests the first bracket
@@ -212,7 +212,8 @@ class GridOracle(KnownFirst, kt.oracles.GridSearchOracle):
         started = self.start_order
         if len(started) < len(self.first):
             return super().populate_space(trial_id)
-        self.start_order = started[len(self.first) :]  # the grid begins if it has no trials yet
+        # keras-tuner starts the grid when no trial has started, so the known trials are hidden from it.
+        self.start_order = started[len(self.first) :]
         try:
             response: Values = kt.oracles.GridSearchOracle.populate_space(self, trial_id)
         finally:
@@ -242,6 +243,7 @@ class GridOracle(KnownFirst, kt.oracles.GridSearchOracle):
         self._populate_next = self._on_grid([*state["populate_next"], *self.end_order[-1:]])
 
     def _on_grid(self, trial_ids: Sequence[str]) -> list[str]:
+        """Returns the trials other than the known ones."""
         known = self.start_order[: len(self.first)]
         return [trial_id for trial_id in trial_ids if trial_id not in known]
 

@@ -27,7 +27,7 @@ from compressor_lib.training.options import Distillation, TrainingOptions
 logger = logging.getLogger(__name__)
 
 WARMUP = 0.2
-"""Largest share of the fine-tuning steps that the learning rate's warmup takes."""
+"""Largest share of the fine-tuning steps used to warm up the learning rate."""
 
 
 def train(
@@ -59,19 +59,19 @@ def train(
         train_dataset: Batches of (``uint8`` images ``[N, S, S, 3]``, integer labels ``[N]``), shuffled as desired.
             Augmentation is applied by this function.
         eval_dataset: Batches of the same kind, which are not augmented.
-        options: Training options. ``batch_size`` is not used here.
+        options: Training options. ``batch_size`` is not used, because the datasets are already batched.
         teacher: Classifier with the model's input and output shapes, required if ``options.distillation`` has a weight.
             It is not changed. Folded batch normalisation (see
             :func:`compressor_lib.networks.batch_norm_folding.folded`) makes it faster.
-        class_weights: Weight of each class in the loss, by class index, including the distance to the teacher. None for
-            a weight of 1 each. See :func:`compressor_lib.training.class_weights.balanced_weights`. The best epoch is
-            chosen without class weights.
-        callbacks: Additional Keras callbacks for both phases. Their model has the metrics and the optimizer; its
-            ``student`` is the network that is trained.
+        class_weights: Weight of each class in the loss, by class index; the distillation term is weighted, too. None
+            for a weight of 1 each. See :func:`compressor_lib.training.class_weights.balanced_weights`. The best epoch
+            is chosen without class weights.
+        callbacks: Additional Keras callbacks for both phases. Their ``model`` is a wrapper with the metrics and the
+            optimizer, whose ``student`` is the network that is trained.
         checkpoint: File for the state of the training, written atomically after each epoch. Its folder must exist. If
             the file exists, training resumes after its last epoch, with the same result as an uninterrupted run. A
-            checkpoint belongs to one model, dataset and set of options, so give each training run its own file. A
-            damaged file is logged, and training starts from the beginning.
+            checkpoint belongs to one model, dataset and set of options, so give each training run its own file. If
+            the file is damaged, a warning is logged and training starts from the beginning.
 
     Returns:
         ``loss``, ``accuracy``, ``val_loss`` and ``val_accuracy``, with one value per epoch over both phases, and
@@ -97,19 +97,19 @@ def train(
         best = _Best(student, options, steps)
         checkpoints = [_Checkpoints(Path(checkpoint), best)] if checkpoint else []
         for _ in range(best.done):
-            next(iter(train_dataset))  # a shuffled dataset has a new order in each pass
+            next(iter(train_dataset))  # each pass has its own shuffled order, so the finished epochs' are used up
         resumed = best.phase
         for phase in _phases(options, steps, new_layers):
             if not phase.epochs or resumed not in ("", phase.name):
                 continue
             for layer in student.layers:
-                layer.trainable = phase.opens(layer)
+                layer.trainable = phase.trains(layer)
             phase.optimizer.build(student.trainable_variables)
             trainee.compile(optimizer=phase.optimizer)
             if not resumed:
                 best.begin(phase.name)
             resumed = ""
-            best.total = best.began + phase.epochs + phase.to_come
+            best.total = best.began + phase.epochs + phase.later_epochs
             trainee.fit(
                 train_dataset,
                 validation_data=eval_dataset,
@@ -127,10 +127,20 @@ def train(
 
 @dataclass(frozen=True)
 class _Phase:
+    """A part of the training.
+
+    Attributes:
+        name: Name, as logged.
+        epochs: Maximum number of its epochs.
+        later_epochs: Maximum number of epochs in later phases.
+        trains: Returns whether a layer is trained.
+        optimizer: Optimizer of this phase alone.
+    """
+
     name: str
     epochs: int
-    to_come: int
-    opens: Callable[[keras.layers.Layer], bool]
+    later_epochs: int
+    trains: Callable[[keras.layers.Layer], bool]
     optimizer: keras.optimizers.Optimizer
 
 
@@ -160,9 +170,9 @@ def _phases(options: TrainingOptions, steps: int, new_layers: set[str]) -> Itera
 
 
 class _Trainee(keras.Model):
-    """Trains a student: augments the batch, runs the teacher and takes one step.
+    """Wraps a student in the model that Keras' ``fit`` trains: augments each batch, runs the teacher and takes a step.
 
-    Augmentation and teacher live here, so that the student stays the model that will be deployed.
+    The augmentation and the teacher are here, so that the student stays the model that will be deployed.
     """
 
     def __init__(
@@ -202,19 +212,20 @@ class _Trainee(keras.Model):
             if self._class_weights is not None:
                 losses *= tf.gather(tf.constant(self._class_weights, losses.dtype), labels)
             losses += sum(self.student.losses)
-            # The optimizer sums the gradients of all devices, and a short batch may not reach every device.
-            everywhere = tf.distribute.get_replica_context().all_reduce("SUM", tf.size(losses))
-            loss = tf.reduce_sum(losses) / tf.cast(everywhere, losses.dtype)
+            # The optimizer sums the gradients of all devices, so each divides by the size of the whole batch, which a
+            # short batch does not spread evenly.
+            batch_size = tf.distribute.get_replica_context().all_reduce("SUM", tf.size(losses))
+            loss = tf.reduce_sum(losses) / tf.cast(batch_size, losses.dtype)
         variables = self.student.trainable_variables
         self.optimizer.apply(tape.gradient(loss, variables), variables)
-        return self._note(losses, labels, predictions)
+        return self._record(losses, labels, predictions)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         images, labels = _unpack(data)
         predictions = self.student(images, training=False)
-        return self._note(_label_loss(labels, predictions, 0.0), labels, predictions)
+        return self._record(_label_loss(labels, predictions, 0.0), labels, predictions)
 
-    def _note(self, losses: tf.Tensor, labels: tf.Tensor, predictions: tf.Tensor) -> dict[str, Any]:
+    def _record(self, losses: tf.Tensor, labels: tf.Tensor, predictions: tf.Tensor) -> dict[str, Any]:
         self._mean_loss.update_state(losses)
         self._accuracy.update_state(labels, predictions)
         return {metric.name: metric.result() for metric in self.metrics}
@@ -227,7 +238,7 @@ class _Best(keras.callbacks.Callback):
     """Keeps the history and the best weights over all phases, ends a phase that stops improving, and logs."""
 
     total: int
-    """Maximum number of epochs."""
+    """Maximum number of epochs in all phases together, less those that an earlier phase did not need."""
 
     def __init__(self, student: keras.Model, options: TrainingOptions, steps: int) -> None:
         super().__init__()
@@ -348,14 +359,14 @@ def _on_devices(
 
 @functools.cache  # TensorFlow confuses the reductions of two strategies in the same process
 def _mirrored() -> tf.distribute.Strategy:
-    """Mirrors variables on all accelerators, or on the logical CPUs if there are none."""
+    """Returns a strategy with a copy of each variable on every GPU, or on every logical CPU if there are no GPUs."""
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     logger.info("training on %d devices: %s", len(devices), ", ".join(device.name for device in devices))
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
 def _copy(model: keras.Model) -> keras.Model:
-    """Returns a copy of a network with its own variables. Its batch norms use the images of all devices."""
+    """Returns a copy of a network with its own variables, whose batch normalisation uses the images of all devices."""
 
     def cloned(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
@@ -370,10 +381,10 @@ def _copy(model: keras.Model) -> keras.Model:
 
 @contextmanager
 def _batch_norm_for(model: keras.Model, steps: int) -> Iterator[None]:
-    """Adapts the momentum of the moving averages to short training."""
+    """Lowers the momentum of batch normalisation's moving averages, so that they keep up with short training."""
     layers = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
     momenta = {layer: layer.momentum for layer in layers}
-    # keras.applications use a momentum of 0.99 or 0.999, chosen for 100,000s of steps. After a few hundred steps, the
+    # keras.applications uses a momentum of 0.99 or 0.999, chosen for 100,000s of steps. After a few hundred steps, the
     # averages are still close to their initial values, and inference is far off. A window of a fifth of an epoch has
     # forgotten 99 % of the initial values (1 - e^-5) when the first epoch is evaluated, and still averages many
     # batches.
@@ -411,7 +422,7 @@ def _label_loss(labels: tf.Tensor, predictions: tf.Tensor, smoothing: float) -> 
 
 
 def _distance(teacher: tf.Tensor, student: tf.Tensor, temperature: float) -> tf.Tensor:
-    """Returns the Kullback-Leibler divergence ``[N]`` from teacher to student, both at the temperature."""
+    """Returns the Kullback-Leibler divergence ``[N]`` KL(teacher || student), both softened by the temperature."""
     # The logarithm of a softmax is its logits up to a constant, which cancels out.
     target = tf.nn.log_softmax(_log(teacher) / temperature)
     prediction = tf.nn.log_softmax(_log(student) / temperature)
@@ -419,6 +430,7 @@ def _distance(teacher: tf.Tensor, student: tf.Tensor, temperature: float) -> tf.
 
 
 def _count_batches(dataset: tf.data.Dataset, kind: str) -> int:
+    """Returns the number of batches; raises an error if there are none or infinitely many."""
     count = int(dataset.cardinality())
     if count == tf.data.INFINITE_CARDINALITY:
         raise CompressorError(f"the {kind} dataset is infinite: remove repeat().")

@@ -26,7 +26,7 @@ POLL = 10.0
 """Seconds between two requests for a run's progress."""
 
 LOOKS = 6
-"""Number of requests in a row that may fail before a run is no longer followed."""
+"""Number of requests in a row that must fail before the command stops following a run."""
 
 PackageArgument = Annotated[Path, typer.Argument(metavar="PACKAGE", help="A package that compressor compile wrote.")]
 Parameters = Annotated[
@@ -36,7 +36,7 @@ PipelineRoot = Annotated[
     str | None,
     typer.Option(metavar="URI", help="Where artifacts go; default: as compiled, or the platform's own root."),
 ]
-AnyVersion = Annotated[bool, typer.Option("--any-version", help="Accept a package of another version of the project.")]
+AnyVersion = Annotated[bool, typer.Option("--any-version", help="Accept a package that another version compiled.")]
 Name = Annotated[str, typer.Argument(help="The schedule's name.")]
 
 
@@ -48,7 +48,7 @@ def submit(
     pipeline_root: PipelineRoot = None,
     caching: Annotated[bool, typer.Option("--cache/--no-cache", help="Reuse cached results of nodes.")] = True,
     any_version: AnyVersion = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the run until it ends.")] = False,
 ) -> None:
     """Starts a run of a package, and prints where to watch it.
 
@@ -68,16 +68,18 @@ def doctor(
     choice: Choice,
     package: Annotated[
         Path | None,
-        typer.Argument(metavar="[PACKAGE]", help="A package that compressor compile wrote; without one, this machine."),
+        typer.Argument(
+            metavar="[PACKAGE]", help="A package that compressor compile wrote; default: check this machine."
+        ),
     ] = None,
     any_version: AnyVersion = False,
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="This machine: a run's YAML file; default: MobileNetV2.")
+        Path | None, typer.Option("--config", "-c", help="For this machine: a run's YAML file; default: MobileNetV2.")
     ] = None,
     output: OutputFolder = None,
     overrides: Overrides = None,
 ) -> None:
-    """Checks that this machine, or a package's platform, has all that a run needs. Exits with 2 if not.
+    """Checks that this machine, or a package's platform, has everything that a run needs. Exits with 2 if not.
 
     Example: compressor doctor pictures.yaml --target kubeflow --host http://localhost:8080
     """
@@ -85,7 +87,7 @@ def doctor(
         _examine_machine(config, output, overrides)
         return
     if choice.target is None:
-        raise CompressorError("a package needs --target, its platform: kubeflow or vertex.")
+        raise CompressorError("a package is checked on its platform: give --target kubeflow or --target vertex.")
     from pipelines.execution.code_version import code_version
     from pipelines.platforms.doctor import Needs, examine
 
@@ -104,7 +106,7 @@ def doctor(
 
 
 def _examine_machine(config: Path | None, output: str | None, overrides: list[str] | None) -> None:
-    """Prints a line for each of a run's requirements of this machine."""
+    """Prints a line for each thing that a run needs of this machine; exits with an error status if one is missing."""
     from pipelines.config.config import BackboneConfig, load_config
     from pipelines.execution.machine import PROBLEM, examine
 
@@ -133,7 +135,7 @@ schedules = typer.Typer(no_args_is_help=True, help="Schedules runs on a platform
 @chosen_from(Place, default=Place.local)
 def create(
     choice: Choice,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A package; for --target local a run's YAML file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A package; with --target local, a run's YAML file.")],
     cron: Annotated[str, typer.Option(help="Minute, hour, day, month, weekday, as in '0 3 * * 1', or @weekly.")],
     name: Annotated[str | None, typer.Option(help="The schedule's name; default: the pipeline's name.")] = None,
     time_zone: Annotated[
@@ -292,18 +294,21 @@ def _shown(when: datetime | None) -> str:
 
 
 def _follow(platform: Platform, run: RemoteRun, order: Sequence[str]) -> None:
-    """Prints changes of the nodes' states until the run ends; a failure ends the command.
+    """Prints changes of the nodes' states until the run ends.
 
     Args:
         platform: The platform.
         run: The run.
-        order: The package's nodes, in printing order.
+        order: The package's nodes, in the order in which they are printed.
+
+    Raises:
+        typer.Exit: If the run failed, or can no longer be followed.
     """
     shown: dict[str, State] = {}
-    looked_once_more = False
+    asked_once_more = False
     try:
         while True:
-            progress = _looked_at(platform, run)
+            progress = _progress_of(platform, run)
             nodes = {node: progress.nodes[node] for node in (*order, *progress.nodes) if node in progress.nodes}
             for node, state in nodes.items():
                 if shown.get(node) is not state:
@@ -311,9 +316,9 @@ def _follow(platform: Platform, run: RemoteRun, order: Sequence[str]) -> None:
             shown.update(nodes)
             if progress.state.is_final:
                 # Platforms may record the end of a run before that of its nodes.
-                if looked_once_more or all(state.is_final for state in nodes.values()):
+                if asked_once_more or all(state.is_final for state in nodes.values()):
                     break
-                looked_once_more = True
+                asked_once_more = True
             time.sleep(POLL)
     except KeyboardInterrupt:
         raise ended(STOPPED, f"no longer followed; the run continues: {run.link}") from None
@@ -328,8 +333,8 @@ def _follow(platform: Platform, run: RemoteRun, order: Sequence[str]) -> None:
         raise ended(FAILED, f"error: {reason}\nlogs: {run.link}")
 
 
-def _looked_at(platform: Platform, run: RemoteRun) -> Progress:
-    """Fetches a run's progress; retries while a quota is exhausted or the network is down."""
+def _progress_of(platform: Platform, run: RemoteRun) -> Progress:
+    """Fetches a run's progress. Retries a few times, because a quota may be exhausted or the network down."""
     for _ in range(LOOKS - 1):
         try:
             return platform.progress(run.id)

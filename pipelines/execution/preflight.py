@@ -1,4 +1,4 @@
-"""Checks before the first node runs, beyond those of the configuration's own fields."""
+"""Checks made before the first node runs, beyond those of each field of the configuration."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Counts = dict[str, dict[str, int]]
 """Numbers of images, by split and class."""
 
 _MOST_FILES = 20
-"""Number of TFRecord files in each span whose first record is read."""
+"""In each span, the first record of at most this many TFRecord files is read."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Images:
 
     Attributes:
         counts: Number of used images, by split and class.
-        left_out: Number of skipped images by kind, such as ``".heic"``, the most frequent first.
+        left_out: Number of images that are not used, by kind, such as ``".heic"``; the most frequent first.
     """
 
     counts: Counts
@@ -48,10 +48,11 @@ class Classes:
     """The classes of the run's models.
 
     Attributes:
-        names: Names in the order of the outputs.
-        gone: Classes of the pushed model that have no images, and keep their places.
-        removed: Classes that the user removes.
-        are_all: False if the push directory was not read, so that a pushed model may add more classes.
+        names: Names, in the order of the models' outputs.
+        gone: Classes of the pushed model that have no images any more; they keep their outputs.
+        removed: Classes that the configuration removes.
+        are_all: Whether the list is complete. False if the push directory was not read, because a model in it may have
+            more classes.
     """
 
     names: list[str]
@@ -66,9 +67,9 @@ class Network:
 
     Attributes:
         parameters: Parameters of the reference model; None if the number of classes is unknown.
-        macs: Multiply-adds of the reference model per image; None if they cannot be counted.
-        connections: Number of connections that the search may cut.
-        weights: A description of where the weights come from.
+        macs: MACs (multiply-adds) of the reference model per image; None if they cannot be counted.
+        connections: Number of connections that the search chooses from.
+        weights: Where the weights come from, in words.
     """
 
     parameters: int | None
@@ -100,17 +101,18 @@ def check_output(output: str) -> None:
     """
     if "://" in output:
         return
-    there = Path(output)
-    while not os.path.exists(there) and there != there.parent:  # Path.exists raises below a folder without permission
-        there = there.parent
-    if not os.path.isdir(there):
-        raise output_error(output, f"{str(there)!r} is a file")
-    if not os.access(there, os.W_OK | os.X_OK):
+    nearest = Path(output)
+    # Path.exists would raise an error below a folder without permission.
+    while not os.path.exists(nearest) and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not os.path.isdir(nearest):
+        raise output_error(output, f"{str(nearest)!r} is a file")
+    if not os.access(nearest, os.W_OK | os.X_OK):
         raise output_error(output, "Permission denied")
 
 
 def output_error(output: str, why: str | None) -> CompressorError:
-    """Builds the error for an output folder that is not writable."""
+    """Returns the error for an output folder that cannot be written to, for the reason ``why``."""
     return CompressorError(
         f"output {output!r} cannot be written to ({why}): choose another folder with --output, or grant write "
         "permission."
@@ -153,7 +155,7 @@ def check_classes(config: Config, images: Images, *, stores: bool = True) -> Cla
     Args:
         config: The run's configuration.
         images: The images.
-        stores: Whether to read a push directory that is in an object store or on a Kubeflow volume.
+        stores: Whether to read the push directory even if it is in an object store or on a Kubeflow volume.
 
     Returns:
         The classes. If the push directory is not read, ``backbone.classes`` take the place of the pushed classes.
@@ -178,7 +180,7 @@ def check_classes(config: Config, images: Images, *, stores: bool = True) -> Cla
 
 
 def _counted(images: Sequence[dataset_layout.Image], shares: Mapping[str, int]) -> Counts:
-    """Counts images as the first node splits them: each class folder by itself."""
+    """Counts images by split and class. Like the first node, it splits each class folder separately."""
     from components.storage.stratified_split import split_counts
 
     counts: Counts = {split: {} for split in shares}
@@ -240,7 +242,7 @@ def _check_record(file: str, features: Sequence[str]) -> None:
 
 
 def check_network(config: Config, classes: Sequence[str] | None = None, *, download: bool = True) -> Network:
-    """Builds the network and looks up every connection, so that no training is lost to a typing error.
+    """Builds the network and looks up every connection, so that a typo does not surface only after hours of training.
 
     Args:
         config: The run's configuration.
@@ -252,8 +254,8 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
 
     Raises:
         CompressorError: If the weights cannot be downloaded or belong to another network; if the images are too small
-            for it; if a model of the user's cannot be compressed or its classes differ from the data's; or if a
-            connection is unknown or cannot be cut.
+            for it; if the user's own model cannot be compressed, or its classes differ from the data's; or if a
+            connection is unknown or not possible.
     """
     from compressor_lib.cuts.families import searched_connections
     from compressor_lib.cuts.surgery import without_head
@@ -286,11 +288,11 @@ def catalogued(backbone: BackboneConfig, download: bool) -> tuple[keras.Model, s
     """Builds a network from the catalogue.
 
     Args:
-        backbone: The section that names it.
+        backbone: The section of the configuration that names it.
         download: Whether to download ImageNet weights; if not, only checks that their server responds.
 
     Returns:
-        The network, and a description of where its weights come from.
+        The network, and where its weights come from, in words.
 
     Raises:
         CompressorError: If the weights cannot be downloaded, or belong to another network.
@@ -308,13 +310,13 @@ def catalogued(backbone: BackboneConfig, download: bool) -> tuple[keras.Model, s
             return built("imagenet"), "ImageNet's"
         try:
             with without_downloads():
-                return built("imagenet"), "ImageNet's, downloaded already"
+                return built("imagenet"), "ImageNet's, already downloaded"
         except WouldDownload as would:
             return built("none"), f"ImageNet's, which the run will download from {urlsplit(would.url).hostname}"
 
 
 def planned_trials(config: Config) -> int | None:
-    """The maximum number of trials of the search; None for no limit."""
+    """Returns the maximum number of trials of the search; None for no limit."""
     import keras_tuner as kt
 
     from compressor_lib.search.oracles import ORACLES

@@ -24,14 +24,14 @@ REPORT_NODE = "Report"
 
 _DRIVER = "pipelines.kubeflow.example_gen_driver"
 _EXECUTOR = "pipelines.kubeflow.executor"
-_STOCK = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
+_TFX_EXECUTOR = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
 _ENTRYPOINT = ["python", "-m", "pipelines.kubeflow.entrypoint"]
-# Without a maximum duration, counted from the first attempt, the backend retries nothing (since 2.14).
+# The backend (since 2.14) retries nothing without a maximum duration, which counts from the first attempt: 30 days.
 _BACKOFF = {"backoffDuration": "30s", "backoffFactor": 2, "backoffMaxDuration": "2592000s"}
 _CLUSTERS_ROOT = "default of kfp-launcher"
-"""Shown in the report as output if a package has no pipeline root."""
-# Remote paths that Keras, which reads weights, supports itself.
-_OF_KERAS = ("gs://",)
+"""What the report shows as ``output`` if a package has no pipeline root."""
+# Remote paths from which Keras itself can read weights.
+_KERAS_STORES = ("gs://",)
 
 Json = dict[str, Any]
 
@@ -43,7 +43,7 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
         config: The run's configuration. Its ``output`` becomes the pipeline root. If that is a local folder, a package
             for Kubeflow has no pipeline root, and the cluster's own is used.
         target: ``"kubeflow"`` or ``"vertex"``.
-        image: Container image of all nodes; preferably by digest, because it is part of cache keys.
+        image: Container image of all nodes, preferably with its digest, because the text is part of cache keys.
         code_version: As in :func:`pipelines.pipeline.create_pipeline`.
 
     Returns:
@@ -102,8 +102,12 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
 def check_compilable(config: Config, target: str) -> None:
     """Refuses a configuration that a target does not support.
 
+    Args:
+        config: The run's configuration.
+        target: ``"kubeflow"`` or ``"vertex"``.
+
     Raises:
-        CompressorError: With one line for each reason.
+        CompressorError: If the target does not support it; the message has one line for each reason.
     """
     stores = STORES[target]
     reasons = []
@@ -135,8 +139,8 @@ def check_compilable(config: Config, target: str) -> None:
     for field in ("weights", "model"):
         value = getattr(config.backbone, field)
         if value not in (None, "imagenet", "none"):
-            fetched = (*_OF_KERAS, *mounts)
-            check(f"backbone.{field}", value, fetched, "use weights that the nodes can download, such as imagenet")
+            allowed = (*_KERAS_STORES, *mounts)
+            check(f"backbone.{field}", value, allowed, "use weights that the nodes can download, such as imagenet")
     if target == "kubeflow":
         for field, place in (("data.path", config.data_path), ("push.directory", config.serving_directory)):
             if place.startswith("minio://") and config.s3.endpoint is None:
@@ -217,7 +221,7 @@ def check_inputs(spec: Json) -> None:
 
 
 def _texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
-    """Yields all texts in a configuration with their fields."""
+    """Yields all texts in a configuration, each after the path of its field, such as ``"data.path"``."""
     if isinstance(value, str):
         yield field, value
     elif isinstance(value, Mapping):
@@ -229,11 +233,13 @@ def _texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _container(spec: Json, node: str) -> Json:
+    """Returns the description of a node's container, which can be changed in place."""
     label = spec["components"][spec["root"]["dag"]["tasks"][node]["componentRef"]["name"]]["executorLabel"]
     return spec["deploymentSpec"]["executors"][label]["container"]
 
 
 def _resource_spec(resources: Resources) -> Json:
+    """Returns a node's resources as in a PipelineSpec; memory is in GB. Empty if none are requested."""
     described: Json = {}
     if resources.cpu:
         described["cpuLimit"] = resources.cpu
@@ -245,7 +251,7 @@ def _resource_spec(resources: Resources) -> Json:
 
 
 def _show_report(spec: Json) -> None:
-    """Gives the report the type that platforms show, which TFX does not know, so our entrypoint translates it."""
+    """Gives the report the artifact type that platforms display. TFX lacks it, so our entrypoint translates it."""
     component = spec["components"][spec["root"]["dag"]["tasks"][REPORT_NODE]["componentRef"]["name"]]
     component["outputDefinitions"]["artifacts"]["report"]["artifactType"] = {
         "schemaTitle": HTML,
@@ -255,14 +261,14 @@ def _show_report(spec: Json) -> None:
 
 
 def _redact(spec: Json) -> None:
-    """Keeps credentials out of the logs of tasks, which TFX's own entrypoint does not do."""
+    """Replaces TFX's executor, which logs credentials, with ours, which does not."""
     for executor in spec["deploymentSpec"]["executors"].values():
         command = executor.get("container", {}).get("command", [])
-        command[:] = [_EXECUTOR if word == _STOCK else word for word in command]
+        command[:] = [_EXECUTOR if word == _TFX_EXECUTOR else word for word in command]
 
 
 def _repair(spec: Json, node: str) -> None:
-    """Makes the changes to a node that the open-source backend needs and Vertex does not."""
+    """Makes the changes to a node that the open-source backend needs and Vertex AI does not."""
     container = _container(spec, node)
     # The backend merges components with equal containers, so each command must be unique.
     container["command"] = [*_ENTRYPOINT, "--tfx_node_id", node, *(["--probe"] if node == NODE else [])]

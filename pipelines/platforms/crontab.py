@@ -21,45 +21,54 @@ class Crontab:
     """The user's crontab: one line per schedule, with the schedule's file in a shell comment."""
 
     def why_not(self, cron: Cron) -> str | None:
-        """Checks that ``crontab`` exists, and that there is no ``L`` or ``#`` and no other time zone."""
+        """Returns why cron cannot start runs at these times; None if it can.
+
+        The command ``crontab`` must exist, and the times must be in this machine's time zone without ``L`` or ``#``.
+        """
         if shutil.which("crontab") is None:
             return "the command crontab does not exist"
         if not cron.is_plain:
             return f"cron does not support {cron.fields!r}"
         # CRON_TZ would apply to all lines below it, and Debian's cron does not support it.
-        if not _is_of_this_machine(cron.time_zone):
+        if not _matches_this_machine(cron.time_zone):
             return f"cron uses this machine's time zone, which is not {cron.time_zone}"
         return None
 
     def add(self, file: Path, cron: Cron, command: Sequence[str]) -> None:
-        """Adds a line.
+        """Adds a schedule's line, in place of an earlier one.
+
+        Args:
+            file: The schedule's file, which identifies it.
+            cron: Times of the runs.
+            command: Command that starts a run.
 
         Raises:
-            CompressorError: If a path contains a line break, or ``crontab`` refuses the line.
+            CompressorError: If a path contains a line break or a backslash, or ``crontab`` refuses the line.
         """
         line = f"{shlex.join(command)} {_comment(file)}"
         if odd := re.search(r"[\n\\]", line):
             raise CompressorError(
                 f"a crontab does not support {odd[0]!r} in a path, as in {line!r}: choose another --folder."
             )
-        others, _ = _others(file)
+        others, _ = _other_lines(file)
         _write([*others, f"{cron.fields} {_escaped(line)}"])
 
     def remove(self, file: Path) -> None:
         """Removes the line, if there is one."""
-        others, is_there = _others(file)
+        others, is_there = _other_lines(file)
         if is_there:
             _write(others)
 
     def state(self, file: Path) -> str:
         """Reports whether the line exists."""
-        if _others(file)[1]:
+        _, is_there = _other_lines(file)
+        if is_there:
             return "cron starts its runs: 'crontab -l' shows its line"
         return "nothing starts its runs: its crontab line was deleted; delete the schedule, and create it again"
 
 
-def _others(file: Path) -> tuple[list[str], bool]:
-    """Returns the lines that do not belong to a schedule, and whether there is one that does."""
+def _other_lines(file: Path) -> tuple[list[str], bool]:
+    """Returns the crontab's lines other than the schedule's, and whether the schedule has a line."""
     if shutil.which("crontab") is None:
         return [], False
     try:
@@ -84,8 +93,8 @@ def _escaped(command: str) -> str:
     return command.replace("%", r"\%")
 
 
-def _is_of_this_machine(time_zone: str) -> bool:
-    """Whether a time zone has the same offset as this machine's for the next year."""
+def _matches_this_machine(time_zone: str) -> bool:
+    """Returns whether a time zone has the same UTC offset as this machine's on every day of the next year."""
     if _LOCAL_TIME.exists():
         with _LOCAL_TIME.open("rb") as file:
             here = ZoneInfo.from_file(file)

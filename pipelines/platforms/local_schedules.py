@@ -29,7 +29,7 @@ SCHEDULERS: Mapping[SchedulerName, Scheduler] = {
 """The schedulers that a machine may have. The first one that can start a schedule's runs is used."""
 
 SERVE_LOCK = "serve.lock"
-"""Lock in the folder that ``compressor schedule serve`` holds."""
+"""File in the folder that ``compressor schedule serve`` locks."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 
@@ -45,7 +45,7 @@ class LocalSchedules:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Does not read or write anything yet."""
+        """Does not read or write anything yet; the folder need not exist."""
         self.folder = folder.absolute()
 
     def create(
@@ -57,25 +57,30 @@ class LocalSchedules:
         overrides: Sequence[str] = (),
         scheduler: SchedulerName | None = None,
     ) -> Schedule:
-        """Schedules runs of a configuration, in the current directory.
+        """Schedules runs of a configuration. The runs will start in the current directory.
 
         Args:
             config: YAML file, which each run reads again.
             name: Name of the schedule, which must be new.
             cron: Times of the runs.
             overrides: Arguments for ``--set``.
-            scheduler: Scheduler that starts the runs; None for the first of :data:`SCHEDULERS` that can.
+            scheduler: Scheduler that starts the runs; None for the first of :data:`SCHEDULERS` that can, or else
+                ``compressor schedule serve``.
+
+        Returns:
+            The new schedule.
 
         Raises:
-            CompressorError: If the name or the configuration is invalid, or the scheduler cannot start the runs.
+            CompressorError: If the name or the configuration is invalid, the name is taken, or the scheduler cannot
+                start the runs.
         """
         from pipelines.config.config import load_config
         from pipelines.config.vertex import check_not_asked_for
 
         if not _NAME.fullmatch(name):
             raise CompressorError(
-                f"schedule name {name!r} is invalid: use lower-case letters, digits and hyphens, 128 at most, "
-                "no hyphen first."
+                f"schedule name {name!r} is invalid: use at most 128 lower-case letters, digits and "
+                "hyphens, and do not begin with a hyphen."
             )
         cron.check_for_this_machine()
         check_not_asked_for(load_config(config, overrides).vertex)
@@ -103,7 +108,7 @@ class LocalSchedules:
         Raises:
             CompressorError: If there is no schedule with this name, or its file is damaged.
         """
-        return read_plan(self._known(name))
+        return read_plan(self._file_of(name))
 
     def schedules(self) -> list[Schedule]:
         """Lists all schedules, the newest first.
@@ -117,7 +122,7 @@ class LocalSchedules:
 
     def state(self, name: str) -> str:
         """Describes what starts the runs of a schedule, and where they are logged."""
-        path, scheduler = self._known(name), self.plan(name).scheduler
+        path, scheduler = self._file_of(name), self.plan(name).scheduler
         if scheduler in SCHEDULERS:
             return f"{SCHEDULERS[scheduler].state(path)}\nlog   {path.with_suffix('.log')}"
         if since := held_since(self.folder / SERVE_LOCK):
@@ -136,23 +141,23 @@ class LocalSchedules:
     def delete(self, name: str) -> None:
         """Deletes a schedule, even if its file is damaged. Its runs are kept."""
         with self.locked("edits.lock"):
-            path = self._known(name)
+            path = self._file_of(name)
             for scheduler in SCHEDULERS.values():
                 scheduler.remove(path)
             path.unlink()
 
     def run_now(self, name: str, *, scheduled: bool = False) -> None:
-        """Waits for the runs of other schedules, then replaces this process by a run.
+        """Waits for the runs of other schedules, then replaces this process with a run.
 
         Args:
             name: Name of the schedule.
-            scheduled: Whether the run is due, not started by hand: then a paused schedule does not run, and the output
-                goes to its log.
+            scheduled: True if a scheduler starts the run: then a paused schedule does not run, and the output goes to
+                the schedule's log. False if a person starts it.
 
         Raises:
-            CompressorError: If the schedule is unknown or already running, or its folder was deleted.
+            CompressorError: If the schedule is unknown or already running, or the directory of its runs was deleted.
         """
-        path = self._known(name)
+        path = self._file_of(name)
         if scheduled:
             log = os.open(path.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             os.dup2(log, sys.stdout.fileno())
@@ -165,8 +170,8 @@ class LocalSchedules:
                 os.chdir(plan.directory)
             except OSError as error:
                 raise CompressorError(
-                    f"no run can be started in '{plan.directory}' ({error.strerror}): create the folder again, or "
-                    "create the schedule in another folder."
+                    f"no run can be started in '{plan.directory}' ({error.strerror}): create the directory "
+                    "again, or delete the schedule and create it in another directory."
                 ) from error
             for lock in (own, only):  # the run holds them until it ends
                 os.set_inheritable(lock.fileno(), True)
@@ -175,17 +180,17 @@ class LocalSchedules:
             os.execv(program, [program, *arguments])
 
     def command(self, name: str) -> list[str]:
-        """The command that calls :meth:`run_now` in a process of its own."""
+        """Returns the command that calls :meth:`run_now` in a process of its own."""
         command = module_command("pipelines.cli")
         return [*command, "schedule", "run-now", name, "--target", "local", "--folder", str(self.folder)]
 
     def names(self) -> list[str]:
-        """The names of all schedules, sorted."""
+        """Returns the names of all schedules, sorted."""
         return sorted(path.stem for path in self.folder.glob("*.json") if _NAME.fullmatch(path.stem))
 
     @contextmanager
     def locked(self, what: str, *, wait: bool = True) -> Iterator[IO[str]]:
-        """Holds a lock, which ends with its process.
+        """Holds a lock, which is released even if the process is killed.
 
         Args:
             what: Name of the lock's file in the folder.
@@ -210,8 +215,8 @@ class LocalSchedules:
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.json"
 
-    def _known(self, name: str) -> Path:
-        """The file of an existing schedule."""
+    def _file_of(self, name: str) -> Path:
+        """Returns the file of an existing schedule; raises an error if there is none with this name."""
         known = self.names()
         if name not in known:
             raise unknown("schedule", name, known)
@@ -229,7 +234,7 @@ class LocalSchedules:
 
 
 def _chosen(wanted: SchedulerName | None, cron: Cron) -> SchedulerName:
-    """The requested scheduler, or the first one that can start the runs."""
+    """Returns the requested scheduler; if none was requested, the first one that can start the runs."""
     if wanted is None:
         able = (name for name, scheduler in SCHEDULERS.items() if scheduler.why_not(cron) is None)
         return next(able, SchedulerName.serve)

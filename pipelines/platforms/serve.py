@@ -1,4 +1,4 @@
-"""Starts scheduled runs with APScheduler, on machines without a scheduler of their own."""
+"""Starts scheduled runs with APScheduler, such as on machines with neither systemd nor cron."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipelines.platforms.local_schedules import SERVE_LOCK, LocalSchedules
 from pipelines.platforms.schedulers import SchedulerName
 
 LOOK = 2.0
-"""Seconds between two reads of the files."""
+"""Seconds between two reads of the schedules' files."""
 
 
 class CronTrigger(BaseTrigger):
@@ -36,13 +36,13 @@ class CronTrigger(BaseTrigger):
 class Server:
     """Starts the runs of a folder's schedules, one at a time; the files may change at any time.
 
-    If a schedule has missed runs, because it was not served or other runs took long, one of them is made up for.
+    If a schedule has missed runs, because nothing served it or other runs took too long, one run makes up for them all.
     """
 
     def __init__(self, schedules: LocalSchedules) -> None:
         """Does not start anything yet."""
         self._schedules = schedules
-        # One thread for runs, so that there is one at a time, and one that reads the files meanwhile.
+        # One thread starts runs, so that there is one at a time; the other reads the files meanwhile.
         self._scheduler = BlockingScheduler(
             executors={"default": ThreadPoolExecutor(1), "files": ThreadPoolExecutor(1)},
             job_defaults={"coalesce": True, "misfire_grace_time": None},
@@ -53,10 +53,10 @@ class Server:
         self._stopping = False
 
     def serve(self) -> None:
-        """Starts all runs when they are due, until Ctrl-C or SIGTERM; then waits for the current run to stop.
+        """Starts each run when it is due, until Ctrl-C or SIGTERM; then stops the current run and waits for its end.
 
         Raises:
-            CompressorError: If another process serves the folder.
+            CompressorError: If another process serves the folder, or the folder is not writable.
         """
         with self._schedules.locked(SERVE_LOCK, wait=False), interrupts() as seen:
             _note(f"{self._schedules.folder}: serving its schedules; press Ctrl-C to stop")
@@ -90,7 +90,7 @@ class Server:
                 self._scheduler.add_job(self._start, args=[name], id=name, replace_existing=True, **times)
 
     def _start(self, name: str) -> None:
-        """Runs a schedule to its end, unless it was just paused or deleted."""
+        """Starts a run of a schedule and waits for its end. Does nothing if the schedule was just paused or deleted."""
         try:
             if self._stopping or self._schedules.plan(name).paused:
                 return

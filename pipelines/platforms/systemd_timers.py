@@ -45,7 +45,10 @@ class SystemdTimers:
     """Systemd's user manager: a timer and a service for each schedule."""
 
     def why_not(self, cron: Cron) -> str | None:
-        """Checks that systemd runs, which it does not in most containers, and that there is no ``L`` or ``#``."""
+        """Returns why systemd cannot start runs at these times; None if it can.
+
+        Its user manager must be running, which it is not in most containers, and the times must not use ``L`` or ``#``.
+        """
         try:
             output_of("systemctl", "--user", "show-environment")
         except CompressorError:
@@ -54,6 +57,11 @@ class SystemdTimers:
 
     def add(self, file: Path, cron: Cron, command: Sequence[str]) -> None:
         """Writes the units, and starts the timer.
+
+        Args:
+            file: The schedule's file, which identifies it.
+            cron: Times of the runs.
+            command: Command that starts a run.
 
         Raises:
             CompressorError: If they cannot be written, or systemd refuses them.
@@ -68,7 +76,9 @@ class SystemdTimers:
             output_of("systemctl", "--user", "daemon-reload")
             output_of("systemctl", "--user", "enable", "--now", timer.name)
         except OSError as error:
-            raise CompressorError(f"'{error.filename}' cannot be written: {error.strerror}.") from error
+            raise CompressorError(
+                f"'{error.filename}' cannot be written: {error.strerror}. Correct this, or choose another --scheduler."
+            ) from error
         except CompressorError:
             self.remove(file)
             raise
@@ -78,7 +88,7 @@ class SystemdTimers:
         service, timer = _units(file)
         if not timer.exists():
             return
-        # The time stamp of Persistent= would make a new schedule with this name start at once.
+        # Persistent= keeps the time of the last run, which would make a new schedule with this name start at once.
         for words in (("disable", "--now", timer.name), ("clean", "--what=state", timer.name)):
             with suppress(CompressorError):
                 output_of("systemctl", "--user", *words)
@@ -99,7 +109,7 @@ class SystemdTimers:
 
 
 def _units(file: Path) -> tuple[Path, Path]:
-    """Paths of the service and the timer, which differ between schedules with the same name in two folders."""
+    """Returns the paths of the service and the timer, which differ for schedules of the same name in two folders."""
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     name = f"compressor-{file.stem}-{zlib.crc32(bytes(file.parent)):08x}"
     folder = home / "systemd" / "user"

@@ -22,12 +22,13 @@ RESULTS = "results"
 """Custom property of a run's context: the run's results, as JSON."""
 
 LATEST = "latest"
-"""Stands for the newest run instead of an id."""
+"""Given instead of an id, means the newest run."""
 
 LAST_NODE = "Report"
 """The last node of a run; a run without its output has not completed."""
 
 ENDED_WELL = ("done", "cached")
+"""The states in which a node's outputs are complete."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,11 @@ class NodeRun:
 
     Attributes:
         inputs: The first artifact of each input, by the input's key.
-        outputs: The first artifact of each output, by the output's key; for a cached node, the earlier ones.
+        outputs: The first artifact of each output, by the output's key; for a cached node, those of the earlier run.
         state: ``"done"``, ``"cached"``, ``"failed"``, ``"stopped"`` (interrupted or killed) or ``"running"``.
         started: Time at which it started.
         seconds: Its duration; None if it has not ended.
-        parameters: Its execution parameters, as ML Metadata stores them: numbers and text.
+        parameters: Its execution properties, as ML Metadata stores them: numbers and text.
     """
 
     inputs: Artifacts
@@ -61,12 +62,12 @@ class Run:
     """One run of a pipeline.
 
     Attributes:
-        id: TFX's id, which is the start time.
+        id: TFX's id, which is the start time as text.
         pipeline: The pipeline's name.
         started: Time at which it started.
-        nodes: All nodes that started, by id, in starting order.
+        nodes: All nodes that started, by id, in the order of their starts.
         results: Its results as JSON; empty if it did not complete.
-        alive: Whether its process is still running.
+        alive: Whether the process of the run still exists.
     """
 
     id: str
@@ -122,7 +123,7 @@ class Run:
 
     @property
     def pushed_at(self) -> datetime | None:
-        """Time at which the model at :attr:`pushed_path` was pushed, by this run or the run whose Pusher it reused."""
+        """Time at which the model at :attr:`pushed_path` was pushed; in an earlier run, if the Pusher is cached."""
         return time_of(self.nodes["Pusher"].outputs["pushed_model"]) if self.pushed_path else None
 
     @property
@@ -158,7 +159,7 @@ class Lineage:
         self._runs = {context.name: context for context in contexts}
 
     def runs(self) -> list[Run]:
-        """All runs that started a node, the oldest first."""
+        """Returns all runs that started at least one node, the oldest first."""
         runs = [self._read(context) for context in self._runs.values()]
         return [run for run in runs if run.nodes]
 
@@ -169,7 +170,7 @@ class Lineage:
             id: Its id, or a unique beginning or end of the id; ``"latest"`` for the newest run.
 
         Raises:
-            CompressorError: If there is no such run, or several.
+            CompressorError: If no run matches, or several do.
         """
         if id == LATEST:
             for context in reversed(self._runs.values()):
@@ -191,7 +192,7 @@ class Lineage:
         self._store.put_contexts([context])
 
     def _is_alive(self, context: metadata_store_pb2.Context) -> bool:
-        """Whether the process that holds the output's lock started this run."""
+        """Returns whether the process that holds the lock of the output folder started this run."""
         since = held_since(self._path.with_name(LOCK_FILE))
         return since is not None and since <= _time(context.create_time_since_epoch)
 
@@ -217,7 +218,16 @@ class Lineage:
 
 
 def artifacts_of(store: ml_metadata.MetadataStore, executions: list[int]) -> dict[int, tuple[Artifacts, Artifacts]]:
-    """The first artifact of each input key and of each output key, by execution id."""
+    """Reads the artifacts of executions.
+
+    Args:
+        store: The metadata store.
+        executions: Ids of the executions.
+
+    Returns:
+        By execution id, the inputs and the outputs: the first artifact of each, by key. Executions without artifacts
+        are missing.
+    """
     from ml_metadata.proto import metadata_store_pb2 as proto
 
     events = store.get_events_by_execution_ids(executions) if executions else []
@@ -237,6 +247,9 @@ def resolve_id(id: str, known: Collection[str]) -> str:
     Args:
         id: The id, its beginning or its end; ``"latest"`` for the newest, which is the last in alphabetical order.
         known: All ids.
+
+    Returns:
+        The full id.
 
     Raises:
         CompressorError: If no id matches, or several do.
@@ -278,7 +291,7 @@ def _values(properties: Mapping[str, metadata_store_pb2.Value]) -> dict[str, Any
 
 
 def number_of(artifact: metadata_store_pb2.Artifact | None, name: str) -> int | None:
-    """A numeric property of an artifact, which may be stored as text; None if there is none."""
+    """Returns an integer property of an artifact, which may be stored as text; None if it has no such property."""
     if artifact is None:
         return None
     for properties in (artifact.custom_properties, artifact.properties):
@@ -289,7 +302,7 @@ def number_of(artifact: metadata_store_pb2.Artifact | None, name: str) -> int | 
 
 
 def time_of(artifact: metadata_store_pb2.Artifact) -> datetime:
-    """The time at which an artifact was created."""
+    """Returns the time at which an artifact was created, in the local time zone."""
     return _time(artifact.create_time_since_epoch)
 
 

@@ -189,7 +189,7 @@ class TestSuffixes:
         return base
 
     def test_what_is_left_out_is_refused_above_the_share(self, base, tmp_path):
-        told = r"60 of 168 images .* \(40 \.heic, 20 \.jpg in nested folders\); max_bad_share 0\.05 allows fewer"
+        told = r"60 of 168 images .* \(40 \.heic, 20 \.jpg in nested folders\), more than max_bad_share 0\.05 allows"
         with pytest.raises(CompressorError, match=told):
             run(base, tmp_path)
 

@@ -56,7 +56,7 @@ def test_a_problem_ends_with_a_status_and_the_way_out(tmp_path, monkeypatch):
 def test_a_package_needs_its_platform(tmp_path):
     result = CliRunner().invoke(cli.app, ["doctor", "package.yaml"])
     assert result.exit_code == 2
-    assert "a package needs --target" in result.stderr
+    assert "give --target kubeflow or --target vertex" in result.stderr
 
 
 @pytest.mark.parametrize(("version", "grade"), [((3, 10), "ok"), ((3, 11), "ok"), ((3, 9), "problem")])

@@ -97,7 +97,7 @@ def test_more_images_left_out_than_allowed_are_refused_as_the_first_node_does(tm
     for number in range(2):
         (tmp_path / "images" / "cat" / f"{number}.heic").touch()
     (tmp_path / "images" / "dog.svg").touch()
-    told = r"3 of 13 images in data folder '.*' cannot be used \(2 \.heic, 1 .*\); max_bad_share 0\.2 allows fewer"
+    told = r"3 of 13 images in data folder '.*' cannot be used \(2 \.heic, 1 .*\), more than max_bad_share 0\.2 allows"
     with pytest.raises(CompressorError, match=told):
         check_images(config(tmp_path, "data.max_bad_share=0.2"))
     found = check_images(config(tmp_path, "data.max_bad_share=0.25"))
