@@ -13,7 +13,7 @@ class TranslatorOptions(Options):
 
     Attributes:
         held_out: Share of the images that are held out to measure R2.
-        ridge: Ridge penalty on the kernels, as a share of the mean variance of A's channels.
+        ridge: Ridge penalty on the translators' kernels, as a share of the mean variance of their input channels.
 
     Raises:
         CompressorError: If a value is out of range.

@@ -90,10 +90,10 @@ class PruningSearchOptions(TunerOptions):
     Attributes:
         parallel_trials: Number of trials at a time, each in a process of its own on one machine. Above 1, the order of
             the trials, and so the choice of later ones, may vary between runs.
-        shortlist: Number of connections that trials are spent on: the most promising by the accuracy of a linear
+        shortlist: Number of connections A->B that trials are spent on: the most promising by the accuracy of a linear
             classifier on A's output and the translator's R2; null: all.
         train_translators: Whether trials train the translator along with the head, starting from the fitted weights.
-            This is slower, and better if B is far behind A.
+            This is slower, and better if many layers are cut between A and B.
         feature_memory_mb: Memory, in MiB, for the features that the backbone computed from the images; the rest is
             stored in TMPDIR.
         tau: Weight of accuracy in the objective; the weight of the saved share of the cost is 1 - tau.

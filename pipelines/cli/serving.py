@@ -27,7 +27,7 @@ def predict(
         bool, typer.Option("--json", help="Print one JSON object per line, with the probabilities of all classes.")
     ] = False,
 ) -> None:
-    """Predicts the class of images, with its probability, by a pushed model.
+    """Predicts the class of each image, and its probability, with a pushed model.
 
     Example: compressor predict runs/digits/serving cat.jpg more-images --json
     """

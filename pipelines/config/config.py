@@ -54,8 +54,9 @@ class Config(Section):
     )
     warm_start: bool = Field(
         default=True,
-        description="Whether a run starts from the last run that pushed to the same folder: that run's best "
-        "hyperparameters become the first trial, and its translators are reused if the backbone is the same.",
+        description="Whether a run starts from the last complete run with the same push directory, whether that "
+        "pushed or not: its best hyperparameters become the first trial, and its translators are reused if the "
+        "backbone is the same.",
     )
     data: Data
     backbone: BackboneConfig

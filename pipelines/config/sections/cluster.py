@@ -34,8 +34,7 @@ class Resources(Section):
     )
     accelerator: str | None = Field(
         default=None,
-        description="Type of accelerator: nvidia.com/gpu on Kubeflow, or such as NVIDIA_TESLA_T4 on Vertex; "
-        "null: none.",
+        description="Type of accelerator, such as nvidia.com/gpu on Kubeflow or NVIDIA_TESLA_T4 on Vertex; null: none.",
     )
     accelerators: int = Field(default=1, gt=0, description="Number of accelerators.")
     disk_gb: float | None = Field(
