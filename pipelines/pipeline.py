@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from tfx import v1 as tfx
@@ -116,7 +117,7 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
 
 
 def _metadata(config: Config) -> Any:
-    """A file beside the artifacts; if they are remote, the platform has its own metadata store."""
-    if "://" in config.output:
+    """Returns a file beside the artifacts, or None for a platform, which has its own metadata store."""
+    if not os.path.isabs(config.output):  # TFX creates the file's folder, even if it only compiles
         return None
     return tfx.orchestration.metadata.sqlite_metadata_connection_config(config.metadata_path)

@@ -461,6 +461,7 @@ class TestPipelineRoot:
         assert json.loads(shown)["output"] == "default of kfp-launcher"
         monkeypatch.chdir(tmp_path)
         assert compiled("kubeflow", *given) == package
+        assert list(tmp_path.iterdir()) == []
 
     def test_then_the_push_directory_must_be_said(self):
         with pytest.raises(CompressorError, match="push.directory, by default in output, is .*: set push.directory to"):
