@@ -34,9 +34,9 @@ class Evaluator(base_beam_component.BaseBeamComponent):
 
     TFMA evaluates in one pass over the images. The predictions of each model in this pass are stored, and they decide
     on the model and on each of its TFLite models. Next to TFMA's metrics, the evaluation holds
-    :data:`components.artifacts.verdict.VERDICT_FILE` and :data:`components.artifacts.predictions.PREDICTIONS_FILE`. The
-    blessing holds a hash of the model's files and the formats that fail. The classes of the two models are matched by
-    name.
+    :data:`components.artifacts.file_names.VERDICT_FILE` and :data:`components.artifacts.predictions.PREDICTIONS_FILE`.
+    The blessing holds a hash of the model's files and the formats that fail. The classes of the two models are matched
+    by name.
 
     Example:
         >>> Evaluator(

@@ -81,7 +81,7 @@ class Pusher(base_component.BaseComponent):
         Args:
             model: The model.
             model_blessing: The blessing from :class:`components.evaluator.Evaluator`, which records the evaluated
-            files.
+                files.
             evaluation: The evaluation from the same component, with the gate's verdict.
             reference: The uncompressed model, with which the card compares sizes.
             tuner_results: The results of :class:`components.pruning_search.PruningSearch`, with the connection.
@@ -147,7 +147,7 @@ class EndpointPusher(vertex.Pusher):
         Args:
             model: The model.
             model_blessing: The blessing from :class:`components.evaluator.Evaluator`, which records the evaluated
-            files.
+                files.
             custom_config: Configuration of TFX's Pusher for Vertex AI: region, serving image, and
                 ``ai_platform_serving_args`` with ``project`` and ``endpoint_name``.
             removed_classes: Classes of the currently served model that the model may lack.
