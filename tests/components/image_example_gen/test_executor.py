@@ -503,12 +503,12 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("layout", "message"),
         [
-            ({"cat": 3, "dog": 0}, r"class folder '.*/images/dog' holds no images in a supported format"),
+            ({"cat": 3, "dog": 0}, r"class folder '.*/images/dog' has no images in a supported format"),
             ({"cat": 5}, "single class, 'cat'"),
             ({"cat": 5, "dog": 2}, r"class 'dog' has 2 image\(s\), but needs one for each of "),
             ({**PRE_SPLIT, "test/c": 2}, "class 'c' is in split 'test' but not in split 'train'"),
             ({**PRE_SPLIT, "train/c": 2}, "class 'c' is in split 'train' but not in split 'eval'"),
-            ({**PRE_SPLIT, "test/c": 0}, r"class folder '.*/test/c' holds no images in a supported format"),
+            ({**PRE_SPLIT, "test/c": 0}, r"class folder '.*/test/c' has no images in a supported format"),
         ],
     )
     def test_images(self, layout, message, make_folder, tmp_path):

@@ -142,7 +142,7 @@ def test_previous_translators_are_reused_for_the_same_backbone(fit, reference, m
     replace(before, fingerprint="0" * 64).save(previous)
     with caplog.at_level("INFO"):
         assert_same(fit(examples, previous=str(previous)), expected)
-    assert "not taken: the translator bank was fitted on the backbone" in caplog.text
+    assert "not reused: the translator bank was fitted on the backbone" in caplog.text
 
 
 def test_truncations_need_no_translator(fit, make_examples, images):

@@ -205,5 +205,5 @@ def test_integers_may_be_stepped_or_not():
     hp.Fixed("fixed", "a->b")
     assert values_in(hp, {"stepped": 50, "fixed": "a->b"}) == {"stepped": 50, "fixed": "a->b"}
     for wrong in ({"stepped": 20}, {"fixed": "b->c"}):
-        with pytest.raises(CompressorError, match="is not among"):
+        with pytest.raises(CompressorError, match="is not in the search space"):
             values_in(hp, wrong)

@@ -105,7 +105,7 @@ def test_what_is_known_is_tried_first(residual, data, tmp_path, caplog):
         tuner = run_search(hypermodel(residual), *data, options, tmp_path)
     assert list(trials_of(tuner).values()) == [known]
     lines = [record.message for record in caplog.records]
-    assert lines[0].endswith("is skipped: translator 'add_2->head' is not in the search space")
+    assert lines[0].endswith("is skipped: translator 'add_2->head' is not in the search space.")
     assert lines[1].endswith(f"begins with a known good trial: {CUTS[2]}")
 
 
