@@ -401,9 +401,7 @@ class TestModelServer:
 
     def test_server_that_does_not_start_is_reported(self, model, monkeypatch, tmp_path):
         self.program(tmp_path, "#!/bin/sh\necho no such model >&2\nexit 1\n", monkeypatch)
-        with pytest.raises(
-            CompressorError, match="in tensorflow_model_server, so it is not pushed: no such model"
-        ):
+        with pytest.raises(CompressorError, match="in tensorflow_model_server, so it is not pushed: no such model"):
             check_in_model_server(model)
 
 
