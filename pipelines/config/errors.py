@@ -40,6 +40,9 @@ _MUST_BE = {
 """What a value must be, in plain words, by pydantic's error type."""
 
 
+_FILES = ("backbone.model", "backbone.weights")
+"""Fields whose value is a file."""
+
 _RENAMED = {
     "data.outside_links": "data.follow_external_links",
     "data.span": "data.span_pattern",
@@ -87,20 +90,22 @@ def explain(error: ErrorDetails, config: SectionType) -> str:
 
 @contextmanager
 def fields_named(section: str) -> Iterator[None]:
-    """Prefixes the library's errors with the field that the wrong argument was read from.
+    """Names the field that a wrong argument was read from, and the option that sets it, in the library's errors.
 
     Args:
         section: The section whose fields are passed as arguments, such as ``"backbone"``.
 
     Raises:
-        CompressorError: The library's error, prefixed with the field, as in ``backbone.weights: ``.
+        CompressorError: The library's error, as in ``backbone.weights: ... Use --set backbone.weights=FILE.``
     """
     try:
         yield
     except CompressorError as error:
         if error.argument is None:
             raise
-        raise CompressorError(f"{section}.{error.argument}: {error}") from error
+        field = f"{section}.{error.argument}"
+        value = "FILE" if field in _FILES else "VALUE"
+        raise CompressorError(f"{field}: {error} Use --set {field}={value}.") from error
 
 
 def _unknown_field(location: _Location, config: SectionType) -> str:
