@@ -6,7 +6,7 @@ import logging
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.dsl.io import fileio
-from tfx.types import artifact_utils, standard_artifacts
+from tfx.types import Artifact, artifact_utils, standard_artifacts
 
 from components.artifacts.class_list import write_class_list
 from components.artifacts.pushed_versions import newest_version
@@ -16,6 +16,11 @@ from components.warm_start.pushed_classes import pushed_classes
 logger = logging.getLogger(__name__)
 
 _SPLIT = "Split-"
+
+
+def _parts(hyperparameters: Artifact, translators: Artifact, statistics: Artifact) -> dict[str, str]:
+    """Returns the folders of the state's parts by their names in the archive."""
+    return {"hyperparameters": hyperparameters.uri, "translators": translators.uri, "statistics": statistics.uri}
 
 
 @component
@@ -49,7 +54,7 @@ def PreviousRun(
         ...     current=statistics_gen.outputs["statistics"], push_directory="gs://models/serving"
         ... )  # doctest: +SKIP
     """
-    parts = {"hyperparameters": hyperparameters.uri, "translators": translators.uri, "statistics": statistics.uri}
+    parts = _parts(hyperparameters, translators, statistics)
     for folder in parts.values():
         fileio.makedirs(folder)
     # Taken from the pushed model, not from the previous run: if the gate rejected that run, applications never saw its
@@ -96,7 +101,7 @@ def Handover(
         ...     push_directory="gs://models/serving",
         ... )  # doctest: +SKIP
     """
-    parts = {"hyperparameters": hyperparameters.uri, "translators": translators.uri, "statistics": statistics.uri}
+    parts = _parts(hyperparameters, translators, statistics)
     # StatisticsGen does not pass the span on. ExampleGen's drivers store it in a custom property; the typed property of
     # the same name may stay 0.
     span = int(examples.get_int_custom_property("span") or examples.span)
