@@ -37,11 +37,6 @@ class Crontab:
     def add(self, file: Path, cron: Cron, command: Sequence[str]) -> None:
         """Adds a schedule's line, in place of an earlier one.
 
-        Args:
-            file: The schedule's file, which identifies it.
-            cron: Times of the runs.
-            command: Command that starts a run.
-
         Raises:
             CompressorError: If a path contains a line break or a backslash, or ``crontab`` refuses the line.
         """

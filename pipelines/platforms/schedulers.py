@@ -32,6 +32,11 @@ class Scheduler(Protocol):
     def add(self, file: Path, cron: Cron, command: Sequence[str]) -> None:
         """Starts a command at these times from now on.
 
+        Args:
+            file: The schedule's file, which identifies it.
+            cron: Times of the runs.
+            command: Command that starts a run.
+
         Raises:
             CompressorError: If the scheduler refuses; nothing is left behind.
         """

@@ -58,11 +58,6 @@ class SystemdTimers:
     def add(self, file: Path, cron: Cron, command: Sequence[str]) -> None:
         """Writes the units, and starts the timer.
 
-        Args:
-            file: The schedule's file, which identifies it.
-            cron: Times of the runs.
-            command: Command that starts a run.
-
         Raises:
             CompressorError: If they cannot be written, or systemd refuses them.
         """
