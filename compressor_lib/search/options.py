@@ -101,6 +101,8 @@ class PruningSearchOptions(TunerOptions):
         budgets: Limits that the winner must not exceed.
         min_learning_rate: Lowest learning rate of the heads.
         max_learning_rate: Highest learning rate of the heads.
+        input_sizes: Heights and widths of the images, in pixels, at which the backbone is searched; null: only that of
+            the reference model. The compressed model takes images of the size that it was found at.
         connections: published: the pairs of the papers; rejoining: pairs from the whole graph; truncation: cuts
             directly to the head; tail: cuts with a narrow tail in front of the head; all: published (rejoining for a
             model of your own), truncation and tail; or a list such as
@@ -109,7 +111,8 @@ class PruningSearchOptions(TunerOptions):
         head_units: Widths of the head to search; null: only that of the reference model's head.
 
     Raises:
-        CompressorError: If a value is out of range, or min_learning_rate is above max_learning_rate.
+        CompressorError: If a value is out of range, an input size is listed twice, or min_learning_rate is above
+            max_learning_rate.
     """
 
     parallel_trials: int = option(1, gt=0)
@@ -121,6 +124,7 @@ class PruningSearchOptions(TunerOptions):
     budgets: BudgetOptions = BudgetOptions()
     min_learning_rate: float = option(1e-3, gt=0)
     max_learning_rate: float = option(1e-2, gt=0)
+    input_sizes: tuple[Annotated[int, Each(ge=32)], ...] | None = option(None, min_length=1)
     connections: Family | tuple[str, ...] = "all"
     tail_units: tuple[Annotated[int, Each(gt=0)], ...] = option((128, 256, 512), min_length=1)
     head_units: tuple[Annotated[int, Each(ge=0)], ...] | None = option(None, min_length=1)
@@ -132,3 +136,6 @@ class PruningSearchOptions(TunerOptions):
                 f"min_learning_rate is {self.min_learning_rate}, above max_learning_rate "
                 f"{self.max_learning_rate}: swap them."
             )
+        sizes = self.input_sizes or ()
+        if twice := [size for size in dict.fromkeys(sizes) if sizes.count(size) > 1]:
+            raise CompressorError(f"input_sizes lists {twice[0]} twice: list each size once.")

@@ -203,6 +203,7 @@ def test_sections_reach_their_nodes(create):
     nodes = create(
         "seed=7", "translators.held_out=0.25", "translators.ridge=0.5",
         "search.tuner=grid", "search.connections=['53,151']", "search.head_units=[0, 4]",
+        "search.input_sizes=[96, 224]",
         "search.tau=0.6", "search.max_trials=3", "search.max_epochs=2", "search.parallel_trials=2",
         "search.shortlist=9", "search.train_translators=true", "search.feature_memory_mb=100",
         "search.objective.cost=latency", "search.budgets={parameters: 500_000, latency_ms: 8}",
@@ -233,7 +234,7 @@ def test_sections_reach_their_nodes(create):
     assert json.loads(pretrainer["options"]) == {"held_out": 0.25, "ridge": 0.5}
     assert json.loads(search["options"]) == {
         "tuner": "grid", "connections": ["53,151"], "head_units": [0, 4], "tail_units": [128, 256, 512],
-        "tau": 0.6, "max_trials": 3, "max_epochs": 2, "parallel_trials": 2,
+        "input_sizes": [96, 224], "tau": 0.6, "max_trials": 3, "max_epochs": 2, "parallel_trials": 2,
         "shortlist": 9, "train_translators": True, "feature_memory_mb": 100,
         "objective": {"cost": "latency"},
         "budgets": {"parameters": 500_000, "macs": None, "bytes": None, "latency_ms": 8},

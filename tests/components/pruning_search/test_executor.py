@@ -527,8 +527,8 @@ def test_the_component_passes_on_its_arguments():
     options = PruningSearchOptions(
         connections=("53,151",), tuner="grid", max_trials=4, max_epochs=5, parallel_trials=2, tau=0.5,
         shortlist=9, train_translators=True, feature_memory_mb=100, objective=ObjectiveOptions("latency"),
-        budgets=BudgetOptions(parameters=500_000, latency_ms=8.5), head_units=(0, 8), tail_units=(64,),
-        min_learning_rate=0.01, max_learning_rate=0.1,
+        budgets=BudgetOptions(parameters=500_000, latency_ms=8.5), input_sizes=(96,), head_units=(0, 8),
+        tail_units=(64,), min_learning_rate=0.01, max_learning_rate=0.1,
     )  # fmt: skip
     channels = {name: types.Channel(type=standard_artifacts.Model) for name in ("base_model", "translators")}
     wired = PruningSearch(
@@ -541,6 +541,7 @@ def test_the_component_passes_on_its_arguments():
         "shortlist": 9, "train_translators": True, "feature_memory_mb": 100, "tau": 0.5,
         "objective": {"cost": "latency"},
         "budgets": {"parameters": 500_000, "macs": None, "bytes": None, "latency_ms": 8.5},
+        "input_sizes": [96],
         "head_units": [0, 8], "tail_units": [64], "min_learning_rate": 0.01, "max_learning_rate": 0.1,
     }  # fmt: skip
     assert handed_on == {
