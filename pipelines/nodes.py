@@ -166,7 +166,9 @@ class Nodes:
         return PruningSearch(
             previous_hyperparameters=self._from_previous(previous, "hyperparameters"),
             backbone=config.backbone.name or "",
+            label=config.backbone.label,
             options=replace(search, head_units=search.head_units or (config.head.units,)),
+            weights_sha256=" ".join(_sha256(backbone.weights) for backbone in search.backbones).strip(),
             vertex_job=search_job(config.vertex, name=f"{config.name}-search", image=self.image),
             dropout=config.head.dropout,
             batch_size=config.retrain.batch_size,
@@ -241,7 +243,6 @@ class Nodes:
             model_blessing=blessing,
             push_directory=config.serving_directory,
             name=config.name,
-            backbone=config.backbone.name or Path(config.backbone.model or "").name,
             label=config.data.label_feature,
             keep=config.push.keep,
             removed_classes=config.data.removed_classes,
@@ -285,8 +286,13 @@ def _backbone(config: Config) -> dict[str, Any]:
     """Returns the section ``backbone`` with hashes of its files, so that their content is part of the cache key."""
     values = config.backbone.model_dump()
     for field in ("weights", "model"):
-        file = Path(values[field] or "")
-        if file.is_file():
-            values[field] = str(file.absolute())
-            values[f"{field}_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+        if digest := _sha256(values[field] or ""):
+            values[field] = str(Path(values[field]).absolute())
+            values[f"{field}_sha256"] = digest
     return values
+
+
+def _sha256(path: str) -> str:
+    """Returns the hash of a local file; empty if there is none, as for ``imagenet``."""
+    file = Path(path)
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""

@@ -45,9 +45,7 @@ def write_card(model: str, card: Json) -> None:
     (folder / f"{CARD_FILE}.md").write_text(markdown(card), encoding="utf-8")
 
 
-def model_card(
-    model: str, *, reference: str, verdict: Verdict, trials: list[Json], data: Json, name: str, backbone: str
-) -> Json:
+def model_card(model: str, *, reference: str, verdict: Verdict, trials: list[Json], data: Json, name: str) -> Json:
     """Builds a card from the results of a run, without measuring anything.
 
     Args:
@@ -57,7 +55,6 @@ def model_card(
         trials: The search's report, the winner first.
         data: Counts from :func:`images_by_split`.
         name: Name of the pipeline.
-        backbone: Name of the backbone.
     """
     metrics = read_figures(model)
     classes = read_classes(model)
@@ -86,7 +83,7 @@ def model_card(
             for precision in tflite_paths(model)
         },
         "left_out": verdict.left_out,
-        "cut": {"backbone": backbone, "connection": winner["connection"], "hyperparameters": winner["hyperparameters"]},
+        "cut": {name: winner[name] for name in ("backbone", "input_size", "connection", "hyperparameters")},
         "gate": {**vars(verdict.thresholds), "confidence_shown": verdict.confidence_shown},
         "thresholds": [vars(one) for one in threshold_rows(verdict)],
         "notes": verdict.notes,
@@ -161,11 +158,13 @@ def _lines(card: Json) -> Iterator[str]:
         *([""] if card["left_out"] else []),
         *(f"- {name} is left out: {'; '.join(reasons)}." for name, reasons in card["left_out"].items()),
     )
+    cut = card["cut"]
     yield from _section(
         "What was cut",
-        f"`{card['cut']['connection']}` of {card['cut']['backbone']}: the layers between were removed.",
+        f"`{cut['connection']}` of {cut['backbone']} on images of {cut['input_size']} pixels: the layers between were "
+        "removed.",
         "",
-        *_table(("hyperparameter", "value"), ((name, str(v)) for name, v in card["cut"]["hyperparameters"].items())),
+        *_table(("hyperparameter", "value"), ((name, str(v)) for name, v in cut["hyperparameters"].items())),
     )
     yield from _section("Gate", *_gate_lines(card))
     yield from _section("Limits", *(f"- {limit}" for limit in card["limits"]))

@@ -77,8 +77,8 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
     points = [
         {
             "cost": trial.costs[cost], "accuracy": trial.accuracy, "family": trial.family,
-            "connection": trial.connection, "what": _widths(trial), "score": round(trial.score, 4),
-            "counted": counted_validation(trial.accuracy, images),
+            "connection": trial.connection, "network": trial.network, "what": _widths(trial),
+            "score": round(trial.score, 4), "counted": counted_validation(trial.accuracy, images),
         }
         for trial in trials
     ]  # fmt: skip
@@ -91,12 +91,16 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
         "scale": {"zero": False, "padding": 30},
         "axis": {"format": ".0%", "tickCount": 6},
     }  # fmt: skip
-    tooltip = [
-        {"field": "connection"},
-        {"field": "what", "title": "widths"},
+    measured = [
         {"field": "accuracy", "format": ".1%"},
         *([{"field": "counted", "title": "validation images"}] if images else []),
         {"field": "cost", "title": COST_TITLES[cost], "format": ",.4~g" if cost == "latency" else ",.0f"},
+    ]
+    tooltip = [
+        {"field": "connection"},
+        *([{"field": "network"}] if len({trial.network for trial in data.trials}) > 1 else []),
+        {"field": "what", "title": "widths"},
+        *measured,
         {"field": "score"},
     ]
     families = [family for family in FAMILIES if any(point["family"] == family for point in points)]
@@ -136,7 +140,7 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
                 },
                 "encoding": {
                     "x": x, "y": y,
-                    "tooltip": [{"field": "label", "title": "network"}, {"field": "connection"}, *tooltip[2:-1]],
+                    "tooltip": [{"field": "label", "title": "network"}, {"field": "connection"}, *measured],
                 },
             }
         )  # fmt: skip

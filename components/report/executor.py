@@ -22,6 +22,7 @@ from components.report.advice import advice
 from components.report.data import ReportData
 from components.report.example_images import summarise_images
 from components.report.network import network_blocks
+from components.report.networks import SearchedNetworks
 from components.report.page import write_page
 from components.report.predictions import compare_predictions
 from components.report.trials import read_trials
@@ -81,6 +82,14 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
     reference_score, _ = results_by_class(predictions, REFERENCE, confidence)
     pushed = inputs["pushed_model"].get_int_custom_property("pushed")
     bank = TranslatorBank.load(inputs["translators"].uri)
+    networks = SearchedNetworks(reference, config["search"]["backbones"])
+    trials = read_trials(
+        Path(inputs["tuner_results"].uri, SEARCH_REPORT_FILE),
+        networks,
+        cost=parameters["cost"],
+        metrics=metrics,
+        class_names=predictions.models[REFERENCE].classes,
+    )
     return ReportData(
         name=config["name"],
         made=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
@@ -103,15 +112,9 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
             )
             for precision, file in tflite_paths(directories["compressed"]).items()
         },
-        trials=read_trials(
-            Path(inputs["tuner_results"].uri, SEARCH_REPORT_FILE),
-            reference,
-            cost=parameters["cost"],
-            metrics=metrics,
-            class_names=predictions.models[REFERENCE].classes,
-        ),
+        trials=trials,
         translators={name: one.r2 for name, one in bank.translators.items() if one.r2 is not None},
-        network=network_blocks(reference, compressed),
+        network=network_blocks(networks.whole(trials[0].backbone, trials[0].input_size), compressed),
         histories={
             role: json.loads(Path(inputs[f"{role}_run"].uri, HISTORY_FILE).read_text(encoding="utf-8"))
             for role in directories

@@ -20,7 +20,7 @@ from components.artifacts.card import card_path
 from components.artifacts.thresholds import decides, threshold_rows
 from components.report.charts import COST_TITLES, MOST_CLASSES, VALIDATION, Spec, charts, counted_validation
 from components.report.confusion import worst_hit
-from components.report.data import PAGE_FILE, Block, ExampleImage, ReportData
+from components.report.data import PAGE_FILE, Block, ExampleImage, ReportData, Trial
 from components.report.usage import Snippet, snippets
 from compressor_lib.deployment import phrases
 from compressor_lib.networks.class_names import with_new_classes
@@ -136,6 +136,7 @@ def render_page(data: ReportData, folder: Path | None = None) -> str:
         snippets=_snippets(data),
         validation=_validation(data),
         trial_scores=_trial_scores(data),
+        best_of_networks=_best_of_networks(data),
         captions={cost: _caption(data, cost) for cost in COST_TITLES},
     )
 
@@ -241,6 +242,14 @@ def _trial_scores(data: ReportData) -> list[str]:
     """Returns the count and interval of each trial's accuracy; empty if the size of the validation split is unknown."""
     images = data.data.totals.get(VALIDATION)
     return [counted_validation(trial.accuracy, images) for trial in data.trials] if images else []
+
+
+def _best_of_networks(data: ReportData) -> list[tuple[int, Trial]]:
+    """Returns the rank and the best trial of each backbone at each image size; empty if there is only one."""
+    best: dict[str, tuple[int, Trial]] = {}
+    for place, trial in enumerate(data.trials):
+        best.setdefault(trial.network, (place, trial))
+    return list(best.values()) if len(best) > 1 else []
 
 
 def _caption(data: ReportData, cost: str) -> str:

@@ -163,6 +163,35 @@ def searched_connections(
     return family
 
 
+def connections_in(base: keras.Model, backbone: str | None, wanted: str | Sequence[ConnectionForm]) -> list[Connection]:
+    """Returns the connections that a search tries, of a list only those that the network has.
+
+    For a network besides the one that a list of connections was written for.
+
+    Args:
+        base: See :func:`searched_connections`.
+        backbone: See :func:`searched_connections`.
+        wanted: See :func:`searched_connections`.
+
+    Raises:
+        CompressorError: As :func:`searched_connections`.
+    """
+    if isinstance(wanted, str):
+        return searched_connections(base, backbone, wanted)
+    found = []
+    for form in wanted:
+        try:
+            found.append(find_connection(form, base))
+        except CompressorError:
+            continue
+    if not found:
+        raise CompressorError(
+            f"none of the listed connections is possible in {backbone or base.name}: list one that is, or name a "
+            "family such as 'all'."
+        )
+    return list(dict.fromkeys(found))
+
+
 def _is_at_least_as_large(source: keras.KerasTensor, target: keras.KerasTensor) -> bool:
     return source.shape[1] >= target.shape[1] and source.shape[2] >= target.shape[2]
 

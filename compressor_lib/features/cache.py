@@ -65,16 +65,18 @@ class FeatureCache:
     Activations are stored in half precision, in memory or, beyond a limit, in files.
     """
 
-    def __init__(self, base: keras.Model, connections: Sequence[Connection], *, memory: int | None = None) -> None:
+    def __init__(
+        self, base: keras.Model, connections: Sequence[Connection], *, memory: int | ArrayStore | None = None
+    ) -> None:
         """Creates an empty cache.
 
         Args:
             base: The backbone, without a head, with the weights that every sub-network shares.
             connections: All connections whose features may be requested.
-            memory: Memory in bytes for all activations; None for no limit.
+            memory: Memory in bytes for all activations; None for no limit. A store, if several caches share one.
         """
         self._base = base
-        self._store = ArrayStore(memory)
+        self._store = memory if isinstance(memory, ArrayStore) else ArrayStore(memory)
         self._connections = list(connections)
         self._passes: dict[int, _Pass] = {}
         self._features: dict[tuple[int, Connection, str], Features] = {}

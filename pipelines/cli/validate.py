@@ -52,6 +52,9 @@ class Preview:
             "reference": {"parameters": self.network.parameters, "macs": self.network.macs},
             "weights": self.network.weights,
             "connections": self.network.connections,
+            "networks": self.network.searched,
+            "passes": round(self.network.passes, 2),
+            "backbones_left_out": dict(self.network.left_out),
             "trials": self.trials,
         }
 
@@ -94,6 +97,12 @@ def rendered(preview: Preview) -> list[RenderableType]:
         macs = "" if network.macs is None else f", {network.macs / 1e6:,.1f} million MACs per image"
         parts.append(f"reference    {network.parameters:,} parameters{macs}")
     parts.append(f"weights      {network.weights}")
+    if network.searched > 1:
+        parts.append(
+            f"networks     {network.searched}: backbones at image sizes; running them over the images takes as long "
+            f"as {network.passes:.1f} passes of the reference model"
+        )
+    parts += [f"left out     {name}: {why}" for name, why in network.left_out.items()]
     most = "no limit" if preview.trials is None else f"{preview.trials} at most"
     parts.append(f"trials       {most}, by {preview.tuner}, of {network.connections} connections")
     return parts

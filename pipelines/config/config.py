@@ -131,6 +131,18 @@ class Config(Section):
             check_push_apart(data.path, push.directory)
         return push
 
+    @field_validator("search")
+    @classmethod
+    def _backbones_are_others(cls, search: Search, info: ValidationInfo) -> Search:
+        own: BackboneConfig | None = info.data.get("backbone")
+        labels = [backbone.label for backbone in search.backbones]
+        if own is not None and own.label in labels:
+            raise ValueError(
+                f"backbones[{labels.index(own.label)}] is {own.label}, the section 'backbone' itself, which is always "
+                "searched: remove it."
+            )
+        return search
+
     @property
     def pipeline_root(self) -> str:
         """Folder of the artifacts, as a path without characters that TFX reads as patterns."""

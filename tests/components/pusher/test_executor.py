@@ -34,6 +34,9 @@ from compressor_lib.errors import CompressorError
 
 pytestmark = pytest.mark.slow
 
+TRIAL = {
+    "backbone": "MobileNetV2", "input_size": 32, "connection": "block_2_add->head", "hyperparameters": {"lr": 0.1},
+}  # fmt: skip
 SERVER = """#!{python}
 # What `tensorflow_model_server` does, as far as it is asked here, over its REST interface.
 import base64, json, sys
@@ -130,7 +133,7 @@ def card_inputs(reference, tmp_path) -> dict[str, list]:
         (
             results,
             SEARCH_REPORT_FILE,
-            json.dumps([{"connection": "block_2_add->head", "hyperparameters": {"lr": 0.1}}]),
+            json.dumps([TRIAL]),
         ),
     ):
         artifact.uri = str(tmp_path / name.partition(".")[0])
@@ -157,7 +160,7 @@ def push(candidate, card_inputs, tmp_path):
         blessing.set_string_custom_property(LEFT_OUT, json.dumps(left_out))
         given = {
             "push_directory": str(tmp_path / "serving"), "keep": keep, "code_version": "",
-            "name": "images", "backbone": "MobileNetV2", "label": "label", "removed_classes": "[]",
+            "name": "images", "label": "label", "removed_classes": "[]",
         }  # fmt: skip
         inputs = {"model": [candidate], "model_blessing": [blessing], **card_inputs}
         Executor().Do(inputs, {"pushed_model": [told]}, given)

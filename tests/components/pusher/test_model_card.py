@@ -50,10 +50,9 @@ def card(folders: tuple[str, str], verdict: Verdict) -> str:
             model,
             reference=reference,
             verdict=verdict,
-            trials=[{"connection": "a->head", "hyperparameters": {}}],
+            trials=[{"backbone": "MobileNetV2", "input_size": 96, "connection": "a->head", "hyperparameters": {}}],
             data={},
             name="made-up",
-            backbone="MobileNetV2",
         )
     )
 

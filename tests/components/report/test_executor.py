@@ -73,7 +73,8 @@ def data(reference, small_backbone, make_examples, tmp_path, monkeypatch) -> Rep
 
     results = artifact(tmp_path / "results", standard_artifacts.TunerResults)
     row = {
-        "connection": CONNECTION, "parameters": compressed.count_params(), "cost": compressed.count_params(),
+        "backbone": "small", "input_size": 32, "connection": CONNECTION,
+        "parameters": compressed.count_params(), "cost": compressed.count_params(),
         "accuracy": 0.75, "score": 0.7, "within_budget": True, "seconds": 1.0, "hyperparameters": {"lr": 0.01},
     }  # fmt: skip
     Path(results.uri, SEARCH_REPORT_FILE).write_text(json.dumps([row]))
@@ -89,7 +90,7 @@ def data(reference, small_backbone, make_examples, tmp_path, monkeypatch) -> Rep
         data={"source": "digits"},
         backbone={"name": "MobileNetV2", "weights": "none"},
         gate={"baseline": "blessed"},
-        search={"budgets": {"parameters": 10**9}},
+        search={"budgets": {"parameters": 10**9}, "backbones": []},
     )
     inputs = {
         "reference": reference.model, "compressed": artifact(tmp_path / "compressed"), "evaluation": evaluation,

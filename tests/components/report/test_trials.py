@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from components.report.data import Trial
+from components.report.networks import SearchedNetworks
 from components.report.trials import read_trials
 from compressor_lib.cuts.surgery import create_submodel
 from compressor_lib.deployment.latency import Timings
@@ -45,7 +46,8 @@ def read(small_backbone, tmp_path_factory):
 
     rows = [
         {
-            "connection": connection, "parameters": network(connection, widths).count_params(), "cost": 7.0,
+            "backbone": "small", "input_size": 32, "connection": connection,
+            "parameters": network(connection, widths).count_params(), "cost": 7.0,
             "accuracy": accuracy, "score": accuracy, "within_budget": True, "seconds": 1.0,
             "hyperparameters": {**widths, "lr": 0.01},
         }
@@ -56,7 +58,7 @@ def read(small_backbone, tmp_path_factory):
     reference: keras.Model = attach_head(small_backbone(), 3)
 
     def trials(cost: str, metrics: ModelMetrics = METRICS) -> list[Trial]:
-        return read_trials(path, reference, cost=cost, metrics=metrics, class_names=NAMES, measured=2)
+        return read_trials(path, SearchedNetworks(reference), cost=cost, metrics=metrics, class_names=NAMES, measured=2)
 
     return trials
 

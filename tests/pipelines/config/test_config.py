@@ -73,6 +73,20 @@ def test_paths_are_read_from_the_current_directory(write, tmp_path, monkeypatch)
     assert config.serving_directory == str(tmp_path / "served")
 
 
+def test_a_further_backbone_may_be_a_name_or_a_section(write, tmp_path):
+    weights = tmp_path / "w.h5"
+    weights.touch()
+    config = load_config(
+        write(SMALLEST), [f"search.backbones=[MobileNet, {{name: MobileNetV2, alpha: 0.5, weights: {weights}}}]"]
+    )
+    first, second = config.search.backbones
+    assert (first.name, first.alpha, first.weights, first.label) == ("MobileNet", 1.0, "imagenet", "MobileNet")
+    assert (second.weights, second.label) == (str(weights), "MobileNetV2 0.5")
+    assert (
+        load_config(write(SMALLEST), ["search.backbones=EfficientNetB0"]).search.backbones[0].name == "EfficientNetB0"
+    )
+
+
 def test_a_pattern_of_zero_padded_spans(write):
     assert load_config(write(SMALLEST), ["data.span_pattern=span-{SPAN:2}"]).data.span_pattern == "span-{SPAN:2}"
 
@@ -160,6 +174,20 @@ def test_a_window_of_spans(write):
         ("search.input_sizes=[]", "search.input_sizes is []: it must be a list that is not empty."),
         ("search.input_sizes=[96, 31]", "search.input_sizes[1] is 31: it must be at least 32."),
         ("search.input_sizes=[96, 64, 96]", "search.input_sizes lists 96 twice: list each size once."),
+        ("search.backbones=[MobilNet]", "search.backbones[0]: unknown backbone 'MobilNet'. Did you mean 'MobileNet'?"),
+        (
+            "search.backbones=[{name: EfficientNetB0, alpha: 0.5}]",
+            "search.backbones[0].alpha is 0.5, but EfficientNetB0 has no width multiplier",
+        ),
+        ("search.backbones=[{name: MobileNet, alpha: 0}]", "search.backbones[0].alpha is 0"),
+        ("search.backbones=[{name: MobileNet, weights: no.h5}]", "search.backbones[0].weights is "),
+        ("search.backbones=[{alpha: 0.5}]", "search.backbones[0].name is missing."),
+        ("search.backbones=[{name: MobileNet, size: 96}]", "unknown field 'search.backbones[0].size'."),
+        ("search.backbones=[MobileNet, MobileNet]", "search.backbones lists MobileNet twice: list each backbone once."),
+        (
+            "search.backbones=[MobileNet, MobileNetV2]",
+            "search.backbones[1] is MobileNetV2, the section 'backbone' itself, which is always searched: remove it.",
+        ),
         ("search.head_units=[-1]", "search.head_units[0] is -1: it must be at least 0."),
         ("gate.baseline=none", "gate.baseline is 'none': it must be 'reference', 'blessed' or 'deployed'."),
         ("gate.max_drop=-0.1", "gate.max_drop is -0.1: it must be at least 0."),
