@@ -15,7 +15,8 @@ import tensorflow as tf
 from pydantic import TypeAdapter
 
 from components.storage.examples import count_classes, image_dataset
-from compressor_lib.cuts.families import connections_in, searched_connections
+from compressor_lib.cuts.connections import Connection
+from compressor_lib.cuts.families import connections_as_in, searched_connections
 from compressor_lib.cuts.surgery import without_head
 from compressor_lib.deployment.export import load_keras, read_classes
 from compressor_lib.errors import CompressorError
@@ -52,7 +53,7 @@ class _Searched:
     """A network to search: its ``base`` without head, its connections and, if they are fitted, its translators."""
 
     base: keras.Model
-    connections: Sequence[Any]
+    connections: Sequence[Connection]
     translators: TranslatorBank | None = None
 
 
@@ -186,9 +187,13 @@ class SearchJob:
                 if chosen and network not in chosen:
                     continue
                 built = self._built(backbone, size, is_needed=bool(chosen))
-                if built is not None:
-                    found = connections_in(built, backbone.name, chosen.get(network, connections))
-                    yield network, _Searched(built, found)
+                if built is None:
+                    continue
+                if network in chosen:
+                    found = searched_connections(built, backbone.name, chosen[network])
+                else:
+                    found = connections_as_in(base, connections, built, backbone.name)
+                yield network, _Searched(built, found)
 
     def _built(self, backbone: BackboneOptions, size: int, *, is_needed: bool) -> keras.Model | None:
         """Builds a further backbone; None if its weights cannot be downloaded or read, and it is not needed."""

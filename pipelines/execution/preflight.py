@@ -264,7 +264,7 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
             for it; if the user's own model cannot be compressed, or its classes differ from the data's; if it cannot
             take images of another size that is searched; or if a connection is unknown or not possible.
     """
-    from compressor_lib.cuts.families import connections_in, searched_connections
+    from compressor_lib.cuts.families import connections_as_in, searched_connections
     from compressor_lib.cuts.surgery import without_head
     from compressor_lib.deployment.tflite import to_tflite
     from compressor_lib.networks.macs import multiply_adds
@@ -295,7 +295,7 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
         except _NoWeightsError as error:
             left_out[other.label] = str(error)
             continue
-        connections += len(connections_in(further, other.name, wanted)) * len(sizes)
+        connections += len(connections_as_in(base, wanted, further, other.name)) * len(sizes)
         macs_of_all += round(multiply_adds(further) * sum(size**2 for size in sizes) / sizes[0] ** 2)
         searched += len(sizes)
     if reference is None and classes:

@@ -301,6 +301,28 @@ def test_trials_are_spent_on_the_shortlist(tmp_path, examples, reference, bank):
     assert len(tried & {"block_2_add->block_16_expand", "block_5_add->Conv_1"}) <= 1
 
 
+@pytest.mark.parametrize("parallel_trials", [1, 2])
+def test_sizes_and_backbones_are_searched_together(tmp_path, examples, reference, bank, parallel_trials):
+    outputs = do(
+        tmp_path, examples, reference, bank, connections=["block_5_add->head", "block_5_add->Conv_1"],
+        input_sizes=[32, 48], backbones=[{"name": "MobileNetV2", "alpha": 0.5, "weights": "none"}],
+        max_trials=6, max_epochs=1, parallel_trials=parallel_trials,
+    )  # fmt: skip
+    report = json.loads((outputs["tuner_results"] / SEARCH_REPORT_FILE).read_text())
+    assert len(report) == 6
+    tried = {(row["backbone"], row["input_size"]) for row in report}
+    assert len(tried) > 1
+    assert tried <= {(backbone, size) for backbone in ("MobileNetV2 0.35", "MobileNetV2 0.5") for size in (32, 48)}
+    best = report[0]
+    model = load_keras(outputs["model"] / "Format-Serving")
+    assert model.input_shape[1] == best["input_size"] == best["hyperparameters"]["input_size"]
+    assert model.count_params() == best["parameters"]
+    stored = kt.HyperParameters.from_config(
+        json.loads((outputs["best_hyperparameters"] / "best_hyperparameters.txt").read_text())
+    )
+    assert stored.values["backbone"] == best["backbone"]
+
+
 def test_workers_receive_the_shortlist(examples, reference, bank):
     patterns = {split: f"{examples.uri}/Split-{split}/*" for split in ("train", "eval")}
     options = PruningSearchOptions(connections=tuple(CONNECTIONS), shortlist=1)
