@@ -24,6 +24,7 @@ from compressor_lib.features.array_store import ArrayStore
 from compressor_lib.networks.resizing import resized
 from compressor_lib.objective.costs import Yardstick, measure_costs
 from compressor_lib.pretraining.bank import TranslatorBank
+from compressor_lib.pretraining.options import TranslatorOptions
 from compressor_lib.search.backbones import HyperBackbones, Network, in_words
 from compressor_lib.search.hypermodels import HyperCompressor
 from compressor_lib.search.options import BackboneOptions, PruningSearchOptions, SearchOptions
@@ -46,15 +47,6 @@ class Shortlisted:
     backbone: str
     size: int
     connections: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Searched:
-    """A network to search: its ``base`` without head, its connections and, if they are fitted, its translators."""
-
-    base: keras.Model
-    connections: Sequence[Connection]
-    translators: TranslatorBank | None = None
 
 
 @dataclass(frozen=True)
@@ -130,15 +122,17 @@ class SearchJob:
         data: dict[int, tuple[tf.data.Dataset, tf.data.Dataset]] = {}
         members: dict[Network, tuple[HyperCompressor, tf.data.Dataset, tf.data.Dataset]] = {}
         base = without_head(reference, name=self.backbone)
-        for network, searched in self._networks(base):
+        bank = TranslatorBank.load(self.bank_dir, base)
+        for network, member_base, connections in self._networks(base):
             hypermodel = HyperCompressor(
                 max_parameters=reference.count_params(),
                 num_classes=reference.output_shape[-1],
                 tau=options.tau,
-                backbone=searched.base,
-                connections=searched.connections,
-                translators=searched.translators,
+                backbone=member_base,
+                connections=connections,
+                translators=bank if member_base is base else None,  # other networks fit theirs in the search
                 train_translators=options.train_translators,
+                translator_options=TranslatorOptions(**bank.fit),
                 head_units=options.head_units or (0,),
                 tail_units=options.tail_units,
                 dropout=self.dropout,
@@ -163,8 +157,8 @@ class SearchJob:
             )  # fmt: skip
         return space
 
-    def _networks(self, base: keras.Model) -> Iterator[tuple[Network, _Searched]]:
-        """Builds the networks to search, the default first.
+    def _networks(self, base: keras.Model) -> Iterator[tuple[Network, keras.Model, list[Connection]]]:
+        """Builds the networks to search, and finds their connections; the default network comes first.
 
         Args:
             base: Backbone of the reference model.
@@ -179,8 +173,7 @@ class SearchJob:
             if not chosen or network in chosen:
                 at_size = resized(base, size)
                 found = searched_connections(at_size, self.backbone, chosen.get(network, connections))
-                bank = TranslatorBank.load(self.bank_dir, base) if size == own else None
-                yield network, _Searched(at_size, found, bank)
+                yield network, at_size, found
         for backbone in self.options.backbones:
             for size in sizes:
                 network = backbone.label, size
@@ -193,7 +186,7 @@ class SearchJob:
                     found = searched_connections(built, backbone.name, chosen[network])
                 else:
                     found = connections_as_in(base, connections, built, backbone.name)
-                yield network, _Searched(built, found)
+                yield network, built, found
 
     def _built(self, backbone: BackboneOptions, size: int, *, is_needed: bool) -> keras.Model | None:
         """Builds a further backbone; None if its weights cannot be downloaded or read, and it is not needed."""

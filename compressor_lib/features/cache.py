@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import keras
@@ -22,6 +22,7 @@ from compressor_lib.errors import CompressorError
 from compressor_lib.features.array_store import ArrayStore
 from compressor_lib.networks.graph import LayerGraph
 from compressor_lib.pretraining.bank import TranslatorBank
+from compressor_lib.pretraining.options import TranslatorOptions
 from compressor_lib.pretraining.taps import source_tap, tapped
 from compressor_lib.pretraining.translator_fit import TranslatorSums, fit_translators, regressions_of
 from compressor_lib.support.progress import Progress, log_progress
@@ -105,16 +106,16 @@ class FeatureCache:
         values = taken.taps[source_tap(self._base, connection)]
         return Features(values, taken.labels, taken.batch_size, taken.sample_weight)
 
-    def translators(self, dataset: Any) -> TranslatorBank:
+    def translators(self, dataset: Any, options: TranslatorOptions) -> TranslatorBank:
         """Fits the translators of all connections to a dataset, in the same pass that computes its activations.
 
         See :func:`compressor_lib.pretraining.translator_fit.fit_translators`.
         """
         if id(dataset) in self._passes:
-            return fit_translators(self._base, self._connections, (x for x, *_ in dataset))
-        sums = TranslatorSums()
+            return fit_translators(self._base, self._connections, (x for x, *_ in dataset), **asdict(options))
+        sums = TranslatorSums(options.held_out)
         self._pass_over(dataset, sums)
-        return sums.solve(self._base, self._connections)
+        return sums.solve(self._base, self._connections, options.ridge)
 
     def _pass_over(self, dataset: Any, sums: TranslatorSums | None = None) -> _Pass:
         if id(dataset) not in self._passes:

@@ -143,7 +143,7 @@ class HyperBackbones(kt.HyperModel):
         if not within:
             raise min(left_out, key=lambda error: error.excess)
         backbones, sizes = list(_sizes(within)), _sizes(within)
-        default = next(iter(self._given))
+        default = next(iter(within))
         for (backbone, size), member in within.items():
             conditions: dict[str, Any] = {BACKBONE: backbone} if len(backbones) > 1 else {}
             conditions |= {INPUT_SIZE: size} if len(sizes[backbone]) > 1 else {}

@@ -9,6 +9,7 @@ import functools
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from compressor_lib.networks.heads import attach_head
 from compressor_lib.objective.costs import Budgets, Yardstick, counted_costs, find_cost, measure_costs
 from compressor_lib.objective.metrics import AccuracyCompression
 from compressor_lib.pretraining.bank import TranslatorBank
+from compressor_lib.pretraining.options import TranslatorOptions
 from compressor_lib.pretraining.taps import source_tap
 from compressor_lib.pretraining.translator_fit import fit_translators
 from compressor_lib.search.options import ObjectiveOptions, PruningSearchOptions
@@ -121,6 +123,7 @@ class HyperCompressor(kt.HyperModel):
         yardstick: Yardstick | None = None,
         class_names: Sequence[str] | None = None,
         train_translators: bool = PruningSearchOptions.train_translators,
+        translator_options: TranslatorOptions | None = None,
     ) -> None:
         """Defines the search space without building anything.
 
@@ -165,6 +168,7 @@ class HyperCompressor(kt.HyperModel):
                 of its ``bytes``.
             train_translators: Whether each trial trains its translator with its head, starting from the fitted weights.
                 Slower, because the layers after B run at every step; better if a linear map explains little.
+            translator_options: How translators are fitted, if none are given; None for the defaults.
 
         Raises:
             CompressorError: If an argument is out of range, or Keras' settings are not supported.
@@ -208,6 +212,7 @@ class HyperCompressor(kt.HyperModel):
         self._cache_features = cache_features
         self._feature_memory = feature_memory
         self._train_translators = train_translators
+        self._fit_options = translator_options or TranslatorOptions()
         self._rejoined: dict[Connection, keras.Model] = {}
         self._known_costs: dict[tuple[Any, ...], dict[str, float]] = {}
 
@@ -246,7 +251,7 @@ class HyperCompressor(kt.HyperModel):
         if count < 1:
             raise CompressorError(f"shortlist is {count}: choose 1 connection or more.")
         if self.translators is None:
-            self.translators = self._training.cache.translators(train)
+            self.translators = self._training.cache.translators(train, self._fit_options)
         taps = {source_tap(self.base, connection): connection for connection in self.connections}
         probes = {tap: self._probe(connection, train, validation) for tap, connection in taps.items()}
         known = self.translators.translators
@@ -474,10 +479,10 @@ class HyperCompressor(kt.HyperModel):
                 "tf.data.Dataset, or fit them first and pass them as the argument translators."
             )
         if self._cache_features and self._training.frontier(model, connection) is not None:
-            self.translators = self._training.cache.translators(dataset)
+            self.translators = self._training.cache.translators(dataset, self._fit_options)
         else:
             images = _backbone_inputs(model, connection, dataset)
-            self.translators = fit_translators(self.base, self.connections, images)
+            self.translators = fit_translators(self.base, self.connections, images, **asdict(self._fit_options))
 
 
 class HyperCompressedMobileNet(HyperCompressor):
