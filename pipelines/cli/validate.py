@@ -98,10 +98,8 @@ def rendered(preview: Preview) -> list[RenderableType]:
         parts.append(f"reference    {network.parameters:,} parameters{macs}")
     parts.append(f"weights      {network.weights}")
     if network.searched > 1:
-        parts.append(
-            f"networks     {network.searched}: backbones at image sizes; running them over the images takes as long "
-            f"as {network.passes:.1f} passes of the reference model"
-        )
+        passes = f"{network.passes:.1f} passes of the reference model in all"
+        parts.append(f"networks     {network.searched} (backbones at image sizes), {passes}")
     parts += [f"left out     {name}: {why}" for name, why in network.left_out.items()]
     most = "no limit" if preview.trials is None else f"{preview.trials} at most"
     parts.append(f"trials       {most}, by {preview.tuner}, of {network.connections} connections")

@@ -213,6 +213,8 @@ def test_the_report_is_written_as_json(searched, tmp_path):
     assert [entry["trial_id"] for entry in written] == [report.trial_id for report in reports]
     assert set(written[0]) == {
         "trial_id",
+        "backbone",
+        "input_size",
         "connection",
         "parameters",
         "cost",

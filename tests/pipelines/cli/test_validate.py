@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
@@ -53,8 +54,17 @@ def test_a_summary_for_programs(folder):
     assert summary["reference"]["parameters"] == 412_770
     assert summary["classes"] == ["cat", "dog"]
     assert set(summary) == {
-        "config", "valid", "images", "left_out", "classes", "reference", "weights", "connections", "trials",
+        "config", "valid", "images", "left_out", "classes", "reference", "weights", "connections", "networks", "passes",
+        "backbones_left_out", "trials",
     }  # fmt: skip
+    assert (summary["networks"], summary["passes"], summary["backbones_left_out"]) == (1, 1.0, {})
+
+
+def test_the_networks_of_a_search_are_summed_up(folder):
+    further = "search.backbones=[{name: MobileNetV2, alpha: 0.5, weights: none}]"
+    arguments = ["--data", folder / "images", "--set", "search.input_sizes=[32, 64]", "--set", further]
+    words = " ".join(validate(folder, *arguments).output.split())
+    assert re.search(r" networks 4 \(backbones at image sizes\), \d+\.\d passes of the reference model in all ", words)
 
 
 def test_classes_of_the_pushed_model_count(folder):
