@@ -24,9 +24,9 @@ def network_blocks(reference: keras.Model, compressed: keras.Model) -> list[Bloc
 
     Returns:
         The blocks of ``reference`` in network order, each between two possible cuts. Added blocks follow the last kept
-        layer before them.
+        layer before them. Kept blocks have the sizes that they have in ``compressed``, whose images may be smaller.
     """
-    kept = {layer.name for layer in compressed.layers}
+    kept = {layer.name: layer for layer in compressed.layers}
     added = _added(compressed)
     backbone = without_head(reference)
     ends = set(CutPoints(backbone).cuts) | {last_feature_map(reference)}
@@ -40,7 +40,8 @@ def network_blocks(reference: keras.Model, compressed: keras.Model) -> list[Bloc
         # A cut inside a block splits the block in two.
         turns = following is not None and (following in kept) != (name in kept)
         if name in ends or turns or following is None:
-            blocks.append(_block([layers[one] for one in run], "kept" if name in kept else "cut"))
+            state, whole = ("kept", kept) if name in kept else ("cut", layers)
+            blocks.append(_block([whole[one] for one in run], state))
             run = []
         if name in added:
             blocks.append(added[name])

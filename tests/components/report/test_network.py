@@ -35,6 +35,17 @@ def test_a_tail_stands_where_the_rest_was_cut(reference, small_backbone):
     assert (tail.name, tail.channels) == ("tail", 7)
 
 
+def test_blocks_have_the_sizes_of_the_model_that_they_are_in(reference, small_backbone):
+    halved = small_backbone(reference.input_shape[1] // 2)
+    compressed = attach_head(create_submodel(halved, "block_2_add->tail", tail_units=7), 3)
+    whole, half = (
+        {b.state: b.size for b in network_blocks(reference, one)}
+        for one in (attach_head(create_submodel(small_backbone(), "block_2_add->tail", tail_units=7), 3), compressed)
+    )
+    assert (half["kept"], half["added"]) == (whole["kept"] // 2, whole["added"] // 2)
+    assert half["cut"] == whole["cut"]
+
+
 def test_a_truncation_adds_nothing(reference, small_backbone):
     found = blocks(reference, small_backbone, "block_5_add->head")
     assert states(found) == ["kept", "cut", "head"]
