@@ -23,7 +23,8 @@ from components.resumable import mark_done, sweep, work_key
 from components.storage.examples import count_classes, count_examples, image_dataset
 from components.storage.gcs_mount import mounted
 from compressor_lib.deployment.export import TEACHER_FILE, export_saved_model, load_keras
-from compressor_lib.deployment.images import decode_image, encode_image
+from compressor_lib.deployment.images import decode_upright, encode_image, resize_image
+from compressor_lib.deployment.sized_images import IMAGE_FEATURE, sized_feature
 from compressor_lib.networks.batch_norm_folding import folded
 from compressor_lib.training.class_weights import balanced_weights
 from compressor_lib.training.options import TrainingOptions
@@ -33,7 +34,6 @@ from pipelines.config.errors import fields_named
 
 logger = logging.getLogger("pipelines.modules")
 
-IMAGE = "image"
 LABEL = "label"
 CHECKPOINT_FILE = "checkpoint.npz"
 
@@ -43,21 +43,25 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: Mapping[str, Any]) -
 
     Args:
         inputs: The raw features.
-        custom_config: ``size`` (pixels), the names of the raw ``image`` and ``label`` features, and the ``classes``, by
-            index.
+        custom_config: ``sizes`` (pixels), the reference model's first; the names of the raw ``image`` and ``label``
+            features; and the ``classes``, by index.
 
     Returns:
-        ``image`` string ``[N]`` (PNG, size x size x 3) and ``label`` int64 ``[N]``.
+        ``image`` string ``[N]`` (PNG, of the first size), one such feature for each further size, such as ``image_96``,
+        and ``label`` int64 ``[N]``.
     """
-    size = int(custom_config["size"])
+    size, *others = custom_config["sizes"]
+    names = {IMAGE_FEATURE: size} | {sized_feature(other): other for other in others}
 
-    def resized(encoded: tf.Tensor) -> tf.Tensor:
-        return encode_image(decode_image(encoded, size))
+    def resized(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        image = decode_upright(encoded)
+        return {name: encode_image(resize_image(image, one)) for name, one in names.items()}
 
-    images = tf.map_fn(resized, _dense(inputs[custom_config[IMAGE]]))
+    encoded = _dense(inputs[custom_config["image"]])
+    images = tf.map_fn(resized, encoded, fn_output_signature=dict.fromkeys(names, tf.string))
     labels = _dense(inputs[custom_config[LABEL]])
     return {
-        IMAGE: images,
+        **images,
         LABEL: tft.make_and_track_object(lambda: _indices(custom_config["classes"]), name="classes").lookup(labels),
     }
 

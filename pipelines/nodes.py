@@ -102,7 +102,7 @@ class Nodes:
             label=self.config.data.label_feature,
             removed_classes=self.config.data.removed_classes,
             custom_config={
-                "size": self.config.backbone.input_size,
+                "sizes": self.config.image_sizes,
                 "image": self.config.data.image_feature,
                 "label": self.config.data.label_feature,
                 "code_version": self.code_version,

@@ -21,7 +21,7 @@ from components.artifacts.class_counts import class_counts
 from components.artifacts.thresholds import threshold_rows
 from compressor_lib.deployment import phrases
 from compressor_lib.deployment.eval_result import EvalResult
-from compressor_lib.deployment.export import read_classes, read_parameters, tflite_paths
+from compressor_lib.deployment.export import read_classes, tflite_paths
 from compressor_lib.deployment.gate import Verdict
 from compressor_lib.deployment.intervals import Interval
 from compressor_lib.deployment.model_metrics import EXTRA, REFERENCE, Latency, Speedup, read_figures
@@ -56,7 +56,7 @@ def model_card(model: str, *, reference: str, verdict: Verdict, trials: list[Jso
         data: Counts from :func:`images_by_split`.
         name: Name of the pipeline.
     """
-    metrics = read_figures(model)
+    metrics, whole = read_figures(model), read_figures(reference)
     classes = read_classes(model)
     winner = trials[0]
     return {
@@ -68,8 +68,10 @@ def model_card(model: str, *, reference: str, verdict: Verdict, trials: list[Jso
         "accuracy": _dumped(verdict.overall),
         "accuracy_by_class": [_dumped(one) for one in verdict.classes],
         "parameters": metrics.parameters,
+        "input_size": metrics.input_size,
         "reference": {
-            "parameters": read_parameters(reference),
+            "parameters": whole.parameters,
+            "input_size": whole.input_size,
             "bytes": metrics.bytes.get(REFERENCE),
             "latency": _fields(metrics.latency.get(REFERENCE)),
         },
@@ -145,7 +147,8 @@ def _lines(card: Json) -> Iterator[str]:
     yield from _section(
         "Size and time",
         f"{card['parameters']:,} parameters, {saved} fewer than the "
-        f"{reference['parameters']:,} of the uncompressed reference model. Latencies are medians per image with "
+        f"{reference['parameters']:,} of the uncompressed reference model.{_image_sizes(card)} "
+        "Latencies are medians per image with "
         "confidence intervals, measured with TFLite on one thread of the machine that converted the model.",
         "",
         *_table(
@@ -170,6 +173,15 @@ def _lines(card: Json) -> Iterator[str]:
     yield from _section("Limits", *(f"- {limit}" for limit in card["limits"]))
     yield ""
     yield f"SHA-256 of the model's files as evaluated: `{card['model_sha256']}`."
+
+
+def _image_sizes(card: Json) -> str:
+    """Returns a sentence on the size of the images that the model takes; empty if it is unknown."""
+    own, reference = card["input_size"], card["reference"]["input_size"]
+    if own is None:
+        return ""
+    compared = f"; the reference model's images are of {phrases.side(reference)}" if own != reference else ""
+    return f" It takes images of {own} x {own} pixels and resizes others itself{compared}."
 
 
 def _gate_lines(card: Json) -> Iterator[str]:

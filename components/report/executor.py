@@ -31,7 +31,7 @@ from components.storage.examples import encoded_images, split_patterns
 from components.storage.gcs_mount import mounted_artifacts
 from compressor_lib.deployment import model_metrics
 from compressor_lib.deployment.eval_result import EvalResult
-from compressor_lib.deployment.export import load_keras, read_parameters, tflite_paths
+from compressor_lib.deployment.export import load_keras, tflite_paths
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.intervals import paired_change
 from compressor_lib.deployment.model_metrics import ModelMetrics, read_figures
@@ -75,7 +75,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
     predictions = Predictions.read(inputs["evaluation"].uri)
     test = split_patterns(inputs["transformed_examples"], "test")
     compared = compare_predictions(predictions, lambda keys: _images(test, keys))
-    metrics = read_figures(directories["compressed"])
+    metrics, reference_metrics = (read_figures(directories[key]) for key in ("compressed", "reference"))
     verdict = read_verdict(inputs["evaluation"].uri)
     confidence = verdict.confidence_shown
     pairs = predictions.pairs(MODEL, REFERENCE)
@@ -101,10 +101,8 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
             reference_score,
             has_budgets=any(limit is not None for limit in config["search"]["budgets"].values()),
         ),
-        reference=_figures(
-            reference_score, read_parameters(directories["reference"]), metrics, model_metrics.REFERENCE
-        ),
-        compressed=_figures(verdict.overall, metrics.parameters, metrics, "float32"),
+        reference=_figures(reference_score, reference_metrics, metrics, model_metrics.REFERENCE),
+        compressed=_figures(verdict.overall, metrics, metrics, "float32"),
         change=paired_change(pairs.gained, pairs.lost, pairs.images, confidence),
         formats={
             precision: FormatFigures(
@@ -138,11 +136,13 @@ def _images(patterns: str, keys: Collection[str]) -> dict[str, bytes]:
     return {key: encoded for encoded in encoded_images(patterns) if (key := image_key(encoded)) in keys}
 
 
-def _figures(result: EvalResult, parameters: int, metrics: ModelMetrics, timed: str) -> ModelFigures:
+def _figures(result: EvalResult, own: ModelMetrics, measured: ModelMetrics, name: str) -> ModelFigures:
+    """Combines the accuracy of a model, the figures of its folder, and what the Converter measured under a name."""
     return ModelFigures(
         right=result.right,
         images=result.images,
-        parameters=parameters,
-        bytes=metrics.bytes.get(timed),
-        latency=metrics.latency.get(timed),
+        parameters=own.parameters,
+        bytes=measured.bytes.get(name),
+        latency=measured.latency.get(name),
+        input_size=own.input_size,
     )

@@ -113,6 +113,11 @@ def size(count: int | None) -> str:
     return NOT_CONVERTED if count is None else f"{count:,}"
 
 
+def side(size: int | None) -> str:
+    """Formats the height and width of a model's images, such as ``224 px``; empty if unknown."""
+    return "" if size is None else f"{size} px"
+
+
 def speed(speedup: Speedup | None) -> str:
     """Formats a speedup over the reference model, such as ``1.9 times as fast (1.7 to 2.1)``."""
     return _phrase(speed_parts(speedup))

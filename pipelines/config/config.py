@@ -144,6 +144,27 @@ class Config(Section):
             )
         return search
 
+    @field_validator("search")
+    @classmethod
+    def _sizes_fit_backbone(cls, search: Search, info: ValidationInfo) -> Search:
+        from compressor_lib.networks.backbones import find_backbone
+
+        backbone = info.data.get("backbone")
+        if backbone is not None and backbone.name is not None:
+            least = find_backbone(backbone.name).minimum_size
+            for index, size in enumerate(search.input_sizes or ()):
+                if size < least:
+                    raise ValueError(
+                        f"input_sizes[{index}] is {size}: {backbone.name} takes images of at least {least} pixels."
+                    )
+        return search
+
+    @property
+    def image_sizes(self) -> list[int]:
+        """Heights and widths of the images that Transform keeps: the reference model's first, then the search's."""
+        own = self.backbone.input_size
+        return [own, *sorted({*(self.search.input_sizes or ())} - {own})]
+
     @property
     def pipeline_root(self) -> str:
         """Folder of the artifacts, as a path without characters that TFX reads as patterns."""

@@ -212,7 +212,7 @@ def test_sections_reach_their_nodes(create):
         "export.formats=[int8]", "data.class_weights=balanced",
     )  # fmt: skip
 
-    assert custom_config(nodes["Transform"])["size"] == 64
+    assert custom_config(nodes["Transform"])["sizes"] == [64, 96, 224]
     reference = custom_config(nodes["reference"])
     assert reference["role"] == "reference"
     assert reference["head"] == {"units": 8, "dropout": 0.3}
@@ -342,7 +342,7 @@ def test_a_model_of_ones_own_takes_the_place_of_a_name(create, tmp_path):
     backbone = custom_config(nodes["reference"])["backbone"]
     assert (backbone["model"], backbone["classes"], backbone["rescale"]) == (str(path), ["dog", "cat"], [0.5, -1])
     assert backbone["model_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert custom_config(nodes["Transform"])["size"] == 48
+    assert custom_config(nodes["Transform"])["sizes"] == [48]
     for node in ("TranslatorPretrainer", "PruningSearch"):
         assert nodes[node].exec_properties["backbone"] == ""
 

@@ -31,8 +31,8 @@ def folders(tmp_path) -> tuple[str, str]:
     speedup = {"float32": Speedup(2.0, 1.6, 2.4), "float16": Speedup(1.03, 0.8, 1.3)}
     sizes = {"reference": 4_000, "float32": 1_000, "float16": 500}
     for name, metrics in (
-        ("model", ModelMetrics(250, latency, speedup, sizes)),
-        ("reference", ModelMetrics(1000)),
+        ("model", ModelMetrics(250, latency, speedup, sizes, input_size=96)),
+        ("reference", ModelMetrics(1000, input_size=224)),
     ):
         extra = tmp_path / name / EXTRA
         extra.mkdir(parents=True)
@@ -83,6 +83,13 @@ def test_formats_have_latencies_and_accuracies(lines):
     assert "| reference, float32 | 4,000 | 4.00 ms (3.50 to 4.50) |  |  |" in lines
     (left_out,) = [line for line in lines if "int8" in line]
     assert left_out.startswith("- int8 is left out: accuracy is 50.0 % (30 of 60,")
+
+
+def test_the_size_of_the_images_is_given(lines, folders):
+    text = "\n".join(lines)
+    assert "It takes images of 96 x 96 pixels and resizes others itself; the reference model's images are of" in text
+    write_figures(folders[1], ModelMetrics(1000, input_size=96))
+    assert "and resizes others itself. Latencies" in card(folders, judge(BOUNDS, OVERALL, [], "5ha256"))
 
 
 def test_thresholds_are_listed_with_the_measured_values(lines):
