@@ -85,7 +85,7 @@ def model_card(model: str, *, reference: str, verdict: Verdict, trials: list[Jso
             for precision in tflite_paths(model)
         },
         "left_out": verdict.left_out,
-        "cut": {name: winner[name] for name in ("backbone", "input_size", "connection", "hyperparameters")},
+        "cut": {name: winner[name] for name in ("backbone", "connection", "hyperparameters")},
         "gate": {**vars(verdict.thresholds), "confidence_shown": verdict.confidence_shown},
         "thresholds": [vars(one) for one in threshold_rows(verdict)],
         "notes": verdict.notes,
@@ -164,8 +164,7 @@ def _lines(card: Json) -> Iterator[str]:
     cut = card["cut"]
     yield from _section(
         "What was cut",
-        f"`{cut['connection']}` of {cut['backbone']} on images of {cut['input_size']} pixels: the layers between were "
-        "removed.",
+        f"`{cut['connection']}` of {cut['backbone']}: the layers between were removed.",
         "",
         *_table(("hyperparameter", "value"), ((name, str(v)) for name, v in cut["hyperparameters"].items())),
     )

@@ -89,7 +89,7 @@ def test_the_results_name_the_winners_backbone_and_size(runs):
     assert f"{winner['backbone']}, 40 px" in page
     (pushed,) = runs.pushed
     card = json.loads((pushed / "assets.extra" / "model_card.json").read_text())
-    assert (card["cut"]["backbone"], card["cut"]["input_size"]) == (winner["backbone"], 40)
+    assert (card["cut"]["backbone"], card["input_size"]) == (winner["backbone"], 40)
     screen = io.StringIO()
     Console(file=screen, width=300).print(render_results(collect(Lineage(runs.output / METADATA_FILE).run())))
     assert f"{winner['connection']} of {winner['backbone']}, 40 px" in screen.getvalue()

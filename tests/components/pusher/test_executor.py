@@ -35,7 +35,7 @@ from compressor_lib.errors import CompressorError
 pytestmark = pytest.mark.slow
 
 TRIAL = {
-    "backbone": "MobileNetV2", "input_size": 32, "connection": "block_2_add->head", "hyperparameters": {"lr": 0.1},
+    "backbone": "MobileNetV2", "connection": "block_2_add->head", "hyperparameters": {"lr": 0.1},
 }  # fmt: skip
 SERVER = """#!{python}
 # What `tensorflow_model_server` does, as far as it is asked here, over its REST interface.

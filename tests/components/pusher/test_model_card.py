@@ -50,7 +50,7 @@ def card(folders: tuple[str, str], verdict: Verdict) -> str:
             model,
             reference=reference,
             verdict=verdict,
-            trials=[{"backbone": "MobileNetV2", "input_size": 96, "connection": "a->head", "hyperparameters": {}}],
+            trials=[{"backbone": "MobileNetV2", "connection": "a->head", "hyperparameters": {}}],
             data={},
             name="made-up",
         )
