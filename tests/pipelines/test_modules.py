@@ -257,10 +257,10 @@ def compressed(make_args, base_model: Path, weight: float, **custom_config) -> F
     return fn_args
 
 
-def small_classifier() -> keras.Model:
+def small_classifier(size: int = SIZE) -> keras.Model:
     """Stands in for what a search leaves."""
     keras.utils.set_random_seed(0)
-    images = keras.Input((SIZE, SIZE, 3))
+    images = keras.Input((size, size, 3))
     x = keras.layers.Rescaling(1 / 127.5, -1, name="preprocess")(images)
     x = keras.layers.Conv2D(4, 3, strides=4, name="stem")(x)
     x = keras.layers.GlobalAveragePooling2D(name="top_gap")(x)
@@ -294,6 +294,14 @@ def test_the_compressed_model_is_the_base_model_trained_under_its_teacher(make_a
     assert not np.array_equal(kernels[1], kernels[2])
     assert read_classes(taught.serving_model_dir) == CLASSES
     assert len(history(taught)["val_accuracy"]) == 1
+
+
+def test_a_compressed_model_of_smaller_images_learns_from_its_teacher_at_its_own_size(make_args, reference, tmp_path):
+    keras_path(tmp_path).parent.mkdir()
+    small_classifier(SIZE // 2).save(keras_path(tmp_path))
+    keras_path(tmp_path, TEACHER_FILE).write_bytes(keras_path(reference.serving_model_dir).read_bytes())
+    trained = load_keras(compressed(make_args, tmp_path, weight=1.0).serving_model_dir)
+    assert trained.input_shape[1] == SIZE // 2
 
 
 def test_trainers_leave_tflite_to_the_converter(reference, alone):
