@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from compressor_lib.cuts.connections import Family
 from compressor_lib.errors import CompressorError
-from compressor_lib.support.options import Each, Options, option
+from compressor_lib.options import Each, Options, option
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,10 @@ class PruningSearchOptions(TunerOptions):
         budgets: Limits that the winner must not exceed.
         min_learning_rate: Lowest learning rate of the heads.
         max_learning_rate: Highest learning rate of the heads.
-        connections: published: the pairs of the papers; rejoining: pairs from the whole graph; truncation: cuts
-            directly to the head; tail: cuts with a narrow tail in front of the head; all: published (rejoining for a
-            model of your own), truncation and tail; or a list such as
+        connections: The cuts to search, each written A->B: layer A is the last one before the cut, and layer B, to
+            which a translator leads from A, is the first one after it. published: the pairs of the papers; rejoining:
+            pairs from the whole graph; truncation: cuts directly to the head; tail: cuts with a narrow tail in front
+            of the head; all: published (rejoining for a model of your own), truncation and tail; or a list such as
             ['block_5_add->Conv_1', '53,151', 'block_5_add->head', 'block_5_add->tail'].
         tail_units: Widths of the tail to search.
         head_units: Widths of the head to search; null: only that of the reference model's head.

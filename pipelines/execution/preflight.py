@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -263,7 +263,7 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
     from compressor_lib.networks.macs import multiply_adds
     from compressor_lib.training.reference import load_network, reference_model
 
-    backbone, head, reference = config.backbone.model_dump(), config.head.model_dump(), None
+    backbone, head, reference = config.backbone.model_dump(), asdict(config.head), None
     if config.backbone.model is not None:
         with fields_named("backbone"):
             network, weights = load_network(backbone), "own"

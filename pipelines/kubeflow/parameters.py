@@ -29,7 +29,7 @@ class Parameter:
     Attributes:
         name: Name in the package's root.
         kind: Type in the pipeline spec.
-        node: Id of the node that it is passed to.
+        node: ID of the node that it is passed to.
         target: The node's execution parameter.
         default: Value in the configuration; None if this configuration has no such parameter.
         within: Puts a placeholder into the JSON value of ``target``; None if the parameter is the whole value.
@@ -44,7 +44,7 @@ class Parameter:
 
 
 def example_gen_of(config: Config) -> str:
-    """Id of the node that reads the data."""
+    """ID of the node that reads the data."""
     return "ImportExampleGen" if config.data.source == "tfrecord" else "ImageExampleGen"
 
 
