@@ -1,11 +1,14 @@
 """Runs span by span: what is new is trained on, a class keeps its index, and only what is no worse is pushed.
 
-Each part goes on where the one before it ended, because a run takes minutes.
+Each part goes on where the one before it ended, because a run takes minutes. Data and output lie in folders that other
+software takes for patterns.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,12 +16,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from components.artifacts.verdict import read_verdict
 from components.report.data import ReportData
 from compressor_lib.deployment.export import read_classes
 from compressor_lib.deployment.predict import load_classifier
 from compressor_lib.networks.heads import attach_head
+from pipelines.cli.main import app
 
 if TYPE_CHECKING:
     from conftest import Runs
@@ -41,11 +46,12 @@ BADLY = (
 )  # fmt: skip
 COLOURS = {
     "fist": (40, 60, 220), "finger": (220, 50, 40), "aardvark": (50, 200, 60),
-    "palm": (225, 215, 40), "thumb": (30, 30, 30), "wave": (225, 225, 225),
+    "palm": (225, 215, 40), "thumb": (30, 30, 30), "café": (225, 225, 225),
 }  # fmt: skip
-OTHERS = {"palm": 30, "thumb": 30, "wave": 30}
+OTHERS = {"palm": 30, "thumb": 30, "café": 30}
 """Two classes alone may be told apart by an untrained model, by chance."""
-FIRST, SECOND = ["finger", "fist", *OTHERS], ["finger", "fist", *OTHERS, "aardvark"]
+FIRST = ["café", "finger", "fist", "palm", "thumb"]
+SECOND = [*FIRST, "aardvark"]
 """The classes of the first model and of the second, which has a new one."""
 
 
@@ -57,11 +63,12 @@ class Hands(NamedTuple):
     output: str
 
     def add_span(self, number: int, counts: Mapping[str, int]) -> None:
-        """Plain images of a class's colour, with some noise."""
+        """Plain images of a class's colour, with some noise; folders write an accent in either of Unicode's ways."""
         random = np.random.default_rng(number)
         for name, count in counts.items():
             for image in range(count):
-                path = self.images / f"span-{number}" / name / f"{image}.png"
+                folder = unicodedata.normalize("NFD", name) if image % 2 else name
+                path = self.images / f"span-{number}" / folder / f"{image}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 noise = random.normal(COLOURS[name], 25, (40, 40, 3)).clip(0, 255)
                 Image.fromarray(noise.astype(np.uint8)).save(path)
@@ -94,8 +101,9 @@ def first(make_runs, small_backbone, tmp_path_factory) -> Hands:
     """A good model of the first span is pushed."""
     folder = tmp_path_factory.mktemp("hands")
     attach_head(small_backbone(), 4).save(folder / "model.keras")
-    images = folder / "images"
+    images = folder / "images [v2]?*"
     runs = make_runs("hands", CONFIG, f"data.path={images}", f"backbone.model={folder}/model.keras")
+    runs = dataclasses.replace(runs, output=folder / "runs [1] {x}" / "out? *")
     hands = Hands(runs, images, "")
     hands.add_span(1, {"fist": 70, "finger": 60, **OTHERS})
     hands = hands.ran()
@@ -103,7 +111,18 @@ def first(make_runs, small_backbone, tmp_path_factory) -> Hands:
     return hands
 
 
+def test_its_outputs_are_where_the_configuration_says(first):
+    output = first.runs.output
+    assert (output / "report.html").is_file()
+    assert list((output / "pipeline_root" / "Pusher").iterdir())
+    image = first.images / "span-1" / "fist" / "0.png"
+    predicted = CliRunner().invoke(app, ["predict", str(output / "serving"), str(image), "--json"])
+    assert set(json.loads(predicted.stdout.splitlines()[-1])["probabilities"]) == set(FIRST)
+
+
 def test_a_run_without_news_does_nothing(first):
+    for name in (".DS_Store", "notes.txt"):  # which are no data
+        (first.images / "span-1" / "fist" / name).touch()
     assert "nothing has changed since the last run" in first.ran().output
     assert len(first.runs.pushed) == 1
 
