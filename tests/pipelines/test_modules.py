@@ -32,8 +32,8 @@ from compressor_lib.deployment.image_check import decodable
 from compressor_lib.deployment.images import decode_image
 from compressor_lib.deployment.model_metrics import read_figures
 from compressor_lib.errors import CompressorError
+from compressor_lib.networks.options import HeadOptions
 from compressor_lib.training.options import Distillation, ReferenceOptions, RetrainingOptions
-from pipelines.config.config import Head
 from pipelines.modules import HISTORY_FILE, preprocessing_fn, run_fn
 
 pytestmark = pytest.mark.slow
@@ -191,7 +191,7 @@ def reference(make_args) -> FnArgs:
             "backbone": {
                 "name": "MobileNetV2", "input_size": SIZE, "alpha": 0.35, "weights": "none",
             },
-            "head": Head(units=4, dropout=0.1).model_dump(),
+            "head": asdict(HeadOptions(units=4, dropout=0.1)),
             "training": asdict(ReferenceOptions(head_epochs=0, epochs=1, **TRAINING)),
         }
     )  # fmt: skip
@@ -234,7 +234,7 @@ def test_the_reference_starts_from_a_model_of_ones_own(make_args, tmp_path, keep
                 "name": None, "model": str(tmp_path / "own.keras"), "rescale": None, "input_size": SIZE,
                 "classes": ["cat", "Hüte", "dog", "gone"] if keeps_head else None,
             },
-            "head": Head(units=5).model_dump(),
+            "head": asdict(HeadOptions(units=5)),
             "training": asdict(training),
         }
     )  # fmt: skip
@@ -330,7 +330,7 @@ def test_a_training_that_was_cut_short_resumes_in_the_next_try_of_its_node(make_
     config = {
         "role": "reference",
         "backbone": {"name": "MobileNetV2", "input_size": SIZE, "alpha": 0.35, "weights": "none"},
-        "head": Head(units=4).model_dump(),
+        "head": asdict(HeadOptions(units=4)),
         "training": asdict(ReferenceOptions(head_epochs=0, epochs=2, **TRAINING)),
     }
     first = make_args(config)
