@@ -69,11 +69,7 @@ class Nodes:
         return ImageExampleGen(
             input_base=self.config.data_path,
             splits=data.splits.model_dump(),
-            max_bad_share=data.max_bad_share,
-            max_pixels=data.max_pixels,
-            max_file_mb=data.max_file_mb,
-            follow_external_links=data.follow_external_links,
-            duplicates=data.duplicates,
+            options=data.image_options,
             span_pattern=data.span_pattern,
             span_window=data.span_window,
             code_version=self.code_version,
@@ -88,8 +84,7 @@ class Nodes:
         data = self.config.data
         return ExampleValidator(
             label=data.label_feature,
-            max_drift=data.max_drift,
-            on_anomaly=data.on_anomaly,
+            options=data.anomaly_options,
             removed_classes=data.removed_classes,
             code_version=self.code_version,
             **inputs,
@@ -115,7 +110,7 @@ class Nodes:
         custom_config = {
             "role": "reference",
             "backbone": _backbone(self.config),
-            "head": self.config.head.model_dump(),
+            "head": asdict(self.config.head),
             "training": asdict(self.config.reference),
         }
         return self._trainer("reference", custom_config, inputs)
@@ -220,7 +215,7 @@ class Nodes:
         gate = self.config.gate
         return Evaluator(
             example_splits=["test"],
-            eval_config=eval_config(gate.thresholds()),
+            eval_config=eval_config(gate),
             confidence=gate.confidence,
             code_version=self.code_version,
             **inputs,

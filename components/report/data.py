@@ -27,8 +27,8 @@ class Trial:
         input_size: Height and width of its images, in pixels.
         connection: The connection, by layer names, such as ``"block_5_add->Conv_1"``.
         family: ``"tail"``, ``"rejoining"`` or ``"truncation"``.
-        accuracy: Accuracy on the validation split before retraining, 0..1.
-        score: Value of the search's objective on the validation split; higher is better.
+        accuracy: Accuracy on the eval split before retraining, 0..1.
+        score: Value of the search's objective on the eval split; higher is better.
         within_budget: Whether it meets every budget.
         seconds: Training time.
         costs: Known costs, by name in ``compressor_lib.objective.costs.COSTS``, which also has their units.

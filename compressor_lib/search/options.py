@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from compressor_lib.cuts.connections import Family
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.backbones import find_backbone
-from compressor_lib.support.options import Each, Options, option
+from compressor_lib.options import Each, Options, option
 
 if TYPE_CHECKING:
     import keras
@@ -152,11 +152,12 @@ class PruningSearchOptions(TunerOptions):
         backbones: Further backbones to search, besides the reference model's, each at every input size: entries with a
             name from the catalogue, alpha and weights, or names alone. Weights that cannot be downloaded or read are
             reported, and their backbone is left out.
-        connections: published: the pairs of the papers; rejoining: pairs from the whole graph; truncation: cuts
-            directly to the head; tail: cuts with a narrow tail in front of the head; all: published (rejoining for a
-            model of your own), truncation and tail; or a list such as
-            ['block_5_add->Conv_1', '53,151', 'block_5_add->head', 'block_5_add->tail'], of which further backbones
-            take those that they have.
+        connections: The cuts to search, each written A->B: layer A is the last one before the cut, and layer B, to
+            which a translator leads from A, is the first one after it. published: the pairs of the papers; rejoining:
+            pairs from the whole graph; truncation: cuts directly to the head; tail: cuts with a narrow tail in front
+            of the head; all: published (rejoining for a model of your own), truncation and tail; or a list such as
+            ['block_5_add->Conv_1', '53,151', 'block_5_add->head', 'block_5_add->tail'], of which
+            further backbones take those that they have.
         tail_units: Widths of the tail to search.
         head_units: Widths of the head to search; null: only that of the reference model's head.
 

@@ -193,7 +193,7 @@ def test_networks_are_not_named_where_there_was_no_choice(report_data):
 
 def test_the_accuracies_of_trials_have_their_counts(report_data, page):
     assert "90.0&nbsp;% 54 of 60, 79.9 to 95.3 % 60,000" in words(page)
-    assert "60 images of the validation split" in words(page)
+    assert "60 images of the eval split" in words(page)
     unknown = dataclasses.replace(
         report_data, data=dataclasses.replace(report_data.data, totals={"test": 40}, images={"test": {}})
     )
