@@ -12,6 +12,7 @@ from tfx.types import component_spec, standard_artifacts
 
 from components.options import as_parameter
 from components.pruning_search import executor
+from compressor_lib.deployment.tflite import Precision
 from compressor_lib.search.options import PruningSearchOptions
 
 
@@ -21,6 +22,7 @@ class PruningSearchSpec(component_spec.ComponentSpec):
     PARAMETERS: ClassVar = {
         "backbone": component_spec.ExecutionParameter(type=str),
         "options": component_spec.ExecutionParameter(type=str),
+        "precision": component_spec.ExecutionParameter(type=str),
         "vertex_job": component_spec.ExecutionParameter(type=str),
         "dropout": component_spec.ExecutionParameter(type=float),
         "batch_size": component_spec.ExecutionParameter(type=int),
@@ -70,6 +72,7 @@ class PruningSearch(base_component.BaseComponent):
         *,
         previous_hyperparameters: types.BaseChannel | None = None,
         options: PruningSearchOptions | None = None,
+        precision: Precision = "float32",
         vertex_job: Mapping[str, Any] | None = None,
         dropout: float = 0.0,
         batch_size: int = 32,
@@ -90,6 +93,7 @@ class PruningSearch(base_component.BaseComponent):
                 trial, if they are in the search space.
             options: Options of the search; None for the defaults. Without ``head_units``, heads are a single softmax
                 layer.
+            precision: Precision of the TFLite files whose bytes and latencies are measured, if the options use them.
             vertex_job: A custom job on Vertex AI whose replicas run trials, instead of parallel trials on this machine:
                 its ``project``, ``region`` and ``job_spec`` (a CustomJobSpec). None for no job.
             dropout: Dropout rate of the head.
@@ -110,6 +114,7 @@ class PruningSearch(base_component.BaseComponent):
                 tuner_results=types.Channel(type=standard_artifacts.TunerResults),
                 backbone=backbone,
                 options=as_parameter(options or PruningSearchOptions()),
+                precision=precision,
                 vertex_job=json.dumps(vertex_job, sort_keys=True) if vertex_job else "",
                 dropout=dropout,
                 batch_size=batch_size,

@@ -75,6 +75,7 @@ def _search(
         validation=split_patterns(examples, "eval"),
         backbone=exec_properties["backbone"],
         options=from_parameter(PruningSearchOptions, exec_properties["options"]),
+        precision=exec_properties["precision"],
         dropout=exec_properties["dropout"],
         batch_size=exec_properties["batch_size"],
         class_weights=exec_properties["class_weights"],

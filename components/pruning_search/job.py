@@ -17,6 +17,7 @@ from components.storage.examples import count_classes, image_dataset
 from compressor_lib.cuts.families import searched_connections
 from compressor_lib.cuts.surgery import without_head
 from compressor_lib.deployment.export import load_keras, read_classes
+from compressor_lib.deployment.tflite import Precision
 from compressor_lib.objective.costs import Yardstick, measure_costs
 from compressor_lib.pretraining.bank import TranslatorBank
 from compressor_lib.search.hypermodels import HyperCompressor
@@ -34,12 +35,12 @@ class SearchJob:
         train: Pattern of the files with the training data.
         validation: Pattern of the files with the validation data, on which trials are ranked.
         backbone: Name of the backbone in the catalogue, or empty.
-        backbone: The backbone's name in the catalogue, or empty.
         options: Options of the search.
         dropout: Dropout rate of the head.
         batch_size: Images per step.
         class_weights: ``"balanced"`` or ``"none"``.
         seed: Random seed of the search.
+        precision: Precision of the TFLite files that are measured.
         max_cost: Cost of the uncompressed classifier; measured if None.
         known: Best hyperparameters of earlier searches, for the first trials.
     """
@@ -54,6 +55,7 @@ class SearchJob:
     batch_size: int
     class_weights: str
     seed: int
+    precision: Precision = "float32"
     max_cost: float | None = None
     known: Sequence[dict[str, Any]] = ()
 
@@ -85,10 +87,10 @@ class SearchJob:
         cost, budgets = options.objective.cost, options.budgets.limits
         yardstick, max_cost = None, self.max_cost
         if cost == "latency":
-            yardstick = Yardstick.of(reference, max_cost)
+            yardstick = Yardstick.of(reference, max_cost, precision=self.precision)
             max_cost = yardstick.milliseconds
         elif "latency" in budgets:
-            yardstick = Yardstick.of(reference)
+            yardstick = Yardstick.of(reference, precision=self.precision)
         return HyperCompressor(
             max_parameters=reference.count_params(),
             num_classes=reference.output_shape[-1],
@@ -103,10 +105,12 @@ class SearchJob:
             learning_rates=(options.min_learning_rate, options.max_learning_rate),
             loss="sparse_categorical_crossentropy",
             cost=cost,
-            max_cost=max_cost or measure_costs(reference, [cost], class_names=class_names)[cost],
+            max_cost=max_cost
+            or measure_costs(reference, [cost], class_names=class_names, precision=self.precision)[cost],
             budgets=budgets,
             yardstick=yardstick,
             class_names=class_names,
+            precision=self.precision,
             feature_memory=options.feature_memory_mb * 2**20,
         )
 

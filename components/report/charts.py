@@ -15,6 +15,7 @@ from compressor_lib.cuts.connections import parse_connection
 from compressor_lib.deployment import phrases
 from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.figures import ModelFigures
+from compressor_lib.objective.costs import KIB
 
 Spec = dict[str, Any]
 
@@ -26,6 +27,7 @@ COST_TITLES = {
     "macs": "MACs per image",
     "bytes": "bytes of the TFLite file",
     "latency": "milliseconds per image",
+    "memory": "KiB of memory in int8",
 }
 """Axis titles of the costs."""
 
@@ -159,16 +161,18 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
 
 def _milestones(data: ReportData, cost: str) -> list[Spec]:
     """Returns the reference, the winner before retraining, and the winner after retraining (the same network)."""
-    costs = {role: _figures(one) for role, one in (("reference", data.reference), ("compressed", data.compressed))}
+    reference, compressed = _figures(data.reference), _figures(data.compressed)
+    is_other_format = cost in ("bytes", "latency") and data.precision != "float32"
+    name = "reference, float32" if is_other_format else "reference"
     winner = data.trials[0]
-    retrained = costs["compressed"].get(cost, winner.costs.get(cost))
+    retrained = winner.costs.get(cost) if is_other_format else compressed.get(cost, winner.costs.get(cost))
     images = data.data.totals.get(VALIDATION, 0)
     marks: list[Spec] = []
-    if cost in costs["reference"]:
+    if cost in reference:
         marks.append(
             {
-                "label": "reference", "shape": "diamond", "connection": data.backbone, "align": "center", "dy": 20,
-                "cost": costs["reference"][cost], "accuracy": _best(data.histories["reference"]),
+                "label": name, "shape": "diamond", "connection": data.backbone, "align": "center", "dy": 20,
+                "cost": reference[cost], "accuracy": _best(data.histories["reference"]),
             }
         )  # fmt: skip
     if cost in winner.costs:
@@ -193,7 +197,8 @@ def _milestones(data: ReportData, cost: str) -> list[Spec]:
 def _figures(model: ModelFigures) -> dict[str, float]:
     """Returns the known costs of a model, by name."""
     latency = None if model.latency is None else model.latency.median
-    known = {"bytes": model.bytes, "latency": latency, "parameters": model.parameters}
+    memory = None if model.memory is None else model.memory / KIB
+    known = {"bytes": model.bytes, "latency": latency, "memory": memory, "parameters": model.parameters}
     return {name: value for name, value in known.items() if value is not None}
 
 

@@ -12,6 +12,7 @@ from components.artifacts.data_summary import DataSummary
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.gate import Verdict
 from compressor_lib.deployment.intervals import Interval
+from compressor_lib.deployment.tflite import Precision, smallest
 from compressor_lib.support.redaction import redact_values
 
 DATA_FILE = "report.json"
@@ -216,6 +217,11 @@ class ReportData:
     def __post_init__(self) -> None:
         for name in ("config", "artifacts"):
             object.__setattr__(self, name, redact_values(getattr(self, name)))
+
+    @property
+    def precision(self) -> Precision:
+        """Precision of the TFLite files that the trials' bytes and latencies are of: the smallest that was to ship."""
+        return smallest(self.config.get("export", {}).get("formats", ()))
 
     def write(self, folder: Path) -> None:
         """Writes ``report.json`` to a folder, which must exist."""

@@ -34,6 +34,7 @@ from compressor_lib.deployment.export import load_keras, read_parameters, tflite
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.intervals import paired_change
 from compressor_lib.deployment.model_metrics import ModelMetrics, read_figures
+from compressor_lib.deployment.tflite import smallest
 from compressor_lib.pretraining.bank import TranslatorBank
 
 logger = logging.getLogger(__name__)
@@ -93,9 +94,13 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
             has_budgets=any(limit is not None for limit in config["search"]["budgets"].values()),
         ),
         reference=_figures(
-            reference_score, read_parameters(directories["reference"]), metrics, model_metrics.REFERENCE
+            reference_score,
+            read_parameters(directories["reference"]),
+            metrics,
+            model_metrics.REFERENCE,
+            model_metrics.REFERENCE,
         ),
-        compressed=_figures(verdict.overall, metrics.parameters, metrics, "float32"),
+        compressed=_figures(verdict.overall, metrics.parameters, metrics, "float32", model_metrics.INT8),
         change=paired_change(pairs.gained, pairs.lost, pairs.images, confidence),
         formats={
             precision: FormatFigures(
@@ -109,6 +114,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
             cost=parameters["cost"],
             metrics=metrics,
             class_names=predictions.models[REFERENCE].classes,
+            precision=smallest(config["export"]["formats"]),
         ),
         translators={name: one.r2 for name, one in bank.translators.items() if one.r2 is not None},
         network=network_blocks(reference, compressed),
@@ -135,11 +141,12 @@ def _images(patterns: str, keys: Collection[str]) -> dict[str, bytes]:
     return {key: encoded for encoded in encoded_images(patterns) if (key := image_key(encoded)) in keys}
 
 
-def _figures(result: EvalResult, parameters: int, metrics: ModelMetrics, timed: str) -> ModelFigures:
+def _figures(result: EvalResult, parameters: int, metrics: ModelMetrics, timed: str, used: str) -> ModelFigures:
     return ModelFigures(
         right=result.right,
         images=result.images,
         parameters=parameters,
         bytes=metrics.bytes.get(timed),
         latency=metrics.latency.get(timed),
+        memory=metrics.memory.get(used),
     )

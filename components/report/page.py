@@ -250,10 +250,12 @@ def _caption(data: ReportData, cost: str) -> str:
     if known < len(data.trials):
         why = (
             " (each needs a conversion, so only trials that no smaller trial matches are measured)"
-            if cost in ("bytes", "latency")
+            if cost in ("bytes", "latency", "memory")
             else ""
         )
         sentences.append(f"Known for {known} of {len(data.trials)} trials{why}.")
+    if cost in ("bytes", "latency") and data.precision != "float32":
+        sentences.append(f"Trials are in {data.precision}.")
     if cost == "latency":
         was_searched = data.config.get("search", {}).get("objective", {}).get("cost") == "latency"
         sentences.append(

@@ -14,10 +14,10 @@ from components.report.data import Trial
 from compressor_lib.cuts.lookup import find_connection
 from compressor_lib.cuts.surgery import create_submodel, without_head
 from compressor_lib.cuts.translators import TAIL_UNITS
-from compressor_lib.deployment.model_metrics import REFERENCE, ModelMetrics
-from compressor_lib.deployment.tflite import ConversionError
+from compressor_lib.deployment.model_metrics import INT8, REFERENCE, ModelMetrics
+from compressor_lib.deployment.tflite import ConversionError, Precision
 from compressor_lib.networks.heads import attach_head
-from compressor_lib.objective.costs import Yardstick, counted_costs, measure_costs
+from compressor_lib.objective.costs import KIB, Yardstick, counted_costs, measure_costs
 from compressor_lib.search.hypermodels import HEAD_UNITS, LEARNING_RATE, TAIL_WIDTH
 
 logger = logging.getLogger(__name__)
@@ -33,15 +33,16 @@ def read_trials(
     cost: str,
     metrics: ModelMetrics,
     class_names: Sequence[str],
+    precision: Precision = "float32",
     measured: int = MEASURED,
 ) -> list[Trial]:
     """Reads a search's report and adds costs that it does not contain.
 
-    MACs are counted for every network. Bytes and latency are measured for the trials that no other trial
+    MACs are counted for every network. Bytes, latency and memory are measured for the trials that no other trial
     beats in both accuracy and parameters. Latencies are measured next to the reference model, whose latency is known,
     so that all latencies in a report are comparable, however fast the machine is at the time. Latencies that the search
     measured are kept. The winner is the deployed network and has its figures. Networks that do not convert to TFLite
-    have no bytes and no latency. If the reference model does not convert, no trial has a latency.
+    have none of these. If the reference model does not convert, no trial has a latency.
 
     Args:
         path: Path of the search's report.
@@ -49,6 +50,7 @@ def read_trials(
         cost: The cost that the search reduced.
         metrics: Metrics of the deployed model.
         class_names: Class names, which are part of the metadata: bytes include the metadata of a deployed file.
+        precision: Precision of the files whose bytes and latencies are measured, as in the search.
         measured: Maximum number of networks to measure.
 
     Returns:
@@ -59,7 +61,7 @@ def read_trials(
     base = without_head(reference)
     front = _front(rows)[:measured]
     timed = metrics.latency.get(REFERENCE)
-    names = ["bytes"] if cost == "latency" or timed is None else ["bytes", "latency"]
+    names = ["bytes", "memory"] if cost == "latency" or timed is None else ["bytes", "memory", "latency"]
     yardstick = None
     logger.info("measuring %d networks of the search", len(front) - 1)
     trials = []
@@ -79,11 +81,13 @@ def read_trials(
             if "latency" in names and timed:
                 yardstick = yardstick or Yardstick.of(reference, timed.median)
             try:
-                costs |= measure_costs(network, names, yardstick, class_names)
+                costs |= measure_costs(network, names, yardstick, class_names, precision=precision)
             except ConversionError as error:
                 logger.info("%s is not measured: %s", row["connection"], error)
-        if is_winner and "float32" in metrics.bytes:
-            costs |= {"bytes": float(metrics.bytes["float32"]), "latency": metrics.latency["float32"].median}
+        if is_winner and precision in metrics.bytes:
+            costs |= {"bytes": float(metrics.bytes[precision]), "latency": metrics.latency[precision].median}
+        if is_winner and INT8 in metrics.memory:
+            costs |= {"memory": metrics.memory[INT8] / KIB}
         trials.append(
             Trial(
                 connection=row["connection"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ FIGURES_FILE = "figures.json"
 
 REFERENCE = "reference"
 """Key of the float32 reference model among latencies and sizes. The other keys are precisions."""
+
+INT8 = "int8"
+"""Key of the model's memory, which is that of its activations in int8."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,9 @@ class ModelMetrics:
         speedup: Speedups over the float32 reference model, by precision; empty if the reference model was not timed.
         bytes: Sizes of the TFLite files with metadata, by the same keys as ``latency``.
         not_converted: Reasons for missing TFLite models, by the same keys.
+        memory: Peak memory for activations in int8, in bytes, under ``INT8`` for the model, whatever its precisions,
+            and under ``REFERENCE``; see :mod:`compressor_lib.deployment.activation_memory`. A model that does not
+            convert to any precision has none.
     """
 
     parameters: int
@@ -70,6 +76,7 @@ class ModelMetrics:
     speedup: dict[str, Speedup] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
     not_converted: dict[str, str] = field(default_factory=dict)
+    memory: dict[str, int] = field(default_factory=dict)
 
     def without(self, names: Iterable[str]) -> ModelMetrics:
         """Returns a copy without the figures of some precisions."""
@@ -78,7 +85,7 @@ class ModelMetrics:
             {name: value for name, value in figures.items() if name not in gone}
             for figures in (self.latency, self.speedup, self.bytes)
         )
-        return ModelMetrics(self.parameters, latency, speedup, size, self.not_converted)  # type: ignore[arg-type]
+        return replace(self, latency=latency, speedup=speedup, bytes=size)  # type: ignore[arg-type]
 
 
 def figures_path(folder: str | Path) -> Path:
@@ -129,4 +136,5 @@ def _metrics(values: Mapping[str, Any]) -> ModelMetrics:
         speedup={name: Speedup(**one) for name, one in values.get("speedup", {}).items()},
         bytes={name: int(one) for name, one in values.get("bytes", {}).items()},
         not_converted={name: str(one) for name, one in values.get("not_converted", {}).items()},
+        memory={name: int(one) for name, one in values.get("memory", {}).items()},
     )

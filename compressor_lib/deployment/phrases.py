@@ -101,6 +101,11 @@ def size(count: int | None) -> str:
     return NOT_CONVERTED if count is None else f"{count:,}"
 
 
+def memory(count: int | None) -> str:
+    """Formats a number of bytes of memory in KiB, such as ``240 KiB``."""
+    return NOT_CONVERTED if count is None else f"{count / 1024:,.0f} KiB"
+
+
 def speed(speedup: Speedup | None) -> str:
     """Formats a speedup over the reference model, such as ``1.9 times as fast (1.7 to 2.1)``."""
     return _phrase(speed_parts(speedup))

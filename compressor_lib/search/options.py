@@ -50,10 +50,11 @@ class ObjectiveOptions(Options):
 
     Attributes:
         cost: The cost that is weighed against accuracy, as a share of the reference model's: parameters; macs
-            (multiply-adds per image); bytes (size of the TFLite file); or latency (its measured time per image).
+            (multiply-adds per image); bytes (size of the TFLite file); latency (its measured time per image); or memory
+            (peak memory for activations in int8). Bytes and latency are those of the smallest of export.formats.
     """
 
-    cost: Literal["parameters", "macs", "bytes", "latency"] = "parameters"
+    cost: Literal["parameters", "macs", "bytes", "latency", "memory"] = "parameters"
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,12 @@ class BudgetOptions(Options):
     Attributes:
         parameters: Maximum number of parameters; null: no limit.
         macs: Maximum multiply-adds per image; null: no limit.
-        bytes: Maximum size of the TFLite file in float32, in bytes; null: no limit.
-        latency_ms: Maximum time per image, in ms, measured with TFLite on one thread of the searching machine; null: no
-            limit.
+        bytes: Maximum size of the TFLite file in the smallest of export.formats (int8, else float16, else float32), in
+            bytes; null: no limit.
+        latency_ms: Maximum time per image of that file, in ms, measured with TFLite on one thread of the searching
+            machine; null: no limit.
+        memory_kb: Maximum peak memory for activations in int8, in KiB: what a microcontroller must have free in RAM;
+            null: no limit.
 
     Raises:
         CompressorError: If a limit is not above 0.
@@ -75,11 +79,15 @@ class BudgetOptions(Options):
     macs: int | None = option(None, gt=0)
     bytes: int | None = option(None, gt=0)
     latency_ms: float | None = option(None, gt=0)
+    memory_kb: float | None = option(None, gt=0)
 
     @property
     def limits(self) -> dict[str, float]:
         """The limits that are set, by cost."""
-        limits = {"parameters": self.parameters, "macs": self.macs, "bytes": self.bytes, "latency": self.latency_ms}
+        limits = {
+            "parameters": self.parameters, "macs": self.macs, "bytes": self.bytes, "latency": self.latency_ms,
+            "memory": self.memory_kb,
+        }  # fmt: skip
         return {cost: limit for cost, limit in limits.items() if limit is not None}
 
 

@@ -100,8 +100,8 @@ def made_up_report() -> ReportData:
         verdict=verdict,
         pushed_to="/served/1",
         advice=advice(verdict, EvalResult.from_counts("", images=40, right=35)),
-        reference=ModelFigures(35, 40, 360_000, 1_450_000, Latency(2.0, 1.9, 2.2)),
-        compressed=ModelFigures(34, 40, 36_771, 160_000, Latency(0.5, 0.48, 0.55)),
+        reference=ModelFigures(35, 40, 360_000, 1_450_000, Latency(2.0, 1.9, 2.2), 240 * 1024),
+        compressed=ModelFigures(34, 40, 36_771, 160_000, Latency(0.5, 0.48, 0.55), 12 * 1024),
         change=verdict.overall.change,
         formats={
             "float32": FormatFigures("model.tflite", 160_000, Latency(0.5, 0.48, 0.55), Speedup(4.0, 3.8, 4.3)),

@@ -12,7 +12,7 @@ from components.report.trials import read_trials
 from compressor_lib.cuts.surgery import create_submodel
 from compressor_lib.deployment.latency import Timings
 from compressor_lib.deployment.model_metrics import REFERENCE, Latency, ModelMetrics
-from compressor_lib.deployment.tflite import ConversionError, to_tflite
+from compressor_lib.deployment.tflite import ConversionError, Precision, to_tflite
 from compressor_lib.deployment.tflite_metadata import with_metadata
 from compressor_lib.networks.heads import attach_head
 from compressor_lib.objective import costs
@@ -29,8 +29,13 @@ NAMES = ["dress", "hat", "shoes"]
 SHIPPED_MS, REFERENCE_MS = 7.5, 20.0
 METRICS = ModelMetrics(
     1,
-    {"float32": Latency(SHIPPED_MS, 7.0, 8.0), REFERENCE: Latency(REFERENCE_MS, 19.0, 21.0)},
-    bytes={"float32": 4321},
+    {
+        "float32": Latency(SHIPPED_MS, 7.0, 8.0),
+        "int8": Latency(2.5, 2.4, 2.6),
+        REFERENCE: Latency(REFERENCE_MS, 19.0, 21.0),
+    },
+    bytes={"float32": 4321, "int8": 1234},
+    memory={"int8": 8192},
 )
 
 
@@ -55,8 +60,10 @@ def read(small_backbone, tmp_path_factory):
     path.write_text(json.dumps(rows))
     reference: keras.Model = attach_head(small_backbone(), 3)
 
-    def trials(cost: str, metrics: ModelMetrics = METRICS) -> list[Trial]:
-        return read_trials(path, reference, cost=cost, metrics=metrics, class_names=NAMES, measured=2)
+    def trials(cost: str, metrics: ModelMetrics = METRICS, precision: Precision = "float32") -> list[Trial]:
+        return read_trials(
+            path, reference, cost=cost, metrics=metrics, class_names=NAMES, precision=precision, measured=2
+        )
 
     return trials
 
@@ -83,6 +90,21 @@ def test_bytes_are_measured_of_the_winner_and_of_the_best(trials):
     assert trials[1].costs["bytes"] > 4 * trials[1].costs["parameters"]
 
 
+def test_memory_is_measured_with_the_bytes(trials):
+    # Of the whole network, the first convolution's output and the depthwise's; of the winner, what the Converter said.
+    assert ["memory" in trial.costs for trial in trials] == [True, True, False, False]
+    assert trials[0].costs["memory"] == 8
+    assert trials[1].costs["memory"] * 1024 >= 2 * 32 * 32 * 3
+
+
+def test_bytes_are_those_of_the_format_that_ships(read):
+    in_float32, in_int8 = (read("latency", precision=precision) for precision in ("float32", "int8"))
+    assert in_int8[0].costs["bytes"] == METRICS.bytes["int8"]
+    assert in_int8[0].costs["latency"] == METRICS.latency["int8"].median
+    assert in_int8[1].costs["bytes"] < in_float32[1].costs["bytes"]
+    assert in_int8[1].costs["memory"] == in_float32[1].costs["memory"]
+
+
 def test_what_the_search_measured_is_left_but_of_the_winner_which_is_the_shipped_network(trials):
     assert [trial.costs["latency"] for trial in trials] == [SHIPPED_MS, 7.0, 7.0, 7.0]
 
@@ -106,7 +128,7 @@ def test_bytes_are_those_of_a_file_that_is_deployed(trials, small_backbone):
 
 
 def test_what_does_not_convert_has_no_bytes_and_no_latency(read, monkeypatch):
-    def fail(model: keras.Model) -> bytes:
+    def fail(model: keras.Model, **_: object) -> bytes:
         raise ConversionError("the network does not convert", "it does not convert")
 
     monkeypatch.setattr(costs, "to_tflite", fail)
