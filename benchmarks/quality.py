@@ -11,7 +11,6 @@ import argparse
 import hashlib
 import json
 import logging
-import math
 import os
 import statistics
 import tempfile
@@ -19,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import ParamSpec
+from typing import Literal, ParamSpec
 
 os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")  # as the command line does
 
@@ -37,7 +36,7 @@ from compressor_lib.networks.heads import attach_head
 from compressor_lib.search.hypermodels import TRANSLATOR, HyperCompressor
 from compressor_lib.search.options import SearchOptions
 from compressor_lib.search.run import TrialReport, run_search, trial_reports, trials_within_budget
-from compressor_lib.training.options import Distillation, TrainingOptions
+from compressor_lib.training.options import ReferenceOptions, RetrainingOptions, TrainingOptions
 from compressor_lib.training.train import train
 
 logger = logging.getLogger(__name__)
@@ -55,7 +54,7 @@ class Effort:
     Attributes:
         limit: Maximum number of training images, with proportionally fewer in the other splits; None for all.
         size: Height and width of the images, in pixels.
-        training: Options of the training, with the same number of epochs for all networks.
+        reference: Options of the reference model's training. Every other network is trained with the same compute.
         search: Options of the search.
         kept: Shares of the reference model's parameters that compressed networks may keep.
         seeds: Seeds, for each of which everything is run once.
@@ -64,7 +63,7 @@ class Effort:
 
     limit: int | None
     size: int
-    training: TrainingOptions
+    reference: ReferenceOptions
     search: SearchOptions
     kept: Sequence[float]
     seeds: Sequence[int]
@@ -74,7 +73,7 @@ class Effort:
 SHORT = Effort(
     1024,
     96,
-    TrainingOptions(head_epochs=2, epochs=4, learning_rate=3e-4),
+    ReferenceOptions(head_epochs=2, epochs=4, learning_rate=3e-4),
     SearchOptions(max_epochs=10),
     kept=(0.25,),
     seeds=(0,),
@@ -83,7 +82,7 @@ SHORT = Effort(
 FULL = Effort(
     None,
     96,
-    TrainingOptions(head_epochs=2, epochs=6, learning_rate=3e-4),
+    ReferenceOptions(head_epochs=2, epochs=6, learning_rate=3e-4),
     SearchOptions(max_trials=90, max_epochs=30),
     kept=(0.40, 0.25, 0.15),
     seeds=(0, 1, 2),
@@ -127,7 +126,8 @@ def compare(images: ImageSet, effort: Effort) -> None:
     about = (
         f"{BACKBONE}, {effort.size} px, {images.name}: {images.count('train')} training, "
         f"{images.count('validation')} validation, {images.count('test')} test images; "
-        f"{effort.training.head_epochs} + {effort.training.epochs} epochs, of the networks found without a head phase"
+        f"{effort.reference.head_epochs} + {effort.reference.epochs} epochs of the reference model, as much "
+        "compute for every other network"
     )
     results = []
     for seed in effort.seeds:
@@ -190,15 +190,9 @@ class Experiment:
         self.train = images.dataset("train", effort.size)
         self.validation = images.dataset("validation", effort.size)
         self.test = images.dataset("test", effort.size)
-        self.options = replace(
-            effort.training,
-            distillation=Distillation(),
-            batch_norm="frozen" if images.weights else "train",  # a network from scratch must learn it
-        )
-        # The search has already trained the head, so all epochs train the whole network.
-        self.retraining = replace(
-            self.options, head_epochs=0, epochs=effort.training.head_epochs + effort.training.epochs
-        )
+        batch_norm: Literal["frozen", "train"] = "frozen" if images.weights else "train"  # learnt from scratch
+        self.options = replace(effort.reference, batch_norm=batch_norm)
+        self.retraining = RetrainingOptions(batch_norm=batch_norm, compute=effort.reference.compute)
         same = replace(effort, kept=(), seeds=(), ranked=0)
         digest = hashlib.sha256(repr((same, images.count(*SPLITS))).encode()).hexdigest()[:8]
         self.folder = RESULTS / f"{images.name}-{digest}-seed{seed}"
@@ -245,7 +239,7 @@ class Experiment:
         file = self.folder / "reference.keras"
         if not file.exists():
             model = attach_head(self.backbone(1.0), self.images.classes, dropout=0.2)
-            self.trained(model, replace(self.options, distillation=None)).save(draft := file.with_suffix(".new.keras"))
+            self.trained(model, TrainingOptions(**vars(self.options))).save(draft := file.with_suffix(".new.keras"))
             draft.rename(file)
         model = keras.models.load_model(file, safe_mode=True)
         keras.utils.set_random_seed(self.seed)  # the rest does not depend on whether the model was trained just now
@@ -274,7 +268,7 @@ class Experiment:
         """Trains a model in place."""
         keras.utils.set_random_seed(self.seed)
         teacher = self.teacher if options.distillation else None
-        train(model, self.shuffled, self.validation, options, teacher=teacher)
+        train(model, self.shuffled, self.validation, options, teacher=teacher, seed=self.seed)
         return model
 
     def compressed(self, share: float, connections: str) -> tuple[keras.Model, str]:
@@ -285,7 +279,8 @@ class Experiment:
 
     def narrow(self, alpha: float) -> tuple[keras.Model, str]:
         """An uncut backbone of another width, trained like compressed networks, with the same teacher."""
-        return self.trained(attach_head(self.backbone(alpha), self.images.classes, dropout=0.2), self.options), ""
+        model = attach_head(self.backbone(alpha), self.images.classes, dropout=0.2)
+        return self.trained(model, replace(self.retraining, head_epochs=self.options.head_epochs)), ""
 
     def published(self) -> tuple[keras.Model, str]:
         """The published procedure: the published connections and heads on a frozen pretrained backbone."""
@@ -331,8 +326,8 @@ class Experiment:
         reports = list(best.values())
         count = min(self.effort.ranked, len(reports))
         chosen = [reports[round(place * (len(reports) - 1) / (count - 1))] for place in range(count)]
-        # Half of the epochs for all, to take half of the time.
-        shorter = replace(self.retraining, epochs=math.ceil(self.retraining.epochs / 2))
+        # Half of the compute for all, to take half of the time.
+        shorter = replace(self.retraining, compute=self.options.compute / 2)
 
         def retrained(report: TrialReport) -> tuple[keras.Model, str]:
             return self.trained(tuner.load_model(tuner.oracle.trials[report.trial_id]), shorter), report.connection

@@ -126,7 +126,7 @@ class Nodes:
         """Retrains the compressed model."""
         custom_config = {
             "role": "compressed",
-            "training": asdict(self.config.retrain),
+            "training": asdict(replace(self.config.retrain, compute=self.config.retraining_compute)),
         }
         return self._trainer("retrain", custom_config, inputs)
 

@@ -158,7 +158,7 @@ def _undecided(subject: str, field: str, figure: Interval, threshold: float, ima
 
 def _keep(has_budgets: bool) -> str:
     budgets = ", loosen search.budgets" if has_budgets else ""
-    return f"raise search.tau{budgets} or raise retrain.epochs"
+    return f"raise search.tau{budgets} or raise retrain.compute"
 
 
 def _holds(figure: Interval, threshold: float) -> bool:

@@ -8,6 +8,10 @@ from typing import Literal
 from compressor_lib.errors import CompressorError
 from compressor_lib.support.options import Options, option
 
+PASSES_PER_EPOCH = 3
+"""Cost of an epoch of training in forward passes: the backward pass computes two gradients per layer, for its input and
+its weights (Amodei and Hernandez, AI and compute, OpenAI, 2018)."""
+
 
 @dataclass(frozen=True)
 class Augmentation(Options):
@@ -35,6 +39,11 @@ class Augmentation(Options):
         """Whether a variation moves pixels."""
         return bool(self.flip or self.rotation or self.zoom or self.translation)
 
+    @property
+    def varies(self) -> bool:
+        """Whether there is any variation."""
+        return bool(self.moves or self.contrast)
+
 
 @dataclass(frozen=True)
 class Distillation(Options):
@@ -44,6 +53,8 @@ class Distillation(Options):
         weight: Share of the distance to the teacher in the loss; 0 turns distillation off.
         temperature: Divisor of the logits of both networks, usually 1 or more. The higher it is, the more the
             teacher's ranking of the wrong classes counts.
+        views: Number of augmented views of each training image that the teacher predicts. The network sees them in
+            turn, a view in each epoch.
 
     Raises:
         CompressorError: If a value is out of range.
@@ -51,15 +62,15 @@ class Distillation(Options):
 
     weight: float = option(0.5, ge=0, le=1)
     temperature: float = option(2.0, gt=0)
+    views: int = option(8, gt=0)
 
 
 @dataclass(frozen=True)
-class ReferenceOptions(Options):
-    """How a classifier is trained without a teacher: first its head, then all layers.
+class _CommonOptions(Options):
+    """What every training of a classifier has: first its head is trained, then all layers.
 
     Attributes:
         head_epochs: Maximum number of epochs with the backbone frozen.
-        epochs: Maximum number of epochs after those, with all layers trainable.
         batch_size: Number of images per step.
         head_learning_rate: Adam's learning rate with the backbone frozen, which is constant.
         learning_rate: Adam's highest learning rate with all layers trainable. It rises from 0 during the first of
@@ -74,11 +85,10 @@ class ReferenceOptions(Options):
             (tf.distribute.MirroredStrategy).
 
     Raises:
-        CompressorError: If a value is out of range, or there are no epochs.
+        CompressorError: If a value is out of range.
     """
 
     head_epochs: int = option(5, ge=0)
-    epochs: int = option(10, ge=0)
     batch_size: int = option(32, gt=0)
     head_learning_rate: float = option(1e-3, gt=0)
     learning_rate: float = option(1e-4, gt=0)
@@ -88,21 +98,58 @@ class ReferenceOptions(Options):
     augmentation: Augmentation = Augmentation()
     strategy: Literal["none", "mirrored"] = "none"
 
+
+@dataclass(frozen=True)
+class ReferenceOptions(_CommonOptions):
+    """How the reference model is trained: first its head, then all layers.
+
+    Attributes:
+        epochs: Maximum number of epochs after those of the head, with all layers trainable.
+
+    Raises:
+        CompressorError: If a value is out of range, or there are no epochs.
+    """
+
+    epochs: int = option(10, ge=0)
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.head_epochs + self.epochs == 0:
-            raise CompressorError("head_epochs and epochs are both 0: set one of them to train.")
+        _check_epochs(self.head_epochs, self.epochs)
+
+    @property
+    def compute(self) -> float:
+        """What the training may take, in forward passes of its network over the training images."""
+        return self.head_epochs + PASSES_PER_EPOCH * self.epochs
 
 
 @dataclass(frozen=True)
-class TrainingOptions(ReferenceOptions):
+class TrainingOptions(_CommonOptions):
     """How a classifier is trained: first its head, then all layers.
 
     Attributes:
+        epochs: Maximum number of epochs after those of the head, with all layers trainable; null: as many as compute
+            pays for, so more for a smaller network.
+        compute: If epochs is null, the compute budget of the training and of the teacher's predictions, in forward
+            passes of the teacher over the training images. An epoch counts as three passes of the network that is
+            trained. null: what the reference model's training may take (head_epochs + 3 * epochs).
         distillation: How it learns from a teacher; None for no teacher.
+
+    Raises:
+        CompressorError: If a value is out of range, or there are no epochs.
     """
 
+    epochs: int | None = option(10, ge=0)
+    compute: float | None = option(None, gt=0)
     distillation: Distillation | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_epochs(self.head_epochs, self.epochs)
+
+
+def _check_epochs(head_epochs: int, epochs: int | None) -> None:
+    if head_epochs + (1 if epochs is None else epochs) == 0:
+        raise CompressorError("head_epochs and epochs are both 0: set one of them to train.")
 
 
 @dataclass(frozen=True)
@@ -116,6 +163,6 @@ class RetrainingOptions(TrainingOptions):
     # The search has already trained the head, and a cut network needs more training than a whole pretrained one
     # (docs/quality.md has the figures).
     head_epochs: int = option(0, ge=0)
-    epochs: int = option(15, ge=0)
+    epochs: int | None = option(None, ge=0)
     learning_rate: float = option(3e-4, gt=0)
     distillation: Distillation = Distillation()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,9 +21,11 @@ from compressor_lib.networks.graph import LayerGraph
 from compressor_lib.networks.heads import last_feature_map
 from compressor_lib.networks.layer_names import TRANSLATOR_PREFIX
 from compressor_lib.support.progress import Progress, log_progress
-from compressor_lib.training.augmentation import Augment
+from compressor_lib.training.augmentation import Augment, image_keys
 from compressor_lib.training.checkpoint import TrainingCheckpoint
-from compressor_lib.training.options import Distillation, TrainingOptions
+from compressor_lib.training.compute_budget import affordable_epochs
+from compressor_lib.training.options import Distillation, ReferenceOptions, TrainingOptions
+from compressor_lib.training.teacher import UNSEEN, KeptPredictions, keep_predictions
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +40,11 @@ def train(
     options: TrainingOptions,
     *,
     teacher: keras.Model | None = None,
+    teacher_dataset: tf.data.Dataset | None = None,
     class_weights: Sequence[float] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     checkpoint: str | Path | None = None,
+    seed: int = 0,
 ) -> dict[str, list[float]]:
     """Trains a model in place and leaves it with the best weights of all epochs.
 
@@ -48,30 +53,37 @@ def train(
     phase, has the highest validation accuracy, then the lowest validation loss. After training, every layer is
     trainable and the model is compiled for ``evaluate`` and ``save``.
 
+    A teacher first predicts ``options.distillation.views`` augmented views of each training image. Then the model sees
+    the same views in turn, one in each epoch (see :mod:`compressor_lib.training.teacher`). Without a teacher, each
+    epoch has a new view.
+
     On several devices, a copy of the model is trained, and the model itself stays on one device. A step is the same as
     on a single device: the loss is averaged over the whole batch, and trainable batch normalisation uses the statistics
-    of the whole batch. Only random draws (augmentation, dropout) differ, because each device draws the same numbers for
-    its share.
+    of the whole batch. Only dropout differs, because each device draws the same numbers for its share.
 
     Args:
         model: Flat functional classifier, from ``float32`` images ``[N, S, S, 3]``, 0..255, to softmax probabilities
             ``[N, C]``.
-        train_dataset: Batches of (``uint8`` images ``[N, S, S, 3]``, integer labels ``[N]``), shuffled as desired.
-            Augmentation is applied by this function.
+        train_dataset: Batches of (``uint8`` images ``[N, S, S, 3]``, integer labels ``[N]``), shuffled as desired, with
+            the same images in each pass. Augmentation is applied by this function.
         eval_dataset: Batches of the same kind, which are not augmented.
         options: Training options. ``batch_size`` is not used, because the datasets are already batched.
-        teacher: Classifier with the model's input and output shapes, required if ``options.distillation`` has a weight.
-            It is not changed. Folded batch normalisation (see
-            :func:`compressor_lib.networks.batch_norm_folding.folded`) makes it faster.
+        teacher: Classifier of the same classes, required if ``options.distillation`` has a weight. It is not changed.
+            Folded batch normalisation (see :func:`compressor_lib.networks.batch_norm_folding.folded`) makes it faster.
+        teacher_dataset: For a teacher that takes images of another size T: batches of ``((images, teacher_images),
+            labels)`` with the images of ``train_dataset``, in any order, and the same images as
+            ``uint8 [N, T, T, 3]``.
         class_weights: Weight of each class in the loss, by class index; the distillation term is weighted, too. None
             for a weight of 1 each. See :func:`compressor_lib.training.class_weights.balanced_weights`. The best epoch
             is chosen without class weights.
         callbacks: Additional Keras callbacks for both phases. Their ``model`` is a wrapper with the metrics and the
             optimizer, whose ``student`` is the network that is trained.
         checkpoint: File for the state of the training, written atomically after each epoch. Its folder must exist. If
-            the file exists, training resumes after its last epoch, with the same result as an uninterrupted run. A
-            checkpoint belongs to one model, dataset and set of options, so give each training run its own file. If
-            the file is damaged, a warning is logged and training starts from the beginning.
+            the file exists, training resumes after its last epoch, with the same result as an uninterrupted run. The
+            teacher's predictions are kept in a folder beside it. A checkpoint belongs to one model, dataset, seed and
+            set of options, so give each training run its own file. If the file is damaged, a warning is logged and
+            training starts from the beginning.
+        seed: Seed of the augmentation.
 
     Returns:
         ``loss``, ``accuracy``, ``val_loss`` and ``val_accuracy``, with one value per epoch over both phases, and
@@ -80,26 +92,40 @@ def train(
 
     Raises:
         CompressorError: If a dataset is empty or infinite, the teacher is missing or does not fit, the model has no
-            feature map before its head, a class has no weight, the loss is not finite, or the checkpoint belongs to
-            another network.
+            feature map before its head, a class has no weight, the loss is not finite, the number of epochs depends on
+            a missing teacher, the images change from pass to pass, or the checkpoint belongs to another network.
     """
     steps = _count_batches(train_dataset, "training")
     _count_batches(eval_dataset, "validation")
     distillation = options.distillation if options.distillation else Distillation(weight=0.0)
     if distillation.weight:
-        _check_teacher(model, teacher)
+        _check_teacher(model, teacher, teacher_dataset)
+    else:
+        teacher = None
     if class_weights is not None:
         _check_class_weights(class_weights, classes=model.output_shape[-1])
     new_layers = _new_layers(model) if options.head_epochs else set()
+    epochs = _planned_epochs(options, distillation, model, teacher)
 
-    with _on_devices(options.strategy, model, teacher) as (student, teacher), _batch_norm_for(student, steps):
-        trainee = _Trainee(student, teacher, options, distillation, class_weights)
+    with (
+        _on_devices(options.strategy, model, teacher) as (student, teacher),
+        _batch_norm_for(student, steps),
+        _folder_beside(checkpoint) as folder,
+    ):
+        augment = Augment(options.augmentation, seed)
+        kept = None
+        if teacher is not None:
+            views = min(distillation.views, options.head_epochs + epochs) if options.augmentation.varies else 1
+            kept = keep_predictions(teacher, teacher_dataset or train_dataset, augment, views, folder)
+        batches = train_dataset.map(functools.partial(_training_batch, kept), num_parallel_calls=tf.data.AUTOTUNE)
+        batches = batches.prefetch(tf.data.AUTOTUNE)
+        trainee = _Trainee(student, augment, kept.count if kept else None, options, distillation, class_weights)
         best = _Best(student, options, steps)
         checkpoints = [_Checkpoints(Path(checkpoint), best)] if checkpoint else []
         for _ in range(best.done):
             next(iter(train_dataset))  # each pass has its own shuffled order, so the finished epochs' are used up
         resumed = best.phase
-        for phase in _phases(options, steps, new_layers):
+        for phase in _phases(options, epochs, steps, new_layers):
             if not phase.epochs or resumed not in ("", phase.name):
                 continue
             for layer in student.layers:
@@ -110,19 +136,67 @@ def train(
                 best.begin(phase.name)
             resumed = ""
             best.total = best.began + phase.epochs + phase.later_epochs
-            trainee.fit(
-                train_dataset,
-                validation_data=eval_dataset,
-                initial_epoch=best.done,
-                epochs=best.done if best.has_stalled else best.began + phase.epochs,
-                callbacks=[best, *checkpoints, *callbacks],
-                verbose=0,
-            )
+            with _same_images():
+                trainee.fit(
+                    batches,
+                    validation_data=eval_dataset,
+                    initial_epoch=best.done,
+                    epochs=best.done if best.has_stalled else best.began + phase.epochs,
+                    callbacks=[best, *checkpoints, *callbacks],
+                    verbose=0,
+                )
 
     model.set_weights(best.weights)
     # A fresh optimizer, because the moments of the last one would triple the size of the saved file.
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return {**best.history, "best_epoch": [float(best.epoch)]}
+
+
+def _planned_epochs(
+    options: TrainingOptions, distillation: Distillation, model: keras.Model, teacher: keras.Model | None
+) -> int:
+    """Returns the maximum number of epochs with all layers trainable; logs it if a compute budget sets it."""
+    if options.epochs is not None:
+        return options.epochs
+    if teacher is None:
+        raise CompressorError(
+            "epochs is None, but there is no teacher whose size sets the compute budget: give a number of epochs.",
+            argument="epochs",
+        )
+    compute = ReferenceOptions().compute if options.compute is None else options.compute
+    epochs = affordable_epochs(compute, model, teacher, distillation, head_epochs=options.head_epochs)
+    logger.info("training for at most %d epochs, which cost about %.4g passes of the teacher", epochs, compute)
+    return epochs
+
+
+@contextmanager
+def _folder_beside(checkpoint: str | Path | None) -> Iterator[Path]:
+    """Yields the folder of the teacher's predictions: beside the checkpoint, or a temporary one."""
+    if checkpoint is None:
+        with tempfile.TemporaryDirectory() as temporary:
+            yield Path(temporary)
+        return
+    folder = Path(checkpoint).with_suffix(".teacher")
+    folder.mkdir(exist_ok=True)
+    yield folder
+
+
+def _training_batch(kept: KeptPredictions | None, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Adds to a batch the keys of its images and the teacher's predictions on all of their views."""
+    keys = image_keys(images)
+    batch = {"images": images, "labels": labels, "keys": keys}
+    return batch if kept is None else {**batch, "taught": kept.of(keys)}
+
+
+@contextmanager
+def _same_images() -> Iterator[None]:
+    """Reports that the teacher has not seen an image, which TensorFlow wraps in an error of its own."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        if UNSEEN in str(error):
+            raise CompressorError(UNSEEN) from error
+        raise
 
 
 @dataclass(frozen=True)
@@ -144,25 +218,25 @@ class _Phase:
     optimizer: keras.optimizers.Optimizer
 
 
-def _phases(options: TrainingOptions, steps: int, new_layers: set[str]) -> Iterator[_Phase]:
+def _phases(options: TrainingOptions, epochs: int, steps: int, new_layers: set[str]) -> Iterator[_Phase]:
     yield _Phase(
         "head",
         options.head_epochs,
-        options.epochs,
+        epochs,
         lambda layer: layer.name in new_layers,
         keras.optimizers.Adam(options.head_learning_rate),
     )
     frozen = options.batch_norm == "frozen"
     # Adam's first steps are as long as its learning rate, whatever the gradient. At the full rate they would damage the
     # pretrained weights.
-    total = max(1, options.epochs * steps)
+    total = max(1, epochs * steps)
     warmup = min(steps, int(WARMUP * total))
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, decay_steps=total - warmup, warmup_target=options.learning_rate, warmup_steps=warmup
     )
     yield _Phase(
         "fine-tuning",
-        options.epochs,
+        epochs,
         0,
         lambda layer: not (frozen and isinstance(layer, keras.layers.BatchNormalization)),
         keras.optimizers.Adam(schedule),
@@ -170,29 +244,31 @@ def _phases(options: TrainingOptions, steps: int, new_layers: set[str]) -> Itera
 
 
 class _Trainee(keras.Model):
-    """Wraps a student in the model that Keras' ``fit`` trains: augments each batch, runs the teacher and takes a step.
+    """Wraps a student in the model that Keras' ``fit`` trains: augments each batch and takes a step.
 
-    The augmentation and the teacher are here, so that the student stays the model that will be deployed.
+    The augmentation is here, so that the student stays the model that will be deployed.
     """
 
     def __init__(
         self,
         student: keras.Model,
-        teacher: keras.Model | None,
+        augment: Augment,
+        views: int | None,
         options: TrainingOptions,
         distillation: Distillation,
         class_weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__(name="trainee")
         self.student = student
-        # In a closure, so that Keras does not track the teacher's weights.
-        self._teach = (lambda x: teacher(x, training=False)) if teacher is not None else None
+        self._augment = augment
+        self._views = views
         self._smoothing = options.label_smoothing
         self._distillation = distillation
         self._class_weights = class_weights
-        self.augment = Augment(options.augmentation)
+        self.epoch = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="epoch")
         self._mean_loss = keras.metrics.Mean(name="loss")
         self._accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+        self.supports_jit = False  # XLA does not support the augmentation
         self.built = True
 
     @property
@@ -200,14 +276,16 @@ class _Trainee(keras.Model):
         return [self._mean_loss, self._accuracy]
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        images, labels = _unpack(data)
-        images = self.augment(images)
+        images, labels = _unpack((data["images"], data["labels"]))
+        view = self.epoch if self._views is None else self.epoch % self._views
+        images = self._augment(images, data["keys"], view)
         with tf.GradientTape() as tape:
             predictions = self.student(images, training=True)
             losses = _label_loss(labels, predictions, self._smoothing)
-            weight, temperature = self._distillation.weight, self._distillation.temperature
-            if weight and self._teach:
-                distance = _distance(self._teach(images), predictions, temperature)
+            if "taught" in data:
+                weight, temperature = self._distillation.weight, self._distillation.temperature
+                taught = tf.cast(tf.gather(data["taught"], view, axis=1), predictions.dtype)
+                distance = _distance(taught, predictions, temperature)
                 losses = (1.0 - weight) * losses + weight * temperature**2 * distance
             if self._class_weights is not None:
                 losses *= tf.gather(tf.constant(self._class_weights, losses.dtype), labels)
@@ -268,6 +346,7 @@ class _Best(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         del logs
         self._epoch = epoch
+        self.model.epoch.assign(epoch)
         log_progress(logger, Progress("epoch", epoch, self.total))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -441,16 +520,19 @@ def _count_batches(dataset: tf.data.Dataset, kind: str) -> int:
     return count
 
 
-def _check_teacher(model: keras.Model, teacher: keras.Model | None) -> None:
+def _check_teacher(model: keras.Model, teacher: keras.Model | None, teacher_dataset: tf.data.Dataset | None) -> None:
     if teacher is None:
         raise CompressorError("distillation needs a teacher: pass one, or set its weight to 0.")
-    for side in ("input_shape", "output_shape"):
-        ours, theirs = getattr(model, side), getattr(teacher, side)
-        if ours != theirs:
-            raise CompressorError(
-                f"the teacher's {side} is {theirs}, the model's {ours}: distillation needs a "
-                "teacher for the same images and classes."
-            )
+    if model.output_shape != teacher.output_shape:
+        raise CompressorError(
+            f"the teacher's output_shape is {teacher.output_shape}, the model's {model.output_shape}: distillation "
+            "needs a teacher for the same classes."
+        )
+    if model.input_shape != teacher.input_shape and teacher_dataset is None:
+        raise CompressorError(
+            f"the teacher's input_shape is {teacher.input_shape}, the model's {model.input_shape}: pass "
+            "teacher_dataset, with the images in both sizes."
+        )
 
 
 def _check_class_weights(weights: Sequence[float], classes: int) -> None:

@@ -59,7 +59,7 @@ def watched_run(config: Config, runner: str, log: Path, verbose: bool, lock: Out
             events_file = Path(config.output) / "events.jsonl"
             epochs = {
                 REFERENCE: config.reference.head_epochs + config.reference.epochs,
-                RETRAIN: config.retrain.head_epochs + config.retrain.epochs,
+                RETRAIN: config.retraining_epochs,
             }
             estimate = RunEstimate(earlier_seconds(events_file), epochs)
             view = stack.enter_context(LiveView(console, estimate)) if live else PlainLines(console)

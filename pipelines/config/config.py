@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -160,6 +161,22 @@ class Config(Section):
     def beam_flags(self) -> list[str]:
         """All Beam flags."""
         return [*beam_flags(self.beam), *self.beam_pipeline_args]
+
+    @property
+    def retraining_compute(self) -> float:
+        """Compute budget of the retraining, in forward passes of the reference model over the training images."""
+        return self.reference.compute if self.retrain.compute is None else self.retrain.compute
+
+    @property
+    def retraining_epochs(self) -> int:
+        """Maximum number of epochs of the retraining.
+
+        If a compute budget sets it, the number of the reference model's epochs that cost as much.
+        """
+        if self.retrain.epochs is not None:
+            return self.retrain.head_epochs + self.retrain.epochs
+        whole = self.reference.head_epochs + self.reference.epochs
+        return math.ceil(whole * self.retraining_compute / self.reference.compute)
 
     @property
     def data_path(self) -> str:

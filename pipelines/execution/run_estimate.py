@@ -12,7 +12,9 @@ from compressor_lib.support.progress import Progress
 from pipelines.execution.events import ENDS, Consumer, Event
 
 SEARCH, REFERENCE, RETRAIN = "PruningSearch", "reference", "retrain"
-_LONG = (SEARCH, REFERENCE, RETRAIN)
+_LONG = {SEARCH: "trial", REFERENCE: "epoch", RETRAIN: "epoch"}
+"""The nodes that take long, with the outermost unit of their progress."""
+
 _LEAST_SHARE = 0.05
 """Minimum share of a node that must be done to extrapolate from it."""
 
@@ -68,7 +70,8 @@ class RunEstimate:
 
     Args:
         earlier: Seconds by node, from :func:`earlier_seconds`.
-        epochs: Maximum number of epochs of the reference model's training and of the retraining, by node.
+        epochs: Maximum number of epochs of the reference model's training, and of the retraining in epochs of the
+            reference model, by node.
         clock: Returns the time in seconds.
 
     Example:
@@ -193,6 +196,6 @@ class EstimateEvents:
 
 def _share(node: str, progress: Progress) -> float | None:
     """The share of a node that is done, in its outermost unit; None if the progress is in another unit."""
-    if not progress.total or (node == SEARCH and progress.unit != "trial"):
+    if not progress.total or _LONG.get(node, progress.unit) != progress.unit:
         return None
     return min(1.0, progress.step / progress.total)

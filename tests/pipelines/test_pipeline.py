@@ -226,7 +226,8 @@ def test_sections_reach_their_nodes(create):
     assert (json.loads(converter["formats"]), converter["seed"]) == (["int8"], 7)
     assert (retrain["seed"], retrain["training"]["epochs"]) == (7, 4)
     assert (reference["training"]["strategy"], retrain["training"]["strategy"]) == ("none", "mirrored")
-    assert retrain["training"]["distillation"] == {"weight": 0.5, "temperature": 2.0}
+    assert retrain["training"]["compute"] == 5 + 3 * 3  # what the reference model's training may take
+    assert retrain["training"]["distillation"] == {"weight": 0.5, "temperature": 2.0, "views": 8}
     pretrainer, search = (nodes[node].exec_properties for node in ("TranslatorPretrainer", "PruningSearch"))
     assert pretrainer["backbone"] == search["backbone"] == "MobileNetV2"
     assert pretrainer["connections"] == '["53,151"]'

@@ -1,4 +1,4 @@
-"""Trains the same network on one device and on two, and prints as JSON what both came to.
+"""Trains the same network on one device and on two, and prints the results as JSON.
 
 Run by test_train.py: logical devices have to be made before TensorFlow starts.
 """
@@ -12,11 +12,12 @@ import keras
 import tensorflow as tf
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 
 from conftest import shake
-from test_train import data, network, options
+from small_training import data, network, options
 
-from compressor_lib.training.options import Distillation
+from compressor_lib.training.options import Augmentation, Distillation
 from compressor_lib.training.train import train
 
 
@@ -29,7 +30,14 @@ def run(strategy: str, batch_norm: str) -> dict:
         model,
         data(44),
         data(13, seed=1),
-        options(epochs=2, learning_rate=0.01, batch_norm=batch_norm, strategy=strategy, distillation=Distillation()),
+        options(
+            epochs=2,
+            learning_rate=0.01,
+            batch_norm=batch_norm,
+            strategy=strategy,
+            distillation=Distillation(views=2),
+            augmentation=Augmentation(),
+        ),
         teacher=teacher,
     )
     assert model.get_layer("stem").kernel is weight

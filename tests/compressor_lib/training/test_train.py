@@ -10,48 +10,16 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_training import CLASSES, SIZE, STILL, data, network, options, same
 
 from compressor_lib.errors import CompressorError
 from compressor_lib.support.progress import progress_in
 from compressor_lib.training.options import Augmentation, Distillation, TrainingOptions
-from compressor_lib.training.train import _Trainee, train
-
-CLASSES, SIZE = 3, 8
-STILL = Augmentation(flip=False, rotation=0, zoom=0, translation=0, contrast=0)
-
-
-def network(classes: int = CLASSES) -> keras.Model:
-    inputs = keras.Input((SIZE, SIZE, 3))
-    x = keras.layers.Rescaling(1 / 127.5, -1, name="preprocess")(inputs)
-    # Without a bias: in front of a batch norm that learns it has no gradient but rounding errors, which Adam blows up.
-    x = keras.layers.Conv2D(4, 3, strides=2, use_bias=False, name="stem")(x)
-    x = keras.layers.BatchNormalization(momentum=0.999, name="stem_bn")(x)
-    x = keras.layers.ReLU(name="stem_relu")(x)
-    x = keras.layers.GlobalAveragePooling2D(name="top_gap")(x)
-    x = keras.layers.Dense(classes, activation="softmax", name="classifier")(x)
-    return keras.Model(inputs, x)
-
-
-def data(count: int = 48, seed: int = 0, batch: int = 8) -> tf.data.Dataset:
-    """Images whose class is their brightest channel."""
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, CLASSES, count)
-    images = rng.integers(0, 100, (count, SIZE, SIZE, 3))
-    images[np.arange(count), :, :, labels] += 100
-    dataset = tf.data.Dataset.from_tensor_slices((images.astype(np.uint8), labels))
-    return dataset.batch(batch)
-
-
-def options(**changed) -> TrainingOptions:
-    return TrainingOptions(**{"head_epochs": 1, "epochs": 1, "augmentation": STILL, **changed})
+from compressor_lib.training.train import train
 
 
 def weights_of(model: keras.Model, layer: str) -> list[np.ndarray]:
     return model.get_layer(layer).get_weights()
-
-
-def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def accuracy(model: keras.Model, dataset: tf.data.Dataset) -> float:
@@ -272,7 +240,7 @@ def test_the_loss_is_the_published_formula(smoothing, weight, temperature):
     distance = (soft_t * np.log(soft_t / soft_p)).sum(1)
     assert temperature**2 * distance.mean() > 0.05
     expected = ((1 - weight) * labels + weight * temperature**2 * distance).mean()
-    assert history["loss"][0] == pytest.approx(expected, rel=1e-4)
+    assert history["loss"][0] == pytest.approx(expected, rel=1e-3)  # the teacher's are kept in half precision
     assert same(before, teacher.get_weights())
 
 
@@ -329,20 +297,6 @@ def test_two_devices_train_as_one_does():
             np.testing.assert_allclose(mine, wanted, atol=1e-3, err_msg=batch_norm)
 
 
-def test_teacher_weights_are_not_tracked():
-    trainee = _Trainee(network(), network(), options(), Distillation())
-    assert len(trainee.trainable_variables) == len(network().trainable_variables)
-
-
-def test_exploding_loss_error_suggests_a_fix():
-    model = network()
-    model.get_layer("stem").kernel.assign(np.full((3, 3, 3, 4), np.nan, np.float32))
-    with pytest.raises(CompressorError, match=r"epoch 1/2 \(head\): lower head_learning_rate"):
-        train(model, data(), data(), options())
-    assert all(layer.trainable for layer in model.layers)
-    assert model.get_layer("stem_bn").momentum == 0.999
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -353,6 +307,7 @@ def test_exploding_loss_error_suggests_a_fix():
             lambda: (network(), data(), data(), options(distillation=Distillation())),
             "needs a teacher",
         ),
+        (lambda: (network(), data(), data(), options(epochs=None)), "epochs is None, but there is no teacher"),
     ],
 )
 def test_bad_arguments_are_rejected(arguments, message):
