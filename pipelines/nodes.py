@@ -169,6 +169,7 @@ class Nodes:
             previous_hyperparameters=self._from_previous(previous, "hyperparameters"),
             backbone=config.backbone.name or "",
             options=replace(search, head_units=search.head_units or (config.head.units,)),
+            retraining=config.retrain,
             # Only where it matters, so that another format does not repeat every search.
             precision=smallest(config.export.formats) if _measures_files(search) else "float32",
             vertex_job=search_job(config.vertex, name=f"{config.name}-search", image=self.image),

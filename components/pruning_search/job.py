@@ -20,10 +20,12 @@ from compressor_lib.deployment.export import load_keras, read_classes
 from compressor_lib.deployment.tflite import Precision
 from compressor_lib.objective.costs import Yardstick, measure_costs
 from compressor_lib.pretraining.bank import TranslatorBank
+from compressor_lib.search.finalists import Finalist, retrain_finalists
 from compressor_lib.search.hypermodels import HyperCompressor
 from compressor_lib.search.options import PruningSearchOptions, SearchOptions
 from compressor_lib.search.run import run_search
 from compressor_lib.training.class_weights import balanced_weights
+from compressor_lib.training.options import TrainingOptions
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class SearchJob:
         batch_size: Images per step.
         class_weights: ``"balanced"`` or ``"none"``.
         seed: Random seed of the search.
+        retraining: How finalists are retrained; None for no finalists.
         precision: Precision of the TFLite files that are measured.
         max_cost: Cost of the uncompressed classifier; measured if None.
         known: Best hyperparameters of earlier searches, for the first trials.
@@ -55,6 +58,7 @@ class SearchJob:
     batch_size: int
     class_weights: str
     seed: int
+    retraining: TrainingOptions | None = None
     precision: Precision = "float32"
     max_cost: float | None = None
     known: Sequence[dict[str, Any]] = ()
@@ -136,10 +140,48 @@ class SearchJob:
         """
         train, validation = self._datasets(hypermodel)
         self._narrow(hypermodel, train, validation)
-        class_weights = None
-        if self.class_weights == "balanced":
-            class_weights = balanced_weights(count_classes(self.train, hypermodel.num_classes))
-        return run_search(hypermodel, train, validation, self.run_options, directory, class_weights=class_weights)
+        weights = self._class_weights(hypermodel)
+        return run_search(hypermodel, train, validation, self.run_options, directory, class_weights=weights)
+
+    def retrain_finalists(
+        self, tuner: kt.Tuner, hypermodel: HyperCompressor, directory: Path
+    ) -> tuple[list[Finalist], keras.Model]:
+        """Retrains the finalists, if there are to be any, and makes the best one the tuner's winner.
+
+        Args:
+            tuner: The tuner after the search.
+            hypermodel: The hypermodel of the search.
+            directory: Folder for the checkpoints, from which an interrupted call resumes.
+
+        Returns:
+            The finalists, the winner first, and the winner's network.
+        """
+        if self.retraining is None:
+            return [], tuner.get_best_models(1)[0]
+
+        def datasets(size: int) -> Sequence[tf.data.Dataset]:
+            return [
+                image_dataset(
+                    pattern, size=size, batch_size=self.batch_size, classes=hypermodel.num_classes, shuffle_seed=seed
+                )
+                for pattern, seed in ((self.train, self.seed), (self.validation, None))
+            ]
+
+        return retrain_finalists(
+            tuner,
+            hypermodel,
+            datasets,
+            self.retraining,
+            directory,
+            count=self.options.finalists,
+            class_weights=self._class_weights(hypermodel),
+            seed=self.seed,
+        )
+
+    def _class_weights(self, hypermodel: HyperCompressor) -> list[float] | None:
+        if self.class_weights == "none":
+            return None
+        return balanced_weights(count_classes(self.train, hypermodel.num_classes))
 
     def _narrow(self, hypermodel: HyperCompressor, train: tf.data.Dataset, validation: tf.data.Dataset) -> None:
         if self.options.shortlist is not None:

@@ -113,6 +113,9 @@ class PruningSearchOptions(TunerOptions):
             directly to the head; tail: cuts with a narrow tail in front of the head; all: published (rejoining for a
             model of your own), truncation and tail; or a list such as
             ['block_5_add->Conv_1', '53,151', 'block_5_add->head', 'block_5_add->tail'].
+        finalists: Number of networks that compete for the winner by their accuracy after a short retraining, which may
+            rank them differently; 1: the best trial wins.
+        finalist_epochs: Number of epochs for which each finalist is retrained, with the section retrain but no teacher.
         tail_units: Widths of the tail to search.
         head_units: Widths of the head to search; null: only that of the reference model's head.
 
@@ -130,6 +133,8 @@ class PruningSearchOptions(TunerOptions):
     min_learning_rate: float = option(1e-3, gt=0)
     max_learning_rate: float = option(1e-2, gt=0)
     connections: Family | tuple[str, ...] = "all"
+    finalists: int = option(1, gt=0)
+    finalist_epochs: int = option(3, gt=0)
     tail_units: tuple[Annotated[int, Each(gt=0)], ...] = option((128, 256, 512), min_length=1)
     head_units: tuple[Annotated[int, Each(ge=0)], ...] | None = option(None, min_length=1)
 
