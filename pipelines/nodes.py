@@ -26,7 +26,7 @@ from components.storage.spans import rolling_range
 from components.transform import Transform
 from components.translator_pretrainer import TranslatorPretrainer
 from components.warm_start import Handover, PreviousRun
-from compressor_lib.deployment.tflite import smallest
+from compressor_lib.deployment.precision import smallest
 from compressor_lib.search.options import PruningSearchOptions
 from pipelines.config.config import Config
 from pipelines.config.vertex import endpoint_config, search_job, training_config

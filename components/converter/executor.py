@@ -22,7 +22,8 @@ from compressor_lib.deployment.export import add_tflite, load_keras, read_classe
 from compressor_lib.deployment.latency import time_models
 from compressor_lib.deployment.model_metrics import INT8, ModelMetrics, read_figures, write_figures
 from compressor_lib.deployment.model_metrics import REFERENCE as REFERENCE_FIGURES
-from compressor_lib.deployment.tflite import ConversionError, Precision, to_tflite
+from compressor_lib.deployment.precision import Precision
+from compressor_lib.deployment.tflite import ConversionError, to_tflite
 from compressor_lib.deployment.tflite_metadata import with_metadata
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from tfx.types import component_spec, standard_artifacts
 
 from components.options import as_parameter
 from components.pruning_search import executor
-from compressor_lib.deployment.tflite import Precision
+from compressor_lib.deployment.precision import Precision
 from compressor_lib.search.finalists import finalist_training
 from compressor_lib.search.options import PruningSearchOptions
 from compressor_lib.training.options import RetrainingOptions, TrainingOptions

@@ -17,7 +17,7 @@ from components.storage.examples import count_classes, image_dataset
 from compressor_lib.cuts.families import searched_connections
 from compressor_lib.cuts.surgery import without_head
 from compressor_lib.deployment.export import load_keras, read_classes
-from compressor_lib.deployment.tflite import Precision
+from compressor_lib.deployment.precision import Precision
 from compressor_lib.objective.costs import Yardstick, measure_costs
 from compressor_lib.pretraining.bank import TranslatorBank
 from compressor_lib.search.finalists import Finalist, retrain_finalists

@@ -15,7 +15,7 @@ from compressor_lib.cuts.connections import parse_connection
 from compressor_lib.deployment import phrases
 from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.figures import ModelFigures
-from compressor_lib.objective.costs import KIB
+from compressor_lib.deployment.model_metrics import KIB
 
 Spec = dict[str, Any]
 
@@ -325,6 +325,53 @@ def learning(data: ReportData, measure: str, title: str, form: str) -> Spec:
     )
 
 
+def finalists(data: ReportData) -> Spec:
+    """Returns a chart of the finalists' accuracy over the epochs of their retraining, from their trials on."""
+    points = [
+        {
+            "epoch": epoch, "accuracy": accuracy, "network": number, "connection": finalist.connection,
+            "parameters": finalist.parameters, "place": "others" if number else "winner",
+        }
+        for number, finalist in enumerate(data.finalists)
+        for epoch, accuracy in enumerate([finalist.before, *finalist.epochs])
+    ]  # fmt: skip
+    encoding = {
+        "x": {
+            "field": "epoch", "type": "quantitative", "title": "epoch of retraining",
+            "axis": {"tickMinStep": 1, "format": "d", "grid": False}, "scale": {"nice": False, "padding": 12},
+        },
+        "y": {
+            "field": "accuracy", "type": "quantitative", "title": "validation accuracy", "scale": {"zero": False},
+            "axis": {"format": ".0%", "tickCount": 5},
+        },
+        "color": {
+            "field": "place",
+            "scale": {"domain": ["winner", "others"], "range": ["var(--compressed)", "var(--reference)"]},
+        },
+        "detail": {"field": "network"},
+    }  # fmt: skip
+    tooltip = [
+        {"field": "connection"},
+        {"field": "parameters", "format": ",d"},
+        {"field": "epoch"},
+        {"field": "accuracy", "format": ".1%"},
+    ]
+    return _chart(
+        {
+            "data": {"values": points},
+            "layer": [
+                {"mark": {"type": "line", "strokeWidth": 2}, "encoding": encoding},
+                {
+                    "mark": {"type": "point", "filled": True, "size": 40, "opacity": 1},
+                    "encoding": {**encoding, "tooltip": tooltip},
+                },
+            ],
+        },
+        height=240,
+        description="Validation accuracy of the finalists over the epochs of their retraining",
+    )
+
+
 def confusion(data: ReportData, role: str) -> Spec:
     """Returns a chart of a model's confusion matrix.
 
@@ -470,6 +517,8 @@ def charts(data: ReportData) -> Iterator[tuple[str, Spec]]:
         spec = pareto(data, cost)
         if spec:
             yield f"pareto-{cost}", spec
+    if data.finalists:
+        yield "finalists", finalists(data)
     translators = fit(data, [block.name for block in data.network])
     if translators:
         yield "fit", translators

@@ -12,7 +12,7 @@ from components.artifacts.data_summary import DataSummary
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.gate import Verdict
 from compressor_lib.deployment.intervals import Interval
-from compressor_lib.deployment.tflite import Precision, smallest
+from compressor_lib.deployment.precision import Precision, smallest
 from compressor_lib.support.redaction import redact_values
 
 DATA_FILE = "report.json"
@@ -46,6 +46,27 @@ class Trial:
     tail_units: int
     head_units: int
     learning_rate: float
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A network of the search that was briefly retrained, to choose the winner.
+
+    Attributes:
+        connection: The connection, by layer names.
+        parameters: Number of parameters.
+        before: Accuracy on the validation split in its trial, 0..1.
+        accuracy: Accuracy on the validation split after its retraining.
+        score: Value of the search's objective after its retraining.
+        epochs: Accuracy on the validation split after each epoch of its retraining.
+    """
+
+    connection: str
+    parameters: int
+    before: float
+    accuracy: float
+    score: float
+    epochs: list[float]
 
 
 @dataclass(frozen=True)
@@ -190,6 +211,7 @@ class ReportData:
         config: The configuration with every field.
         versions: Versions of the project and its dependencies.
         artifacts: Locations of the report's inputs, by node and key.
+        finalists: Networks that were briefly retrained, the winner first; empty if the best trial won.
         steps: Nodes of the run, if known: the Report node itself cannot see the others.
     """
 
@@ -212,6 +234,7 @@ class ReportData:
     config: dict[str, Any]
     versions: dict[str, str]
     artifacts: dict[str, str] = field(default_factory=dict)
+    finalists: list[Finalist] = field(default_factory=list)
     steps: list[NodeStep] = field(default_factory=list)
 
     def __post_init__(self) -> None:

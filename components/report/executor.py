@@ -15,7 +15,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.artifacts.class_results import results_by_class
-from components.artifacts.file_names import HISTORY_FILE, SEARCH_REPORT_FILE
+from components.artifacts.file_names import FINALISTS_FILE, HISTORY_FILE, SEARCH_REPORT_FILE
 from components.artifacts.predictions import MODEL, REFERENCE, Predictions, image_key
 from components.artifacts.verdict import read_verdict
 from components.report.advice import advice
@@ -24,7 +24,7 @@ from components.report.example_images import summarise_images
 from components.report.network import network_blocks
 from components.report.page import write_page
 from components.report.predictions import compare_predictions
-from components.report.trials import read_trials
+from components.report.trials import read_finalists, read_trials
 from components.report.versions import versions
 from components.storage.examples import encoded_images, split_patterns
 from components.storage.gcs_mount import mounted_artifacts
@@ -34,7 +34,7 @@ from compressor_lib.deployment.export import load_keras, read_parameters, tflite
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.intervals import paired_change
 from compressor_lib.deployment.model_metrics import ModelMetrics, read_figures
-from compressor_lib.deployment.tflite import smallest
+from compressor_lib.deployment.precision import smallest
 from compressor_lib.pretraining.bank import TranslatorBank
 
 logger = logging.getLogger(__name__)
@@ -116,6 +116,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
             class_names=predictions.models[REFERENCE].classes,
             precision=smallest(config["export"]["formats"]),
         ),
+        finalists=read_finalists(Path(inputs["tuner_results"].uri, FINALISTS_FILE)),
         translators={name: one.r2 for name, one in bank.translators.items() if one.r2 is not None},
         network=network_blocks(reference, compressed),
         histories={

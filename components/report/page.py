@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -20,7 +20,7 @@ from components.artifacts.card import card_path
 from components.artifacts.thresholds import decides, threshold_rows
 from components.report.charts import COST_TITLES, MOST_CLASSES, VALIDATION, Spec, charts, counted_validation
 from components.report.confusion import worst_hit
-from components.report.data import PAGE_FILE, Block, ExampleImage, ReportData
+from components.report.data import PAGE_FILE, Block, ExampleImage, Finalist, ReportData, Trial
 from components.report.usage import Snippet, snippets
 from compressor_lib.deployment import phrases
 from compressor_lib.networks.class_names import with_new_classes
@@ -135,7 +135,8 @@ def render_page(data: ReportData, folder: Path | None = None) -> str:
         card=_card(data.pushed_to, folder),
         snippets=_snippets(data),
         validation=_validation(data),
-        trial_scores=_trial_scores(data),
+        trial_scores=_scores(data, data.trials),
+        finalist_scores=_scores(data, data.finalists),
         captions={cost: _caption(data, cost) for cost in COST_TITLES},
     )
 
@@ -237,10 +238,10 @@ def _validation(data: ReportData) -> str:
     return f"{images:,} images of the validation split" if images else "validation split"
 
 
-def _trial_scores(data: ReportData) -> list[str]:
-    """Returns the count and interval of each trial's accuracy; empty if the size of the validation split is unknown."""
+def _scores(data: ReportData, tried: Sequence[Trial | Finalist]) -> list[str]:
+    """Returns the count and interval of each accuracy; empty if the size of the validation split is unknown."""
     images = data.data.totals.get(VALIDATION)
-    return [counted_validation(trial.accuracy, images) for trial in data.trials] if images else []
+    return [counted_validation(one.accuracy, images) for one in tried] if images else []
 
 
 def _caption(data: ReportData, cost: str) -> str:

@@ -10,14 +10,15 @@ from typing import Any
 
 import keras
 
-from components.report.data import Trial
+from components.report.data import Finalist, Trial
 from compressor_lib.cuts.lookup import find_connection
 from compressor_lib.cuts.surgery import create_submodel, without_head
 from compressor_lib.cuts.translators import TAIL_UNITS
-from compressor_lib.deployment.model_metrics import INT8, REFERENCE, ModelMetrics
-from compressor_lib.deployment.tflite import ConversionError, Precision
+from compressor_lib.deployment.model_metrics import INT8, KIB, REFERENCE, ModelMetrics
+from compressor_lib.deployment.precision import Precision
+from compressor_lib.deployment.tflite import ConversionError
 from compressor_lib.networks.heads import attach_head
-from compressor_lib.objective.costs import KIB, Yardstick, counted_costs, measure_costs
+from compressor_lib.objective.costs import Yardstick, counted_costs, measure_costs
 from compressor_lib.search.hypermodels import HEAD_UNITS, LEARNING_RATE, TAIL_WIDTH
 
 logger = logging.getLogger(__name__)
@@ -103,6 +104,23 @@ def read_trials(
             )
         )
     return trials
+
+
+def read_finalists(path: Path) -> list[Finalist]:
+    """Reads the networks that were retrained to choose the winner, which is the first; none without the file."""
+    if not path.exists():
+        return []
+    return [
+        Finalist(
+            connection=row["connection"],
+            parameters=row["parameters"],
+            before=row["accuracy_before"],
+            accuracy=row["accuracy"],
+            score=row["score"],
+            epochs=row["history"]["val_accuracy"],
+        )
+        for row in json.loads(path.read_text(encoding="utf-8"))
+    ]
 
 
 def _front(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -17,6 +17,8 @@ FIGURES_FILE = "figures.json"
 REFERENCE = "reference"
 """Key of the float32 reference model among latencies and sizes. The other keys are precisions."""
 
+KIB = 1024
+
 INT8 = "int8"
 """Key of the model's memory, which is that of its activations in int8."""
 

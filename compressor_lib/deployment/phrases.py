@@ -10,7 +10,7 @@ import math
 
 from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.intervals import Interval
-from compressor_lib.deployment.model_metrics import Latency, Speedup
+from compressor_lib.deployment.model_metrics import KIB, Latency, Speedup
 
 NO_DIFFERENCE = "no difference measured"
 NOT_COMPARED = "not compared"
@@ -103,7 +103,7 @@ def size(count: int | None) -> str:
 
 def memory(count: int | None) -> str:
     """Formats a number of bytes of memory in KiB, such as ``240 KiB``."""
-    return NOT_CONVERTED if count is None else f"{count / 1024:,.0f} KiB"
+    return NOT_CONVERTED if count is None else f"{count / KIB:,.0f} KiB"
 
 
 def speed(speedup: Speedup | None) -> str:

@@ -6,33 +6,20 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from compressor_lib.deployment.precision import Precision
 from compressor_lib.deployment.tflite_padding import with_folded_padding
 from compressor_lib.errors import CompressorError, first_line
 
-Precision = Literal["float32", "float16", "int8"]
-"""Number format of a TFLite model: float32; weights in float16; weights and activations in int8."""
-
 logger = logging.getLogger(__name__)
-
-
-def smallest(formats: Iterable[Precision]) -> Precision:
-    """Returns the precision of the smallest of the given files: int8, else float16, else float32.
-
-    Example:
-        >>> smallest(["float32", "int8", "float16"])
-        'int8'
-    """
-    shipped: list[Precision] = ["float32", *formats]
-    return max(shipped, key=get_args(Precision).index)
 
 
 _OF_THE_MACHINE = (MemoryError, OSError, tf.errors.ResourceExhaustedError)

@@ -16,8 +16,9 @@ from compressor_lib.cuts.translators import TAIL_UNITS, TranslatorSpec
 from compressor_lib.deployment.activation_memory import activation_memory
 from compressor_lib.deployment.latency import time_models
 from compressor_lib.deployment.measure import count_parameters
-from compressor_lib.deployment.model_metrics import REFERENCE
-from compressor_lib.deployment.tflite import Precision, to_tflite
+from compressor_lib.deployment.model_metrics import KIB, REFERENCE
+from compressor_lib.deployment.precision import Precision
+from compressor_lib.deployment.tflite import to_tflite
 from compressor_lib.deployment.tflite_metadata import with_metadata
 from compressor_lib.errors import CompressorError, unknown
 from compressor_lib.networks.graph import LayerGraph
@@ -128,8 +129,6 @@ model is measured when it is converted.
 
 COUNTED = ("parameters", "macs", "memory")
 """The costs that :func:`counted_costs` returns; for ``memory`` a lower bound."""
-
-KIB = 1024
 
 _SECONDS = 10.0
 """Approximate maximum time to measure the latency of one network, in seconds."""

@@ -21,7 +21,7 @@ from compressor_lib.cuts.families import searched_connections
 from compressor_lib.cuts.lookup import find_connection
 from compressor_lib.cuts.surgery import create_submodel, extend_shared
 from compressor_lib.cuts.translators import TAIL_UNITS, TRANSLATOR_LAYERS
-from compressor_lib.deployment.tflite import Precision
+from compressor_lib.deployment.precision import Precision
 from compressor_lib.errors import CompressorError
 from compressor_lib.features.cached_training import CachedTraining
 from compressor_lib.networks.backbones import find_backbone

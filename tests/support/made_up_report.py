@@ -10,7 +10,16 @@ import numpy as np
 from PIL import Image
 
 from components.report.advice import advice
-from components.report.data import Block, ComparedPredictions, ExampleImage, NodeStep, ReportData, RunData, Trial
+from components.report.data import (
+    Block,
+    ComparedPredictions,
+    ExampleImage,
+    Finalist,
+    NodeStep,
+    ReportData,
+    RunData,
+    Trial,
+)
 from compressor_lib.cuts.connections import Connection
 from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
@@ -136,9 +145,15 @@ def made_up_report() -> ReportData:
             drift=0.04,
             anomalies=["test, label: Unexpected string values"],
         ),
-        config={"name": "made-up", "seed": 3, "search": {"tau": 0.9}},
+        config={"name": "made-up", "seed": 3, "search": {"tau": 0.9, "finalist_epochs": 3}},
         versions={"auto-compressor": "0.1.0"},
         artifacts={"compressed": "/root/retrain/model/7"},
+        finalists=[
+            Finalist(
+                trial(number).connection, 60_000, trial(number).accuracy, 0.93 - 0.01 * number, 0.9, [0.88, 0.9, 0.93]
+            )
+            for number in range(3)
+        ],
         steps=[NodeStep("retrain", "done", 12.5, {"base_model": "PruningSearch"}, {"model": "/root/retrain/model/7"})],
     )
 

@@ -7,15 +7,17 @@ import keras
 import numpy as np
 import pytest
 
-from components.report.data import Trial
-from components.report.trials import read_trials
+from components.report.data import Finalist, Trial
+from components.report.trials import read_finalists, read_trials
 from compressor_lib.cuts.surgery import create_submodel
 from compressor_lib.deployment.latency import Timings
 from compressor_lib.deployment.model_metrics import REFERENCE, Latency, ModelMetrics
-from compressor_lib.deployment.tflite import ConversionError, Precision, to_tflite
+from compressor_lib.deployment.precision import Precision
+from compressor_lib.deployment.tflite import ConversionError, to_tflite
 from compressor_lib.deployment.tflite_metadata import with_metadata
 from compressor_lib.networks.heads import attach_head
 from compressor_lib.objective import costs
+from compressor_lib.search import finalists as search
 
 ROWS = [  # connection, accuracy, the hyperparameters of widths
     ("block_2_add->tail", 0.80, {"tail_units": 16}),
@@ -88,6 +90,17 @@ def test_bytes_are_measured_of_the_winner_and_of_the_best(trials):
     assert ["bytes" in trial.costs for trial in trials] == [True, True, False, False]
     assert trials[0].costs["bytes"] == METRICS.bytes["float32"]
     assert trials[1].costs["bytes"] > 4 * trials[1].costs["parameters"]
+
+
+def test_finalists_are_read_with_their_epochs(tmp_path):
+    path = tmp_path / "finalists.json"
+    assert read_finalists(path) == []
+    finalist = search.Finalist(
+        "03", "a->head", 100, cost=7.0, accuracy_before=0.5, accuracy=0.75, score=0.6,
+        history={"val_accuracy": [0.75, 0.7], "best_epoch": [1.0]},
+    )  # fmt: skip
+    search.write_finalists([finalist], path)
+    assert read_finalists(path) == [Finalist("a->head", 100, 0.5, 0.75, 0.6, [0.75, 0.7])]
 
 
 def test_memory_is_measured_with_the_bytes(trials):
