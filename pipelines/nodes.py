@@ -71,11 +71,7 @@ class Nodes:
         return ImageExampleGen(
             input_base=self.config.data_path,
             splits=data.splits.model_dump(),
-            max_bad_share=data.max_bad_share,
-            max_pixels=data.max_pixels,
-            max_file_mb=data.max_file_mb,
-            follow_external_links=data.follow_external_links,
-            duplicates=data.duplicates,
+            options=data.image_options,
             span_pattern=data.span_pattern,
             span_window=data.span_window,
             code_version=self.code_version,
@@ -90,8 +86,7 @@ class Nodes:
         data = self.config.data
         return ExampleValidator(
             label=data.label_feature,
-            max_drift=data.max_drift,
-            on_anomaly=data.on_anomaly,
+            options=data.anomaly_options,
             removed_classes=data.removed_classes,
             code_version=self.code_version,
             **inputs,
@@ -104,7 +99,7 @@ class Nodes:
             label=self.config.data.label_feature,
             removed_classes=self.config.data.removed_classes,
             custom_config={
-                "size": self.config.backbone.input_size,
+                "sizes": self.config.image_sizes,
                 "image": self.config.data.image_feature,
                 "label": self.config.data.label_feature,
                 "code_version": self.code_version,
@@ -117,7 +112,7 @@ class Nodes:
         custom_config = {
             "role": "reference",
             "backbone": _backbone(self.config),
-            "head": self.config.head.model_dump(),
+            "head": asdict(self.config.head),
             "training": asdict(self.config.reference),
         }
         return self._trainer("reference", custom_config, inputs)
@@ -168,10 +163,12 @@ class Nodes:
         return PruningSearch(
             previous_hyperparameters=self._from_previous(previous, "hyperparameters"),
             backbone=config.backbone.name or "",
+            label=config.backbone.label,
             options=replace(search, head_units=search.head_units or (config.head.units,)),
             retraining=config.retrain,
             # Only where it matters, so that another format does not repeat every search.
             precision=smallest(config.export.formats) if _measures_files(search) else "float32",
+            weights_sha256=" ".join(_sha256(backbone.weights) for backbone in search.backbones).strip(),
             vertex_job=search_job(config.vertex, name=f"{config.name}-search", image=self.image),
             dropout=config.head.dropout,
             batch_size=config.retrain.batch_size,
@@ -223,7 +220,7 @@ class Nodes:
         gate = self.config.gate
         return Evaluator(
             example_splits=["test"],
-            eval_config=eval_config(gate.thresholds()),
+            eval_config=eval_config(gate),
             confidence=gate.confidence,
             code_version=self.code_version,
             **inputs,
@@ -246,7 +243,6 @@ class Nodes:
             model_blessing=blessing,
             push_directory=config.serving_directory,
             name=config.name,
-            backbone=config.backbone.name or Path(config.backbone.model or "").name,
             label=config.data.label_feature,
             keep=config.push.keep,
             removed_classes=config.data.removed_classes,
@@ -295,8 +291,13 @@ def _backbone(config: Config) -> dict[str, Any]:
     """Returns the section ``backbone`` with hashes of its files, so that their content is part of the cache key."""
     values = config.backbone.model_dump()
     for field in ("weights", "model"):
-        file = Path(values[field] or "")
-        if file.is_file():
-            values[field] = str(file.absolute())
-            values[f"{field}_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+        if digest := _sha256(values[field] or ""):
+            values[field] = str(Path(values[field]).absolute())
+            values[f"{field}_sha256"] = digest
     return values
+
+
+def _sha256(path: str) -> str:
+    """Returns the hash of a local file; empty if there is none, as for ``imagenet``."""
+    file = Path(path)
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""

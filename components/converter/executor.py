@@ -20,7 +20,7 @@ from components.storage.gcs_mount import mounted_artifacts
 from compressor_lib.deployment.activation_memory import activation_memory
 from compressor_lib.deployment.export import add_tflite, load_keras, read_classes
 from compressor_lib.deployment.latency import time_models
-from compressor_lib.deployment.model_metrics import INT8, ModelMetrics, read_figures, write_figures
+from compressor_lib.deployment.model_metrics import INT8, read_figures, write_figures
 from compressor_lib.deployment.model_metrics import REFERENCE as REFERENCE_FIGURES
 from compressor_lib.deployment.precision import Precision
 from compressor_lib.deployment.tflite import ConversionError, to_tflite
@@ -83,8 +83,8 @@ def _convert(folder: str, reference: str, formats: list[Precision], calibration:
         not_converted[REFERENCE_FIGURES] = error.reason
     for name, reason in not_converted.items():
         logger.warning("%s has no TFLite model: %s", name, reason)
-    metrics = ModelMetrics(
-        read_figures(folder).parameters,
+    metrics = replace(
+        read_figures(folder),
         bytes={name: len(content) for name, content in tflite_models.items()},
         not_converted=not_converted,
         memory=_memory(tflite_models),

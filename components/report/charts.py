@@ -34,7 +34,7 @@ COST_TITLES = {
 MOST_CLASSES = 24
 """Maximum number of classes that charts show; if there are more, those that change most."""
 
-VALIDATION = "eval"
+EVAL = "eval"
 """The split on which trials are scored."""
 
 _CONFIG: Spec = {
@@ -63,7 +63,7 @@ _CONFIG: Spec = {
 def pareto(data: ReportData, cost: str) -> Spec | None:
     """Returns a chart of accuracy against a cost: all trials with a known cost, the reference and the winner.
 
-    All accuracies are on the validation split. Trials are shown before retraining.
+    All accuracies are on the eval split. Trials are shown before retraining.
 
     Args:
         data: Data of the report.
@@ -75,12 +75,12 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
     trials = [trial for trial in data.trials if cost in trial.costs]
     if not trials or (cost == "macs" and len(trials) < 2):
         return None
-    images = data.data.totals.get(VALIDATION, 0)
+    images = data.data.totals.get(EVAL, 0)
     points = [
         {
             "cost": trial.costs[cost], "accuracy": trial.accuracy, "family": trial.family,
-            "connection": trial.connection, "what": _widths(trial), "score": round(trial.score, 4),
-            "counted": counted_validation(trial.accuracy, images),
+            "connection": trial.connection, "network": trial.network, "what": _widths(trial),
+            "score": round(trial.score, 4), "counted": counted_on_eval(trial.accuracy, images),
         }
         for trial in trials
     ]  # fmt: skip
@@ -89,16 +89,20 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
         "axis": {"labelExpr": "datum.value ? format(datum.value, '~s') : '0'", "tickCount": 5, "grid": False},
     }  # fmt: skip
     y = {
-        "field": "accuracy", "type": "quantitative", "title": "validation accuracy",
+        "field": "accuracy", "type": "quantitative", "title": "eval accuracy",
         "scale": {"zero": False, "padding": 30},
         "axis": {"format": ".0%", "tickCount": 6},
     }  # fmt: skip
+    measured = [
+        {"field": "accuracy", "format": ".1%"},
+        *([{"field": "counted", "title": "eval images"}] if images else []),
+        {"field": "cost", "title": COST_TITLES[cost], "format": ",.4~g" if cost == "latency" else ",.0f"},
+    ]
     tooltip = [
         {"field": "connection"},
+        *([{"field": "network"}] if len({trial.network for trial in data.trials}) > 1 else []),
         {"field": "what", "title": "widths"},
-        {"field": "accuracy", "format": ".1%"},
-        *([{"field": "counted", "title": "validation images"}] if images else []),
-        {"field": "cost", "title": COST_TITLES[cost], "format": ",.4~g" if cost == "latency" else ",.0f"},
+        *measured,
         {"field": "score"},
     ]
     families = [family for family in FAMILIES if any(point["family"] == family for point in points)]
@@ -138,7 +142,7 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
                 },
                 "encoding": {
                     "x": x, "y": y,
-                    "tooltip": [{"field": "label", "title": "network"}, {"field": "connection"}, *tooltip[2:-1]],
+                    "tooltip": [{"field": "label", "title": "network"}, {"field": "connection"}, *measured],
                 },
             }
         )  # fmt: skip
@@ -166,7 +170,7 @@ def _milestones(data: ReportData, cost: str) -> list[Spec]:
     name = "reference, float32" if is_other_format else "reference"
     winner = data.trials[0]
     retrained = winner.costs.get(cost) if is_other_format else compressed.get(cost, winner.costs.get(cost))
-    images = data.data.totals.get(VALIDATION, 0)
+    images = data.data.totals.get(EVAL, 0)
     marks: list[Spec] = []
     if cost in reference:
         marks.append(
@@ -189,7 +193,7 @@ def _milestones(data: ReportData, cost: str) -> list[Spec]:
             }
         )  # fmt: skip
     return [
-        {**mark, "counted": counted_validation(mark["accuracy"], images), "order": place}
+        {**mark, "counted": counted_on_eval(mark["accuracy"], images), "order": place}
         for place, mark in enumerate(marks)
     ]
 
@@ -202,8 +206,8 @@ def _figures(model: ModelFigures) -> dict[str, float]:
     return {name: value for name, value in known.items() if value is not None}
 
 
-def counted_validation(accuracy: float, images: int) -> str:
-    """Returns the count and interval of a validation accuracy; empty if the number of images is unknown."""
+def counted_on_eval(accuracy: float, images: int) -> str:
+    """Returns the count and interval of a eval accuracy; empty if the number of images is unknown."""
     return phrases.counted(EvalResult.from_counts("", images=images, right=round(accuracy * images))) if images else ""
 
 
@@ -268,7 +272,7 @@ def learning(data: ReportData, measure: str, title: str, form: str) -> Spec:
     """
     values, best = [], []
     for role, history in data.histories.items():
-        series = {"validation": history.get(f"val_{measure}", [])}
+        series = {"eval": history.get(f"val_{measure}", [])}
         if measure == "accuracy":
             # The training loss includes smoothing and distillation, so it is not comparable with the others.
             series["training"] = history.get(measure, [])
@@ -278,7 +282,7 @@ def learning(data: ReportData, measure: str, title: str, form: str) -> Spec:
                 for epoch, value in enumerate(numbers, 1)
             ]
         epoch = int(history["best_epoch"][0])
-        best.append({"epoch": epoch, "value": series["validation"][epoch - 1], "model": role, "split": "validation"})
+        best.append({"epoch": epoch, "value": series["eval"][epoch - 1], "model": role, "split": "eval"})
     x = {
         "field": "epoch", "type": "quantitative", "title": "epoch",
         "axis": {"tickMinStep": 1, "format": "d", "grid": False}, "scale": {"nice": False, "padding": 12},
@@ -291,7 +295,7 @@ def learning(data: ReportData, measure: str, title: str, form: str) -> Spec:
         "field": "model",
         "scale": {"domain": ["reference", "compressed"], "range": ["var(--reference)", "var(--compressed)"]},
     }
-    dash: Spec = {"field": "split", "scale": {"domain": ["validation", "training"], "range": [[1, 0], [4, 4]]}}
+    dash: Spec = {"field": "split", "scale": {"domain": ["eval", "training"], "range": [[1, 0], [4, 4]]}}
     if measure != "accuracy":
         dash["legend"] = None
     tooltip = [
@@ -329,7 +333,8 @@ def finalists(data: ReportData) -> Spec:
     """Returns a chart of the finalists' accuracy over the epochs of their retraining, from their trials on."""
     points = [
         {
-            "epoch": epoch, "accuracy": accuracy, "network": number, "connection": finalist.connection,
+            "epoch": epoch, "accuracy": accuracy, "number": number, "connection": finalist.connection,
+            "network": f"{finalist.backbone}, {finalist.input_size} px",
             "parameters": finalist.parameters, "place": "others" if number else "winner",
         }
         for number, finalist in enumerate(data.finalists)
@@ -341,16 +346,17 @@ def finalists(data: ReportData) -> Spec:
             "axis": {"tickMinStep": 1, "format": "d", "grid": False}, "scale": {"nice": False, "padding": 12},
         },
         "y": {
-            "field": "accuracy", "type": "quantitative", "title": "validation accuracy", "scale": {"zero": False},
-            "axis": {"format": ".0%", "tickCount": 5},
+            "field": "accuracy", "type": "quantitative", "title": "accuracy on the eval split",
+            "scale": {"zero": False}, "axis": {"format": ".0%", "tickCount": 5},
         },
         "color": {
             "field": "place",
             "scale": {"domain": ["winner", "others"], "range": ["var(--compressed)", "var(--reference)"]},
         },
-        "detail": {"field": "network"},
+        "detail": {"field": "number"},
     }  # fmt: skip
     tooltip = [
+        {"field": "network"},
         {"field": "connection"},
         {"field": "parameters", "format": ",d"},
         {"field": "epoch"},
@@ -368,7 +374,7 @@ def finalists(data: ReportData) -> Spec:
             ],
         },
         height=240,
-        description="Validation accuracy of the finalists over the epochs of their retraining",
+        description="Accuracy of the finalists on the eval split over the epochs of their retraining",
     )
 
 
@@ -523,7 +529,7 @@ def charts(data: ReportData) -> Iterator[tuple[str, Spec]]:
     if translators:
         yield "fit", translators
     yield "learning-accuracy", learning(data, "accuracy", "accuracy", ".0%")
-    yield "learning-loss", learning(data, "loss", "validation loss", ".2~f")
+    yield "learning-loss", learning(data, "loss", "eval loss", ".2~f")
     yield "confusion-reference", confusion(data, "reference")
     yield "confusion-compressed", confusion(data, "compressed")
     yield "by-class", by_class(data)

@@ -24,10 +24,12 @@ class Trial:
     """One trial of the search.
 
     Attributes:
+        backbone: Name of the backbone, such as ``"MobileNetV2 0.35"``.
+        input_size: Height and width of its images, in pixels.
         connection: The connection, by layer names, such as ``"block_5_add->Conv_1"``.
         family: ``"tail"``, ``"rejoining"`` or ``"truncation"``.
-        accuracy: Accuracy on the validation split before retraining, 0..1.
-        score: Value of the search's objective on the validation split; higher is better.
+        accuracy: Accuracy on the eval split before retraining, 0..1.
+        score: Value of the search's objective on the eval split; higher is better.
         within_budget: Whether it meets every budget.
         seconds: Training time.
         costs: Known costs, by name in ``compressor_lib.objective.costs.COSTS``, which also has their units.
@@ -36,6 +38,8 @@ class Trial:
         learning_rate: Learning rate of its Adam optimizer.
     """
 
+    backbone: str
+    input_size: int
     connection: str
     family: str
     accuracy: float
@@ -47,20 +51,29 @@ class Trial:
     head_units: int
     learning_rate: float
 
+    @property
+    def network(self) -> str:
+        """The backbone and the size of its images, such as ``"MobileNetV2 0.35, 96 px"``."""
+        return f"{self.backbone}, {self.input_size} px"
+
 
 @dataclass(frozen=True)
 class Finalist:
     """A network of the search that was briefly retrained, to choose the winner.
 
     Attributes:
+        backbone: Name of the backbone.
+        input_size: Height and width of its images, in pixels.
         connection: The connection, by layer names.
         parameters: Number of parameters.
-        before: Accuracy on the validation split in its trial, 0..1.
-        accuracy: Accuracy on the validation split after its retraining.
+        before: Accuracy on the eval split in its trial, 0..1.
+        accuracy: Accuracy on the eval split after its retraining.
         score: Value of the search's objective after its retraining.
-        epochs: Accuracy on the validation split after each epoch of its retraining.
+        epochs: Accuracy on the eval split after each epoch of its retraining.
     """
 
+    backbone: str
+    input_size: int
     connection: str
     parameters: int
     before: float
@@ -203,7 +216,8 @@ class ReportData:
         formats: Figures of the compressed model's TFLite models, by precision. The verdict says why any are missing.
         trials: Trials of the search, the winner first.
         translators: How well each pretrained translator fits (R2), by connection.
-        network: Blocks of the reference model in order, kept or cut, with the added ones between them.
+        network: Blocks of the uncompressed network in order, kept or cut, with the added ones between them. It is the
+            reference model, unless the search chose another backbone or image size.
         histories: Training history of each model, under ``"reference"`` and ``"compressed"``; see
             :func:`compressor_lib.training.train.train`.
         predictions: Predictions of both models on the test split.

@@ -18,7 +18,7 @@ import yaml
 
 from components.artifacts.card import card_path
 from components.artifacts.thresholds import decides, threshold_rows
-from components.report.charts import COST_TITLES, MOST_CLASSES, VALIDATION, Spec, charts, counted_validation
+from components.report.charts import COST_TITLES, EVAL, MOST_CLASSES, Spec, charts, counted_on_eval
 from components.report.confusion import worst_hit
 from components.report.data import PAGE_FILE, Block, ExampleImage, Finalist, ReportData, Trial
 from components.report.usage import Snippet, snippets
@@ -59,7 +59,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class HitClass:
+class WorsenedClass:
     """A class that lost accuracy through compression.
 
     Attributes:
@@ -118,7 +118,7 @@ def render_page(data: ReportData, folder: Path | None = None) -> str:
         costs={cost: title for cost, title in COST_TITLES.items() if f"pareto-{cost}" in specs},
         segments=_segments(data.network),
         most_parameters=max(block.parameters for block in data.network),
-        worst=list(_worst(data)),
+        worsened=list(_worsened(data)),
         splits=list(data.data.totals),
         counted=_counted(data),
         most_classes=MOST_CLASSES,
@@ -134,9 +134,10 @@ def render_page(data: ReportData, folder: Path | None = None) -> str:
         format_verdicts={name: _format_verdict(data, name) for name in data.formats},
         card=_card(data.pushed_to, folder),
         snippets=_snippets(data),
-        validation=_validation(data),
+        eval_split=_eval_split(data),
         trial_scores=_scores(data, data.trials),
         finalist_scores=_scores(data, data.finalists),
+        best_of_networks=_best_of_networks(data),
         captions={cost: _caption(data, cost) for cost in COST_TITLES},
     )
 
@@ -174,13 +175,13 @@ def _counted(data: ReportData) -> list[str]:
     return names if len(names) <= MOST_CLASSES else sorted(names, key=totals.__getitem__)[:MOST_CLASSES]
 
 
-def _worst(data: ReportData) -> Iterator[HitClass]:
+def _worsened(data: ReportData) -> Iterator[WorsenedClass]:
     """Yields the classes that lost the most accuracy, with examples."""
     compared = data.predictions
     for number in worst_hit(compared.reference, compared.compressed):
         before, after = compared.reference[number], compared.compressed[number]
         name = compared.classes[number]
-        yield HitClass(
+        yield WorsenedClass(
             name, before.get(number, 0), after.get(number, 0), sum(before.values()), compared.changed.get(name, [])
         )
 
@@ -232,16 +233,24 @@ def _snippets(data: ReportData) -> list[Snippet]:
     return snippets(model, data.name, {name: available[name] for name in passed_first}, is_version=is_version)
 
 
-def _validation(data: ReportData) -> str:
-    """Returns the name of the validation split, with its size if known."""
-    images = data.data.totals.get(VALIDATION)
-    return f"{images:,} images of the validation split" if images else "validation split"
+def _eval_split(data: ReportData) -> str:
+    """Returns the name of the eval split, with its size if known."""
+    images = data.data.totals.get(EVAL)
+    return f"{images:,} images of the eval split" if images else "eval split"
 
 
 def _scores(data: ReportData, tried: Sequence[Trial | Finalist]) -> list[str]:
-    """Returns the count and interval of each accuracy; empty if the size of the validation split is unknown."""
-    images = data.data.totals.get(VALIDATION)
-    return [counted_validation(one.accuracy, images) for one in tried] if images else []
+    """Returns the count and interval of each accuracy; empty if the size of the eval split is unknown."""
+    images = data.data.totals.get(EVAL)
+    return [counted_on_eval(one.accuracy, images) for one in tried] if images else []
+
+
+def _best_of_networks(data: ReportData) -> list[tuple[int, Trial]]:
+    """Returns the rank and the best trial of each backbone at each image size; empty if there is only one."""
+    best: dict[str, tuple[int, Trial]] = {}
+    for place, trial in enumerate(data.trials):
+        best.setdefault(trial.network, (place, trial))
+    return list(best.values()) if len(best) > 1 else []
 
 
 def _caption(data: ReportData, cost: str) -> str:

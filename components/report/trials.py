@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from components.report.data import Finalist, Trial
+from components.report.networks import SearchedNetworks
 from compressor_lib.cuts.lookup import find_connection
-from compressor_lib.cuts.surgery import create_submodel, without_head
+from compressor_lib.cuts.surgery import create_submodel
 from compressor_lib.cuts.translators import TAIL_UNITS
 from compressor_lib.deployment.model_metrics import INT8, KIB, REFERENCE, ModelMetrics
 from compressor_lib.deployment.precision import Precision
@@ -29,7 +28,7 @@ MEASURED = 8
 
 def read_trials(
     path: Path,
-    reference: keras.Model,
+    networks: SearchedNetworks,
     *,
     cost: str,
     metrics: ModelMetrics,
@@ -47,7 +46,7 @@ def read_trials(
 
     Args:
         path: Path of the search's report.
-        reference: The reference model.
+        networks: The networks that the search tried.
         cost: The cost that the search reduced.
         metrics: Metrics of the deployed model.
         class_names: Class names, which are part of the metadata: bytes include the metadata of a deployed file.
@@ -58,8 +57,8 @@ def read_trials(
         The trials, the winner first.
     """
     rows = json.loads(path.read_text(encoding="utf-8"))
+    reference = networks.reference
     classes = int(reference.output_shape[-1])
-    base = without_head(reference)
     front = _front(rows)[:measured]
     timed = metrics.latency.get(REFERENCE)
     names = ["bytes", "memory"] if cost == "latency" or timed is None else ["bytes", "memory", "latency"]
@@ -70,6 +69,7 @@ def read_trials(
         is_winner = row is rows[0]
         tail, head = _widths(row["hyperparameters"])
         costs = {"parameters": float(row["parameters"]), cost: float(row["cost"])}
+        base = networks.base(row["backbone"], row["input_size"])
         connection = find_connection(row["connection"], base)
         counted = counted_costs(base, connection, classes, tail_units=tail, head_units=head)
         if counted["parameters"] != row["parameters"]:
@@ -91,6 +91,8 @@ def read_trials(
             costs |= {"memory": metrics.memory[INT8] / KIB}
         trials.append(
             Trial(
+                backbone=row["backbone"],
+                input_size=row["input_size"],
                 connection=row["connection"],
                 family=connection.kind.family,
                 accuracy=row["accuracy"],
@@ -112,6 +114,8 @@ def read_finalists(path: Path) -> list[Finalist]:
         return []
     return [
         Finalist(
+            backbone=row["backbone"],
+            input_size=row["input_size"],
             connection=row["connection"],
             parameters=row["parameters"],
             before=row["accuracy_before"],

@@ -68,6 +68,7 @@ class ModelMetrics:
         speedup: Speedups over the float32 reference model, by precision; empty if the reference model was not timed.
         bytes: Sizes of the TFLite files with metadata, by the same keys as ``latency``.
         not_converted: Reasons for missing TFLite models, by the same keys.
+        input_size: Height and width of the model's images, in pixels; None in a folder of an earlier version.
         memory: Peak memory for activations in int8, in bytes, under ``INT8`` for the model, whatever its precisions,
             and under ``REFERENCE``; see :mod:`compressor_lib.deployment.activation_memory`. A model that does not
             convert to any precision has none.
@@ -78,6 +79,7 @@ class ModelMetrics:
     speedup: dict[str, Speedup] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
     not_converted: dict[str, str] = field(default_factory=dict)
+    input_size: int | None = None
     memory: dict[str, int] = field(default_factory=dict)
 
     def without(self, names: Iterable[str]) -> ModelMetrics:
@@ -138,5 +140,6 @@ def _metrics(values: Mapping[str, Any]) -> ModelMetrics:
         speedup={name: Speedup(**one) for name, one in values.get("speedup", {}).items()},
         bytes={name: int(one) for name, one in values.get("bytes", {}).items()},
         not_converted={name: str(one) for name, one in values.get("not_converted", {}).items()},
+        input_size=values.get("input_size"),
         memory={name: int(one) for name, one in values.get("memory", {}).items()},
     )

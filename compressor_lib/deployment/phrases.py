@@ -32,6 +32,18 @@ def percent(share: float, *, decimals: int | None = 1, signed: bool = False) -> 
     return f"{100 * share:{'+' if signed else ''}{digits}} %"
 
 
+def cut(connection: str, backbone: str | None = None, input_size: int | None = None) -> str:
+    """Formats a connection and, where a search had a choice of them, its backbone and the size of its images.
+
+    Example:
+        >>> cut("block_5_add->head", "MobileNetV2 0.35", 96)
+        'block_5_add->head of MobileNetV2 0.35, 96 px'
+    """
+    size = f"{input_size} px" if input_size else None
+    network = ", ".join(filter(None, (backbone, size)))
+    return f"{connection} of {network}" if network else connection
+
+
 def interval(figure: Interval) -> str:
     """Formats the interval of an accuracy, such as ``91.1 to 99.7 %``."""
     return f"{100 * figure.low:.1f} to {100 * figure.high:.1f} %"
@@ -104,6 +116,11 @@ def size(count: int | None) -> str:
 def memory(count: int | None) -> str:
     """Formats a number of bytes of memory in KiB, such as ``240 KiB``."""
     return NOT_CONVERTED if count is None else f"{count / KIB:,.0f} KiB"
+
+
+def side(size: int | None) -> str:
+    """Formats the height and width of a model's images, such as ``224 px``; empty if unknown."""
+    return "" if size is None else f"{size} px"
 
 
 def speed(speedup: Speedup | None) -> str:

@@ -16,8 +16,8 @@ import keras
 import keras_tuner as kt
 import tensorflow as tf
 
-from compressor_lib.search.hypermodels import HyperCompressor
 from compressor_lib.search.run import TrialReport, trial_reports, trials_within_budget
+from compressor_lib.search.space import SearchSpace
 from compressor_lib.training.options import TrainingOptions
 from compressor_lib.training.train import train
 
@@ -33,6 +33,8 @@ class Finalist:
 
     Attributes:
         trial_id: ID of its trial.
+        backbone: Name of the backbone.
+        input_size: Height and width of its images, in pixels.
         connection: The connection, by layer names.
         parameters: Number of parameters of the whole classifier.
         cost: The cost in the objective.
@@ -43,6 +45,8 @@ class Finalist:
     """
 
     trial_id: str
+    backbone: str
+    input_size: int
     connection: str
     parameters: int
     cost: float
@@ -54,7 +58,7 @@ class Finalist:
 
 def retrain_finalists(
     tuner: kt.Tuner,
-    hypermodel: HyperCompressor,
+    hypermodel: SearchSpace,
     datasets: Datasets,
     options: TrainingOptions,
     directory: str | Path,
@@ -104,6 +108,8 @@ def retrain_finalists(
         finalists.append(
             Finalist(
                 trial_id=report.trial_id,
+                backbone=report.backbone,
+                input_size=report.input_size,
                 connection=report.connection,
                 parameters=report.parameters,
                 cost=report.cost,
@@ -134,21 +140,22 @@ def finalist_training(retraining: TrainingOptions, epochs: int) -> TrainingOptio
 def distinct_networks(reports: Sequence[TrialReport], count: int) -> list[TrialReport]:
     """Returns the best trials of different networks within the budgets.
 
-    Two trials have the same network if their connections and numbers of parameters are equal, so if they differ in
-    the learning rate alone.
+    Two trials have the same network if their backbones, image sizes, connections and numbers of parameters are equal,
+    so if they differ in the learning rate alone.
 
     Args:
         reports: The trials, the best first.
         count: Maximum number of networks.
     """
-    first: dict[tuple[str, int], TrialReport] = {}
+    first: dict[tuple[str, int, str, int], TrialReport] = {}
     for report in reports:
         if report.within_budget:
-            first.setdefault((report.connection, report.parameters), report)
+            network = report.backbone, report.input_size, report.connection, report.parameters
+            first.setdefault(network, report)
     return list(first.values())[:count]
 
 
-def ranked_finalists(finalists: Sequence[Finalist], hypermodel: HyperCompressor, examples: int) -> list[Finalist]:
+def ranked_finalists(finalists: Sequence[Finalist], hypermodel: SearchSpace, examples: int) -> list[Finalist]:
     """Sorts finalists by score, after the chosen one.
 
     The validation data cannot tell a network from the best one if its accuracy is lower by at most one standard error.

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from compressor_lib.cuts.connections import Family
 from compressor_lib.errors import CompressorError
-from compressor_lib.support.options import Each, Options, option
+from compressor_lib.networks.backbones import find_backbone
+from compressor_lib.options import Each, Options, option
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,48 @@ class BudgetOptions(Options):
 
 
 @dataclass(frozen=True)
+class BackboneOptions(Options):
+    """A backbone from the catalogue.
+
+    Attributes:
+        name: Name in the catalogue, which 'compressor backbones' lists.
+        alpha: Width multiplier; MobileNets only.
+        weights: imagenet (downloaded by Keras), none (random), or a weights file.
+
+    Raises:
+        CompressorError: If the name is unknown, or the backbone has no such width.
+    """
+
+    name: str
+    alpha: float = option(1.0, gt=0)
+    weights: str = "imagenet"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.alpha != 1.0 and not find_backbone(self.name).has_alpha:
+            raise CompressorError(f"alpha is {self.alpha}, but {self.name} has no width multiplier: leave it at 1.0.")
+        find_backbone(self.name)
+
+    @property
+    def label(self) -> str:
+        """Name and width in results, such as ``"MobileNetV2 0.35"``."""
+        return backbone_label(self.name, self.alpha)
+
+    def build(self, size: int) -> keras.Model:
+        """Builds it without its top, for images ``[N, size, size, 3]`` of pixels in 0..255.
+
+        Raises:
+            CompressorError: See :meth:`compressor_lib.networks.backbones.Backbone.build`.
+        """
+        return find_backbone(self.name).build(input_size=size, weights=self.weights, alpha=self.alpha, preprocess=True)
+
+
+def backbone_label(name: str, alpha: float) -> str:
+    """Returns the name of a catalogue backbone in results, with its width if that is not 1."""
+    return name if alpha == 1.0 else f"{name} {alpha:g}"
+
+
+@dataclass(frozen=True)
 class PruningSearchOptions(TunerOptions):
     """Options of the search for the connection to cut.
 
@@ -109,10 +155,17 @@ class PruningSearchOptions(TunerOptions):
         budgets: Limits that the winner must not exceed.
         min_learning_rate: Lowest learning rate of the heads.
         max_learning_rate: Highest learning rate of the heads.
-        connections: published: the pairs of the papers; rejoining: pairs from the whole graph; truncation: cuts
-            directly to the head; tail: cuts with a narrow tail in front of the head; all: published (rejoining for a
-            model of your own), truncation and tail; or a list such as
-            ['block_5_add->Conv_1', '53,151', 'block_5_add->head', 'block_5_add->tail'].
+        input_sizes: Heights and widths of the images, in pixels, at which the backbone is searched; null: only that of
+            the reference model. The compressed model takes images of the size that it was found at.
+        backbones: Further backbones to search, besides the reference model's, each at every input size: entries with a
+            name from the catalogue, alpha and weights, or names alone. Weights that cannot be downloaded or read are
+            reported, and their backbone is left out.
+        connections: The cuts to search, each written A->B: layer A is the last one before the cut, and layer B, to
+            which a translator leads from A, is the first one after it. published: the pairs of the papers; rejoining:
+            pairs from the whole graph; truncation: cuts directly to the head; tail: cuts with a narrow tail in front
+            of the head; all: published (rejoining for a model of your own), truncation and tail; or a list such as
+            ['block_5_add->Conv_1', '53,151', 'block_5_add->head', 'block_5_add->tail'], of which
+            further backbones take those that they have.
         finalists: Number of networks that compete for the winner by their accuracy after a short retraining, which may
             rank them differently; 1: the best trial wins.
         finalist_epochs: Number of epochs for which each finalist is retrained, with the section retrain but no teacher.
@@ -120,7 +173,8 @@ class PruningSearchOptions(TunerOptions):
         head_units: Widths of the head to search; null: only that of the reference model's head.
 
     Raises:
-        CompressorError: If a value is out of range, or min_learning_rate is above max_learning_rate.
+        CompressorError: If a value is out of range, an input size or a backbone is listed twice, or min_learning_rate
+            is above max_learning_rate.
     """
 
     parallel_trials: int = option(1, gt=0)
@@ -132,6 +186,8 @@ class PruningSearchOptions(TunerOptions):
     budgets: BudgetOptions = BudgetOptions()
     min_learning_rate: float = option(1e-3, gt=0)
     max_learning_rate: float = option(1e-2, gt=0)
+    input_sizes: tuple[Annotated[int, Each(ge=32)], ...] | None = option(None, min_length=1)
+    backbones: tuple[BackboneOptions, ...] = ()
     connections: Family | tuple[str, ...] = "all"
     finalists: int = option(1, gt=0)
     finalist_epochs: int = option(3, gt=0)
@@ -145,3 +201,10 @@ class PruningSearchOptions(TunerOptions):
                 f"min_learning_rate is {self.min_learning_rate}, above max_learning_rate "
                 f"{self.max_learning_rate}: swap them."
             )
+        _check_once("backbones", [backbone.label for backbone in self.backbones], "backbone")
+        _check_once("input_sizes", self.input_sizes or (), "size")
+
+
+def _check_once(field: str, values: Sequence[Any], kind: str) -> None:
+    if twice := [value for value in dict.fromkeys(values) if values.count(value) > 1]:
+        raise CompressorError(f"{field} lists {twice[0]} twice: list each {kind} once.")

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from compressor_lib.deployment.literal_path import has_pattern
 from compressor_lib.errors import CompressorError
+from compressor_lib.networks.options import HeadOptions
 from compressor_lib.pretraining.options import TranslatorOptions
 from compressor_lib.training.options import ReferenceOptions, RetrainingOptions
 from pipelines.config.beam import Beam, beam_flags
@@ -21,7 +22,7 @@ from pipelines.config.errors import explain
 from pipelines.config.overrides import one_line, override
 from pipelines.config.places import check_output_apart, check_push_apart
 from pipelines.config.plain_path import plain_path
-from pipelines.config.sections.backbone import BackboneConfig, Head
+from pipelines.config.sections.backbone import BackboneConfig
 from pipelines.config.sections.base import Section, absolute
 from pipelines.config.sections.cluster import S3, Resources, SecurityContext, Volume, check_volumes_apart
 from pipelines.config.sections.data import Data
@@ -61,21 +62,21 @@ class Config(Section):
     )
     data: Data
     backbone: BackboneConfig
-    head: Head = Field(default_factory=Head)
+    head: HeadOptions = HeadOptions()
     reference: ReferenceOptions = ReferenceOptions()
     translators: TranslatorOptions = TranslatorOptions()
     search: Search = Search()
     retrain: RetrainingOptions = RetrainingOptions()
     export: Export = Field(default_factory=Export)
-    gate: Gate = Field(default_factory=Gate)
+    gate: Gate = Gate()
     push: Push = Field(default_factory=Push)
     resources: dict[str, Resources] = Field(
         default_factory=dict,
-        description="On Kubeflow and Vertex: resource limits of nodes, by node id, such as retrain.",
+        description="On Kubeflow and Vertex: resource limits of nodes, by node ID, such as retrain.",
     )
     disable_cache: list[str] = Field(
         default_factory=list,
-        description="On Kubeflow and Vertex: ids of nodes that always run, even if a cached result exists.",
+        description="On Kubeflow and Vertex: IDs of nodes that always run, even if a cached result exists.",
     )
     retries: int = Field(
         default=0, ge=0, description="On Kubeflow and Vertex: how many times a failed node is retried."
@@ -131,6 +132,39 @@ class Config(Section):
         if push.directory is not None and data is not None and data.path is not None:
             check_push_apart(data.path, push.directory)
         return push
+
+    @field_validator("search")
+    @classmethod
+    def _backbones_are_others(cls, search: Search, info: ValidationInfo) -> Search:
+        own: BackboneConfig | None = info.data.get("backbone")
+        labels = [backbone.label for backbone in search.backbones]
+        if own is not None and own.label in labels:
+            raise ValueError(
+                f"backbones[{labels.index(own.label)}] is {own.label}, the section 'backbone' itself, which is always "
+                "searched: remove it."
+            )
+        return search
+
+    @field_validator("search")
+    @classmethod
+    def _sizes_fit_backbone(cls, search: Search, info: ValidationInfo) -> Search:
+        from compressor_lib.networks.backbones import find_backbone
+
+        backbone = info.data.get("backbone")
+        if backbone is not None and backbone.name is not None:
+            least = find_backbone(backbone.name).minimum_size
+            for index, size in enumerate(search.input_sizes or ()):
+                if size < least:
+                    raise ValueError(
+                        f"input_sizes[{index}] is {size}: {backbone.name} takes images of at least {least} pixels."
+                    )
+        return search
+
+    @property
+    def image_sizes(self) -> list[int]:
+        """Heights and widths of the images that Transform keeps: the reference model's first, then the search's."""
+        own = self.backbone.input_size
+        return [own, *sorted({*(self.search.input_sizes or ())} - {own})]
 
     @property
     def pipeline_root(self) -> str:

@@ -196,6 +196,8 @@ def _models_table(results: Results) -> Table:
             shown(new),
             phrases.percent(new / old - 1, signed=True) if old and new else "",
         )
+    if before.input_size or after.input_size:
+        table.add_row("image size", *(phrases.side(one.input_size) for one in (before, after)), "")
     float32 = results.formats.get("float32")
     table.add_row(
         "latency an image",

@@ -22,11 +22,11 @@ from components.artifacts.file_names import SEARCH_REPORT_FILE, VERDICT_FILE
 from components.artifacts.model_files import files_sha256, model_files
 from components.artifacts.pushed_versions import versions
 from components.artifacts.verdict import LEFT_OUT, MODEL_SHA256
-from components.pusher import EndpointPusher, smoke_test
+from components.pusher import EndpointPusher, smoke, smoke_test
 from components.pusher.executor import EndpointExecutor, Executor
 from components.pusher.smoke_test import check_in_model_server, check_in_process
 from compressor_lib.deployment.eval_result import EvalResult
-from compressor_lib.deployment.export import read_parameters, tflite_path
+from compressor_lib.deployment.export import tflite_path
 from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format
 from compressor_lib.deployment.intervals import PairedCounts
 from compressor_lib.deployment.model_metrics import Latency, ModelMetrics, Speedup, read_figures, write_figures
@@ -34,6 +34,9 @@ from compressor_lib.errors import CompressorError
 
 pytestmark = pytest.mark.slow
 
+TRIAL = {
+    "backbone": "MobileNetV2", "connection": "block_2_add->head", "hyperparameters": {"lr": 0.1},
+}  # fmt: skip
 SERVER = """#!{python}
 # What `tensorflow_model_server` does, as far as it is asked here, over its REST interface.
 import base64, json, sys
@@ -78,7 +81,7 @@ def candidate(reference, tmp_path) -> standard_artifacts.Model:
     write_figures(
         folder,
         ModelMetrics(
-            read_parameters(folder),
+            read_figures(folder).parameters,
             {"reference": Latency(4.0, 3.5, 4.5), "float32": Latency(2.0, 1.8, 2.5)},
             {"float32": Speedup(2.0, 1.6, 2.4)},
             {"reference": 4 * size, "float32": size},
@@ -130,7 +133,7 @@ def card_inputs(reference, tmp_path) -> dict[str, list]:
         (
             results,
             SEARCH_REPORT_FILE,
-            json.dumps([{"connection": "block_2_add->head", "hyperparameters": {"lr": 0.1}}]),
+            json.dumps([TRIAL]),
         ),
     ):
         artifact.uri = str(tmp_path / name.partition(".")[0])
@@ -157,13 +160,23 @@ def push(candidate, card_inputs, tmp_path):
         blessing.set_string_custom_property(LEFT_OUT, json.dumps(left_out))
         given = {
             "push_directory": str(tmp_path / "serving"), "keep": keep, "code_version": "",
-            "name": "images", "backbone": "MobileNetV2", "label": "label", "removed_classes": "[]",
+            "name": "images", "label": "label", "removed_classes": "[]",
         }  # fmt: skip
         inputs = {"model": [candidate], "model_blessing": [blessing], **card_inputs}
         Executor().Do(inputs, {"pushed_model": [told]}, given)
         return told
 
     return pushed
+
+
+@pytest.fixture
+def tested_here(monkeypatch) -> None:
+    """Tests models in this process instead of a new one, which takes seconds to import TensorFlow."""
+
+    def check(model: str) -> None:
+        assert not smoke.main(model)
+
+    monkeypatch.setattr("components.pusher.executor.check_in_process", check)
 
 
 def test_evaluated_model_is_pushed_and_old_versions_are_deleted(push, candidate, tmp_path):
@@ -181,7 +194,7 @@ def test_evaluated_model_is_pushed_and_old_versions_are_deleted(push, candidate,
     told = json.loads(card.read_text())
     assert (told["name"], told["classes"]) == ("images", ["a", "b", "c"])
     assert told["data"] == {"train": {"images": 3, "classes": {"a": 2, "b": 1}}}
-    assert told["parameters"] == told["reference"]["parameters"] == read_parameters(evaluated)
+    assert told["parameters"] == told["reference"]["parameters"] == read_figures(evaluated).parameters
     assert told["tflite"]["float32"]["bytes"] == tflite_path(evaluated).stat().st_size
     assert told["tflite"]["float32"]["latency"] == {"median": 2.0, "low": 1.8, "high": 2.5}
     assert told["reference"]["latency"]["median"] == 4.0
@@ -202,6 +215,7 @@ def test_evaluated_model_is_pushed_and_old_versions_are_deleted(push, candidate,
         assert line in lines
 
 
+@pytest.mark.usefixtures("tested_here")
 class TestLeftOut:
     """int8 loses too much: it is not pushed, and float32 is."""
 
@@ -328,11 +342,19 @@ class TestEndpoint:
         EndpointExecutor().Do(inputs, {"pushed_model": [told]}, pusher.exec_properties)
         return told
 
+    @pytest.mark.survives("a pushed model does not respond")
+    def test_broken_model_is_not_deployed(self, candidate, deployed, tmp_path):
+        Path(candidate.uri, "Format-Serving", "saved_model.pb").write_bytes(b"no graph")
+        with pytest.raises(CompressorError, match="does not work in a separate process, so it is not pushed"):
+            self.push(candidate, tmp_path)
+        assert deployed == []
+
     def test_a_model_that_answers_is_deployed(self, candidate, deployed, tmp_path):
         told = self.push(candidate, tmp_path)
         assert deployed == [told.uri]
         assert told.get_string_custom_property("pushed_destination") == "projects/mine/endpoints/1"
 
+    @pytest.mark.usefixtures("tested_here")
     def test_a_format_that_fails_is_not_deployed(self, candidate, deployed, tmp_path):
         evaluated = Path(candidate.uri, "Format-Serving")
         shutil.copy(tflite_path(evaluated), tflite_path(evaluated, "int8"))
@@ -340,28 +362,24 @@ class TestEndpoint:
         (served,) = deployed
         assert [path.name for path in Path(served).rglob("*.tflite")] == ["model.tflite"]
 
+    @pytest.mark.usefixtures("tested_here")
     def test_model_with_a_new_class_is_deployed(self, candidate, deployed, serve, tmp_path):
         serve("a", "b")
         told = self.push(candidate, tmp_path)
         assert deployed == [told.uri]
         self.push(candidate, tmp_path / "again")  # what serves now is what was deployed
 
+    @pytest.mark.usefixtures("tested_here")
     def test_model_without_a_removed_class_is_deployed(self, candidate, deployed, serve, tmp_path):
         serve("a", "eel", "b")
         self.push(candidate, tmp_path, removed=["eel"])
         assert len(deployed) == 1
 
+    @pytest.mark.usefixtures("tested_here")
     @pytest.mark.parametrize("served", [("b", "a"), ("a", "eel", "b"), ("a", "b", "c", "d")])
     def test_model_with_another_class_order_is_not_deployed(self, candidate, deployed, serve, tmp_path, served):
         serve(*served)
         with pytest.raises(CompressorError, match=r"model 'v1', which endpoint 'cats' serves, \(.*so it is not pushed"):
-            self.push(candidate, tmp_path)
-        assert deployed == []
-
-    @pytest.mark.survives("a pushed model does not respond")
-    def test_broken_model_is_not_deployed(self, candidate, deployed, tmp_path):
-        Path(candidate.uri, "Format-Serving", "saved_model.pb").write_bytes(b"no graph")
-        with pytest.raises(CompressorError, match="does not work in a separate process, so it is not pushed"):
             self.push(candidate, tmp_path)
         assert deployed == []
 

@@ -32,8 +32,8 @@ def folders(tmp_path) -> tuple[str, str]:
     speedup = {"float32": Speedup(2.0, 1.6, 2.4), "float16": Speedup(1.03, 0.8, 1.3)}
     sizes = {"reference": 4_000, "float32": 1_000, "float16": 500}
     for name, metrics in (
-        ("model", ModelMetrics(250, latency, speedup, sizes)),
-        ("reference", ModelMetrics(1000)),
+        ("model", ModelMetrics(250, latency, speedup, sizes, input_size=96)),
+        ("reference", ModelMetrics(1000, input_size=224)),
     ):
         extra = tmp_path / name / EXTRA
         extra.mkdir(parents=True)
@@ -51,10 +51,9 @@ def card(folders: tuple[str, str], verdict: Verdict) -> str:
             model,
             reference=reference,
             verdict=verdict,
-            trials=[{"connection": "a->head", "hyperparameters": {}}],
+            trials=[{"backbone": "MobileNetV2", "connection": "a->head", "hyperparameters": {}}],
             data={},
             name="made-up",
-            backbone="MobileNetV2",
         )
     )
 
@@ -93,6 +92,13 @@ def test_memory_is_told_beside_the_references(folders, lines):
     write_figures(folders[0], dataclasses.replace(metrics, memory={"int8": 2048, "reference": 245_760}))
     text = card(folders, judge(BOUNDS, OVERALL, [], ""))
     assert "its activations need 2 KiB of memory at their peak (reference model: 240 KiB)" in text
+
+
+def test_the_size_of_the_images_is_given(lines, folders):
+    text = "\n".join(lines)
+    assert "It takes images of 96 x 96 pixels and resizes others itself; the reference model's images are of" in text
+    write_figures(folders[1], ModelMetrics(1000, input_size=96))
+    assert "and resizes others itself. Latencies" in card(folders, judge(BOUNDS, OVERALL, [], "5ha256"))
 
 
 def test_thresholds_are_listed_with_the_measured_values(lines):

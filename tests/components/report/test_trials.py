@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from components.report.data import Finalist, Trial
+from components.report.networks import SearchedNetworks
 from components.report.trials import read_finalists, read_trials
 from compressor_lib.cuts.surgery import create_submodel
 from compressor_lib.deployment.latency import Timings
@@ -52,7 +53,8 @@ def read(small_backbone, tmp_path_factory):
 
     rows = [
         {
-            "connection": connection, "parameters": network(connection, widths).count_params(), "cost": 7.0,
+            "backbone": "small", "input_size": 32, "connection": connection,
+            "parameters": network(connection, widths).count_params(), "cost": 7.0,
             "accuracy": accuracy, "score": accuracy, "within_budget": True, "seconds": 1.0,
             "hyperparameters": {**widths, "lr": 0.01},
         }
@@ -64,8 +66,9 @@ def read(small_backbone, tmp_path_factory):
 
     def trials(cost: str, metrics: ModelMetrics = METRICS, precision: Precision = "float32") -> list[Trial]:
         return read_trials(
-            path, reference, cost=cost, metrics=metrics, class_names=NAMES, precision=precision, measured=2
-        )
+            path, SearchedNetworks(reference), cost=cost, metrics=metrics, class_names=NAMES, precision=precision,
+            measured=2,
+        )  # fmt: skip
 
     return trials
 
@@ -96,11 +99,11 @@ def test_finalists_are_read_with_their_epochs(tmp_path):
     path = tmp_path / "finalists.json"
     assert read_finalists(path) == []
     finalist = search.Finalist(
-        "03", "a->head", 100, cost=7.0, accuracy_before=0.5, accuracy=0.75, score=0.6,
+        "03", "MobileNet", 96, "a->head", 100, cost=7.0, accuracy_before=0.5, accuracy=0.75, score=0.6,
         history={"val_accuracy": [0.75, 0.7], "best_epoch": [1.0]},
     )  # fmt: skip
     search.write_finalists([finalist], path)
-    assert read_finalists(path) == [Finalist("a->head", 100, 0.5, 0.75, 0.6, [0.75, 0.7])]
+    assert read_finalists(path) == [Finalist("MobileNet", 96, "a->head", 100, 0.5, 0.75, 0.6, [0.75, 0.7])]
 
 
 def test_memory_is_measured_with_the_bytes(trials):

@@ -23,7 +23,7 @@ from compressor_lib.search.run import TrialReport, run_search, trial_reports
 from compressor_lib.training.options import Augmentation, RetrainingOptions, TrainingOptions
 
 REPORT = TrialReport(
-    "0", "add_1->head", 100, cost=100.0, compression=0.5, within_budget=True, accuracy=0.8, score=0.7, examples=100,
+    "0", "residual", 16, "add_1->head", 100, cost=100.0, compression=0.5, within_budget=True, accuracy=0.8, score=0.7, examples=100,
     seconds=1.0, hyperparameters={},
 )  # fmt: skip
 CUTS = ["add_1->head", "add_2->head", "stem_relu->head"]
@@ -39,7 +39,7 @@ def hypermodel(base, **changed) -> HyperCompressor:
 
 def finalist(name: str, accuracy: float, cost: float, tau: float = 0.6) -> Finalist:
     score = tau * accuracy + (1 - tau) * (1 - cost / 1000)
-    return Finalist(name, f"{name}->head", int(cost), cost, 0.5, accuracy, score, {})
+    return Finalist(name, "residual", 16, f"{name}->head", int(cost), cost, 0.5, accuracy, score, {})
 
 
 def test_trials_of_one_network_are_one_finalist():
@@ -48,9 +48,10 @@ def test_trials_of_one_network_are_one_finalist():
         replace(REPORT, trial_id="1"),
         replace(REPORT, trial_id="2", connection="add_2->head", within_budget=False),
         replace(REPORT, trial_id="3", parameters=101),
+        replace(REPORT, trial_id="5", input_size=32),
         replace(REPORT, trial_id="4", connection="stem_relu->head"),
     ]
-    assert [report.trial_id for report in distinct_networks(reports, 3)] == ["0", "3", "4"]
+    assert [report.trial_id for report in distinct_networks(reports, 4)] == ["0", "3", "5", "4"]
     assert [report.trial_id for report in distinct_networks(reports, 2)] == ["0", "3"]
 
 

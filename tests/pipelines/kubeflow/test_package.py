@@ -14,6 +14,7 @@ from compressor_lib.errors import CompressorError
 from pipelines.config.beam import IN_ONE_PROCESS
 from pipelines.config.config import load_config
 from pipelines.kubeflow.package import TARGETS, check_compilable, check_inputs, compile_package
+from pipelines.kubeflow.parameters import parameters_of
 from pipelines.kubeflow.shown_parameters import with_values
 
 ROOT = Path(__file__).parents[3]
@@ -245,6 +246,14 @@ class TestParameters:
         assert list(shown) == list(json.loads(ran.model_dump_json()))
 
 
+def test_a_pattern_of_several_folders_is_replaced_as_a_whole():
+    parameters = parameters_of(config("data.span_pattern=weeks/{SPAN:2}"))
+    (put,) = (parameter.within for parameter in parameters if parameter.name == "span_pattern")
+    value = {"splits": [{"pattern": "weeks/{SPAN:2}/*/*"}]}
+    put(value, "placeholder")
+    assert value == {"splits": [{"pattern": "placeholder/*/*"}]}
+
+
 @pytest.mark.parametrize(
     ("target", "override", "message"),
     [
@@ -301,6 +310,11 @@ class TestParameters:
         ("kubeflow", "backbone.weights=s3://bucket/a.h5", "backbone.weights is 's3://bucket/a.h5', which the nodes"),
         ("vertex", "output=s3://bucket/root", "output is 's3://bucket/root', which the nodes cannot reach: give"),
         ("vertex", f"data.path={ROOT}", "data.path is '/.*', which the nodes cannot reach: put the data"),
+        (
+            "vertex",
+            f"search.backbones=[{{name: MobileNet, weights: {ROOT}/setup.py}}]",
+            "search.backbones.0..weights is '/.*setup.py', which the nodes",
+        ),
         ("vertex", f"backbone.weights={ROOT}/setup.py", "backbone.weights is '/.*setup.py', which the nodes"),
         ("vertex", "volumes=[{claim: work, path: /mnt}]", "volumes are for clusters only, and Vertex AI has none"),
         ("vertex", "resources={retrain: {node_selector: {a: b}}}", "resources.retrain.node_selector is for clusters"),
