@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from compressor_lib.errors import CompressorError
-from compressor_lib.support.options import Options
+from compressor_lib.options import Options
 
 T = TypeVar("T", bound=Options)
 

@@ -5,6 +5,7 @@ TFX reloads this module, so it contains only functions: a class defined here wou
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -77,7 +78,8 @@ def run_fn(fn_args: FnArgs) -> None:
 
     ``custom_config["role"]`` selects one. The reference model is built from ``backbone`` and ``head``, or is the user's
     own model. The compressed model is the base model from the search, which comes with the reference model as its
-    teacher. With ``custom_config["class_weights"] == "balanced"``, all classes are weighted the same.
+    teacher and may take smaller images. With ``custom_config["class_weights"] == "balanced"``, all classes are weighted
+    the same.
     """
     config = fn_args.custom_config
     keras.utils.set_random_seed(config["seed"])
@@ -90,13 +92,14 @@ def run_fn(fn_args: FnArgs) -> None:
     else:
         found = mounted(fn_args.base_model)
         model = load_keras(found)
-        teacher = folded(load_keras(found, TEACHER_FILE))  # it only predicts, at every step
-    size = model.input_shape[1]
+        teacher = folded(load_keras(found, TEACHER_FILE))  # it only predicts
     options = parsed(TrainingOptions, config["training"])
-    train_dataset, eval_dataset = (
-        image_dataset(files, size=size, batch_size=options.batch_size, classes=len(classes), shuffle_seed=shuffle_seed)
-        for files, shuffle_seed in ((fn_args.train_files, config["seed"]), (fn_args.eval_files, None))
+    images = functools.partial(
+        image_dataset, size=model.input_shape[1], batch_size=options.batch_size, classes=len(classes)
     )
+    train_dataset = images(fn_args.train_files, shuffle_seed=config["seed"])
+    eval_dataset = images(fn_args.eval_files)
+    teacher_dataset = images(fn_args.train_files, teacher_size=teacher.input_shape[1]) if teacher else None
     class_weights = None
     if config.get("class_weights") == "balanced":
         class_weights = balanced_weights(count_classes(fn_args.train_files, len(classes)))
@@ -110,13 +113,15 @@ def run_fn(fn_args: FnArgs) -> None:
         eval_dataset,
         options,
         teacher=teacher,
+        teacher_dataset=teacher_dataset,
         callbacks=[tensorboard],
         class_weights=class_weights,
         checkpoint=resumable / CHECKPOINT_FILE,
+        seed=config["seed"],
     )
     export_saved_model(model, classes, mounted(fn_args.serving_model_dir))
-    images = {"eval_images": [float(count_examples(fn_args.eval_files))]}  # val_accuracy is a share of these
-    (run_dir / HISTORY_FILE).write_text(json.dumps(history | images))
+    counted = {"eval_images": [float(count_examples(fn_args.eval_files))]}  # val_accuracy is a share of these
+    (run_dir / HISTORY_FILE).write_text(json.dumps(history | counted))
     mark_done(resumable)
 
 

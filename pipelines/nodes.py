@@ -26,6 +26,8 @@ from components.storage.spans import rolling_range
 from components.transform import Transform
 from components.translator_pretrainer import TranslatorPretrainer
 from components.warm_start import Handover, PreviousRun
+from compressor_lib.deployment.precision import smallest
+from compressor_lib.search.options import PruningSearchOptions
 from pipelines.config.config import Config
 from pipelines.config.vertex import endpoint_config, search_job, training_config
 
@@ -69,11 +71,7 @@ class Nodes:
         return ImageExampleGen(
             input_base=self.config.data_path,
             splits=data.splits.model_dump(),
-            max_bad_share=data.max_bad_share,
-            max_pixels=data.max_pixels,
-            max_file_mb=data.max_file_mb,
-            follow_external_links=data.follow_external_links,
-            duplicates=data.duplicates,
+            options=data.image_options,
             span_pattern=data.span_pattern,
             span_window=data.span_window,
             code_version=self.code_version,
@@ -88,8 +86,7 @@ class Nodes:
         data = self.config.data
         return ExampleValidator(
             label=data.label_feature,
-            max_drift=data.max_drift,
-            on_anomaly=data.on_anomaly,
+            options=data.anomaly_options,
             removed_classes=data.removed_classes,
             code_version=self.code_version,
             **inputs,
@@ -115,7 +112,7 @@ class Nodes:
         custom_config = {
             "role": "reference",
             "backbone": _backbone(self.config),
-            "head": self.config.head.model_dump(),
+            "head": asdict(self.config.head),
             "training": asdict(self.config.reference),
         }
         return self._trainer("reference", custom_config, inputs)
@@ -168,6 +165,9 @@ class Nodes:
             backbone=config.backbone.name or "",
             label=config.backbone.label,
             options=replace(search, head_units=search.head_units or (config.head.units,)),
+            retraining=config.retrain,
+            # Only where it matters, so that another format does not repeat every search.
+            precision=smallest(config.export.formats) if _measures_files(search) else "float32",
             weights_sha256=" ".join(_sha256(backbone.weights) for backbone in search.backbones).strip(),
             vertex_job=search_job(config.vertex, name=f"{config.name}-search", image=self.image),
             dropout=config.head.dropout,
@@ -220,7 +220,7 @@ class Nodes:
         gate = self.config.gate
         return Evaluator(
             example_splits=["test"],
-            eval_config=eval_config(gate.thresholds()),
+            eval_config=eval_config(gate),
             confidence=gate.confidence,
             code_version=self.code_version,
             **inputs,
@@ -280,6 +280,11 @@ class Nodes:
     def handover(self, **inputs: Any) -> BaseNode:
         """Leaves this run's hyperparameters, translators and statistics for the next one."""
         return Handover(push_directory=self.config.serving_directory, code_version=self.code_version, **inputs)
+
+
+def _measures_files(search: PruningSearchOptions) -> bool:
+    """Returns whether a search measures the bytes or the latency of TFLite files."""
+    return not {"bytes", "latency"}.isdisjoint({search.objective.cost, *search.budgets.limits})
 
 
 def _backbone(config: Config) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from components.example_validator import executor
+from components.node_options import AnomalyOptions
+from components.options import as_parameter
 
 
 class ExampleValidatorSpec(component_spec.ComponentSpec):
@@ -18,8 +20,7 @@ class ExampleValidatorSpec(component_spec.ComponentSpec):
 
     PARAMETERS: ClassVar = {
         "label": component_spec.ExecutionParameter(type=str),
-        "max_drift": component_spec.ExecutionParameter(type=float),
-        "on_anomaly": component_spec.ExecutionParameter(type=str),
+        "options": component_spec.ExecutionParameter(type=str),
         "removed_classes": component_spec.ExecutionParameter(type=str),
         "code_version": component_spec.ExecutionParameter(type=str),
     }
@@ -59,12 +60,11 @@ class ExampleValidator(base_component.BaseComponent):
         schema: types.BaseChannel,
         label: str,
         *,
+        options: AnomalyOptions | None = None,
         examples: types.BaseChannel | None = None,
         previous_statistics: types.BaseChannel | None = None,
         previous_classes: types.BaseChannel | None = None,
         removed_classes: Sequence[str] = (),
-        max_drift: float = 0.1,
-        on_anomaly: str = "warn",
         code_version: str = "",
     ) -> None:
         """Creates the component.
@@ -73,15 +73,13 @@ class ExampleValidator(base_component.BaseComponent):
             statistics: Statistics of this run's data.
             schema: Schema of this run's data, so that only differences between splits are anomalies.
             label: Name of the feature with the class names.
+            options: Which changes of the data are anomalies, and what follows from one; None for the defaults.
             examples: This run's data, which records the files left out; None if not known.
             previous_statistics: Statistics of the previous run's data, without splits if there was no previous run.
                 None if they cannot be known.
             previous_classes: Classes of the pushed model. One without images is an anomaly. None if they cannot be
                 known.
             removed_classes: Classes of the pushed model that are removed and therefore no anomaly.
-            max_drift: Largest change allowed for the share of a class among the training images, 0..1 (TFDV's
-                L-infinity comparator).
-            on_anomaly: ``"stop"`` to fail on an anomaly, ``"warn"`` to only report it.
             code_version: Part of the cache key. It changes with the code.
         """
         super().__init__(
@@ -94,8 +92,7 @@ class ExampleValidator(base_component.BaseComponent):
                 removed_classes=json.dumps(list(removed_classes)),
                 anomalies=types.Channel(type=standard_artifacts.ExampleAnomalies),
                 label=label,
-                max_drift=max_drift,
-                on_anomaly=on_anomaly,
+                options=as_parameter(options or AnomalyOptions()),
                 code_version=code_version,
             )
         )

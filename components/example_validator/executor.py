@@ -22,6 +22,8 @@ from components.artifacts.class_list import gone_classes, how_to_remove, read_cl
 from components.artifacts.data_summary import DataSummary
 from components.artifacts.file_names import SUMMARY_FILE
 from components.left_out import read_left_out
+from components.node_options import AnomalyOptions
+from components.options import from_parameter
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.class_names import natural_order
 
@@ -51,9 +53,9 @@ class Executor(base_executor.BaseExecutor):
         (anomalies,) = output_dict["anomalies"]
         schema_dir = artifact_utils.get_single_uri(input_dict["schema"])
         schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema_dir))
-        label, max_drift = exec_properties["label"], exec_properties["max_drift"]
+        label, options = exec_properties["label"], from_parameter(AnomalyOptions, exec_properties["options"])
         removed = json.loads(exec_properties["removed_classes"])
-        tfdv.get_feature(schema, label).drift_comparator.infinity_norm.threshold = max_drift
+        tfdv.get_feature(schema, label).drift_comparator.infinity_norm.threshold = options.max_drift
         before, summary = None, DataSummary()
         for examples in input_dict.get("examples", []):
             counts = read_left_out(examples)
@@ -78,7 +80,7 @@ class Executor(base_executor.BaseExecutor):
                 _compare(summary, found, class_counts(previous, label), label)
             if split == _COMPARED:
                 _add_classes(summary, found, label, gone, removed)
-            summary.anomalies += _sentences(found, split, summary, max_drift)
+            summary.anomalies += _sentences(found, split, summary, options.max_drift)
             directory = artifact_utils.get_split_uri([anomalies], split)
             writer_utils.write_anomalies(os.path.join(directory, DEFAULT_FILE_NAME), found)
             blessed[split] = int(not found.anomaly_info and not found.HasField("dataset_anomaly_info"))
@@ -86,7 +88,7 @@ class Executor(base_executor.BaseExecutor):
         summary.imbalance = imbalance(summary.images.get(_COMPARED, {}))
         io_utils.write_string_file(os.path.join(anomalies.uri, SUMMARY_FILE), summary.to_json())
         _log_summary(summary)
-        if summary.anomalies and exec_properties["on_anomaly"] == "stop":
+        if summary.anomalies and options.on_anomaly == "stop":
             raise CompressorError(
                 f"the data has anomalies, and data.on_anomaly is stop: {'; '.join(summary.anomalies)}. "
                 "Fix the data, or set data.on_anomaly=warn to train on it anyway."

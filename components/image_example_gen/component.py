@@ -11,10 +11,10 @@ from tfx.proto import example_gen_pb2
 from components.custom_options import packed_options
 from components.image_example_gen import driver, executor
 from components.image_example_gen.dataset_layout import images_split
-from components.image_example_gen.duplicates import POLICIES
+from components.node_options import ImageOptions
+from components.options import as_parameter
 from components.storage.spans import rolling_range
-from compressor_lib.deployment.image_check import MAX_PIXELS
-from compressor_lib.errors import CompressorError, unknown
+from compressor_lib.errors import CompressorError
 
 _SHARES = {"train": 8, "eval": 1, "test": 1}
 
@@ -40,13 +40,9 @@ class ImageExampleGen(component.FileBasedExampleGen):
         self,
         input_base: str,
         splits: Mapping[str, int] | None = None,
-        max_bad_share: float = 0.05,
+        options: ImageOptions | None = None,
         span_pattern: str | None = None,
         span_window: int = 1,
-        max_pixels: int = MAX_PIXELS,
-        max_file_mb: int = 100,
-        follow_external_links: bool = False,
-        duplicates: str = "one_split",
         code_version: str = "",
     ) -> None:
         """Creates the component. The data folder is only read when the component runs.
@@ -55,30 +51,20 @@ class ImageExampleGen(component.FileBasedExampleGen):
             input_base: The data folder, local or remote.
             splits: Share of every split; by default 8:1:1 for train, eval and test. In a pre-split folder, only the
                 names count.
-            max_bad_share: Share of unreadable images, 0..1, above which the component fails.
+            options: Which images are used; None for the defaults.
             span_pattern: Pattern of the span folders in ``input_base``, such as ``"span-{SPAN}"``. Each run reads the
                 newest span. None for no spans.
             span_window: Number of newest spans to read together.
-            max_pixels: Images with more pixels are unreadable.
-            max_file_mb: Files larger than this, in MiB, are unreadable.
-            follow_external_links: Whether to follow symbolic links out of ``input_base``. Otherwise they are
-                unreadable.
-            duplicates: ``"one_split"`` keeps copies of an image in one split and leaves out the others; ``"keep"``
-                keeps all.
             code_version: Part of the cache key. It changes with the code.
 
         Raises:
-            CompressorError: If a value is out of range.
+            CompressorError: If a share is below 1, or the window is empty.
         """
         shares = dict(_SHARES if splits is None else splits)
         if not shares or any(share < 1 for share in shares.values()):
             raise CompressorError(
                 f"splits are {shares}: give at least one name, and shares of 1 or more, such as {_SHARES}."
             )
-        if not 0 <= max_bad_share <= 1:
-            raise CompressorError(f"max_bad_share is {max_bad_share}: choose a value from 0 to 1.")
-        if duplicates not in POLICIES:
-            raise unknown("policy for duplicates", duplicates, POLICIES)
         super().__init__(
             input_base=input_base,
             input_config=example_gen_pb2.Input(splits=[images_split(span_pattern)]),
@@ -91,12 +77,5 @@ class ImageExampleGen(component.FileBasedExampleGen):
                 )
             ),
             range_config=rolling_range(span_window),
-            custom_config=packed_options(
-                max_bad_share=max_bad_share,
-                max_pixels=max_pixels,
-                max_file_mb=max_file_mb,
-                follow_external_links=follow_external_links,
-                duplicates=duplicates,
-                code_version=code_version,
-            ),
+            custom_config=packed_options(options=as_parameter(options or ImageOptions()), code_version=code_version),
         )

@@ -99,7 +99,7 @@ class NamesInputProcessor(spans.InputProcessor):
 
     PATTERN = IMAGES_PATTERN
 
-    def counts(self, folder: str, name: str) -> bool:
+    def is_data_file(self, folder: str, name: str) -> bool:
         """Returns whether a file is an image, including images that are left out, because a run reports these."""
         return is_image(name) or is_image_without_suffix(os.path.join(self.data_folder, folder, name))
 

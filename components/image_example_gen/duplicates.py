@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
-POLICIES = ("one_split", "keep")
+from components.node_options import Duplicates
 
 
 class Copy(NamedTuple):
@@ -24,7 +24,7 @@ class Copy(NamedTuple):
     split: str
 
 
-def describe(copies: Iterable[Copy], splits: Sequence[str], policy: str) -> dict[str, Any]:
+def describe(copies: Iterable[Copy], splits: Sequence[str], policy: Duplicates) -> dict[str, Any]:
     """Describes images with the same pixels, and which of them are left out.
 
     A model must not be evaluated on an image that it was trained on. With ``one_split``, only the copies in the last of
@@ -33,7 +33,7 @@ def describe(copies: Iterable[Copy], splits: Sequence[str], policy: str) -> dict
     Args:
         copies: All copies, at least two.
         splits: Names of the splits, training first.
-        policy: One of ``POLICIES``.
+        policy: See :class:`components.node_options.ImageOptions`.
 
     Returns:
         ``files``, ``labels`` (more than one if the image is in several classes), ``splits`` and ``left_out``.
@@ -56,7 +56,7 @@ def describe(copies: Iterable[Copy], splits: Sequence[str], policy: str) -> dict
 class FindDuplicates(beam.PTransform):
     """Maps ``(hash of the pixels, Copy)`` of all images to :func:`describe` of the duplicates."""
 
-    def __init__(self, splits: Sequence[str], policy: str) -> None:
+    def __init__(self, splits: Sequence[str], policy: Duplicates) -> None:
         super().__init__()
         self._splits, self._policy = splits, policy
 

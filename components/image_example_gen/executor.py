@@ -21,6 +21,8 @@ from components.custom_options import unpacked_options
 from components.image_example_gen import dataset_layout
 from components.image_example_gen.duplicates import Copy, FindDuplicates
 from components.left_out import LEFT_OUT, describe_left_out
+from components.node_options import ImageOptions
+from components.options import from_parameter
 from components.storage.spans import patterns_of
 from components.storage.stratified_split import assign_splits
 from compressor_lib.deployment import image_check
@@ -92,7 +94,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         duplicates = (
             placed
             | "ByPixels" >> beam.MapTuple(lambda image, sha256: (sha256, Copy(image.name, image.label, image.split)))
-            | "FindDuplicates" >> FindDuplicates(names, self._options["duplicates"])
+            | "FindDuplicates" >> FindDuplicates(names, self._options.duplicates)
         )
         _ = (
             duplicates
@@ -126,7 +128,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             input_dict: Empty.
             output_dict: ``examples``, the artifact to write.
             exec_properties: The stock properties of a file-based ExampleGen. ``custom_config`` holds a
-                ``google.protobuf.Struct`` with the component's other parameters.
+                ``google.protobuf.Struct`` with the component's options.
 
         Raises:
             CompressorError: If the folder is not usable (see ``dataset_layout.list_images``), or too many of its images
@@ -140,7 +142,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         listing = dataset_layout.list_images(input_base, self._layouts)
         self._images = listing.images
         _warn_left_out(listing)
-        max_bad_share = self._options["max_bad_share"]
+        max_bad_share = self._options.max_bad_share
         dataset_layout.check_left_out(input_base, listing.left_out, listing.total, max_bad_share)
         dataset_layout.check_counts(self._images, self._shares)
         examples.set_int_custom_property("images", len(self._images))
@@ -194,7 +196,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         proto_utils.json_to_proto(exec_properties[standard_component_specs.INPUT_CONFIG_KEY], inputs)
         proto_utils.json_to_proto(exec_properties[standard_component_specs.OUTPUT_CONFIG_KEY], outputs)
         self._shares = {one.name: one.hash_buckets for one in outputs.split_config.splits}
-        self._options = unpacked_options(exec_properties)
+        self._options = from_parameter(ImageOptions, unpacked_options(exec_properties)["options"])
         patterns = patterns_of(inputs.splits[0].pattern)  # the driver has filled in the spans
         self._layouts = [dataset_layout.layout(input_base, pattern, self._shares) for pattern in patterns]
 
@@ -212,20 +214,18 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
 class _Reader(beam.DoFn):
     """Reads images."""
 
-    def __init__(self, input_base: str, options: Mapping[str, Any]) -> None:
-        self._input_base = input_base
-        self._max_pixels, self._max_file_mb = int(options["max_pixels"]), int(options["max_file_mb"])
-        self._follow_external_links = bool(options["follow_external_links"])
+    def __init__(self, input_base: str, options: ImageOptions) -> None:
+        self._input_base, self._options = input_base, options
 
     def _content(self, name: str) -> bytes:
-        limit, path = self._max_file_mb * 2**20, os.path.join(self._input_base, name)
+        limit, path = self._options.max_file_mb * 2**20, os.path.join(self._input_base, name)
         if "://" not in path and os.path.exists(path) and not os.path.isfile(path):  # reading a pipe would never end
             raise image_check.UnreadableImage("not a regular file")
         try:
             with fileio.open(path, "rb") as file:
                 content = file.read(limit + 1)
             if len(content) > limit:
-                raise image_check.UnreadableImage(f"more than max_file_mb {self._max_file_mb}")
+                raise image_check.UnreadableImage(f"more than max_file_mb {self._options.max_file_mb}")
             return content
         except fileio.NotFoundError as error:
             raise image_check.UnreadableImage(str(error)) from error
@@ -242,11 +242,11 @@ class _Check(_Reader):
 
     def process(self, image: dataset_layout.Image) -> Iterator[Any]:
         try:
-            if image.leads_out and not self._follow_external_links:
+            if image.leads_out and not self._options.follow_external_links:
                 raise image_check.UnreadableImage(
                     "a link out of the data folder, which data.follow_external_links does not allow"
                 )
-            read = image_check.decodable(self._content(image.name), self._max_pixels)
+            read = image_check.decodable(self._content(image.name), self._options.max_pixels)
         except image_check.UnreadableImage as error:
             skipped = {"file": image.name, "reason": str(error)}
             yield beam.pvalue.TaggedOutput("skipped", skipped)
@@ -259,8 +259,9 @@ class _ToExample(_Reader):
 
     def process(self, image: dataset_layout.Image) -> Iterator[tf.train.Example]:
         try:
-            content = self._content(image.name)
-            encoded = image_check.decodable(content, self._max_pixels).encoded if image.is_converted else content
+            encoded = self._content(image.name)
+            if image.is_converted:
+                encoded = image_check.decodable(encoded, self._options.max_pixels).encoded
         except image_check.UnreadableImage as error:
             raise CompressorError(
                 f"{image.name} was readable at first, but no longer is ({error}): "

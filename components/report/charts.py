@@ -15,6 +15,7 @@ from compressor_lib.cuts.connections import parse_connection
 from compressor_lib.deployment import phrases
 from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.figures import ModelFigures
+from compressor_lib.deployment.model_metrics import KIB
 
 Spec = dict[str, Any]
 
@@ -26,13 +27,14 @@ COST_TITLES = {
     "macs": "MACs per image",
     "bytes": "bytes of the TFLite file",
     "latency": "milliseconds per image",
+    "memory": "KiB of memory in int8",
 }
 """Axis titles of the costs."""
 
 MOST_CLASSES = 24
 """Maximum number of classes that charts show; if there are more, those that change most."""
 
-VALIDATION = "eval"
+EVAL = "eval"
 """The split on which trials are scored."""
 
 _CONFIG: Spec = {
@@ -61,7 +63,7 @@ _CONFIG: Spec = {
 def pareto(data: ReportData, cost: str) -> Spec | None:
     """Returns a chart of accuracy against a cost: all trials with a known cost, the reference and the winner.
 
-    All accuracies are on the validation split. Trials are shown before retraining.
+    All accuracies are on the eval split. Trials are shown before retraining.
 
     Args:
         data: Data of the report.
@@ -73,12 +75,12 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
     trials = [trial for trial in data.trials if cost in trial.costs]
     if not trials or (cost == "macs" and len(trials) < 2):
         return None
-    images = data.data.totals.get(VALIDATION, 0)
+    images = data.data.totals.get(EVAL, 0)
     points = [
         {
             "cost": trial.costs[cost], "accuracy": trial.accuracy, "family": trial.family,
             "connection": trial.connection, "network": trial.network, "what": _widths(trial),
-            "score": round(trial.score, 4), "counted": counted_validation(trial.accuracy, images),
+            "score": round(trial.score, 4), "counted": counted_on_eval(trial.accuracy, images),
         }
         for trial in trials
     ]  # fmt: skip
@@ -87,13 +89,13 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
         "axis": {"labelExpr": "datum.value ? format(datum.value, '~s') : '0'", "tickCount": 5, "grid": False},
     }  # fmt: skip
     y = {
-        "field": "accuracy", "type": "quantitative", "title": "validation accuracy",
+        "field": "accuracy", "type": "quantitative", "title": "eval accuracy",
         "scale": {"zero": False, "padding": 30},
         "axis": {"format": ".0%", "tickCount": 6},
     }  # fmt: skip
     measured = [
         {"field": "accuracy", "format": ".1%"},
-        *([{"field": "counted", "title": "validation images"}] if images else []),
+        *([{"field": "counted", "title": "eval images"}] if images else []),
         {"field": "cost", "title": COST_TITLES[cost], "format": ",.4~g" if cost == "latency" else ",.0f"},
     ]
     tooltip = [
@@ -163,16 +165,18 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
 
 def _milestones(data: ReportData, cost: str) -> list[Spec]:
     """Returns the reference, the winner before retraining, and the winner after retraining (the same network)."""
-    costs = {role: _figures(one) for role, one in (("reference", data.reference), ("compressed", data.compressed))}
+    reference, compressed = _figures(data.reference), _figures(data.compressed)
+    is_other_format = cost in ("bytes", "latency") and data.precision != "float32"
+    name = "reference, float32" if is_other_format else "reference"
     winner = data.trials[0]
-    retrained = costs["compressed"].get(cost, winner.costs.get(cost))
-    images = data.data.totals.get(VALIDATION, 0)
+    retrained = winner.costs.get(cost) if is_other_format else compressed.get(cost, winner.costs.get(cost))
+    images = data.data.totals.get(EVAL, 0)
     marks: list[Spec] = []
-    if cost in costs["reference"]:
+    if cost in reference:
         marks.append(
             {
-                "label": "reference", "shape": "diamond", "connection": data.backbone, "align": "center", "dy": 20,
-                "cost": costs["reference"][cost], "accuracy": _best(data.histories["reference"]),
+                "label": name, "shape": "diamond", "connection": data.backbone, "align": "center", "dy": 20,
+                "cost": reference[cost], "accuracy": _best(data.histories["reference"]),
             }
         )  # fmt: skip
     if cost in winner.costs:
@@ -189,7 +193,7 @@ def _milestones(data: ReportData, cost: str) -> list[Spec]:
             }
         )  # fmt: skip
     return [
-        {**mark, "counted": counted_validation(mark["accuracy"], images), "order": place}
+        {**mark, "counted": counted_on_eval(mark["accuracy"], images), "order": place}
         for place, mark in enumerate(marks)
     ]
 
@@ -197,12 +201,13 @@ def _milestones(data: ReportData, cost: str) -> list[Spec]:
 def _figures(model: ModelFigures) -> dict[str, float]:
     """Returns the known costs of a model, by name."""
     latency = None if model.latency is None else model.latency.median
-    known = {"bytes": model.bytes, "latency": latency, "parameters": model.parameters}
+    memory = None if model.memory is None else model.memory / KIB
+    known = {"bytes": model.bytes, "latency": latency, "memory": memory, "parameters": model.parameters}
     return {name: value for name, value in known.items() if value is not None}
 
 
-def counted_validation(accuracy: float, images: int) -> str:
-    """Returns the count and interval of a validation accuracy; empty if the number of images is unknown."""
+def counted_on_eval(accuracy: float, images: int) -> str:
+    """Returns the count and interval of a eval accuracy; empty if the number of images is unknown."""
     return phrases.counted(EvalResult.from_counts("", images=images, right=round(accuracy * images))) if images else ""
 
 
@@ -267,7 +272,7 @@ def learning(data: ReportData, measure: str, title: str, form: str) -> Spec:
     """
     values, best = [], []
     for role, history in data.histories.items():
-        series = {"validation": history.get(f"val_{measure}", [])}
+        series = {"eval": history.get(f"val_{measure}", [])}
         if measure == "accuracy":
             # The training loss includes smoothing and distillation, so it is not comparable with the others.
             series["training"] = history.get(measure, [])
@@ -277,7 +282,7 @@ def learning(data: ReportData, measure: str, title: str, form: str) -> Spec:
                 for epoch, value in enumerate(numbers, 1)
             ]
         epoch = int(history["best_epoch"][0])
-        best.append({"epoch": epoch, "value": series["validation"][epoch - 1], "model": role, "split": "validation"})
+        best.append({"epoch": epoch, "value": series["eval"][epoch - 1], "model": role, "split": "eval"})
     x = {
         "field": "epoch", "type": "quantitative", "title": "epoch",
         "axis": {"tickMinStep": 1, "format": "d", "grid": False}, "scale": {"nice": False, "padding": 12},
@@ -290,7 +295,7 @@ def learning(data: ReportData, measure: str, title: str, form: str) -> Spec:
         "field": "model",
         "scale": {"domain": ["reference", "compressed"], "range": ["var(--reference)", "var(--compressed)"]},
     }
-    dash: Spec = {"field": "split", "scale": {"domain": ["validation", "training"], "range": [[1, 0], [4, 4]]}}
+    dash: Spec = {"field": "split", "scale": {"domain": ["eval", "training"], "range": [[1, 0], [4, 4]]}}
     if measure != "accuracy":
         dash["legend"] = None
     tooltip = [
@@ -321,6 +326,55 @@ def learning(data: ReportData, measure: str, title: str, form: str) -> Spec:
         },
         height=240,
         description=f"{title} over the epochs of both training runs; a ring marks the epoch whose weights were kept",
+    )
+
+
+def finalists(data: ReportData) -> Spec:
+    """Returns a chart of the finalists' accuracy over the epochs of their retraining, from their trials on."""
+    points = [
+        {
+            "epoch": epoch, "accuracy": accuracy, "number": number, "connection": finalist.connection,
+            "network": f"{finalist.backbone}, {finalist.input_size} px",
+            "parameters": finalist.parameters, "place": "others" if number else "winner",
+        }
+        for number, finalist in enumerate(data.finalists)
+        for epoch, accuracy in enumerate([finalist.before, *finalist.epochs])
+    ]  # fmt: skip
+    encoding = {
+        "x": {
+            "field": "epoch", "type": "quantitative", "title": "epoch of retraining",
+            "axis": {"tickMinStep": 1, "format": "d", "grid": False}, "scale": {"nice": False, "padding": 12},
+        },
+        "y": {
+            "field": "accuracy", "type": "quantitative", "title": "accuracy on the eval split",
+            "scale": {"zero": False}, "axis": {"format": ".0%", "tickCount": 5},
+        },
+        "color": {
+            "field": "place",
+            "scale": {"domain": ["winner", "others"], "range": ["var(--compressed)", "var(--reference)"]},
+        },
+        "detail": {"field": "number"},
+    }  # fmt: skip
+    tooltip = [
+        {"field": "network"},
+        {"field": "connection"},
+        {"field": "parameters", "format": ",d"},
+        {"field": "epoch"},
+        {"field": "accuracy", "format": ".1%"},
+    ]
+    return _chart(
+        {
+            "data": {"values": points},
+            "layer": [
+                {"mark": {"type": "line", "strokeWidth": 2}, "encoding": encoding},
+                {
+                    "mark": {"type": "point", "filled": True, "size": 40, "opacity": 1},
+                    "encoding": {**encoding, "tooltip": tooltip},
+                },
+            ],
+        },
+        height=240,
+        description="Accuracy of the finalists on the eval split over the epochs of their retraining",
     )
 
 
@@ -469,11 +523,13 @@ def charts(data: ReportData) -> Iterator[tuple[str, Spec]]:
         spec = pareto(data, cost)
         if spec:
             yield f"pareto-{cost}", spec
+    if data.finalists:
+        yield "finalists", finalists(data)
     translators = fit(data, [block.name for block in data.network])
     if translators:
         yield "fit", translators
     yield "learning-accuracy", learning(data, "accuracy", "accuracy", ".0%")
-    yield "learning-loss", learning(data, "loss", "validation loss", ".2~f")
+    yield "learning-loss", learning(data, "loss", "eval loss", ".2~f")
     yield "confusion-reference", confusion(data, "reference")
     yield "confusion-compressed", confusion(data, "compressed")
     yield "by-class", by_class(data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -18,9 +18,9 @@ import yaml
 
 from components.artifacts.card import card_path
 from components.artifacts.thresholds import decides, threshold_rows
-from components.report.charts import COST_TITLES, MOST_CLASSES, VALIDATION, Spec, charts, counted_validation
+from components.report.charts import COST_TITLES, EVAL, MOST_CLASSES, Spec, charts, counted_on_eval
 from components.report.confusion import worst_hit
-from components.report.data import PAGE_FILE, Block, ExampleImage, ReportData, Trial
+from components.report.data import PAGE_FILE, Block, ExampleImage, Finalist, ReportData, Trial
 from components.report.usage import Snippet, snippets
 from compressor_lib.deployment import phrases
 from compressor_lib.networks.class_names import with_new_classes
@@ -59,7 +59,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class HitClass:
+class WorsenedClass:
     """A class that lost accuracy through compression.
 
     Attributes:
@@ -118,7 +118,7 @@ def render_page(data: ReportData, folder: Path | None = None) -> str:
         costs={cost: title for cost, title in COST_TITLES.items() if f"pareto-{cost}" in specs},
         segments=_segments(data.network),
         most_parameters=max(block.parameters for block in data.network),
-        worst=list(_worst(data)),
+        worsened=list(_worsened(data)),
         splits=list(data.data.totals),
         counted=_counted(data),
         most_classes=MOST_CLASSES,
@@ -134,8 +134,9 @@ def render_page(data: ReportData, folder: Path | None = None) -> str:
         format_verdicts={name: _format_verdict(data, name) for name in data.formats},
         card=_card(data.pushed_to, folder),
         snippets=_snippets(data),
-        validation=_validation(data),
-        trial_scores=_trial_scores(data),
+        eval_split=_eval_split(data),
+        trial_scores=_scores(data, data.trials),
+        finalist_scores=_scores(data, data.finalists),
         best_of_networks=_best_of_networks(data),
         captions={cost: _caption(data, cost) for cost in COST_TITLES},
     )
@@ -174,13 +175,13 @@ def _counted(data: ReportData) -> list[str]:
     return names if len(names) <= MOST_CLASSES else sorted(names, key=totals.__getitem__)[:MOST_CLASSES]
 
 
-def _worst(data: ReportData) -> Iterator[HitClass]:
+def _worsened(data: ReportData) -> Iterator[WorsenedClass]:
     """Yields the classes that lost the most accuracy, with examples."""
     compared = data.predictions
     for number in worst_hit(compared.reference, compared.compressed):
         before, after = compared.reference[number], compared.compressed[number]
         name = compared.classes[number]
-        yield HitClass(
+        yield WorsenedClass(
             name, before.get(number, 0), after.get(number, 0), sum(before.values()), compared.changed.get(name, [])
         )
 
@@ -232,16 +233,16 @@ def _snippets(data: ReportData) -> list[Snippet]:
     return snippets(model, data.name, {name: available[name] for name in passed_first}, is_version=is_version)
 
 
-def _validation(data: ReportData) -> str:
-    """Returns the name of the validation split, with its size if known."""
-    images = data.data.totals.get(VALIDATION)
-    return f"{images:,} images of the validation split" if images else "validation split"
+def _eval_split(data: ReportData) -> str:
+    """Returns the name of the eval split, with its size if known."""
+    images = data.data.totals.get(EVAL)
+    return f"{images:,} images of the eval split" if images else "eval split"
 
 
-def _trial_scores(data: ReportData) -> list[str]:
-    """Returns the count and interval of each trial's accuracy; empty if the size of the validation split is unknown."""
-    images = data.data.totals.get(VALIDATION)
-    return [counted_validation(trial.accuracy, images) for trial in data.trials] if images else []
+def _scores(data: ReportData, tried: Sequence[Trial | Finalist]) -> list[str]:
+    """Returns the count and interval of each accuracy; empty if the size of the eval split is unknown."""
+    images = data.data.totals.get(EVAL)
+    return [counted_on_eval(one.accuracy, images) for one in tried] if images else []
 
 
 def _best_of_networks(data: ReportData) -> list[tuple[int, Trial]]:
@@ -259,10 +260,12 @@ def _caption(data: ReportData, cost: str) -> str:
     if known < len(data.trials):
         why = (
             " (each needs a conversion, so only trials that no smaller trial matches are measured)"
-            if cost in ("bytes", "latency")
+            if cost in ("bytes", "latency", "memory")
             else ""
         )
         sentences.append(f"Known for {known} of {len(data.trials)} trials{why}.")
+    if cost in ("bytes", "latency") and data.precision != "float32":
+        sentences.append(f"Trials are in {data.precision}.")
     if cost == "latency":
         was_searched = data.config.get("search", {}).get("objective", {}).get("cost") == "latency"
         sentences.append(

@@ -144,8 +144,8 @@ class InputProcessor(SpanProcessor):
         filled = self.get_pattern_for_span_version(self._split.pattern, *self._window[-1])
         return [folder_of(pattern, self.PATTERN) for pattern in patterns_of(filled)]
 
-    def counts(self, folder: str, name: str) -> bool:
-        """Returns whether a file counts as data.
+    def is_data_file(self, folder: str, name: str) -> bool:
+        """Returns whether a file belongs to the data.
 
         Args:
             folder: Folder of its span, relative to the data folder.
@@ -155,7 +155,7 @@ class InputProcessor(SpanProcessor):
 
     def _files(self, folder: str) -> Iterator[str]:
         for name in files_under(os.path.join(self.data_folder, folder)):
-            if self.counts(folder, name):
+            if self.is_data_file(folder, name):
                 yield os.path.join(folder, name)
 
     def _all_spans(self) -> dict[int, int | None]:

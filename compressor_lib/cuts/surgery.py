@@ -16,6 +16,7 @@ import keras
 from compressor_lib.cuts.connections import Connection, ConnectionForm
 from compressor_lib.cuts.lookup import find_connection
 from compressor_lib.cuts.translators import TAIL_UNITS, TranslatorSpec
+from compressor_lib.errors import CompressorError
 from compressor_lib.networks.graph import LayerGraph, functional_config, tensors
 from compressor_lib.networks.heads import last_feature_map
 from compressor_lib.networks.weights import copy_weights
@@ -90,11 +91,14 @@ def extend_shared(base: keras.Model, connection: ConnectionForm, *, tail_units: 
         A functional model like the one from :func:`create_submodel`.
 
     Raises:
-        CompressorError: If the connection is unknown or not possible.
-        AssertionError: If the connection has a B.
+        CompressorError: If the connection is unknown, not possible, or has a B.
     """
     connection = find_connection(connection, base)
-    assert not connection.rejoins, "layers from B on get a different input, so they cannot be shared"
+    if connection.rejoins:
+        raise CompressorError(
+            f"connection {connection} leads back into the network, so its layers from {connection.b!r} on cannot be "
+            "shared: use create_submodel, or a connection to head or tail."
+        )
     x = base.get_layer(connection.a).output
     for layer in TranslatorSpec.of(base, connection, tail_units).layers() if connection.is_tail else ():
         x = layer(x)

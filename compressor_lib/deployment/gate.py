@@ -12,6 +12,7 @@ from compressor_lib.deployment import phrases
 from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.intervals import CONFIDENCE, Interval, PairedCounts, share_interval
 from compressor_lib.errors import CompressorError
+from compressor_lib.options import Options, option
 
 MAX_CONVERSION_LOSS = 0.015
 """A format whose conversion loses more accuracy than this, with confidence, gets a warning."""
@@ -24,21 +25,26 @@ _MOST_CLASSES = 5
 
 
 @dataclass(frozen=True)
-class Thresholds:
-    """The thresholds of the gate.
+class Thresholds(Options):
+    """The thresholds of the gate, on images of the test split.
 
     Attributes:
-        min_accuracy: Lowest accuracy allowed.
-        max_drop: Largest loss of accuracy allowed against the baseline.
-        max_class_drop: Largest loss of accuracy allowed in any one class; None for any loss.
-        confidence: Confidence of the intervals whose lower ends must meet the thresholds. If None, the measured values
-            must meet them.
+        min_accuracy: Minimum accuracy.
+        max_drop: Maximum drop in accuracy from the baseline.
+        max_class_drop: Maximum drop in accuracy from the baseline in any class with images in the test split; null: no
+            limit.
+        confidence: Each threshold must hold at the lower end of the confidence interval of this level, such as 0.95.
+            Small test splits or classes seldom suffice for tight thresholds. null: the measured value must meet the
+            threshold.
+
+    Raises:
+        CompressorError: If a value is out of range.
     """
 
-    min_accuracy: float
-    max_drop: float
-    max_class_drop: float | None = None
-    confidence: float | None = None
+    min_accuracy: float = option(0.5, ge=0, le=1)
+    max_drop: float = option(0.02, ge=0, le=1)
+    max_class_drop: float | None = option(None, ge=0, le=1)
+    confidence: float | None = option(None, ge=0.5, lt=1)
 
     def decisive(self, figure: Interval) -> float:
         """Returns the value to compare with a threshold: the measured value or the lower end of its interval."""

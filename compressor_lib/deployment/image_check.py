@@ -14,8 +14,6 @@ from PIL import Image, ImageOps, features
 from compressor_lib.deployment.gif import frame_sizes
 from compressor_lib.deployment.images import decode_upright
 
-MAX_PIXELS = 100_000_000
-
 # Pillow supports dozens of formats, some of which start other programs (EPS). Only these are allowed.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", *(("AVIF",) if features.check("avif") else ()))
 _TOO_DEEP = ("I", "F")
@@ -45,7 +43,7 @@ class Decodable(NamedTuple):
     sha256: str
 
 
-def decodable(encoded: bytes, max_pixels: int | None = MAX_PIXELS) -> Decodable:
+def decodable(encoded: bytes, max_pixels: int | None = None) -> Decodable:
     """Returns an image that ``decode_image`` reads, without changing the file if possible.
 
     JPEG, PNG and GIF (including greyscale, palette and RGBA) are not changed. Formats that only Pillow reads become

@@ -53,7 +53,7 @@ class Features:
 class _Pass:
     """The results of one pass of the backbone over a dataset."""
 
-    dataset: object  # kept alive, so that its id is not reused
+    dataset: object  # kept alive, so that its ID is not reused
     taps: dict[str, npt.NDArray[np.floating]]
     labels: npt.NDArray[Any]
     batch_size: int

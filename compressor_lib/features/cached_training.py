@@ -60,7 +60,7 @@ class CachedTraining:
         key = (id(x), id(y))
         if key not in self._datasets:
             dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(batch_size or 32)
-            self._datasets[key] = (x, y, dataset)  # x and y are kept alive, so that their ids are not reused
+            self._datasets[key] = (x, y, dataset)  # x and y are kept alive, so that their IDs are not reused
         return self._datasets[key][2]
 
     def fit(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compressor_lib.support.options import Options, option
+from compressor_lib.options import Options, option
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,11 @@ from keras_tuner.engine import hyperparameters as hp_module
 from compressor_lib.errors import CompressorError
 from compressor_lib.search.durable import DurableOracle
 
-Values = dict[str, Any]
-"""Hyperparameters by name; also keras-tuner's dictionaries for states and for responses to a request for a trial."""
+HyperparameterValues = dict[str, Any]
+"""Hyperparameters by name."""
 
 
-def values_in(space: kt.HyperParameters, known: Mapping[str, Any]) -> Values:
+def values_in(space: kt.HyperParameters, known: Mapping[str, Any]) -> HyperparameterValues:
     """Returns known hyperparameters restricted to a search space, with the space's defaults for missing ones.
 
     Args:
@@ -68,7 +68,7 @@ class KnownFirst(DurableOracle):
             the oracle's state.
     """
 
-    first: Sequence[Values] = ()
+    first: Sequence[HyperparameterValues] = ()
     max_trials: int | None
     start_order: list[str]
 
@@ -77,21 +77,21 @@ class KnownFirst(DurableOracle):
         """Returns the maximum number of trials; None for any number."""
         return self.max_trials
 
-    def get_state(self) -> Values:
+    def get_state(self) -> dict[str, Any]:
         """Returns the state to be saved. Called by keras-tuner."""
         return {**super().get_state(), "first": list(self.first)}
 
-    def set_state(self, state: Values) -> None:
+    def set_state(self, state: dict[str, Any]) -> None:
         """Restores a saved state. Called by keras-tuner."""
         self.first = state.get("first", ())
         super().set_state(state)
 
-    def populate_space(self, trial_id: str) -> Values:
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Returns the values of the next trial. Called by keras-tuner."""
         started = len(self.start_order)
         if started < len(self.first):
             return {"status": "RUNNING", "values": dict(self.first[started])}
-        response: Values = super().populate_space(trial_id)
+        response: dict[str, Any] = super().populate_space(trial_id)
         return response
 
 
@@ -102,7 +102,7 @@ class RandomOracle(KnownFirst, kt.oracles.RandomSearchOracle):
 class BayesianOracle(KnownFirst, kt.oracles.BayesianOptimizationOracle):
     """Bayesian optimisation."""
 
-    def populate_space(self, trial_id: str) -> Values:
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Returns the values of the next trial. Called by keras-tuner."""
         # keras-tuner begins with three random trials for each hyperparameter of the space. Most of a space over several
         # backbones is never active together, so only as many are counted as a trial has.
@@ -129,7 +129,7 @@ class HyperbandOracle(KnownFirst, kt.oracles.HyperbandOracle):
     """
 
     max_epochs: int
-    _next: Sequence[Values] = ()  # known trials that the current bracket has not had yet
+    _next: Sequence[HyperparameterValues] = ()  # known trials that the current bracket has not had yet
 
     def __init__(self, *, max_trials: int | None = None, **options: Any) -> None:
         self._most_trials = max_trials  # the base class sets max_trials to None, then requests the first bracket
@@ -141,7 +141,7 @@ class HyperbandOracle(KnownFirst, kt.oracles.HyperbandOracle):
         """Returns the maximum number of trials."""
         return sum(self._sizes.values())
 
-    def set_state(self, state: Values) -> None:
+    def set_state(self, state: dict[str, Any]) -> None:
         """Restores a saved state. Called by keras-tuner."""
         super().set_state(state)
         self.__dict__.pop("_sizes", None)  # the number of epochs may have changed
@@ -163,20 +163,20 @@ class HyperbandOracle(KnownFirst, kt.oracles.HyperbandOracle):
     def _get_size(self, bracket_num: int, round_num: int) -> int:
         return self._sizes[bracket_num, round_num]
 
-    def populate_space(self, trial_id: str) -> Values:
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Returns the values of the next trial. Called by keras-tuner."""
-        response: Values = kt.oracles.HyperbandOracle.populate_space(self, trial_id)
+        response: dict[str, Any] = kt.oracles.HyperbandOracle.populate_space(self, trial_id)
         return response
 
-    def _random_trial(self, trial_id: str, bracket: dict[str, Any]) -> Values:
+    def _random_trial(self, trial_id: str, bracket: dict[str, Any]) -> dict[str, Any]:
         self._next = self.first[len(bracket["rounds"][0]) :]
-        response: Values = super()._random_trial(trial_id, bracket)
+        response: dict[str, Any] = super()._random_trial(trial_id, bracket)
         return response
 
-    def _random_values(self) -> Values | None:
+    def _random_values(self) -> HyperparameterValues | None:
         if self._next:
             return dict(self._next[0])
-        values: Values | None = super()._random_values()
+        values: HyperparameterValues | None = super()._random_values()
         return values
 
 
@@ -210,7 +210,7 @@ class GridOracle(KnownFirst, kt.oracles.GridSearchOracle):
     _ordered_ids: Any
     _populate_next: list[str]
 
-    def populate_space(self, trial_id: str) -> Values:
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Returns the values of the next trial. Called by keras-tuner."""
         started = self.start_order
         if len(started) < len(self.first):
@@ -218,7 +218,7 @@ class GridOracle(KnownFirst, kt.oracles.GridSearchOracle):
         # keras-tuner starts the grid when no trial has started, so the known trials are hidden from it.
         self.start_order = started[len(self.first) :]
         try:
-            response: Values = kt.oracles.GridSearchOracle.populate_space(self, trial_id)
+            response: dict[str, Any] = kt.oracles.GridSearchOracle.populate_space(self, trial_id)
         finally:
             self.start_order = started
         return response
@@ -229,7 +229,7 @@ class GridOracle(KnownFirst, kt.oracles.GridSearchOracle):
         super().end_trial(trial)
         self._populate_next = self._on_grid(self._populate_next)
 
-    def get_state(self) -> Values:
+    def get_state(self) -> dict[str, Any]:
         """Returns the state to be saved. keras-tuner's own state lacks the position on the grid."""
         order, trial_id = [], next(iter(self._ordered_ids._memory), None)
         while trial_id is not None:
@@ -237,7 +237,7 @@ class GridOracle(KnownFirst, kt.oracles.GridSearchOracle):
             trial_id = self._ordered_ids.next(trial_id)
         return {**super().get_state(), "ordered_ids": order, "populate_next": self._populate_next}
 
-    def set_state(self, state: Values) -> None:
+    def set_state(self, state: dict[str, Any]) -> None:
         """Restores a saved state. Called by keras-tuner."""
         super().set_state(state)
         for trial_id in state["ordered_ids"]:

@@ -142,7 +142,9 @@ def compile_pipeline(
         try:
             output.write_text(package)
         except OSError as error:
-            raise CompressorError(f"package {str(output)!r} cannot be written: {error.strerror}.") from error
+            raise CompressorError(
+                f"package {str(output)!r} cannot be written ({error.strerror}): choose another file with --output."
+            ) from error
     typer.echo(f"{output}: pipeline {loaded.name} for {target.value}, image {image}")
     if target is Target.kubeflow and loaded.remote_root is None:
         typer.echo("artifacts go to the cluster's own pipeline root (ConfigMap kfp-launcher)")

@@ -44,7 +44,7 @@ _OPTIONS: dict[str, Any] = {
     "namespace": Annotated[
         str | None, typer.Option(envvar="KFP_NAMESPACE", help="kubeflow: the user's namespace, if any.")
     ],
-    "project": Annotated[str | None, typer.Option(envvar="GOOGLE_CLOUD_PROJECT", help="vertex: the project's id.")],
+    "project": Annotated[str | None, typer.Option(envvar="GOOGLE_CLOUD_PROJECT", help="vertex: the project's ID.")],
     "region": Annotated[str | None, typer.Option(envvar="GOOGLE_CLOUD_REGION", help="vertex: such as europe-west1.")],
     "service_account": Annotated[str | None, typer.Option(metavar="EMAIL", help="vertex: account that nodes run as.")],
 }

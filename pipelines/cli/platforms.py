@@ -25,7 +25,7 @@ from pipelines.platforms.schedulers import SchedulerName
 POLL = 10.0
 """Seconds between two requests for a run's progress."""
 
-LOOKS = 6
+STATUS_ATTEMPTS = 6
 """Number of requests in a row that must fail before the command stops following a run."""
 
 PackageArgument = Annotated[Path, typer.Argument(metavar="PACKAGE", help="A package that compressor compile wrote.")]
@@ -335,7 +335,7 @@ def _follow(platform: Platform, run: RemoteRun, order: Sequence[str]) -> None:
 
 def _progress_of(platform: Platform, run: RemoteRun) -> Progress:
     """Fetches a run's progress. Retries a few times, because a quota may be exhausted or the network down."""
-    for _ in range(LOOKS - 1):
+    for _ in range(STATUS_ATTEMPTS - 1):
         try:
             return platform.progress(run.id)
         except GoneError:

@@ -21,14 +21,14 @@ from pipelines.results.run_json import run_details, run_summary, verdict
 if TYPE_CHECKING:
     from rich.console import RenderableType
 ID_LENGTH = 6
-"""Number of characters at the end of a run's id that identify it."""
+"""Number of characters at the end of a run's ID that identify it."""
 
 _WIDE_FOR_IDS, _WIDE = 110, 130
-"""Minimum terminal widths, in columns, to show whole ids, and to show the parameters as well."""
+"""Minimum terminal widths, in columns, to show whole IDs, and to show the parameters as well."""
 
 
 def complete_run(incomplete: str) -> list[str]:
-    """Shell completion: short ids of the runs in ``runs`` that start with a text."""
+    """Shell completion: short IDs of the runs in ``runs`` that start with a text."""
     try:
         known = [run.id[-ID_LENGTH:] for _, lineage in stores_in(Path("runs")) for run in lineage.runs()]
     except CompressorError:
@@ -40,7 +40,7 @@ _FOLDER = "An output folder, or a folder of output folders."
 Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help=_FOLDER)]
 FolderOption = Annotated[Path, typer.Option("--in", metavar="DIR", help=_FOLDER)]
 RunId = Annotated[
-    str, typer.Argument(metavar="[RUN]", help="The run's id or its end, or 'latest'.", autocompletion=complete_run)
+    str, typer.Argument(metavar="[RUN]", help="The run's ID or its end, or 'latest'.", autocompletion=complete_run)
 ]
 
 
@@ -108,7 +108,7 @@ def stores_in(folder: Path) -> list[tuple[Path, Lineage]]:
 
 
 def find_run(folder: Path, id: str) -> tuple[Path, Run]:
-    """Finds the run with an id, or the newest one for ``"latest"``, and its output folder.
+    """Finds the run with an ID, or the newest one for ``"latest"``, and its output folder.
 
     Raises:
         CompressorError: If no run matches, or several do.
@@ -123,7 +123,7 @@ def runs_table(output: str, runs: list[Run], width: int | None = None) -> Render
     Args:
         output: The output folder, which becomes the table's title.
         runs: Its runs.
-        width: Number of columns of the terminal, where a run takes several lines. A narrow terminal gets short ids and
+        width: Number of columns of the terminal, where a run takes several lines. A narrow terminal gets short IDs and
             no parameters. None for unlimited width, as in a file: each run takes one line.
     """
     from rich import box

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from compressor_lib.deployment.literal_path import has_pattern
 from compressor_lib.errors import CompressorError
+from compressor_lib.networks.options import HeadOptions
 from compressor_lib.pretraining.options import TranslatorOptions
 from compressor_lib.training.options import ReferenceOptions, RetrainingOptions
 from pipelines.config.beam import Beam, beam_flags
@@ -21,7 +22,7 @@ from pipelines.config.errors import explain
 from pipelines.config.overrides import one_line, override
 from pipelines.config.places import check_output_apart, check_push_apart
 from pipelines.config.plain_path import plain_path
-from pipelines.config.sections.backbone import BackboneConfig, Head
+from pipelines.config.sections.backbone import BackboneConfig
 from pipelines.config.sections.base import Section, absolute
 from pipelines.config.sections.cluster import S3, Resources, SecurityContext, Volume, check_volumes_apart
 from pipelines.config.sections.data import Data
@@ -61,21 +62,21 @@ class Config(Section):
     )
     data: Data
     backbone: BackboneConfig
-    head: Head = Field(default_factory=Head)
+    head: HeadOptions = HeadOptions()
     reference: ReferenceOptions = ReferenceOptions()
     translators: TranslatorOptions = TranslatorOptions()
     search: Search = Search()
     retrain: RetrainingOptions = RetrainingOptions()
     export: Export = Field(default_factory=Export)
-    gate: Gate = Field(default_factory=Gate)
+    gate: Gate = Gate()
     push: Push = Field(default_factory=Push)
     resources: dict[str, Resources] = Field(
         default_factory=dict,
-        description="On Kubeflow and Vertex: resource limits of nodes, by node id, such as retrain.",
+        description="On Kubeflow and Vertex: resource limits of nodes, by node ID, such as retrain.",
     )
     disable_cache: list[str] = Field(
         default_factory=list,
-        description="On Kubeflow and Vertex: ids of nodes that always run, even if a cached result exists.",
+        description="On Kubeflow and Vertex: IDs of nodes that always run, even if a cached result exists.",
     )
     retries: int = Field(
         default=0, ge=0, description="On Kubeflow and Vertex: how many times a failed node is retried."

@@ -32,11 +32,11 @@ class Event:
             message), ``"estimate"`` (of the time left) or ``"end"`` (with an empty message, or the reason for an early
             end). For a node: ``"started"``, ``"progress"``, ``"message"``, or its end: ``"done"``, ``"cached"``,
             ``"skipped"``, ``"failed"``, ``"stopped"``.
-        node: The node's id; empty outside of nodes.
+        node: The node's ID; empty outside of nodes.
         message: A message, such as a node's result, without credentials.
         seconds: At a node's end, its duration; for an estimate, the time left, if it is known.
         progress: The progress of the node.
-        nodes: For ``"run"``, the ids of all nodes.
+        nodes: For ``"run"``, the IDs of all nodes.
         time: The time of the event.
     """
 

@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -271,7 +271,7 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
     from compressor_lib.networks.resizing import resized
     from compressor_lib.training.reference import load_network, reference_model
 
-    backbone, head, reference = config.backbone.model_dump(), config.head.model_dump(), None
+    backbone, head, reference = config.backbone.model_dump(), asdict(config.head), None
     if config.backbone.model is not None:
         with fields_named("backbone"):
             network, weights = load_network(backbone), "own"

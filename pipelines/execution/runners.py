@@ -50,7 +50,7 @@ class NodeFailure(Exception):
     """A node failed; the node's exception is the ``__cause__``.
 
     Attributes:
-        node: The node's id.
+        node: The node's ID.
     """
 
     def __init__(self, node: str, cause: BaseException):
@@ -114,7 +114,7 @@ def _watched(
 ) -> Iterator[list[tuple[str, BaseException]]]:
     """Wraps the launcher with which both runners start nodes; yields the nodes that failed.
 
-    Appends to ``begun`` the connection to ML Metadata and the id of each execution whose executor starts.
+    Appends to ``begun`` the connection to ML Metadata and the ID of each execution whose executor starts.
     """
     from ml_metadata.proto.metadata_store_pb2 import Execution
     from tfx.orchestration.portable import outputs_utils

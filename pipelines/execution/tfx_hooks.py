@@ -24,7 +24,7 @@ class Node:
     """A node that is being launched.
 
     Attributes:
-        id: The node's id.
+        id: The node's ID.
         metadata: The connection to ML Metadata, a context manager whose value has the ``store``.
     """
 

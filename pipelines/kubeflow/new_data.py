@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 NODE = "NewData"
-"""Id of the node, which runs :mod:`pipelines.kubeflow.probe`."""
+"""ID of the node, which runs :mod:`pipelines.kubeflow.probe`."""
 
 ONLY_NEW = "only_new_data"
 """Runtime parameter: 1 to end the run if there is no new data."""
@@ -53,7 +53,7 @@ def look_first(spec: Json, example_gen: str) -> None:
 
     Args:
         spec: PipelineSpec of schema 2.1.0, without runtime parameters. The parameter :data:`ONLY_NEW` is added.
-        example_gen: Id of the node that reads the data.
+        example_gen: ID of the node that reads the data.
     """
     tasks = spec["root"]["dag"]["tasks"]
     gen = tasks[example_gen]

@@ -29,7 +29,7 @@ class Parameter:
     Attributes:
         name: Name in the package's root.
         kind: Type in the pipeline spec.
-        node: Id of the node that it is passed to.
+        node: ID of the node that it is passed to.
         target: The node's execution parameter.
         default: Value in the configuration; None if this configuration has no such parameter.
         within: Puts a placeholder into the JSON value of ``target``; None if the parameter is the whole value.
@@ -44,7 +44,7 @@ class Parameter:
 
 
 def example_gen_of(config: Config) -> str:
-    """Id of the node that reads the data."""
+    """ID of the node that reads the data."""
     return "ImportExampleGen" if config.data.source == "tfrecord" else "ImageExampleGen"
 
 
@@ -57,10 +57,10 @@ def parameters_of(config: Config, target: str = "kubeflow") -> list[Parameter]:
     """
     example_gen = example_gen_of(config)
     looks, reads = (NODE, [NODE, example_gen]) if target == "kubeflow" else (example_gen, [example_gen])
-    search, gate, window = config.search, config.gate, config.data.span_window
+    search, gate, pattern, window = config.search, config.gate, config.data.span_pattern, config.data.span_window
     known = [
         *(Parameter("data_path", _TEXT, node, "input_base", config.data_path) for node in reads),
-        Parameter("span_pattern", _TEXT, looks, "input_config", config.data.span_pattern, _set_span_pattern),
+        Parameter("span_pattern", _TEXT, looks, "input_config", pattern, _set_span_pattern(pattern or "")),
         Parameter("span_window", _INTEGER, looks, "range_config", window if window > 1 else None, _set_span_window),
         Parameter("tau", _NUMBER, "PruningSearch", "options", search.tau, _set_option("tau")),
         Parameter("max_trials", _INTEGER, "PruningSearch", "options", search.max_trials, _set_option("max_trials")),
@@ -117,10 +117,14 @@ def _set_option(name: str) -> Callable[[Any, str], None]:
     return put
 
 
-def _set_span_pattern(value: Any, placeholder: str) -> None:
-    (split,) = value["splits"]
-    _, rest = split["pattern"].split("/", 1)
-    split["pattern"] = f"{placeholder}/{rest}"
+def _set_span_pattern(compiled: str) -> Callable[[Any, str], None]:
+    """Returns a function that puts a placeholder in place of the configuration's pattern."""
+
+    def put(value: Any, placeholder: str) -> None:
+        (split,) = value["splits"]
+        split["pattern"] = placeholder + split["pattern"].removeprefix(compiled)
+
+    return put
 
 
 def _set_span_window(value: Any, placeholder: str) -> None:

@@ -39,7 +39,7 @@ def show_in_report(spec: Json, node: str) -> None:
 
     Args:
         spec: PipelineSpec of schema 2.1.0 with its runtime parameters.
-        node: Id of the Report node.
+        node: ID of the Report node.
     """
     task = spec["root"]["dag"]["tasks"][node]
     given = task["inputs"]["parameters"]

@@ -38,7 +38,7 @@ class RemoteRun:
     """A run on a platform.
 
     Attributes:
-        id: The platform's id.
+        id: The platform's ID.
         link: URL of a page that shows the run.
     """
 
@@ -52,7 +52,7 @@ class Progress:
 
     Attributes:
         state: State of the run.
-        nodes: States of the nodes that the platform reports, by id.
+        nodes: States of the nodes that the platform reports, by ID.
         reason: Why it failed or was stopped; empty if the platform does not say.
     """
 
@@ -67,7 +67,7 @@ class Schedule:
 
     Attributes:
         name: Name given at its creation, unique on a platform.
-        id: The platform's id.
+        id: The platform's ID.
         cron: Times of the runs.
         paused: Whether it is paused.
         next_run: Start time of the next run; None if there is none, or it is unknown.

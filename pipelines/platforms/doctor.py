@@ -49,7 +49,7 @@ class Needs:
         target: ``"kubeflow"`` or ``"vertex"``.
         connect: Connects to the platform.
         code_version: Hash of the installed code; None to accept a package of any version.
-        project: Id of the Google Cloud project, if known.
+        project: ID of the Google Cloud project, if known.
         service_account: Account that nodes run as; None for the platform's default.
     """
 

@@ -23,7 +23,7 @@ def uploaded(client: KubeflowClient, package: Path, name: str) -> tuple[str, str
         name: Name of the pipeline.
 
     Returns:
-        Ids of the pipeline and the version.
+        IDs of the pipeline and the version.
     """
     api, place = client.api, client.namespace or None
     digest = hashlib.sha256(package.read_bytes()).hexdigest()[:12]

@@ -29,7 +29,7 @@ class PackageFile:
         code_version: Hash of the code that compiled it.
         kinds: Types of the runtime parameters, by name.
         images: Container images of its nodes.
-        nodes: Ids of its nodes, in topological order.
+        nodes: IDs of its nodes, in topological order.
         places: Locations of data and artifacts that it names: ``pipeline_root`` and defaults of runtime parameters.
     """
 

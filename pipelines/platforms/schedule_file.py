@@ -86,4 +86,6 @@ def write_plan(plan: Plan, path: Path) -> None:
     try:
         replace_file(path, plan.model_dump_json(indent=2) + "\n")
     except OSError as error:
-        raise CompressorError(f"schedule file '{path}' cannot be written: {error.strerror}.") from error
+        raise CompressorError(
+            f"schedule file '{path}' cannot be written ({error.strerror}): correct this, or choose another --folder."
+        ) from error

@@ -18,7 +18,7 @@ from pipelines.platforms.cron import Cron
 from pipelines.platforms.local_schedules import SERVE_LOCK, LocalSchedules
 from pipelines.platforms.schedulers import SchedulerName
 
-LOOK = 2.0
+RELOAD_INTERVAL = 2.0
 """Seconds between two reads of the schedules' files."""
 
 
@@ -60,8 +60,8 @@ class Server:
         """
         with self._schedules.locked(SERVE_LOCK, wait=False), interrupts() as seen:
             _note(f"{self._schedules.folder}: serving its schedules; press Ctrl-C to stop")
-            self._look()
-            self._scheduler.add_job(self._look, "interval", seconds=LOOK, executor="files")
+            self._reload()
+            self._scheduler.add_job(self._reload, "interval", seconds=RELOAD_INTERVAL, executor="files")
             with suppress(KeyboardInterrupt):
                 self._scheduler.start()
             self._stopping = True
@@ -69,7 +69,7 @@ class Server:
                 self._run.terminate()
             self._scheduler.shutdown()
 
-    def _look(self) -> None:
+    def _reload(self) -> None:
         """Adds new schedules to APScheduler, removes deleted ones, and reports each damaged file once."""
         names = self._schedules.names()
         for name in self._seen.keys() - names:

@@ -61,7 +61,7 @@ class Vertex:
         """Finds credentials, without sending a request.
 
         Args:
-            project: Id of the Google Cloud project.
+            project: ID of the Google Cloud project.
             region: Region, such as ``europe-west4``.
             service_account: Account that nodes run as; None for the project's default.
             endpoint: URL of the API; None for the region's.
@@ -71,7 +71,7 @@ class Vertex:
             CompressorError: If project or region are invalid, or there are no credentials.
         """
         if not _PROJECT.fullmatch(project):
-            raise CompressorError(f"project {project!r} is not a valid project id: give one such as my-project.")
+            raise CompressorError(f"project {project!r} is not a valid project ID: give one such as my-project.")
         if not _REGION.fullmatch(region):
             raise CompressorError(f"region {region!r} is not a valid region: give one such as europe-west4.")
         self._project, self._region, self._service_account = project, region, service_account
@@ -206,7 +206,7 @@ class Vertex:
         return job
 
     def _started(self, job: Any, what: str) -> RemoteRun:
-        """Starts a run, whose id consists of the pipeline's name, the time and a random suffix."""
+        """Starts a run, whose ID consists of the pipeline's name, the time and a random suffix."""
         words = re.sub("[^a-z0-9]+", "-", job.display_name.lower()).strip("-")[:80]
         run_id = f"{words}-{datetime.now(timezone.utc):%Y%m%d%H%M%S}-{secrets.token_hex(2)}"
         if not words[:1].isalpha():

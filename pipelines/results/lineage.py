@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -22,7 +23,7 @@ RESULTS = "results"
 """Custom property of a run's context: the run's results, as JSON."""
 
 LATEST = "latest"
-"""Given instead of an id, means the newest run."""
+"""Given instead of an ID, means the newest run."""
 
 LAST_NODE = "Report"
 """The last node of a run; a run without its output has not completed."""
@@ -62,10 +63,10 @@ class Run:
     """One run of a pipeline.
 
     Attributes:
-        id: TFX's id, which is the start time as text.
+        id: TFX's ID, which is the start time as text.
         pipeline: The pipeline's name.
         started: Time at which it started.
-        nodes: All nodes that started, by id, in the order of their starts.
+        nodes: All nodes that started, by ID, in the order of their starts.
         results: Its results as JSON; empty if it did not complete.
         alive: Whether the process of the run still exists.
     """
@@ -107,11 +108,11 @@ class Run:
 
     @property
     def span(self) -> int | None:
-        """The span of its data; None if there are no spans."""
+        """The newest span of its data; None if there are no spans."""
         for node in self.nodes.values():
             span = number_of(node.outputs.get("examples"), "span")
             if span is not None:
-                return span or None  # TFX counts data without spans as span 0
+                return span if span or _reads_spans(node) else None
         return None
 
     @property
@@ -167,7 +168,7 @@ class Lineage:
         """Returns one run.
 
         Args:
-            id: Its id, or a unique beginning or end of the id; ``"latest"`` for the newest run.
+            id: Its ID, or a unique beginning or end of the ID; ``"latest"`` for the newest run.
 
         Raises:
             CompressorError: If no run matches, or several do.
@@ -222,10 +223,10 @@ def artifacts_of(store: ml_metadata.MetadataStore, executions: list[int]) -> dic
 
     Args:
         store: The metadata store.
-        executions: Ids of the executions.
+        executions: IDs of the executions.
 
     Returns:
-        By execution id, the inputs and the outputs: the first artifact of each, by key. Executions without artifacts
+        By execution ID, the inputs and the outputs: the first artifact of each, by key. Executions without artifacts
         are missing.
     """
     from ml_metadata.proto import metadata_store_pb2 as proto
@@ -242,17 +243,17 @@ def artifacts_of(store: ml_metadata.MetadataStore, executions: list[int]) -> dic
 
 
 def resolve_id(id: str, known: Collection[str]) -> str:
-    """Completes an id of which only the beginning or end is given.
+    """Completes an ID of which only the beginning or end is given.
 
     Args:
-        id: The id, its beginning or its end; ``"latest"`` for the newest, which is the last in alphabetical order.
-        known: All ids.
+        id: The ID, its beginning or its end; ``"latest"`` for the newest, which is the last in alphabetical order.
+        known: All IDs.
 
     Returns:
-        The full id.
+        The full ID.
 
     Raises:
-        CompressorError: If no id matches, or several do.
+        CompressorError: If no ID matches, or several do.
     """
     if id in known:
         return id
@@ -260,7 +261,7 @@ def resolve_id(id: str, known: Collection[str]) -> str:
         return max(known)
     alike = [one for one in known if one.startswith(id) or one.endswith(id)]
     if len(alike) > 1:
-        raise CompressorError(f"run {id!r} matches {' and '.join(sorted(alike)[:5])}: give more of its id.")
+        raise CompressorError(f"run {id!r} matches {' and '.join(sorted(alike)[:5])}: give more of its ID.")
     if not alike:
         raise unknown("run", id, [*known, LATEST])
     return alike[0]
@@ -284,6 +285,13 @@ def _node_run(
         seconds=None if state in ("running", "stopped") else milliseconds / 1000,
         parameters=_values(execution.custom_properties),
     )
+
+
+def _reads_spans(example_gen: NodeRun) -> bool:
+    """Whether the data is in span folders. TFX counts data without spans as span 0, too."""
+    splits = json.loads(example_gen.parameters.get("input_config", "{}")).get("splits", [])
+    # The driver has put the numbers into the pattern: "span-0/*/*", or "*/*" without spans.
+    return any(not split["pattern"].startswith("*") for split in splits)
 
 
 def _values(properties: Mapping[str, metadata_store_pb2.Value]) -> dict[str, Any]:

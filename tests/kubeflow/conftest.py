@@ -139,9 +139,10 @@ def compressor(server: ApiServer, stored: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """One of a pipeline that no other test has; the file has the pipeline's name."""
-    path = tmp_path / f"images-{next(_NUMBERS)}.yaml"
+    path = tmp_path / f"pictures-{next(_NUMBERS)}.yaml"
     text = GOLDEN.read_text().replace("gs://bucket", "minio://mlpipeline")
-    path.write_text(text.replace("\n  name: images\n", f"\n  name: {path.stem}\n"))
+    assert "\n  name: pictures\n" in text
+    path.write_text(text.replace("\n  name: pictures\n", f"\n  name: {path.stem}\n"))
     return path
 
 

@@ -33,3 +33,12 @@ def test_a_security_context_reaches_the_container(cluster, compiled):
     assert pod.main["securityContext"]["runAsUser"] == 1234
     assert pod.main["securityContext"]["runAsNonRoot"] is True
     assert '"user": 1234' in pod.log
+
+
+@pytest.mark.parametrize("pattern", ["span-{SPAN:2}", "weeks/{SPAN:2}"])
+def test_a_pattern_of_spans_reaches_the_node_that_finds_them(cluster, compiled, pattern):
+    """Argo and Kubeflow leave its braces alone, as compiled and as a runtime parameter."""
+    package = compiled(f"data.span_pattern={pattern}")
+    assert f"{pattern}/*/*" in first_nodes(cluster, package).pod("NewData").log
+    outcome = cluster.run(package, {"span_pattern": f"other-{pattern}"}, at_most=3, stub={})
+    assert f"other-{pattern}/*/*" in outcome.pod("NewData").log

@@ -144,7 +144,7 @@ class TestWait:
         assert result.stderr.startswith("error: it was cancelled\n")
 
     def test_a_run_that_is_deleted_meanwhile_ends_the_wait_at_once(self, server, wait, report, monkeypatch):
-        monkeypatch.setattr(platforms, "LOOKS", 10000)
+        monkeypatch.setattr(platforms, "STATUS_ATTEMPTS", 10000)
 
         def delete(run_id: str) -> None:
             report(run_id, RUNNING, retrain="running")
@@ -171,7 +171,7 @@ class TestWait:
                 until(lambda: len(answered) > looks + 2)
             report(run_id, SUCCEEDED, retrain="done")
 
-        monkeypatch.setattr(platforms, "LOOKS", 10000)
+        monkeypatch.setattr(platforms, "STATUS_ATTEMPTS", 10000)
         monkeypatch.setattr(Kubeflow, "progress", noted)
         result = wait(hang)
         assert (result.exit_code, result.stderr) == (0, "")

@@ -56,7 +56,7 @@ def test_nodes_are_no_root(begun):
 
 def test_artifacts_lie_below_the_pipeline_root(cluster, begun):
     uri = given(begun)["outputs"]["artifacts"]["examples"]["artifacts"][0]["uri"]
-    assert uri.startswith("minio://mlpipeline/v2/artifacts/images/")
+    assert uri.startswith("minio://mlpipeline/v2/artifacts/pictures/")
     assert (
         cluster.services.store.read(f"{uri.removeprefix('minio://mlpipeline/')}/made-by") == b"ImageExampleGen.examples"
     )
@@ -73,7 +73,7 @@ def test_without_a_root_the_namespaces_own_is_taken(cluster):
     outcome = cluster.run(PACKAGE, root="", at_most=5, stub={})
     cluster.services.kubernetes.launcher.clear()
     uri = given(outcome)["outputs"]["artifacts"]["examples"]["artifacts"][0]["uri"]
-    assert uri.startswith("minio://mlpipeline/private/team/images/")
+    assert uri.startswith("minio://mlpipeline/private/team/pictures/")
 
 
 def test_a_root_in_s3_is_written_with_the_key_of_its_provider(cluster):

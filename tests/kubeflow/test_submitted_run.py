@@ -11,7 +11,11 @@ from kubeflow_rig.workflow import OMITTED, SKIPPED, SUCCEEDED, Outcome
 from pipelines.config.config import load_config
 from pipelines.kubeflow.package import compile_package
 
-pytestmark = [pytest.mark.kubeflow, pytest.mark.parametrize("server", ["one-user"], indirect=True)]
+pytestmark = [
+    pytest.mark.kubeflow,
+    pytest.mark.timeout(7200),
+    pytest.mark.parametrize("server", ["one-user"], indirect=True),
+]
 
 AGAIN = {"NewData", "Pusher", "Handover", "Report"}
 """Nodes that are taken from no cache."""
@@ -71,7 +75,6 @@ def test_a_node_that_fails_is_named(follow, package):
     assert told["retrain"] == "left out"
 
 
-@pytest.mark.timeout(7200)
 def test_a_model_is_pushed_with_the_project_in_the_image(follow, cluster, small_backbone, tmp_path):
     volume = Volume(cluster.pods.claim("work"), small_backbone, "2.17")
     package = tmp_path / "package.yaml"

@@ -32,8 +32,8 @@ from compressor_lib.deployment.image_check import decodable
 from compressor_lib.deployment.images import decode_image
 from compressor_lib.deployment.model_metrics import read_figures
 from compressor_lib.errors import CompressorError
+from compressor_lib.networks.options import HeadOptions
 from compressor_lib.training.options import Distillation, ReferenceOptions, RetrainingOptions
-from pipelines.config.config import Head
 from pipelines.modules import HISTORY_FILE, preprocessing_fn, run_fn
 
 pytestmark = pytest.mark.slow
@@ -191,7 +191,7 @@ def reference(make_args) -> FnArgs:
             "backbone": {
                 "name": "MobileNetV2", "input_size": SIZE, "alpha": 0.35, "weights": "none",
             },
-            "head": Head(units=4, dropout=0.1).model_dump(),
+            "head": asdict(HeadOptions(units=4, dropout=0.1)),
             "training": asdict(ReferenceOptions(head_epochs=0, epochs=1, **TRAINING)),
         }
     )  # fmt: skip
@@ -234,7 +234,7 @@ def test_the_reference_starts_from_a_model_of_ones_own(make_args, tmp_path, keep
                 "name": None, "model": str(tmp_path / "own.keras"), "rescale": None, "input_size": SIZE,
                 "classes": ["cat", "Hüte", "dog", "gone"] if keeps_head else None,
             },
-            "head": Head(units=5).model_dump(),
+            "head": asdict(HeadOptions(units=5)),
             "training": asdict(training),
         }
     )  # fmt: skip
@@ -257,10 +257,10 @@ def compressed(make_args, base_model: Path, weight: float, **custom_config) -> F
     return fn_args
 
 
-def small_classifier() -> keras.Model:
+def small_classifier(size: int = SIZE) -> keras.Model:
     """Stands in for what a search leaves."""
     keras.utils.set_random_seed(0)
-    images = keras.Input((SIZE, SIZE, 3))
+    images = keras.Input((size, size, 3))
     x = keras.layers.Rescaling(1 / 127.5, -1, name="preprocess")(images)
     x = keras.layers.Conv2D(4, 3, strides=4, name="stem")(x)
     x = keras.layers.GlobalAveragePooling2D(name="top_gap")(x)
@@ -296,6 +296,14 @@ def test_the_compressed_model_is_the_base_model_trained_under_its_teacher(make_a
     assert len(history(taught)["val_accuracy"]) == 1
 
 
+def test_a_compressed_model_of_smaller_images_learns_from_its_teacher_at_its_own_size(make_args, reference, tmp_path):
+    keras_path(tmp_path).parent.mkdir()
+    small_classifier(SIZE // 2).save(keras_path(tmp_path))
+    keras_path(tmp_path, TEACHER_FILE).write_bytes(keras_path(reference.serving_model_dir).read_bytes())
+    trained = load_keras(compressed(make_args, tmp_path, weight=1.0).serving_model_dir)
+    assert trained.input_shape[1] == SIZE // 2
+
+
 def test_trainers_leave_tflite_to_the_converter(reference, alone):
     for trained in (reference, alone):
         assert tflite_paths(trained.serving_model_dir) == {}
@@ -322,7 +330,7 @@ def test_a_training_that_was_cut_short_resumes_in_the_next_try_of_its_node(make_
     config = {
         "role": "reference",
         "backbone": {"name": "MobileNetV2", "input_size": SIZE, "alpha": 0.35, "weights": "none"},
-        "head": Head(units=4).model_dump(),
+        "head": asdict(HeadOptions(units=4)),
         "training": asdict(ReferenceOptions(head_epochs=0, epochs=2, **TRAINING)),
     }
     first = make_args(config)

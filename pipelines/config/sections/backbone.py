@@ -1,4 +1,4 @@
-"""Sections ``backbone`` and ``head``: the network that is compressed."""
+"""Section ``backbone``: the network that is compressed."""
 
 from __future__ import annotations
 
@@ -115,10 +115,3 @@ def _own_size(model: str) -> int | None:
 
     path = absolute(model)
     return read_keras_file(path).input_size if os.path.isfile(path) else None
-
-
-class Head(Section):
-    """The classifier on top of the backbone."""
-
-    units: int = Field(default=0, ge=0, description="Width of a hidden layer; 0: a softmax layer alone.")
-    dropout: float = Field(default=0.2, ge=0, lt=1, description="Dropout rate of the pooled features.")

@@ -6,14 +6,14 @@ import dataclasses
 import inspect
 import os
 import re
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
-from compressor_lib.support.options import Options
+from compressor_lib.options import Options
 
-Share = Annotated[float, Field(ge=0, le=1)]
+AnyOptions = TypeVar("AnyOptions", bound=Options)
 
 
 class Section(BaseModel):
@@ -43,6 +43,25 @@ def fields_of(section: SectionType) -> dict[str, FieldInfo]:
         fields[field.name] = FieldInfo.from_annotated_attribute(hints[field.name], field)
         fields[field.name].description = words.get(field.name)
     return fields
+
+
+def declared_in(options: type[Options], name: str, *, prefix: str = "") -> Any:
+    """A field of a section that an option of a node or of the library declares: with its default, limits and text.
+
+    Args:
+        options: Class of the options.
+        name: Name of the option, and of the field.
+        prefix: Beginning of the description, such as ``"folder: "``.
+    """
+    field = fields_of(options)[name]
+    if prefix and field.description:
+        field.description = f"{prefix}{field.description[0].lower()}{field.description[1:]}"
+    return field
+
+
+def options_in(section: Section, options: type[AnyOptions]) -> AnyOptions:
+    """The options that fields of a section declare with :func:`declared_in`."""
+    return options(**{field.name: getattr(section, field.name) for field in dataclasses.fields(options)})
 
 
 def section_in(annotation: Any) -> SectionType | None:

@@ -135,8 +135,8 @@ class S3(Section):
 class SecurityContext(Section):
     """User and group of the nodes' containers. Kubeflow only."""
 
-    run_as_user: int | None = Field(default=None, ge=0, description="User id; null: the image's, which is 1000.")
-    run_as_group: int | None = Field(default=None, ge=0, description="Group id; null: the image's, which is 1000.")
+    run_as_user: int | None = Field(default=None, ge=0, description="User ID; null: the image's, which is 1000.")
+    run_as_group: int | None = Field(default=None, ge=0, description="Group ID; null: the image's, which is 1000.")
     run_as_non_root: bool | None = Field(
         default=None, description="Whether Kubernetes refuses to start a container as root; null: cluster default."
     )

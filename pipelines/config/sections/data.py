@@ -7,8 +7,9 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from components.node_options import AnomalyOptions, Duplicates, ImageOptions, OnAnomaly
 from compressor_lib.networks.class_label import class_label
-from pipelines.config.sections.base import Section, Share, absolute
+from pipelines.config.sections.base import Section, absolute, declared_in, options_in
 
 
 class Splits(Section):
@@ -35,28 +36,11 @@ class Data(Section):
     splits: Splits = Field(
         default_factory=Splits, description="Sizes of the splits, for images that are not already split."
     )
-    max_bad_share: Share = Field(
-        default=0.05,
-        description="folder: maximum share of images that are unreadable or skipped for their format, place or name. "
-        "A run with more of them is refused.",
-    )
-    max_pixels: int = Field(
-        default=100_000_000,
-        gt=0,
-        description="folder: images with more pixels (in a GIF, in all frames together) are skipped as unreadable. "
-        "Each pixel takes 3 bytes of memory, or 4 in a GIF.",
-    )
-    max_file_mb: int = Field(default=100, gt=0, description="folder: larger files, in MiB, are skipped as unreadable.")
-    follow_external_links: bool = Field(
-        default=False,
-        description="folder: true: follow symbolic links that lead out of path, which lets anyone who can write to "
-        "the folder have other files read; false: skip such images as unreadable.",
-    )
-    duplicates: Literal["one_split", "keep"] = Field(
-        default="one_split",
-        description="folder: one_split: images with the same pixels are put into one split: test if one of them is "
-        "there, otherwise eval, otherwise train; keep: they stay where they are. They are always reported.",
-    )
+    max_bad_share: float = declared_in(ImageOptions, "max_bad_share", prefix="folder: ")
+    max_pixels: int = declared_in(ImageOptions, "max_pixels", prefix="folder: ")
+    max_file_mb: int = declared_in(ImageOptions, "max_file_mb", prefix="folder: ")
+    follow_external_links: bool = declared_in(ImageOptions, "follow_external_links", prefix="folder: ")
+    duplicates: Duplicates = declared_in(ImageOptions, "duplicates", prefix="folder: ")
     span_pattern: str | None = Field(
         default=None,
         description="Pattern of the span folders under path, such as 'span-{SPAN}', or 'span-{SPAN:2}' for numbers "
@@ -68,15 +52,8 @@ class Data(Section):
         ge=1,
         description="Number of newest spans to use together; all spans if there are fewer.",
     )
-    max_drift: Share = Field(
-        default=0.1,
-        description="Maximum change in a class's share of the training images since the last run. A larger change is "
-        "an anomaly, as is a class that appears or disappears.",
-    )
-    on_anomaly: Literal["warn", "stop"] = Field(
-        default="warn",
-        description="warn: anomalies in the data are reported; stop: they end the run before anything is trained.",
-    )
+    max_drift: float = declared_in(AnomalyOptions, "max_drift")
+    on_anomaly: OnAnomaly = declared_in(AnomalyOptions, "on_anomaly")
     removed_classes: list[str] = Field(
         default_factory=list,
         description="Classes of the pushed model that have no images any more, to be removed from the next model. A "
@@ -88,6 +65,16 @@ class Data(Section):
         description="balanced: all training weights each class the same, regardless of its number of images; none: "
         "it weights each image the same. Accuracies, including the gate's, are never weighted.",
     )
+
+    @property
+    def image_options(self) -> ImageOptions:
+        """Options of ImageExampleGen."""
+        return options_in(self, ImageOptions)
+
+    @property
+    def anomaly_options(self) -> AnomalyOptions:
+        """Options of ExampleValidator."""
+        return options_in(self, AnomalyOptions)
 
     @field_validator("path")
     @classmethod

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import Field, field_validator
 
-from pipelines.config.sections.base import Section, Share, absolute
-
-if TYPE_CHECKING:
-    from compressor_lib.deployment.gate import Thresholds
+from compressor_lib.deployment.gate import Thresholds
+from pipelines.config.sections.base import Section, absolute
 
 
 class Export(Section):
@@ -22,35 +21,16 @@ class Export(Section):
     )
 
 
-class Gate(Section):
-    """Thresholds that a compressed model must meet on the test split to be pushed."""
+@dataclass(frozen=True)
+class Gate(Thresholds):
+    """Thresholds that a compressed model must meet on the test split to be pushed.
 
-    min_accuracy: Share = Field(default=0.5, description="Minimum accuracy.")
-    max_drop: Share = Field(default=0.02, description="Maximum drop in accuracy from the baseline.")
-    max_class_drop: Share | None = Field(
-        default=None,
-        description="Maximum drop in accuracy from the baseline in any class with images in the test split; null: no "
-        "limit.",
-    )
-    confidence: float | None = Field(
-        default=None,
-        ge=0.5,
-        lt=1,
-        description="Each threshold must hold at the lower end of the confidence interval of this level, such as "
-        "0.95. Small test splits or classes seldom suffice for tight thresholds. null: the measured value must meet "
-        "the threshold.",
-    )
-    baseline: Literal["reference", "blessed", "deployed"] = Field(
-        default="reference",
-        description="reference: the run's own reference model; blessed: the last blessed model, and without one only "
-        "min_accuracy decides; deployed: the newest model in push.directory, or the reference model if there is none.",
-    )
+    Attributes:
+        baseline: reference: the run's own reference model; blessed: the last blessed model, and without one only
+            min_accuracy decides; deployed: the newest model in push.directory, or the reference model if there is none.
+    """
 
-    def thresholds(self) -> Thresholds:
-        """Returns the thresholds for the library."""
-        from compressor_lib.deployment.gate import Thresholds
-
-        return Thresholds(self.min_accuracy, self.max_drop, self.max_class_drop, self.confidence)
+    baseline: Literal["reference", "blessed", "deployed"] = "reference"
 
 
 class Push(Section):

@@ -23,6 +23,7 @@ from components.artifacts.file_names import SUMMARY_FILE
 from components.example_validator import ExampleValidator
 from components.example_validator.executor import Executor
 from components.left_out import LEFT_OUT, describe_left_out
+from components.node_options import AnomalyOptions
 from compressor_lib.errors import CompressorError
 
 EVEN = {"cat": 40, "dog": 40}
@@ -128,7 +129,7 @@ def test_images_of_equal_classes_are_logged_once(validate, caplog):
 
 
 def test_drift_beyond_the_limit_is_an_anomaly_of_the_training_split(validate, caplog):
-    summary, anomalies = validate(EVEN, MORE_DOGS, max_drift=0.2)
+    summary, anomalies = validate(EVEN, MORE_DOGS, options=AnomalyOptions(max_drift=0.2))
     (sentence,) = summary["anomalies"]
     assert sentence.startswith("the share of class 'cat' has changed by 25.0 points since the previous run")
     assert summary["drift"] == pytest.approx(0.25)
@@ -141,7 +142,7 @@ def test_drift_beyond_the_limit_is_an_anomaly_of_the_training_split(validate, ca
 
 
 def test_drift_within_the_limit_is_no_anomaly(validate):
-    summary, anomalies = validate(EVEN, MORE_DOGS, max_drift=0.3)
+    summary, anomalies = validate(EVEN, MORE_DOGS, options=AnomalyOptions(max_drift=0.3))
     assert summary["drift"] == pytest.approx(0.25)
     assert summary["anomalies"] == []
     assert blessed(anomalies) == {"train": 1, "eval": 1}
@@ -187,11 +188,11 @@ def test_class_that_was_never_pushed_is_missing(validate):
 
 def test_an_anomaly_stops_the_run_on_request(validate):
     with pytest.raises(CompressorError, match=r"data\.on_anomaly is stop: the share of class 'cat'.*on_anomaly=warn"):
-        validate(EVEN, MORE_DOGS, on_anomaly="stop")
+        validate(EVEN, MORE_DOGS, options=AnomalyOptions(on_anomaly="stop"))
 
 
 def test_valid_data_does_not_stop_the_run(validate):
-    assert validate(EVEN, EVEN, on_anomaly="stop")[0]["anomalies"] == []
+    assert validate(EVEN, EVEN, options=AnomalyOptions(on_anomaly="stop"))[0]["anomalies"] == []
 
 
 def test_no_comparison_without_a_previous_run():

@@ -22,6 +22,7 @@ from tfx.types import standard_artifacts
 from components.image_example_gen import ImageExampleGen
 from components.image_example_gen.driver import Driver
 from components.image_example_gen.executor import DUPLICATES_FILE, SKIPPED_FILE, Executor
+from components.node_options import ImageOptions
 from compressor_lib.deployment import image_check
 from compressor_lib.deployment.images import decode_upright
 from compressor_lib.errors import CompressorError
@@ -82,7 +83,10 @@ def test_any_folder_is_read_rightly_or_refused(classes, share, policy):
             for index, (kind, seed, suffix) in enumerate(files):
                 (folder / f"{index}{suffix}").write_bytes((WHOLE | BROKEN)[kind](seed))
         try:
-            examples = run(ImageExampleGen(str(base), max_bad_share=share, duplicates=policy), pathlib.Path(place))
+            examples = run(
+                ImageExampleGen(str(base), options=ImageOptions(max_bad_share=share, duplicates=policy)),
+                pathlib.Path(place),
+            )
         except CompressorError as error:
             told = str(error)
         else:
@@ -146,7 +150,7 @@ def test_a_corpus_of_everything(tmp_path):
     shutil.copyfile(next((base / "one").glob("jpeg*")), base / "one" / "copy.jpg")
     (base / "one" / "image.txt").write_bytes(saved(Image.fromarray(pixels(0)), "PNG"))
 
-    examples = run(ImageExampleGen(str(base), max_bad_share=0.5), tmp_path)
+    examples = run(ImageExampleGen(str(base), options=ImageOptions(max_bad_share=0.5)), tmp_path)
 
     check(base, examples, "one_split")
     assert examples.get_int_custom_property("skipped") == 2 * len(BROKEN)

@@ -138,7 +138,7 @@ def report(searched) -> list[dict]:
     return json.loads((searched["tuner_results"] / SEARCH_REPORT_FILE).read_text())
 
 
-def test_the_report_has_a_row_for_every_trial_the_best_first(report, reference):
+def test_the_report_lists_every_trial_with_the_best_first(report, reference):
     assert len(report) == TRIALS
     scores = [row["score"] for row in report]
     assert scores == sorted(scores, reverse=True)
@@ -164,7 +164,7 @@ def test_hyperparameters_and_results_are_as_the_stock_tuner_writes_them(searched
     assert rows == [{"trial_id": row["trial_id"], "score": row["score"], **row["hyperparameters"]} for row in report]
 
 
-def test_the_model_is_the_best_trials_on_the_references_weights(searched, report, reference):
+def test_the_model_has_the_best_trials_connection_and_the_references_weights(searched, report, reference):
     model = load_keras(searched["model"] / "Format-Serving")
 
     assert model.count_params() == report[0]["parameters"]
@@ -215,7 +215,7 @@ def test_the_teacher_is_the_reference(searched, reference, images):
     np.testing.assert_array_equal(teacher.predict(inputs, verbose=0), reference.classifier.predict(inputs, verbose=0))
 
 
-def test_nothing_but_the_trials_is_left_beside_the_outputs(searched):
+def test_only_the_trials_are_left_beside_the_outputs(searched):
     root = searched["tuner_results"].parents[1]
     parts = {path: path.relative_to(root).parts for path in root.rglob("*") if path.is_file()}
     files = {path.name for path, folders in parts.items() if not {".trials", "tensorboard"} & set(folders)}
@@ -294,7 +294,7 @@ def test_the_best_trial_is_within_budget_and_scored_by_the_chosen_cost(tmp_path,
     assert kt.HyperParameters.from_config(stored).values == report[0]["hyperparameters"]
 
 
-def test_trials_are_spent_on_the_shortlist(tmp_path, examples, reference, bank):
+def test_only_connections_of_the_shortlist_are_tried(tmp_path, examples, reference, bank):
     outputs = do(tmp_path, examples, reference, bank, shortlist=1)
     reports = json.loads((outputs["tuner_results"] / SEARCH_REPORT_FILE).read_text())
     tried = {report["connection"] for report in reports}
@@ -518,7 +518,7 @@ def test_too_many_failures_in_a_row_are_reported(tmp_path):
     chief.stop()
 
 
-def test_trials_on_other_translators_are_not_taken_over(reference):
+def test_trials_with_other_translators_are_not_resumed(reference):
     properties = component().exec_properties
     keys = {_key(properties, [reference.base], "examples", bank) for bank in ("bank", "other bank")}
     assert len(keys) == 2
@@ -541,7 +541,7 @@ def test_an_empty_bank_folder_is_reported(tmp_path, examples, reference):
         do(tmp_path, examples, reference, nothing)
 
 
-def test_parameters_are_plain_enough_for_every_orchestrator():
+def test_parameters_are_text_and_numbers_for_every_orchestrator():
     parameters = PruningSearch.SPEC_CLASS.PARAMETERS
     assert {parameter.type for parameter in parameters.values()} <= {int, float, str}
     assert set(component().exec_properties) == set(parameters)

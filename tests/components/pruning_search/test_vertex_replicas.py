@@ -62,7 +62,7 @@ def cluster(index: int, port: int, pool: str) -> str:
     )
 
 
-def test_a_replica_finds_its_part(monkeypatch):
+def test_a_replica_reads_its_role_from_the_cluster(monkeypatch):
     monkeypatch.setenv("CLUSTER_SPEC", cluster(0, 2222, "workerpool0"))
     assert Replica.of_this_process() == Replica("workerpool0-0", "127.0.0.1", 2222, is_chief=True)
     monkeypatch.setenv("CLUSTER_SPEC", cluster(1, 2222, "workerpool1"))
@@ -72,7 +72,7 @@ def test_a_replica_finds_its_part(monkeypatch):
 @pytest.mark.parametrize(
     "spec", [None, "", json.dumps({"cluster": {"chief": ["a:2222"]}, "task": {"type": "chief", "index": 0}})]
 )
-def test_one_machine_is_no_cluster(monkeypatch, spec):
+def test_one_machine_has_no_role(monkeypatch, spec):
     monkeypatch.delenv("CLUSTER_SPEC", raising=False)
     if spec is not None:
         monkeypatch.setenv("CLUSTER_SPEC", spec)
@@ -138,7 +138,7 @@ def test_replicas_search_together(tmp_path, search_inputs):
     assert len(list(tmp_path.rglob(".trials/*/done"))) == 1
 
 
-def test_a_replica_whose_chief_does_not_come_is_told(tmp_path, monkeypatch):
+def test_a_replica_without_chief_ends_with_a_message(tmp_path, monkeypatch):
     monkeypatch.setattr(vertex_replicas, "_PATIENCE_SECONDS", 0.0)
     with pytest.raises(CompressorError, match=r"the chief, somewhere, has not written .*job\.json"):
         take_trials(Replica("workerpool1-0", "somewhere", 2222, is_chief=False), tmp_path)

@@ -22,7 +22,7 @@ from components.artifacts.file_names import SEARCH_REPORT_FILE, VERDICT_FILE
 from components.artifacts.model_files import files_sha256, model_files
 from components.artifacts.pushed_versions import versions
 from components.artifacts.verdict import LEFT_OUT, MODEL_SHA256
-from components.pusher import EndpointPusher, smoke_test
+from components.pusher import EndpointPusher, smoke, smoke_test
 from components.pusher.executor import EndpointExecutor, Executor
 from components.pusher.smoke_test import check_in_model_server, check_in_process
 from compressor_lib.deployment.eval_result import EvalResult
@@ -169,6 +169,16 @@ def push(candidate, card_inputs, tmp_path):
     return pushed
 
 
+@pytest.fixture
+def tested_here(monkeypatch) -> None:
+    """Tests models in this process instead of a new one, which takes seconds to import TensorFlow."""
+
+    def check(model: str) -> None:
+        assert not smoke.main(model)
+
+    monkeypatch.setattr("components.pusher.executor.check_in_process", check)
+
+
 def test_evaluated_model_is_pushed_and_old_versions_are_deleted(push, candidate, tmp_path):
     first, second = push(keep=1), push(keep=1)
     (version,) = versions(str(tmp_path / "serving"))
@@ -205,6 +215,7 @@ def test_evaluated_model_is_pushed_and_old_versions_are_deleted(push, candidate,
         assert line in lines
 
 
+@pytest.mark.usefixtures("tested_here")
 class TestLeftOut:
     """int8 loses too much: it is not pushed, and float32 is."""
 
@@ -331,11 +342,19 @@ class TestEndpoint:
         EndpointExecutor().Do(inputs, {"pushed_model": [told]}, pusher.exec_properties)
         return told
 
+    @pytest.mark.survives("a pushed model does not respond")
+    def test_broken_model_is_not_deployed(self, candidate, deployed, tmp_path):
+        Path(candidate.uri, "Format-Serving", "saved_model.pb").write_bytes(b"no graph")
+        with pytest.raises(CompressorError, match="does not work in a separate process, so it is not pushed"):
+            self.push(candidate, tmp_path)
+        assert deployed == []
+
     def test_a_model_that_answers_is_deployed(self, candidate, deployed, tmp_path):
         told = self.push(candidate, tmp_path)
         assert deployed == [told.uri]
         assert told.get_string_custom_property("pushed_destination") == "projects/mine/endpoints/1"
 
+    @pytest.mark.usefixtures("tested_here")
     def test_a_format_that_fails_is_not_deployed(self, candidate, deployed, tmp_path):
         evaluated = Path(candidate.uri, "Format-Serving")
         shutil.copy(tflite_path(evaluated), tflite_path(evaluated, "int8"))
@@ -343,28 +362,24 @@ class TestEndpoint:
         (served,) = deployed
         assert [path.name for path in Path(served).rglob("*.tflite")] == ["model.tflite"]
 
+    @pytest.mark.usefixtures("tested_here")
     def test_model_with_a_new_class_is_deployed(self, candidate, deployed, serve, tmp_path):
         serve("a", "b")
         told = self.push(candidate, tmp_path)
         assert deployed == [told.uri]
         self.push(candidate, tmp_path / "again")  # what serves now is what was deployed
 
+    @pytest.mark.usefixtures("tested_here")
     def test_model_without_a_removed_class_is_deployed(self, candidate, deployed, serve, tmp_path):
         serve("a", "eel", "b")
         self.push(candidate, tmp_path, removed=["eel"])
         assert len(deployed) == 1
 
+    @pytest.mark.usefixtures("tested_here")
     @pytest.mark.parametrize("served", [("b", "a"), ("a", "eel", "b"), ("a", "b", "c", "d")])
     def test_model_with_another_class_order_is_not_deployed(self, candidate, deployed, serve, tmp_path, served):
         serve(*served)
         with pytest.raises(CompressorError, match=r"model 'v1', which endpoint 'cats' serves, \(.*so it is not pushed"):
-            self.push(candidate, tmp_path)
-        assert deployed == []
-
-    @pytest.mark.survives("a pushed model does not respond")
-    def test_broken_model_is_not_deployed(self, candidate, deployed, tmp_path):
-        Path(candidate.uri, "Format-Serving", "saved_model.pb").write_bytes(b"no graph")
-        with pytest.raises(CompressorError, match="does not work in a separate process, so it is not pushed"):
             self.push(candidate, tmp_path)
         assert deployed == []
 

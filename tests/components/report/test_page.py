@@ -41,6 +41,12 @@ def test_charts_are_specifications_and_images(page):
     assert page.count("<noscript><svg") == len(specs)
 
 
+def test_finalists_are_listed_where_there_are_any(report_data, page):
+    assert "each retrained for 3 epochs on all layers" in page
+    assert "56 of 60, 84.1 to 97.4 %" in page[page.index("Finalists</h3>") : page.index("All trials</h3>")]
+    assert "Finalists" not in render_page(dataclasses.replace(report_data, finalists=[]))
+
+
 def test_page_of_thousands_of_classes_is_small(report_data, page):
     names = [f"class {number:04}" for number in range(2000)]
     predictions = ComparedPredictions(
@@ -193,7 +199,7 @@ def test_networks_are_not_named_where_there_was_no_choice(report_data):
 
 def test_the_accuracies_of_trials_have_their_counts(report_data, page):
     assert "90.0&nbsp;% 54 of 60, 79.9 to 95.3 % 60,000" in words(page)
-    assert "60 images of the validation split" in words(page)
+    assert "60 images of the eval split" in words(page)
     unknown = dataclasses.replace(
         report_data, data=dataclasses.replace(report_data.data, totals={"test": 40}, images={"test": {}})
     )

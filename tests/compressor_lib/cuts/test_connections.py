@@ -48,7 +48,7 @@ def test_each_form_is_read(form, connection):
         (TAIL, "a_1->tail", Kind.TAIL, "tail"),
     ],
 )
-def test_what_is_written_is_read_again(connection, text, kind, family):
+def test_a_written_connection_is_read_back_as_the_same(connection, text, kind, family):
     assert str(connection) == text
     assert parse_connection(text) == parse_connection(connection) == connection
     assert (connection.kind, connection.kind.family) == (kind, family)
@@ -70,7 +70,7 @@ def test_what_is_written_is_read_again(connection, text, kind, family):
         ((None, "Conv_1"), "does not name the layer to cut after"),
     ],
 )
-def test_another_form_is_refused(form, message):
+def test_an_unknown_form_is_refused_with_the_reason(form, message):
     with pytest.raises(CompressorError, match=re.escape(message)):
         parse_connection(form)
 

@@ -40,7 +40,7 @@ def network(request) -> keras.Model:
     return build(include_top=False, weights=None, input_shape=(64, 64, 3))
 
 
-def test_a_grid_of_any_network(residual):
+def test_a_grid_leaves_out_pairs_that_delete_nothing(residual):
     grid = published_connections(residual, r"expand|last", ["expand", "last"])
     # add_1 feeds `expand` and add_2 feeds `last`: those pairs delete nothing.
     assert grid == [Connection.rejoin("add_1", "last")]
@@ -55,7 +55,7 @@ def test_truncations_are_at_every_a_and_in_front_of_every_b(residual):
     ]
 
 
-def test_families_of_connections(v2):
+def test_all_holds_the_published_pairs_truncations_and_tails(v2):
     published = searched_connections(v2, "MobileNetV2", "published")
     cut_after = {connection.a for connection in published}
     cuts = searched_connections(v2, "MobileNetV2", "truncation")
@@ -71,7 +71,7 @@ def test_families_of_connections(v2):
     assert searched_connections(v2, "MobileNetV2", "all") == [*published, *cuts, *tails]
 
 
-def test_a_list_of_connections_holds_each_once(v2):
+def test_a_connection_listed_twice_is_kept_once(v2):
     wanted = ["53,151", "block_5_add->Conv_1", "block_5_add->head"]
     assert list(map(str, searched_connections(v2, "MobileNetV2", wanted))) == [
         "block_5_add->Conv_1",
@@ -89,7 +89,7 @@ def test_a_list_of_connections_holds_each_once(v2):
         (None, "published", "a model of your own has no published connections; choose 'all'"),
     ],
 )
-def test_a_search_over_nothing_is_refused(v2, backbone, wanted, message):
+def test_an_invalid_choice_of_connections_is_refused_with_the_reason(v2, backbone, wanted, message):
     with pytest.raises(CompressorError, match=re.escape(message)):
         searched_connections(v2, backbone, wanted)
 
@@ -98,7 +98,7 @@ def saving(base: keras.Model, connection: Connection) -> float:
     return 1 - create_submodel(base, connection).count_params() / base.count_params()
 
 
-def test_every_cut_of_a_small_network_with_every_place_to_rejoin(residual, monkeypatch):
+def test_a_small_networks_cuts_are_paired_with_every_place_to_rejoin(residual, monkeypatch):
     monkeypatch.setattr(families, "LEAST_SAVING", 1e-9)
     assert list(map(str, rejoining_connections(residual))) == [
         "stem_relu->expand",

@@ -62,7 +62,7 @@ def test_the_grid_is_the_published_one(published):
     assert grid == list(PAIRS[name].values())
 
 
-def test_each_form_of_writing_gives_the_same_connection(published):
+def test_indices_and_names_give_the_same_connection(published):
     name, base = published
     for (i, j), arrow in PAIRS[name].items():
         a, b = arrow.split("->")
@@ -111,7 +111,7 @@ def test_indices_do_not_count_the_preprocess_layer(name):
         ("block_5_add", "connection 'block_5_add' is neither 'A->B' with two layer names"),
     ],
 )
-def test_what_cannot_be_made_is_refused_with_the_reason(v2, text, message):
+def test_an_impossible_connection_is_refused_with_the_reason(v2, text, message):
     with pytest.raises(CompressorError, match=re.escape(message)):
         find_connection(text, v2)
 

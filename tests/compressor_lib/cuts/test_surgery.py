@@ -46,7 +46,7 @@ def intermediate(model: keras.Model, layer: str, x: np.ndarray) -> np.ndarray:
         ("8->head", 32 * 27 + 32 * 4 + 32 * 9 + 32 * 4 + 32 * 16 + 16 * 4),
     ],
 )
-def test_published_parameters(published_size, connection, parameters):
+def test_submodels_have_the_published_number_of_parameters(published_size, connection, parameters):
     base = published_size("MobileNetV2")
     assert base.count_params() == 2_257_984
     submodel = create_submodel(base, connection)
@@ -56,7 +56,7 @@ def test_published_parameters(published_size, connection, parameters):
 
 
 @pytest.mark.parametrize("connection", ["add_1->last", "stem_relu->last", "stem->expand"])
-def test_what_is_kept_what_goes_and_what_comes(residual, connection):
+def test_layers_between_a_and_b_are_replaced_by_the_translator(residual, connection):
     a, b = connection.split("->")
     submodel = create_submodel(residual, connection)
     order, graph = LayerGraph.of(residual).order, LayerGraph.of(residual)
@@ -67,7 +67,7 @@ def test_what_is_kept_what_goes_and_what_comes(residual, connection):
     assert submodel.output_shape == residual.output_shape
 
 
-def test_the_translator_has_what_it_needs_and_no_more(residual):
+def test_the_translator_has_only_the_layers_it_needs(residual):
     pool, conv, activation = "translator_pool", "translator_conv", "translator_activation"
     assert translator_of(create_submodel(residual, "add_1->last")) == [pool, conv]
     assert translator_of(create_submodel(residual, "stem->expand")) == [conv]
@@ -77,7 +77,7 @@ def test_the_translator_has_what_it_needs_and_no_more(residual):
     assert translator_of(create_submodel(residual, "stem_relu->head")) == []
 
 
-def test_the_output_is_what_its_parts_compute(residual, pixels, agree):
+def test_the_output_is_computed_by_a_then_the_translator_then_b(residual, pixels, agree):
     submodel = create_submodel(residual, "add_1->last")
     x = pixels(3, 16) / 127.5 - 1
     at_a = intermediate(residual, "add_1", x)  # 8 x 8
@@ -101,7 +101,7 @@ def test_an_identity_translator_directly_in_front_of_b_changes_nothing(residual,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("connection", ["block_15_add->block_16_expand", "Conv1_relu->expanded_conv_depthwise"])
-def test_so_it_is_with_mobilenet_v2(mobilenet_v2, pixels, connection, agree):
+def test_an_identity_translator_changes_nothing_in_mobilenet_v2(mobilenet_v2, pixels, connection, agree):
     submodel = create_submodel(mobilenet_v2, connection)
     depth = submodel.get_layer("translator_conv").filters
     submodel.get_layer("translator_conv").set_weights([np.eye(depth)[None, None], np.zeros(depth)])
@@ -110,7 +110,7 @@ def test_so_it_is_with_mobilenet_v2(mobilenet_v2, pixels, connection, agree):
     assert submodel.count_params() == mobilenet_v2.count_params() + depth * (depth + 1)
 
 
-def test_the_base_is_left_as_it_was(fresh_residual):
+def test_the_base_is_not_changed(fresh_residual):
     before = fresh_residual.get_weights()
     described = fresh_residual.get_config()
     submodel = create_submodel(fresh_residual, "add_1->last")
@@ -129,7 +129,7 @@ def test_two_submodels_do_not_share_their_weights(residual):
 
 
 @pytest.mark.parametrize("a", ["stem_relu", "add_1", "project", "last_relu"])
-def test_a_truncation_gives_what_a_gave(residual, pixels, a, agree):
+def test_a_truncation_outputs_the_feature_map_of_a(residual, pixels, a, agree):
     submodel = create_submodel(residual, Connection.head(a))
     x = pixels(3, 16) / 127.5 - 1
     agree(submodel(x), intermediate(residual, a, x))
@@ -186,7 +186,7 @@ def test_efficientnets_normalisation_is_carried_over(pixels, agree):
         ("DenseNet121", "pool2_conv->pool4_bn", "conv2_block1_1_conv->head", "conv5_block16_concat->bn"),
     ],
 )  # fmt: skip
-def test_other_families(name, cut, beside, directly, pixels, agree):
+def test_networks_of_other_families_are_cut_and_rejoined(name, cut, beside, directly, pixels, agree):
     base = getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(32, 32, 3))
     x = pixels(1)
     submodel = create_submodel(base, cut)
@@ -203,7 +203,7 @@ def test_other_families(name, cut, beside, directly, pixels, agree):
     agree(same(x), base(x))
 
 
-def test_all_that_take_a_tensor_are_rejoined_where_one_of_them_is_named(residual):
+def test_all_consumers_of_bs_input_are_rejoined(residual):
     # conv_2 and the skip beside it take what `project` gives.
     submodel = create_submodel(residual, "stem_relu->conv_2")
     assert "project" not in names(submodel)
@@ -220,7 +220,7 @@ def test_sequential_models_can_be_cut(pixels):
     assert_same_weights(base, submodel)
 
 
-def test_operations_that_are_no_layers_are_carried_along(pixels, agree):
+def test_operations_that_are_no_layers_are_kept(pixels, agree):
     images = keras.Input((8, 8, 3))
     a = layers.Conv2D(4, 3, padding="same", name="a")(images)
     b = layers.Conv2D(4, 3, padding="same", name="b")(a)
@@ -247,7 +247,7 @@ def test_without_head_gives_the_network_in_front_of_it(residual, pixels, agree):
     assert_same_weights(classifier, residual)
 
 
-def test_copy_weights_goes_by_name(residual):
+def test_copy_weights_copies_layers_of_the_same_name(residual):
     target = create_submodel(residual, "add_1->last")
     own = target.get_layer("translator_conv").get_weights()
     target.set_weights([weight + 1 for weight in target.get_weights()])
@@ -278,7 +278,7 @@ def test_a_tail_is_a_narrow_translator_in_front_of_the_head(cut, pool):
     assert_same_weights(base, tail)
 
 
-def test_a_tail_of_the_published_backbone(published_size):
+def test_a_tail_adds_its_weights_to_the_published_backbone(published_size):
     # Kept up to layer 62, and 64 x 512 weights with 512 batch norms behind it.
     base = published_size("MobileNetV2")
     tail = create_submodel(base, "62->tail", tail_units=512)
@@ -288,10 +288,15 @@ def test_a_tail_of_the_published_backbone(published_size):
 
 
 @pytest.mark.parametrize("connection", ["add_1->head", "add_1->tail"])
-def test_a_shared_network_answers_like_its_own_with_the_layers_of_the_base(residual, pixels, agree, connection):
+def test_a_shared_network_predicts_like_a_copy_with_the_layers_of_the_base(residual, pixels, agree, connection):
     shared, own = extend_shared(residual, connection, tail_units=4), create_submodel(residual, connection, tail_units=4)
     assert [layer.name for layer in shared.layers] == [layer.name for layer in own.layers]
     assert shared.get_layer("conv_1") is residual.get_layer("conv_1")
     own.set_weights(shared.get_weights())
     images = pixels(4, 16)
     agree(shared(images), own(images))
+
+
+def test_a_network_that_rejoins_cannot_share_layers(residual):
+    with pytest.raises(CompressorError, match="from 'last' on cannot be shared: use create_submodel"):
+        extend_shared(residual, "add_1->last")

@@ -17,7 +17,7 @@ layers = keras.layers
 
 
 @given(st.integers(1, 700).flatmap(lambda s: st.tuples(st.just(s), st.integers(1, s))))
-def test_a_pool_meets_the_wanted_size_exactly(sizes):
+def test_a_pool_outputs_exactly_the_wanted_size(sizes):
     source, target = sizes
     window, stride = pool_window(source, target)
     assert window >= 1
@@ -38,7 +38,7 @@ def test_the_stride_is_the_published_one_where_it_fits(sizes):
     ("source", "target", "window", "stride"),
     [(28, 7, 4, 4), (112, 14, 8, 8), (228, 29, 4, 8), (114, 15, 2, 8), (5, 4, 2, 1), (7, 7, 1, 1)],
 )
-def test_windows_and_strides(source, target, window, stride):
+def test_the_pool_has_the_expected_window_and_stride(source, target, window, stride):
     assert pool_window(source, target) == (window, stride)
 
 
@@ -46,7 +46,7 @@ def test_windows_and_strides(source, target, window, stride):
     ("source", "target"),
     [((28, 28), (7, 7)), ((228, 228), (29, 29)), ((5, 5), (4, 4)), ((9, 16), (2, 5)), ((6, 4), (6, 1))],
 )
-def test_the_layer_gives_that_size(source, target):
+def test_the_pooling_layer_outputs_the_wanted_size(source, target):
     spec = TranslatorSpec((*source, 2), (*target, 3))
     image = np.random.default_rng(0).random((1, *source, 2), dtype=np.float32)
     assert spec.pools
@@ -54,7 +54,7 @@ def test_the_layer_gives_that_size(source, target):
     assert tuple(spec.conv()(spec.pool()(image)).shape) == (1, *target, 3)
 
 
-def test_no_pool_where_none_is_needed():
+def test_there_is_no_pool_between_equal_sizes():
     spec = TranslatorSpec((7, 7, 96), (7, 7, 320))
     assert not spec.pools
     assert [layer.name for layer in spec.layers()] == ["translator_conv"]
@@ -63,7 +63,7 @@ def test_no_pool_where_none_is_needed():
 
 
 @pytest.mark.parametrize("ceiling", [6.0, math.inf])
-def test_layers_of_a_whole_translator(ceiling):
+def test_a_translator_is_a_pool_a_convolution_and_an_activation(ceiling):
     spec = TranslatorSpec((14, 14, 4), (7, 7, 5), relu_ceiling=ceiling)
     names = ["translator_pool", "translator_conv", "translator_activation"]
     assert [layer.name for layer in spec.layers()] == names
@@ -106,20 +106,20 @@ def test_the_activation_is_the_one_in_front_of_b(kind):
         ("MobileNet", "conv_pw_11_relu->conv_dw_13", (14, 14, 512), (7, 7, 1024), 6.0),
     ],
 )
-def test_published_shapes(published_size, name, connection, source, target, ceiling):
+def test_translators_have_the_published_shapes(published_size, name, connection, source, target, ceiling):
     base = published_size(name)
     spec = TranslatorSpec.of(base, Connection.rejoin(*connection.split("->")))
     assert spec == TranslatorSpec(source, target, ceiling)
 
 
-def test_another_size():
+def test_shapes_follow_the_input_size():
     base = BACKBONES["MobileNetV2"].build(input_size=200, weights=None)
     spec = TranslatorSpec.of(base, Connection.rejoin("block_5_add", "Conv_1"))
     assert spec == TranslatorSpec((25, 25, 32), (7, 7, 320))
 
 
 @pytest.mark.slow
-def test_efficientnet_b5s_odd_sizes(published_size):
+def test_odd_sizes_of_efficientnet_b5_are_pooled_exactly(published_size):
     base = published_size("EfficientNetB5")
     spec = TranslatorSpec.of(base, Connection.rejoin("block1c_add", "block6a_expand_conv"))
     assert spec.source == (228, 228, 24)
@@ -127,7 +127,7 @@ def test_efficientnet_b5s_odd_sizes(published_size):
     assert (spec.pool().pool_size, spec.pool().strides) == ((4, 4), (8, 8))
 
 
-def test_a_smaller_image_than_wanted_is_refused():
+def test_a_feature_map_smaller_than_wanted_is_refused():
     images = keras.Input((8, 8, 3))
     x = layers.UpSampling2D(name="up")(layers.Conv2D(4, 3, strides=2, name="a")(images))
     base = keras.Model(images, layers.Conv2D(2, 1, name="b")(x))
@@ -136,7 +136,7 @@ def test_a_smaller_image_than_wanted_is_refused():
 
 
 @pytest.mark.parametrize("shape", [(None, None, 3), (8, None, 3)])
-def test_a_size_that_is_open_is_refused(shape):
+def test_a_variable_size_is_refused(shape):
     images = keras.Input(shape)
     x = layers.Conv2D(4, 3, name="m")(layers.Conv2D(4, 3, name="a")(images))
     base = keras.Model(images, layers.Conv2D(2, 1, name="b")(x))
@@ -144,7 +144,7 @@ def test_a_size_that_is_open_is_refused(shape):
         TranslatorSpec.of(base, Connection.rejoin("a", "b"))
 
 
-def test_a_vector_is_no_feature_map():
+def test_a_vector_is_refused():
     images = keras.Input((8, 8, 3))
     x = layers.Flatten(name="flat")(layers.Conv2D(4, 3, name="a")(images))
     base = keras.Model(images, layers.Dense(3, name="dense")(x))

@@ -83,7 +83,7 @@ class TestSubmit:
         assert result.stderr.startswith("error: it was cancelled\n")
 
     def test_a_run_that_is_deleted_meanwhile_ends_the_wait_at_once(self, api, package, monkeypatch):
-        monkeypatch.setattr(platforms, "LOOKS", 1000)
+        monkeypatch.setattr(platforms, "STATUS_ATTEMPTS", 1000)
         api.refused = {"runs/run-1": [404]}
         result = self.submit(package, "--wait", api=api)
         assert result.exit_code == 4
@@ -105,7 +105,7 @@ class TestSubmit:
     def test_a_server_that_hangs_does_not_hold_up_the_end(self, api, package, monkeypatch):
         self.submit(package, api=api)
         monkeypatch.setattr(kfp_hooks, "PATIENCE", 0.5)
-        monkeypatch.setattr(platforms, "LOOKS", 2)
+        monkeypatch.setattr(platforms, "STATUS_ATTEMPTS", 2)
         api.stalled = {"runs/run-2"}
         result = self.submit(package, "--wait", api=api)
         assert result.exit_code == 4
@@ -127,7 +127,7 @@ class TestSubmit:
         assert result.stdout.endswith("the run is done\n")
 
     def test_a_run_that_is_told_of_no_more_goes_on(self, api, package):
-        api.refused = {"runs/run-1": [401] * platforms.LOOKS}
+        api.refused = {"runs/run-1": [401] * platforms.STATUS_ATTEMPTS}
         result = self.submit(package, "--wait", api=api)
         assert result.exit_code == 4
         assert "renew the token in $KFP_TOKEN" in result.stderr

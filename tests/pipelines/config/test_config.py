@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from compressor_lib.deployment.tflite import Precision
+from compressor_lib.deployment.precision import Precision
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.backbones import BACKBONES
 from compressor_lib.objective.costs import COSTS

@@ -62,4 +62,4 @@ def test_a_pipeline_root_on_this_machine_is_refused(compile_to, tmp_path):
 def test_a_folder_that_does_not_exist_is_told(compile_to):
     result, _ = compile_to("--target", "vertex", *REMOTE, "--output", "/nowhere/package.json")
     assert result.exit_code == 2
-    assert "package '/nowhere/package.json' cannot be written: No such file or directory" in result.output
+    assert "package '/nowhere/package.json' cannot be written (No such file or directory): choose" in result.output

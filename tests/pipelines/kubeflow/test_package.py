@@ -14,6 +14,7 @@ from compressor_lib.errors import CompressorError
 from pipelines.config.beam import IN_ONE_PROCESS
 from pipelines.config.config import load_config
 from pipelines.kubeflow.package import TARGETS, check_compilable, check_inputs, compile_package
+from pipelines.kubeflow.parameters import parameters_of
 from pipelines.kubeflow.shown_parameters import with_values
 
 ROOT = Path(__file__).parents[3]
@@ -243,6 +244,14 @@ class TestParameters:
         assert shown.pop("only_new_data", None) == (1 if target == "kubeflow" else None)
         assert shown == json.loads(ran.model_dump_json())
         assert list(shown) == list(json.loads(ran.model_dump_json()))
+
+
+def test_a_pattern_of_several_folders_is_replaced_as_a_whole():
+    parameters = parameters_of(config("data.span_pattern=weeks/{SPAN:2}"))
+    (put,) = (parameter.within for parameter in parameters if parameter.name == "span_pattern")
+    value = {"splits": [{"pattern": "weeks/{SPAN:2}/*/*"}]}
+    put(value, "placeholder")
+    assert value == {"splits": [{"pattern": "placeholder/*/*"}]}
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ import sys
 from pathlib import Path
 from pipelines.platforms import serve
 from pipelines.platforms.local_schedules import LocalSchedules
-serve.LOOK = 0.1
+serve.RELOAD_INTERVAL = 0.1
 LocalSchedules.command = lambda self, name: [sys.executable, "-S", "-c", sys.argv[2], name]
 serve.Server(LocalSchedules(Path(sys.argv[1]))).serve()
 """
@@ -82,7 +82,7 @@ class TestLook:
         return Server(schedules)
 
     def jobs(self, server: Server) -> dict[str, datetime]:
-        server._look()
+        server._reload()
         return {job.id: job.next_run_time for job in server._scheduler.get_jobs()}
 
     def test_schedules_come_and_go(self, server, schedules):

@@ -382,7 +382,7 @@ class TestErrors:
 
     @pytest.mark.parametrize("project", ["", "my/project", "My Project"])
     def test_what_is_no_project(self, project):
-        with pytest.raises(CompressorError, match="project '.*' is not a valid project id: give one such as my-proj"):
+        with pytest.raises(CompressorError, match="project '.*' is not a valid project ID: give one such as my-proj"):
             Vertex(project, REGION, credentials=AnonymousCredentials())
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -39,6 +40,15 @@ def test_runs_are_listed_with_what_became_of_them(store):
     assert (good.blessed, good.pushed_path) == (True, "/1")
     assert (bad.state, bad.span, bad.blessed, bad.pushed_path) == ("failed", 7, None, None)
     assert good.started < bad.started
+
+
+@pytest.mark.parametrize(("pattern", "span"), [("span-0/*/*", 0), ("*/*", None)])
+def test_span_0_is_told_from_data_without_spans(tmp_path, pattern, span):
+    store = Store(tmp_path / "metadata.sqlite")
+    parameters = {"input_config": json.dumps({"splits": [{"name": "images", "pattern": pattern}]})}
+    examples = store.artifact("/examples", span="0")
+    store.run("2026-11-26T08", ("ImageExampleGen", EXECUTION.COMPLETE, {}, {"examples": examples}, parameters))
+    assert Lineage(store.path).run().span == span
 
 
 def test_a_run_tells_what_its_nodes_took_and_gave(store):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import pytest
 
 from compressor_lib.errors import CompressorError
-from compressor_lib.support.options import Each, Options, option
+from compressor_lib.options import Each, Options, option
 
 
 @dataclass(frozen=True)
