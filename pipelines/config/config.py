@@ -148,17 +148,16 @@ class Config(Section):
 
     @field_validator("search")
     @classmethod
-    def _sizes_fit_backbone(cls, search: Search, info: ValidationInfo) -> Search:
+    def _sizes_fit_backbones(cls, search: Search, info: ValidationInfo) -> Search:
         from compressor_lib.networks.backbones import find_backbone
 
-        backbone = info.data.get("backbone")
-        if backbone is not None and backbone.name is not None:
-            least = find_backbone(backbone.name).minimum_size
+        own: BackboneConfig | None = info.data.get("backbone")
+        names = [own.name] if own is not None and own.name is not None else []
+        for name in [*names, *(backbone.name for backbone in search.backbones)]:
+            least = find_backbone(name).minimum_size
             for index, size in enumerate(search.input_sizes or ()):
                 if size < least:
-                    raise ValueError(
-                        f"input_sizes[{index}] is {size}: {backbone.name} takes images of at least {least} pixels."
-                    )
+                    raise ValueError(f"input_sizes[{index}] is {size}: {name} takes images of at least {least} pixels.")
         return search
 
     @field_validator("search")
