@@ -26,6 +26,8 @@ from components.storage.spans import rolling_range
 from components.transform import Transform
 from components.translator_pretrainer import TranslatorPretrainer
 from components.warm_start import Handover, PreviousRun
+from compressor_lib.deployment.precision import smallest
+from compressor_lib.search.options import PruningSearchOptions
 from pipelines.config.config import Config
 from pipelines.config.vertex import endpoint_config, search_job, training_config
 
@@ -163,7 +165,10 @@ class Nodes:
             backbone=config.backbone.name or "",
             label=config.backbone.label,
             options=replace(search, head_units=search.head_units or (config.head.units,)),
-            weights_sha256=" ".join(_sha256(backbone.weights) for backbone in search.backbones).strip(),
+            retraining=config.retrain,
+            # Only where it matters, so that another format does not repeat every search.
+            precision=smallest(config.export.formats) if _measures_files(search) else "float32",
+            weights_sha256=" ".join(_sha256(backbone.weights) for backbone in search.backbones or ()).strip(),
             vertex_job=search_job(config.vertex, name=f"{config.name}-search", image=self.image),
             dropout=config.head.dropout,
             batch_size=config.retrain.batch_size,
@@ -275,6 +280,11 @@ class Nodes:
     def handover(self, **inputs: Any) -> BaseNode:
         """Leaves this run's hyperparameters, translators and statistics for the next one."""
         return Handover(push_directory=self.config.serving_directory, code_version=self.code_version, **inputs)
+
+
+def _measures_files(search: PruningSearchOptions) -> bool:
+    """Returns whether a search measures the bytes or the latency of TFLite files."""
+    return not {"bytes", "latency"}.isdisjoint({search.objective.cost, *search.budgets.limits})
 
 
 def _backbone(config: Config) -> dict[str, Any]:

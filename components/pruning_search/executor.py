@@ -17,7 +17,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.artifacts.file_names import SEARCH_REPORT_FILE
+from components.artifacts.file_names import FINALISTS_FILE, SEARCH_REPORT_FILE
 from components.options import from_parameter
 from components.pruning_search.job import SearchJob
 from components.pruning_search.parallel import search_in_parallel
@@ -28,9 +28,11 @@ from components.storage.gcs_mount import mounted_artifacts
 from compressor_lib.deployment.export import TEACHER_FILE, keras_path
 from compressor_lib.pretraining.bank import fingerprint
 from compressor_lib.search.backbones import HyperBackbones, in_words
+from compressor_lib.search.finalists import write_finalists
 from compressor_lib.search.options import PruningSearchOptions
 from compressor_lib.search.run import trial_reports, write_report
 from compressor_lib.search.tensorboard import write_summaries
+from compressor_lib.training.options import TrainingOptions
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +79,8 @@ def _search(
         backbone=exec_properties["backbone"],
         label=exec_properties["label"],
         options=from_parameter(PruningSearchOptions, exec_properties["options"]),
+        retraining=_retraining(exec_properties["retraining"]),
+        precision=exec_properties["precision"],
         dropout=exec_properties["dropout"],
         batch_size=exec_properties["batch_size"],
         class_weights=exec_properties["class_weights"],
@@ -97,12 +101,14 @@ def _search(
     sweep(trials_dir)
     tuner = _run(job, hypermodel, trials_dir)
     hypermodel.release_features()
+    finalists, best = job.retrain_finalists(tuner, hypermodel, trials_dir / "finalists")
     reports = trial_reports(tuner, hypermodel)
 
     write_best_hyperparameters(tuner, output_dict)
     write_report(reports, results_dir / SEARCH_REPORT_FILE)
     write_summaries(reports, results_dir / SUMMARIES)
-    best = tuner.get_best_models(1)[0]
+    if finalists:
+        write_finalists(finalists, results_dir / FINALISTS_FILE)
     best_path = keras_path(model_dir)
     best_path.parent.mkdir(parents=True, exist_ok=True)
     best.save(best_path)
@@ -121,6 +127,10 @@ def _run(job: SearchJob, hypermodel: HyperBackbones, directory: Path) -> kt.Tune
     if workers > 1:
         return search_in_parallel(job, hypermodel, directory, workers)
     return job.search(hypermodel, directory)
+
+
+def _retraining(parameter: str) -> TrainingOptions | None:
+    return from_parameter(TrainingOptions, parameter) if parameter else None
 
 
 def _known(given: list[types.Artifact] | None) -> list[dict[str, Any]]:

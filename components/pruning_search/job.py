@@ -19,6 +19,7 @@ from compressor_lib.cuts.connections import Connection
 from compressor_lib.cuts.families import connections_as_in, searched_connections
 from compressor_lib.cuts.surgery import without_head
 from compressor_lib.deployment.export import load_keras, read_classes
+from compressor_lib.deployment.precision import Precision
 from compressor_lib.errors import CompressorError
 from compressor_lib.features.array_store import ArrayStore
 from compressor_lib.networks.resizing import resized
@@ -26,10 +27,12 @@ from compressor_lib.objective.costs import Yardstick, measure_costs
 from compressor_lib.pretraining.bank import TranslatorBank
 from compressor_lib.pretraining.options import TranslatorOptions
 from compressor_lib.search.backbones import HyperBackbones, Network, in_words
+from compressor_lib.search.finalists import Finalist, retrain_finalists
 from compressor_lib.search.hypermodels import HyperCompressor
 from compressor_lib.search.options import BackboneOptions, PruningSearchOptions, SearchOptions
 from compressor_lib.search.run import run_search
 from compressor_lib.training.class_weights import balanced_weights
+from compressor_lib.training.options import TrainingOptions
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +68,8 @@ class SearchJob:
         batch_size: Images per step.
         class_weights: ``"balanced"`` or ``"none"``.
         seed: Random seed of the search.
+        retraining: How finalists are retrained; None for no finalists.
+        precision: Precision of the TFLite files that are measured.
         max_cost: Cost of the uncompressed classifier; measured if None.
         known: Best hyperparameters of earlier searches, for the first trials.
         shortlisted: The networks and connections that another process chose; empty for those of the options.
@@ -81,6 +86,8 @@ class SearchJob:
     batch_size: int
     class_weights: str
     seed: int
+    retraining: TrainingOptions | None = None
+    precision: Precision = "float32"
     max_cost: float | None = None
     known: Sequence[dict[str, Any]] = ()
     shortlisted: Sequence[Shortlisted] = ()
@@ -113,11 +120,11 @@ class SearchJob:
         cost, budgets = options.objective.cost, options.budgets.limits
         yardstick, max_cost = None, self.max_cost
         if cost == "latency":
-            yardstick = Yardstick.of(reference, max_cost)
+            yardstick = Yardstick.of(reference, max_cost, precision=self.precision)
             max_cost = yardstick.milliseconds
         elif "latency" in budgets:
-            yardstick = Yardstick.of(reference)
-        max_cost = max_cost or measure_costs(reference, [cost], class_names=class_names)[cost]
+            yardstick = Yardstick.of(reference, precision=self.precision)
+        max_cost = max_cost or measure_costs(reference, [cost], class_names=class_names, precision=self.precision)[cost]
         features = ArrayStore(options.feature_memory_mb * 2**20)
         data: dict[int, tuple[tf.data.Dataset, tf.data.Dataset]] = {}
         members: dict[Network, tuple[HyperCompressor, tf.data.Dataset, tf.data.Dataset]] = {}
@@ -143,6 +150,7 @@ class SearchJob:
                 budgets=budgets,
                 yardstick=yardstick,
                 class_names=class_names,
+                precision=self.precision,
                 feature_memory=features,
             )
             _, size = network
@@ -174,7 +182,7 @@ class SearchJob:
                 at_size = resized(base, size)
                 found = searched_connections(at_size, self.backbone, chosen.get(network, connections))
                 yield network, at_size, found
-        for backbone in self.options.backbones:
+        for backbone in self.options.backbones or ():
             for size in sizes:
                 network = backbone.label, size
                 if chosen and network not in chosen:
@@ -223,13 +231,51 @@ class SearchJob:
             The tuner after the search.
         """
         self._narrow(hypermodel)
-        class_weights = None
-        if self.class_weights == "balanced":
-            class_weights = balanced_weights(count_classes(self.train, hypermodel.num_classes))
         default = next(iter(hypermodel.members.values()))
         return run_search(
-            hypermodel, default.train, default.validation, self.run_options, directory, class_weights=class_weights
+            hypermodel, default.train, default.validation, self.run_options, directory,
+            class_weights=self._class_weights(hypermodel),
+        )  # fmt: skip
+
+    def retrain_finalists(
+        self, tuner: kt.Tuner, hypermodel: HyperBackbones, directory: Path
+    ) -> tuple[list[Finalist], keras.Model]:
+        """Retrains the finalists, if there are to be any, and makes the best one the tuner's winner.
+
+        Args:
+            tuner: The tuner after the search.
+            hypermodel: The hypermodel of the search.
+            directory: Folder for the checkpoints, from which an interrupted call resumes.
+
+        Returns:
+            The finalists, the winner first, and the winner's network.
+        """
+        if self.retraining is None:
+            return [], tuner.get_best_models(1)[0]
+
+        def datasets(size: int) -> Sequence[tf.data.Dataset]:
+            return [
+                image_dataset(
+                    pattern, size=size, batch_size=self.batch_size, classes=hypermodel.num_classes, shuffle_seed=seed
+                )
+                for pattern, seed in ((self.train, self.seed), (self.validation, None))
+            ]
+
+        return retrain_finalists(
+            tuner,
+            hypermodel,
+            datasets,
+            self.retraining,
+            directory,
+            count=self.options.finalists,
+            class_weights=self._class_weights(hypermodel),
+            seed=self.seed,
         )
+
+    def _class_weights(self, hypermodel: HyperBackbones) -> list[float] | None:
+        if self.class_weights == "none":
+            return None
+        return balanced_weights(count_classes(self.train, hypermodel.num_classes))
 
     def _narrow(self, hypermodel: HyperBackbones) -> None:
         if self.options.shortlist is not None:

@@ -24,7 +24,7 @@ from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.export import read_classes, tflite_paths
 from compressor_lib.deployment.gate import Verdict
 from compressor_lib.deployment.intervals import Interval
-from compressor_lib.deployment.model_metrics import EXTRA, REFERENCE, Latency, Speedup, read_figures
+from compressor_lib.deployment.model_metrics import EXTRA, INT8, REFERENCE, Latency, Speedup, read_figures
 
 MOST_CLASSES = 24
 """Maximum number of classes on the human-readable card; the JSON card has all classes."""
@@ -68,11 +68,13 @@ def model_card(model: str, *, reference: str, verdict: Verdict, trials: list[Jso
         "accuracy": _dumped(verdict.overall),
         "accuracy_by_class": [_dumped(one) for one in verdict.classes],
         "parameters": metrics.parameters,
+        "memory": metrics.memory.get(INT8),
         "input_size": metrics.input_size,
         "reference": {
             "parameters": whole.parameters,
             "input_size": whole.input_size,
             "bytes": metrics.bytes.get(REFERENCE),
+            "memory": metrics.memory.get(REFERENCE),
             "latency": _fields(metrics.latency.get(REFERENCE)),
         },
         "tflite": {
@@ -150,6 +152,7 @@ def _lines(card: Json) -> Iterator[str]:
         f"{reference['parameters']:,} of the uncompressed reference model.{_image_sizes(card)} "
         "Latencies are medians per image with "
         "confidence intervals, measured with TFLite on one thread of the machine that converted the model.",
+        *_memory_lines(card["memory"], reference["memory"]),
         "",
         *_table(
             ("TFLite", "bytes", "latency", "speed", "accuracy"),
@@ -206,6 +209,16 @@ def _format_rows(formats: Json) -> Iterator[tuple[str, ...]]:
         speedup = Speedup(**one["speedup"]) if one["speedup"] else None
         latency = phrases.milliseconds(Latency(**one["latency"]))
         yield name, phrases.size(one["bytes"]), latency, phrases.speed(speedup), accuracy
+
+
+def _memory_lines(memory: int | None, reference: int | None) -> Iterator[str]:
+    if memory is not None:
+        compared = f" (reference model: {phrases.memory(reference)})" if reference is not None else ""
+        yield ""
+        yield (
+            f"In int8, its activations need {phrases.memory(memory)} of memory at their peak{compared}, which a "
+            "microcontroller must have free in RAM."
+        )
 
 
 def _limits(verdict: Verdict, classes: Sequence[str]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from components.artifacts.data_summary import DataSummary
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.gate import Verdict
 from compressor_lib.deployment.intervals import Interval
+from compressor_lib.deployment.precision import Precision, smallest
 from compressor_lib.support.redaction import redact_values
 
 DATA_FILE = "report.json"
@@ -54,6 +55,31 @@ class Trial:
     def network(self) -> str:
         """The backbone and the size of its images, such as ``"MobileNetV2 0.35, 96 px"``."""
         return f"{self.backbone}, {self.input_size} px"
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A network of the search that was briefly retrained, to choose the winner.
+
+    Attributes:
+        backbone: Name of the backbone.
+        input_size: Height and width of its images, in pixels.
+        connection: The connection, by layer names.
+        parameters: Number of parameters.
+        before: Accuracy on the eval split in its trial, 0..1.
+        accuracy: Accuracy on the eval split after its retraining.
+        score: Value of the search's objective after its retraining.
+        epochs: Accuracy on the eval split after each epoch of its retraining.
+    """
+
+    backbone: str
+    input_size: int
+    connection: str
+    parameters: int
+    before: float
+    accuracy: float
+    score: float
+    epochs: list[float]
 
 
 @dataclass(frozen=True)
@@ -199,6 +225,7 @@ class ReportData:
         config: The configuration with every field.
         versions: Versions of the project and its dependencies.
         artifacts: Locations of the report's inputs, by node and key.
+        finalists: Networks that were briefly retrained, the winner first; empty if the best trial won.
         steps: Nodes of the run, if known: the Report node itself cannot see the others.
     """
 
@@ -221,11 +248,17 @@ class ReportData:
     config: dict[str, Any]
     versions: dict[str, str]
     artifacts: dict[str, str] = field(default_factory=dict)
+    finalists: list[Finalist] = field(default_factory=list)
     steps: list[NodeStep] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in ("config", "artifacts"):
             object.__setattr__(self, name, redact_values(getattr(self, name)))
+
+    @property
+    def precision(self) -> Precision:
+        """Precision of the TFLite files that the trials' bytes and latencies are of: the smallest that was to ship."""
+        return smallest(self.config.get("export", {}).get("formats", ()))
 
     def write(self, folder: Path) -> None:
         """Writes ``report.json`` to a folder, which must exist."""

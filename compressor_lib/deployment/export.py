@@ -19,8 +19,8 @@ from compressor_lib.deployment.images import CHANNELS, decode_image
 from compressor_lib.deployment.literal_path import literal_path
 from compressor_lib.deployment.measure import count_parameters
 from compressor_lib.deployment.model_metrics import EXTRA, ModelMetrics, write_figures
+from compressor_lib.deployment.precision import Precision
 from compressor_lib.deployment.sized_images import encoded_at, image_features
-from compressor_lib.deployment.tflite import Precision
 from compressor_lib.errors import CompressorError
 
 KERAS_FILE = "model.keras"

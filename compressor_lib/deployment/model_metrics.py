@@ -17,6 +17,11 @@ FIGURES_FILE = "figures.json"
 REFERENCE = "reference"
 """Key of the float32 reference model among latencies and sizes. The other keys are precisions."""
 
+KIB = 1024
+
+INT8 = "int8"
+"""Key of the model's memory, which is that of its activations in int8."""
+
 
 @dataclass(frozen=True)
 class Latency:
@@ -64,6 +69,9 @@ class ModelMetrics:
         bytes: Sizes of the TFLite files with metadata, by the same keys as ``latency``.
         not_converted: Reasons for missing TFLite models, by the same keys.
         input_size: Height and width of the model's images, in pixels; None in a folder of an earlier version.
+        memory: Peak memory for activations in int8, in bytes, under ``INT8`` for the model, whatever its precisions,
+            and under ``REFERENCE``; see :mod:`compressor_lib.deployment.activation_memory`. A model that does not
+            convert to any precision has none.
     """
 
     parameters: int
@@ -72,6 +80,7 @@ class ModelMetrics:
     bytes: dict[str, int] = field(default_factory=dict)
     not_converted: dict[str, str] = field(default_factory=dict)
     input_size: int | None = None
+    memory: dict[str, int] = field(default_factory=dict)
 
     def without(self, names: Iterable[str]) -> ModelMetrics:
         """Returns a copy without the figures of some precisions."""
@@ -132,4 +141,5 @@ def _metrics(values: Mapping[str, Any]) -> ModelMetrics:
         bytes={name: int(one) for name, one in values.get("bytes", {}).items()},
         not_converted={name: str(one) for name, one in values.get("not_converted", {}).items()},
         input_size=values.get("input_size"),
+        memory={name: int(one) for name, one in values.get("memory", {}).items()},
     )

@@ -10,7 +10,7 @@ import math
 
 from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.intervals import Interval
-from compressor_lib.deployment.model_metrics import Latency, Speedup
+from compressor_lib.deployment.model_metrics import KIB, Latency, Speedup
 
 NO_DIFFERENCE = "no difference measured"
 NOT_COMPARED = "not compared"
@@ -111,6 +111,11 @@ def milliseconds_parts(latency: Latency | None) -> Parts:
 def size(count: int | None) -> str:
     """Formats the size of a TFLite model in bytes, such as ``1,000,000``."""
     return NOT_CONVERTED if count is None else f"{count:,}"
+
+
+def memory(count: int | None) -> str:
+    """Formats a number of bytes of memory in KiB, such as ``240 KiB``."""
+    return NOT_CONVERTED if count is None else f"{count / KIB:,.0f} KiB"
 
 
 def side(size: int | None) -> str:

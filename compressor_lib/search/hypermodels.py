@@ -22,13 +22,14 @@ from compressor_lib.cuts.families import searched_connections
 from compressor_lib.cuts.lookup import find_connection
 from compressor_lib.cuts.surgery import create_submodel, extend_shared
 from compressor_lib.cuts.translators import TAIL_UNITS, TRANSLATOR_LAYERS
+from compressor_lib.deployment.precision import Precision
 from compressor_lib.errors import CompressorError
 from compressor_lib.features.array_store import ArrayStore
 from compressor_lib.features.cached_training import CachedTraining
 from compressor_lib.networks.backbones import find_backbone
 from compressor_lib.networks.graph import LayerGraph
 from compressor_lib.networks.heads import attach_head
-from compressor_lib.objective.costs import Budgets, Yardstick, counted_costs, find_cost, measure_costs
+from compressor_lib.objective.costs import COUNTED, Budgets, Yardstick, counted_costs, find_cost, measure_costs
 from compressor_lib.objective.metrics import AccuracyCompression
 from compressor_lib.pretraining.bank import TranslatorBank
 from compressor_lib.pretraining.options import TranslatorOptions
@@ -122,6 +123,7 @@ class HyperCompressor(kt.HyperModel):
         budgets: Mapping[str, float] | None = None,
         yardstick: Yardstick | None = None,
         class_names: Sequence[str] | None = None,
+        precision: Precision = "float32",
         train_translators: bool = PruningSearchOptions.train_translators,
         translator_options: TranslatorOptions | None = None,
     ) -> None:
@@ -157,15 +159,17 @@ class HyperCompressor(kt.HyperModel):
             feature_memory: Bytes of memory for cached activations; the rest are kept in a temporary folder. None for no
                 limit. Hypermodels that share one store share its memory.
             cost: The cost to reduce, a name in ``compressor_lib.objective.costs.COSTS``. Measured costs (``"bytes"``,
-                ``"latency"``) are measured once per architecture, on its TFLite file.
+                ``"latency"``, ``"memory"``) are measured once per architecture, on its TFLite file.
             max_cost: Cost of the uncompressed classifier, in the unit of ``cost``. Required, except for the cost
                 ``"parameters"``, for which None means ``max_parameters``.
-            budgets: Maximum costs of a network, by name. Parameters and MACs are counted without building a network, so
-                connections that exceed these budgets even in their narrowest form are not searched.
+            budgets: Maximum costs of a network, by name. Parameters, MACs and a lower bound of the memory are counted
+                without building a network, so connections that exceed these budgets even in their narrowest form are
+                not searched.
             yardstick: The uncompressed classifier, next to which latencies are measured; None to time each network on
                 its own.
             class_names: The class names, in the order of the outputs. They are part of the deployed TFLite file and so
                 of its ``bytes``.
+            precision: Precision of the TFLite file whose ``bytes`` and ``latency`` are measured.
             train_translators: Whether each trial trains its translator with its head, starting from the fitted weights.
                 Slower, because the layers after B run at every step; better if a linear map explains little.
             translator_options: How translators are fitted, if none are given; None for the defaults.
@@ -196,6 +200,7 @@ class HyperCompressor(kt.HyperModel):
         self.budgets = Budgets(budgets or {})
         self._yardstick = yardstick
         self._class_names = class_names
+        self._precision = precision
         self.translators = translators
         self.place = Place()
         self._weights = weights
@@ -261,7 +266,7 @@ class HyperCompressor(kt.HyperModel):
             {each: known[str(each)].r2 or 0.0 for each in self.connections if str(each) in known},
         )
         # Bytes and latency would require building each network; they are roughly proportional to parameters.
-        cost, most = (self.cost, self.max_cost) if self.cost == "macs" else ("parameters", self.max_parameters)
+        cost, most = (self.cost, self.max_cost) if self.cost in COUNTED else ("parameters", self.max_parameters)
         self._connections = most_promising(
             {
                 connection: self.tau * accuracy + (1 - self.tau) * (1 - self._narrowest(connection)[cost] / most)
@@ -283,7 +288,7 @@ class HyperCompressor(kt.HyperModel):
 
     def _affordable(self, connections: list[Connection]) -> list[Connection]:
         """Returns the connections whose narrowest form, with the published head, is within the countable budgets."""
-        if not self.budgets.limits.keys() & {"parameters", "macs"}:
+        if not self.budgets.limits.keys() & set(COUNTED):
             return connections
         narrowest = {connection: self._narrowest(connection) for connection in connections}
         affordable = [connection for connection, costs in narrowest.items() if self.budgets.within(costs)]
@@ -432,7 +437,9 @@ class HyperCompressor(kt.HyperModel):
         architecture = tuple((layer.name, tuple(weight.shape for weight in layer.weights)) for layer in model.layers)
         if architecture not in self._known_costs:
             names = dict.fromkeys(("parameters", self.cost, *self.budgets.limits))
-            self._known_costs[architecture] = measure_costs(model, names, self._yardstick, self._class_names)
+            self._known_costs[architecture] = measure_costs(
+                model, names, self._yardstick, self._class_names, precision=self._precision
+            )
         return self._known_costs[architecture]
 
     def fit(self, hp: kt.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any) -> keras.callbacks.History:

@@ -54,10 +54,11 @@ class ObjectiveOptions(Options):
 
     Attributes:
         cost: The cost that is weighed against accuracy, as a share of the reference model's: parameters; macs
-            (multiply-adds per image); bytes (size of the TFLite file); or latency (its measured time per image).
+            (multiply-adds per image); bytes (size of the TFLite file); latency (its measured time per image); or memory
+            (peak memory for activations in int8). Bytes and latency are those of the smallest of export.formats.
     """
 
-    cost: Literal["parameters", "macs", "bytes", "latency"] = "parameters"
+    cost: Literal["parameters", "macs", "bytes", "latency", "memory"] = "parameters"
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,12 @@ class BudgetOptions(Options):
     Attributes:
         parameters: Maximum number of parameters; null: no limit.
         macs: Maximum multiply-adds per image; null: no limit.
-        bytes: Maximum size of the TFLite file in float32, in bytes; null: no limit.
-        latency_ms: Maximum time per image, in ms, measured with TFLite on one thread of the searching machine; null: no
-            limit.
+        bytes: Maximum size of the TFLite file in the smallest of export.formats (int8, else float16, else float32), in
+            bytes; null: no limit.
+        latency_ms: Maximum time per image of that file, in ms, measured with TFLite on one thread of the searching
+            machine; null: no limit.
+        memory_kb: Maximum peak memory for activations in int8, in KiB: what a microcontroller must have free in RAM;
+            null: no limit.
 
     Raises:
         CompressorError: If a limit is not above 0.
@@ -79,11 +83,15 @@ class BudgetOptions(Options):
     macs: int | None = option(None, gt=0)
     bytes: int | None = option(None, gt=0)
     latency_ms: float | None = option(None, gt=0)
+    memory_kb: float | None = option(None, gt=0)
 
     @property
     def limits(self) -> dict[str, float]:
         """The limits that are set, by cost."""
-        limits = {"parameters": self.parameters, "macs": self.macs, "bytes": self.bytes, "latency": self.latency_ms}
+        limits = {
+            "parameters": self.parameters, "macs": self.macs, "bytes": self.bytes, "latency": self.latency_ms,
+            "memory": self.memory_kb,
+        }  # fmt: skip
         return {cost: limit for cost, limit in limits.items() if limit is not None}
 
 
@@ -147,17 +155,22 @@ class PruningSearchOptions(TunerOptions):
         budgets: Limits that the winner must not exceed.
         min_learning_rate: Lowest learning rate of the heads.
         max_learning_rate: Highest learning rate of the heads.
-        input_sizes: Heights and widths of the images, in pixels, at which the backbone is searched; null: only that of
-            the reference model. The compressed model takes images of the size that it was found at.
+        input_sizes: Heights and widths of the images, in pixels, at which the backbone is searched; null: that of the
+            reference model and, if MACs, latency or memory are saved or limited, up to four smaller ones (a backbone
+            from the catalogue only). The compressed model takes images of the size that it was found at.
         backbones: Further backbones to search, besides the reference model's, each at every input size: entries with a
-            name from the catalogue, alpha and weights, or names alone. Weights that cannot be downloaded or read are
-            reported, and their backbone is left out.
+            name from the catalogue, alpha and weights, or names alone; null: none or, if MACs, latency or memory are
+            saved or limited and the reference model starts from ImageNet weights, up to three narrower relatives.
+            Weights that cannot be downloaded or read are reported, and their backbone is left out.
         connections: The cuts to search, each written A->B: layer A is the last one before the cut, and layer B, to
             which a translator leads from A, is the first one after it. published: the pairs of the papers; rejoining:
             pairs from the whole graph; truncation: cuts directly to the head; tail: cuts with a narrow tail in front
             of the head; all: published (rejoining for a model of your own), truncation and tail; or a list such as
-            ['block_5_add->Conv_1', '53,151', 'block_5_add->head', 'block_5_add->tail'], of which
-            further backbones take those that they have.
+            ['block_5_add->Conv_1', '53,151', 'block_5_add->head', 'block_5_add->tail'], of which further backbones
+            take those that they have.
+        finalists: Number of networks that compete for the winner by their accuracy after a short retraining, which may
+            rank them differently; 1: the best trial wins.
+        finalist_epochs: Number of epochs for which each finalist is retrained, with the section retrain but no teacher.
         tail_units: Widths of the tail to search.
         head_units: Widths of the head to search; null: only that of the reference model's head.
 
@@ -176,8 +189,10 @@ class PruningSearchOptions(TunerOptions):
     min_learning_rate: float = option(1e-3, gt=0)
     max_learning_rate: float = option(1e-2, gt=0)
     input_sizes: tuple[Annotated[int, Each(ge=32)], ...] | None = option(None, min_length=1)
-    backbones: tuple[BackboneOptions, ...] = ()
+    backbones: tuple[BackboneOptions, ...] | None = None
     connections: Family | tuple[str, ...] = "all"
+    finalists: int = option(1, gt=0)
+    finalist_epochs: int = option(3, gt=0)
     tail_units: tuple[Annotated[int, Each(gt=0)], ...] = option((128, 256, 512), min_length=1)
     head_units: tuple[Annotated[int, Each(ge=0)], ...] | None = option(None, min_length=1)
 
@@ -188,7 +203,7 @@ class PruningSearchOptions(TunerOptions):
                 f"min_learning_rate is {self.min_learning_rate}, above max_learning_rate "
                 f"{self.max_learning_rate}: swap them."
             )
-        _check_once("backbones", [backbone.label for backbone in self.backbones], "backbone")
+        _check_once("backbones", [backbone.label for backbone in self.backbones or ()], "backbone")
         _check_once("input_sizes", self.input_sizes or (), "size")
 
 

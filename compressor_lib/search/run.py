@@ -119,7 +119,10 @@ def run_search(
 
 
 def trial_reports(tuner: kt.Tuner, hypermodel: SearchSpace) -> list[TrialReport]:
-    """Returns a report of every completed trial: the best first, those over a budget last."""
+    """Returns a report of every completed trial: the best first, those over a budget last.
+
+    If the tuner has a ``winner``, the ID of a trial, that trial is the first.
+    """
     reports = []
     for trial in _completed(tuner):
         cost = _at_best(trial, hypermodel.cost)
@@ -141,7 +144,8 @@ def trial_reports(tuner: kt.Tuner, hypermodel: SearchSpace) -> list[TrialReport]
                 hyperparameters=without_places(trial.hyperparameters.values),
             )
         )
-    return best_first(reports, hypermodel)
+    winner = getattr(tuner, "winner", None)
+    return sorted(best_first(reports, hypermodel), key=lambda report: report.trial_id != winner)
 
 
 def best_first(reports: Iterable[TrialReport], hypermodel: SearchSpace) -> list[TrialReport]:
@@ -213,7 +217,14 @@ def _epochs(options: SearchOptions) -> dict[str, int]:
 
 
 class _Budgeted(kt.Tuner):
-    """Restricts the best trials to those within the hypermodel's budgets."""
+    """Restricts the best trials to those within the hypermodel's budgets.
+
+    Attributes:
+        winner: ID of the trial that counts as the best, such as the one that :mod:`compressor_lib.search.finalists`
+            chooses; None for the one with the best score.
+    """
+
+    winner: str | None = None
 
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[kt.HyperParameters]:
         return [trial.hyperparameters for trial in trials_within_budget(self, self.hypermodel)[:num_trials]]

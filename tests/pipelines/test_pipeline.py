@@ -241,9 +241,10 @@ def test_sections_reach_their_nodes(create):
         "tau": 0.6, "max_trials": 3, "max_epochs": 2, "parallel_trials": 2,
         "shortlist": 9, "train_translators": True, "feature_memory_mb": 100,
         "objective": {"cost": "latency"},
-        "budgets": {"parameters": 500_000, "macs": None, "bytes": None, "latency_ms": 8},
+        "budgets": {"parameters": 500_000, "macs": None, "bytes": None, "latency_ms": 8, "memory_kb": None},
         "min_learning_rate": 0.01, "max_learning_rate": 0.02,
     }  # fmt: skip
+    assert search["precision"] == "int8"
     assert (search["dropout"], search["seed"], search["batch_size"]) == (0.3, 7, 9)
     assert reference["class_weights"] == retrain["class_weights"] == search["class_weights"] == "balanced"
 
@@ -254,6 +255,13 @@ def test_another_format_runs_the_converter_anew_and_what_is_behind_it(create):
     assert changed == {"Converter", "Report"}  # the report has the configuration
     behind = {name for name, node in after.items() if ("Converter", "model") in sources(node).values()}
     assert behind == {"Evaluator", "Pusher", "Report"}
+
+
+@pytest.mark.parametrize("measured", ["search.objective.cost=bytes", "search.budgets.latency_ms=8"])
+def test_another_format_runs_a_search_anew_that_measures_files(create, measured):
+    formats = ("[float32]", "[float32, float16]", "[float16, int8]")
+    nodes = [create(f"export.formats={each}", measured)["PruningSearch"] for each in formats]
+    assert [node.exec_properties["precision"] for node in nodes] == ["float32", "float16", "int8"]
 
 
 def test_without_widths_to_search_the_heads_own_is_taken(create):

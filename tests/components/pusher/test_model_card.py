@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from components.pusher.model_card import MOST_CLASSES, images_by_split, markdown, model_card
 from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format
-from compressor_lib.deployment.model_metrics import EXTRA, Latency, ModelMetrics, Speedup, write_figures
+from compressor_lib.deployment.model_metrics import EXTRA, Latency, ModelMetrics, Speedup, read_figures, write_figures
 
 BOUNDS = Thresholds(min_accuracy=0.8, max_drop=0.05)
 OVERALL = judged("", 57, 2, 1, 0)
@@ -83,6 +84,14 @@ def test_formats_have_latencies_and_accuracies(lines):
     assert "| reference, float32 | 4,000 | 4.00 ms (3.50 to 4.50) |  |  |" in lines
     (left_out,) = [line for line in lines if "int8" in line]
     assert left_out.startswith("- int8 is left out: accuracy is 50.0 % (30 of 60,")
+
+
+def test_memory_is_told_beside_the_references(folders, lines):
+    assert not any("RAM" in line for line in lines)
+    metrics = read_figures(folders[0])
+    write_figures(folders[0], dataclasses.replace(metrics, memory={"int8": 2048, "reference": 245_760}))
+    text = card(folders, judge(BOUNDS, OVERALL, [], ""))
+    assert "its activations need 2 KiB of memory at their peak (reference model: 240 KiB)" in text
 
 
 def test_the_size_of_the_images_is_given(lines, folders):

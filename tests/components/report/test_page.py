@@ -41,6 +41,12 @@ def test_charts_are_specifications_and_images(page):
     assert page.count("<noscript><svg") == len(specs)
 
 
+def test_finalists_are_listed_where_there_are_any(report_data, page):
+    assert "each retrained for 3 epochs on all layers" in page
+    assert "56 of 60, 84.1 to 97.4 %" in page[page.index("Finalists</h3>") : page.index("All trials</h3>")]
+    assert "Finalists" not in render_page(dataclasses.replace(report_data, finalists=[]))
+
+
 def test_page_of_thousands_of_classes_is_small(report_data, page):
     names = [f"class {number:04}" for number in range(2000)]
     predictions = ComparedPredictions(
