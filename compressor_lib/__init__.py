@@ -16,6 +16,7 @@ __all__ = [
     "AccuracyCompression",
     "CompressorError",
     "Distillation",
+    "HyperBackbones",
     "HyperCompressedEfficientNetB5",
     "HyperCompressedMobileNet",
     "HyperCompressedMobileNetV2",

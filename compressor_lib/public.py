@@ -7,6 +7,7 @@ from compressor_lib.errors import CompressorError as CompressorError
 from compressor_lib.objective.metrics import AccuracyCompression as AccuracyCompression
 from compressor_lib.pretraining.bank import TranslatorBank as TranslatorBank
 from compressor_lib.pretraining.translator_fit import fit_translators as fit_translators
+from compressor_lib.search.backbones import HyperBackbones as HyperBackbones
 from compressor_lib.search.hypermodels import HyperCompressedEfficientNetB5 as HyperCompressedEfficientNetB5
 from compressor_lib.search.hypermodels import HyperCompressedMobileNet as HyperCompressedMobileNet
 from compressor_lib.search.hypermodels import HyperCompressedMobileNetV2 as HyperCompressedMobileNetV2

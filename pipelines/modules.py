@@ -5,6 +5,7 @@ TFX reloads this module, so it contains only functions: a class defined here wou
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,8 @@ from components.resumable import mark_done, sweep, work_key
 from components.storage.examples import count_classes, count_examples, image_dataset
 from components.storage.gcs_mount import mounted
 from compressor_lib.deployment.export import TEACHER_FILE, export_saved_model, load_keras
-from compressor_lib.deployment.images import decode_image, encode_image
+from compressor_lib.deployment.images import decode_upright, encode_image, resize_image
+from compressor_lib.deployment.sized_images import IMAGE_FEATURE, sized_feature
 from compressor_lib.networks.batch_norm_folding import folded
 from compressor_lib.training.class_weights import balanced_weights
 from compressor_lib.training.options import TrainingOptions
@@ -33,7 +35,6 @@ from pipelines.config.errors import fields_named
 
 logger = logging.getLogger("pipelines.modules")
 
-IMAGE = "image"
 LABEL = "label"
 CHECKPOINT_FILE = "checkpoint.npz"
 
@@ -43,21 +44,25 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: Mapping[str, Any]) -
 
     Args:
         inputs: The raw features.
-        custom_config: ``size`` (pixels), the names of the raw ``image`` and ``label`` features, and the ``classes``, by
-            index.
+        custom_config: ``sizes`` (pixels), the reference model's first; the names of the raw ``image`` and ``label``
+            features; and the ``classes``, by index.
 
     Returns:
-        ``image`` string ``[N]`` (PNG, size x size x 3) and ``label`` int64 ``[N]``.
+        ``image`` string ``[N]`` (PNG, of the first size), one such feature for each further size, such as ``image_96``,
+        and ``label`` int64 ``[N]``.
     """
-    size = int(custom_config["size"])
+    size, *others = custom_config["sizes"]
+    names = {IMAGE_FEATURE: size} | {sized_feature(other): other for other in others}
 
-    def resized(encoded: tf.Tensor) -> tf.Tensor:
-        return encode_image(decode_image(encoded, size))
+    def resized(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        image = decode_upright(encoded)
+        return {name: encode_image(resize_image(image, one)) for name, one in names.items()}
 
-    images = tf.map_fn(resized, _dense(inputs[custom_config[IMAGE]]))
+    encoded = _dense(inputs[custom_config["image"]])
+    images = tf.map_fn(resized, encoded, fn_output_signature=dict.fromkeys(names, tf.string))
     labels = _dense(inputs[custom_config[LABEL]])
     return {
-        IMAGE: images,
+        **images,
         LABEL: tft.make_and_track_object(lambda: _indices(custom_config["classes"]), name="classes").lookup(labels),
     }
 
@@ -73,7 +78,8 @@ def run_fn(fn_args: FnArgs) -> None:
 
     ``custom_config["role"]`` selects one. The reference model is built from ``backbone`` and ``head``, or is the user's
     own model. The compressed model is the base model from the search, which comes with the reference model as its
-    teacher. With ``custom_config["class_weights"] == "balanced"``, all classes are weighted the same.
+    teacher and may take smaller images. With ``custom_config["class_weights"] == "balanced"``, all classes are weighted
+    the same.
     """
     config = fn_args.custom_config
     keras.utils.set_random_seed(config["seed"])
@@ -86,13 +92,14 @@ def run_fn(fn_args: FnArgs) -> None:
     else:
         found = mounted(fn_args.base_model)
         model = load_keras(found)
-        teacher = folded(load_keras(found, TEACHER_FILE))  # it only predicts, at every step
-    size = model.input_shape[1]
+        teacher = folded(load_keras(found, TEACHER_FILE))  # it only predicts
     options = parsed(TrainingOptions, config["training"])
-    train_dataset, eval_dataset = (
-        image_dataset(files, size=size, batch_size=options.batch_size, classes=len(classes), shuffle_seed=shuffle_seed)
-        for files, shuffle_seed in ((fn_args.train_files, config["seed"]), (fn_args.eval_files, None))
+    images = functools.partial(
+        image_dataset, size=model.input_shape[1], batch_size=options.batch_size, classes=len(classes)
     )
+    train_dataset = images(fn_args.train_files, shuffle_seed=config["seed"])
+    eval_dataset = images(fn_args.eval_files)
+    teacher_dataset = images(fn_args.train_files, teacher_size=teacher.input_shape[1]) if teacher else None
     class_weights = None
     if config.get("class_weights") == "balanced":
         class_weights = balanced_weights(count_classes(fn_args.train_files, len(classes)))
@@ -106,13 +113,15 @@ def run_fn(fn_args: FnArgs) -> None:
         eval_dataset,
         options,
         teacher=teacher,
+        teacher_dataset=teacher_dataset,
         callbacks=[tensorboard],
         class_weights=class_weights,
         checkpoint=resumable / CHECKPOINT_FILE,
+        seed=config["seed"],
     )
     export_saved_model(model, classes, mounted(fn_args.serving_model_dir))
-    images = {"eval_images": [float(count_examples(fn_args.eval_files))]}  # val_accuracy is a share of these
-    (run_dir / HISTORY_FILE).write_text(json.dumps(history | images))
+    counted = {"eval_images": [float(count_examples(fn_args.eval_files))]}  # val_accuracy is a share of these
+    (run_dir / HISTORY_FILE).write_text(json.dumps(history | counted))
     mark_done(resumable)
 
 

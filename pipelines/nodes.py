@@ -26,6 +26,8 @@ from components.storage.spans import rolling_range
 from components.transform import Transform
 from components.translator_pretrainer import TranslatorPretrainer
 from components.warm_start import Handover, PreviousRun
+from compressor_lib.deployment.precision import smallest
+from compressor_lib.search.options import PruningSearchOptions
 from pipelines.config.config import Config
 from pipelines.config.vertex import endpoint_config, search_job, training_config
 
@@ -97,7 +99,7 @@ class Nodes:
             label=self.config.data.label_feature,
             removed_classes=self.config.data.removed_classes,
             custom_config={
-                "size": self.config.backbone.input_size,
+                "sizes": self.config.image_sizes,
                 "image": self.config.data.image_feature,
                 "label": self.config.data.label_feature,
                 "code_version": self.code_version,
@@ -161,7 +163,12 @@ class Nodes:
         return PruningSearch(
             previous_hyperparameters=self._from_previous(previous, "hyperparameters"),
             backbone=config.backbone.name or "",
+            label=config.backbone.label,
             options=replace(search, head_units=search.head_units or (config.head.units,)),
+            retraining=config.retrain,
+            # Only where it matters, so that another format does not repeat every search.
+            precision=smallest(config.export.formats) if _measures_files(search) else "float32",
+            weights_sha256=" ".join(_sha256(backbone.weights) for backbone in search.backbones or ()).strip(),
             vertex_job=search_job(config.vertex, name=f"{config.name}-search", image=self.image),
             dropout=config.head.dropout,
             batch_size=config.retrain.batch_size,
@@ -236,7 +243,6 @@ class Nodes:
             model_blessing=blessing,
             push_directory=config.serving_directory,
             name=config.name,
-            backbone=config.backbone.name or Path(config.backbone.model or "").name,
             label=config.data.label_feature,
             keep=config.push.keep,
             removed_classes=config.data.removed_classes,
@@ -276,12 +282,22 @@ class Nodes:
         return Handover(push_directory=self.config.serving_directory, code_version=self.code_version, **inputs)
 
 
+def _measures_files(search: PruningSearchOptions) -> bool:
+    """Returns whether a search measures the bytes or the latency of TFLite files."""
+    return not {"bytes", "latency"}.isdisjoint({search.objective.cost, *search.budgets.limits})
+
+
 def _backbone(config: Config) -> dict[str, Any]:
     """Returns the section ``backbone`` with hashes of its files, so that their content is part of the cache key."""
     values = config.backbone.model_dump()
     for field in ("weights", "model"):
-        file = Path(values[field] or "")
-        if file.is_file():
-            values[field] = str(file.absolute())
-            values[f"{field}_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+        if digest := _sha256(values[field] or ""):
+            values[field] = str(Path(values[field]).absolute())
+            values[f"{field}_sha256"] = digest
     return values
+
+
+def _sha256(path: str) -> str:
+    """Returns the hash of a local file; empty if there is none, as for ``imagenet``."""
+    file = Path(path)
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""

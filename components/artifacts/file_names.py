@@ -3,6 +3,10 @@
 SEARCH_REPORT_FILE = "search_report.json"
 """In the results of the search: one :class:`compressor_lib.search.run.TrialReport` per trial."""
 
+FINALISTS_FILE = "finalists.json"
+"""In the results of the search: one :class:`compressor_lib.search.finalists.Finalist` per retrained network, the winner
+first. There is no such file without finalists."""
+
 HISTORY_FILE = "history.json"
 """In the output of a Trainer: its metrics after every epoch."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,11 +17,13 @@ from tfx.utils import io_utils, path_utils
 
 from components.storage.examples import image_dataset, split_patterns
 from components.storage.gcs_mount import mounted_artifacts
+from compressor_lib.deployment.activation_memory import activation_memory
 from compressor_lib.deployment.export import add_tflite, load_keras, read_classes
 from compressor_lib.deployment.latency import time_models
+from compressor_lib.deployment.model_metrics import INT8, read_figures, write_figures
 from compressor_lib.deployment.model_metrics import REFERENCE as REFERENCE_FIGURES
-from compressor_lib.deployment.model_metrics import ModelMetrics, read_figures, write_figures
-from compressor_lib.deployment.tflite import ConversionError, Precision, to_tflite
+from compressor_lib.deployment.precision import Precision
+from compressor_lib.deployment.tflite import ConversionError, to_tflite
 from compressor_lib.deployment.tflite_metadata import with_metadata
 
 logger = logging.getLogger(__name__)
@@ -80,10 +83,11 @@ def _convert(folder: str, reference: str, formats: list[Precision], calibration:
         not_converted[REFERENCE_FIGURES] = error.reason
     for name, reason in not_converted.items():
         logger.warning("%s has no TFLite model: %s", name, reason)
-    metrics = ModelMetrics(
-        read_figures(folder).parameters,
+    metrics = replace(
+        read_figures(folder),
         bytes={name: len(content) for name, content in tflite_models.items()},
         not_converted=not_converted,
+        memory=_memory(tflite_models),
     )
     if tflite_models:
         logger.info("timing %s", ", ".join(tflite_models))
@@ -95,6 +99,13 @@ def _convert(folder: str, reference: str, formats: list[Precision], calibration:
             speedup={name: timings.speedup(name, REFERENCE_FIGURES) for name in compared},
         )
     write_figures(folder, metrics)
+
+
+def _memory(tflite_models: Mapping[str, bytes]) -> dict[str, int]:
+    """Returns the memory of the model, best from its int8 file, and of the reference model, as far as they convert."""
+    given = {INT8: (INT8, "float32", "float16"), REFERENCE_FIGURES: (REFERENCE_FIGURES,)}
+    found = {key: next((name for name in names if name in tflite_models), None) for key, names in given.items()}
+    return {key: activation_memory(tflite_models[name]) for key, name in found.items() if name}
 
 
 def _some_images(patterns: str, folder: str, seed: int) -> np.ndarray:

@@ -30,7 +30,7 @@ from compressor_lib.deployment.classes_file import CLASSES_FILE
 from compressor_lib.deployment.export import tflite_path
 from compressor_lib.deployment.gate import Verdict, left_out_sentences
 from compressor_lib.deployment.model_metrics import EXTRA, FIGURES_FILE, parse_figures
-from compressor_lib.deployment.tflite import Precision
+from compressor_lib.deployment.precision import Precision
 from compressor_lib.errors import CompressorError
 
 logger = logging.getLogger(__name__)

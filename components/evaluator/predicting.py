@@ -19,7 +19,7 @@ from tfx.dsl.io import fileio
 from components.artifacts.predictions import BASELINE, MODEL, ModelPredictions, Predictions, image_key
 from components.evaluator.tfma_config import LABEL, PROBABILITIES, SIGNATURE
 from components.storage.examples import decode_images
-from compressor_lib.deployment.export import IMAGE_FEATURE
+from compressor_lib.deployment.sized_images import IMAGE_FEATURE
 from compressor_lib.deployment.tflite import tflite_interpreter, tflite_predict
 from compressor_lib.support.control_groups import usable_threads
 

@@ -12,7 +12,10 @@ from tfx.types import component_spec, standard_artifacts
 
 from components.options import as_parameter
 from components.pruning_search import executor
+from compressor_lib.deployment.precision import Precision
+from compressor_lib.search.finalists import finalist_training
 from compressor_lib.search.options import PruningSearchOptions
+from compressor_lib.training.options import RetrainingOptions, TrainingOptions
 
 
 class PruningSearchSpec(component_spec.ComponentSpec):
@@ -20,7 +23,11 @@ class PruningSearchSpec(component_spec.ComponentSpec):
 
     PARAMETERS: ClassVar = {
         "backbone": component_spec.ExecutionParameter(type=str),
+        "label": component_spec.ExecutionParameter(type=str),
         "options": component_spec.ExecutionParameter(type=str),
+        "retraining": component_spec.ExecutionParameter(type=str),
+        "precision": component_spec.ExecutionParameter(type=str),
+        "weights_sha256": component_spec.ExecutionParameter(type=str),
         "vertex_job": component_spec.ExecutionParameter(type=str),
         "dropout": component_spec.ExecutionParameter(type=float),
         "batch_size": component_spec.ExecutionParameter(type=int),
@@ -42,10 +49,11 @@ class PruningSearchSpec(component_spec.ComponentSpec):
 
 
 class PruningSearch(base_component.BaseComponent):
-    """Searches the sub-networks of a classifier's backbone.
+    """Searches the sub-networks of a classifier's backbone and of others, at one or more image sizes.
 
     Outputs: ``best_hyperparameters`` and ``tuner_results`` in the format of the stock Tuner, the latter with
-    ``search_report.json`` (a :class:`compressor_lib.search.run.TrialReport` for every trial), and ``model`` with the
+    ``search_report.json`` (a :class:`compressor_lib.search.run.TrialReport` for every trial) and, if there are
+    finalists, ``finalists.json`` (a :class:`compressor_lib.search.finalists.Finalist` for each), and ``model`` with the
     best sub-network and its head in ``assets.extra/model.keras`` and the uncompressed classifier in
     ``assets.extra/teacher.keras``.
 
@@ -69,7 +77,11 @@ class PruningSearch(base_component.BaseComponent):
         backbone: str = "",
         *,
         previous_hyperparameters: types.BaseChannel | None = None,
+        label: str = "",
         options: PruningSearchOptions | None = None,
+        retraining: TrainingOptions | None = None,
+        precision: Precision = "float32",
+        weights_sha256: str = "",
         vertex_job: Mapping[str, Any] | None = None,
         dropout: float = 0.0,
         batch_size: int = 32,
@@ -88,8 +100,13 @@ class PruningSearch(base_component.BaseComponent):
                 connections.
             previous_hyperparameters: Best hyperparameters of an earlier search, or an empty folder. They are the first
                 trial, if they are in the search space.
+            label: Name of the backbone in the results; ``backbone`` if empty.
             options: Options of the search; None for the defaults. Without ``head_units``, heads are a single softmax
                 layer.
+            retraining: How finalists are retrained, for ``finalist_epochs`` in the options and without a teacher; None
+                for the defaults of the retraining. Without effect for a single finalist.
+            precision: Precision of the TFLite files whose bytes and latencies are measured, if the options use them.
+            weights_sha256: Hash of the weights files in the options. Part of the cache key.
             vertex_job: A custom job on Vertex AI whose replicas run trials, instead of parallel trials on this machine:
                 its ``project``, ``region`` and ``job_spec`` (a CustomJobSpec). None for no job.
             dropout: Dropout rate of the head.
@@ -99,6 +116,8 @@ class PruningSearch(base_component.BaseComponent):
             seed: Random seed of the search.
             code_version: Part of the cache key. It changes with the code.
         """
+        options = options or PruningSearchOptions()
+        retraining = finalist_training(retraining or RetrainingOptions(), options.finalist_epochs)
         super().__init__(
             PruningSearchSpec(
                 examples=examples,
@@ -109,7 +128,11 @@ class PruningSearch(base_component.BaseComponent):
                 best_hyperparameters=types.Channel(type=standard_artifacts.HyperParameters),
                 tuner_results=types.Channel(type=standard_artifacts.TunerResults),
                 backbone=backbone,
-                options=as_parameter(options or PruningSearchOptions()),
+                label=label or backbone or "reference",
+                options=as_parameter(options),
+                retraining=as_parameter(retraining) if options.finalists > 1 else "",
+                precision=precision,
+                weights_sha256=weights_sha256,
                 vertex_job=json.dumps(vertex_job, sort_keys=True) if vertex_job else "",
                 dropout=dropout,
                 batch_size=batch_size,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.artifacts.file_names import SEARCH_REPORT_FILE
+from components.artifacts.file_names import FINALISTS_FILE, SEARCH_REPORT_FILE
 from components.options import from_parameter
 from components.pruning_search.job import SearchJob
 from components.pruning_search.parallel import search_in_parallel
@@ -26,10 +27,12 @@ from components.storage.examples import split_patterns
 from components.storage.gcs_mount import mounted_artifacts
 from compressor_lib.deployment.export import TEACHER_FILE, keras_path
 from compressor_lib.pretraining.bank import fingerprint
-from compressor_lib.search.hypermodels import HyperCompressor
+from compressor_lib.search.backbones import HyperBackbones, in_words
+from compressor_lib.search.finalists import write_finalists
 from compressor_lib.search.options import PruningSearchOptions
 from compressor_lib.search.run import trial_reports, write_report
 from compressor_lib.search.tensorboard import write_summaries
+from compressor_lib.training.options import TrainingOptions
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +77,10 @@ def _search(
         train=split_patterns(examples, "train"),
         validation=split_patterns(examples, "eval"),
         backbone=exec_properties["backbone"],
+        label=exec_properties["label"],
         options=from_parameter(PruningSearchOptions, exec_properties["options"]),
+        retraining=_retraining(exec_properties["retraining"]),
+        precision=exec_properties["precision"],
         dropout=exec_properties["dropout"],
         batch_size=exec_properties["batch_size"],
         class_weights=exec_properties["class_weights"],
@@ -85,7 +91,8 @@ def _search(
     # The folder is named by everything that determines the result, and is next to the outputs, so that an interrupted
     # search finds its finished trials. It outlives the search, because the node may run again until its end is
     # recorded.
-    key = _key(exec_properties, hypermodel.base, examples.uri, bank_dir, *job.known)
+    bases = [member.hypermodel.base for member in hypermodel.members.values()]
+    key = _key(exec_properties, bases, examples.uri, bank_dir, *job.known)
     trials_dir = results_dir.parent.parent / ".trials" / key
     replica = Replica.of_this_process()
     if replica is not None and not replica.is_chief:
@@ -94,12 +101,14 @@ def _search(
     sweep(trials_dir)
     tuner = _run(job, hypermodel, trials_dir)
     hypermodel.release_features()
+    finalists, best = job.retrain_finalists(tuner, hypermodel, trials_dir / "finalists")
     reports = trial_reports(tuner, hypermodel)
 
     write_best_hyperparameters(tuner, output_dict)
     write_report(reports, results_dir / SEARCH_REPORT_FILE)
     write_summaries(reports, results_dir / SUMMARIES)
-    best = tuner.get_best_models(1)[0]
+    if finalists:
+        write_finalists(finalists, results_dir / FINALISTS_FILE)
     best_path = keras_path(model_dir)
     best_path.parent.mkdir(parents=True, exist_ok=True)
     best.save(best_path)
@@ -107,18 +116,21 @@ def _search(
     mark_done(trials_dir)
 
 
-def _run(job: SearchJob, hypermodel: HyperCompressor, directory: Path) -> kt.Tuner:
+def _run(job: SearchJob, hypermodel: HyperBackbones, directory: Path) -> kt.Tuner:
     """Runs the search in one process or several."""
-    logger.info(
-        "searching %d connections of %s with %s",
-        len(hypermodel.connections), hypermodel.base.name, job.options.tuner,
-    )  # fmt: skip
+    networks = [in_words(network) for network in hypermodel.members]
+    connections = sum(len(member.hypermodel.connections) for member in hypermodel.members.values())
+    logger.info("searching %d connections of %s with %s", connections, "; ".join(networks), job.options.tuner)
     workers, replica = job.options.parallel_trials, Replica.of_this_process()
     if replica is not None:
         return search_in_parallel(job, hypermodel, directory, 1, port=replica.port)
     if workers > 1:
         return search_in_parallel(job, hypermodel, directory, workers)
     return job.search(hypermodel, directory)
+
+
+def _retraining(parameter: str) -> TrainingOptions | None:
+    return from_parameter(TrainingOptions, parameter) if parameter else None
 
 
 def _known(given: list[types.Artifact] | None) -> list[dict[str, Any]]:
@@ -133,5 +145,5 @@ def _known(given: list[types.Artifact] | None) -> list[dict[str, Any]]:
         return []
 
 
-def _key(exec_properties: dict[str, Any], base: keras.Model, *inputs: Any) -> str:
-    return work_key(exec_properties, fingerprint(base), inputs)
+def _key(exec_properties: dict[str, Any], bases: Iterable[keras.Model], *inputs: Any) -> str:
+    return work_key(exec_properties, [fingerprint(base) for base in bases], inputs)

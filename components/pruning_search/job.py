@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,41 @@ import tensorflow as tf
 from pydantic import TypeAdapter
 
 from components.storage.examples import count_classes, image_dataset
-from compressor_lib.cuts.families import searched_connections
+from compressor_lib.cuts.connections import Connection
+from compressor_lib.cuts.families import connections_as_in, searched_connections
 from compressor_lib.cuts.surgery import without_head
 from compressor_lib.deployment.export import load_keras, read_classes
+from compressor_lib.deployment.precision import Precision
+from compressor_lib.errors import CompressorError
+from compressor_lib.features.array_store import ArrayStore
+from compressor_lib.networks.resizing import resized
 from compressor_lib.objective.costs import Yardstick, measure_costs
 from compressor_lib.pretraining.bank import TranslatorBank
+from compressor_lib.pretraining.options import TranslatorOptions
+from compressor_lib.search.backbones import HyperBackbones, Network, in_words
+from compressor_lib.search.finalists import Finalist, retrain_finalists
 from compressor_lib.search.hypermodels import HyperCompressor
-from compressor_lib.search.options import PruningSearchOptions, SearchOptions
+from compressor_lib.search.options import BackboneOptions, PruningSearchOptions, SearchOptions
 from compressor_lib.search.run import run_search
 from compressor_lib.training.class_weights import balanced_weights
+from compressor_lib.training.options import TrainingOptions
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Shortlisted:
+    """The connections of one network that are searched.
+
+    Attributes:
+        backbone: Name of its backbone.
+        size: Height and width of its images in pixels.
+        connections: The connections.
+    """
+
+    backbone: str
+    size: int
+    connections: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -31,17 +58,21 @@ class SearchJob:
 
     Attributes:
         reference_dir: Folder of the uncompressed classifier.
+        bank_dir: Folder of the translators of its backbone.
         train: Pattern of the files with the training data.
         validation: Pattern of the files with the validation data, on which trials are ranked.
         backbone: Name of the backbone in the catalogue, or empty.
-        backbone: The backbone's name in the catalogue, or empty.
+        label: Name of the backbone in the results.
         options: Options of the search.
         dropout: Dropout rate of the head.
         batch_size: Images per step.
         class_weights: ``"balanced"`` or ``"none"``.
         seed: Random seed of the search.
+        retraining: How finalists are retrained; None for no finalists.
+        precision: Precision of the TFLite files that are measured.
         max_cost: Cost of the uncompressed classifier; measured if None.
         known: Best hyperparameters of earlier searches, for the first trials.
+        shortlisted: The networks and connections that another process chose; empty for those of the options.
     """
 
     reference_dir: str
@@ -49,13 +80,17 @@ class SearchJob:
     train: str
     validation: str
     backbone: str
+    label: str
     options: PruningSearchOptions
     dropout: float
     batch_size: int
     class_weights: str
     seed: int
+    retraining: TrainingOptions | None = None
+    precision: Precision = "float32"
     max_cost: float | None = None
     known: Sequence[dict[str, Any]] = ()
+    shortlisted: Sequence[Shortlisted] = ()
 
     @classmethod
     def load(cls, path: Path) -> SearchJob:
@@ -72,55 +107,120 @@ class SearchJob:
         tuner, trials, epochs = self.options.tuner, self.options.max_trials, self.options.max_epochs
         return SearchOptions(tuner, trials, epochs, seed=self.seed, first=self.known)
 
-    def hypermodel(self) -> HyperCompressor:
+    def hypermodel(self) -> HyperBackbones:
         """Seeds this process, loads the networks and creates the search space.
 
         Raises:
-            CompressorError: If the bank does not fit the classifier or lacks a translator, or a connection is unknown.
+            CompressorError: If the bank does not fit the classifier or lacks a translator, or a connection is unknown,
+                or a network cannot be built at a size.
         """
         keras.utils.set_random_seed(self.seed)
         reference, class_names = load_keras(self.reference_dir), read_classes(self.reference_dir)
-        base = without_head(reference, name=self.backbone)
         options = self.options
         cost, budgets = options.objective.cost, options.budgets.limits
         yardstick, max_cost = None, self.max_cost
         if cost == "latency":
-            yardstick = Yardstick.of(reference, max_cost)
+            yardstick = Yardstick.of(reference, max_cost, precision=self.precision)
             max_cost = yardstick.milliseconds
         elif "latency" in budgets:
-            yardstick = Yardstick.of(reference)
-        return HyperCompressor(
-            max_parameters=reference.count_params(),
-            num_classes=reference.output_shape[-1],
-            tau=options.tau,
-            backbone=base,
-            connections=searched_connections(base, self.backbone, options.connections),
-            translators=TranslatorBank.load(self.bank_dir, base),
-            train_translators=options.train_translators,
-            head_units=options.head_units or (0,),
-            tail_units=options.tail_units,
-            dropout=self.dropout,
-            learning_rates=(options.min_learning_rate, options.max_learning_rate),
-            loss="sparse_categorical_crossentropy",
-            cost=cost,
-            max_cost=max_cost or measure_costs(reference, [cost], class_names=class_names)[cost],
-            budgets=budgets,
-            yardstick=yardstick,
-            class_names=class_names,
-            feature_memory=options.feature_memory_mb * 2**20,
-        )
+            yardstick = Yardstick.of(reference, precision=self.precision)
+        max_cost = max_cost or measure_costs(reference, [cost], class_names=class_names, precision=self.precision)[cost]
+        features = ArrayStore(options.feature_memory_mb * 2**20)
+        data: dict[int, tuple[tf.data.Dataset, tf.data.Dataset]] = {}
+        members: dict[Network, tuple[HyperCompressor, tf.data.Dataset, tf.data.Dataset]] = {}
+        base = without_head(reference, name=self.backbone)
+        bank = TranslatorBank.load(self.bank_dir, base)
+        for network, member_base, connections in self._networks(base):
+            hypermodel = HyperCompressor(
+                max_parameters=reference.count_params(),
+                num_classes=reference.output_shape[-1],
+                tau=options.tau,
+                backbone=member_base,
+                connections=connections,
+                translators=bank if member_base is base else None,  # other networks fit theirs in the search
+                train_translators=options.train_translators,
+                translator_options=TranslatorOptions(**bank.fit),
+                head_units=options.head_units or (0,),
+                tail_units=options.tail_units,
+                dropout=self.dropout,
+                learning_rates=(options.min_learning_rate, options.max_learning_rate),
+                loss="sparse_categorical_crossentropy",
+                cost=cost,
+                max_cost=max_cost,
+                budgets=budgets,
+                yardstick=yardstick,
+                class_names=class_names,
+                precision=self.precision,
+                feature_memory=features,
+            )
+            _, size = network
+            if size not in data:
+                data[size] = self._datasets(size, hypermodel.num_classes)
+            members[network] = (hypermodel, *data[size])
+        space = HyperBackbones(members)
+        if len(space.members) > 1:
+            logger.info(
+                "%d networks run over the images once each, which takes as long as %.1f passes of the reference model",
+                len(space.members), space.passes(base),
+            )  # fmt: skip
+        return space
 
-    def narrowed(self, hypermodel: HyperCompressor) -> SearchJob:
-        """Returns the same search with its shortlist, so that no other process needs to compute it.
+    def _networks(self, base: keras.Model) -> Iterator[tuple[Network, keras.Model, list[Connection]]]:
+        """Builds the networks to search, and finds their connections; the default network comes first.
+
+        Args:
+            base: Backbone of the reference model.
+        """
+        own = base.input_shape[1]
+        # The first network is the default: that of the reference model, if its size is searched.
+        sizes = sorted(self.options.input_sizes or (own,), key=lambda size: size != own)
+        chosen = {(one.backbone, one.size): one.connections for one in self.shortlisted}
+        connections = self.options.connections
+        for size in sizes:
+            network = self.label, size
+            if not chosen or network in chosen:
+                at_size = resized(base, size)
+                found = searched_connections(at_size, self.backbone, chosen.get(network, connections))
+                yield network, at_size, found
+        for backbone in self.options.backbones or ():
+            for size in sizes:
+                network = backbone.label, size
+                if chosen and network not in chosen:
+                    continue
+                built = self._built(backbone, size, is_needed=bool(chosen))
+                if built is None:
+                    continue
+                if network in chosen:
+                    found = searched_connections(built, backbone.name, chosen[network])
+                else:
+                    found = connections_as_in(base, connections, built, backbone.name)
+                yield network, built, found
+
+    def _built(self, backbone: BackboneOptions, size: int, *, is_needed: bool) -> keras.Model | None:
+        """Builds a further backbone; None if its weights cannot be downloaded or read, and it is not needed."""
+        keras.utils.set_random_seed(self.seed)  # random weights are the same in every process
+        try:
+            return backbone.build(size)
+        except CompressorError as error:
+            if is_needed or error.argument != "weights":
+                raise
+            logger.warning("%s is left out of the search: %s", in_words((backbone.label, size)), error)
+            return None
+
+    def narrowed(self, hypermodel: HyperBackbones) -> SearchJob:
+        """Returns the same search with its networks and shortlists, so that no other process needs to choose them.
 
         Args:
             hypermodel: A hypermodel from :meth:`hypermodel`. It is narrowed too.
         """
-        self._narrow(hypermodel, *self._datasets(hypermodel))
-        connections = tuple(str(connection) for connection in hypermodel.connections)
-        return replace(self, options=replace(self.options, connections=connections, shortlist=None))
+        self._narrow(hypermodel)
+        shortlisted = tuple(
+            Shortlisted(backbone, size, tuple(str(connection) for connection in member.hypermodel.connections))
+            for (backbone, size), member in hypermodel.members.items()
+        )
+        return replace(self, options=replace(self.options, shortlist=None), shortlisted=shortlisted)
 
-    def search(self, hypermodel: HyperCompressor, directory: Path) -> kt.Tuner:
+    def search(self, hypermodel: HyperBackbones, directory: Path) -> kt.Tuner:
         """Runs the search in this process, alone or as one of several workers (depending on keras-tuner's environment).
 
         Args:
@@ -130,24 +230,60 @@ class SearchJob:
         Returns:
             The tuner after the search.
         """
-        train, validation = self._datasets(hypermodel)
-        self._narrow(hypermodel, train, validation)
-        class_weights = None
-        if self.class_weights == "balanced":
-            class_weights = balanced_weights(count_classes(self.train, hypermodel.num_classes))
-        return run_search(hypermodel, train, validation, self.run_options, directory, class_weights=class_weights)
+        self._narrow(hypermodel)
+        default = next(iter(hypermodel.members.values()))
+        return run_search(
+            hypermodel, default.train, default.validation, self.run_options, directory,
+            class_weights=self._class_weights(hypermodel),
+        )  # fmt: skip
 
-    def _narrow(self, hypermodel: HyperCompressor, train: tf.data.Dataset, validation: tf.data.Dataset) -> None:
+    def retrain_finalists(
+        self, tuner: kt.Tuner, hypermodel: HyperBackbones, directory: Path
+    ) -> tuple[list[Finalist], keras.Model]:
+        """Retrains the finalists, if there are to be any, and makes the best one the tuner's winner.
+
+        Args:
+            tuner: The tuner after the search.
+            hypermodel: The hypermodel of the search.
+            directory: Folder for the checkpoints, from which an interrupted call resumes.
+
+        Returns:
+            The finalists, the winner first, and the winner's network.
+        """
+        if self.retraining is None:
+            return [], tuner.get_best_models(1)[0]
+
+        def datasets(size: int) -> Sequence[tf.data.Dataset]:
+            return [
+                image_dataset(
+                    pattern, size=size, batch_size=self.batch_size, classes=hypermodel.num_classes, shuffle_seed=seed
+                )
+                for pattern, seed in ((self.train, self.seed), (self.validation, None))
+            ]
+
+        return retrain_finalists(
+            tuner,
+            hypermodel,
+            datasets,
+            self.retraining,
+            directory,
+            count=self.options.finalists,
+            class_weights=self._class_weights(hypermodel),
+            seed=self.seed,
+        )
+
+    def _class_weights(self, hypermodel: HyperBackbones) -> list[float] | None:
+        if self.class_weights == "none":
+            return None
+        return balanced_weights(count_classes(self.train, hypermodel.num_classes))
+
+    def _narrow(self, hypermodel: HyperBackbones) -> None:
         if self.options.shortlist is not None:
-            hypermodel.narrow_to(self.options.shortlist, train, validation)
+            hypermodel.narrow_to(self.options.shortlist)
 
-    def _datasets(self, hypermodel: HyperCompressor) -> Sequence[tf.data.Dataset]:
-        return [
-            image_dataset(
-                pattern,
-                size=hypermodel.base.input_shape[1],
-                batch_size=self.batch_size,
-                classes=hypermodel.num_classes,
-            )
+    def _datasets(self, size: int, classes: int) -> tuple[tf.data.Dataset, tf.data.Dataset]:
+        train, validation = (
+            image_dataset(pattern, size=size, batch_size=self.batch_size, classes=classes)
             for pattern in (self.train, self.validation)
-        ]
+        )
+        return train, validation

@@ -20,7 +20,6 @@ class PusherSpec(component_spec.ComponentSpec):
     PARAMETERS: ClassVar = {
         "push_directory": component_spec.ExecutionParameter(type=str),
         "name": component_spec.ExecutionParameter(type=str),
-        "backbone": component_spec.ExecutionParameter(type=str),
         "label": component_spec.ExecutionParameter(type=str),
         "keep": component_spec.ExecutionParameter(type=int),
         "removed_classes": component_spec.ExecutionParameter(type=str),
@@ -70,7 +69,6 @@ class Pusher(base_component.BaseComponent):
         push_directory: str,
         *,
         name: str = "model",
-        backbone: str = "the backbone",
         label: str = "label",
         keep: int = 5,
         removed_classes: Sequence[str] = (),
@@ -88,7 +86,6 @@ class Pusher(base_component.BaseComponent):
             statistics: Statistics of the raw Examples.
             push_directory: Target in any store. Each version is a folder in it, named by a number.
             name: Name of the model on its card.
-            backbone: Name of the backbone on the card.
             label: Feature of the raw Examples with the class name.
             keep: Number of versions to keep.
             removed_classes: Classes of the currently pushed version that the model may lack.
@@ -104,7 +101,6 @@ class Pusher(base_component.BaseComponent):
                 statistics=statistics,
                 push_directory=push_directory,
                 name=name,
-                backbone=backbone,
                 label=label,
                 keep=keep,
                 removed_classes=json.dumps(list(removed_classes)),

@@ -129,7 +129,6 @@ def _card(prepared: str, input_dict: Artifacts, exec_properties: dict[str, Any])
             trials=trials,
             data=images_by_split(uris["statistics"], exec_properties["label"], read_classes(prepared)),
             name=exec_properties["name"],
-            backbone=exec_properties["backbone"],
         )
 
 

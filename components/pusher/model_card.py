@@ -21,10 +21,10 @@ from components.artifacts.class_counts import class_counts
 from components.artifacts.thresholds import threshold_rows
 from compressor_lib.deployment import phrases
 from compressor_lib.deployment.eval_result import EvalResult
-from compressor_lib.deployment.export import read_classes, read_parameters, tflite_paths
+from compressor_lib.deployment.export import read_classes, tflite_paths
 from compressor_lib.deployment.gate import Verdict
 from compressor_lib.deployment.intervals import Interval
-from compressor_lib.deployment.model_metrics import EXTRA, REFERENCE, Latency, Speedup, read_figures
+from compressor_lib.deployment.model_metrics import EXTRA, INT8, REFERENCE, Latency, Speedup, read_figures
 
 MOST_CLASSES = 24
 """Maximum number of classes on the human-readable card; the JSON card has all classes."""
@@ -45,9 +45,7 @@ def write_card(model: str, card: Json) -> None:
     (folder / f"{CARD_FILE}.md").write_text(markdown(card), encoding="utf-8")
 
 
-def model_card(
-    model: str, *, reference: str, verdict: Verdict, trials: list[Json], data: Json, name: str, backbone: str
-) -> Json:
+def model_card(model: str, *, reference: str, verdict: Verdict, trials: list[Json], data: Json, name: str) -> Json:
     """Builds a card from the results of a run, without measuring anything.
 
     Args:
@@ -57,9 +55,8 @@ def model_card(
         trials: The search's report, the winner first.
         data: Counts from :func:`images_by_split`.
         name: Name of the pipeline.
-        backbone: Name of the backbone.
     """
-    metrics = read_figures(model)
+    metrics, whole = read_figures(model), read_figures(reference)
     classes = read_classes(model)
     winner = trials[0]
     return {
@@ -71,9 +68,13 @@ def model_card(
         "accuracy": _dumped(verdict.overall),
         "accuracy_by_class": [_dumped(one) for one in verdict.classes],
         "parameters": metrics.parameters,
+        "memory": metrics.memory.get(INT8),
+        "input_size": metrics.input_size,
         "reference": {
-            "parameters": read_parameters(reference),
+            "parameters": whole.parameters,
+            "input_size": whole.input_size,
             "bytes": metrics.bytes.get(REFERENCE),
+            "memory": metrics.memory.get(REFERENCE),
             "latency": _fields(metrics.latency.get(REFERENCE)),
         },
         "tflite": {
@@ -86,7 +87,7 @@ def model_card(
             for precision in tflite_paths(model)
         },
         "left_out": verdict.left_out,
-        "cut": {"backbone": backbone, "connection": winner["connection"], "hyperparameters": winner["hyperparameters"]},
+        "cut": {name: winner[name] for name in ("backbone", "connection", "hyperparameters")},
         "gate": {**vars(verdict.thresholds), "confidence_shown": verdict.confidence_shown},
         "thresholds": [vars(one) for one in threshold_rows(verdict)],
         "notes": verdict.notes,
@@ -148,8 +149,10 @@ def _lines(card: Json) -> Iterator[str]:
     yield from _section(
         "Size and time",
         f"{card['parameters']:,} parameters, {saved} fewer than the "
-        f"{reference['parameters']:,} of the uncompressed reference model. Latencies are medians per image with "
+        f"{reference['parameters']:,} of the uncompressed reference model.{_image_sizes(card)} "
+        "Latencies are medians per image with "
         "confidence intervals, measured with TFLite on one thread of the machine that converted the model.",
+        *_memory_lines(card["memory"], reference["memory"]),
         "",
         *_table(
             ("TFLite", "bytes", "latency", "speed", "accuracy"),
@@ -161,16 +164,26 @@ def _lines(card: Json) -> Iterator[str]:
         *([""] if card["left_out"] else []),
         *(f"- {name} is left out: {'; '.join(reasons)}." for name, reasons in card["left_out"].items()),
     )
+    cut = card["cut"]
     yield from _section(
         "What was cut",
-        f"`{card['cut']['connection']}` of {card['cut']['backbone']}: the layers between were removed.",
+        f"`{cut['connection']}` of {cut['backbone']}: the layers between were removed.",
         "",
-        *_table(("hyperparameter", "value"), ((name, str(v)) for name, v in card["cut"]["hyperparameters"].items())),
+        *_table(("hyperparameter", "value"), ((name, str(v)) for name, v in cut["hyperparameters"].items())),
     )
     yield from _section("Gate", *_gate_lines(card))
     yield from _section("Limits", *(f"- {limit}" for limit in card["limits"]))
     yield ""
     yield f"SHA-256 of the model's files as evaluated: `{card['model_sha256']}`."
+
+
+def _image_sizes(card: Json) -> str:
+    """Returns a sentence on the size of the images that the model takes; empty if it is unknown."""
+    own, reference = card["input_size"], card["reference"]["input_size"]
+    if own is None:
+        return ""
+    compared = f"; the reference model's images are of {phrases.side(reference)}" if own != reference else ""
+    return f" It takes images of {own} x {own} pixels and resizes others itself{compared}."
 
 
 def _gate_lines(card: Json) -> Iterator[str]:
@@ -196,6 +209,16 @@ def _format_rows(formats: Json) -> Iterator[tuple[str, ...]]:
         speedup = Speedup(**one["speedup"]) if one["speedup"] else None
         latency = phrases.milliseconds(Latency(**one["latency"]))
         yield name, phrases.size(one["bytes"]), latency, phrases.speed(speedup), accuracy
+
+
+def _memory_lines(memory: int | None, reference: int | None) -> Iterator[str]:
+    if memory is not None:
+        compared = f" (reference model: {phrases.memory(reference)})" if reference is not None else ""
+        yield ""
+        yield (
+            f"In int8, its activations need {phrases.memory(memory)} of memory at their peak{compared}, which a "
+            "microcontroller must have free in RAM."
+        )
 
 
 def _limits(verdict: Verdict, classes: Sequence[str]) -> Iterator[str]:

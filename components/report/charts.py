@@ -15,6 +15,7 @@ from compressor_lib.cuts.connections import parse_connection
 from compressor_lib.deployment import phrases
 from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.figures import ModelFigures
+from compressor_lib.deployment.model_metrics import KIB
 
 Spec = dict[str, Any]
 
@@ -26,6 +27,7 @@ COST_TITLES = {
     "macs": "MACs per image",
     "bytes": "bytes of the TFLite file",
     "latency": "milliseconds per image",
+    "memory": "KiB of memory in int8",
 }
 """Axis titles of the costs."""
 
@@ -77,8 +79,8 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
     points = [
         {
             "cost": trial.costs[cost], "accuracy": trial.accuracy, "family": trial.family,
-            "connection": trial.connection, "what": _widths(trial), "score": round(trial.score, 4),
-            "counted": counted_on_eval(trial.accuracy, images),
+            "connection": trial.connection, "network": trial.network, "what": _widths(trial),
+            "score": round(trial.score, 4), "counted": counted_on_eval(trial.accuracy, images),
         }
         for trial in trials
     ]  # fmt: skip
@@ -91,12 +93,16 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
         "scale": {"zero": False, "padding": 30},
         "axis": {"format": ".0%", "tickCount": 6},
     }  # fmt: skip
-    tooltip = [
-        {"field": "connection"},
-        {"field": "what", "title": "widths"},
+    measured = [
         {"field": "accuracy", "format": ".1%"},
         *([{"field": "counted", "title": "eval images"}] if images else []),
         {"field": "cost", "title": COST_TITLES[cost], "format": ",.4~g" if cost == "latency" else ",.0f"},
+    ]
+    tooltip = [
+        {"field": "connection"},
+        *([{"field": "network"}] if len({trial.network for trial in data.trials}) > 1 else []),
+        {"field": "what", "title": "widths"},
+        *measured,
         {"field": "score"},
     ]
     families = [family for family in FAMILIES if any(point["family"] == family for point in points)]
@@ -136,7 +142,7 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
                 },
                 "encoding": {
                     "x": x, "y": y,
-                    "tooltip": [{"field": "label", "title": "network"}, {"field": "connection"}, *tooltip[2:-1]],
+                    "tooltip": [{"field": "label", "title": "network"}, {"field": "connection"}, *measured],
                 },
             }
         )  # fmt: skip
@@ -159,16 +165,18 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
 
 def _milestones(data: ReportData, cost: str) -> list[Spec]:
     """Returns the reference, the winner before retraining, and the winner after retraining (the same network)."""
-    costs = {role: _figures(one) for role, one in (("reference", data.reference), ("compressed", data.compressed))}
+    reference, compressed = _figures(data.reference), _figures(data.compressed)
+    is_other_format = cost in ("bytes", "latency") and data.precision != "float32"
+    name = "reference, float32" if is_other_format else "reference"
     winner = data.trials[0]
-    retrained = costs["compressed"].get(cost, winner.costs.get(cost))
+    retrained = winner.costs.get(cost) if is_other_format else compressed.get(cost, winner.costs.get(cost))
     images = data.data.totals.get(EVAL, 0)
     marks: list[Spec] = []
-    if cost in costs["reference"]:
+    if cost in reference:
         marks.append(
             {
-                "label": "reference", "shape": "diamond", "connection": data.backbone, "align": "center", "dy": 20,
-                "cost": costs["reference"][cost], "accuracy": _best(data.histories["reference"]),
+                "label": name, "shape": "diamond", "connection": data.backbone, "align": "center", "dy": 20,
+                "cost": reference[cost], "accuracy": _best(data.histories["reference"]),
             }
         )  # fmt: skip
     if cost in winner.costs:
@@ -193,7 +201,8 @@ def _milestones(data: ReportData, cost: str) -> list[Spec]:
 def _figures(model: ModelFigures) -> dict[str, float]:
     """Returns the known costs of a model, by name."""
     latency = None if model.latency is None else model.latency.median
-    known = {"bytes": model.bytes, "latency": latency, "parameters": model.parameters}
+    memory = None if model.memory is None else model.memory / KIB
+    known = {"bytes": model.bytes, "latency": latency, "memory": memory, "parameters": model.parameters}
     return {name: value for name, value in known.items() if value is not None}
 
 
@@ -317,6 +326,55 @@ def learning(data: ReportData, measure: str, title: str, form: str) -> Spec:
         },
         height=240,
         description=f"{title} over the epochs of both training runs; a ring marks the epoch whose weights were kept",
+    )
+
+
+def finalists(data: ReportData) -> Spec:
+    """Returns a chart of the finalists' accuracy over the epochs of their retraining, from their trials on."""
+    points = [
+        {
+            "epoch": epoch, "accuracy": accuracy, "number": number, "connection": finalist.connection,
+            "network": f"{finalist.backbone}, {finalist.input_size} px",
+            "parameters": finalist.parameters, "place": "others" if number else "winner",
+        }
+        for number, finalist in enumerate(data.finalists)
+        for epoch, accuracy in enumerate([finalist.before, *finalist.epochs])
+    ]  # fmt: skip
+    encoding = {
+        "x": {
+            "field": "epoch", "type": "quantitative", "title": "epoch of retraining",
+            "axis": {"tickMinStep": 1, "format": "d", "grid": False}, "scale": {"nice": False, "padding": 12},
+        },
+        "y": {
+            "field": "accuracy", "type": "quantitative", "title": "accuracy on the eval split",
+            "scale": {"zero": False}, "axis": {"format": ".0%", "tickCount": 5},
+        },
+        "color": {
+            "field": "place",
+            "scale": {"domain": ["winner", "others"], "range": ["var(--compressed)", "var(--reference)"]},
+        },
+        "detail": {"field": "number"},
+    }  # fmt: skip
+    tooltip = [
+        {"field": "network"},
+        {"field": "connection"},
+        {"field": "parameters", "format": ",d"},
+        {"field": "epoch"},
+        {"field": "accuracy", "format": ".1%"},
+    ]
+    return _chart(
+        {
+            "data": {"values": points},
+            "layer": [
+                {"mark": {"type": "line", "strokeWidth": 2}, "encoding": encoding},
+                {
+                    "mark": {"type": "point", "filled": True, "size": 40, "opacity": 1},
+                    "encoding": {**encoding, "tooltip": tooltip},
+                },
+            ],
+        },
+        height=240,
+        description="Accuracy of the finalists on the eval split over the epochs of their retraining",
     )
 
 
@@ -465,6 +523,8 @@ def charts(data: ReportData) -> Iterator[tuple[str, Spec]]:
         spec = pareto(data, cost)
         if spec:
             yield f"pareto-{cost}", spec
+    if data.finalists:
+        yield "finalists", finalists(data)
     translators = fit(data, [block.name for block in data.network])
     if translators:
         yield "fit", translators

@@ -12,6 +12,7 @@ from components.artifacts.data_summary import DataSummary
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.gate import Verdict
 from compressor_lib.deployment.intervals import Interval
+from compressor_lib.deployment.precision import Precision, smallest
 from compressor_lib.support.redaction import redact_values
 
 DATA_FILE = "report.json"
@@ -23,6 +24,8 @@ class Trial:
     """One trial of the search.
 
     Attributes:
+        backbone: Name of the backbone, such as ``"MobileNetV2 0.35"``.
+        input_size: Height and width of its images, in pixels.
         connection: The connection, by layer names, such as ``"block_5_add->Conv_1"``.
         family: ``"tail"``, ``"rejoining"`` or ``"truncation"``.
         accuracy: Accuracy on the eval split before retraining, 0..1.
@@ -35,6 +38,8 @@ class Trial:
         learning_rate: Learning rate of its Adam optimizer.
     """
 
+    backbone: str
+    input_size: int
     connection: str
     family: str
     accuracy: float
@@ -45,6 +50,36 @@ class Trial:
     tail_units: int
     head_units: int
     learning_rate: float
+
+    @property
+    def network(self) -> str:
+        """The backbone and the size of its images, such as ``"MobileNetV2 0.35, 96 px"``."""
+        return f"{self.backbone}, {self.input_size} px"
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A network of the search that was briefly retrained, to choose the winner.
+
+    Attributes:
+        backbone: Name of the backbone.
+        input_size: Height and width of its images, in pixels.
+        connection: The connection, by layer names.
+        parameters: Number of parameters.
+        before: Accuracy on the eval split in its trial, 0..1.
+        accuracy: Accuracy on the eval split after its retraining.
+        score: Value of the search's objective after its retraining.
+        epochs: Accuracy on the eval split after each epoch of its retraining.
+    """
+
+    backbone: str
+    input_size: int
+    connection: str
+    parameters: int
+    before: float
+    accuracy: float
+    score: float
+    epochs: list[float]
 
 
 @dataclass(frozen=True)
@@ -181,7 +216,8 @@ class ReportData:
         formats: Figures of the compressed model's TFLite models, by precision. The verdict says why any are missing.
         trials: Trials of the search, the winner first.
         translators: How well each pretrained translator fits (R2), by connection.
-        network: Blocks of the reference model in order, kept or cut, with the added ones between them.
+        network: Blocks of the uncompressed network in order, kept or cut, with the added ones between them. It is the
+            reference model, unless the search chose another backbone or image size.
         histories: Training history of each model, under ``"reference"`` and ``"compressed"``; see
             :func:`compressor_lib.training.train.train`.
         predictions: Predictions of both models on the test split.
@@ -189,6 +225,7 @@ class ReportData:
         config: The configuration with every field.
         versions: Versions of the project and its dependencies.
         artifacts: Locations of the report's inputs, by node and key.
+        finalists: Networks that were briefly retrained, the winner first; empty if the best trial won.
         steps: Nodes of the run, if known: the Report node itself cannot see the others.
     """
 
@@ -211,11 +248,17 @@ class ReportData:
     config: dict[str, Any]
     versions: dict[str, str]
     artifacts: dict[str, str] = field(default_factory=dict)
+    finalists: list[Finalist] = field(default_factory=list)
     steps: list[NodeStep] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in ("config", "artifacts"):
             object.__setattr__(self, name, redact_values(getattr(self, name)))
+
+    @property
+    def precision(self) -> Precision:
+        """Precision of the TFLite files that the trials' bytes and latencies are of: the smallest that was to ship."""
+        return smallest(self.config.get("export", {}).get("formats", ()))
 
     def write(self, folder: Path) -> None:
         """Writes ``report.json`` to a folder, which must exist."""

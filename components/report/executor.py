@@ -15,25 +15,27 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.artifacts.class_results import results_by_class
-from components.artifacts.file_names import HISTORY_FILE, SEARCH_REPORT_FILE
+from components.artifacts.file_names import FINALISTS_FILE, HISTORY_FILE, SEARCH_REPORT_FILE
 from components.artifacts.predictions import MODEL, REFERENCE, Predictions, image_key
 from components.artifacts.verdict import read_verdict
 from components.report.advice import advice
 from components.report.data import ReportData
 from components.report.example_images import summarise_images
 from components.report.network import network_blocks
+from components.report.networks import SearchedNetworks
 from components.report.page import write_page
 from components.report.predictions import compare_predictions
-from components.report.trials import read_trials
+from components.report.trials import read_finalists, read_trials
 from components.report.versions import versions
 from components.storage.examples import encoded_images, split_patterns
 from components.storage.gcs_mount import mounted_artifacts
 from compressor_lib.deployment import model_metrics
 from compressor_lib.deployment.eval_result import EvalResult
-from compressor_lib.deployment.export import load_keras, read_parameters, tflite_paths
+from compressor_lib.deployment.export import load_keras, tflite_paths
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.intervals import paired_change
 from compressor_lib.deployment.model_metrics import ModelMetrics, read_figures
+from compressor_lib.deployment.precision import smallest
 from compressor_lib.pretraining.bank import TranslatorBank
 
 logger = logging.getLogger(__name__)
@@ -74,13 +76,22 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
     predictions = Predictions.read(inputs["evaluation"].uri)
     test = split_patterns(inputs["transformed_examples"], "test")
     compared = compare_predictions(predictions, lambda keys: _images(test, keys))
-    metrics = read_figures(directories["compressed"])
+    metrics, reference_metrics = (read_figures(directories[key]) for key in ("compressed", "reference"))
     verdict = read_verdict(inputs["evaluation"].uri)
     confidence = verdict.confidence_shown
     pairs = predictions.pairs(MODEL, REFERENCE)
     reference_score, _ = results_by_class(predictions, REFERENCE, confidence)
     pushed = inputs["pushed_model"].get_int_custom_property("pushed")
     bank = TranslatorBank.load(inputs["translators"].uri)
+    networks = SearchedNetworks(reference, config["search"]["backbones"])
+    trials = read_trials(
+        Path(inputs["tuner_results"].uri, SEARCH_REPORT_FILE),
+        networks,
+        cost=parameters["cost"],
+        metrics=metrics,
+        class_names=predictions.models[REFERENCE].classes,
+        precision=smallest(config["export"]["formats"]),
+    )
     return ReportData(
         name=config["name"],
         made=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
@@ -92,10 +103,8 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
             reference_score,
             has_budgets=any(limit is not None for limit in config["search"]["budgets"].values()),
         ),
-        reference=_figures(
-            reference_score, read_parameters(directories["reference"]), metrics, model_metrics.REFERENCE
-        ),
-        compressed=_figures(verdict.overall, metrics.parameters, metrics, "float32"),
+        reference=_figures(reference_score, reference_metrics, metrics, model_metrics.REFERENCE),
+        compressed=_figures(verdict.overall, metrics, metrics, "float32", memory_of=model_metrics.INT8),
         change=paired_change(pairs.gained, pairs.lost, pairs.images, confidence),
         formats={
             precision: FormatFigures(
@@ -103,15 +112,10 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
             )
             for precision, file in tflite_paths(directories["compressed"]).items()
         },
-        trials=read_trials(
-            Path(inputs["tuner_results"].uri, SEARCH_REPORT_FILE),
-            reference,
-            cost=parameters["cost"],
-            metrics=metrics,
-            class_names=predictions.models[REFERENCE].classes,
-        ),
+        trials=trials,
+        finalists=read_finalists(Path(inputs["tuner_results"].uri, FINALISTS_FILE)),
         translators={name: one.r2 for name, one in bank.translators.items() if one.r2 is not None},
-        network=network_blocks(reference, compressed),
+        network=network_blocks(networks.whole(trials[0].backbone, trials[0].input_size), compressed),
         histories={
             role: json.loads(Path(inputs[f"{role}_run"].uri, HISTORY_FILE).read_text(encoding="utf-8"))
             for role in directories
@@ -135,11 +139,16 @@ def _images(patterns: str, keys: Collection[str]) -> dict[str, bytes]:
     return {key: encoded for encoded in encoded_images(patterns) if (key := image_key(encoded)) in keys}
 
 
-def _figures(result: EvalResult, parameters: int, metrics: ModelMetrics, timed: str) -> ModelFigures:
+def _figures(
+    result: EvalResult, own: ModelMetrics, measured: ModelMetrics, name: str, *, memory_of: str | None = None
+) -> ModelFigures:
+    """Combines the accuracy of a model, the figures of its folder, and what the Converter measured under a name."""
     return ModelFigures(
         right=result.right,
         images=result.images,
-        parameters=parameters,
-        bytes=metrics.bytes.get(timed),
-        latency=metrics.latency.get(timed),
+        parameters=own.parameters,
+        bytes=measured.bytes.get(name),
+        latency=measured.latency.get(name),
+        input_size=own.input_size,
+        memory=measured.memory.get(memory_of or name),
     )

@@ -18,7 +18,7 @@ def network_blocks(reference: keras.Model, compressed: keras.Model) -> list[Bloc
     """Compares a compressed classifier with its reference model.
 
     Args:
-        reference: The uncompressed functional model.
+        reference: The uncompressed functional model, at the compressed classifier's image size.
         compressed: The compressed classifier. Its layers have the same names as in ``reference``, except for
             translators.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -20,7 +20,7 @@ from components.artifacts.card import card_path
 from components.artifacts.thresholds import decides, threshold_rows
 from components.report.charts import COST_TITLES, EVAL, MOST_CLASSES, Spec, charts, counted_on_eval
 from components.report.confusion import worst_hit
-from components.report.data import PAGE_FILE, Block, ExampleImage, ReportData
+from components.report.data import PAGE_FILE, Block, ExampleImage, Finalist, ReportData, Trial
 from components.report.usage import Snippet, snippets
 from compressor_lib.deployment import phrases
 from compressor_lib.networks.class_names import with_new_classes
@@ -135,7 +135,9 @@ def render_page(data: ReportData, folder: Path | None = None) -> str:
         card=_card(data.pushed_to, folder),
         snippets=_snippets(data),
         eval_split=_eval_split(data),
-        trial_scores=_trial_scores(data),
+        trial_scores=_scores(data, data.trials),
+        finalist_scores=_scores(data, data.finalists),
+        best_of_networks=_best_of_networks(data),
         captions={cost: _caption(data, cost) for cost in COST_TITLES},
     )
 
@@ -237,10 +239,18 @@ def _eval_split(data: ReportData) -> str:
     return f"{images:,} images of the eval split" if images else "eval split"
 
 
-def _trial_scores(data: ReportData) -> list[str]:
-    """Returns the count and interval of each trial's accuracy; empty if the size of the eval split is unknown."""
+def _scores(data: ReportData, tried: Sequence[Trial | Finalist]) -> list[str]:
+    """Returns the count and interval of each accuracy; empty if the size of the eval split is unknown."""
     images = data.data.totals.get(EVAL)
-    return [counted_on_eval(trial.accuracy, images) for trial in data.trials] if images else []
+    return [counted_on_eval(one.accuracy, images) for one in tried] if images else []
+
+
+def _best_of_networks(data: ReportData) -> list[tuple[int, Trial]]:
+    """Returns the rank and the best trial of each backbone at each image size; empty if there is only one."""
+    best: dict[str, tuple[int, Trial]] = {}
+    for place, trial in enumerate(data.trials):
+        best.setdefault(trial.network, (place, trial))
+    return list(best.values()) if len(best) > 1 else []
 
 
 def _caption(data: ReportData, cost: str) -> str:
@@ -250,10 +260,12 @@ def _caption(data: ReportData, cost: str) -> str:
     if known < len(data.trials):
         why = (
             " (each needs a conversion, so only trials that no smaller trial matches are measured)"
-            if cost in ("bytes", "latency")
+            if cost in ("bytes", "latency", "memory")
             else ""
         )
         sentences.append(f"Known for {known} of {len(data.trials)} trials{why}.")
+    if cost in ("bytes", "latency") and data.precision != "float32":
+        sentences.append(f"Trials are in {data.precision}.")
     if cost == "latency":
         was_searched = data.config.get("search", {}).get("objective", {}).get("cost") == "latency"
         sentences.append(

@@ -6,6 +6,7 @@ import functools
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from tfx.types import artifact_utils
 
 from components.storage.listing import is_folder, listed
 from compressor_lib.deployment.images import CHANNELS, decode_image
+from compressor_lib.deployment.sized_images import IMAGE_FEATURE, encoded_at, image_features
 from compressor_lib.errors import CompressorError
 
 # Number of encoded images in the shuffle buffer: about 300 MB at most at 224 px.
@@ -80,6 +82,7 @@ def image_dataset(
     patterns: Sequence[str] | str,
     *,
     size: int,
+    teacher_size: int | None = None,
     batch_size: int,
     classes: int | None = None,
     shuffle_seed: int | None = None,
@@ -87,12 +90,14 @@ def image_dataset(
 ) -> tf.data.Dataset:
     """Reads transformed Examples in batches.
 
-    Encoded records are shuffled, with a new order in each epoch. The same seed gives the same epochs.
+    Encoded images are shuffled, with a new order in each epoch. The same seed gives the same epochs.
 
     Args:
-        patterns: Patterns of gzipped TFRecord files of Examples with ``image`` (encoded image)
-            and ``label`` (index of the class).
+        patterns: Patterns of gzipped TFRecord files of Examples with ``image`` (encoded image), ``label`` (index of
+            the class) and perhaps images at further sizes, see :mod:`compressor_lib.deployment.sized_images`.
         size: Height and width of the images in pixels.
+        teacher_size: Height and width, in pixels, at which a teacher sees the same images. None, or ``size``, if there
+            is no need for other images than those of ``size``.
         batch_size: Images per batch. The last batch may be smaller.
         classes: Number of classes. A label outside 0..classes-1 raises ``tf.errors.InvalidArgumentError``. None for no
             check.
@@ -101,7 +106,8 @@ def image_dataset(
 
     Returns:
         A dataset of known cardinality that yields ``(images, labels)``, uint8 [N, size, size, 3] and int64 [N], or only
-        the images.
+        the images. With another ``teacher_size``, ``images`` is a pair ``(images, teacher's images)``, uint8
+        [N, size, size, 3] and [N, teacher_size, teacher_size, 3].
 
     Raises:
         CompressorError: If no file matches, or the files hold no Examples.
@@ -109,19 +115,25 @@ def image_dataset(
     count = count_examples(patterns)
     if not count:
         raise CompressorError(f"no Examples in {patterns!r}. Check the split.")
-    records = _records(patterns)
-    if shuffle_seed is not None:
-        records = records.shuffle(min(count, _SHUFFLE_BUFFER), seed=shuffle_seed)
+    sizes = (size,) if teacher_size in (None, size) else (size, teacher_size)
 
-    def parse(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor] | tf.Tensor:
-        features = {"image": tf.io.FixedLenFeature([], tf.string)}
+    def parse(record: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], tf.Tensor]:
+        features = image_features(*sizes)
         if labelled:
             features["label"] = tf.io.FixedLenFeature([], tf.int64)
         example = tf.io.parse_single_example(record, features)
-        image = decode_image(example["image"], size)
-        return (image, _checked(example["label"], classes)) if labelled else image
+        return tuple(encoded_at(example, one) for one in sizes), example.get("label", -1)
 
-    batches = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    def decode(encoded: tuple[tf.Tensor, ...], label: tf.Tensor) -> Any:
+        images = tuple(decode_image(image, one) for image, one in zip(encoded, sizes, strict=True))
+        images = images if len(images) > 1 else images[0]
+        return (images, _checked(label, classes)) if labelled else images
+
+    # Parsed before they are shuffled, so that the buffer holds images of the sizes asked for alone.
+    examples = _records(patterns).map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    if shuffle_seed is not None:
+        examples = examples.shuffle(min(count, _SHUFFLE_BUFFER), seed=shuffle_seed)
+    batches = examples.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     batches = batches.batch(batch_size).prefetch(tf.data.AUTOTUNE)
     return batches.apply(tf.data.experimental.assert_cardinality(math.ceil(count / batch_size)))
 
@@ -130,15 +142,14 @@ def decode_images(records: Sequence[bytes], size: int) -> npt.NDArray[np.uint8]:
     """Decodes the images of transformed Examples.
 
     Args:
-        records: Serialised Examples with ``image`` (encoded image).
+        records: Serialised Examples with ``image`` (encoded image) and perhaps images at further sizes.
         size: Height and width of the images in pixels.
 
     Returns:
         uint8 ``[len(records), size, size, 3]``.
     """
-    feature = {"image": tf.io.FixedLenFeature([], tf.string)}
-    encoded = tf.io.parse_example(list(records), feature)["image"]
-    return _decoder(size)(encoded).numpy()
+    parsed = tf.io.parse_example(list(records), image_features(size))
+    return _decoder(size)(encoded_at(parsed, size)).numpy()
 
 
 @functools.cache
@@ -163,7 +174,7 @@ def encoded_images(patterns: Sequence[str] | str) -> Iterator[bytes]:
         CompressorError: If no file matches.
     """
     for record in _records(patterns).as_numpy_iterator():
-        yield tf.train.Example.FromString(record).features.feature["image"].bytes_list.value[0]
+        yield tf.train.Example.FromString(record).features.feature[IMAGE_FEATURE].bytes_list.value[0]
 
 
 def _records(patterns: Sequence[str] | str, num_parallel_reads: int | None = None) -> tf.data.TFRecordDataset:

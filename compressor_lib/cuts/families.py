@@ -163,6 +163,39 @@ def searched_connections(
     return family
 
 
+def connections_as_in(
+    other: keras.Model, wanted: str | Sequence[ConnectionForm], base: keras.Model, backbone: str
+) -> list[Connection]:
+    """Returns the connections that a search tries in a network besides the one that they were chosen for.
+
+    Args:
+        other: The network that they were chosen for, without a head.
+        wanted: A family, or a list of connections of ``other``; see :func:`searched_connections`.
+        base: The network to cut, without a head.
+        backbone: Its name in the catalogue.
+
+    Returns:
+        The family, or the listed connections that ``base`` has, by the names of their layers.
+
+    Raises:
+        CompressorError: If there are none.
+    """
+    if isinstance(wanted, str):
+        return searched_connections(base, backbone, wanted)
+    found = []
+    for form in wanted:
+        try:
+            found.append(find_connection(str(find_connection(form, other)), base))
+        except CompressorError:
+            continue
+    if not found:
+        raise CompressorError(
+            f"none of the listed connections is possible in {backbone}: list one that is, or name a family such as "
+            "'all'."
+        )
+    return list(dict.fromkeys(found))
+
+
 def _is_at_least_as_large(source: keras.KerasTensor, target: keras.KerasTensor) -> bool:
     return source.shape[1] >= target.shape[1] and source.shape[2] >= target.shape[2]
 

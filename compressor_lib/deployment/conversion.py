@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from compressor_lib.deployment import phrases
 from compressor_lib.deployment.images import CHANNELS, encode_image
-from compressor_lib.deployment.tflite import ConversionError, Precision, tflite_predict, to_tflite
+from compressor_lib.deployment.precision import Precision
+from compressor_lib.deployment.tflite import ConversionError, tflite_predict, to_tflite
 from compressor_lib.deployment.tflite_metadata import with_metadata
 from compressor_lib.errors import first_line
 

@@ -18,16 +18,14 @@ from compressor_lib.deployment.conversion import Conversions, convert
 from compressor_lib.deployment.images import CHANNELS, decode_image
 from compressor_lib.deployment.literal_path import literal_path
 from compressor_lib.deployment.measure import count_parameters
-from compressor_lib.deployment.model_metrics import EXTRA, ModelMetrics, read_figures, write_figures
-from compressor_lib.deployment.tflite import Precision
+from compressor_lib.deployment.model_metrics import EXTRA, ModelMetrics, write_figures
+from compressor_lib.deployment.precision import Precision
+from compressor_lib.deployment.sized_images import encoded_at, image_features
 from compressor_lib.errors import CompressorError
 
 KERAS_FILE = "model.keras"
 TEACHER_FILE = "teacher.keras"
 TFLITE_FILE = "model.tflite"
-
-IMAGE_FEATURE = "image"
-"""The feature of a ``tf.train.Example`` that holds the encoded image."""
 
 
 def keras_path(directory: str | Path, name: str = KERAS_FILE) -> Path:
@@ -59,15 +57,6 @@ def read_classes(directory: str | Path) -> list[str]:
         CompressorError: If the folder has no class names, or the file is not UTF-8.
     """
     return read_classes_file(classes_path(directory))
-
-
-def read_parameters(directory: str | Path) -> int:
-    """Reads the number of parameters of the model in an exported folder, without loading it.
-
-    Raises:
-        CompressorError: If the folder does not hold the number.
-    """
-    return read_figures(directory).parameters
 
 
 def load_keras(directory: str | Path, name: str = KERAS_FILE) -> keras.Model:
@@ -140,7 +129,8 @@ def export_saved_model(model: keras.Model, class_names: Sequence[str], directory
     - ``serving_default`` takes ``image_bytes``, ``string [N]``: image files of any size and any format that
       ``decode_image`` reads.
     - ``serving_tf_example`` takes ``examples``, ``string [N]``: serialised ``tf.train.Example`` protos whose feature
-      ``image`` holds such a file. Other features are ignored.
+      ``image`` holds such a file. If a feature holds the image at the model's size, such as ``image_96``, that one is
+      read, see :mod:`compressor_lib.deployment.sized_images`. Other features are ignored.
 
     The subfolder ``assets.extra/`` holds ``model.keras``, ``classes.txt`` and ``figures.json``, see
     :mod:`compressor_lib.deployment.model_metrics`. The folder appears only when it is complete.
@@ -219,7 +209,7 @@ def _write(served: tf.Module, model: keras.Model, class_names: Sequence[str], dr
     (draft / EXTRA).mkdir()
     model.save(keras_path(draft))
     classes_path(draft).write_bytes(format_classes(class_names))
-    write_figures(draft, ModelMetrics(count_parameters(model)))
+    write_figures(draft, ModelMetrics(count_parameters(model), input_size=model.input_shape[1]))
 
 
 def _write_tflite(files: Mapping[str, bytes], directory: str | Path) -> None:
@@ -247,8 +237,7 @@ def _serving(model: keras.Model, class_names: Sequence[str]) -> tf.Module:
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
     def from_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        features = {IMAGE_FEATURE: tf.io.FixedLenFeature([], tf.string)}
-        return from_bytes(tf.io.parse_example(examples, features)[IMAGE_FEATURE])
+        return from_bytes(encoded_at(tf.io.parse_example(examples, image_features(size)), size))
 
     served = tf.Module()
     # Only the variables: saving Keras' own objects takes space and logs warnings, without any benefit.

@@ -19,6 +19,8 @@ class ModelFigures:
         parameters: Number of parameters, including the head's.
         bytes: Size of the float32 TFLite file with metadata; None if the model does not convert.
         latency: Latency of the float32 TFLite model for one image on one thread; None if it does not convert.
+        input_size: Height and width of its images, in pixels; None in a report of an earlier version.
+        memory: Peak memory for activations in int8, in bytes; None if the model does not convert.
     """
 
     right: int
@@ -26,6 +28,8 @@ class ModelFigures:
     parameters: int
     bytes: int | None
     latency: Latency | None
+    input_size: int | None = None
+    memory: int | None = None
 
     @property
     def accuracy(self) -> float:

@@ -26,7 +26,19 @@ def decode_image(encoded: tf.Tensor, size: int) -> tf.Tensor:
     Raises:
         tf.errors.InvalidArgumentError: When the operation runs, if the bytes are not such an image.
     """
-    image = decode_upright(encoded)
+    return resize_image(decode_upright(encoded), size)
+
+
+def resize_image(image: tf.Tensor, size: int) -> tf.Tensor:
+    """Resizes a decoded image to a square, as :func:`decode_image` does.
+
+    Args:
+        image: ``uint8`` tensor of shape ``[height, width, 3]``.
+        size: Side of the square, in pixels.
+
+    Returns:
+        ``uint8`` tensor of shape ``[size, size, 3]``.
+    """
     resized = tf.image.resize(image, [size, size], method="bilinear", antialias=True)
     return tf.saturate_cast(tf.round(resized), tf.uint8)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,11 @@ FIGURES_FILE = "figures.json"
 
 REFERENCE = "reference"
 """Key of the float32 reference model among latencies and sizes. The other keys are precisions."""
+
+KIB = 1024
+
+INT8 = "int8"
+"""Key of the model's memory, which is that of its activations in int8."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,10 @@ class ModelMetrics:
         speedup: Speedups over the float32 reference model, by precision; empty if the reference model was not timed.
         bytes: Sizes of the TFLite files with metadata, by the same keys as ``latency``.
         not_converted: Reasons for missing TFLite models, by the same keys.
+        input_size: Height and width of the model's images, in pixels; None in a folder of an earlier version.
+        memory: Peak memory for activations in int8, in bytes, under ``INT8`` for the model, whatever its precisions,
+            and under ``REFERENCE``; see :mod:`compressor_lib.deployment.activation_memory`. A model that does not
+            convert to any precision has none.
     """
 
     parameters: int
@@ -70,6 +79,8 @@ class ModelMetrics:
     speedup: dict[str, Speedup] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
     not_converted: dict[str, str] = field(default_factory=dict)
+    input_size: int | None = None
+    memory: dict[str, int] = field(default_factory=dict)
 
     def without(self, names: Iterable[str]) -> ModelMetrics:
         """Returns a copy without the figures of some precisions."""
@@ -78,7 +89,7 @@ class ModelMetrics:
             {name: value for name, value in figures.items() if name not in gone}
             for figures in (self.latency, self.speedup, self.bytes)
         )
-        return ModelMetrics(self.parameters, latency, speedup, size, self.not_converted)  # type: ignore[arg-type]
+        return replace(self, latency=latency, speedup=speedup, bytes=size)  # type: ignore[arg-type]
 
 
 def figures_path(folder: str | Path) -> Path:
@@ -129,4 +140,6 @@ def _metrics(values: Mapping[str, Any]) -> ModelMetrics:
         speedup={name: Speedup(**one) for name, one in values.get("speedup", {}).items()},
         bytes={name: int(one) for name, one in values.get("bytes", {}).items()},
         not_converted={name: str(one) for name, one in values.get("not_converted", {}).items()},
+        input_size=values.get("input_size"),
+        memory={name: int(one) for name, one in values.get("memory", {}).items()},
     )

@@ -10,7 +10,7 @@ import math
 
 from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.intervals import Interval
-from compressor_lib.deployment.model_metrics import Latency, Speedup
+from compressor_lib.deployment.model_metrics import KIB, Latency, Speedup
 
 NO_DIFFERENCE = "no difference measured"
 NOT_COMPARED = "not compared"
@@ -30,6 +30,18 @@ def percent(share: float, *, decimals: int | None = 1, signed: bool = False) -> 
     """
     digits = ".4g" if decimals is None else f".{decimals}f"
     return f"{100 * share:{'+' if signed else ''}{digits}} %"
+
+
+def cut(connection: str, backbone: str | None = None, input_size: int | None = None) -> str:
+    """Formats a connection and, where a search had a choice of them, its backbone and the size of its images.
+
+    Example:
+        >>> cut("block_5_add->head", "MobileNetV2 0.35", 96)
+        'block_5_add->head of MobileNetV2 0.35, 96 px'
+    """
+    size = f"{input_size} px" if input_size else None
+    network = ", ".join(filter(None, (backbone, size)))
+    return f"{connection} of {network}" if network else connection
 
 
 def interval(figure: Interval) -> str:
@@ -99,6 +111,16 @@ def milliseconds_parts(latency: Latency | None) -> Parts:
 def size(count: int | None) -> str:
     """Formats the size of a TFLite model in bytes, such as ``1,000,000``."""
     return NOT_CONVERTED if count is None else f"{count:,}"
+
+
+def memory(count: int | None) -> str:
+    """Formats a number of bytes of memory in KiB, such as ``240 KiB``."""
+    return NOT_CONVERTED if count is None else f"{count / KIB:,.0f} KiB"
+
+
+def side(size: int | None) -> str:
+    """Formats the height and width of a model's images, such as ``224 px``; empty if unknown."""
+    return "" if size is None else f"{size} px"
 
 
 def speed(speedup: Speedup | None) -> str:

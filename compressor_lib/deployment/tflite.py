@@ -9,18 +9,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from compressor_lib.deployment.precision import Precision
+from compressor_lib.deployment.tflite_padding import with_folded_padding
 from compressor_lib.errors import CompressorError, first_line
 
-Precision = Literal["float32", "float16", "int8"]
-"""Number format of a TFLite model: float32; weights in float16; weights and activations in int8."""
-
 logger = logging.getLogger(__name__)
+
 
 _OF_THE_MACHINE = (MemoryError, OSError, tf.errors.ResourceExhaustedError)
 """Errors that are not caused by the format, such as a full disk."""
@@ -82,7 +82,7 @@ def to_tflite(model: keras.Model, *, precision: Precision = "float32", calibrati
         elif precision == "int8":
             _quantise(converter, calibration)
         try:
-            return converter.convert()
+            return with_folded_padding(converter.convert())
         except _OF_THE_MACHINE:
             raise
         except Exception as error:  # the converter raises many types, such as TypeError and KeyError

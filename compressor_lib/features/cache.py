@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import keras
@@ -22,6 +22,7 @@ from compressor_lib.errors import CompressorError
 from compressor_lib.features.array_store import ArrayStore
 from compressor_lib.networks.graph import LayerGraph
 from compressor_lib.pretraining.bank import TranslatorBank
+from compressor_lib.pretraining.options import TranslatorOptions
 from compressor_lib.pretraining.taps import source_tap, tapped
 from compressor_lib.pretraining.translator_fit import TranslatorSums, fit_translators, regressions_of
 from compressor_lib.support.progress import Progress, log_progress
@@ -65,16 +66,18 @@ class FeatureCache:
     Activations are stored in half precision, in memory or, beyond a limit, in files.
     """
 
-    def __init__(self, base: keras.Model, connections: Sequence[Connection], *, memory: int | None = None) -> None:
+    def __init__(
+        self, base: keras.Model, connections: Sequence[Connection], *, memory: int | ArrayStore | None = None
+    ) -> None:
         """Creates an empty cache.
 
         Args:
             base: The backbone, without a head, with the weights that every sub-network shares.
             connections: All connections whose features may be requested.
-            memory: Memory in bytes for all activations; None for no limit.
+            memory: Memory in bytes for all activations; None for no limit. A store, if several caches share one.
         """
         self._base = base
-        self._store = ArrayStore(memory)
+        self._store = memory if isinstance(memory, ArrayStore) else ArrayStore(memory)
         self._connections = list(connections)
         self._passes: dict[int, _Pass] = {}
         self._features: dict[tuple[int, Connection, str], Features] = {}
@@ -103,16 +106,16 @@ class FeatureCache:
         values = taken.taps[source_tap(self._base, connection)]
         return Features(values, taken.labels, taken.batch_size, taken.sample_weight)
 
-    def translators(self, dataset: Any) -> TranslatorBank:
+    def translators(self, dataset: Any, options: TranslatorOptions) -> TranslatorBank:
         """Fits the translators of all connections to a dataset, in the same pass that computes its activations.
 
         See :func:`compressor_lib.pretraining.translator_fit.fit_translators`.
         """
         if id(dataset) in self._passes:
-            return fit_translators(self._base, self._connections, (x for x, *_ in dataset))
-        sums = TranslatorSums()
+            return fit_translators(self._base, self._connections, (x for x, *_ in dataset), **asdict(options))
+        sums = TranslatorSums(options.held_out)
         self._pass_over(dataset, sums)
-        return sums.solve(self._base, self._connections)
+        return sums.solve(self._base, self._connections, options.ridge)
 
     def _pass_over(self, dataset: Any, sums: TranslatorSums | None = None) -> _Pass:
         if id(dataset) not in self._passes:

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from compressor_lib.cuts.connections import Connection
 from compressor_lib.errors import CompressorError
+from compressor_lib.features.array_store import ArrayStore
 from compressor_lib.features.cache import FeatureCache, Features, frozen_frontier, starts_at_cut
 from compressor_lib.features.compiled_tails import TrainedPartCache, as_blocks, can_be_recompiled, copy_state
 from compressor_lib.support.strategies import scope_of
@@ -32,13 +33,16 @@ class CachedTraining:
         cache: Outputs of the backbone.
     """
 
-    def __init__(self, base: keras.Model, connections: Sequence[Connection], *, memory: int | None = None) -> None:
+    def __init__(
+        self, base: keras.Model, connections: Sequence[Connection], *, memory: int | ArrayStore | None = None
+    ) -> None:
         """Prepares the cache without computing anything.
 
         Args:
             base: The backbone, without a head.
             connections: All connections whose classifiers may be trained.
-            memory: Memory in bytes for cached features; further features go to disk. None for no limit.
+            memory: Memory in bytes for cached features; further features go to disk. None for no limit. A store, if
+                several networks share one.
         """
         self.held_out = 0
         """Number of validation examples of the last :meth:`fit`."""

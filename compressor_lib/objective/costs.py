@@ -8,17 +8,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 
 from compressor_lib.cuts.connections import Connection
 from compressor_lib.cuts.surgery import kept_layers
 from compressor_lib.cuts.translators import TAIL_UNITS, TranslatorSpec
+from compressor_lib.deployment.activation_memory import activation_memory
 from compressor_lib.deployment.latency import time_models
 from compressor_lib.deployment.measure import count_parameters
-from compressor_lib.deployment.model_metrics import REFERENCE
+from compressor_lib.deployment.model_metrics import KIB, REFERENCE
+from compressor_lib.deployment.precision import Precision
 from compressor_lib.deployment.tflite import to_tflite
 from compressor_lib.deployment.tflite_metadata import with_metadata
 from compressor_lib.errors import CompressorError, unknown
 from compressor_lib.networks.graph import LayerGraph
+from compressor_lib.networks.least_memory import least_memory
 from compressor_lib.networks.macs import layer_multiply_adds, multiply_adds
 
 
@@ -38,9 +42,11 @@ class Yardstick:
     milliseconds: float
 
     @classmethod
-    def of(cls, reference: keras.Model, milliseconds: float | None = None) -> Yardstick:
+    def of(
+        cls, reference: keras.Model, milliseconds: float | None = None, *, precision: Precision = "float32"
+    ) -> Yardstick:
         """Converts the reference model to TFLite and times it unless its latency is given."""
-        tflite = to_tflite(reference)
+        tflite = _converted(reference, precision)
         return cls(tflite, _latency_alone(tflite) if milliseconds is None else milliseconds)
 
     def latency(self, tflite: bytes) -> float:
@@ -52,14 +58,21 @@ class Yardstick:
 class _Classifier:
     """A classifier and its TFLite model, shared by several costs."""
 
-    def __init__(self, model: keras.Model, yardstick: Yardstick | None, class_names: Sequence[str] | None) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        yardstick: Yardstick | None,
+        class_names: Sequence[str] | None,
+        precision: Precision,
+    ) -> None:
         self.model = model
         self.yardstick = yardstick
         self.class_names = class_names
+        self.precision = precision
 
     @functools.cached_property
     def tflite(self) -> bytes:
-        return to_tflite(self.model)
+        return _converted(self.model, self.precision)
 
     @property
     def bytes(self) -> int:
@@ -68,6 +81,16 @@ class _Classifier:
     @property
     def latency(self) -> float:
         return self.yardstick.latency(self.tflite) if self.yardstick else _latency_alone(self.tflite)
+
+
+def _converted(model: keras.Model, precision: Precision) -> bytes:
+    """Converts a model to a file with the costs of the deployed one.
+
+    For int8, one image of noise does for calibration: size, time and memory depend on the shapes, not on the ranges of
+    the activations.
+    """
+    noise = np.random.default_rng(0).integers(0, 256, (1, *model.input_shape[1:]), dtype=np.uint8)
+    return to_tflite(model, precision=precision, calibration=noise)
 
 
 def _latency_alone(tflite: bytes) -> float:
@@ -92,14 +115,20 @@ COSTS: dict[str, Cost] = {
     "macs": Cost("multiply-adds", lambda classifier: multiply_adds(classifier.model)),
     "bytes": Cost("bytes", lambda classifier: classifier.bytes),
     "latency": Cost("ms", lambda classifier: classifier.latency),
+    "memory": Cost("KiB of memory", lambda classifier: activation_memory(classifier.tflite) / KIB),
 }
 """The costs by their names.
 
 ``parameters`` and ``macs`` (multiply-adds for one image, see :mod:`compressor_lib.networks.macs`) are counted.
-``bytes`` (the size of the float32 TFLite file, with metadata if the class names are known) and ``latency`` (the
-median time of that file for one image on one thread, in milliseconds) are measured, which requires a conversion. The
-latency is specific to the search; the latency of the finished model is measured when it is converted.
+The others are measured on a TFLite file, which requires a conversion: ``bytes`` (the size of the file, with metadata if
+the class names are known), ``latency`` (its median time for one image on one thread, in milliseconds) and ``memory``
+(the peak memory for activations in int8, whatever the file's precision, in KiB; see
+:mod:`compressor_lib.deployment.activation_memory`). The latency is specific to the search; the latency of the finished
+model is measured when it is converted.
 """
+
+COUNTED = ("parameters", "macs", "memory")
+"""The costs that :func:`counted_costs` returns; for ``memory`` a lower bound."""
 
 _SECONDS = 10.0
 """Approximate maximum time to measure the latency of one network, in seconds."""
@@ -110,6 +139,8 @@ def measure_costs(
     names: Iterable[str],
     yardstick: Yardstick | None = None,
     class_names: Sequence[str] | None = None,
+    *,
+    precision: Precision = "float32",
 ) -> dict[str, float]:
     """Measures the named costs of a classifier.
 
@@ -119,11 +150,12 @@ def measure_costs(
         yardstick: The reference model for latencies; None to time the classifier on its own.
         class_names: The class names, which ``bytes`` then includes as the file's metadata; None to leave the metadata
             out.
+        precision: Precision of the TFLite file.
 
     Raises:
         CompressorError: If a cost is unknown, or the classifier does not convert to TFLite and a cost requires it.
     """
-    classifier = _Classifier(model, yardstick, class_names)
+    classifier = _Classifier(model, yardstick, class_names, precision)
     return {name: find_cost(name).of(classifier) for name in names}
 
 
@@ -194,7 +226,8 @@ def counted_costs(
         head_units: Width of the head's linear layer; 0 if there is none.
 
     Returns:
-        ``parameters`` and ``macs``.
+        ``parameters``, ``macs`` and a lower bound for ``memory``, see
+        :func:`compressor_lib.networks.least_memory.least_memory`.
     """
     before, after = kept_layers(LayerGraph.of(base), connection)
     kept = [layer for layer in base.layers if layer.name in before | after]
@@ -211,7 +244,7 @@ def counted_costs(
     for inputs, outputs in itertools.pairwise(widths):
         parameters += (inputs + 1) * outputs
         macs += inputs * outputs
-    return {"parameters": parameters, "macs": macs}
+    return {"parameters": parameters, "macs": macs, "memory": least_memory(base, before | after) / KIB}
 
 
 def _shown(value: float) -> str:

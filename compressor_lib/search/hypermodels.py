@@ -9,6 +9,7 @@ import functools
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,21 @@ from compressor_lib.cuts.families import searched_connections
 from compressor_lib.cuts.lookup import find_connection
 from compressor_lib.cuts.surgery import create_submodel, extend_shared
 from compressor_lib.cuts.translators import TAIL_UNITS, TRANSLATOR_LAYERS
+from compressor_lib.deployment.precision import Precision
 from compressor_lib.errors import CompressorError
+from compressor_lib.features.array_store import ArrayStore
 from compressor_lib.features.cached_training import CachedTraining
 from compressor_lib.networks.backbones import find_backbone
 from compressor_lib.networks.graph import LayerGraph
 from compressor_lib.networks.heads import attach_head
-from compressor_lib.objective.costs import Budgets, Yardstick, counted_costs, find_cost, measure_costs
+from compressor_lib.objective.costs import COUNTED, Budgets, Yardstick, counted_costs, find_cost, measure_costs
 from compressor_lib.objective.metrics import AccuracyCompression
 from compressor_lib.pretraining.bank import TranslatorBank
+from compressor_lib.pretraining.options import TranslatorOptions
 from compressor_lib.pretraining.taps import source_tap
 from compressor_lib.pretraining.translator_fit import fit_translators
 from compressor_lib.search.options import ObjectiveOptions, PruningSearchOptions
+from compressor_lib.search.place import Place
 from compressor_lib.search.shortlist import expected_accuracies, linear_probe, most_promising, pooled, some_examples
 from compressor_lib.support.keras_settings import check_keras
 from compressor_lib.support.strategies import scope_of
@@ -48,6 +53,26 @@ PUBLISHED_HEAD_UNITS = range(4, 32, 8)
 
 PUBLISHED_LEARNING_RATES = (1e-5, 1e-2)
 """The published range of learning rates. The default range of a search's options starts higher."""
+
+_FIT_ARGUMENTS = ("x", "y", "batch_size", "epochs", "verbose", "callbacks")
+"""The first arguments of Keras' ``fit``, in order."""
+
+
+class OverBudgetError(CompressorError):
+    """No connection of a backbone meets the budgets.
+
+    Attributes:
+        excess: Largest ratio of a cost to its limit, of the connection that comes closest.
+    """
+
+    def __init__(self, message: str, excess: float) -> None:
+        super().__init__(message)
+        self.excess = excess
+
+
+def fit_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the arguments of a call of Keras' ``fit`` by their names."""
+    return dict(zip(_FIT_ARGUMENTS, args, strict=False)) | dict(kwargs)
 
 
 class HyperCompressor(kt.HyperModel):
@@ -92,13 +117,15 @@ class HyperCompressor(kt.HyperModel):
         learning_rates: tuple[float, float] = PUBLISHED_LEARNING_RATES,
         loss: str | keras.losses.Loss = "categorical_crossentropy",
         cache_features: bool = True,
-        feature_memory: int | None = None,
+        feature_memory: int | ArrayStore | None = None,
         cost: str = ObjectiveOptions.cost,
         max_cost: float | None = None,
         budgets: Mapping[str, float] | None = None,
         yardstick: Yardstick | None = None,
         class_names: Sequence[str] | None = None,
+        precision: Precision = "float32",
         train_translators: bool = PruningSearchOptions.train_translators,
+        translator_options: TranslatorOptions | None = None,
     ) -> None:
         """Defines the search space without building anything.
 
@@ -130,19 +157,22 @@ class HyperCompressor(kt.HyperModel):
             cache_features: Whether trials may train on cached activations. Set it to False for datasets whose images
                 change in each pass (augmentation).
             feature_memory: Bytes of memory for cached activations; the rest are kept in a temporary folder. None for no
-                limit.
+                limit. Hypermodels that share one store share its memory.
             cost: The cost to reduce, a name in ``compressor_lib.objective.costs.COSTS``. Measured costs (``"bytes"``,
-                ``"latency"``) are measured once per architecture, on its TFLite file.
+                ``"latency"``, ``"memory"``) are measured once per architecture, on its TFLite file.
             max_cost: Cost of the uncompressed classifier, in the unit of ``cost``. Required, except for the cost
                 ``"parameters"``, for which None means ``max_parameters``.
-            budgets: Maximum costs of a network, by name. Parameters and MACs are counted without building a network, so
-                connections that exceed these budgets even in their narrowest form are not searched.
+            budgets: Maximum costs of a network, by name. Parameters, MACs and a lower bound of the memory are counted
+                without building a network, so connections that exceed these budgets even in their narrowest form are
+                not searched.
             yardstick: The uncompressed classifier, next to which latencies are measured; None to time each network on
                 its own.
             class_names: The class names, in the order of the outputs. They are part of the deployed TFLite file and so
                 of its ``bytes``.
+            precision: Precision of the TFLite file whose ``bytes`` and ``latency`` are measured.
             train_translators: Whether each trial trains its translator with its head, starting from the fitted weights.
                 Slower, because the layers after B run at every step; better if a linear map explains little.
+            translator_options: How translators are fitted, if none are given; None for the defaults.
 
         Raises:
             CompressorError: If an argument is out of range, or Keras' settings are not supported.
@@ -170,7 +200,9 @@ class HyperCompressor(kt.HyperModel):
         self.budgets = Budgets(budgets or {})
         self._yardstick = yardstick
         self._class_names = class_names
+        self._precision = precision
         self.translators = translators
+        self.place = Place()
         self._weights = weights
         self._input_shape = input_shape
         self._base = backbone
@@ -185,6 +217,7 @@ class HyperCompressor(kt.HyperModel):
         self._cache_features = cache_features
         self._feature_memory = feature_memory
         self._train_translators = train_translators
+        self._fit_options = translator_options or TranslatorOptions()
         self._rejoined: dict[Connection, keras.Model] = {}
         self._known_costs: dict[tuple[Any, ...], dict[str, float]] = {}
 
@@ -223,7 +256,7 @@ class HyperCompressor(kt.HyperModel):
         if count < 1:
             raise CompressorError(f"shortlist is {count}: choose 1 connection or more.")
         if self.translators is None:
-            self.translators = self._training.cache.translators(train)
+            self.translators = self._training.cache.translators(train, self._fit_options)
         taps = {source_tap(self.base, connection): connection for connection in self.connections}
         probes = {tap: self._probe(connection, train, validation) for tap, connection in taps.items()}
         known = self.translators.translators
@@ -233,7 +266,7 @@ class HyperCompressor(kt.HyperModel):
             {each: known[str(each)].r2 or 0.0 for each in self.connections if str(each) in known},
         )
         # Bytes and latency would require building each network; they are roughly proportional to parameters.
-        cost, most = (self.cost, self.max_cost) if self.cost == "macs" else ("parameters", self.max_parameters)
+        cost, most = (self.cost, self.max_cost) if self.cost in COUNTED else ("parameters", self.max_parameters)
         self._connections = most_promising(
             {
                 connection: self.tau * accuracy + (1 - self.tau) * (1 - self._narrowest(connection)[cost] / most)
@@ -255,16 +288,17 @@ class HyperCompressor(kt.HyperModel):
 
     def _affordable(self, connections: list[Connection]) -> list[Connection]:
         """Returns the connections whose narrowest form, with the published head, is within the countable budgets."""
-        if not self.budgets.limits.keys() & {"parameters", "macs"}:
+        if not self.budgets.limits.keys() & set(COUNTED):
             return connections
         narrowest = {connection: self._narrowest(connection) for connection in connections}
         affordable = [connection for connection, costs in narrowest.items() if self.budgets.within(costs)]
         if connections and not affordable:
             nearest, costs = min(narrowest.items(), key=lambda form: self.budgets.excess(form[1]))
-            raise CompressorError(
+            raise OverBudgetError(
                 f"no connection meets the budgets: the closest one, {nearest}, has {self.budgets.exceeded(costs)} "
                 "in its narrowest form; raise the budget, or search connections that cut more, narrower tails "
-                "or a narrower backbone."
+                "or a narrower backbone.",
+                self.budgets.excess(costs),
             )
         return affordable
 
@@ -288,10 +322,30 @@ class HyperCompressor(kt.HyperModel):
         """Deletes the cached outputs of the backbone. A trial that needs them runs the backbone again."""
         self.__dict__.pop("_training", None)
 
+    def network(self, hp: kt.HyperParameters) -> tuple[str, int]:
+        """Returns the name of a trial's backbone and the size of its images, the same for all trials here."""
+        del hp
+        return self.backbone_name or self.base.name, self.base.input_shape[1]
+
     def connection(self, hp: kt.HyperParameters) -> Connection:
         """Returns the connection that a trial's hyperparameters name, by layer names or as the published indices."""
-        choice = hp.Choice(TRANSLATOR, [str(connection) for connection in self.connections])
-        return find_connection(choice, self.base)
+        return find_connection(self.declare_cuts(hp)[0], self.base)
+
+    def declare_cuts(self, hp: kt.HyperParameters) -> tuple[Any, Any]:
+        """Declares ``translator`` and ``tail_units`` without building anything.
+
+        Returns:
+            Their values in a trial; None for one that the trial does not have.
+        """
+        translator = self.place.named(TRANSLATOR)
+        tails = [str(connection) for connection in self.connections if connection.is_tail]
+        with self.place.scope(hp):
+            chosen = hp.Choice(translator, [str(connection) for connection in self.connections])
+            if not tails:
+                return chosen, None
+            # Every trial enters this scope, so that tuners know the condition even if the first trial is not a tail.
+            with hp.conditional_scope(translator, tails):
+                return chosen, hp.Choice(self.place.named(TAIL_WIDTH), list(self._tail_units))
 
     def create_backbone(self, hp: kt.HyperParameters) -> keras.Model:
         """Returns the sub-network of a trial, including its translator, without a head."""
@@ -303,14 +357,10 @@ class HyperCompressor(kt.HyperModel):
 
     def _tail_width(self, hp: kt.HyperParameters, connection: Connection) -> int:
         """Returns the width of a trial's tail; a default, which is not used, if its connection is not a tail."""
-        tails = [str(candidate) for candidate in self.connections if candidate.is_tail]
-        if tails:
-            # Every trial enters this scope, so that tuners know the condition even if the first trial is not a tail.
-            with hp.conditional_scope(TRANSLATOR, tails):
-                if connection.is_tail:
-                    most = int(hp.Choice(TAIL_WIDTH, list(self._tail_units)))
-                    return max(width for width in self._widths_within(connection) if width <= most)
-        return TAIL_UNITS
+        if not connection.is_tail:
+            return TAIL_UNITS
+        _, most = self.declare_cuts(hp)
+        return max(width for width in self._widths_within(connection) if width <= int(most))
 
     def _widths_within(self, connection: Connection) -> list[int]:
         """Returns the tail widths within the countable budgets, and always the narrowest."""
@@ -387,7 +437,9 @@ class HyperCompressor(kt.HyperModel):
         architecture = tuple((layer.name, tuple(weight.shape for weight in layer.weights)) for layer in model.layers)
         if architecture not in self._known_costs:
             names = dict.fromkeys(("parameters", self.cost, *self.budgets.limits))
-            self._known_costs[architecture] = measure_costs(model, names, self._yardstick, self._class_names)
+            self._known_costs[architecture] = measure_costs(
+                model, names, self._yardstick, self._class_names, precision=self._precision
+            )
         return self._known_costs[architecture]
 
     def fit(self, hp: kt.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any) -> keras.callbacks.History:
@@ -407,7 +459,7 @@ class HyperCompressor(kt.HyperModel):
             CompressorError: If the translators are not fitted yet and cannot be fitted on this training data.
         """
         started = time.monotonic()
-        arguments = dict(zip(("x", "y", "batch_size", "epochs", "verbose", "callbacks"), args, strict=False)) | kwargs
+        arguments = fit_arguments(args, kwargs)
         connection = self.connection(hp)
         if self.translators is None:
             self._pretrain(arguments, model, connection)
@@ -434,10 +486,10 @@ class HyperCompressor(kt.HyperModel):
                 "tf.data.Dataset, or fit them first and pass them as the argument translators."
             )
         if self._cache_features and self._training.frontier(model, connection) is not None:
-            self.translators = self._training.cache.translators(dataset)
+            self.translators = self._training.cache.translators(dataset, self._fit_options)
         else:
             images = _backbone_inputs(model, connection, dataset)
-            self.translators = fit_translators(self.base, self.connections, images)
+            self.translators = fit_translators(self.base, self.connections, images, **asdict(self._fit_options))
 
 
 class HyperCompressedMobileNet(HyperCompressor):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from compressor_lib.cuts.connections import Family
 from compressor_lib.errors import CompressorError
+from compressor_lib.networks.backbones import find_backbone
 from compressor_lib.options import Each, Options, option
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,11 @@ class ObjectiveOptions(Options):
 
     Attributes:
         cost: The cost that is weighed against accuracy, as a share of the reference model's: parameters; macs
-            (multiply-adds per image); bytes (size of the TFLite file); or latency (its measured time per image).
+            (multiply-adds per image); bytes (size of the TFLite file); latency (its measured time per image); or memory
+            (peak memory for activations in int8). Bytes and latency are those of the smallest of export.formats.
     """
 
-    cost: Literal["parameters", "macs", "bytes", "latency"] = "parameters"
+    cost: Literal["parameters", "macs", "bytes", "latency", "memory"] = "parameters"
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,12 @@ class BudgetOptions(Options):
     Attributes:
         parameters: Maximum number of parameters; null: no limit.
         macs: Maximum multiply-adds per image; null: no limit.
-        bytes: Maximum size of the TFLite file in float32, in bytes; null: no limit.
-        latency_ms: Maximum time per image, in ms, measured with TFLite on one thread of the searching machine; null: no
-            limit.
+        bytes: Maximum size of the TFLite file in the smallest of export.formats (int8, else float16, else float32), in
+            bytes; null: no limit.
+        latency_ms: Maximum time per image of that file, in ms, measured with TFLite on one thread of the searching
+            machine; null: no limit.
+        memory_kb: Maximum peak memory for activations in int8, in KiB: what a microcontroller must have free in RAM;
+            null: no limit.
 
     Raises:
         CompressorError: If a limit is not above 0.
@@ -75,12 +83,58 @@ class BudgetOptions(Options):
     macs: int | None = option(None, gt=0)
     bytes: int | None = option(None, gt=0)
     latency_ms: float | None = option(None, gt=0)
+    memory_kb: float | None = option(None, gt=0)
 
     @property
     def limits(self) -> dict[str, float]:
         """The limits that are set, by cost."""
-        limits = {"parameters": self.parameters, "macs": self.macs, "bytes": self.bytes, "latency": self.latency_ms}
+        limits = {
+            "parameters": self.parameters, "macs": self.macs, "bytes": self.bytes, "latency": self.latency_ms,
+            "memory": self.memory_kb,
+        }  # fmt: skip
         return {cost: limit for cost, limit in limits.items() if limit is not None}
+
+
+@dataclass(frozen=True)
+class BackboneOptions(Options):
+    """A backbone from the catalogue.
+
+    Attributes:
+        name: Name in the catalogue, which 'compressor backbones' lists.
+        alpha: Width multiplier; MobileNets only.
+        weights: imagenet (downloaded by Keras), none (random), or a weights file.
+
+    Raises:
+        CompressorError: If the name is unknown, or the backbone has no such width.
+    """
+
+    name: str
+    alpha: float = option(1.0, gt=0)
+    weights: str = "imagenet"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.alpha != 1.0 and not find_backbone(self.name).has_alpha:
+            raise CompressorError(f"alpha is {self.alpha}, but {self.name} has no width multiplier: leave it at 1.0.")
+        find_backbone(self.name)
+
+    @property
+    def label(self) -> str:
+        """Name and width in results, such as ``"MobileNetV2 0.35"``."""
+        return backbone_label(self.name, self.alpha)
+
+    def build(self, size: int) -> keras.Model:
+        """Builds it without its top, for images ``[N, size, size, 3]`` of pixels in 0..255.
+
+        Raises:
+            CompressorError: See :meth:`compressor_lib.networks.backbones.Backbone.build`.
+        """
+        return find_backbone(self.name).build(input_size=size, weights=self.weights, alpha=self.alpha, preprocess=True)
+
+
+def backbone_label(name: str, alpha: float) -> str:
+    """Returns the name of a catalogue backbone in results, with its width if that is not 1."""
+    return name if alpha == 1.0 else f"{name} {alpha:g}"
 
 
 @dataclass(frozen=True)
@@ -101,16 +155,28 @@ class PruningSearchOptions(TunerOptions):
         budgets: Limits that the winner must not exceed.
         min_learning_rate: Lowest learning rate of the heads.
         max_learning_rate: Highest learning rate of the heads.
+        input_sizes: Heights and widths of the images, in pixels, at which the backbone is searched; null: that of the
+            reference model and, if MACs, latency or memory are saved or limited, up to four smaller ones (a backbone
+            from the catalogue only). The compressed model takes images of the size that it was found at.
+        backbones: Further backbones to search, besides the reference model's, each at every input size: entries with a
+            name from the catalogue, alpha and weights, or names alone; null: none or, if MACs, latency or memory are
+            saved or limited and the reference model starts from ImageNet weights, up to three narrower relatives.
+            Weights that cannot be downloaded or read are reported, and their backbone is left out.
         connections: The cuts to search, each written A->B: layer A is the last one before the cut, and layer B, to
             which a translator leads from A, is the first one after it. published: the pairs of the papers; rejoining:
             pairs from the whole graph; truncation: cuts directly to the head; tail: cuts with a narrow tail in front
             of the head; all: published (rejoining for a model of your own), truncation and tail; or a list such as
-            ['block_5_add->Conv_1', '53,151', 'block_5_add->head', 'block_5_add->tail'].
+            ['block_5_add->Conv_1', '53,151', 'block_5_add->head', 'block_5_add->tail'], of which further backbones
+            take those that they have.
+        finalists: Number of networks that compete for the winner by their accuracy after a short retraining, which may
+            rank them differently; 1: the best trial wins.
+        finalist_epochs: Number of epochs for which each finalist is retrained, with the section retrain but no teacher.
         tail_units: Widths of the tail to search.
         head_units: Widths of the head to search; null: only that of the reference model's head.
 
     Raises:
-        CompressorError: If a value is out of range, or min_learning_rate is above max_learning_rate.
+        CompressorError: If a value is out of range, an input size or a backbone is listed twice, or min_learning_rate
+            is above max_learning_rate.
     """
 
     parallel_trials: int = option(1, gt=0)
@@ -122,7 +188,11 @@ class PruningSearchOptions(TunerOptions):
     budgets: BudgetOptions = BudgetOptions()
     min_learning_rate: float = option(1e-3, gt=0)
     max_learning_rate: float = option(1e-2, gt=0)
+    input_sizes: tuple[Annotated[int, Each(ge=32)], ...] | None = option(None, min_length=1)
+    backbones: tuple[BackboneOptions, ...] | None = None
     connections: Family | tuple[str, ...] = "all"
+    finalists: int = option(1, gt=0)
+    finalist_epochs: int = option(3, gt=0)
     tail_units: tuple[Annotated[int, Each(gt=0)], ...] = option((128, 256, 512), min_length=1)
     head_units: tuple[Annotated[int, Each(ge=0)], ...] | None = option(None, min_length=1)
 
@@ -133,3 +203,10 @@ class PruningSearchOptions(TunerOptions):
                 f"min_learning_rate is {self.min_learning_rate}, above max_learning_rate "
                 f"{self.max_learning_rate}: swap them."
             )
+        _check_once("backbones", [backbone.label for backbone in self.backbones or ()], "backbone")
+        _check_once("input_sizes", self.input_sizes or (), "size")
+
+
+def _check_once(field: str, values: Sequence[Any], kind: str) -> None:
+    if twice := [value for value in dict.fromkeys(values) if values.count(value) > 1]:
+        raise CompressorError(f"{field} lists {twice[0]} twice: list each {kind} once.")

@@ -104,6 +104,9 @@ class BayesianOracle(KnownFirst, kt.oracles.BayesianOptimizationOracle):
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Returns the values of the next trial. Called by keras-tuner."""
+        # keras-tuner begins with three random trials for each hyperparameter of the space. Most of a space over several
+        # backbones is never active together, so only as many are counted as a trial has.
+        self.num_initial_points = 3 * max([1, *(len(trial.hyperparameters.values) for trial in self.trials.values())])
         # keras-tuner does not save the state of its random generator.
         self._random_state = np.random.RandomState([self.seed, len(self.start_order)])
         return super().populate_space(trial_id)

@@ -16,11 +16,15 @@ import keras
 import keras_tuner as kt
 import tensorflow as tf
 
+from compressor_lib.deployment import phrases
 from compressor_lib.errors import CompressorError
-from compressor_lib.search.hypermodels import TRANSLATOR, HyperCompressor
+from compressor_lib.search.backbones import BACKBONE, INPUT_SIZE
+from compressor_lib.search.hypermodels import TRANSLATOR
 from compressor_lib.search.keras_tuner_hooks import HookedTuner, failed_too_often, failure_of
 from compressor_lib.search.options import SearchOptions
 from compressor_lib.search.oracles import ORACLES, KnownFirst, values_in
+from compressor_lib.search.place import without_places
+from compressor_lib.search.space import SearchSpace
 from compressor_lib.search.trial_runner import LightTrials
 from compressor_lib.support.progress import BestTrial, Progress, log_progress
 
@@ -40,6 +44,8 @@ class TrialReport:
 
     Attributes:
         trial_id: ID given by keras-tuner.
+        backbone: Name of the backbone.
+        input_size: Height and width of its images, in pixels.
         connection: The connection, by layer names.
         parameters: Number of parameters of the whole classifier, including the head.
         cost: The cost in the objective; parameters by default.
@@ -49,10 +55,12 @@ class TrialReport:
         score: Objective at that epoch.
         examples: Number of validation examples; 0 if they were not counted.
         seconds: Wall-clock time of the trial's training.
-        hyperparameters: All hyperparameters.
+        hyperparameters: All hyperparameters, by their names in a search over one network.
     """
 
     trial_id: str
+    backbone: str
+    input_size: int
     connection: str
     parameters: int
     cost: float
@@ -66,7 +74,7 @@ class TrialReport:
 
 
 def run_search(
-    hypermodel: HyperCompressor,
+    hypermodel: SearchSpace,
     train: tf.data.Dataset,
     validation: tf.data.Dataset,
     options: SearchOptions,
@@ -110,14 +118,20 @@ def run_search(
     return tuner
 
 
-def trial_reports(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[TrialReport]:
-    """Returns a report of every completed trial: the best first, those over a budget last."""
+def trial_reports(tuner: kt.Tuner, hypermodel: SearchSpace) -> list[TrialReport]:
+    """Returns a report of every completed trial: the best first, those over a budget last.
+
+    If the tuner has a ``winner``, the ID of a trial, that trial is the first.
+    """
     reports = []
     for trial in _completed(tuner):
         cost = _at_best(trial, hypermodel.cost)
+        backbone, input_size = hypermodel.network(trial.hyperparameters)
         reports.append(
             TrialReport(
                 trial_id=trial.trial_id,
+                backbone=backbone,
+                input_size=input_size,
                 connection=str(hypermodel.connection(trial.hyperparameters)),
                 parameters=int(_at_best(trial, "parameters")),
                 cost=cost,
@@ -127,13 +141,14 @@ def trial_reports(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[TrialRep
                 score=float(trial.score),
                 examples=int(_at_best(trial, "examples")),
                 seconds=_at_best(trial, "seconds"),
-                hyperparameters=dict(trial.hyperparameters.values),
+                hyperparameters=without_places(trial.hyperparameters.values),
             )
         )
-    return best_first(reports, hypermodel)
+    winner = getattr(tuner, "winner", None)
+    return sorted(best_first(reports, hypermodel), key=lambda report: report.trial_id != winner)
 
 
-def best_first(reports: Iterable[TrialReport], hypermodel: HyperCompressor) -> list[TrialReport]:
+def best_first(reports: Iterable[TrialReport], hypermodel: SearchSpace) -> list[TrialReport]:
     """Sorts trials: those within budget first, then by score.
 
     If only accuracy counts, within budgets (``tau`` 1), the best trials that the validation data cannot tell apart
@@ -150,7 +165,7 @@ def best_first(reports: Iterable[TrialReport], hypermodel: HyperCompressor) -> l
     return sorted(alike, key=lambda report: report.parameters, reverse=True) + others
 
 
-def trials_within_budget(tuner: kt.Tuner, hypermodel: HyperCompressor) -> list[kt.engine.trial.Trial]:
+def trials_within_budget(tuner: kt.Tuner, hypermodel: SearchSpace) -> list[kt.engine.trial.Trial]:
     """Returns the completed trials whose networks meet every budget, the best first.
 
     Raises:
@@ -187,7 +202,7 @@ def _at_best(trial: kt.engine.trial.Trial, metric: str) -> float:
     return float(value[0])
 
 
-def _budgeted_costs(trial: kt.engine.trial.Trial, hypermodel: HyperCompressor) -> dict[str, float]:
+def _budgeted_costs(trial: kt.engine.trial.Trial, hypermodel: SearchSpace) -> dict[str, float]:
     return {name: _at_best(trial, name) for name in hypermodel.budgets.limits}
 
 
@@ -202,7 +217,14 @@ def _epochs(options: SearchOptions) -> dict[str, int]:
 
 
 class _Budgeted(kt.Tuner):
-    """Restricts the best trials to those within the hypermodel's budgets."""
+    """Restricts the best trials to those within the hypermodel's budgets.
+
+    Attributes:
+        winner: ID of the trial that counts as the best, such as the one that :mod:`compressor_lib.search.finalists`
+            chooses; None for the one with the best score.
+    """
+
+    winner: str | None = None
 
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[kt.HyperParameters]:
         return [trial.hyperparameters for trial in trials_within_budget(self, self.hypermodel)[:num_trials]]
@@ -223,7 +245,7 @@ def report_progress(oracle: KnownFirst, trial: kt.engine.trial.Trial | None = No
     if trial is not None and trial.score is None:
         detail, level = f"failed: {failure_of(trial.message)}", logging.WARNING
     elif trial is not None:
-        detail = f"{trial.hyperparameters.values[TRANSLATOR]} scores {trial.score:.4f}"
+        detail = f"{_cut_in_words(trial)} scores {trial.score:.4f}"
     log_progress(logger, Progress("trial", done, oracle.planned_trials, detail, _best_so_far(oracle)), level=level)
 
 
@@ -242,13 +264,19 @@ def _best_so_far(oracle: kt.Oracle) -> BestTrial | None:
     for trial in oracle.get_best_trials(1):
         if trial.score is not None:
             return BestTrial(
-                trial.hyperparameters.values[TRANSLATOR],
+                _cut_in_words(trial),
                 int(_at_best(trial, "parameters")),
                 _at_best(trial, "val_accuracy"),
                 float(trial.score),
                 int(_at_best(trial, "examples")),
             )
     return None
+
+
+def _cut_in_words(trial: kt.engine.trial.Trial) -> str:
+    """Returns a trial's connection, and its backbone and size where the search has a choice."""
+    values = without_places(trial.hyperparameters.values)
+    return phrases.cut(values[TRANSLATOR], values.get(BACKBONE), values.get(INPUT_SIZE))
 
 
 class _Reporting(HookedTuner):
@@ -283,7 +311,7 @@ class _Tuner(_Reporting, _Budgeted, LightTrials):
 
 
 def _maker(name: str) -> Callable[..., kt.Tuner]:
-    def make(hypermodel: HyperCompressor, options: SearchOptions, directory: str | Path) -> kt.Tuner:
+    def make(hypermodel: SearchSpace, options: SearchOptions, directory: str | Path) -> kt.Tuner:
         oracle = ORACLES[name](
             objective=kt.Objective(OBJECTIVE, direction="max"),
             seed=options.seed + 1,  # keras-tuner treats 0 as no seed
@@ -302,14 +330,17 @@ def _maker(name: str) -> Callable[..., kt.Tuner]:
 
 def _possible(known: Iterable[Mapping[str, Any]], space: kt.HyperParameters) -> list[dict[str, Any]]:
     """Returns the known trials that are in the search space."""
-    possible = []
+    declared, possible = without_places({hyperparameter.name: None for hyperparameter in space.space}), []
     for values in known:
+        network = {name: value for name, value in without_places(values).items() if name in (BACKBONE, INPUT_SIZE)}
         try:
+            if missing := [name for name in network if name not in declared]:
+                raise CompressorError(f"{missing[0]} {network[missing[0]]!r} is not in the search space.")
             possible.append(values_in(space, values))
         except CompressorError as error:
             logger.info("a known good trial is skipped: %s", error)
         else:
-            logger.info("the search begins with a known good trial: %s", possible[-1][TRANSLATOR])
+            logger.info("the search begins with a known good trial: %s", without_places(possible[-1])[TRANSLATOR])
     return possible
 
 

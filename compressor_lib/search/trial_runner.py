@@ -33,7 +33,7 @@ class SearchStoppedError(kt.errors.FatalError, CompressorError):
 
 
 class LightTrials(HookedTuner):
-    """Mixin for a keras-tuner tuner of a :class:`compressor_lib.search.hypermodels.HyperCompressor`.
+    """Mixin for a keras-tuner tuner of a :class:`compressor_lib.search.space.SearchSpace`.
 
     Attributes:
         seed: Together with a trial's ID, it determines all random draws in the trial, so that an interrupted search

@@ -18,7 +18,7 @@ class BestTrial:
     """The best trial of a search so far.
 
     Attributes:
-        connection: The connection, by layer names.
+        connection: The connection, by layer names, with its backbone and image size where there is a choice.
         parameters: Number of parameters of the whole classifier.
         accuracy: Accuracy on the validation data, 0 to 1.
         score: Objective on the validation data.

@@ -76,7 +76,8 @@ class _CommonOptions(Options):
         learning_rate: Adam's highest learning rate with all layers trainable. It rises from 0 during the first of
             these epochs (or the first fifth of them, if that is shorter) and falls to 0 along a cosine (Loshchilov and
             Hutter, arXiv:1608.03983; warm-up: Goyal et al., arXiv:1706.02677).
-        patience: Number of epochs without a better accuracy on the eval split after which a phase ends.
+        patience: Number of epochs without a better accuracy on the eval split after which a phase ends; null: a fifth
+            of its epochs, and at least 5.
         batch_norm: Batch normalisation of the backbone. frozen: keep the pretrained statistics; train: update them, as
             a network trained from scratch needs.
         label_smoothing: Share of each label that is spread over all classes.
@@ -92,7 +93,7 @@ class _CommonOptions(Options):
     batch_size: int = option(32, gt=0)
     head_learning_rate: float = option(1e-3, gt=0)
     learning_rate: float = option(1e-4, gt=0)
-    patience: int = option(5, gt=0)
+    patience: int | None = option(None, gt=0)
     batch_norm: Literal["frozen", "train"] = "frozen"
     label_smoothing: float = option(0.0, ge=0, lt=1)
     augmentation: Augmentation = Augmentation()

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 WARMUP = 0.2
 """Largest share of the fine-tuning steps used to warm up the learning rate."""
 
+_LEAST_PATIENCE = 5
+
 
 def train(
     model: keras.Model,
@@ -136,6 +138,8 @@ def train(
                 best.begin(phase.name)
             resumed = ""
             best.total = best.began + phase.epochs + phase.later_epochs
+            # The longer the training, the longer the learning rate stays high, at which accuracy rises in jumps.
+            best.patience = options.patience or max(_LEAST_PATIENCE, phase.epochs // 5)
             with _same_images():
                 trainee.fit(
                     batches,
@@ -318,6 +322,9 @@ class _Best(keras.callbacks.Callback):
     total: int
     """Maximum number of epochs in all phases together, less those that an earlier phase did not need."""
 
+    patience: int
+    """Number of epochs without improvement after which the phase ends."""
+
     def __init__(self, student: keras.Model, options: TrainingOptions, steps: int) -> None:
         super().__init__()
         self.history: dict[str, list[float]] = {}
@@ -337,7 +344,7 @@ class _Best(keras.callbacks.Callback):
     @property
     def has_stalled(self) -> bool:
         """Whether the phase has stopped improving."""
-        return self.waited >= self._options.patience
+        return self.waited >= self.patience
 
     def begin(self, phase: str) -> None:
         self.phase, self.began = phase, self.done

@@ -69,7 +69,7 @@ def _summary(section: SectionType) -> str:
 
 
 def _suffix(annotation: Any) -> str:
-    suffixes: dict[Any, str] = {list: "[]", dict: ".<node>"}
+    suffixes: dict[Any, str] = {list: "[]", tuple: "[]", dict: ".<node>"}
     return suffixes.get(get_origin(annotation), "")
 
 

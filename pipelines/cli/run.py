@@ -103,7 +103,9 @@ def _run(config: Config, runner: str, events: Events, lock: OutputLock) -> Resul
     from pipelines.results.outcome import conclude
 
     images = check_images(config)
-    check_network(config, check_classes(config, images).names if images else None)
+    network = check_network(config, check_classes(config, images).names if images else None)
+    for backbone, why in network.left_out.items():
+        events.say(f"{backbone} is left out of the search: {why}")
     pipeline = create_pipeline(config, code_version=code_version())
     events.begin([component.id for component in pipeline.components])
     runners.run(pipeline, runner, events, seed=config.seed, check=lock.check)

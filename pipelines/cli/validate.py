@@ -32,6 +32,8 @@ class Preview:
         images: The images; None if only the run can count them.
         classes: The classes of the run's models; None if only the run can count them.
         network: The network.
+        input_size: Height and width of the reference model's images, in pixels.
+        input_sizes: Those at which the network is searched.
         tuner: The search's tuner.
         trials: Maximum number of trials; None for no limit.
     """
@@ -39,6 +41,8 @@ class Preview:
     images: Images | None
     classes: Classes | None
     network: Network
+    input_size: int
+    input_sizes: tuple[int, ...]
     tuner: str
     trials: int | None
 
@@ -49,9 +53,17 @@ class Preview:
             "images": self.images and self.images.counts,
             "left_out": self.images and self.images.left_out,
             "classes": self.classes and (self.classes.names if self.classes.are_all else None),
-            "reference": {"parameters": self.network.parameters, "macs": self.network.macs},
+            "reference": {
+                "parameters": self.network.parameters,
+                "macs": self.network.macs,
+                "input_size": self.input_size,
+            },
+            "input_sizes": list(self.input_sizes),
             "weights": self.network.weights,
             "connections": self.network.connections,
+            "networks": self.network.searched,
+            "passes": round(self.network.passes, 2),
+            "backbones_left_out": dict(self.network.left_out),
             "trials": self.trials,
         }
 
@@ -72,7 +84,8 @@ def examine(config: Config) -> Preview:
     images = check_images(config) if is_here else None
     classes = check_classes(config, images, stores=False) if images else None
     network = check_network(config, classes.names if classes else None, download=False)
-    return Preview(images, classes, network, config.search.tuner, planned_trials(config))
+    size, search = config.backbone.input_size, config.search
+    return Preview(images, classes, network, size, search.input_sizes or (size,), search.tuner, planned_trials(config))
 
 
 def rendered(preview: Preview) -> list[RenderableType]:
@@ -93,7 +106,13 @@ def rendered(preview: Preview) -> list[RenderableType]:
     if network.parameters is not None:
         macs = "" if network.macs is None else f", {network.macs / 1e6:,.1f} million MACs per image"
         parts.append(f"reference    {network.parameters:,} parameters{macs}")
+    searched = ", ".join(map(str, preview.input_sizes))
+    parts.append(f"image size   reference model {preview.input_size} px, search {searched} px")
     parts.append(f"weights      {network.weights}")
+    if network.searched > 1:
+        passes = f"{network.passes:.1f} passes of the reference model in all"
+        parts.append(f"networks     {network.searched} (backbones at image sizes), {passes}")
+    parts += [f"left out     {name}: {why}" for name, why in network.left_out.items()]
     most = "no limit" if preview.trials is None else f"{preview.trials} at most"
     parts.append(f"trials       {most}, by {preview.tuner}, of {network.connections} connections")
     return parts

@@ -15,6 +15,7 @@ from compressor_lib.deployment.literal_path import has_pattern
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.options import HeadOptions
 from compressor_lib.pretraining.options import TranslatorOptions
+from compressor_lib.search.default_networks import with_default_networks
 from compressor_lib.training.options import ReferenceOptions, RetrainingOptions
 from pipelines.config.beam import Beam, beam_flags
 from pipelines.config.beam_flags import BeamArg
@@ -132,6 +133,52 @@ class Config(Section):
         if push.directory is not None and data is not None and data.path is not None:
             check_push_apart(data.path, push.directory)
         return push
+
+    @field_validator("search")
+    @classmethod
+    def _backbones_are_others(cls, search: Search, info: ValidationInfo) -> Search:
+        own: BackboneConfig | None = info.data.get("backbone")
+        labels = [backbone.label for backbone in search.backbones or ()]
+        if own is not None and own.label in labels:
+            raise ValueError(
+                f"backbones[{labels.index(own.label)}] is {own.label}, the section 'backbone' itself, which is always "
+                "searched: remove it."
+            )
+        return search
+
+    @field_validator("search")
+    @classmethod
+    def _sizes_fit_backbones(cls, search: Search, info: ValidationInfo) -> Search:
+        from compressor_lib.networks.backbones import find_backbone
+
+        own: BackboneConfig | None = info.data.get("backbone")
+        names = [own.name] if own is not None and own.name is not None else []
+        for name in [*names, *(backbone.name for backbone in search.backbones)]:
+            least = find_backbone(name).minimum_size
+            for index, size in enumerate(search.input_sizes or ()):
+                if size < least:
+                    raise ValueError(f"input_sizes[{index}] is {size}: {name} takes images of at least {least} pixels.")
+        return search
+
+    @field_validator("search")
+    @classmethod
+    def _networks_save_the_costs(cls, search: Search, info: ValidationInfo) -> Search:
+        backbone: BackboneConfig | None = info.data.get("backbone")
+        if backbone is None or backbone.name is None:
+            return search
+        return with_default_networks(
+            search,
+            name=backbone.name,
+            alpha=backbone.alpha,
+            size=backbone.input_size,
+            published_weights=backbone.weights == "imagenet",
+        )
+
+    @property
+    def image_sizes(self) -> list[int]:
+        """Heights and widths of the images that Transform keeps: the reference model's first, then the search's."""
+        own = self.backbone.input_size
+        return [own, *sorted({*(self.search.input_sizes or ())} - {own})]
 
     @property
     def pipeline_root(self) -> str:

@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import keras
 
     from components.image_example_gen import dataset_layout
+    from compressor_lib.search.options import BackboneOptions
 
 Counts = dict[str, dict[str, int]]
 """Numbers of images, by split and class."""
@@ -68,14 +69,20 @@ class Network:
     Attributes:
         parameters: Parameters of the reference model; None if the number of classes is unknown.
         macs: MACs (multiply-adds) of the reference model per image; None if they cannot be counted.
-        connections: Number of connections that the search chooses from.
+        connections: Number of connections that the search chooses from, in all networks.
         weights: Where the weights come from, in words.
+        searched: Number of networks that the search chooses from: backbones at image sizes.
+        passes: Cost of running all of them once over the images, in passes of the reference model's backbone.
+        left_out: Why further backbones are left out, by their names.
     """
 
     parameters: int | None
     macs: int | None
     connections: int
     weights: str
+    searched: int
+    passes: float
+    left_out: Mapping[str, str]
 
 
 def check_installed() -> None:
@@ -254,13 +261,14 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
 
     Raises:
         CompressorError: If the weights cannot be downloaded or belong to another network; if the images are too small
-            for it; if the user's own model cannot be compressed, or its classes differ from the data's; or if a
-            connection is unknown or not possible.
+            for it; if the user's own model cannot be compressed, or its classes differ from the data's; if it cannot
+            take images of another size that is searched; or if a connection is unknown or not possible.
     """
-    from compressor_lib.cuts.families import searched_connections
+    from compressor_lib.cuts.families import connections_as_in, searched_connections
     from compressor_lib.cuts.surgery import without_head
     from compressor_lib.deployment.tflite import to_tflite
     from compressor_lib.networks.macs import multiply_adds
+    from compressor_lib.networks.resizing import resized
     from compressor_lib.training.reference import load_network, reference_model
 
     backbone, head, reference = config.backbone.model_dump(), asdict(config.head), None
@@ -274,14 +282,66 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
     else:
         network, weights = catalogued(config.backbone, download)
         base = network
-    connections = searched_connections(base, config.backbone.name, config.search.connections)
+    wanted, own = config.search.connections, base.input_shape[1]
+    sizes = config.search.input_sizes or (own,)
+    connections = len(searched_connections(base, config.backbone.name, wanted)) * len(sizes)
+    with fields_named("search"):
+        macs_of_all = sum(multiply_adds(resized(base, size)) for size in sizes)
+    searched, left_out = len(sizes), {}
+    for place, other in enumerate(config.search.backbones or ()):
+        try:
+            # Its other sizes have the same layers; only the weights may differ.
+            further = _further(other, sizes[0], place, download)
+        except _NoWeightsError as error:
+            left_out[other.label] = str(error)
+            continue
+        connections += len(connections_as_in(base, wanted, further, other.name)) * len(sizes)
+        macs_of_all += round(multiply_adds(further) * sum(size**2 for size in sizes) / sizes[0] ** 2)
+        searched += len(sizes)
     if reference is None and classes:
         reference = reference_model(network, backbone, head, classes)
     macs = None
     if reference is not None:
         with suppress(CompressorError):
             macs = multiply_adds(reference)
-    return Network(None if reference is None else int(reference.count_params()), macs, len(connections), weights)
+    parameters = None if reference is None else int(reference.count_params())
+    passes = macs_of_all / multiply_adds(base)
+    return Network(parameters, macs, connections, weights, searched, passes, left_out)
+
+
+class _NoWeightsError(CompressorError):
+    """ImageNet weights of a further backbone cannot be downloaded."""
+
+
+def _further(backbone: BackboneOptions, size: int, place: int, download: bool) -> keras.Model:
+    """Builds a further backbone of the search.
+
+    Args:
+        backbone: The backbone.
+        size: Height and width of its images, in pixels.
+        place: Its position in ``search.backbones``.
+        download: Whether to download ImageNet weights; if not, only checks that their server responds.
+
+    Raises:
+        _NoWeightsError: If its ImageNet weights cannot be downloaded.
+        CompressorError: If its weights file belongs to another network, or the images are too small for it.
+    """
+    from compressor_lib.networks.weights_download import WouldDownload, without_downloads
+
+    try:
+        if download or backbone.weights != "imagenet":
+            return backbone.build(size)
+        with without_downloads():
+            return backbone.build(size)
+    except WouldDownload:
+        return replace(backbone, weights="none").build(size)
+    except CompressorError as error:
+        if backbone.weights == "imagenet" and error.argument == "weights":
+            raise _NoWeightsError(str(error)) from error
+        field = (
+            "search.input_sizes" if error.argument == "input_size" else f"search.backbones[{place}].{error.argument}"
+        )
+        raise CompressorError(f"{field}: {error}") from error
 
 
 def catalogued(backbone: BackboneConfig, download: bool) -> tuple[keras.Model, str]:

@@ -136,11 +136,12 @@ def check_compilable(config: Config, target: str) -> None:
             "push.directory" if config.push.directory else "push.directory, by default in output,",
             config.serving_directory, readable, f"set push.directory to a folder below {' or '.join(readable)}",
         )  # fmt: skip
-    for field in ("weights", "model"):
-        value = getattr(config.backbone, field)
+    files = {f"backbone.{field}": getattr(config.backbone, field) for field in ("weights", "model")}
+    files |= {f"search.backbones[{n}].weights": one.weights for n, one in enumerate(config.search.backbones or ())}
+    for field, value in files.items():
         if value not in (None, "imagenet", "none"):
             allowed = (*_KERAS_STORES, *mounts)
-            check(f"backbone.{field}", value, allowed, "use weights that the nodes can download, such as imagenet")
+            check(field, value, allowed, "use weights that the nodes can download, such as imagenet")
     if target == "kubeflow":
         for field, place in (("data.path", config.data_path), ("push.directory", config.serving_directory)):
             if place.startswith("minio://") and config.s3.endpoint is None:

@@ -77,9 +77,11 @@ def _translators(artifact: Artifact, cached: bool) -> str:
 
 def _tuner_results(artifact: Artifact, cached: bool) -> str:
     best = _read(artifact, SEARCH_REPORT_FILE)[0]
-    # The connection comes last, because a narrow terminal cuts off the end.
     accuracy = _accuracy(best["accuracy"], best.get("examples", 0))
-    return f"accuracy {accuracy}, {best['parameters']:,} parameters: {best['connection']}"
+    chosen = best.get("hyperparameters", {})
+    # The connection comes last, because a narrow terminal cuts off the end.
+    cut = phrases.cut(best["connection"], chosen.get("backbone"), chosen.get("input_size"))
+    return f"accuracy {accuracy}, {best['parameters']:,} parameters: {cut}"
 
 
 def _evaluation(artifact: Artifact, cached: bool) -> str:

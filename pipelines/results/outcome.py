@@ -185,16 +185,19 @@ def _models_table(results: Results) -> Table:
     table.add_row("accuracy", *(_score(one.result(confidence)) for one in (before, after)), _change(results.change))
     for row in _gate_rows(results):
         table.add_row(*row)
-    for name, old, new in (
-        ("parameters", before.parameters, after.parameters),
-        ("TFLite bytes", before.bytes, after.bytes),
+    for name, old, new, shown in (
+        ("parameters", before.parameters, after.parameters, phrases.size),
+        ("TFLite bytes", before.bytes, after.bytes, phrases.size),
+        ("memory in int8", before.memory, after.memory, phrases.memory),
     ):
         table.add_row(
             name,
-            phrases.size(old),
-            phrases.size(new),
+            shown(old),
+            shown(new),
             phrases.percent(new / old - 1, signed=True) if old and new else "",
         )
+    if before.input_size or after.input_size:
+        table.add_row("image size", *(phrases.side(one.input_size) for one in (before, after)), "")
     float32 = results.formats.get("float32")
     table.add_row(
         "latency an image",

@@ -21,7 +21,7 @@ def test_a_row_tells_means_over_seeds_and_the_loss_against_each_seeds_reference(
 def test_the_rank_correlation_is_between_accuracies():
     def ranked(*pairs: tuple[float, float]) -> list[tuple[TrialReport, float]]:
         return [
-            (TrialReport("0", "a->head", 10, 10, 0.5, True, accuracy, 1 - accuracy, 0, 1.0, {}), retrained)
+            (TrialReport("0", "a", 96, "a->head", 10, 10, 0.5, True, accuracy, 1 - accuracy, 0, 1.0, {}), retrained)
             for accuracy, retrained in pairs
         ]
 

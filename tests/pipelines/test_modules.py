@@ -19,6 +19,7 @@ from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.artifacts.class_list import write_class_list
+from components.storage.examples import decode_images, image_dataset
 from compressor_lib.deployment.export import (
     TEACHER_FILE,
     export_classifier,
@@ -38,6 +39,8 @@ from pipelines.modules import HISTORY_FILE, preprocessing_fn, run_fn
 pytestmark = pytest.mark.slow
 
 SIZE = 32
+SMALL = 20
+"""A further size, which a search may try."""
 NAMES = ["dog", "dog", "dog", "dog", "cat", "cat", "cat", "Hüte", "Hüte"]
 CLASSES = ["dog", "gone", "cat", "Hüte"]
 """An order that neither names nor counts give, with a class that has no images any more."""
@@ -63,7 +66,7 @@ def transform(tmp_path_factory):
     folder = tmp_path_factory.mktemp("transform")
     rows = [{"bytes": raw, "name": name} for raw, name in zip(RAW, NAMES, strict=True)]
     schema = schema_utils.schema_from_feature_spec({name: tf.io.VarLenFeature(tf.string) for name in ("bytes", "name")})
-    config = {"size": SIZE, "image": "bytes", "label": "name", "code_version": "x", "classes": CLASSES}
+    config = {"sizes": [SIZE, SMALL], "image": "bytes", "label": "name", "code_version": "x", "classes": CLASSES}
     with tft_beam.Context(temp_dir=str(folder / "tmp")):
         data = [{key: [value] for key, value in row.items()} for row in rows]
         (transformed, _), transform_fn = (
@@ -75,16 +78,47 @@ def transform(tmp_path_factory):
     return tft.TFTransformOutput(str(folder / "graph")), transformed
 
 
-def test_images_are_stored_as_the_pixels_that_are_served(transform):
+@pytest.mark.parametrize(("name", "size"), [("image", SIZE), (f"image_{SMALL}", SMALL)])
+def test_images_are_stored_as_the_pixels_that_are_served(transform, name, size):
     _, rows = transform
     assert len(rows) == len(RAW)
     for raw, row in zip(RAW, rows, strict=True):
-        stored = row["image"]
+        stored = row[name]
         assert stored.startswith(b"\x89PNG")
         pixels = tf.io.decode_png(stored)
-        assert pixels.shape == (SIZE, SIZE, 3)
-        np.testing.assert_array_equal(pixels, decode_image(raw, SIZE))
-        np.testing.assert_array_equal(pixels, decode_image(stored, SIZE))
+        assert pixels.shape == (size, size, 3)
+        np.testing.assert_array_equal(pixels, decode_image(raw, size))
+        np.testing.assert_array_equal(pixels, decode_image(stored, size))
+
+
+def test_training_evaluation_and_serving_see_the_same_pixels_at_a_further_size(transform, tmp_path):
+    _, rows = transform
+    examples = []
+    for row in rows:
+        example = tf.train.Example()
+        for name in ("image", f"image_{SMALL}"):
+            example.features.feature[name].bytes_list.value.append(row[name])
+        examples.append(example.SerializeToString())
+    (tmp_path / "Split-train").mkdir()
+    with tf.io.TFRecordWriter(str(tmp_path / "Split-train" / "data.gz"), "GZIP") as writer:
+        for one in examples:
+            writer.write(one)
+    pixels = keras.Input((SMALL, SMALL, 3))
+    flat = keras.Model(pixels, keras.layers.Flatten()(pixels))
+    export_classifier(flat, [str(number) for number in range(flat.output_shape[-1])], tmp_path / "model")
+    signatures = tf.saved_model.load(str(tmp_path / "model")).signatures
+
+    def seen(output: dict[str, tf.Tensor]) -> bytes:
+        return output["probabilities"].numpy().astype(np.uint8).tobytes()
+
+    trained = image_dataset(str(tmp_path / "Split-train" / "*"), size=SMALL, batch_size=99, labelled=False)
+    (trained,) = trained.as_numpy_iterator()
+    assert trained.std() > 10
+    assert decode_images(examples, SMALL).tobytes() == trained.tobytes()  # a TFLite model in the Evaluator
+    assert seen(signatures["serving_tf_example"](examples=tf.constant(examples))) == trained.tobytes()
+    assert seen(signatures["serving_default"](image_bytes=tf.constant(RAW))) == trained.tobytes()
+    resized_again = np.stack([decode_image(row["image"], SMALL) for row in rows])
+    assert resized_again.tobytes() != trained.tobytes()
 
 
 @pytest.mark.survives("500 odd images, trained on and served")
@@ -223,10 +257,10 @@ def compressed(make_args, base_model: Path, weight: float, **custom_config) -> F
     return fn_args
 
 
-def small_classifier() -> keras.Model:
+def small_classifier(size: int = SIZE) -> keras.Model:
     """Stands in for what a search leaves."""
     keras.utils.set_random_seed(0)
-    images = keras.Input((SIZE, SIZE, 3))
+    images = keras.Input((size, size, 3))
     x = keras.layers.Rescaling(1 / 127.5, -1, name="preprocess")(images)
     x = keras.layers.Conv2D(4, 3, strides=4, name="stem")(x)
     x = keras.layers.GlobalAveragePooling2D(name="top_gap")(x)
@@ -260,6 +294,14 @@ def test_the_compressed_model_is_the_base_model_trained_under_its_teacher(make_a
     assert not np.array_equal(kernels[1], kernels[2])
     assert read_classes(taught.serving_model_dir) == CLASSES
     assert len(history(taught)["val_accuracy"]) == 1
+
+
+def test_a_compressed_model_of_smaller_images_learns_from_its_teacher_at_its_own_size(make_args, reference, tmp_path):
+    keras_path(tmp_path).parent.mkdir()
+    small_classifier(SIZE // 2).save(keras_path(tmp_path))
+    keras_path(tmp_path, TEACHER_FILE).write_bytes(keras_path(reference.serving_model_dir).read_bytes())
+    trained = load_keras(compressed(make_args, tmp_path, weight=1.0).serving_model_dir)
+    assert trained.input_shape[1] == SIZE // 2
 
 
 def test_trainers_leave_tflite_to_the_converter(reference, alone):

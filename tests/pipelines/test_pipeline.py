@@ -206,6 +206,7 @@ def test_sections_reach_their_nodes(create):
     nodes = create(
         "seed=7", "translators.held_out=0.25", "translators.ridge=0.5",
         "search.tuner=grid", "search.connections=['53,151']", "search.head_units=[0, 4]",
+        "search.input_sizes=[96, 224]", "search.backbones=[{name: MobileNet, alpha: 0.5}]",
         "search.tau=0.6", "search.max_trials=3", "search.max_epochs=2", "search.parallel_trials=2",
         "search.shortlist=9", "search.train_translators=true", "search.feature_memory_mb=100",
         "search.objective.cost=latency", "search.budgets={parameters: 500_000, latency_ms: 8}",
@@ -214,7 +215,7 @@ def test_sections_reach_their_nodes(create):
         "export.formats=[int8]", "data.class_weights=balanced",
     )  # fmt: skip
 
-    assert custom_config(nodes["Transform"])["size"] == 64
+    assert custom_config(nodes["Transform"])["sizes"] == [64, 96, 224]
     reference = custom_config(nodes["reference"])
     assert reference["role"] == "reference"
     assert reference["head"] == {"units": 8, "dropout": 0.3}
@@ -233,16 +234,20 @@ def test_sections_reach_their_nodes(create):
     assert retrain["training"]["distillation"] == {"weight": 0.5, "temperature": 2.0, "views": 8}
     pretrainer, search = (nodes[node].exec_properties for node in ("TranslatorPretrainer", "PruningSearch"))
     assert pretrainer["backbone"] == search["backbone"] == "MobileNetV2"
+    assert search["label"] == "MobileNetV2 0.35"
     assert pretrainer["connections"] == '["53,151"]'
     assert json.loads(pretrainer["options"]) == {"held_out": 0.25, "ridge": 0.5}
     assert json.loads(search["options"]) == {
         "tuner": "grid", "connections": ["53,151"], "head_units": [0, 4], "tail_units": [128, 256, 512],
+        "input_sizes": [96, 224],
+        "backbones": [{"name": "MobileNet", "alpha": 0.5, "weights": "imagenet"}],
         "tau": 0.6, "max_trials": 3, "max_epochs": 2, "parallel_trials": 2,
         "shortlist": 9, "train_translators": True, "feature_memory_mb": 100,
         "objective": {"cost": "latency"},
-        "budgets": {"parameters": 500_000, "macs": None, "bytes": None, "latency_ms": 8},
+        "budgets": {"parameters": 500_000, "macs": None, "bytes": None, "latency_ms": 8, "memory_kb": None},
         "min_learning_rate": 0.01, "max_learning_rate": 0.02,
     }  # fmt: skip
+    assert search["precision"] == "int8"
     assert (search["dropout"], search["seed"], search["batch_size"]) == (0.3, 7, 9)
     assert reference["class_weights"] == retrain["class_weights"] == search["class_weights"] == "balanced"
 
@@ -253,6 +258,13 @@ def test_another_format_runs_the_converter_anew_and_what_is_behind_it(create):
     assert changed == {"Converter", "Report"}  # the report has the configuration
     behind = {name for name, node in after.items() if ("Converter", "model") in sources(node).values()}
     assert behind == {"Evaluator", "Pusher", "Report"}
+
+
+@pytest.mark.parametrize("measured", ["search.objective.cost=bytes", "search.budgets.latency_ms=8"])
+def test_another_format_runs_a_search_anew_that_measures_files(create, measured):
+    formats = ("[float32]", "[float32, float16]", "[float16, int8]")
+    nodes = [create(f"export.formats={each}", measured)["PruningSearch"] for each in formats]
+    assert [node.exec_properties["precision"] for node in nodes] == ["float32", "float16", "int8"]
 
 
 def test_without_widths_to_search_the_heads_own_is_taken(create):
@@ -321,6 +333,14 @@ def test_what_a_weights_file_holds_is_in_the_references_key(create, tmp_path):
     assert seen[0] != seen[1]
 
 
+def test_what_a_further_backbones_weights_file_holds_is_in_the_searchs_key(create, tmp_path):
+    weights = tmp_path / "some.weights.h5"
+    weights.write_bytes(b"one")
+    override = f"search.backbones=[MobileNet, {{name: EfficientNetB0, weights: {weights}}}]"
+    hashed = create(override)["PruningSearch"].exec_properties["weights_sha256"]
+    assert hashed == hashlib.sha256(b"one").hexdigest()
+
+
 def test_a_model_of_ones_own_takes_the_place_of_a_name(create, tmp_path):
     layers = [{"module": "keras.layers", "class_name": "InputLayer", "config": {"batch_shape": [None, 48, 48, 3]}}]
     model = {"module": "keras", "class_name": "Functional", "config": {"layers": layers}}
@@ -333,7 +353,7 @@ def test_a_model_of_ones_own_takes_the_place_of_a_name(create, tmp_path):
     backbone = custom_config(nodes["reference"])["backbone"]
     assert (backbone["model"], backbone["classes"], backbone["rescale"]) == (str(path), ["dog", "cat"], [0.5, -1])
     assert backbone["model_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert custom_config(nodes["Transform"])["size"] == 48
+    assert custom_config(nodes["Transform"])["sizes"] == [48]
     for node in ("TranslatorPretrainer", "PruningSearch"):
         assert nodes[node].exec_properties["backbone"] == ""
 

@@ -10,7 +10,16 @@ import numpy as np
 from PIL import Image
 
 from components.report.advice import advice
-from components.report.data import Block, ComparedPredictions, ExampleImage, NodeStep, ReportData, RunData, Trial
+from components.report.data import (
+    Block,
+    ComparedPredictions,
+    ExampleImage,
+    Finalist,
+    NodeStep,
+    ReportData,
+    RunData,
+    Trial,
+)
 from compressor_lib.cuts.connections import Connection
 from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
@@ -35,6 +44,8 @@ def trial(number: int) -> Trial:
     if number < 4:
         costs |= {"bytes": 4.0 * parameters, "latency": parameters / 200_000}
     return Trial(
+        backbone="MobileNetV2",
+        input_size=96 if number % 4 == 3 else 224,
         connection=str(connection),
         family=connection.kind.family,
         accuracy=0.9 - 0.002 * number - 0.01 * (number % 5),
@@ -100,8 +111,8 @@ def made_up_report() -> ReportData:
         verdict=verdict,
         pushed_to="/served/1",
         advice=advice(verdict, EvalResult.from_counts("", images=40, right=35)),
-        reference=ModelFigures(35, 40, 360_000, 1_450_000, Latency(2.0, 1.9, 2.2)),
-        compressed=ModelFigures(34, 40, 36_771, 160_000, Latency(0.5, 0.48, 0.55)),
+        reference=ModelFigures(35, 40, 360_000, 1_450_000, Latency(2.0, 1.9, 2.2), 224, 240 * 1024),
+        compressed=ModelFigures(34, 40, 36_771, 160_000, Latency(0.5, 0.48, 0.55), 96, 12 * 1024),
         change=verdict.overall.change,
         formats={
             "float32": FormatFigures("model.tflite", 160_000, Latency(0.5, 0.48, 0.55), Speedup(4.0, 3.8, 4.3)),
@@ -136,9 +147,22 @@ def made_up_report() -> ReportData:
             drift=0.04,
             anomalies=["test, label: Unexpected string values"],
         ),
-        config={"name": "made-up", "seed": 3, "search": {"tau": 0.9}},
+        config={"name": "made-up", "seed": 3, "search": {"tau": 0.9, "finalist_epochs": 3}},
         versions={"auto-compressor": "0.1.0"},
         artifacts={"compressed": "/root/retrain/model/7"},
+        finalists=[
+            Finalist(
+                one.backbone,
+                one.input_size,
+                one.connection,
+                60_000,
+                one.accuracy,
+                0.93 - 0.01 * number,
+                0.9,
+                [0.88, 0.9, 0.93],
+            )
+            for number, one in enumerate(map(trial, range(3)))
+        ],
         steps=[NodeStep("retrain", "done", 12.5, {"base_model": "PruningSearch"}, {"model": "/root/retrain/model/7"})],
     )
 

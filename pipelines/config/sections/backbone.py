@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from compressor_lib.networks.class_label import class_label
-from pipelines.config.sections.base import Section, absolute, existing_file
+from pipelines.config.sections.base import Section, absolute, existing_file, weights_file
 
 
 class BackboneConfig(Section):
@@ -82,9 +82,7 @@ class BackboneConfig(Section):
     @field_validator("weights")
     @classmethod
     def _weights_exist(cls, weights: str) -> str:
-        return (
-            weights if weights in ("imagenet", "none") else existing_file(weights, "give one, or 'imagenet' or 'none'")
-        )
+        return weights_file(weights)
 
     @model_validator(mode="after")
     def _is_named_or_own(self) -> BackboneConfig:
@@ -102,6 +100,13 @@ class BackboneConfig(Section):
             if own_size not in (None, self.input_size):
                 raise ValueError(f"input_size is {self.input_size}, but the model takes {own_size}: remove it.")
         return self
+
+    @property
+    def label(self) -> str:
+        """Name in results: that of the catalogue with the width, or that of the model's file."""
+        from compressor_lib.search.options import backbone_label
+
+        return backbone_label(self.name, self.alpha) if self.name else os.path.basename(self.model or "")
 
 
 def _own_size(model: str) -> int | None:

@@ -99,3 +99,8 @@ def existing_file(path: str, advice: str) -> str:
     if "://" not in path and not os.path.isfile(path):
         raise ValueError(f"is {path!r}, which is not a file: {advice}.")
     return path
+
+
+def weights_file(weights: str) -> str:
+    """Makes the path of a weights file absolute; accepts ``imagenet`` and ``none`` instead of a file."""
+    return weights if weights in ("imagenet", "none") else existing_file(weights, "give one, or 'imagenet' or 'none'")

@@ -1,16 +1,17 @@
-"""Section ``search``: the library's options, with a wrong list of connections refused in one sentence."""
+"""Section ``search``: the library's options, with wrong lists refused in one sentence."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, get_args
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from compressor_lib.cuts.connections import Family, parse_connection
 from compressor_lib.errors import CompressorError
-from compressor_lib.search.options import PruningSearchOptions
+from compressor_lib.search.options import BackboneOptions, PruningSearchOptions
 from pipelines.config.errors import shown
+from pipelines.config.sections.base import weights_file
 
 
 def _connections(value: object) -> object:
@@ -38,8 +39,22 @@ def _is_connection(item: object) -> bool:
     return True
 
 
+def _backbones(value: object) -> object:
+    """Accepts one backbone or a list of backbones, each a section or a name alone."""
+    items = value if isinstance(value, list | tuple) else [value]
+    return [{"name": item} if isinstance(item, str) else item for item in items]
+
+
+@dataclass(frozen=True)
+class FurtherBackbone(BackboneOptions):
+    """A further backbone to search; a name alone stands for a backbone with the defaults of the other fields."""
+
+    weights: Annotated[str, AfterValidator(weights_file)] = BackboneOptions.weights
+
+
 @dataclass(frozen=True)
 class Search(PruningSearchOptions):
     """How the connection to cut is searched."""
 
+    backbones: Annotated[tuple[FurtherBackbone, ...], BeforeValidator(_backbones)] = ()
     connections: Annotated[Family | tuple[str, ...], BeforeValidator(_connections)] = PruningSearchOptions.connections

@@ -22,7 +22,7 @@ from components.artifacts.file_names import SEARCH_REPORT_FILE
 from components.options import parsed
 from components.pruning_search import PruningSearch, parallel
 from components.pruning_search.executor import Executor, _key
-from components.pruning_search.job import SearchJob
+from components.pruning_search.job import SearchJob, Shortlisted
 from components.storage.gcs_mount import MOUNT
 from compressor_lib.cuts.families import searched_connections
 from compressor_lib.cuts.lookup import find_connection
@@ -33,7 +33,8 @@ from compressor_lib.networks.heads import attach_head
 from compressor_lib.networks.macs import multiply_adds
 from compressor_lib.pretraining.translator_fit import fit_translators
 from compressor_lib.search import run
-from compressor_lib.search.options import BudgetOptions, ObjectiveOptions, PruningSearchOptions
+from compressor_lib.search.backbones import HyperBackbones
+from compressor_lib.search.options import BackboneOptions, BudgetOptions, ObjectiveOptions, PruningSearchOptions
 from compressor_lib.support.atomic_write import replace_file
 from compressor_lib.support.processes import module_command
 
@@ -56,6 +57,7 @@ def component(*, dropout: float = 0.0, **options) -> PruningSearch:
         base_model=types.Channel(type=standard_artifacts.Model),
         translators=types.Channel(type=standard_artifacts.Model),
         backbone="MobileNetV2",
+        label="MobileNetV2 0.35",
         options=parsed(PruningSearchOptions, options),
         dropout=dropout,
     )
@@ -63,9 +65,17 @@ def component(*, dropout: float = 0.0, **options) -> PruningSearch:
 
 def search_job(reference, **described) -> SearchJob:
     return SearchJob(
-        reference_dir=path_utils.serving_model_path(reference.model.uri), backbone="MobileNetV2", dropout=0.0,
+        reference_dir=path_utils.serving_model_path(reference.model.uri), backbone="MobileNetV2",
+        label="MobileNetV2 0.35", dropout=0.0,
         batch_size=32, class_weights="none", seed=0, **described,
     )  # fmt: skip
+
+
+def connections_of(hypermodel: HyperBackbones) -> dict[tuple[str, int], list[str]]:
+    return {
+        network: [str(connection) for connection in member.hypermodel.connections]
+        for network, member in hypermodel.members.items()
+    }
 
 
 def artifact(kind: type[types.Artifact], uri: Path) -> types.Artifact:
@@ -291,6 +301,28 @@ def test_only_connections_of_the_shortlist_are_tried(tmp_path, examples, referen
     assert len(tried & {"block_2_add->block_16_expand", "block_5_add->Conv_1"}) <= 1
 
 
+@pytest.mark.parametrize("parallel_trials", [1, 2])
+def test_sizes_and_backbones_are_searched_together(tmp_path, examples, reference, bank, parallel_trials):
+    outputs = do(
+        tmp_path, examples, reference, bank, connections=["block_5_add->head", "block_5_add->Conv_1"],
+        input_sizes=[32, 48], backbones=[{"name": "MobileNetV2", "alpha": 0.5, "weights": "none"}],
+        max_trials=6, max_epochs=1, parallel_trials=parallel_trials,
+    )  # fmt: skip
+    report = json.loads((outputs["tuner_results"] / SEARCH_REPORT_FILE).read_text())
+    assert len(report) == 6
+    tried = {(row["backbone"], row["input_size"]) for row in report}
+    assert len(tried) > 1
+    assert tried <= {(backbone, size) for backbone in ("MobileNetV2 0.35", "MobileNetV2 0.5") for size in (32, 48)}
+    best = report[0]
+    model = load_keras(outputs["model"] / "Format-Serving")
+    assert model.input_shape[1] == best["input_size"] == best["hyperparameters"]["input_size"]
+    assert model.count_params() == best["parameters"]
+    stored = kt.HyperParameters.from_config(
+        json.loads((outputs["best_hyperparameters"] / "best_hyperparameters.txt").read_text())
+    )
+    assert stored.values["backbone"] == best["backbone"]
+
+
 def test_workers_receive_the_shortlist(examples, reference, bank):
     patterns = {split: f"{examples.uri}/Split-{split}/*" for split in ("train", "eval")}
     options = PruningSearchOptions(connections=tuple(CONNECTIONS), shortlist=1)
@@ -299,8 +331,8 @@ def test_workers_receive_the_shortlist(examples, reference, bank):
     )
     hypermodel = job.hypermodel()
     narrowed = job.narrowed(hypermodel)
-    assert narrowed.hypermodel().connections == hypermodel.connections
-    assert len(hypermodel.connections) < len(CONNECTIONS)
+    assert connections_of(narrowed.hypermodel()) == connections_of(hypermodel)
+    assert 0 < len(connections_of(hypermodel)["MobileNetV2 0.35", 32]) < len(CONNECTIONS)
     assert narrowed.options.shortlist is None
 
 
@@ -488,7 +520,7 @@ def test_too_many_failures_in_a_row_are_reported(tmp_path):
 
 def test_trials_with_other_translators_are_not_resumed(reference):
     properties = component().exec_properties
-    keys = {_key(properties, reference.base, "examples", bank) for bank in ("bank", "other bank")}
+    keys = {_key(properties, [reference.base], "examples", bank) for bank in ("bank", "other bank")}
     assert len(keys) == 2
 
 
@@ -516,9 +548,15 @@ def test_parameters_are_text_and_numbers_for_every_orchestrator():
 
 
 def test_a_job_is_read_as_it_was_written(tmp_path, reference):
-    options = PruningSearchOptions(connections=("53,151",), head_units=(0, 8), budgets=BudgetOptions(latency_ms=8.5))
+    options = PruningSearchOptions(
+        connections=("53,151",), head_units=(0, 8), budgets=BudgetOptions(latency_ms=8.5),
+        input_sizes=(96, 128), backbones=(BackboneOptions("MobileNet", 0.5, "none"),),
+    )  # fmt: skip
     known = [{"translator": "53,151", "lr": 0.01}]
-    job = search_job(reference, bank_dir="bank", train="a", validation="b", options=options, known=known)
+    chosen = [Shortlisted("MobileNet 0.5", 96, ("conv_pw_6_relu->head",))]
+    job = search_job(
+        reference, bank_dir="bank", train="a", validation="b", options=options, known=known, shortlisted=chosen
+    )
     job.save(tmp_path / "job.json")
     assert SearchJob.load(tmp_path / "job.json") == job
 
@@ -527,13 +565,15 @@ def test_the_component_passes_on_its_arguments():
     options = PruningSearchOptions(
         connections=("53,151",), tuner="grid", max_trials=4, max_epochs=5, parallel_trials=2, tau=0.5,
         shortlist=9, train_translators=True, feature_memory_mb=100, objective=ObjectiveOptions("latency"),
-        budgets=BudgetOptions(parameters=500_000, latency_ms=8.5), head_units=(0, 8), tail_units=(64,),
-        min_learning_rate=0.01, max_learning_rate=0.1,
+        budgets=BudgetOptions(parameters=500_000, latency_ms=8.5), input_sizes=(96,), head_units=(0, 8),
+        backbones=(BackboneOptions("MobileNet", 0.5),),
+        tail_units=(64,), min_learning_rate=0.01, max_learning_rate=0.1,
     )  # fmt: skip
     channels = {name: types.Channel(type=standard_artifacts.Model) for name in ("base_model", "translators")}
     wired = PruningSearch(
         types.Channel(type=standard_artifacts.Examples), **channels, backbone="MobileNetV2", options=options,
-        dropout=0.3, batch_size=7, class_weights="balanced", seed=2, code_version="x",
+        dropout=0.3, batch_size=7, class_weights="balanced", seed=2, code_version="x", label="own",
+        weights_sha256="123",
     )  # fmt: skip
     handed_on = dict(wired.exec_properties)
     assert json.loads(handed_on.pop("options")) == {
@@ -541,11 +581,12 @@ def test_the_component_passes_on_its_arguments():
         "shortlist": 9, "train_translators": True, "feature_memory_mb": 100, "tau": 0.5,
         "objective": {"cost": "latency"},
         "budgets": {"parameters": 500_000, "macs": None, "bytes": None, "latency_ms": 8.5},
+        "input_sizes": [96], "backbones": [{"name": "MobileNet", "alpha": 0.5, "weights": "imagenet"}],
         "head_units": [0, 8], "tail_units": [64], "min_learning_rate": 0.01, "max_learning_rate": 0.1,
     }  # fmt: skip
     assert handed_on == {
         "backbone": "MobileNetV2", "vertex_job": "", "dropout": 0.3, "batch_size": 7,
-        "class_weights": "balanced", "seed": 2, "code_version": "x",
+        "class_weights": "balanced", "seed": 2, "code_version": "x", "label": "own", "weights_sha256": "123",
     }  # fmt: skip
     assert {key: output.type for key, output in wired.outputs.items()} == {
         "model": standard_artifacts.Model,

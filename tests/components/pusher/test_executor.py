@@ -26,7 +26,7 @@ from components.pusher import EndpointPusher, smoke, smoke_test
 from components.pusher.executor import EndpointExecutor, Executor
 from components.pusher.smoke_test import check_in_model_server, check_in_process
 from compressor_lib.deployment.eval_result import EvalResult
-from compressor_lib.deployment.export import read_parameters, tflite_path
+from compressor_lib.deployment.export import tflite_path
 from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format
 from compressor_lib.deployment.intervals import PairedCounts
 from compressor_lib.deployment.model_metrics import Latency, ModelMetrics, Speedup, read_figures, write_figures
@@ -34,6 +34,9 @@ from compressor_lib.errors import CompressorError
 
 pytestmark = pytest.mark.slow
 
+TRIAL = {
+    "backbone": "MobileNetV2", "connection": "block_2_add->head", "hyperparameters": {"lr": 0.1},
+}  # fmt: skip
 SERVER = """#!{python}
 # What `tensorflow_model_server` does, as far as it is asked here, over its REST interface.
 import base64, json, sys
@@ -78,7 +81,7 @@ def candidate(reference, tmp_path) -> standard_artifacts.Model:
     write_figures(
         folder,
         ModelMetrics(
-            read_parameters(folder),
+            read_figures(folder).parameters,
             {"reference": Latency(4.0, 3.5, 4.5), "float32": Latency(2.0, 1.8, 2.5)},
             {"float32": Speedup(2.0, 1.6, 2.4)},
             {"reference": 4 * size, "float32": size},
@@ -130,7 +133,7 @@ def card_inputs(reference, tmp_path) -> dict[str, list]:
         (
             results,
             SEARCH_REPORT_FILE,
-            json.dumps([{"connection": "block_2_add->head", "hyperparameters": {"lr": 0.1}}]),
+            json.dumps([TRIAL]),
         ),
     ):
         artifact.uri = str(tmp_path / name.partition(".")[0])
@@ -157,7 +160,7 @@ def push(candidate, card_inputs, tmp_path):
         blessing.set_string_custom_property(LEFT_OUT, json.dumps(left_out))
         given = {
             "push_directory": str(tmp_path / "serving"), "keep": keep, "code_version": "",
-            "name": "images", "backbone": "MobileNetV2", "label": "label", "removed_classes": "[]",
+            "name": "images", "label": "label", "removed_classes": "[]",
         }  # fmt: skip
         inputs = {"model": [candidate], "model_blessing": [blessing], **card_inputs}
         Executor().Do(inputs, {"pushed_model": [told]}, given)
@@ -191,7 +194,7 @@ def test_evaluated_model_is_pushed_and_old_versions_are_deleted(push, candidate,
     told = json.loads(card.read_text())
     assert (told["name"], told["classes"]) == ("images", ["a", "b", "c"])
     assert told["data"] == {"train": {"images": 3, "classes": {"a": 2, "b": 1}}}
-    assert told["parameters"] == told["reference"]["parameters"] == read_parameters(evaluated)
+    assert told["parameters"] == told["reference"]["parameters"] == read_figures(evaluated).parameters
     assert told["tflite"]["float32"]["bytes"] == tflite_path(evaluated).stat().st_size
     assert told["tflite"]["float32"]["latency"] == {"median": 2.0, "low": 1.8, "high": 2.5}
     assert told["reference"]["latency"]["median"] == 4.0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from components.pusher.model_card import MOST_CLASSES, images_by_split, markdown, model_card
 from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format
-from compressor_lib.deployment.model_metrics import EXTRA, Latency, ModelMetrics, Speedup, write_figures
+from compressor_lib.deployment.model_metrics import EXTRA, Latency, ModelMetrics, Speedup, read_figures, write_figures
 
 BOUNDS = Thresholds(min_accuracy=0.8, max_drop=0.05)
 OVERALL = judged("", 57, 2, 1, 0)
@@ -31,8 +32,8 @@ def folders(tmp_path) -> tuple[str, str]:
     speedup = {"float32": Speedup(2.0, 1.6, 2.4), "float16": Speedup(1.03, 0.8, 1.3)}
     sizes = {"reference": 4_000, "float32": 1_000, "float16": 500}
     for name, metrics in (
-        ("model", ModelMetrics(250, latency, speedup, sizes)),
-        ("reference", ModelMetrics(1000)),
+        ("model", ModelMetrics(250, latency, speedup, sizes, input_size=96)),
+        ("reference", ModelMetrics(1000, input_size=224)),
     ):
         extra = tmp_path / name / EXTRA
         extra.mkdir(parents=True)
@@ -50,10 +51,9 @@ def card(folders: tuple[str, str], verdict: Verdict) -> str:
             model,
             reference=reference,
             verdict=verdict,
-            trials=[{"connection": "a->head", "hyperparameters": {}}],
+            trials=[{"backbone": "MobileNetV2", "connection": "a->head", "hyperparameters": {}}],
             data={},
             name="made-up",
-            backbone="MobileNetV2",
         )
     )
 
@@ -84,6 +84,21 @@ def test_formats_have_latencies_and_accuracies(lines):
     assert "| reference, float32 | 4,000 | 4.00 ms (3.50 to 4.50) |  |  |" in lines
     (left_out,) = [line for line in lines if "int8" in line]
     assert left_out.startswith("- int8 is left out: accuracy is 50.0 % (30 of 60,")
+
+
+def test_memory_is_told_beside_the_references(folders, lines):
+    assert not any("RAM" in line for line in lines)
+    metrics = read_figures(folders[0])
+    write_figures(folders[0], dataclasses.replace(metrics, memory={"int8": 2048, "reference": 245_760}))
+    text = card(folders, judge(BOUNDS, OVERALL, [], ""))
+    assert "its activations need 2 KiB of memory at their peak (reference model: 240 KiB)" in text
+
+
+def test_the_size_of_the_images_is_given(lines, folders):
+    text = "\n".join(lines)
+    assert "It takes images of 96 x 96 pixels and resizes others itself; the reference model's images are of" in text
+    write_figures(folders[1], ModelMetrics(1000, input_size=96))
+    assert "and resizes others itself. Latencies" in card(folders, judge(BOUNDS, OVERALL, [], "5ha256"))
 
 
 def test_thresholds_are_listed_with_the_measured_values(lines):

@@ -34,6 +34,28 @@ def test_the_latencies_of_reference_and_winner_are_the_cards(report_data):
     assert found["retrained"][0] == report_data.compressed.latency.median
 
 
+def test_memory_of_reference_and_winner_is_in_kib(report_data):
+    data = dataclasses.replace(report_data, trials=[dataclasses.replace(report_data.trials[0], costs={"memory": 12.0})])
+    found = milestones(pareto(data, "memory"))
+    assert (found["reference"][0], found["retrained"][0]) == (240, 12)
+
+
+def test_the_reference_is_said_to_be_in_float32_where_the_trials_are_not(report_data):
+    data = dataclasses.replace(report_data, config={**report_data.config, "export": {"formats": ["int8"]}})
+    found = milestones(pareto(data, "bytes"))
+    assert found["reference, float32"][0] == report_data.reference.bytes
+    assert found["retrained"][0] == report_data.trials[0].costs["bytes"]
+
+
+def test_finalists_begin_with_their_trials(report_data):
+    (spec,) = (spec for name, spec in charts(report_data) if name == "finalists")
+    found = spec["data"]["values"]
+    assert [point["accuracy"] for point in found if point["place"] == "winner"] == [0.9, 0.88, 0.9, 0.93]
+    assert len(found) == 3 * 4
+    without = dataclasses.replace(report_data, finalists=[])
+    assert "finalists" not in dict(charts(without))
+
+
 def test_validation_accuracies_have_their_counts(report_data):
     spec = pareto(report_data, "parameters")
     assert points(spec)[0]["counted"] == "54 of 60, 79.9 to 95.3 %"

@@ -63,6 +63,8 @@ def data(reference, small_backbone, make_examples, tmp_path, monkeypatch) -> Rep
         {"reference": Latency(4.0, 3.5, 4.5), "float32": Latency(2.0, 1.8, 2.5)},
         {"float32": Speedup(2.0, 1.6, 2.4)},
         {"reference": 4000, "float32": 1000},
+        memory={"reference": 4096, "int8": 2048},
+        input_size=16,
     )
     write_figures(folder, metrics)
 
@@ -73,7 +75,8 @@ def data(reference, small_backbone, make_examples, tmp_path, monkeypatch) -> Rep
 
     results = artifact(tmp_path / "results", standard_artifacts.TunerResults)
     row = {
-        "connection": CONNECTION, "parameters": compressed.count_params(), "cost": compressed.count_params(),
+        "backbone": "small", "input_size": 32, "connection": CONNECTION,
+        "parameters": compressed.count_params(), "cost": compressed.count_params(),
         "accuracy": 0.75, "score": 0.7, "within_budget": True, "seconds": 1.0, "hyperparameters": {"lr": 0.01},
     }  # fmt: skip
     Path(results.uri, SEARCH_REPORT_FILE).write_text(json.dumps([row]))
@@ -89,7 +92,7 @@ def data(reference, small_backbone, make_examples, tmp_path, monkeypatch) -> Rep
         data={"source": "digits"},
         backbone={"name": "MobileNetV2", "weights": "none"},
         gate={"baseline": "blessed"},
-        search={"budgets": {"parameters": 10**9}},
+        search={"budgets": {"parameters": 10**9}, "backbones": []},
     )
     inputs = {
         "reference": reference.model, "compressed": artifact(tmp_path / "compressed"), "evaluation": evaluation,
@@ -108,7 +111,10 @@ def test_figures_are_those_of_the_nodes_before(data):
     assert (data.predictions.lost, data.predictions.gained) == (1, 0)
     assert data.compressed.latency == data.formats["float32"].latency == Latency(2.0, 1.8, 2.5)
     assert data.reference.latency == Latency(4.0, 3.5, 4.5)
+    assert (data.reference.memory, data.compressed.memory) == (4096, 2048)
+    assert (data.reference.input_size, data.compressed.input_size) == (32, 16)
     assert data.trials[0].costs["latency"] == 2.0
+    assert data.trials[0].costs["memory"] == 2.0
     assert data.formats["float32"].file == "model.tflite"
 
 

@@ -41,6 +41,12 @@ def test_charts_are_specifications_and_images(page):
     assert page.count("<noscript><svg") == len(specs)
 
 
+def test_finalists_are_listed_where_there_are_any(report_data, page):
+    assert "each retrained for 3 epochs on all layers" in page
+    assert "56 of 60, 84.1 to 97.4 %" in page[page.index("Finalists</h3>") : page.index("All trials</h3>")]
+    assert "Finalists" not in render_page(dataclasses.replace(report_data, finalists=[]))
+
+
 def test_page_of_thousands_of_classes_is_small(report_data, page):
     names = [f"class {number:04}" for number in range(2000)]
     predictions = ComparedPredictions(
@@ -163,6 +169,32 @@ def test_an_endpoint_has_no_card_and_no_folder(report_data):
     page = render_page(dataclasses.replace(report_data, pushed_to="projects/mine/endpoints/1"))
     assert "model_card.md" not in page
     assert "/root/retrain/model/7/Format-Serving" in page
+
+
+def rows(html: str, label: str) -> list[list[str]]:
+    """The cells of a table, as text."""
+    (table,) = re.findall(rf'aria-label="{label}".*?</table>', html, re.DOTALL)
+    return [
+        [re.sub(r"<.*?>", "", cell).strip() for cell in re.findall(r"<td.*?>(.*?)</td>", row, re.DOTALL)]
+        for row in re.findall(r"<tr[^>]*>(.*?)</tr>", table, re.DOTALL)[1:]
+    ]
+
+
+def test_the_best_of_each_backbone_and_image_size_are_listed(report_data, page):
+    best = rows(page, "Best of each backbone and image size")
+    first_at_96 = next(place for place, trial in enumerate(report_data.trials) if trial.input_size == 96)
+    assert [row[:3] for row in best] == [
+        [str(place + 1), trial.network, trial.connection.replace(">", "&gt;")]
+        for place, trial in ((0, report_data.trials[0]), (first_at_96, report_data.trials[first_at_96]))
+    ]
+    assert {row[1] for row in rows(page, "Trials")} == {"MobileNetV2, 224 px", "MobileNetV2, 96 px"}
+
+
+def test_networks_are_not_named_where_there_was_no_choice(report_data):
+    trials = [dataclasses.replace(trial, input_size=224) for trial in report_data.trials]
+    html = render_page(dataclasses.replace(report_data, trials=trials))
+    assert "Best of each" not in html
+    assert rows(html, "Trials")[0][1] == trials[0].connection.replace(">", "&gt;")
 
 
 def test_the_accuracies_of_trials_have_their_counts(report_data, page):

@@ -7,15 +7,18 @@ import keras
 import numpy as np
 import pytest
 
-from components.report.data import Trial
-from components.report.trials import read_trials
+from components.report.data import Finalist, Trial
+from components.report.networks import SearchedNetworks
+from components.report.trials import read_finalists, read_trials
 from compressor_lib.cuts.surgery import create_submodel
 from compressor_lib.deployment.latency import Timings
 from compressor_lib.deployment.model_metrics import REFERENCE, Latency, ModelMetrics
+from compressor_lib.deployment.precision import Precision
 from compressor_lib.deployment.tflite import ConversionError, to_tflite
 from compressor_lib.deployment.tflite_metadata import with_metadata
 from compressor_lib.networks.heads import attach_head
 from compressor_lib.objective import costs
+from compressor_lib.search import finalists as search
 
 ROWS = [  # connection, accuracy, the hyperparameters of widths
     ("block_2_add->tail", 0.80, {"tail_units": 16}),
@@ -29,8 +32,13 @@ NAMES = ["dress", "hat", "shoes"]
 SHIPPED_MS, REFERENCE_MS = 7.5, 20.0
 METRICS = ModelMetrics(
     1,
-    {"float32": Latency(SHIPPED_MS, 7.0, 8.0), REFERENCE: Latency(REFERENCE_MS, 19.0, 21.0)},
-    bytes={"float32": 4321},
+    {
+        "float32": Latency(SHIPPED_MS, 7.0, 8.0),
+        "int8": Latency(2.5, 2.4, 2.6),
+        REFERENCE: Latency(REFERENCE_MS, 19.0, 21.0),
+    },
+    bytes={"float32": 4321, "int8": 1234},
+    memory={"int8": 8192},
 )
 
 
@@ -45,7 +53,8 @@ def read(small_backbone, tmp_path_factory):
 
     rows = [
         {
-            "connection": connection, "parameters": network(connection, widths).count_params(), "cost": 7.0,
+            "backbone": "small", "input_size": 32, "connection": connection,
+            "parameters": network(connection, widths).count_params(), "cost": 7.0,
             "accuracy": accuracy, "score": accuracy, "within_budget": True, "seconds": 1.0,
             "hyperparameters": {**widths, "lr": 0.01},
         }
@@ -55,8 +64,11 @@ def read(small_backbone, tmp_path_factory):
     path.write_text(json.dumps(rows))
     reference: keras.Model = attach_head(small_backbone(), 3)
 
-    def trials(cost: str, metrics: ModelMetrics = METRICS) -> list[Trial]:
-        return read_trials(path, reference, cost=cost, metrics=metrics, class_names=NAMES, measured=2)
+    def trials(cost: str, metrics: ModelMetrics = METRICS, precision: Precision = "float32") -> list[Trial]:
+        return read_trials(
+            path, SearchedNetworks(reference), cost=cost, metrics=metrics, class_names=NAMES, precision=precision,
+            measured=2,
+        )  # fmt: skip
 
     return trials
 
@@ -83,6 +95,32 @@ def test_bytes_are_measured_of_the_winner_and_of_the_best(trials):
     assert trials[1].costs["bytes"] > 4 * trials[1].costs["parameters"]
 
 
+def test_finalists_are_read_with_their_epochs(tmp_path):
+    path = tmp_path / "finalists.json"
+    assert read_finalists(path) == []
+    finalist = search.Finalist(
+        "03", "MobileNet", 96, "a->head", 100, cost=7.0, accuracy_before=0.5, accuracy=0.75, score=0.6,
+        history={"val_accuracy": [0.75, 0.7], "best_epoch": [1.0]},
+    )  # fmt: skip
+    search.write_finalists([finalist], path)
+    assert read_finalists(path) == [Finalist("MobileNet", 96, "a->head", 100, 0.5, 0.75, 0.6, [0.75, 0.7])]
+
+
+def test_memory_is_measured_with_the_bytes(trials):
+    # Of the whole network, the first convolution's output and the depthwise's; of the winner, what the Converter said.
+    assert ["memory" in trial.costs for trial in trials] == [True, True, False, False]
+    assert trials[0].costs["memory"] == 8
+    assert trials[1].costs["memory"] * 1024 >= 2 * 32 * 32 * 3
+
+
+def test_bytes_are_those_of_the_format_that_ships(read):
+    in_float32, in_int8 = (read("latency", precision=precision) for precision in ("float32", "int8"))
+    assert in_int8[0].costs["bytes"] == METRICS.bytes["int8"]
+    assert in_int8[0].costs["latency"] == METRICS.latency["int8"].median
+    assert in_int8[1].costs["bytes"] < in_float32[1].costs["bytes"]
+    assert in_int8[1].costs["memory"] == in_float32[1].costs["memory"]
+
+
 def test_what_the_search_measured_is_left_but_of_the_winner_which_is_the_shipped_network(trials):
     assert [trial.costs["latency"] for trial in trials] == [SHIPPED_MS, 7.0, 7.0, 7.0]
 
@@ -106,7 +144,7 @@ def test_bytes_are_those_of_a_file_that_is_deployed(trials, small_backbone):
 
 
 def test_what_does_not_convert_has_no_bytes_and_no_latency(read, monkeypatch):
-    def fail(model: keras.Model) -> bytes:
+    def fail(model: keras.Model, **_: object) -> bytes:
         raise ConversionError("the network does not convert", "it does not convert")
 
     monkeypatch.setattr(costs, "to_tflite", fail)

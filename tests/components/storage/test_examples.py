@@ -3,18 +3,22 @@ import pytest
 import tensorflow as tf
 from tfx.types import standard_artifacts
 
-from components.storage.examples import count_classes, count_examples, image_dataset, split_patterns
+from components.storage.examples import count_classes, count_examples, decode_images, image_dataset, split_patterns
 from compressor_lib.deployment.images import encode_image
 from compressor_lib.errors import CompressorError
 
 SIZE = 8
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, SIZE, SIZE, 3), dtype=np.uint8)
+SMALL = 5
+SMALL_IMAGES = np.random.default_rng(1).integers(0, 256, (10, SMALL, SMALL, 3), dtype=np.uint8)
+"""Other images than those of ``IMAGES``, so that a test sees which ones were read."""
 
 
 def example(number: int) -> bytes:
-    image = encode_image(IMAGES[number]).numpy()
+    image, small = (encode_image(images[number]).numpy() for images in (IMAGES, SMALL_IMAGES))
     features = {
         "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
+        f"image_{SMALL}": tf.train.Feature(bytes_list=tf.train.BytesList(value=[small])),
         "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[number])),
     }
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
@@ -59,6 +63,36 @@ def test_shuffling_follows_the_seed_and_changes_with_the_epoch(pattern):
     assert first != second
     assert [labels(same), labels(same)] == [first, second]
     assert labels(other) != first
+
+
+def test_images_of_another_size_are_those_kept_at_it(pattern):
+    images = np.concatenate(list(image_dataset(pattern, size=SMALL, batch_size=4, labelled=False)))
+    np.testing.assert_array_equal(images, SMALL_IMAGES)
+    np.testing.assert_array_equal(decode_images([example(3), example(9)], SMALL), SMALL_IMAGES[[3, 9]])
+    np.testing.assert_array_equal(decode_images([example(3), example(9)], SIZE), IMAGES[[3, 9]])
+
+
+@pytest.mark.parametrize("shuffle_seed", [None, 1])
+def test_a_teacher_sees_the_same_records_at_its_own_size(pattern, shuffle_seed):
+    options = {"batch_size": 4, "shuffle_seed": shuffle_seed}
+    dataset = image_dataset(pattern, size=SMALL, teacher_size=SIZE, **options)
+    alone = image_dataset(pattern, size=SMALL, **options)
+
+    assert dataset.cardinality() == 3
+    for _ in range(2):
+        pairs, found = zip(*dataset.as_numpy_iterator(), strict=True)
+        small, whole = (np.concatenate(images) for images in zip(*pairs, strict=True))
+        found = np.concatenate(found)
+        np.testing.assert_array_equal(small, SMALL_IMAGES[found])
+        np.testing.assert_array_equal(whole, IMAGES[found])
+        assert found.tolist() == labels(alone)
+
+
+def test_a_teacher_of_the_same_size_needs_no_images_of_its_own(pattern):
+    dataset = image_dataset(pattern, size=SIZE, teacher_size=SIZE, batch_size=4)
+    assert dataset.element_spec == image_dataset(pattern, size=SIZE, batch_size=4).element_spec
+    pairs = image_dataset(pattern, size=SIZE, teacher_size=SMALL, batch_size=4, labelled=False)
+    assert [spec.shape[1] for spec in pairs.element_spec] == [SIZE, SMALL]
 
 
 def test_without_labels(pattern):

@@ -65,7 +65,7 @@ def transform(tmp_path):
             preprocessing_fn="pipelines.modules.preprocessing_fn",
             label="label",
             removed_classes=removed or [],
-            custom_config={"size": 8, "image": "image", "label": "label"},
+            custom_config={"sizes": [8, 5], "image": "image", "label": "label"},
         )
         outputs = {
             "transform_graph": artifact(standard_artifacts.TransformGraph, "graph"),
@@ -114,7 +114,7 @@ def test_a_class_with_images_is_not_removed(transform):
 def test_parameters_are_passed_to_the_preprocessing_fn(transform):
     channels = {"examples": "Examples", "schema": "Schema", "statistics": "ExampleStatistics"}
     given = {name: types.Channel(type=getattr(standard_artifacts, kind)) for name, kind in channels.items()}
-    node = Transform(**given, preprocessing_fn="a.b", label="kind", custom_config={"size": 8})
+    node = Transform(**given, preprocessing_fn="a.b", label="kind", custom_config={"sizes": [8, 5]})
     assert set(node.inputs) == set(channels)
-    assert json.loads(node.exec_properties["custom_config"]) == {"size": 8}
+    assert json.loads(node.exec_properties["custom_config"]) == {"sizes": [8, 5]}
     assert all(isinstance(value, int | str) for value in node.exec_properties.values())

@@ -12,7 +12,8 @@ import pytest
 import tensorflow as tf
 
 from compressor_lib.deployment import conversion, export
-from compressor_lib.deployment.tflite import ConversionError, Precision, to_tflite
+from compressor_lib.deployment.precision import Precision
+from compressor_lib.deployment.tflite import ConversionError, to_tflite
 from compressor_lib.errors import CompressorError
 
 NAMES = ["dress", "hat"]

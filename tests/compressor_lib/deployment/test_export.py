@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from compressor_lib.deployment import conversion, export
 from compressor_lib.deployment.images import decode_image
+from compressor_lib.deployment.model_metrics import read_figures
 from compressor_lib.deployment.tflite import tflite_interpreter, tflite_predict, to_tflite
 from compressor_lib.errors import CompressorError
 from compressor_lib.objective.metrics import AccuracyCompression
@@ -62,12 +63,13 @@ def expected(model, encoded) -> np.ndarray:
     return model(tf.cast(images, tf.float32), training=False).numpy()
 
 
-def example(image: bytes) -> bytes:
+def example(image: bytes, **others: bytes) -> bytes:
     def feature(value: bytes) -> tf.train.Feature:
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 
     label = tf.train.Feature(int64_list=tf.train.Int64List(value=[1]))
     features = {"image": feature(image), "label": label, "filename": feature(b"a/b.jpg")}
+    features |= {name: feature(value) for name, value in others.items()}
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
@@ -119,6 +121,14 @@ def test_example_without_image_is_rejected(exported):
         ask(examples=tf.constant([tf.train.Example().SerializeToString()]))
 
 
+def test_example_with_an_image_of_the_models_size_is_read_at_it(exported, encoded, expected):
+    ask = tf.saved_model.load(str(exported)).signatures["serving_tf_example"]
+    other, sized, plain = encoded
+    batch = [example(other, **{f"image_{SIZE}": sized, "image_20": b"no image"}), example(plain)]
+    found = ask(examples=tf.constant(batch))["probabilities"].numpy()
+    np.testing.assert_allclose(found, expected[1:], atol=1e-5)
+
+
 def test_tflite_gives_the_models_predictions(exported, encoded, expected):
     images = np.stack([decode_image(image, SIZE) for image in encoded])
     answers = tflite_predict(export.tflite_path(exported), images)
@@ -154,8 +164,9 @@ def test_only_the_folder_is_left_behind(exported):
     assert inside == {"model.keras", "model.tflite", "classes.txt", "figures.json"}
 
 
-def test_number_of_parameters_is_read_without_the_model(model, exported):
-    assert export.read_parameters(exported) == model.count_params()
+def test_figures_are_read_without_the_model(model, exported):
+    figures = read_figures(exported)
+    assert (figures.parameters, figures.input_size) == (model.count_params(), SIZE)
 
 
 def test_empty_folder_is_accepted_and_nonempty_folder_rejected(model, tmp_path):
@@ -239,8 +250,6 @@ def test_missing_and_foreign_files_are_reported(tmp_path):
         export.load_keras(tmp_path, "teacher.keras")
     with pytest.raises(CompressorError, match=r"classes\.txt is missing"):
         export.read_classes(tmp_path)
-    with pytest.raises(CompressorError, match=r"figures\.json is missing"):
-        export.read_parameters(tmp_path)
     (tmp_path / export.EXTRA).mkdir()
     export.keras_path(tmp_path).write_bytes(b"not a model")
     with pytest.raises(CompressorError, match="not a Keras model"):

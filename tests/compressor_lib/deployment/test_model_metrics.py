@@ -23,16 +23,32 @@ def folder(tmp_path):
 
 def test_figures_round_trip(folder):
     metrics = ModelMetrics(
-        1234, {"reference": Latency(2.0, 1.9, 2.2), "int8": Latency(1.0, 0.9, 1.1)}, {"int8": Speedup(2.0, 1.8, 2.2)}
+        1234,
+        {"reference": Latency(2.0, 1.9, 2.2), "int8": Latency(1.0, 0.9, 1.1)},
+        {"int8": Speedup(2.0, 1.8, 2.2)},
+        memory={"reference": 4096, "int8": 2048},
+        input_size=96,
     )
     write_figures(folder, metrics)
     assert read_figures(folder) == metrics
     assert json.loads(figures_path(folder).read_text())["speedup"] == {"int8": {"ratio": 2.0, "low": 1.8, "high": 2.2}}
 
 
+def test_memory_is_that_of_the_network_whatever_formats_are_left_out():
+    metrics = ModelMetrics(7, bytes={"float32": 9, "int8": 3}, memory={"int8": 2048})
+    assert metrics.without(["int8"]) == ModelMetrics(7, bytes={"float32": 9}, memory={"int8": 2048})
+
+
 def test_figures_of_an_older_export_have_no_latency(folder):
     figures_path(folder).write_text('{"parameters": 7}\n')
-    assert read_figures(folder) == ModelMetrics(7, {}, {})
+    assert read_figures(folder) == ModelMetrics(7, {}, {}, input_size=None)
+
+
+def test_without_some_precisions_the_others_are_kept():
+    metrics = ModelMetrics(7, bytes={"float32": 4, "int8": 1}, not_converted={"float16": "no"}, input_size=96)
+    assert metrics.without(["int8"]) == ModelMetrics(
+        7, bytes={"float32": 4}, not_converted={"float16": "no"}, input_size=96
+    )
 
 
 @pytest.mark.parametrize(

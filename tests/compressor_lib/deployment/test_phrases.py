@@ -21,6 +21,12 @@ def test_an_accuracy_has_its_count_and_interval(right, images, shown):
     assert phrases.accuracy(EvalResult.from_counts("", images=images, right=right)) == shown
 
 
+def test_a_cut_names_its_network_where_there_was_a_choice():
+    assert phrases.cut("a->head") == "a->head"
+    assert phrases.cut("a->head", input_size=96) == "a->head of 96 px"
+    assert phrases.cut("a->head", "MobileNet", 96) == "a->head of MobileNet, 96 px"
+
+
 def test_interval_has_the_requested_confidence():
     judged = EvalResult.from_counts("", images=1200, right=1150, confidence=0.8)
     assert phrases.accuracy(judged) == "95.8 % (1,150 of 1,200, 95.0 to 96.5 %)"

@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from compressor_lib.deployment.tflite import Precision, tflite_interpreter, tflite_predict, to_tflite
+from compressor_lib.deployment.precision import Precision
+from compressor_lib.deployment.tflite import tflite_interpreter, tflite_predict, to_tflite
 from compressor_lib.errors import CompressorError
 
 SIZE = 16

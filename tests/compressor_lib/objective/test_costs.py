@@ -14,7 +14,7 @@ from compressor_lib.errors import CompressorError
 from compressor_lib.networks.heads import attach_head
 from compressor_lib.networks.macs import multiply_adds
 from compressor_lib.objective import costs
-from compressor_lib.objective.costs import COSTS, Budgets, Yardstick, counted_costs, measure_costs
+from compressor_lib.objective.costs import COSTS, COUNTED, Budgets, Yardstick, counted_costs, measure_costs
 
 
 @pytest.fixture(scope="module")
@@ -23,21 +23,24 @@ def classifier(residual) -> keras.Model:
 
 
 @pytest.mark.slow
-def test_the_four_costs_of_a_classifier(classifier):
+def test_the_costs_of_a_classifier(classifier):
     measured = measure_costs(classifier, COSTS)
-    assert list(measured) == ["parameters", "macs", "bytes", "latency"]
+    assert list(measured) == ["parameters", "macs", "bytes", "latency", "memory"]
     assert measured["parameters"] == classifier.count_params()
     assert measured["macs"] == multiply_adds(classifier)
     assert measured["bytes"] == pytest.approx(len(to_tflite(classifier)), rel=0.01)
     assert 0 < measured["latency"] < 100
+    assert measured["memory"] == 2 * 16 * 16 * 3 / 1024  # the image and its copy in int8
 
 
 def test_a_model_is_converted_once_and_only_where_needed(classifier, monkeypatch):
     converted = []
-    monkeypatch.setattr(costs, "to_tflite", lambda model: converted.append(model) or to_tflite(model))
+    monkeypatch.setattr(
+        costs, "to_tflite", lambda model, **kwargs: converted.append(model) or to_tflite(model, **kwargs)
+    )
     assert measure_costs(classifier, ["parameters", "macs"]).keys() == {"parameters", "macs"}
     assert converted == []
-    measure_costs(classifier, ["bytes", "latency"])
+    measure_costs(classifier, ["bytes", "latency", "memory"])
     assert converted == [classifier]
 
 
@@ -48,6 +51,12 @@ def test_bytes_count_the_metadata_where_the_classes_are_known(classifier):
     assert deployed > alone + 500
 
 
+def test_int8_bytes_do_not_depend_on_the_images_of_the_calibration(classifier, pixels):
+    images = pixels(20, 16)
+    expected = len(to_tflite(classifier, precision="int8", calibration=images))
+    assert measure_costs(classifier, ["bytes"], precision="int8")["bytes"] == expected
+
+
 @pytest.mark.parametrize("slowdown", [1.0, 3.0])
 def test_latency_does_not_depend_on_the_machines_current_speed(classifier, monkeypatch, slowdown):
     def slow(models, **_):
@@ -55,7 +64,7 @@ def test_latency_does_not_depend_on_the_machines_current_speed(classifier, monke
         return Timings({name: np.full((BLOCKS, ROUNDS), milliseconds[tflite]) for name, tflite in models.items()})
 
     monkeypatch.setattr(costs, "time_models", slow)
-    monkeypatch.setattr(costs, "to_tflite", lambda _: b"model")
+    monkeypatch.setattr(costs, "to_tflite", lambda *_, **__: b"model")
     assert measure_costs(classifier, ["latency"], Yardstick(b"reference", 8.0)) == {"latency": 2.0}
     assert measure_costs(classifier, ["latency"]) == {"latency": 2.0 * slowdown}
 
@@ -70,10 +79,9 @@ def test_unknown_cost_is_rejected(classifier):
 def test_counted_is_what_the_built_model_has(residual, text, head_units):
     connection = find_connection(text, residual)
     built = attach_head(create_submodel(residual, connection, tail_units=5), 3, units=head_units)
-    assert counted_costs(residual, connection, 3, tail_units=5, head_units=head_units) == {
-        "parameters": built.count_params(),
-        "macs": multiply_adds(built),
-    }
+    counted = counted_costs(residual, connection, 3, tail_units=5, head_units=head_units)
+    assert tuple(counted) == COUNTED
+    assert (counted["parameters"], counted["macs"]) == (built.count_params(), multiply_adds(built))
 
 
 @pytest.mark.slow
@@ -85,7 +93,8 @@ def test_counted_costs_match_a_published_network(mobilenet_v2):
     ):
         built = attach_head(create_submodel(mobilenet_v2, connection), 10)
         counted = counted_costs(mobilenet_v2, connection, 10)
-        assert counted == {"parameters": built.count_params(), "macs": multiply_adds(built)}
+        assert (counted["parameters"], counted["macs"]) == (built.count_params(), multiply_adds(built))
+        assert 0 < counted["memory"] <= measure_costs(built, ["memory"])["memory"]
 
 
 def test_budgets_are_met_or_exceeded():

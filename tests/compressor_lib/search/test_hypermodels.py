@@ -302,7 +302,7 @@ def test_the_objective_weighs_the_cost_that_is_wanted(residual, train, validatio
     model, history = fit(compressor, train, validation, epochs=2)
     value, again = history.history[cost]
     assert value == again
-    if cost in ("parameters", "macs"):
+    if cost in ("parameters", "macs", "memory"):
         assert value == measure_costs(model, [cost])[cost]
     elif cost == "bytes":
         # Arrays that are alike, such as zeros before training, are stored once.
@@ -339,7 +339,7 @@ def test_a_network_over_a_budget_scores_one_lower(residual, bank, train, validat
 
 def test_what_is_measured_is_measured_once_for_each_architecture(residual, bank, monkeypatch):
     converted = []
-    monkeypatch.setattr(costs, "to_tflite", lambda model: converted.append(model.name) or bytes(7))
+    monkeypatch.setattr(costs, "to_tflite", lambda model, **_: converted.append(model.name) or bytes(7))
     compressor = hypermodel(
         residual,
         translators=bank,
@@ -364,7 +364,15 @@ def test_what_is_measured_is_measured_once_for_each_architecture(residual, bank,
         assert len(converted) == 5
 
 
-@pytest.mark.parametrize("cost", ["parameters", "macs"])
+def test_files_are_measured_in_the_precision_that_ships(residual, bank):
+    sizes = []
+    for precision in ("float32", "int8"):
+        compressor = hypermodel(residual, translators=bank, budgets={"bytes": 10**9}, precision=precision)
+        sizes.append(compressor.costs(compressor.build(fixed()))["bytes"])
+    assert sizes[1] < sizes[0]
+
+
+@pytest.mark.parametrize("cost", ["parameters", "macs", "memory"])
 def test_connections_over_a_budget_in_their_narrowest_form_are_not_offered(residual, cost):
     cuts = [find_connection(text, residual) for text in [*CUTS, "add_1->tail"]]
     narrowest = {

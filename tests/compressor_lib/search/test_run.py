@@ -213,6 +213,8 @@ def test_the_report_is_written_as_json(searched, tmp_path):
     assert [entry["trial_id"] for entry in written] == [report.trial_id for report in reports]
     assert set(written[0]) == {
         "trial_id",
+        "backbone",
+        "input_size",
         "connection",
         "parameters",
         "cost",
@@ -262,7 +264,9 @@ def test_the_best_is_the_best_within_budget(searched):
 def test_what_cannot_be_told_apart_is_ordered_by_size_where_accuracy_alone_counts(residual):
     def report(name: str, accuracy: float, parameters: int, examples: int = 400) -> TrialReport:
         within = parameters <= 2000
-        return TrialReport(name, name, parameters, parameters, 0.5, within, accuracy, accuracy, examples, 1.0, {})
+        return TrialReport(
+            name, "residual", 16, name, parameters, parameters, 0.5, within, accuracy, accuracy, examples, 1.0, {}
+        )
 
     def order(tau: float, budgets: dict[str, float] | None, examples: int = 400) -> str:
         compressor = HyperCompressor(3000, 3, tau, backbone=residual, connections=["add_1->last"], budgets=budgets)

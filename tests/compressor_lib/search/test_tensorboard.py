@@ -13,7 +13,8 @@ from compressor_lib.search.tensorboard import METRICS, write_summaries
 
 def report(number: int, **hyperparameters: object) -> TrialReport:
     return TrialReport(
-        trial_id=f"{number:04}", connection="a->head", parameters=100 * number, cost=1.0, compression=0.5,
+        trial_id=f"{number:04}", backbone="a network", input_size=96, connection="a->head",
+        parameters=100 * number, cost=1.0, compression=0.5,
         within_budget=True, accuracy=0.25 * number, score=0.3, examples=9, seconds=1.0,
         hyperparameters={"translator": "a->head", "lr": 0.01, "tuner/epochs": 3, **hyperparameters},
     )  # fmt: skip

@@ -160,15 +160,16 @@ def test_the_best_epoch_of_both_phases_is_kept(good):
 
 
 @pytest.mark.slow
-def test_patience_ends_a_phase_but_not_the_next():
+@pytest.mark.parametrize(("patience", "epochs", "waited"), [(2, 9, 2), (None, 9, 5), (None, 40, 8)])
+def test_patience_ends_a_phase_but_not_the_next(patience, epochs, waited):
     history = train(
         network(),
-        data(),
-        data(),
+        data(16),
+        data(8),
         # Steps too small for float32: no epoch is better than the first of its phase.
-        options(head_epochs=9, epochs=9, patience=2, head_learning_rate=1e-30, learning_rate=1e-30),
+        options(head_epochs=9, epochs=epochs, patience=patience, head_learning_rate=1e-30, learning_rate=1e-30),
     )
-    assert len(history["loss"]) == 3 + 3
+    assert len(history["loss"]) == 1 + (patience or 5) + 1 + waited
     assert history["best_epoch"] == [1.0]
 
 

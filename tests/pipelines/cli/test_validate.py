@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
@@ -40,8 +41,9 @@ def test_a_summary_of_what_a_run_would_do(folder):
     assert lines[1] == "images train eval test"
     assert lines[3:6] == ["cat 8 1 1", "dog 8 1 1", "2 classes 16 2 2"]
     assert lines[6].startswith("reference 412,770 parameters, ")
-    assert lines[7] == "weights random"
-    assert lines[8].startswith("trials 7 at most, by random, of ")
+    assert lines[7] == "image size reference model 32 px, search 32 px"
+    assert lines[8] == "weights random"
+    assert lines[9].startswith("trials 7 at most, by random, of ")
     assert not (folder / "out").exists()
 
 
@@ -50,11 +52,27 @@ def test_a_summary_for_programs(folder):
     summary = json.loads(result.stdout)
     counts = {"train": {"cat": 8, "dog": 8}, "eval": {"cat": 1, "dog": 1}, "test": {"cat": 1, "dog": 1}}
     assert (summary["valid"], summary["trials"], summary["images"]) == (True, 9, counts)
-    assert summary["reference"]["parameters"] == 412_770
+    assert (summary["reference"]["parameters"], summary["reference"]["input_size"]) == (412_770, 32)
+    assert summary["input_sizes"] == [32]
     assert summary["classes"] == ["cat", "dog"]
     assert set(summary) == {
-        "config", "valid", "images", "left_out", "classes", "reference", "weights", "connections", "trials",
+        "config", "valid", "images", "left_out", "classes", "reference", "input_sizes", "weights", "connections",
+        "networks", "passes", "backbones_left_out", "trials",
     }  # fmt: skip
+    assert (summary["networks"], summary["passes"], summary["backbones_left_out"]) == (1, 1.0, {})
+
+
+def test_the_networks_of_a_search_are_summed_up(folder):
+    further = "search.backbones=[{name: MobileNetV2, alpha: 0.5, weights: none}]"
+    arguments = ["--data", folder / "images", "--set", "search.input_sizes=[32, 64]", "--set", further]
+    words = " ".join(validate(folder, *arguments).output.split())
+    assert re.search(r" networks 4 \(backbones at image sizes\), \d+\.\d passes of the reference model in all ", words)
+
+
+def test_image_sizes_of_the_search_are_shown(folder):
+    arguments = ["--data", folder / "images", "--set", "search.input_sizes=[48, 40]"]
+    assert "image size   reference model 32 px, search 48, 40 px" in validate(folder, *arguments).output.splitlines()
+    assert json.loads(validate(folder, *arguments, "--json").stdout)["input_sizes"] == [48, 40]
 
 
 def test_classes_of_the_pushed_model_count(folder):

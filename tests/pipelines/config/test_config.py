@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -12,8 +13,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from compressor_lib.deployment.tflite import Precision
+from compressor_lib.deployment.precision import Precision
 from compressor_lib.errors import CompressorError
+from compressor_lib.networks.backbones import BACKBONES
 from compressor_lib.objective.costs import COSTS
 from compressor_lib.training.options import Distillation, ReferenceOptions, RetrainingOptions
 from pipelines.cli.exit_status import WRONG_INPUT
@@ -71,6 +73,20 @@ def test_paths_are_read_from_the_current_directory(write, tmp_path, monkeypatch)
     assert config.backbone.weights == str(tmp_path / "w.h5")
     assert config.metadata_path == str(tmp_path / "out" / "metadata.sqlite")
     assert config.serving_directory == str(tmp_path / "served")
+
+
+def test_a_further_backbone_may_be_a_name_or_a_section(write, tmp_path):
+    weights = tmp_path / "w.h5"
+    weights.touch()
+    config = load_config(
+        write(SMALLEST), [f"search.backbones=[MobileNet, {{name: MobileNetV2, alpha: 0.5, weights: {weights}}}]"]
+    )
+    first, second = config.search.backbones
+    assert (first.name, first.alpha, first.weights, first.label) == ("MobileNet", 1.0, "imagenet", "MobileNet")
+    assert (second.weights, second.label) == (str(weights), "MobileNetV2 0.5")
+    assert (
+        load_config(write(SMALLEST), ["search.backbones=EfficientNetB0"]).search.backbones[0].name == "EfficientNetB0"
+    )
 
 
 def test_a_pattern_of_zero_padded_spans(write):
@@ -157,6 +173,24 @@ def test_a_window_of_spans(write):
         ("search.connections=[a->]", "search.connections is ['a->']: choose published"),
         ("search.connections=[]", "search.connections is []: choose published"),
         ("search.head_units=[]", "search.head_units is []: it must be a list that is not empty."),
+        ("search.input_sizes=[]", "search.input_sizes is []: it must be a list that is not empty."),
+        ("search.input_sizes=[96, 31]", "search.input_sizes[1] is 31: it must be at least 32."),
+        ("search.input_sizes=[96, 64, 96]", "search.input_sizes lists 96 twice: list each size once."),
+        ("search.backbones=[MobilNet]", "search.backbones[0]: unknown backbone 'MobilNet'. Did you mean 'MobileNet'?"),
+        (
+            "search.backbones=[{name: EfficientNetB0, alpha: 0.5}]",
+            "search.backbones[0].alpha is 0.5, but EfficientNetB0 has no width multiplier",
+        ),
+        ("search.backbones=[{name: MobileNet, alpha: 0}]", "search.backbones[0].alpha is 0"),
+        ("search.backbones=[{name: MobileNet, weights: no.h5}]", "search.backbones[0].weights is "),
+        ("search.backbones=[{alpha: 0.5}]", "search.backbones[0].name is missing."),
+        ("search.backbones=[{name: MobileNet, size: 96}]", "unknown field 'search.backbones[0].size'."),
+        ("search.backbones=[MobileNet, MobileNet]", "search.backbones lists MobileNet twice: list each backbone once."),
+        (
+            "search.backbones=[MobileNet, MobileNetV2]",
+            "search.backbones[1] is MobileNetV2, the section 'backbone' itself, which is always searched: remove it.",
+        ),
+        ("search={input_sizes: 96}", "search.input_sizes is 96: it must be a list."),
         ("search.head_units=[-1]", "search.head_units[0] is -1: it must be at least 0."),
         ("gate.baseline=none", "gate.baseline is 'none': it must be 'reference', 'blessed' or 'deployed'."),
         ("gate.max_drop=-0.1", "gate.max_drop is -0.1: it must be at least 0."),
@@ -518,3 +552,17 @@ def test_the_command_refuses_any_yaml_without_a_traceback(write):
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_is_refused_in_a_sentence(write, text):
     assert refusal(write(text))
+
+
+@pytest.mark.parametrize("name", ["MobileNetV2", "MobileNet"])
+def test_a_size_below_the_least_of_a_backbone_is_refused(write, monkeypatch, name):
+    monkeypatch.setitem(BACKBONES, name, replace(BACKBONES[name], minimum_size=64))
+    message = refusal(write(SMALLEST), "search={input_sizes: [96, 48], backbones: [MobileNet]}")
+    assert f"search.input_sizes[1] is 48: {name} takes images of at least 64 pixels." in message
+
+
+@pytest.mark.parametrize(
+    ("searched", "kept"), [("null", [224]), ("[128, 96]", [224, 96, 128]), ("[224, 160]", [224, 160])]
+)
+def test_images_are_kept_at_the_reference_models_size_and_those_of_the_search(write, searched, kept):
+    assert load_config(write(SMALLEST), [f"search.input_sizes={searched}"]).image_sizes == kept

@@ -4,12 +4,14 @@ import importlib.util
 import os
 from urllib.error import URLError
 
+import keras
 import pytest
 from s3_server import S3Server
 
 from components.artifacts.class_list import write_class_list
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks import weights_download
+from compressor_lib.networks.backbones import BACKBONES
 from pipelines.config.config import load_config
 from pipelines.execution.preflight import (
     check_classes,
@@ -37,6 +39,34 @@ def test_a_network_and_connections_that_are_right_pass(tmp_path):
     assert (network.connections, network.weights) == (2, "random")
     assert network.parameters == 410_208 + 3 * 1281
     assert network.macs > 1_000_000
+
+
+def test_all_networks_of_the_search_are_counted(tmp_path):
+    given = config(
+        tmp_path, "search.connections=['block_5_add->tail', 'block_5_add->head']", "search.input_sizes=[32, 64]",
+        "search.backbones=[{name: MobileNetV2, alpha: 0.5, weights: none}]",
+    )  # fmt: skip
+    network = check_network(given)
+    assert (network.searched, network.connections, network.left_out) == (4, 8, {})
+    # Four times the positions at 64 px, and about twice the MACs at the other width.
+    assert 12 < network.passes < 16
+
+
+def test_a_size_that_the_users_own_model_cannot_take_is_refused(tmp_path):
+    layers = keras.layers
+    images = keras.Input((32, 32, 3))
+    x = layers.Reshape((16, 64, 4))(layers.Conv2D(4, 3, padding="same", strides=1)(images))
+    x = layers.Conv2D(8, 3, padding="same", name="last")(layers.Conv2D(8, 3, padding="same", name="first")(x))
+    x = layers.Dense(2, activation="softmax")(layers.GlobalAveragePooling2D()(x))
+    keras.Model(images, x).save(tmp_path / "own.keras")
+    given = config(
+        tmp_path,
+        f"backbone={{model: {tmp_path}/own.keras}}",
+        "search.input_sizes=[48]",
+        "search.connections=truncation",
+    )
+    with pytest.raises(CompressorError, match=r"^search\.input_sizes: the network .* cannot take images of 48 pixels"):
+        check_network(given)
 
 
 def test_a_folder_of_no_known_layout_is_refused(tmp_path):
@@ -412,6 +442,29 @@ def test_weights_that_cannot_be_downloaded_are_told_with_the_way_out(tmp_path, m
     with pytest.raises(CompressorError, match=r"^backbone\.weights: .*not be downloaded: .*Name or serv"):
         check_network(given, download=download)
     assert file_utils.urlretrieve is unreachable
+
+
+@pytest.mark.parametrize("download", [True, False])
+def test_a_further_backbone_without_weights_is_left_out(tmp_path, monkeypatch, empty_cache, download):
+    from keras.src.utils import file_utils
+
+    def unreachable(url, *_):
+        raise URLError("Name or service not known")
+
+    monkeypatch.setattr(weights_download, "request_headers", unreachable)
+    monkeypatch.setattr(file_utils, "urlretrieve", unreachable)
+    network = check_network(config(tmp_path, "search.backbones=MobileNet"), download=download)
+    assert network.searched == 1
+    assert "ImageNet weights of MobileNet (alpha 1.0, 32 x 32 pixels) could not" in network.left_out["MobileNet"]
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    BACKBONES["MobileNet"].build(input_size=32, weights=None).save_weights(tmp_path / "w.weights.h5")
+    given = config(tmp_path, f"search.backbones=[{{name: EfficientNetB0, weights: {tmp_path}/w.weights.h5}}]")
+    with pytest.raises(
+        CompressorError, match=r"^search\.backbones\[0\]\.weights: .* does not belong to EfficientNetB0"
+    ):
+        check_network(given)
 
 
 def test_an_install_without_tfx_is_told(monkeypatch):

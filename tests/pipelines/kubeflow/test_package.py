@@ -310,6 +310,11 @@ def test_a_pattern_of_several_folders_is_replaced_as_a_whole():
         ("kubeflow", "backbone.weights=s3://bucket/a.h5", "backbone.weights is 's3://bucket/a.h5', which the nodes"),
         ("vertex", "output=s3://bucket/root", "output is 's3://bucket/root', which the nodes cannot reach: give"),
         ("vertex", f"data.path={ROOT}", "data.path is '/.*', which the nodes cannot reach: put the data"),
+        (
+            "vertex",
+            f"search.backbones=[{{name: MobileNet, weights: {ROOT}/setup.py}}]",
+            "search.backbones.0..weights is '/.*setup.py', which the nodes",
+        ),
         ("vertex", f"backbone.weights={ROOT}/setup.py", "backbone.weights is '/.*setup.py', which the nodes"),
         ("vertex", "volumes=[{claim: work, path: /mnt}]", "volumes are for clusters only, and Vertex AI has none"),
         ("vertex", "resources={retrain: {node_selector: {a: b}}}", "resources.retrain.node_selector is for clusters"),

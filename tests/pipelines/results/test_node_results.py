@@ -11,6 +11,7 @@ from compressor_lib.deployment.gate import Thresholds, confidence_shown, judge
 from compressor_lib.deployment.model_metrics import ModelMetrics, write_figures
 from pipelines.results.node_results import result_of
 
+CHOSEN = {"backbone": "MobileNet", "input_size": 96}
 TRIAL = {"connection": "block_5_add->head", "parameters": 112_554, "accuracy": 59 / 60, "score": 0.91}
 HISTORY = {"val_accuracy": [0.5, 0.9, 0.7], "best_epoch": [2.0]}
 
@@ -44,6 +45,8 @@ def artifact(uri="", **properties) -> Artifact:
          "accuracy 98.3 % (59 of 60, 91.1 to 99.7 %), 112,554 parameters: block_5_add->head"),
         ("tuner_results", "search_report.json", [TRIAL | {"examples": 0}, {}],
          "accuracy 98.3 %, 112,554 parameters: block_5_add->head"),
+        ("tuner_results", "search_report.json", [TRIAL | {"hyperparameters": CHOSEN}],
+         "accuracy 98.3 %, 112,554 parameters: block_5_add->head of MobileNet, 96 px"),
         ("tuner_results", "search_report.json", [TRIAL, {}], "accuracy 98.3 %, 112,554 parameters: block_5_add->head"),
         ("model_run", "history.json", HISTORY | {"eval_images": [60.0]},
          "accuracy 90.0 % (54 of 60, 79.9 to 95.3 %) on the eval split"),

@@ -64,8 +64,8 @@ def test_a_run_is_collected(tmp_path):
 
 
 RESULTS = Results(
-    reference=ModelFigures(190, 200, 1_000_000, 4_000_000, Latency(8.0, 7.8, 8.3)),
-    compressed=ModelFigures(182, 200, 250_000, 1_000_000, Latency(2.0, 1.9, 2.2)),
+    reference=ModelFigures(190, 200, 1_000_000, 4_000_000, Latency(8.0, 7.8, 8.3), 224, 245_760),
+    compressed=ModelFigures(182, 200, 250_000, 1_000_000, Latency(2.0, 1.9, 2.2), 96, 122_880),
     change=OVERALL.change,
     formats={
         "float32": FormatFigures("model.tflite", 1_000_000, Latency(2.0, 1.9, 2.2), Speedup(4.0, 3.7, 4.3)),
@@ -114,6 +114,8 @@ def test_table_sets_both_models_side_by_side_with_counts_and_intervals():
     ]
     assert models["parameters"] == ["1,000,000", "250,000", "-75.0 %"]
     assert models["TFLite bytes"] == ["4,000,000", "1,000,000", "-75.0 %"]
+    assert models["memory in int8"] == ["240 KiB", "120 KiB", "-50.0 %"]
+    assert models["image size"] == ["224 px", "96 px", ""]
     assert models["latency an image"] == [
         "8.00 ms 7.80 to 8.30", "2.00 ms 1.90 to 2.20", "4.0 times as fast 3.7 to 4.3",
     ]  # fmt: skip
