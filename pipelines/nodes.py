@@ -168,7 +168,7 @@ class Nodes:
             retraining=config.retrain,
             # Only where it matters, so that another format does not repeat every search.
             precision=smallest(config.export.formats) if _measures_files(search) else "float32",
-            weights_sha256=" ".join(_sha256(backbone.weights) for backbone in search.backbones).strip(),
+            weights_sha256=" ".join(_sha256(backbone.weights) for backbone in search.backbones or ()).strip(),
             vertex_job=search_job(config.vertex, name=f"{config.name}-search", image=self.image),
             dropout=config.head.dropout,
             batch_size=config.retrain.batch_size,

@@ -54,7 +54,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture(scope="session")
-def small_backbone() -> Callable[..., keras.Model]:
+def small_backbone() -> Callable[[], keras.Model]:
     """Makes what remains of MobileNetV2 when most of its blocks are left out; the others keep their names."""
     import keras
 
@@ -70,8 +70,8 @@ def small_backbone() -> Callable[..., keras.Model]:
         y = layers.BatchNormalization(name=f"{name}_project_BN")(y)
         return layers.Add(name=f"{name}_add")([x, y]) if x.shape == y.shape else y
 
-    def make(size: int = 32) -> keras.Model:
-        images = keras.Input((size, size, 3), name="images")
+    def make() -> keras.Model:
+        images = keras.Input((32, 32, 3), name="images")
         x = layers.Rescaling(1 / 127.5, -1, name=PREPROCESS)(images)
         x = layers.Conv2D(6, 3, strides=2, padding="same", use_bias=False, name="Conv1")(x)
         x = layers.BatchNormalization(name="expanded_conv_project_BN")(x)

@@ -182,7 +182,7 @@ class SearchJob:
                 at_size = resized(base, size)
                 found = searched_connections(at_size, self.backbone, chosen.get(network, connections))
                 yield network, at_size, found
-        for backbone in self.options.backbones:
+        for backbone in self.options.backbones or ():
             for size in sizes:
                 network = backbone.label, size
                 if chosen and network not in chosen:

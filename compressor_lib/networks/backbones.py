@@ -34,6 +34,7 @@ class Backbone:
         rescale: ``(scale, offset)`` from pixels in 0..255 to the network's input. None if the network rescales pixels
             itself.
         has_alpha: Whether the network has a width multiplier.
+        alphas: The width multipliers for which Keras publishes weights, the smallest first.
         options: Additional arguments of the builder.
         minimum_size: Smallest image size that the builder accepts.
         imagenet_accuracy: Top-1 accuracy of the published weights on the ImageNet validation set, 0 to 1, at the
@@ -51,6 +52,7 @@ class Backbone:
     grid: int
     rescale: tuple[float, float] | None = None
     has_alpha: bool = False
+    alphas: tuple[float, ...] = ()
     options: tuple[tuple[str, object], ...] = ()
     minimum_size: int = 32
     imagenet_accuracy: float | None = None
@@ -180,6 +182,7 @@ def _mobilenet_v3(
         rejoin=(f"expanded_conv_{last_stage}_expand", "conv_1"),
         grid=grid,
         has_alpha=True,
+        alphas=(0.75, 1.0),
         options=(("include_preprocessing", True),),
         imagenet_accuracy=imagenet_accuracy,
         macs=macs,
@@ -199,6 +202,7 @@ BACKBONES: dict[str, Backbone] = {
             grid=23,
             rescale=_MINUS_ONE_TO_ONE,
             has_alpha=True,
+            alphas=(0.25, 0.5, 0.75, 1.0),
             imagenet_accuracy=0.704,
             macs=529_000_000,
         ),
@@ -211,6 +215,7 @@ BACKBONES: dict[str, Backbone] = {
             grid=31,
             rescale=_MINUS_ONE_TO_ONE,
             has_alpha=True,
+            alphas=(0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
             imagenet_accuracy=0.713,
             macs=300_000_000,
         ),

@@ -46,9 +46,9 @@ class HyperBackbones(kt.HyperModel):
     """Searches the sub-networks of several backbones, each at one or more image sizes.
 
     Hyperparameters: ``backbone`` and ``input_size``, each only where there is a choice, and those of
-    :class:`compressor_lib.search.hypermodels.HyperCompressor`. Each network has a ``translator`` and ``tail_units`` of
-    its own, under the condition that it is chosen. Those of the first network have the plain names, and those of the
-    others end with the network, as in ``translator (MobileNet, 96 px)``.
+    :class:`compressor_lib.search.hypermodels.HyperCompressor`. Each backbone has an ``input_size`` of its own, and each
+    network a ``translator`` and ``tail_units``, under the condition that it is chosen. Those of the first have these
+    names; those of the others end with the network, as in ``translator (MobileNet, 96 px)``.
 
     Compression is relative to the same uncompressed classifier for all networks, so their trials are ranked together. A
     network is left out of the search, before it costs anything, if none of its connections meets the budgets that can
@@ -142,13 +142,14 @@ class HyperBackbones(kt.HyperModel):
                 within[network] = member
         if not within:
             raise min(left_out, key=lambda error: error.excess)
-        backbones, sizes = list(_sizes(within)), _sizes(within)
-        default = next(iter(within))
-        for (backbone, size), member in within.items():
-            conditions: dict[str, Any] = {BACKBONE: backbone} if len(backbones) > 1 else {}
-            conditions |= {INPUT_SIZE: size} if len(sizes[backbone]) > 1 else {}
-            is_default = (backbone, size) == default
-            member.hypermodel.place = Place(conditions, "" if is_default else in_words((backbone, size)))
+        sizes, default = _sizes(within), next(iter(within))
+        for network, member in within.items():
+            backbone, size = network
+            place = _place_of(backbone, sizes)
+            conditions = dict(place.conditions)
+            if len(sizes[backbone]) > 1:
+                conditions[place.named(INPUT_SIZE)] = size
+            member.hypermodel.place = Place(conditions, "" if network == default else in_words(network))
         return within
 
     def passes(self, base: keras.Model) -> float:
@@ -172,8 +173,9 @@ class HyperBackbones(kt.HyperModel):
         sizes = _sizes(self.members)
         if len(sizes[backbone]) == 1:
             return sizes[backbone][0]
-        with Place({BACKBONE: backbone} if len(sizes) > 1 else {}).scope(hp):
-            return hp.Choice(INPUT_SIZE, sizes[backbone])
+        place = _place_of(backbone, sizes)
+        with place.scope(hp):
+            return hp.Choice(place.named(INPUT_SIZE), sizes[backbone])
 
     def declare_hyperparameters(self, hp: kt.HyperParameters) -> None:
         """Declares the choices of every network. Called by keras-tuner.
@@ -252,6 +254,13 @@ def _sizes(networks: Mapping[Network, Any]) -> dict[str, list[int]]:
     for backbone, size in networks:
         sizes.setdefault(backbone, []).append(size)
     return sizes
+
+
+def _place_of(backbone: str, sizes: Mapping[str, list[int]]) -> Place:
+    """Returns the place of the choice between the sizes of a backbone."""
+    if len(sizes) == 1:
+        return Place()
+    return Place({BACKBONE: backbone}, "" if backbone == next(iter(sizes)) else backbone)
 
 
 def _objective(hypermodel: HyperCompressor) -> tuple[Any, ...]:

@@ -155,17 +155,19 @@ class PruningSearchOptions(TunerOptions):
         budgets: Limits that the winner must not exceed.
         min_learning_rate: Lowest learning rate of the heads.
         max_learning_rate: Highest learning rate of the heads.
-        input_sizes: Heights and widths of the images, in pixels, at which the backbone is searched; null: only that of
-            the reference model. The compressed model takes images of the size that it was found at.
+        input_sizes: Heights and widths of the images, in pixels, at which the backbone is searched; null: that of the
+            reference model and, if MACs, latency or memory are saved or limited, up to four smaller ones (a backbone
+            from the catalogue only). The compressed model takes images of the size that it was found at.
         backbones: Further backbones to search, besides the reference model's, each at every input size: entries with a
-            name from the catalogue, alpha and weights, or names alone. Weights that cannot be downloaded or read are
-            reported, and their backbone is left out.
+            name from the catalogue, alpha and weights, or names alone; null: none or, if MACs, latency or memory are
+            saved or limited and the reference model starts from ImageNet weights, up to three narrower relatives.
+            Weights that cannot be downloaded or read are reported, and their backbone is left out.
         connections: The cuts to search, each written A->B: layer A is the last one before the cut, and layer B, to
             which a translator leads from A, is the first one after it. published: the pairs of the papers; rejoining:
             pairs from the whole graph; truncation: cuts directly to the head; tail: cuts with a narrow tail in front
             of the head; all: published (rejoining for a model of your own), truncation and tail; or a list such as
-            ['block_5_add->Conv_1', '53,151', 'block_5_add->head', 'block_5_add->tail'], of which
-            further backbones take those that they have.
+            ['block_5_add->Conv_1', '53,151', 'block_5_add->head', 'block_5_add->tail'], of which further backbones
+            take those that they have.
         finalists: Number of networks that compete for the winner by their accuracy after a short retraining, which may
             rank them differently; 1: the best trial wins.
         finalist_epochs: Number of epochs for which each finalist is retrained, with the section retrain but no teacher.
@@ -187,7 +189,7 @@ class PruningSearchOptions(TunerOptions):
     min_learning_rate: float = option(1e-3, gt=0)
     max_learning_rate: float = option(1e-2, gt=0)
     input_sizes: tuple[Annotated[int, Each(ge=32)], ...] | None = option(None, min_length=1)
-    backbones: tuple[BackboneOptions, ...] = ()
+    backbones: tuple[BackboneOptions, ...] | None = None
     connections: Family | tuple[str, ...] = "all"
     finalists: int = option(1, gt=0)
     finalist_epochs: int = option(3, gt=0)
@@ -201,7 +203,7 @@ class PruningSearchOptions(TunerOptions):
                 f"min_learning_rate is {self.min_learning_rate}, above max_learning_rate "
                 f"{self.max_learning_rate}: swap them."
             )
-        _check_once("backbones", [backbone.label for backbone in self.backbones], "backbone")
+        _check_once("backbones", [backbone.label for backbone in self.backbones or ()], "backbone")
         _check_once("input_sizes", self.input_sizes or (), "size")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras_tuner as kt
@@ -22,14 +22,14 @@ class Place:
 
     Attributes:
         conditions: Values of other hyperparameters under which they exist, by name.
-        network: The backbone in words, such as ``"MobileNet, 96 px"``, which their names contain; empty for none.
+        network: The backbone in words, such as ``"MobileNet, 96 px"``, which their names end with; empty for none.
 
     Example:
         >>> Place({"backbone": "MobileNet"}, "MobileNet, 96 px").named("translator")
         'translator (MobileNet, 96 px)'
     """
 
-    conditions: Mapping[str, Any] | None = None
+    conditions: Mapping[str, Any] = field(default_factory=dict)
     network: str = ""
 
     def named(self, name: str) -> str:
@@ -40,7 +40,7 @@ class Place:
     def scope(self, hp: kt.HyperParameters) -> Iterator[None]:
         """Enters the conditions. The hyperparameters in them must be declared already."""
         with ExitStack() as scopes:
-            for name, value in (self.conditions or {}).items():
+            for name, value in self.conditions.items():
                 scopes.enter_context(hp.conditional_scope(name, [value]))
             yield
 

@@ -330,11 +330,12 @@ def _maker(name: str) -> Callable[..., kt.Tuner]:
 
 def _possible(known: Iterable[Mapping[str, Any]], space: kt.HyperParameters) -> list[dict[str, Any]]:
     """Returns the known trials that are in the search space."""
-    declared, possible = {hyperparameter.name for hyperparameter in space.space}, []
+    declared, possible = without_places({hyperparameter.name: None for hyperparameter in space.space}), []
     for values in known:
+        network = {name: value for name, value in without_places(values).items() if name in (BACKBONE, INPUT_SIZE)}
         try:
-            if missing := [name for name in (BACKBONE, INPUT_SIZE) if name in values and name not in declared]:
-                raise CompressorError(f"{missing[0]} {values[missing[0]]!r} is not in the search space.")
+            if missing := [name for name in network if name not in declared]:
+                raise CompressorError(f"{missing[0]} {network[missing[0]]!r} is not in the search space.")
             possible.append(values_in(space, values))
         except CompressorError as error:
             logger.info("a known good trial is skipped: %s", error)

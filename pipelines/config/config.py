@@ -15,6 +15,7 @@ from compressor_lib.deployment.literal_path import has_pattern
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.options import HeadOptions
 from compressor_lib.pretraining.options import TranslatorOptions
+from compressor_lib.search.default_networks import with_default_networks
 from compressor_lib.training.options import ReferenceOptions, RetrainingOptions
 from pipelines.config.beam import Beam, beam_flags
 from pipelines.config.beam_flags import BeamArg
@@ -137,7 +138,7 @@ class Config(Section):
     @classmethod
     def _backbones_are_others(cls, search: Search, info: ValidationInfo) -> Search:
         own: BackboneConfig | None = info.data.get("backbone")
-        labels = [backbone.label for backbone in search.backbones]
+        labels = [backbone.label for backbone in search.backbones or ()]
         if own is not None and own.label in labels:
             raise ValueError(
                 f"backbones[{labels.index(own.label)}] is {own.label}, the section 'backbone' itself, which is always "
@@ -147,18 +148,31 @@ class Config(Section):
 
     @field_validator("search")
     @classmethod
-    def _sizes_fit_backbone(cls, search: Search, info: ValidationInfo) -> Search:
+    def _sizes_fit_backbones(cls, search: Search, info: ValidationInfo) -> Search:
         from compressor_lib.networks.backbones import find_backbone
 
-        backbone = info.data.get("backbone")
-        if backbone is not None and backbone.name is not None:
-            least = find_backbone(backbone.name).minimum_size
+        own: BackboneConfig | None = info.data.get("backbone")
+        names = [own.name] if own is not None and own.name is not None else []
+        for name in [*names, *(backbone.name for backbone in search.backbones)]:
+            least = find_backbone(name).minimum_size
             for index, size in enumerate(search.input_sizes or ()):
                 if size < least:
-                    raise ValueError(
-                        f"input_sizes[{index}] is {size}: {backbone.name} takes images of at least {least} pixels."
-                    )
+                    raise ValueError(f"input_sizes[{index}] is {size}: {name} takes images of at least {least} pixels.")
         return search
+
+    @field_validator("search")
+    @classmethod
+    def _networks_save_the_costs(cls, search: Search, info: ValidationInfo) -> Search:
+        backbone: BackboneConfig | None = info.data.get("backbone")
+        if backbone is None or backbone.name is None:
+            return search
+        return with_default_networks(
+            search,
+            name=backbone.name,
+            alpha=backbone.alpha,
+            size=backbone.input_size,
+            published_weights=backbone.weights == "imagenet",
+        )
 
     @property
     def image_sizes(self) -> list[int]:

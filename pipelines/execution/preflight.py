@@ -288,7 +288,7 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
     with fields_named("search"):
         macs_of_all = sum(multiply_adds(resized(base, size)) for size in sizes)
     searched, left_out = len(sizes), {}
-    for place, other in enumerate(config.search.backbones):
+    for place, other in enumerate(config.search.backbones or ()):
         try:
             # Its other sizes have the same layers; only the weights may differ.
             further = _further(other, sizes[0], place, download)

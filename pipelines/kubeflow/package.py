@@ -137,7 +137,7 @@ def check_compilable(config: Config, target: str) -> None:
             config.serving_directory, readable, f"set push.directory to a folder below {' or '.join(readable)}",
         )  # fmt: skip
     files = {f"backbone.{field}": getattr(config.backbone, field) for field in ("weights", "model")}
-    files |= {f"search.backbones[{n}].weights": one.weights for n, one in enumerate(config.search.backbones)}
+    files |= {f"search.backbones[{n}].weights": one.weights for n, one in enumerate(config.search.backbones or ())}
     for field, value in files.items():
         if value not in (None, "imagenet", "none"):
             allowed = (*_KERAS_STORES, *mounts)

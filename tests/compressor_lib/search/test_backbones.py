@@ -22,6 +22,7 @@ CUTS = ["add_1->last", "add_1->head", "add_1->tail"]
 PLAIN = ("residual", 16)
 SMALL = ("residual", 12)
 OTHER = ("other", 12)
+LARGE = ("other", 16)
 
 
 class Data:
@@ -62,7 +63,7 @@ def other() -> keras.Model:
 
 @pytest.fixture
 def networks(residual, other) -> dict[tuple[str, int], keras.Model]:
-    return {PLAIN: residual, SMALL: resized(residual, 12), OTHER: other}
+    return {PLAIN: residual, SMALL: resized(residual, 12), OTHER: other, LARGE: resized(other, 16)}
 
 
 def hypermodel(networks, data, *chosen, **changed) -> HyperBackbones:
@@ -70,7 +71,7 @@ def hypermodel(networks, data, *chosen, **changed) -> HyperBackbones:
         "head_units": [0, 4], "tail_units": [4, 8], "loss": "sparse_categorical_crossentropy",
         "learning_rates": (0.01, 0.1), "tau": 0.6, **changed,
     }  # fmt: skip
-    cuts = {PLAIN: CUTS, SMALL: CUTS, OTHER: "truncation"}
+    cuts = {PLAIN: CUTS, SMALL: CUTS, OTHER: "truncation", LARGE: "truncation"}
     members = {}
     for network in chosen or networks:
         compressor = HyperCompressor(3000, 3, backbone=networks[network], connections=cuts[network], **arguments)
@@ -102,9 +103,9 @@ def test_only_what_can_be_chosen_is_a_hyperparameter(networks, data):
         "translator (other, 12 px)": ["backbone"],
     }  # fmt: skip
     space = names(hypermodel(networks, data))
-    assert space["input_size"] == ["backbone"]
+    assert space["input_size"] == space["input_size (other)"] == ["backbone"]
     assert space[small] == ["backbone", "input_size"]
-    assert space["translator (other, 12 px)"] == ["backbone"]
+    assert space["translator (other, 12 px)"] == ["backbone", "input_size (other)"]
 
 
 def test_keras_tuner_learns_the_space_in_two_builds(networks, data, tmp_path, monkeypatch):
@@ -137,7 +138,7 @@ def test_every_tuner_searches_every_network(networks, data, tmp_path, name):
         assert report.hyperparameters["backbone"] == report.backbone
         assert report.connection.startswith("relu" if report.backbone == "other" else "add_1->")
     # Each network runs once over each split of its size, and translators are fitted in the same pass.
-    assert data[16].read == 2 * len(tried & {PLAIN})
+    assert data[16].read == 2 * len(tried & {PLAIN, LARGE})
     assert data[12].read == 2 * len(tried & {SMALL, OTHER})
     best = tuner.get_best_models(1)[0]
     assert best.input_shape[1] == reports[0].input_size
@@ -161,7 +162,8 @@ class TestBudgets:
             compressor = hypermodel(networks, data, budgets={"macs": 25_000})
             assert set(compressor.members) == {SMALL, OTHER}
         assert caplog.messages[0].startswith("residual, 16 px is left out of the search: no connection meets the")
-        assert names(compressor)["translator (residual, 12 px)"] == ["backbone"]
+        assert names(compressor)["translator"] == ["backbone"]
+        assert "input_size" not in names(compressor)
         assert data[12].read == data[16].read == 0
 
     def test_none_left_is_refused_with_the_closest(self, networks, data):
@@ -188,8 +190,8 @@ def test_every_network_keeps_its_share_of_the_shortlist(networks, data):
     counts = [len(member.hypermodel.connections) for member in compressor.members.values()]
     compressor.narrow_to(3)
     kept = [len(member.hypermodel.connections) for member in compressor.members.values()]
-    assert kept == [3, 3, 1]  # at least one of each family
+    assert kept == [3, 3, 1, 1]  # at least one of each family
     assert counts[2] > 1
-    assert data[16].read == 2
+    assert data[16].read == 4
     assert data[12].read == 4
     compressor.release_features()

@@ -554,11 +554,11 @@ def test_any_text_is_refused_in_a_sentence(write, text):
     assert refusal(write(text))
 
 
-def test_a_size_below_the_least_of_the_backbone_is_refused(write, monkeypatch):
-    least = replace(BACKBONES["MobileNetV2"], minimum_size=64)
-    monkeypatch.setitem(BACKBONES, "MobileNetV2", least)
-    message = refusal(write(SMALLEST), "search.input_sizes=[96, 48]")
-    assert "search.input_sizes[1] is 48: MobileNetV2 takes images of at least 64 pixels." in message
+@pytest.mark.parametrize("name", ["MobileNetV2", "MobileNet"])
+def test_a_size_below_the_least_of_a_backbone_is_refused(write, monkeypatch, name):
+    monkeypatch.setitem(BACKBONES, name, replace(BACKBONES[name], minimum_size=64))
+    message = refusal(write(SMALLEST), "search={input_sizes: [96, 48], backbones: [MobileNet]}")
+    assert f"search.input_sizes[1] is 48: {name} takes images of at least 64 pixels." in message
 
 
 @pytest.mark.parametrize(
