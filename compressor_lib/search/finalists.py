@@ -77,7 +77,7 @@ def retrain_finalists(
         directory: Folder for the checkpoints, from which an interrupted call resumes.
         count: Maximum number of networks, at least 1.
         class_weights: Weight of each class in the loss.
-        seed: Seed of the augmentation.
+        seed: Seed of the augmentation and of dropout.
 
     Returns:
         The finalists, the chosen one first (see :func:`ranked_finalists`), and its retrained network.
@@ -92,6 +92,8 @@ def retrain_finalists(
         logger.info("retraining finalist %d of %d: %s", number, len(chosen), report.connection)
         folder = Path(directory, report.trial_id)
         folder.mkdir(parents=True, exist_ok=True)
+        # Dropout takes its seed as the network is built, so that it must not depend on what ran before.
+        keras.utils.set_random_seed(seed)
         model = tuner.load_model(tuner.oracle.trials[report.trial_id])
         train_dataset, eval_dataset = datasets(model.input_shape[1])
         history = train(

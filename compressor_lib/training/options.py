@@ -136,7 +136,8 @@ class TrainingOptions(_CommonOptions):
         distillation: How it learns from a teacher; None for no teacher.
 
     Raises:
-        CompressorError: If a value is out of range, or there are no epochs.
+        CompressorError: If a value is out of range, there are no epochs, or their number depends on a teacher that is
+            not used.
     """
 
     epochs: int | None = option(10, ge=0)
@@ -146,6 +147,11 @@ class TrainingOptions(_CommonOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_epochs(self.head_epochs, self.epochs)
+        if self.epochs is None and not (self.distillation and self.distillation.weight):
+            raise CompressorError(
+                "epochs is not set, so the teacher's size sets their number, but there is no teacher: set "
+                "distillation.weight above 0, or give a number of epochs."
+            )
 
 
 def _check_epochs(head_epochs: int, epochs: int | None) -> None:

@@ -132,7 +132,7 @@ class _Asked(keras.Model):
         self._teach = lambda images: teacher(images, training=False)
         self._view_of = lambda *given: augment(*given)
         self.view = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="view")
-        self.compile()
+        self.compile(jit_compile=False)  # XLA does not support the augmentation
         self.built = True
 
     def on_view(self, dataset: tf.data.Dataset, view: int) -> dict[str, npt.NDArray[Any]]:

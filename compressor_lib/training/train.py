@@ -94,8 +94,8 @@ def train(
 
     Raises:
         CompressorError: If a dataset is empty or infinite, the teacher is missing or does not fit, the model has no
-            feature map before its head, a class has no weight, the loss is not finite, the number of epochs depends on
-            a missing teacher, the images change from pass to pass, or the checkpoint belongs to another network.
+            feature map before its head, a class has no weight, the loss is not finite, the images change from pass to
+            pass, or the checkpoint belongs to another network.
     """
     steps = _count_batches(train_dataset, "training")
     _count_batches(eval_dataset, "validation")
@@ -107,7 +107,8 @@ def train(
     if class_weights is not None:
         _check_class_weights(class_weights, classes=model.output_shape[-1])
     new_layers = _new_layers(model) if options.head_epochs else set()
-    epochs = _planned_epochs(options, distillation, model, teacher)
+    views = distillation.views if options.augmentation.varies else 1
+    epochs = _planned_epochs(options, views, model, teacher)
 
     with (
         _on_devices(options.strategy, model, teacher) as (student, teacher),
@@ -117,7 +118,7 @@ def train(
         augment = Augment(options.augmentation, seed)
         kept = None
         if teacher is not None:
-            views = min(distillation.views, options.head_epochs + epochs) if options.augmentation.varies else 1
+            views = min(views, options.head_epochs + epochs)
             kept = keep_predictions(teacher, teacher_dataset or train_dataset, augment, views, folder)
         batches = train_dataset.map(functools.partial(_training_batch, kept), num_parallel_calls=tf.data.AUTOTUNE)
         batches = batches.prefetch(tf.data.AUTOTUNE)
@@ -156,19 +157,16 @@ def train(
     return {**best.history, "best_epoch": [float(best.epoch)]}
 
 
-def _planned_epochs(
-    options: TrainingOptions, distillation: Distillation, model: keras.Model, teacher: keras.Model | None
-) -> int:
+def _planned_epochs(options: TrainingOptions, views: int, model: keras.Model, teacher: keras.Model | None) -> int:
     """Returns the maximum number of epochs with all layers trainable; logs it if a compute budget sets it."""
     if options.epochs is not None:
         return options.epochs
-    if teacher is None:
-        raise CompressorError(
-            "epochs is None, but there is no teacher whose size sets the compute budget: give a number of epochs.",
-            argument="epochs",
-        )
+    assert teacher is not None  # the options require one
     compute = ReferenceOptions().compute if options.compute is None else options.compute
-    epochs = affordable_epochs(compute, model, teacher, distillation, head_epochs=options.head_epochs)
+    epochs = affordable_epochs(compute, model, teacher, views=views, head_epochs=options.head_epochs)
+    if not epochs:
+        logger.warning("compute is %.4g, which does not pay for an epoch: training for 1 epoch; raise it", compute)
+        return 1
     logger.info("training for at most %d epochs, which cost about %.4g passes of the teacher", epochs, compute)
     return epochs
 

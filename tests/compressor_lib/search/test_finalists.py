@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from dataclasses import replace
 
+import keras
 import keras_tuner as kt
 import numpy as np
 import pytest
@@ -33,7 +35,7 @@ QUIET = Augmentation(flip=False, rotation=0, zoom=0, translation=0, contrast=0)
 def hypermodel(base, **changed) -> HyperCompressor:
     return HyperCompressor(
         3000, 3, changed.pop("tau", 0.6), backbone=base, connections=CUTS,
-        head_units=[0], loss="sparse_categorical_crossentropy", learning_rates=(0.01, 0.1), **changed,
+        head_units=[0], dropout=0.5, loss="sparse_categorical_crossentropy", learning_rates=(0.01, 0.1), **changed,
     )  # fmt: skip
 
 
@@ -122,6 +124,11 @@ def test_the_best_finalist_becomes_the_searchs_winner(residual, data, tmp_path, 
     assert trial_reports(tuner, compressor)[0].trial_id == winner.trial_id
     best = tuner.get_best_hyperparameters()[0].values
     assert best == tuner.oracle.trials[winner.trial_id].hyperparameters.values
+
+    # Nothing that ran before changes a finalist, such as the trials that an interrupted search has not repeated.
+    keras.utils.set_random_seed(99)
+    shutil.rmtree(tmp_path / "finalists")
+    assert retrained(tuner, count=2)[0] == finalists
 
     # A search that is repeated resumes after the last epoch of each finalist.
     with caplog.at_level(logging.INFO, "compressor_lib.training.train"):

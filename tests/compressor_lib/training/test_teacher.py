@@ -128,6 +128,23 @@ def test_a_compute_budget_sets_the_number_of_epochs(teacher, caplog):
 
 
 @pytest.mark.slow
+def test_a_compute_budget_that_pays_for_no_epoch_is_reported(teacher, caplog):
+    history = train(
+        network(), data(), data(), options(head_epochs=0, epochs=None, compute=0.1, distillation=Distillation()),
+        teacher=teacher,
+    )  # fmt: skip
+    assert len(history["loss"]) == 1
+    assert "compute is 0.1, which does not pay for an epoch: training for 1 epoch; raise it" in caplog.text
+
+
+def test_the_teacher_predicts_on_an_accelerator(teacher, tmp_path, monkeypatch):
+    """There, Keras compiles with XLA, which has no operations on text, unless it is asked not to."""
+    accelerator = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda *_: [accelerator])
+    assert keep_predictions(teacher, data(), Augment(Augmentation()), 1, tmp_path).count == 1
+
+
+@pytest.mark.slow
 def test_an_interrupted_training_with_a_teacher_ends_with_the_same_weights(teacher, tmp_path):
     def run(name: str, epochs_until_killed: int | None = None) -> list[np.ndarray]:
         keras.utils.set_random_seed(3)

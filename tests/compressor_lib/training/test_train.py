@@ -309,7 +309,6 @@ def test_two_devices_train_as_one_does():
             lambda: (network(), data(), data(), options(distillation=Distillation())),
             "needs a teacher",
         ),
-        (lambda: (network(), data(), data(), options(epochs=None)), "epochs is None, but there is no teacher"),
     ],
 )
 def test_bad_arguments_are_rejected(arguments, message):
@@ -374,6 +373,9 @@ def test_other_bad_options_are_rejected():
         TrainingOptions(strategy="mirror")
     with pytest.raises(CompressorError, match="both 0"):
         TrainingOptions(head_epochs=0, epochs=0)
+    for distillation in (None, Distillation(weight=0.0)):
+        with pytest.raises(CompressorError, match="^epochs is not set, .* but there is no teacher: set distillation"):
+            TrainingOptions(epochs=None, distillation=distillation)
     with pytest.raises(CompressorError, match=r"^weight is 1\.1: it must be at most 1\."):
         Distillation(weight=1.1)
     with pytest.raises(CompressorError, match=r"^temperature is 0\.0: it must be more than 0\."):

@@ -75,6 +75,17 @@ def test_paths_are_read_from_the_current_directory(write, tmp_path, monkeypatch)
     assert config.serving_directory == str(tmp_path / "served")
 
 
+@pytest.mark.parametrize("given", [[], ["search.backbones=null"]])
+def test_narrower_relatives_are_searched_where_they_save_the_cost(write, given):
+    search = load_config(write(SMALLEST), ["search.objective.cost=macs", *given]).search
+    assert [backbone.label for backbone in search.backbones] == [
+        "MobileNetV2 0.75",
+        "MobileNetV2 0.5",
+        "MobileNetV2 0.35",
+    ]
+    assert load_config(write(SMALLEST), ["search.objective.cost=macs", "search.backbones=[]"]).search.backbones == ()
+
+
 def test_a_further_backbone_may_be_a_name_or_a_section(write, tmp_path):
     weights = tmp_path / "w.h5"
     weights.touch()
@@ -148,6 +159,7 @@ def test_a_window_of_spans(write):
         ("reference.distillation.weight=1", "Did you mean 'retrain.distillation'?"),
         ("reference.augmentation.flip=maybe", "flip is 'maybe': it must be true or false."),
         ("retrain.distillation.weight=1.5", "retrain.distillation.weight is 1.5"),
+        ("retrain.distillation.weight=0", "retrain.epochs is not set, so the teacher's size sets their number"),
         ("retrain.distillation=", "retrain.distillation is empty: it must be a section"),
         ("translators.held_out=1", "translators.held_out is 1: it must be below 1."),
         ("search.tau=1.5", "search.tau is 1.5: it must be at most 1."),
