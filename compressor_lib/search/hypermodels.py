@@ -296,8 +296,8 @@ class HyperCompressor(kt.HyperModel):
             nearest, costs = min(narrowest.items(), key=lambda form: self.budgets.excess(form[1]))
             raise OverBudgetError(
                 f"no connection meets the budgets: the closest one, {nearest}, has {self.budgets.exceeded(costs)} "
-                "in its narrowest form; raise the budget, or search connections that cut more, narrower tails "
-                "or a narrower backbone.",
+                "in its narrowest form; raise the budget, or search connections that cut more, narrower tails, "
+                "smaller images or a narrower backbone.",
                 self.budgets.excess(costs),
             )
         return affordable
