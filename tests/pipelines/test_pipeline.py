@@ -10,6 +10,8 @@ from tensorflow_model_analysis import EvalConfig
 from tfx import v1 as tfx
 from tfx.types import standard_artifacts
 
+from components.node_options import AnomalyOptions
+from components.options import as_parameter
 from pipelines.config.beam import IN_ONE_PROCESS, Beam, beam_flags
 from pipelines.config.config import load_config
 from pipelines.pipeline import create_pipeline
@@ -177,7 +179,8 @@ def test_nothing_is_trained_before_the_data_is_looked_at_where_it_may_stop_the_r
     nodes = create("data.on_anomaly=stop", "data.max_drift=0.3", "data.label_feature=name")
     assert nodes["ExampleValidator"] in nodes["Transform"].upstream_nodes
     given = nodes["ExampleValidator"].exec_properties
-    assert (given["label"], given["max_drift"], given["on_anomaly"]) == ("name", 0.3, "stop")
+    assert given["label"] == "name"
+    assert given["options"] == as_parameter(AnomalyOptions(max_drift=0.3, on_anomaly="stop"))
     nodes = create()
     assert nodes["ExampleValidator"] not in nodes["Transform"].upstream_nodes
 

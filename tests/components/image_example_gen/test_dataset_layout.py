@@ -16,6 +16,7 @@ from components.image_example_gen import ImageExampleGen, dataset_layout
 from components.image_example_gen.driver import Driver
 from components.image_example_gen.executor import SKIPPED_FILE, Executor
 from components.left_out import read_left_out
+from components.node_options import ImageOptions
 from compressor_lib.errors import CompressorError
 
 pytestmark = pytest.mark.slow
@@ -114,12 +115,12 @@ class TestNamesThatAreNotText:
         base = make_folder({"cat": 8, "dog": 8})
         (base / "cat" / os.fsdecode(b"caf\xe9.jpg")).write_bytes(image_bytes(seed=7))
         assert fingerprint(base)
-        examples = run(base, tmp_path, max_bad_share=0.1)
+        examples = run(base, tmp_path, options=ImageOptions(max_bad_share=0.1))
         assert reasons(examples) == {r"cat/caf\xe9.jpg": "its name is not UTF-8: rename it"}
         assert len(labels(examples)) == 16
         assert "class 'cat': 1 of 9 images are left out (1 .jpg with a name that is not UTF-8)" in caplog.text
         with pytest.raises(CompressorError, match=r"1 of 17 images .*cat/caf\\xe9\.jpg \(its name is not UTF-8"):
-            run(base, tmp_path, max_bad_share=0.01)
+            run(base, tmp_path, options=ImageOptions(max_bad_share=0.01))
 
     @pytest.mark.parametrize("layout", ["", "train/"])
     def test_a_class_folder_is_refused_by_name(self, layout, make_folder, tmp_path):
@@ -194,7 +195,7 @@ class TestSuffixes:
             run(base, tmp_path)
 
     def test_what_is_left_out_is_warned_of_by_class_and_counted(self, base, tmp_path, caplog):
-        examples = run(base, tmp_path, max_bad_share=0.5)
+        examples = run(base, tmp_path, options=ImageOptions(max_bad_share=0.5))
         told = "class 'cat': 60 of 84 images are left out (40 .heic, 20 .jpg in nested folders)"
         assert ("WARNING", told) in [(record.levelname, record.getMessage()) for record in caplog.records]
         assert examples.get_int_custom_property("skipped") == 60
@@ -226,19 +227,19 @@ class TestSuffixes:
             (base / name).write_bytes(image_bytes(seed=7))
         (base / "dog" / "damaged").write_bytes(image_bytes(seed=8)[:40])
         (base / "dog" / "telephone").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
-        counts = read_left_out(run(base, tmp_path, max_bad_share=0.3))
+        counts = read_left_out(run(base, tmp_path, options=ImageOptions(max_bad_share=0.3)))
         assert counts.images == {
             "without suffix unreadable": 2, "without suffix outside class folders": 1,
             "without suffix in nested folders": 1, "without suffix with a name that is not UTF-8": 1,
         }  # fmt: skip
         with pytest.raises(CompressorError, match="5 of 21 images"):
-            run(base, tmp_path, max_bad_share=0.2)
+            run(base, tmp_path, options=ImageOptions(max_bad_share=0.2))
 
     def test_unreadable_images_and_those_beside_the_folders_are_counted_too(self, make_folder, tmp_path):
         base = make_folder({"cat": 4, "dog": 4})
         (base / "cat" / "bad.png").write_bytes(b"x")
         (base / "stray.jpg").write_bytes(b"x")
-        counts = read_left_out(run(base, tmp_path, max_bad_share=0.5))
+        counts = read_left_out(run(base, tmp_path, options=ImageOptions(max_bad_share=0.5)))
         assert counts.images == {".jpg outside class folders": 1, ".png unreadable": 1}
 
     def test_a_class_of_which_nothing_is_read_says_what_there_is(self, make_folder, tmp_path):
