@@ -55,7 +55,7 @@ class ObjectiveOptions(Options):
     Attributes:
         cost: The cost that is weighed against accuracy, as a share of the reference model's: parameters; macs
             (multiply-adds per image); bytes (size of the TFLite file); latency (its measured time per image); or memory
-            (peak memory for activations in int8). Bytes and latency are those of the smallest of export.formats.
+            (peak memory for activations in int8). Bytes and latency are those of the smallest format that ships.
     """
 
     cost: Literal["parameters", "macs", "bytes", "latency", "memory"] = "parameters"
@@ -68,7 +68,7 @@ class BudgetOptions(Options):
     Attributes:
         parameters: Maximum number of parameters; null: no limit.
         macs: Maximum multiply-adds per image; null: no limit.
-        bytes: Maximum size of the TFLite file in the smallest of export.formats (int8, else float16, else float32), in
+        bytes: Maximum size of the TFLite file of the smallest format that ships (int8, else float16, else float32), in
             bytes; null: no limit.
         latency_ms: Maximum time per image of that file, in ms, measured with TFLite on one thread of the searching
             machine; null: no limit.

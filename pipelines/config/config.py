@@ -154,7 +154,7 @@ class Config(Section):
 
         own: BackboneConfig | None = info.data.get("backbone")
         names = [own.name] if own is not None and own.name is not None else []
-        for name in [*names, *(backbone.name for backbone in search.backbones)]:
+        for name in [*names, *(backbone.name for backbone in search.backbones or ())]:
             least = find_backbone(name).minimum_size
             for index, size in enumerate(search.input_sizes or ()):
                 if size < least:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from components.report.data import ReportData
 from compressor_lib.deployment.export import load_keras
 from compressor_lib.deployment.predict import load_classifier
 from compressor_lib.networks.heads import attach_head
-from pipelines.config.config import METADATA_FILE
-from pipelines.results.lineage import Lineage
-from pipelines.results.outcome import collect, render_results
+from pipelines.results.node_results import result_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_xla")]
 
@@ -90,6 +86,5 @@ def test_the_results_name_the_winners_backbone_and_size(runs):
     (pushed,) = runs.pushed
     card = json.loads((pushed / "assets.extra" / "model_card.json").read_text())
     assert (card["cut"]["backbone"], card["input_size"]) == (winner["backbone"], 40)
-    screen = io.StringIO()
-    Console(file=screen, width=300).print(render_results(collect(Lineage(runs.output / METADATA_FILE).run())))
-    assert f"{winner['connection']} of {winner['backbone']}, 40 px" in screen.getvalue()
+    result = result_of(runs.nodes()["PruningSearch"].outputs)
+    assert result.endswith(f": {winner['connection']} of {winner['backbone']}, 40 px")

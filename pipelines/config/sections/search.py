@@ -40,7 +40,9 @@ def _is_connection(item: object) -> bool:
 
 
 def _backbones(value: object) -> object:
-    """Accepts one backbone or a list of backbones, each a section or a name alone."""
+    """Accepts one backbone or a list of backbones, each a section or a name alone, or null."""
+    if value is None:
+        return None
     items = value if isinstance(value, list | tuple) else [value]
     return [{"name": item} if isinstance(item, str) else item for item in items]
 
@@ -56,5 +58,5 @@ class FurtherBackbone(BackboneOptions):
 class Search(PruningSearchOptions):
     """How the connection to cut is searched."""
 
-    backbones: Annotated[tuple[FurtherBackbone, ...], BeforeValidator(_backbones)] = ()
+    backbones: Annotated[tuple[FurtherBackbone, ...] | None, BeforeValidator(_backbones)] = None
     connections: Annotated[Family | tuple[str, ...], BeforeValidator(_connections)] = PruningSearchOptions.connections

@@ -23,20 +23,9 @@ from compressor_lib.search.run import TrialReport, run_search, trial_reports
 from compressor_lib.training.options import Augmentation, RetrainingOptions, TrainingOptions
 
 REPORT = TrialReport(
-    "0",
-    "residual",
-    16,
-    "add_1->head",
-    100,
-    cost=100.0,
-    compression=0.5,
-    within_budget=True,
-    accuracy=0.8,
-    score=0.7,
-    examples=100,
-    seconds=1.0,
-    hyperparameters={},
-)
+    "0", "residual", 16, "add_1->head", 100, cost=100.0, compression=0.5, within_budget=True, accuracy=0.8, score=0.7,
+    examples=100, seconds=1.0, hyperparameters={},
+)  # fmt: skip
 CUTS = ["add_1->head", "add_2->head", "stem_relu->head"]
 QUIET = Augmentation(flip=False, rotation=0, zoom=0, translation=0, contrast=0)
 

@@ -86,6 +86,7 @@ def test_frozen_batch_norm_does_not_change():
 
 
 def test_trained_batch_norm_forgets_its_first_averages_within_an_epoch():
+    keras.utils.set_random_seed(0)
     model = network()
     train(model, data(), data(), options(head_epochs=0, learning_rate=1e-9, batch_norm="train"))
     images = np.concatenate([x for x, _ in data()]).astype(np.float32)
