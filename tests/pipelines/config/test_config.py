@@ -374,10 +374,10 @@ def test_overrides_are_yaml(write):
 
 def test_budgets_are_the_limits_that_are_set(write):
     assert load_config(write(SMALLEST)).search.budgets.limits == {}
-    overrides = [f"search.budgets.{name}={value}" for name, value in
-                 {"parameters": 500_000, "macs": 10**8, "bytes": 2_000_000, "latency_ms": 8.5}.items()]  # fmt: skip
+    given = {"parameters": 500_000, "macs": 10**8, "bytes": 2_000_000, "latency_ms": 8.5, "memory_kb": 240}
+    overrides = [f"search.budgets.{name}={value}" for name, value in given.items()]
     budgets = load_config(write(SMALLEST), overrides).search.budgets.limits
-    assert budgets == {"parameters": 500_000, "macs": 10**8, "bytes": 2_000_000, "latency": 8.5}
+    assert budgets == {"parameters": 500_000, "macs": 10**8, "bytes": 2_000_000, "latency": 8.5, "memory": 240}
     assert budgets.keys() == COSTS.keys()
 
 
