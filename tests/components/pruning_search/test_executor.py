@@ -602,12 +602,14 @@ def test_the_component_passes_on_its_arguments():
         "connections": ["53,151"], "tuner": "grid", "max_trials": 4, "max_epochs": 5, "parallel_trials": 2,
         "shortlist": 9, "train_translators": True, "feature_memory_mb": 100, "tau": 0.5,
         "objective": {"cost": "latency"},
-        "budgets": {"parameters": 500_000, "macs": None, "bytes": None, "latency_ms": 8.5},
+        "budgets": {"parameters": 500_000, "macs": None, "bytes": None, "latency_ms": 8.5, "memory_kb": None},
+        "finalists": 1, "finalist_epochs": 3,
         "input_sizes": [96], "backbones": [{"name": "MobileNet", "alpha": 0.5, "weights": "imagenet"}],
         "head_units": [0, 8], "tail_units": [64], "min_learning_rate": 0.01, "max_learning_rate": 0.1,
     }  # fmt: skip
     assert handed_on == {
-        "backbone": "MobileNetV2", "vertex_job": "", "dropout": 0.3, "batch_size": 7,
+        "backbone": "MobileNetV2", "retraining": "", "precision": "float32", "vertex_job": "",
+        "dropout": 0.3, "batch_size": 7,
         "class_weights": "balanced", "seed": 2, "code_version": "x", "label": "own", "weights_sha256": "123",
     }  # fmt: skip
     assert {key: output.type for key, output in wired.outputs.items()} == {
