@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from compressor_lib.deployment.precision import Precision
 from compressor_lib.options import Options, option
 
 Duplicates = Literal["one_split", "keep"]
@@ -52,3 +53,15 @@ class AnomalyOptions(Options):
 
     max_drift: float = option(0.1, ge=0, le=1)
     on_anomaly: OnAnomaly = "warn"
+
+
+@dataclass(frozen=True)
+class ExportOptions(Options):
+    """Formats of a model besides the SavedModel, which is always written and pushed.
+
+    Attributes:
+        formats: TFLite formats of the compressed model; float32 is always included. Formats that cannot be converted to
+            are skipped. int8 is calibrated on training images.
+    """
+
+    formats: tuple[Precision, ...] = ("float32",)

@@ -11,6 +11,8 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from components.converter import executor
+from components.node_options import ExportOptions
+from compressor_lib.deployment.precision import Precision
 
 
 class ConverterSpec(component_spec.ComponentSpec):
@@ -53,7 +55,7 @@ class Converter(base_component.BaseComponent):
         reference: types.BaseChannel,
         examples: types.BaseChannel,
         *,
-        formats: Sequence[str] = ("float32",),
+        formats: Sequence[Precision] = ExportOptions.formats,
         split: str = "train",
         seed: int = 0,
         code_version: str = "",

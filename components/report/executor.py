@@ -83,7 +83,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
     reference_score, _ = results_by_class(predictions, REFERENCE, confidence)
     pushed = inputs["pushed_model"].get_int_custom_property("pushed")
     bank = TranslatorBank.load(inputs["translators"].uri)
-    networks = SearchedNetworks(reference, config["search"]["backbones"])
+    networks = SearchedNetworks(reference, config["search"]["backbones"] or ())
     trials = read_trials(
         Path(inputs["tuner_results"].uri, SEARCH_REPORT_FILE),
         networks,

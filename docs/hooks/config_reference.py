@@ -69,8 +69,10 @@ def _summary(section: SectionType) -> str:
 
 
 def _suffix(annotation: Any) -> str:
+    """What follows the path of a section in a list or mapping, which may be optional."""
     suffixes: dict[Any, str] = {list: "[]", tuple: "[]", dict: ".<node>"}
-    return suffixes.get(get_origin(annotation), "")
+    kinds = map(get_origin, (annotation, *get_args(annotation)))
+    return next((suffixes[kind] for kind in kinds if kind in suffixes), "")
 
 
 def _anchor(path: str) -> str:

@@ -1,4 +1,4 @@
-"""Entry point of the installed command ``compressor``: runs the command line if its dependencies are installed."""
+"""Entry point of the command ``compressor``, which checks its surroundings before it imports what it needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ _NEEDED = (
 
 
 def main() -> None:
-    """Runs the command line, or prints what to install."""
+    """Runs the command line, or prints what to change or install."""
+    try:
+        import compressor_lib  # noqa: F401  - raises if Keras has settings that this project cannot work with
+        from pipelines.execution.surroundings import prepare
+
+        prepare()
+    except ValueError as refused:
+        _refuse(str(refused))
     missing = [module for module in _NEEDED if find_spec(module) is None]
     if missing:
         _refuse(
@@ -22,10 +29,6 @@ def main() -> None:
             f"(no {', '.join(missing)}): run 'make setup' in a checkout, or there, with pip on Python 3.10, "
             "pip install '.[pipelines]'; the library compressor_lib works without it"
         )
-    try:
-        import compressor_lib  # noqa: F401  - raises if Keras has settings that this project cannot work with
-    except ValueError as refused:
-        _refuse(str(refused))
     from pipelines.cli.main import main as run
 
     run()

@@ -23,7 +23,6 @@ from pipelines.cli.output_capture import say
 from pipelines.cli.platform_options import Target
 from pipelines.cli.run import new_log, show_results, watched_run
 from pipelines.execution.signals import end_at_last
-from pipelines.execution.surroundings import prepare
 
 app = typer.Typer(
     help="Finds the smallest sub-network of a pretrained CNN that keeps the accuracy.",
@@ -61,8 +60,6 @@ def main() -> None:
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
     # Processes that Beam starts write to the screen instead of the log file.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with wrong_input_reported():
-        prepare()
     try:
         app()
     except SystemExit as end:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from components.node_options import ExportOptions
 from compressor_lib.deployment.literal_path import has_pattern
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.options import HeadOptions
@@ -27,7 +28,7 @@ from pipelines.config.sections.backbone import BackboneConfig
 from pipelines.config.sections.base import Section, absolute
 from pipelines.config.sections.cluster import S3, Resources, SecurityContext, Volume, check_volumes_apart
 from pipelines.config.sections.data import Data
-from pipelines.config.sections.delivery import Export, Gate, Push
+from pipelines.config.sections.delivery import Gate, Push
 from pipelines.config.sections.search import Search
 from pipelines.config.vertex import Vertex, VertexEndpoint
 from pipelines.config.yaml_values import GivenTwiceError, read_yaml
@@ -68,7 +69,7 @@ class Config(Section):
     translators: TranslatorOptions = TranslatorOptions()
     search: Search = Search()
     retrain: RetrainingOptions = RetrainingOptions()
-    export: Export = Field(default_factory=Export)
+    export: ExportOptions = ExportOptions()
     gate: Gate = Gate()
     push: Push = Field(default_factory=Push)
     resources: dict[str, Resources] = Field(

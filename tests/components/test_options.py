@@ -15,7 +15,7 @@ def test_options_round_trip():
 
 def test_the_text_is_the_same_for_the_same_options():
     text = as_parameter(Distillation(temperature=3.0, weight=0.25))
-    assert text == '{"temperature": 3.0, "weight": 0.25}'
+    assert text == '{"temperature": 3.0, "views": 8, "weight": 0.25}'
 
 
 def test_missing_values_have_defaults():

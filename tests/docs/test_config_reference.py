@@ -24,7 +24,7 @@ def sections(model: SectionType, path: str = "") -> Iterator[tuple[str, SectionT
         while waiting:
             kind = waiting.pop()
             if is_section(kind):
-                suffix = {"volumes": "[]", "resources": ".<node>"}.get(name, "")
+                suffix = {"volumes": "[]", "backbones": "[]", "resources": ".<node>"}.get(name, "")
                 yield from sections(kind, f"{path}.{name}{suffix}".lstrip("."))
             else:
                 waiting += get_args(kind)

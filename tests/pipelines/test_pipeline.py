@@ -209,6 +209,7 @@ def test_sections_reach_their_nodes(create):
         "search.input_sizes=[96, 224]", "search.backbones=[{name: MobileNet, alpha: 0.5}]",
         "search.tau=0.6", "search.max_trials=3", "search.max_epochs=2", "search.parallel_trials=2",
         "search.shortlist=9", "search.train_translators=true", "search.feature_memory_mb=100",
+        "search.finalists=2", "search.finalist_epochs=4",
         "search.objective.cost=latency", "search.budgets={parameters: 500_000, latency_ms: 8}",
         "search.min_learning_rate=0.01", "search.max_learning_rate=0.02",
         "reference.epochs=3", "retrain.epochs=4", "retrain.batch_size=9", "retrain.strategy=mirrored",
@@ -245,9 +246,11 @@ def test_sections_reach_their_nodes(create):
         "shortlist": 9, "train_translators": True, "feature_memory_mb": 100,
         "objective": {"cost": "latency"},
         "budgets": {"parameters": 500_000, "macs": None, "bytes": None, "latency_ms": 8, "memory_kb": None},
-        "min_learning_rate": 0.01, "max_learning_rate": 0.02,
+        "min_learning_rate": 0.01, "max_learning_rate": 0.02, "finalists": 2, "finalist_epochs": 4,
     }  # fmt: skip
     assert search["precision"] == "int8"
+    finalists = json.loads(search["retraining"])
+    assert (finalists["epochs"], finalists["batch_size"], finalists["distillation"]) == (4, 9, None)
     assert (search["dropout"], search["seed"], search["batch_size"]) == (0.3, 7, 9)
     assert reference["class_weights"] == retrain["class_weights"] == search["class_weights"] == "balanced"
 
@@ -265,6 +268,11 @@ def test_another_format_runs_a_search_anew_that_measures_files(create, measured)
     formats = ("[float32]", "[float32, float16]", "[float16, int8]")
     nodes = [create(f"export.formats={each}", measured)["PruningSearch"] for each in formats]
     assert [node.exec_properties["precision"] for node in nodes] == ["float32", "float16", "int8"]
+
+
+def test_without_finalists_the_search_does_not_depend_on_the_retraining(create):
+    before, after = (create(f"retrain.learning_rate={rate}")["PruningSearch"].exec_properties for rate in (1e-3, 1e-4))
+    assert before == after
 
 
 def test_without_widths_to_search_the_heads_own_is_taken(create):

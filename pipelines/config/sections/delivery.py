@@ -1,4 +1,4 @@
-"""Sections ``export``, ``gate`` and ``push``: a model's formats, its quality thresholds, and where it is pushed."""
+"""Sections ``gate`` and ``push``: a model's quality thresholds, and where it is pushed."""
 
 from __future__ import annotations
 
@@ -9,16 +9,6 @@ from pydantic import Field, field_validator
 
 from compressor_lib.deployment.gate import Thresholds
 from pipelines.config.sections.base import Section, absolute
-
-
-class Export(Section):
-    """Formats of a model besides the SavedModel, which is always written and pushed."""
-
-    formats: list[Literal["float32", "float16", "int8"]] = Field(
-        default=["float32"],
-        description="TFLite formats of the compressed model; float32 is always included. Formats that cannot be "
-        "converted to are skipped. int8 is calibrated on training images.",
-    )
 
 
 @dataclass(frozen=True)

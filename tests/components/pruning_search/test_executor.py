@@ -18,7 +18,7 @@ from tfx import types
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components.artifacts.file_names import SEARCH_REPORT_FILE
+from components.artifacts.file_names import FINALISTS_FILE, SEARCH_REPORT_FILE
 from components.options import parsed
 from components.pruning_search import PruningSearch, parallel
 from components.pruning_search.executor import Executor, _key
@@ -292,6 +292,28 @@ def test_the_best_trial_is_within_budget_and_scored_by_the_chosen_cost(tmp_path,
     assert model.count_params() == small
     stored = json.loads((outputs["best_hyperparameters"] / "best_hyperparameters.txt").read_text())
     assert kt.HyperParameters.from_config(stored).values == report[0]["hyperparameters"]
+
+
+def test_the_best_finalist_is_handed_on_as_it_was_retrained(tmp_path, examples, reference, bank, images):
+    cuts = ["block_2_add->head", "block_5_add->head"]
+    outputs = do(
+        tmp_path, examples, reference, bank, connections=cuts, max_trials=4, max_epochs=1, finalists=2,
+        finalist_epochs=1,
+    )  # fmt: skip
+    finalists = json.loads((outputs["tuner_results"] / FINALISTS_FILE).read_text())
+    report = json.loads((outputs["tuner_results"] / SEARCH_REPORT_FILE).read_text())
+    winner = finalists[0]
+    assert len(finalists) == len({row["connection"] for row in report})
+    assert winner["trial_id"] == report[0]["trial_id"]
+    assert len(winner["history"]["val_accuracy"]) == 1
+    stored = json.loads((outputs["best_hyperparameters"] / "best_hyperparameters.txt").read_text())
+    assert kt.HyperParameters.from_config(stored).values == report[0]["hyperparameters"]
+
+    model = load_keras(outputs["model"] / "Format-Serving")
+    frozen = create_submodel(reference.base, winner["connection"]).get_layer("Conv1").get_weights()[0]
+    assert np.abs(model.get_layer("Conv1").get_weights()[0] - frozen).max() > 0
+    predicted = model.predict(images["eval"].astype(np.float32), verbose=0).argmax(axis=-1)
+    assert winner["accuracy"] == pytest.approx(np.mean(predicted == np.arange(len(predicted)) % 3))
 
 
 def test_only_connections_of_the_shortlist_are_tried(tmp_path, examples, reference, bank):
@@ -580,12 +602,14 @@ def test_the_component_passes_on_its_arguments():
         "connections": ["53,151"], "tuner": "grid", "max_trials": 4, "max_epochs": 5, "parallel_trials": 2,
         "shortlist": 9, "train_translators": True, "feature_memory_mb": 100, "tau": 0.5,
         "objective": {"cost": "latency"},
-        "budgets": {"parameters": 500_000, "macs": None, "bytes": None, "latency_ms": 8.5},
+        "budgets": {"parameters": 500_000, "macs": None, "bytes": None, "latency_ms": 8.5, "memory_kb": None},
+        "finalists": 1, "finalist_epochs": 3,
         "input_sizes": [96], "backbones": [{"name": "MobileNet", "alpha": 0.5, "weights": "imagenet"}],
         "head_units": [0, 8], "tail_units": [64], "min_learning_rate": 0.01, "max_learning_rate": 0.1,
     }  # fmt: skip
     assert handed_on == {
-        "backbone": "MobileNetV2", "vertex_job": "", "dropout": 0.3, "batch_size": 7,
+        "backbone": "MobileNetV2", "retraining": "", "precision": "float32", "vertex_job": "",
+        "dropout": 0.3, "batch_size": 7,
         "class_weights": "balanced", "seed": 2, "code_version": "x", "label": "own", "weights_sha256": "123",
     }  # fmt: skip
     assert {key: output.type for key, output in wired.outputs.items()} == {

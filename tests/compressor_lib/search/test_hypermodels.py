@@ -372,7 +372,14 @@ def test_files_are_measured_in_the_precision_that_ships(residual, bank):
     assert sizes[1] < sizes[0]
 
 
-@pytest.mark.parametrize("cost", ["parameters", "macs", "memory"])
+def test_a_budget_of_memory_that_the_first_layers_exceed_is_refused(residual):
+    cuts = [find_connection(text, residual) for text in CUTS]
+    least = counted_costs(residual, cuts[0], 3)["memory"]
+    with pytest.raises(CompressorError, match=r"no connection meets the budgets: .* KiB of memory"):
+        _ = hypermodel(residual, connections=cuts, budgets={"memory": 0.9 * least}).connections
+
+
+@pytest.mark.parametrize("cost", ["parameters", "macs"])
 def test_connections_over_a_budget_in_their_narrowest_form_are_not_offered(residual, cost):
     cuts = [find_connection(text, residual) for text in [*CUTS, "add_1->tail"]]
     narrowest = {

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.execution.surroundings import prepare
 
-START = "import sys; from pipelines.cli.main import main; sys.argv[:] = ['compressor', *sys.argv[1:]]; main()"
+START = "import sys; from pipelines.cli.console_script import main; sys.argv[:] = ['compressor', *sys.argv[1:]]; main()"
 
 
 def compressor(*words: str, **given) -> subprocess.CompletedProcess[str]:
