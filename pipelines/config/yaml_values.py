@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import yaml
@@ -111,6 +111,8 @@ class _Loader(yaml.SafeLoader):
             if not isinstance(key, yaml.ScalarNode):
                 continue
             name = "<<" if key.tag.endswith(":merge") else self.construct_object(key)
+            if not isinstance(name, Hashable):
+                continue  # a set, which is refused as a key later
             if name in known:
                 first, second = (one.start_mark.line + 1 for one in (known[name], key))
                 where = f"in line {first} and in line {second}" if first != second else f"both in line {first}"

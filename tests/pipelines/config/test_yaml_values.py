@@ -46,3 +46,9 @@ def test_each_document_is_looked_at():
 
 def test_json_that_is_damaged_is_left_to_its_own_reader():
     check_given_once('{"a": [')
+
+
+@pytest.mark.parametrize("text", ["!!set <<: ", "!!set : 1"])
+def test_a_key_that_is_a_set_is_refused_as_yaml(text):
+    with pytest.raises(yaml.YAMLError):
+        read_yaml(text)
