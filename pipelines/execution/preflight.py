@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import keras
 
     from components.image_example_gen import dataset_layout
+    from compressor_lib.cuts.connections import Connection
     from compressor_lib.search.options import BackboneOptions
 
 Counts = dict[str, dict[str, int]]
@@ -262,7 +263,8 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
     Raises:
         CompressorError: If the weights cannot be downloaded or belong to another network; if the images are too small
             for it; if the user's own model cannot be compressed, or its classes differ from the data's; if it cannot
-            take images of another size that is searched; or if a connection is unknown or not possible.
+            take images of another size that is searched; if a connection is unknown or not possible; or if none meets
+            the budgets that can be counted.
     """
     from compressor_lib.cuts.families import connections_as_in, searched_connections
     from compressor_lib.cuts.surgery import without_head
@@ -284,10 +286,12 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
         base = network
     wanted, own = config.search.connections, base.input_shape[1]
     sizes = config.search.input_sizes or (own,)
-    connections = len(searched_connections(base, config.backbone.name, wanted)) * len(sizes)
+    found = searched_connections(base, config.backbone.name, wanted)
+    connections = len(found) * len(sizes)
     with fields_named("search"):
         macs_of_all = sum(multiply_adds(resized(base, size)) for size in sizes)
     searched, left_out = len(sizes), {}
+    cuts = [(base, found)]
     for place, other in enumerate(config.search.backbones or ()):
         try:
             # Its other sizes have the same layers; only the weights may differ.
@@ -295,9 +299,12 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
         except _NoWeightsError as error:
             left_out[other.label] = str(error)
             continue
-        connections += len(connections_as_in(base, wanted, further, other.name)) * len(sizes)
+        found = connections_as_in(base, wanted, further, other.name)
+        cuts.append((further, found))
+        connections += len(found) * len(sizes)
         macs_of_all += round(multiply_adds(further) * sum(size**2 for size in sizes) / sizes[0] ** 2)
         searched += len(sizes)
+    _check_budgets(config, cuts, sizes, len(classes or ()))
     if reference is None and classes:
         reference = reference_model(network, backbone, head, classes)
     macs = None
@@ -307,6 +314,48 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
     parameters = None if reference is None else int(reference.count_params())
     passes = macs_of_all / multiply_adds(base)
     return Network(parameters, macs, connections, weights, searched, passes, left_out)
+
+
+def _check_budgets(
+    config: Config, cuts: Sequence[tuple[keras.Model, Sequence[Connection]]], sizes: Sequence[int], classes: int
+) -> None:
+    """Counts the costs of all cuts, as the search does before it trains anything.
+
+    Args:
+        config: The run's configuration.
+        cuts: The backbones, each at one size, and the connections of each.
+        sizes: Heights and widths of the images that are searched.
+        classes: Number of classes; 0 if it is unknown.
+
+    Raises:
+        CompressorError: If none meets the budgets.
+    """
+    from compressor_lib.networks.resizing import resized
+    from compressor_lib.objective.costs import COUNTED
+    from compressor_lib.search.hypermodels import HyperCompressor, OverBudgetError
+
+    search = config.search
+    if search.budgets.limits.keys().isdisjoint(COUNTED):
+        return
+    over = []
+    for base, connections in cuts:
+        for size in sizes:
+            hypermodel = HyperCompressor(
+                base.count_params(),
+                max(2, classes),
+                backbone=resized(base, size),
+                connections=connections,
+                head_units=search.head_units or (config.head.units,),
+                tail_units=search.tail_units,
+                budgets=search.budgets.limits,
+            )
+            try:
+                _ = hypermodel.connections
+            except OverBudgetError as error:
+                over.append(error)
+            else:
+                return
+    raise min(over, key=lambda error: error.excess)
 
 
 class _NoWeightsError(CompressorError):

@@ -52,6 +52,14 @@ def test_all_networks_of_the_search_are_counted(tmp_path):
     assert 12 < network.passes < 16
 
 
+def test_budgets_that_no_network_of_the_search_meets_are_refused(tmp_path):
+    networks = "search.input_sizes=[32, 64]", "search.backbones=[{name: MobileNetV2, alpha: 0.5, weights: none}]"
+    for budget in ("memory_kb=1", "parameters=100"):
+        with pytest.raises(CompressorError, match="^no connection meets the budgets: the closest one, "):
+            check_network(config(tmp_path, *networks, f"search.budgets.{budget}"))
+    check_network(config(tmp_path, *networks, "search.budgets.memory_kb=40"))
+
+
 def test_a_size_that_the_users_own_model_cannot_take_is_refused(tmp_path):
     layers = keras.layers
     images = keras.Input((32, 32, 3))
