@@ -86,7 +86,8 @@ def test_each_format_is_timed_beside_the_reference_and_an_equal_model_is_no_fast
     assert not metrics.speedup["float32"].is_measurable
     assert metrics.parameters == make_classifier(seed=1).count_params()
     assert 0 < metrics.bytes["float16"] < metrics.bytes["float32"]
-    assert metrics.memory == {"int8": 2 * 32 * 32 * 3, "reference": 2 * 32 * 32 * 3}  # the image, twice
+    expanding = 16 * 16 * (6 + 24)  # block_1_expand reads 6 channels and writes 24
+    assert metrics.memory == {"int8": expanding, "reference": expanding}
 
 
 def test_a_smaller_model_is_faster_than_its_reference(convert, trained, small_backbone, tmp_path):
