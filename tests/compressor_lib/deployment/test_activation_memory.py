@@ -58,8 +58,11 @@ def test_mobilenet_v2_needs_the_memory_that_st_measured():
     ("name", "size"),
     [
         ("MobileNet", 64), ("MobileNetV2", 64), ("MobileNetV3Small", 64), ("MobileNetV3Large", 64),
-        ("EfficientNetB0", 64), ("DenseNet121", 64), ("ResNet50", 64), ("ResNet50V2", 64), ("InceptionV3", 96),
-        ("Xception", 96), ("NASNetMobile", 64), ("EfficientNetV2B0", 64),
+        ("EfficientNetB0", 64), ("DenseNet121", 64),
+        *(pytest.param(name, size, marks=pytest.mark.long) for name, size in (
+            ("ResNet50", 64), ("ResNet50V2", 64), ("InceptionV3", 96), ("Xception", 96), ("NASNetMobile", 64),
+            ("EfficientNetV2B0", 64),
+        )),
     ],
 )  # fmt: skip
 def test_the_float32_file_gives_the_memory_of_the_int8_file(name, size):

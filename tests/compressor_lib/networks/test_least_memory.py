@@ -37,8 +37,13 @@ def test_the_bound_of_mobilenet_v2_is_exact():
     assert least_memory(base, names(base)) == (112 * 112 + 56 * 56) * 96
 
 
+FIRST = {"MobileNet", "MobileNetV2", "MobileNetV3Small", "MobileNetV3Large", "EfficientNetB0"}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(BACKBONES))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in FIRST else pytest.mark.long) for name in sorted(BACKBONES)]
+)
 def test_the_bound_holds_for_every_backbone(name):
     base = BACKBONES[name].build(input_size=max(64, BACKBONES[name].minimum_size), weights=None, preprocess=True)
     assert least_memory(base, names(base)) <= activation_memory(to_tflite(attach_head(base, 3, units=0)))
