@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby, islice
@@ -289,9 +290,10 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
     found = searched_connections(base, config.backbone.name, wanted)
     connections = len(found) * len(sizes)
     with fields_named("search"):
-        macs_of_all = sum(multiply_adds(resized(base, size)) for size in sizes)
+        at_sizes = [resized(base, size) for size in sizes]
+    macs_of_all = sum(map(multiply_adds, at_sizes))
     searched, left_out = len(sizes), {}
-    cuts = [(base, found)]
+    cuts: list[tuple[Iterable[keras.Model], Sequence[Connection]]] = [(at_sizes, found)]
     for place, other in enumerate(config.search.backbones or ()):
         try:
             # Its other sizes have the same layers; only the weights may differ.
@@ -300,11 +302,11 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
             left_out[other.label] = str(error)
             continue
         found = connections_as_in(base, wanted, further, other.name)
-        cuts.append((further, found))
+        cuts.append((map(functools.partial(resized, further), sizes), found))  # none is built before it is needed
         connections += len(found) * len(sizes)
         macs_of_all += round(multiply_adds(further) * sum(size**2 for size in sizes) / sizes[0] ** 2)
         searched += len(sizes)
-    _check_budgets(config, cuts, sizes, len(classes or ()))
+    _check_budgets(config, cuts, len(classes or ()))
     if reference is None and classes:
         reference = reference_model(network, backbone, head, classes)
     macs = None
@@ -317,20 +319,18 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
 
 
 def _check_budgets(
-    config: Config, cuts: Sequence[tuple[keras.Model, Sequence[Connection]]], sizes: Sequence[int], classes: int
+    config: Config, cuts: Iterable[tuple[Iterable[keras.Model], Sequence[Connection]]], classes: int
 ) -> None:
     """Counts the costs of all cuts, as the search does before it trains anything.
 
     Args:
         config: The run's configuration.
-        cuts: The backbones, each at one size, and the connections of each.
-        sizes: Heights and widths of the images that are searched.
+        cuts: Each backbone at all sizes that are searched, and its connections.
         classes: Number of classes; 0 if it is unknown.
 
     Raises:
         CompressorError: If none meets the budgets.
     """
-    from compressor_lib.networks.resizing import resized
     from compressor_lib.objective.costs import COUNTED
     from compressor_lib.search.hypermodels import HyperCompressor, OverBudgetError
 
@@ -338,12 +338,12 @@ def _check_budgets(
     if search.budgets.limits.keys().isdisjoint(COUNTED):
         return
     over = []
-    for base, connections in cuts:
-        for size in sizes:
+    for at_sizes, connections in cuts:
+        for base in at_sizes:
             hypermodel = HyperCompressor(
                 base.count_params(),
                 max(2, classes),
-                backbone=resized(base, size),
+                backbone=base,
                 connections=connections,
                 head_units=search.head_units or (config.head.units,),
                 tail_units=search.tail_units,
