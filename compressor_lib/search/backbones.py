@@ -89,6 +89,7 @@ class HyperBackbones(kt.HyperModel):
         super().__init__(name, tunable)
         if not members:
             raise CompressorError("there is no backbone to search: give one.")
+        self.place = Place()
         self._given = {network: Member(*member) for network, member in members.items()}
         first, *others = (member.hypermodel for member in self._given.values())
         for other in others:
@@ -119,6 +120,11 @@ class HyperBackbones(kt.HyperModel):
         """Limits that a network must not exceed."""
         return self._first.budgets
 
+    def budgets_of(self, hp: kt.HyperParameters) -> Budgets:
+        """Returns the limits that a trial's score was reduced by: the same for all trials here."""
+        del hp
+        return self.budgets
+
     @property
     def num_classes(self) -> int:
         """Number of classes."""
@@ -145,11 +151,11 @@ class HyperBackbones(kt.HyperModel):
         sizes, default = _sizes(within), next(iter(within))
         for network, member in within.items():
             backbone, size = network
-            place = _place_of(backbone, sizes)
+            place = self._place_of(backbone, sizes)
             conditions = dict(place.conditions)
             if len(sizes[backbone]) > 1:
                 conditions[place.named(INPUT_SIZE)] = size
-            member.hypermodel.place = Place(conditions, "" if network == default else in_words(network))
+            member.hypermodel.place = self.place.inner(conditions, "" if network == default else in_words(network))
         return within
 
     def passes(self, base: keras.Model) -> float:
@@ -165,7 +171,8 @@ class HyperBackbones(kt.HyperModel):
         sizes = _sizes(self.members)
         backbone, *others = sizes
         if others:
-            backbone = hp.Choice(BACKBONE, list(sizes))
+            with self.place.scope(hp):
+                backbone = hp.Choice(self.place.named(BACKBONE), list(sizes))
         return backbone, self._size(hp, backbone)
 
     def _size(self, hp: kt.HyperParameters, backbone: str) -> int:
@@ -173,9 +180,16 @@ class HyperBackbones(kt.HyperModel):
         sizes = _sizes(self.members)
         if len(sizes[backbone]) == 1:
             return sizes[backbone][0]
-        place = _place_of(backbone, sizes)
+        place = self._place_of(backbone, sizes)
         with place.scope(hp):
             return hp.Choice(place.named(INPUT_SIZE), sizes[backbone])
+
+    def _place_of(self, backbone: str, sizes: Mapping[str, list[int]]) -> Place:
+        """Returns the place of the choice between the sizes of a backbone."""
+        if len(sizes) == 1:
+            return self.place
+        is_default = backbone == next(iter(sizes))
+        return self.place.inner({self.place.named(BACKBONE): backbone}, "" if is_default else backbone)
 
     def declare_hyperparameters(self, hp: kt.HyperParameters) -> None:
         """Declares the choices of every network. Called by keras-tuner.
@@ -254,13 +268,6 @@ def _sizes(networks: Mapping[Network, Any]) -> dict[str, list[int]]:
     for backbone, size in networks:
         sizes.setdefault(backbone, []).append(size)
     return sizes
-
-
-def _place_of(backbone: str, sizes: Mapping[str, list[int]]) -> Place:
-    """Returns the place of the choice between the sizes of a backbone."""
-    if len(sizes) == 1:
-        return Place()
-    return Place({BACKBONE: backbone}, "" if backbone == next(iter(sizes)) else backbone)
 
 
 def _objective(hypermodel: HyperCompressor) -> tuple[Any, ...]:

@@ -5,11 +5,11 @@ Source: Camacho et al., Neurocomputing 630, 129661 (2025). Any keras-tuner tuner
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,9 @@ PUBLISHED_HEAD_UNITS = range(4, 32, 8)
 PUBLISHED_LEARNING_RATES = (1e-5, 1e-2)
 """The published range of learning rates. The default range of a search's options starts higher."""
 
+OVER_BUDGET = 1.0
+"""By how much the score of a network over a budget is reduced."""
+
 _FIT_ARGUMENTS = ("x", "y", "batch_size", "epochs", "verbose", "callbacks")
 """The first arguments of Keras' ``fit``, in order."""
 
@@ -68,6 +71,36 @@ class OverBudgetError(CompressorError):
     def __init__(self, message: str, excess: float) -> None:
         super().__init__(message)
         self.excess = excess
+
+
+@dataclass
+class _Shared:
+    """What the search spaces of one backbone within different budgets have in common.
+
+    Attributes:
+        spaces: The search spaces.
+        translators: Weights of the translators; None until they are fitted.
+        training: Trains on the cached outputs of the backbone; None until it is needed.
+        frozen: A copy of the backbone for trials; None until it is needed.
+        rejoined: Sub-networks with a translator, whose layers all trials share, by connection.
+        known_costs: Costs of the networks that were built, by architecture.
+    """
+
+    spaces: list[HyperCompressor]
+    translators: TranslatorBank | None
+    training: CachedTraining | None = None
+    frozen: keras.Model | None = None
+    rejoined: dict[Connection, keras.Model] = field(default_factory=dict)
+    known_costs: dict[tuple[Any, ...], dict[str, float]] = field(default_factory=dict)
+
+    @property
+    def connections(self) -> list[Connection]:
+        """All connections that any of the spaces searches."""
+        found: dict[Connection, None] = {}
+        for space in self.spaces:
+            with suppress(OverBudgetError):
+                found |= dict.fromkeys(space.connections)
+        return list(found)
 
 
 def fit_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,6 +159,7 @@ class HyperCompressor(kt.HyperModel):
         precision: Precision = "float32",
         train_translators: bool = PruningSearchOptions.train_translators,
         translator_options: TranslatorOptions | None = None,
+        shares_with: HyperCompressor | None = None,
     ) -> None:
         """Defines the search space without building anything.
 
@@ -173,6 +207,8 @@ class HyperCompressor(kt.HyperModel):
             train_translators: Whether each trial trains its translator with its head, starting from the fitted weights.
                 Slower, because the layers after B run at every step; better if a linear map explains little.
             translator_options: How translators are fitted, if none are given; None for the defaults.
+            shares_with: A search space of the same backbone within other budgets. Both use the same translators and
+                cached outputs of the backbone, and a trial of one also records the costs that the other limits.
 
         Raises:
             CompressorError: If an argument is out of range, or Keras' settings are not supported.
@@ -201,8 +237,9 @@ class HyperCompressor(kt.HyperModel):
         self._yardstick = yardstick
         self._class_names = class_names
         self._precision = precision
-        self.translators = translators
         self.place = Place()
+        self._shared: _Shared = _Shared([], translators) if shares_with is None else shares_with._shared
+        self._shared.spaces.append(self)
         self._weights = weights
         self._input_shape = input_shape
         self._base = backbone
@@ -218,8 +255,20 @@ class HyperCompressor(kt.HyperModel):
         self._feature_memory = feature_memory
         self._train_translators = train_translators
         self._fit_options = translator_options or TranslatorOptions()
-        self._rejoined: dict[Connection, keras.Model] = {}
-        self._known_costs: dict[tuple[Any, ...], dict[str, float]] = {}
+
+    @property
+    def translators(self) -> TranslatorBank | None:
+        """Weights of the translators; None until they are fitted."""
+        return self._shared.translators
+
+    @translators.setter
+    def translators(self, bank: TranslatorBank | None) -> None:
+        self._shared.translators = bank
+
+    def budgets_of(self, hp: kt.HyperParameters) -> Budgets:
+        """Returns the limits that a trial's score was reduced by: the same for all trials here."""
+        del hp
+        return self.budgets
 
     @property
     def base(self) -> keras.Model:
@@ -314,13 +363,16 @@ class HyperCompressor(kt.HyperModel):
         )
         return min(forms, key=self.budgets.excess)
 
-    @functools.cached_property
+    @property
     def _training(self) -> CachedTraining:
-        return CachedTraining(self.base, self.connections, memory=self._feature_memory)
+        shared = self._shared
+        if shared.training is None:
+            shared.training = CachedTraining(self.base, shared.connections, memory=self._feature_memory)
+        return shared.training
 
     def release_features(self) -> None:
         """Deletes the cached outputs of the backbone. A trial that needs them runs the backbone again."""
-        self.__dict__.pop("_training", None)
+        self._shared.training = None
 
     def network(self, hp: kt.HyperParameters) -> tuple[str, int]:
         """Returns the name of a trial's backbone and the size of its images, the same for all trials here."""
@@ -390,18 +442,21 @@ class HyperCompressor(kt.HyperModel):
         width = self._tail_width(hp, connection)
         if not connection.rejoins:
             backbone = extend_shared(self._frozen, connection, tail_units=width)
-        elif connection not in self._rejoined:
-            backbone = self._rejoined[connection] = self.create_backbone(hp)
+        elif connection not in self._shared.rejoined:
+            backbone = self._shared.rejoined[connection] = self.create_backbone(hp)
         else:
-            backbone = self._rejoined[connection]
+            backbone = self._shared.rejoined[connection]
             if self.translators is not None:
                 self.translators.apply(backbone, connection)
         return self._classifier(hp, backbone)
 
-    @functools.cached_property
+    @property
     def _frozen(self) -> keras.Model:
         """Returns a copy of the whole backbone, so that sharing and freezing do not affect the original."""
-        return create_submodel(self.base, Connection.head(LayerGraph.of(self.base).sink))
+        shared = self._shared
+        if shared.frozen is None:
+            shared.frozen = create_submodel(self.base, Connection.head(LayerGraph.of(self.base).sink))
+        return shared.frozen
 
     def _classifier(self, hp: kt.HyperParameters, backbone: keras.Model) -> keras.Model:
         # A tail has no pretrained weights, so it is trained like the head.
@@ -424,7 +479,7 @@ class HyperCompressor(kt.HyperModel):
 
     def objective(self, model: keras.Model) -> AccuracyCompression:
         """Returns the metric that ranks a classifier by its accuracy, compression and budgets."""
-        penalty = 0.0 if self.budgets.within(self.costs(model)) else 1.0
+        penalty = 0.0 if self.budgets.within(self.costs(model)) else OVER_BUDGET
         return AccuracyCompression(self.compression(model), self.tau, name="acc_comp", penalty=penalty)
 
     def compression(self, model: keras.Model) -> float:
@@ -432,15 +487,17 @@ class HyperCompressor(kt.HyperModel):
         return 1 - self.costs(model)[self.cost] / self.max_cost
 
     def costs(self, model: keras.Model) -> dict[str, float]:
-        """Returns a classifier's parameters and all other costs in the objective or the budgets, by name."""
+        """Returns a classifier's parameters and all other costs in the objective or any budget, by name."""
         # Kept layers have the backbone's names, so these identify the connection and all widths.
         architecture = tuple((layer.name, tuple(weight.shape for weight in layer.weights)) for layer in model.layers)
-        if architecture not in self._known_costs:
-            names = dict.fromkeys(("parameters", self.cost, *self.budgets.limits))
-            self._known_costs[architecture] = measure_costs(
+        known = self._shared.known_costs
+        if architecture not in known:
+            limited = (name for space in self._shared.spaces for name in space.budgets.limits)
+            names = dict.fromkeys(("parameters", self.cost, *limited))
+            known[architecture] = measure_costs(
                 model, names, self._yardstick, self._class_names, precision=self._precision
             )
-        return self._known_costs[architecture]
+        return known[architecture]
 
     def fit(self, hp: kt.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Trains a trial's model, on cached features if that gives the same result.
@@ -489,7 +546,7 @@ class HyperCompressor(kt.HyperModel):
             self.translators = self._training.cache.translators(dataset, self._fit_options)
         else:
             images = _backbone_inputs(model, connection, dataset)
-            self.translators = fit_translators(self.base, self.connections, images, **asdict(self._fit_options))
+            self.translators = fit_translators(self.base, self._shared.connections, images, **asdict(self._fit_options))
 
 
 class HyperCompressedMobileNet(HyperCompressor):

@@ -20,6 +20,7 @@ from keras_tuner.engine import hyperparameters as hp_module
 
 from compressor_lib.errors import CompressorError
 from compressor_lib.search.durable import DurableOracle
+from compressor_lib.search.place import plain_name, without_places
 
 HyperparameterValues = dict[str, Any]
 """Hyperparameters by name."""
@@ -30,7 +31,8 @@ def values_in(space: kt.HyperParameters, known: Mapping[str, Any]) -> Hyperparam
 
     Args:
         space: The search space.
-        known: Values by name. Names that the space does not have are ignored.
+        known: Values by name. Names that the space does not have are ignored. A name with another place stands for the
+            same name in this space, because a value of another network or budget may be possible here too.
 
     Raises:
         CompressorError: If a value is not in the space.
@@ -42,11 +44,12 @@ def values_in(space: kt.HyperParameters, known: Mapping[str, Any]) -> Hyperparam
         >>> values_in(space, {"units": 64, "momentum": 0.9})
         {'units': 64}
     """
-    taken = kt.HyperParameters()
+    taken, plain = kt.HyperParameters(), without_places(known)
     for hyperparameter in space.space:
         taken.merge([hyperparameter])
         if taken.is_active(hyperparameter):
-            value = known.get(hyperparameter.name, hyperparameter.default)
+            name = hyperparameter.name
+            value = known.get(name, plain.get(plain_name(name), hyperparameter.default))
             if not _allows(hyperparameter, value):
                 raise CompressorError(f"{hyperparameter.name} {value!r} is not in the search space.")
             taken.values[hyperparameter.name] = value
@@ -76,6 +79,9 @@ class KnownFirst(DurableOracle):
     def planned_trials(self) -> int | None:
         """Returns the maximum number of trials; None for any number."""
         return self.max_trials
+
+    def note_end(self, trial_id: str) -> None:
+        """Notes that a trial has ended, for an algorithm that proposes a trial after each."""
 
     def get_state(self) -> dict[str, Any]:
         """Returns the state to be saved. Called by keras-tuner."""
@@ -228,6 +234,10 @@ class GridOracle(KnownFirst, kt.oracles.GridSearchOracle):
         """Records the end of a trial. Called by keras-tuner."""
         super().end_trial(trial)
         self._populate_next = self._on_grid(self._populate_next)
+
+    def note_end(self, trial_id: str) -> None:
+        """Notes that a trial has ended, so that the grid continues after it."""
+        self._populate_next = self._on_grid([*self._populate_next, trial_id])
 
     def get_state(self) -> dict[str, Any]:
         """Returns the state to be saved. keras-tuner's own state lacks the position on the grid."""

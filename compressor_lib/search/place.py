@@ -1,7 +1,8 @@
-"""The names and conditions of one backbone's hyperparameters in a search over several.
+"""The names and conditions of the hyperparameters of one backbone, or within one budget, in a search over several.
 
 keras-tuner has conditional hyperparameters, but two of the same name under different conditions destroy each other's
-values (``HyperParameters.ensure_active_values``). So each backbone's connections have a hyperparameter of their own.
+values (``HyperParameters.ensure_active_values``). So the connections of each backbone, and those within each budget,
+have a hyperparameter of their own.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ from typing import Any
 
 import keras_tuner as kt
 
+BUDGET = "budget"
+"""Name of the hyperparameter for the budget that a trial is for."""
+
 _BEFORE_SUFFIX = " ("
 
 
 @dataclass(frozen=True)
 class Place:
-    """The place of one backbone's hyperparameters in a search space.
+    """The place of some hyperparameters in a search space.
 
     Attributes:
         conditions: Values of other hyperparameters under which they exist, by name.
-        network: The backbone in words, such as ``"MobileNet, 96 px"``, which their names end with; empty for none.
+        words: What their names end with, such as ``"MobileNet, 96 px"``; empty for nothing.
 
     Example:
         >>> Place({"backbone": "MobileNet"}, "MobileNet, 96 px").named("translator")
@@ -30,11 +34,20 @@ class Place:
     """
 
     conditions: Mapping[str, Any] = field(default_factory=dict)
-    network: str = ""
+    words: str = ""
 
     def named(self, name: str) -> str:
         """Returns the name of one of the hyperparameters in this place."""
-        return f"{name}{_BEFORE_SUFFIX}{self.network})" if self.network else name
+        return f"{name}{_BEFORE_SUFFIX}{self.words})" if self.words else name
+
+    def inner(self, conditions: Mapping[str, Any], words: str = "") -> Place:
+        """Returns a place within this one, with further conditions and words.
+
+        Example:
+            >>> Place({"budget": "tiny"}, "tiny").inner({"backbone": "MobileNet"}, "MobileNet").named("translator")
+            'translator (tiny, MobileNet)'
+        """
+        return Place({**self.conditions, **conditions}, ", ".join(filter(None, [self.words, words])))
 
     @contextmanager
     def scope(self, hp: kt.HyperParameters) -> Iterator[None]:
@@ -52,4 +65,14 @@ def without_places(values: Mapping[str, Any]) -> dict[str, Any]:
         >>> without_places({"input_size": 96, "translator (MobileNet, 96 px)": "conv_pw_6_relu->head", "lr": 0.01})
         {'input_size': 96, 'translator': 'conv_pw_6_relu->head', 'lr': 0.01}
     """
-    return {name.partition(_BEFORE_SUFFIX)[0]: value for name, value in values.items()}
+    return {plain_name(name): value for name, value in values.items()}
+
+
+def plain_name(name: str) -> str:
+    """Returns the name of a hyperparameter without its place.
+
+    Example:
+        >>> plain_name("translator (MobileNet, 96 px)")
+        'translator'
+    """
+    return name.partition(_BEFORE_SUFFIX)[0]

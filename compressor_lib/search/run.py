@@ -18,12 +18,15 @@ import tensorflow as tf
 
 from compressor_lib.deployment import phrases
 from compressor_lib.errors import CompressorError
+from compressor_lib.objective.costs import Budgets
 from compressor_lib.search.backbones import BACKBONE, INPUT_SIZE
-from compressor_lib.search.hypermodels import TRANSLATOR
+from compressor_lib.search.family import HyperFamily
+from compressor_lib.search.family_oracle import FamilyOracle, known_for
+from compressor_lib.search.hypermodels import OVER_BUDGET, TRANSLATOR
 from compressor_lib.search.keras_tuner_hooks import HookedTuner, failed_too_often, failure_of
 from compressor_lib.search.options import SearchOptions
 from compressor_lib.search.oracles import ORACLES, KnownFirst, values_in
-from compressor_lib.search.place import without_places
+from compressor_lib.search.place import BUDGET, without_places
 from compressor_lib.search.space import SearchSpace
 from compressor_lib.search.trial_runner import LightTrials
 from compressor_lib.support.progress import BestTrial, Progress, log_progress
@@ -52,7 +55,7 @@ class TrialReport:
         compression: Share of the reference model's cost that was removed.
         within_budget: Whether it meets every budget.
         accuracy: Accuracy on the validation data, at the trial's best epoch.
-        score: Objective at that epoch.
+        score: Objective at that epoch, reduced if the network exceeds a budget.
         examples: Number of validation examples; 0 if they were not counted.
         seconds: Wall-clock time of the trial's training.
         hyperparameters: All hyperparameters, by their names in a search over one network.
@@ -136,9 +139,9 @@ def trial_reports(tuner: kt.Tuner, hypermodel: SearchSpace) -> list[TrialReport]
                 parameters=int(_at_best(trial, "parameters")),
                 cost=cost,
                 compression=1 - cost / hypermodel.max_cost,
-                within_budget=hypermodel.budgets.within(_budgeted_costs(trial, hypermodel)),
+                within_budget=hypermodel.budgets.within(_budgeted_costs(trial, hypermodel.budgets)),
                 accuracy=_at_best(trial, "val_accuracy"),
-                score=float(trial.score),
+                score=_score(trial, hypermodel),
                 examples=int(_at_best(trial, "examples")),
                 seconds=_at_best(trial, "seconds"),
                 hyperparameters=without_places(trial.hyperparameters.values),
@@ -175,7 +178,7 @@ def trials_within_budget(tuner: kt.Tuner, hypermodel: SearchSpace) -> list[kt.en
     if within:
         return [tuner.oracle.trials[trial_id] for trial_id in within]
     budgets = hypermodel.budgets
-    costs = [(trial, _budgeted_costs(trial, hypermodel)) for trial in _completed(tuner)]
+    costs = [(trial, _budgeted_costs(trial, budgets)) for trial in _completed(tuner)]
     if not costs:
         failed = [trial for trial in tuner.oracle.trials.values() if trial.message]
         if not failed:
@@ -202,8 +205,18 @@ def _at_best(trial: kt.engine.trial.Trial, metric: str) -> float:
     return float(value[0])
 
 
-def _budgeted_costs(trial: kt.engine.trial.Trial, hypermodel: SearchSpace) -> dict[str, float]:
-    return {name: _at_best(trial, name) for name in hypermodel.budgets.limits}
+def _budgeted_costs(trial: kt.engine.trial.Trial, budgets: Budgets) -> dict[str, float]:
+    return {name: _at_best(trial, name) for name in budgets.limits}
+
+
+def _score(trial: kt.engine.trial.Trial, hypermodel: SearchSpace) -> float:
+    """Returns a trial's score within the budgets, which are not those of the trial if it was for another budget."""
+    own = hypermodel.budgets_of(trial.hyperparameters)
+    score = float(trial.score)
+    if own is hypermodel.budgets:
+        return score
+    was_over, is_over = (not budgets.within(_budgeted_costs(trial, budgets)) for budgets in (own, hypermodel.budgets))
+    return score + OVER_BUDGET * (was_over - is_over)
 
 
 def write_report(reports: list[TrialReport], path: Path) -> None:
@@ -233,7 +246,11 @@ class _Budgeted(kt.Tuner):
         return [self.load_model(trial) for trial in trials_within_budget(self, self.hypermodel)[:num_models]]
 
 
-def report_progress(oracle: KnownFirst, trial: kt.engine.trial.Trial | None = None) -> None:
+Oracle = KnownFirst | FamilyOracle
+"""An oracle of a search."""
+
+
+def report_progress(oracle: Oracle, trial: kt.engine.trial.Trial | None = None) -> None:
     """Logs the progress of a search.
 
     Args:
@@ -249,7 +266,7 @@ def report_progress(oracle: KnownFirst, trial: kt.engine.trial.Trial | None = No
     log_progress(logger, Progress("trial", done, oracle.planned_trials, detail, _best_so_far(oracle)), level=level)
 
 
-def report_end(oracle: KnownFirst) -> None:
+def report_end(oracle: Oracle) -> None:
     """Corrects the total number of trials if the search ended with fewer than planned."""
     done, planned = _ended(oracle), oracle.planned_trials
     if planned is not None and done < planned:
@@ -274,9 +291,10 @@ def _best_so_far(oracle: kt.Oracle) -> BestTrial | None:
 
 
 def _cut_in_words(trial: kt.engine.trial.Trial) -> str:
-    """Returns a trial's connection, and its backbone and size where the search has a choice."""
+    """Returns a trial's connection, and its backbone, size and budget where the search has a choice."""
     values = without_places(trial.hyperparameters.values)
-    return phrases.cut(values[TRANSLATOR], values.get(BACKBONE), values.get(INPUT_SIZE))
+    cut = phrases.cut(values[TRANSLATOR], values.get(BACKBONE), values.get(INPUT_SIZE))
+    return f"{values[BUDGET]}: {cut}" if BUDGET in values else cut
 
 
 class _Reporting(HookedTuner):
@@ -312,20 +330,38 @@ class _Tuner(_Reporting, _Budgeted, LightTrials):
 
 def _maker(name: str) -> Callable[..., kt.Tuner]:
     def make(hypermodel: SearchSpace, options: SearchOptions, directory: str | Path) -> kt.Tuner:
-        oracle = ORACLES[name](
-            objective=kt.Objective(OBJECTIVE, direction="max"),
-            seed=options.seed + 1,  # keras-tuner treats 0 as no seed
-            max_consecutive_failed_trials=MOST_FAILURES,
-            max_trials=options.max_trials,
-            **({"max_epochs": options.max_epochs} if name == "hyperband" else {}),
-        )
+        given = {
+            "objective": kt.Objective(OBJECTIVE, direction="max"),
+            "max_consecutive_failed_trials": MOST_FAILURES,
+        }
+        epochs = {"max_epochs": options.max_epochs} if name == "hyperband" else {}
+
+        def oracle_for(max_trials: int, seed: int) -> KnownFirst:
+            return ORACLES[name](max_trials=max_trials, seed=seed, **given, **epochs)
+
+        seed = options.seed + 1  # keras-tuner treats 0 as no seed
+        oracle: Oracle
+        if isinstance(hypermodel, HyperFamily):
+            oracle = FamilyOracle([*hypermodel.members], oracle_for, max_trials=options.max_trials, seed=seed, **given)
+        else:
+            oracle = oracle_for(options.max_trials, seed)
         tuner = _Tuner(oracle, hypermodel, directory=str(directory), project_name="search")
         tuner.seed = options.seed
         if tuner.oracle is oracle and not oracle.start_order:  # a worker uses its chief's oracle
-            oracle.first = _possible(options.first, oracle.get_space())
+            _begin_with(options.first, oracle)
         return tuner
 
     return make
+
+
+def _begin_with(known: Iterable[Mapping[str, Any]], oracle: Oracle) -> None:
+    """Makes known good trials the first ones, as far as they are in the search space."""
+    if isinstance(oracle, KnownFirst):
+        oracle.first = _possible(known, oracle.get_space())
+        return
+    for budget, part in oracle.parts.items():
+        own = [found for one in known if (found := known_for(budget, one, [*oracle.parts])) is not None]
+        part.first = _possible(own, oracle.space_of(budget))
 
 
 def _possible(known: Iterable[Mapping[str, Any]], space: kt.HyperParameters) -> list[dict[str, Any]]:

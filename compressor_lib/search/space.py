@@ -1,4 +1,4 @@
-"""What a search needs of a hypermodel, whether it holds one backbone or several."""
+"""What a search needs of a hypermodel, whether it holds one backbone or several, and one budget or a family."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ class SearchSpace(Protocol):
     cost: str
     max_cost: float
     budgets: Budgets
+
+    def budgets_of(self, hp: kt.HyperParameters) -> Budgets:
+        """Returns the limits that a trial's score was reduced by if its network exceeds one."""
+        ...
 
     def network(self, hp: kt.HyperParameters) -> tuple[str, int]:
         """Returns the name of a trial's backbone and the height and width of its images, in pixels."""
