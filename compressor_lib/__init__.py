@@ -21,6 +21,7 @@ __all__ = [
     "HyperCompressedMobileNet",
     "HyperCompressedMobileNetV2",
     "HyperCompressor",
+    "HyperFamily",
     "SearchOptions",
     "TrainingOptions",
     "TranslatorBank",

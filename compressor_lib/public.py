@@ -8,6 +8,7 @@ from compressor_lib.objective.metrics import AccuracyCompression as AccuracyComp
 from compressor_lib.pretraining.bank import TranslatorBank as TranslatorBank
 from compressor_lib.pretraining.translator_fit import fit_translators as fit_translators
 from compressor_lib.search.backbones import HyperBackbones as HyperBackbones
+from compressor_lib.search.family import HyperFamily as HyperFamily
 from compressor_lib.search.hypermodels import HyperCompressedEfficientNetB5 as HyperCompressedEfficientNetB5
 from compressor_lib.search.hypermodels import HyperCompressedMobileNet as HyperCompressedMobileNet
 from compressor_lib.search.hypermodels import HyperCompressedMobileNetV2 as HyperCompressedMobileNetV2

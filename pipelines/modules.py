@@ -23,7 +23,7 @@ from components.options import parsed
 from components.resumable import mark_done, sweep, work_key
 from components.storage.examples import count_classes, count_examples, image_dataset
 from components.storage.gcs_mount import mounted
-from compressor_lib.deployment.export import TEACHER_FILE, export_saved_model, load_keras
+from compressor_lib.deployment.export import KERAS_FILE, TEACHER_FILE, export_saved_model, load_keras
 from compressor_lib.deployment.images import decode_upright, encode_image, resize_image
 from compressor_lib.deployment.sized_images import IMAGE_FEATURE, sized_feature
 from compressor_lib.networks.batch_norm_folding import folded
@@ -78,8 +78,8 @@ def run_fn(fn_args: FnArgs) -> None:
 
     ``custom_config["role"]`` selects one. The reference model is built from ``backbone`` and ``head``, or is the user's
     own model. The compressed model is the base model from the search, which comes with the reference model as its
-    teacher and may take smaller images. With ``custom_config["class_weights"] == "balanced"``, all classes are weighted
-    the same.
+    teacher and may take smaller images. If the search chose several, ``custom_config["network"]`` is its file. With
+    ``custom_config["class_weights"] == "balanced"``, all classes are weighted the same.
     """
     config = fn_args.custom_config
     keras.utils.set_random_seed(config["seed"])
@@ -91,7 +91,7 @@ def run_fn(fn_args: FnArgs) -> None:
             model = reference_model(load_network(backbone), backbone, config["head"], classes)
     else:
         found = mounted(fn_args.base_model)
-        model = load_keras(found)
+        model = load_keras(found, config.get("network", KERAS_FILE))
         teacher = folded(load_keras(found, TEACHER_FILE))  # it only predicts
     options = parsed(TrainingOptions, config["training"])
     images = functools.partial(

@@ -26,6 +26,7 @@ from components.storage.spans import rolling_range
 from components.transform import Transform
 from components.translator_pretrainer import TranslatorPretrainer
 from components.warm_start import Handover, PreviousRun
+from compressor_lib.deployment.family import keras_file, node_id
 from compressor_lib.deployment.precision import smallest
 from compressor_lib.search.options import PruningSearchOptions
 from pipelines.config.config import Config
@@ -117,16 +118,21 @@ class Nodes:
         }
         return self._trainer("reference", custom_config, inputs)
 
-    def retrain(self, **inputs: Any) -> tfx.components.Trainer:
-        """Retrains the compressed model."""
+    def retrain(self, member: str, **inputs: Any) -> tfx.components.Trainer:
+        """Retrains a compressed model."""
         custom_config = {
             "role": "compressed",
             "training": asdict(replace(self.config.retrain, compute=self.config.retraining_compute)),
         }
-        return self._trainer("retrain", custom_config, inputs)
+        if member:
+            custom_config["network"] = keras_file(member)
+        return self._trainer("retrain", custom_config, inputs, member)
 
-    def _trainer(self, node: str, custom_config: dict[str, Any], inputs: dict[str, Any]) -> tfx.components.Trainer:
+    def _trainer(
+        self, trainer: str, custom_config: dict[str, Any], inputs: dict[str, Any], member: str = ""
+    ) -> tfx.components.Trainer:
         """Makes a Trainer that trains in its own node or, if so configured, in a custom job on Vertex AI."""
+        node = node_id(trainer, member)
         custom_config = {
             **custom_config,
             "class_weights": self.config.data.class_weights,
@@ -140,11 +146,11 @@ class Nodes:
             **inputs,
         }
         vertex = self.config.vertex
-        if vertex is None or vertex.training is None or node not in vertex.training.nodes:
+        if vertex is None or vertex.training is None or trainer not in vertex.training.nodes:
             return tfx.components.Trainer(custom_config=custom_config, **given).with_id(node)
         job = training_config(vertex, vertex.training, name=f"{self.config.name}-{node}", image=self.image)
-        trainer = tfx.extensions.google_cloud_ai_platform.Trainer(custom_config={**custom_config, **job}, **given)
-        return trainer.with_id(node)
+        made = tfx.extensions.google_cloud_ai_platform.Trainer(custom_config={**custom_config, **job}, **given)
+        return made.with_id(node)
 
     def translator_pretrainer(self, *, previous: BaseNode | None, **inputs: Any) -> TranslatorPretrainer:
         """Fits the translators."""
@@ -178,20 +184,22 @@ class Nodes:
             **inputs,
         )
 
-    def converter(self, **inputs: Any) -> Converter:
-        """Converts the compressed model to TFLite, and measures latencies."""
-        return Converter(
+    def converter(self, member: str, **inputs: Any) -> BaseNode:
+        """Converts a compressed model to TFLite, and measures latencies."""
+        converter = Converter(
             formats=self.config.export.formats, seed=self.config.seed, code_version=self.code_version, **inputs
         )
+        return converter.with_id(node_id("Converter", member))
 
     def _from_previous(self, previous: BaseNode | None, key: str) -> Any:
         """Returns an output of PreviousRun; None if the run is not to start from it."""
         return previous.outputs[key] if previous and self.config.warm_start else None
 
-    def baseline(self, *, candidate: Any, reference: Any) -> tuple[Any, list[BaseNode]]:
+    def baseline(self, member: str, *, candidate: Any, reference: Any) -> tuple[Any, list[BaseNode]]:
         """Chooses the model that the gate compares the candidate with, as ``gate.baseline`` says.
 
         Args:
+            member: Name of the compressed model in a family.
             candidate: Channel of the compressed model.
             reference: Channel of the reference model.
 
@@ -211,22 +219,24 @@ class Nodes:
                 reference=reference,
                 push_directory=self.config.serving_directory,
                 code_version=self.code_version,
-            )
+                **_named(member),
+            ).with_id(node_id("DeployedModel", member))
             return deployed.outputs["model"], [deployed]
         return reference, []
 
-    def evaluator(self, **inputs: Any) -> Evaluator:
-        """Evaluates the model, and blesses it if it meets the thresholds: the gate."""
+    def evaluator(self, member: str, **inputs: Any) -> BaseNode:
+        """Evaluates a model, and blesses it if it meets the thresholds: the gate."""
         gate = self.config.gate
-        return Evaluator(
+        evaluator = Evaluator(
             example_splits=["test"],
             eval_config=eval_config(gate),
             confidence=gate.confidence,
             code_version=self.code_version,
             **inputs,
         )
+        return evaluator.with_id(node_id("Evaluator", member))
 
-    def pusher(self, *, model: Any, blessing: Any, card_inputs: dict[str, Any]) -> BaseNode:
+    def pusher(self, member: str, *, model: Any, blessing: Any, card_inputs: dict[str, Any]) -> BaseNode:
         """Pushes to a folder, with a model card that describes the run, or to an endpoint on Vertex AI."""
         config = self.config
         if config.vertex and config.endpoint:
@@ -242,13 +252,14 @@ class Nodes:
             model=model,
             model_blessing=blessing,
             push_directory=config.serving_directory,
-            name=config.name,
+            member=member,
+            name=node_id(config.name, member),
             label=config.data.label_feature,
             keep=config.push.keep,
             removed_classes=config.data.removed_classes,
             code_version=self.code_version,
             **card_inputs,
-        )
+        ).with_id(node_id("Pusher", member))
 
     def report(self, **inputs: Any) -> Report:
         """Writes the report."""
@@ -282,9 +293,14 @@ class Nodes:
         return Handover(push_directory=self.config.serving_directory, code_version=self.code_version, **inputs)
 
 
+def _named(member: str) -> dict[str, str]:
+    """Returns the parameter of a node that belongs to a member of a family; none for the only model."""
+    return {"member": member} if member else {}
+
+
 def _measures_files(search: PruningSearchOptions) -> bool:
     """Returns whether a search measures the bytes or the latency of TFLite files."""
-    return not {"bytes", "latency"}.isdisjoint({search.objective.cost, *search.budgets.limits})
+    return not {"bytes", "latency"}.isdisjoint({search.objective.cost, *search.limited_costs})
 
 
 def _backbone(config: Config) -> dict[str, Any]:

@@ -62,23 +62,41 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
         examples=images, base_model=base_model, translators=translators, previous=previous_run
     )
     hyperparameters = pruning_search.outputs["best_hyperparameters"]
-    retrain = make.retrain(base_model=pruning_search.outputs["model"], hyperparameters=hyperparameters, **training)
-    converter = make.converter(base_model=retrain.outputs["model"], reference=base_model, examples=images)
-    model = converter.outputs["model"]
-    baseline, nodes = make.baseline(candidate=model, reference=base_model)
-    # A node may take an artifact only once, so the reference model is not passed again if it is the baseline.
-    reference_beside = None if baseline is base_model else base_model
-    evaluator = make.evaluator(examples=images, model=model, baseline_model=baseline, reference=reference_beside)
-    pusher = make.pusher(
-        model=model,
-        blessing=evaluator.outputs["blessing"],
-        card_inputs={
+    delivered: list[Any] = []
+    evaluators, pushers = [], []
+    of_members: dict[str, dict[str, Any]] = {}
+    for member in config.members:
+        retrain = make.retrain(
+            member, base_model=pruning_search.outputs["model"], hyperparameters=hyperparameters, **training
+        )
+        converter = make.converter(member, base_model=retrain.outputs["model"], reference=base_model, examples=images)
+        model = converter.outputs["model"]
+        baseline, baseline_nodes = make.baseline(member, candidate=model, reference=base_model)
+        # A node may take an artifact only once, so the reference model is not passed again if it is the baseline.
+        reference_beside = None if baseline is base_model else base_model
+        evaluator = make.evaluator(
+            member, examples=images, model=model, baseline_model=baseline, reference=reference_beside
+        )
+        pusher = make.pusher(
+            member,
+            model=model,
+            blessing=evaluator.outputs["blessing"],
+            card_inputs={
+                "evaluation": evaluator.outputs["evaluation"],
+                "reference": base_model,
+                "tuner_results": pruning_search.outputs["tuner_results"],
+                "statistics": statistics,
+            },
+        )
+        of_members[member] = {
+            "compressed": model,
+            "compressed_run": retrain.outputs["model_run"],
             "evaluation": evaluator.outputs["evaluation"],
-            "reference": base_model,
-            "tuner_results": pruning_search.outputs["tuner_results"],
-            "statistics": statistics,
-        },
-    )
+            "pushed_model": pusher.outputs["pushed_model"],
+        }
+        evaluators.append(evaluator)
+        pushers.append(pusher)
+        delivered += [*baseline_nodes, retrain, converter, evaluator, pusher]
     report = make.report(
         examples=examples,
         statistics=statistics,
@@ -88,23 +106,21 @@ def create_pipeline(config: Config, *, code_version: str, image: str = "") -> tf
         reference_run=reference.outputs["model_run"],
         translators=translators,
         tuner_results=pruning_search.outputs["tuner_results"],
-        compressed=model,
-        compressed_run=retrain.outputs["model_run"],
-        evaluation=evaluator.outputs["evaluation"],
-        pushed_model=pusher.outputs["pushed_model"],
+        members=of_members,
     )
     if has_processes(config.beam):
-        for node in (statistics_gen, translator_pretrainer, evaluator):
+        for node in (statistics_gen, translator_pretrainer, *evaluators):
             node.with_beam_pipeline_args(IN_ONE_PROCESS)
-    nodes += [
+    nodes = [
         example_gen, statistics_gen, schema_gen, example_validator, transform, reference,
-        known_classes, translator_pretrainer, pruning_search, retrain, converter, evaluator, pusher, report,
+        known_classes, translator_pretrainer, pruning_search, *delivered, report,
     ]  # fmt: skip
     if previous_run:
         handover = make.handover(
             examples=examples, hyperparameters=hyperparameters, translators=translators, statistics=statistics
         )
-        handover.add_upstream_node(pusher)
+        for pusher in pushers:
+            handover.add_upstream_node(pusher)
         nodes.append(handover)
     return tfx.dsl.Pipeline(
         pipeline_name=config.name,

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from compressor_lib.deployment.family import is_member_name
 from compressor_lib.deployment.model_path import SAVED_MODEL
 from compressor_lib.errors import CompressorError
 
@@ -35,6 +36,18 @@ def versions(directory: str) -> list[int]:
 def newest_version(directory: str) -> str:
     """Returns the name of the newest version, or an empty string if there is none."""
     return str(max(versions(directory), default=""))
+
+
+def family_in(directory: str) -> list[str]:
+    """Returns the names of the models of a family in a push directory: folders in it that hold versions."""
+    names = [name for name in _names(directory) if is_member_name(name)]
+    return sorted(name for name in names if versions(os.path.join(directory, name)))
+
+
+def newest_versions(directory: str) -> str:
+    """Returns the newest version of every model in a push directory, in a text that changes with each push."""
+    newest = {name: newest_version(os.path.join(directory, name)) for name in family_in(directory)}
+    return " ".join(filter(None, [newest_version(directory), *(f"{name}/{one}" for name, one in newest.items())]))
 
 
 @contextmanager
@@ -124,6 +137,11 @@ def roll_back(directory: str) -> tuple[int, int]:
         CompressorError: If there is no earlier version.
     """
     there = versions(directory)
+    if not there and (family := family_in(directory)):
+        raise CompressorError(
+            f"{directory!r} has the models of a family, {', '.join(family)}: choose one with --model, such as "
+            f"--model {family[0]}."
+        )
     if not there:
         raise CompressorError(f"there is no model in {directory!r}: give a push directory, with numbered folders.")
     if len(there) == 1:

@@ -12,6 +12,7 @@ from tfx.utils import io_utils, path_utils
 from components.artifacts.class_list import read_class_list
 from components.artifacts.pushed_versions import newest_version
 from compressor_lib.deployment.export import EXTRA
+from compressor_lib.deployment.family import directory_of
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,7 @@ def DeployedModel(
     reference: InputArtifact[standard_artifacts.Model],
     model: OutputArtifact[standard_artifacts.Model],
     push_directory: Parameter[str],
+    member: Parameter[str] = "",
     code_version: Parameter[str] = "",
 ) -> None:
     """Returns the newest model in a push directory, or the reference model if none is comparable.
@@ -34,6 +36,8 @@ def DeployedModel(
         reference: The run's own Model, for the first run and for runs that share no class with the deployed model.
         model: The selected Model. Its ``deployed_version`` is the version; empty for the reference model.
         push_directory: Directory to which the Pusher pushes models, each in a folder named by a number.
+        member: Name of the model in a family, which has a folder of that name in the push directory; empty for the only
+            model.
         code_version: Part of the cache key. It changes with the code.
 
     Example:
@@ -44,9 +48,10 @@ def DeployedModel(
         ... )  # doctest: +SKIP
     """
     source = path_utils.serving_model_path(reference.uri)
-    version = newest_version(push_directory)
+    directory = directory_of(push_directory, member)
+    version = newest_version(directory)
     if version:
-        deployed = os.path.join(push_directory, version)
+        deployed = os.path.join(directory, version)
         theirs, ours = (read_class_list(os.path.join(folder, EXTRA)) for folder in (deployed, source))
         if set(theirs) & set(ours):
             source = deployed

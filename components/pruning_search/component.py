@@ -55,7 +55,9 @@ class PruningSearch(base_component.BaseComponent):
     ``search_report.json`` (a :class:`compressor_lib.search.run.TrialReport` for every trial) and, if there are
     finalists, ``finalists.json`` (a :class:`compressor_lib.search.finalists.Finalist` for each), and ``model`` with the
     best sub-network and its head in ``assets.extra/model.keras`` and the uncompressed classifier in
-    ``assets.extra/teacher.keras``.
+    ``assets.extra/teacher.keras``. If the options name several budgets, ``tuner_results`` has these files in a folder
+    for each, and ``model`` a file such as ``assets.extra/model-tiny.keras`` for each; the hyperparameters are those of
+    the first, with those of all under ``family``.
 
     Example:
         >>> PruningSearch(

@@ -5,32 +5,35 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import keras
 import keras_tuner as kt
 from tfx import types
-from tfx.components.tuner.executor import write_best_hyperparameters
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.artifacts.file_names import FINALISTS_FILE, SEARCH_REPORT_FILE
 from components.options import from_parameter
-from components.pruning_search.job import SearchJob
+from components.pruning_search.job import Searched, SearchJob, networks_in, spaces_by_budget
 from components.pruning_search.parallel import search_in_parallel
 from components.pruning_search.vertex_replicas import Replica, start_replicas, take_trials
 from components.resumable import mark_done, sweep, work_key
 from components.storage.examples import split_patterns
 from components.storage.gcs_mount import mounted_artifacts
 from compressor_lib.deployment.export import TEACHER_FILE, keras_path
+from compressor_lib.deployment.family import keras_file
+from compressor_lib.errors import CompressorError
 from compressor_lib.pretraining.bank import fingerprint
-from compressor_lib.search.backbones import HyperBackbones, in_words
+from compressor_lib.search.backbones import in_words
+from compressor_lib.search.family import HyperFamily
 from compressor_lib.search.finalists import write_finalists
 from compressor_lib.search.options import PruningSearchOptions
-from compressor_lib.search.run import trial_reports, write_report
+from compressor_lib.search.run import trial_reports, trials_within_budget, write_report
 from compressor_lib.search.tensorboard import write_summaries
 from compressor_lib.training.options import TrainingOptions
 
@@ -40,10 +43,12 @@ SUMMARIES = "tensorboard"
 PREVIOUS = "previous_hyperparameters"
 
 _HYPERPARAMETERS_FILE = "best_hyperparameters.txt"  # as in the stock Tuner
+_FAMILY = "family"
+"""Key of that file under which a family has the hyperparameters of every member; the others are the first one's."""
 
 
 class Executor(base_executor.BaseExecutor):
-    """Searches the sub-networks of a classifier's backbone and writes the best one."""
+    """Searches the sub-networks of a classifier's backbone and writes the best one, or that of each budget."""
 
     def Do(
         self,
@@ -91,7 +96,7 @@ def _search(
     # The folder is named by everything that determines the result, and is next to the outputs, so that an interrupted
     # search finds its finished trials. It outlives the search, because the node may run again until its end is
     # recorded.
-    bases = [member.hypermodel.base for member in hypermodel.members.values()]
+    bases = [network.hypermodel.base for network in networks_in(hypermodel).values()]
     key = _key(exec_properties, bases, examples.uri, bank_dir, *job.known)
     trials_dir = results_dir.parent.parent / ".trials" / key
     replica = Replica.of_this_process()
@@ -101,25 +106,54 @@ def _search(
     sweep(trials_dir)
     tuner = _run(job, hypermodel, trials_dir)
     hypermodel.release_features()
-    finalists, best = job.retrain_finalists(tuner, hypermodel, trials_dir / "finalists")
-    reports = trial_reports(tuner, hypermodel)
-
-    write_best_hyperparameters(tuner, output_dict)
-    write_report(reports, results_dir / SEARCH_REPORT_FILE)
-    write_summaries(reports, results_dir / SUMMARIES)
-    if finalists:
-        write_finalists(finalists, results_dir / FINALISTS_FILE)
-    best_path = keras_path(model_dir)
-    best_path.parent.mkdir(parents=True, exist_ok=True)
-    best.save(best_path)
+    best_hyperparameters: dict[str, kt.HyperParameters] = {}
+    for budget in spaces_by_budget(hypermodel):
+        space = hypermodel.within(budget) if isinstance(hypermodel, HyperFamily) else hypermodel
+        tuner.winner = None
+        with _named(budget):
+            # A finalist for several budgets is retrained once: the others find its checkpoint.
+            finalists, best = job.retrain_finalists(tuner, space, trials_dir / "finalists")
+        reports = trial_reports(tuner, space)
+        best_hyperparameters[budget] = trials_within_budget(tuner, space)[0].hyperparameters
+        own_results = results_dir / budget
+        own_results.mkdir(parents=True, exist_ok=True)
+        write_report(reports, own_results / SEARCH_REPORT_FILE)
+        write_summaries(reports, own_results / SUMMARIES)
+        if finalists:
+            write_finalists(finalists, own_results / FINALISTS_FILE)
+        best_path = keras_path(model_dir, keras_file(budget))
+        best_path.parent.mkdir(parents=True, exist_ok=True)
+        best.save(best_path)
+    _write_hyperparameters(best_hyperparameters, artifact_utils.get_single_uri(output_dict["best_hyperparameters"]))
     shutil.copyfile(keras_path(reference_dir), keras_path(model_dir, TEACHER_FILE))
     mark_done(trials_dir)
 
 
-def _run(job: SearchJob, hypermodel: HyperBackbones, directory: Path) -> kt.Tuner:
+@contextmanager
+def _named(budget: str) -> Iterator[None]:
+    """Says which budget of a family an error is about."""
+    try:
+        yield
+    except CompressorError as error:
+        if not budget:
+            raise
+        raise CompressorError(f"budget {budget!r}: {error}") from error
+
+
+def _write_hyperparameters(best: Mapping[str, kt.HyperParameters], folder: str) -> None:
+    """Writes the best hyperparameters of each member as the only file of a folder, which the stock Trainer reads."""
+    content = next(iter(best.values())).get_config()
+    if "" not in best:
+        content[_FAMILY] = {budget: hyperparameters.values for budget, hyperparameters in best.items()}
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    Path(folder, _HYPERPARAMETERS_FILE).write_text(json.dumps(content))
+
+
+def _run(job: SearchJob, hypermodel: Searched, directory: Path) -> kt.Tuner:
     """Runs the search in one process or several."""
-    networks = [in_words(network) for network in hypermodel.members]
-    connections = sum(len(member.hypermodel.connections) for member in hypermodel.members.values())
+    networks = [in_words(network) for network in networks_in(hypermodel)]
+    spaces = spaces_by_budget(hypermodel).values()
+    connections = sum(len(member.hypermodel.connections) for space in spaces for member in space.members.values())
     logger.info("searching %d connections of %s with %s", connections, "; ".join(networks), job.options.tuner)
     workers, replica = job.options.parallel_trials, Replica.of_this_process()
     if replica is not None:
@@ -139,8 +173,10 @@ def _known(given: list[types.Artifact] | None) -> list[dict[str, Any]]:
     if path is None or not path.exists():
         return []
     try:
-        return [{**json.loads(path.read_text())["values"]}]  # fails if it is not a mapping
-    except (ValueError, KeyError, TypeError) as error:
+        content = json.loads(path.read_text())
+        found = [*content[_FAMILY].values()] if _FAMILY in content else [content["values"]]
+        return [{**values} for values in found]  # fails if one is not a mapping
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         logger.warning("%s cannot be read (%r): the search starts without known hyperparameters", path, error)
         return []
 

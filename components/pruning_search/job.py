@@ -26,11 +26,13 @@ from compressor_lib.networks.resizing import resized
 from compressor_lib.objective.costs import Yardstick, measure_costs
 from compressor_lib.pretraining.bank import TranslatorBank
 from compressor_lib.pretraining.options import TranslatorOptions
-from compressor_lib.search.backbones import HyperBackbones, Network, in_words
+from compressor_lib.search.backbones import HyperBackbones, Member, Network, in_words, passes
+from compressor_lib.search.family import HyperFamily
 from compressor_lib.search.finalists import Finalist, retrain_finalists
 from compressor_lib.search.hypermodels import HyperCompressor
 from compressor_lib.search.options import BackboneOptions, PruningSearchOptions, SearchOptions
-from compressor_lib.search.run import run_search
+from compressor_lib.search.run import run_search, trials_within_budget
+from compressor_lib.search.space import SearchSpace
 from compressor_lib.training.class_weights import balanced_weights
 from compressor_lib.training.options import TrainingOptions
 
@@ -39,17 +41,33 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Shortlisted:
-    """The connections of one network that are searched.
+    """The connections of one network that are searched within one budget.
 
     Attributes:
+        budget: Name of the budget; empty if it is the only one.
         backbone: Name of its backbone.
         size: Height and width of its images in pixels.
         connections: The connections.
     """
 
+    budget: str
     backbone: str
     size: int
     connections: tuple[str, ...]
+
+
+Searched = HyperBackbones | HyperFamily
+"""The search space of a job: of one model, or of a family."""
+
+
+def spaces_by_budget(hypermodel: Searched) -> dict[str, HyperBackbones]:
+    """Returns the search space within each budget by its name, which is empty for the only one."""
+    return hypermodel.members if isinstance(hypermodel, HyperFamily) else {"": hypermodel}
+
+
+def networks_in(hypermodel: Searched) -> dict[Network, Member]:
+    """Returns the networks that are searched within any budget."""
+    return {network: one for space in spaces_by_budget(hypermodel).values() for network, one in space.members.items()}
 
 
 @dataclass(frozen=True)
@@ -107,61 +125,76 @@ class SearchJob:
         tuner, trials, epochs = self.options.tuner, self.options.max_trials, self.options.max_epochs
         return SearchOptions(tuner, trials, epochs, seed=self.seed, first=self.known)
 
-    def hypermodel(self) -> HyperBackbones:
+    def hypermodel(self) -> Searched:
         """Seeds this process, loads the networks and creates the search space.
+
+        Returns:
+            The space of one model or, if the options name several budgets, of a family.
 
         Raises:
             CompressorError: If the bank does not fit the classifier or lacks a translator, or a connection is unknown,
-                or a network cannot be built at a size.
+                or a network cannot be built at a size, or none meets the budgets that can be counted.
         """
         keras.utils.set_random_seed(self.seed)
         reference, class_names = load_keras(self.reference_dir), read_classes(self.reference_dir)
         options = self.options
-        cost, budgets = options.objective.cost, options.budgets.limits
+        cost = options.objective.cost
         yardstick, max_cost = None, self.max_cost
         if cost == "latency":
             yardstick = Yardstick.of(reference, max_cost, precision=self.precision)
             max_cost = yardstick.milliseconds
-        elif "latency" in budgets:
+        elif "latency" in options.limited_costs:
             yardstick = Yardstick.of(reference, precision=self.precision)
         max_cost = max_cost or measure_costs(reference, [cost], class_names=class_names, precision=self.precision)[cost]
         features = ArrayStore(options.feature_memory_mb * 2**20)
         data: dict[int, tuple[tf.data.Dataset, tf.data.Dataset]] = {}
-        members: dict[Network, tuple[HyperCompressor, tf.data.Dataset, tf.data.Dataset]] = {}
+        members: dict[str, dict[Network, tuple[HyperCompressor, tf.data.Dataset, tf.data.Dataset]]]
+        members = {budget: {} for budget in options.family}
+        chosen = {(one.budget, one.backbone, one.size): one.connections for one in self.shortlisted}
         base = without_head(reference, name=self.backbone)
         bank = TranslatorBank.load(self.bank_dir, base)
         for network, member_base, connections in self._networks(base):
-            hypermodel = HyperCompressor(
-                max_parameters=reference.count_params(),
-                num_classes=reference.output_shape[-1],
-                tau=options.tau,
-                backbone=member_base,
-                connections=connections,
-                translators=bank if member_base is base else None,  # other networks fit theirs in the search
-                train_translators=options.train_translators,
-                translator_options=TranslatorOptions(**bank.fit),
-                head_units=options.head_units or (0,),
-                tail_units=options.tail_units,
-                dropout=self.dropout,
-                learning_rates=(options.min_learning_rate, options.max_learning_rate),
-                loss="sparse_categorical_crossentropy",
-                cost=cost,
-                max_cost=max_cost,
-                budgets=budgets,
-                yardstick=yardstick,
-                class_names=class_names,
-                precision=self.precision,
-                feature_memory=features,
-            )
             _, size = network
             if size not in data:
-                data[size] = self._datasets(size, hypermodel.num_classes)
-            members[network] = (hypermodel, *data[size])
-        space = HyperBackbones(members)
-        if len(space.members) > 1:
+                data[size] = self._datasets(size, reference.output_shape[-1])
+            first = None
+            for budget, limits in options.family.items():
+                if chosen and (budget, *network) not in chosen:
+                    continue
+                hypermodel = HyperCompressor(
+                    max_parameters=reference.count_params(),
+                    num_classes=reference.output_shape[-1],
+                    tau=options.tau,
+                    backbone=member_base,
+                    connections=chosen.get((budget, *network), connections),
+                    translators=bank if member_base is base else None,  # other networks fit theirs in the search
+                    train_translators=options.train_translators,
+                    translator_options=TranslatorOptions(**bank.fit),
+                    head_units=options.head_units or (0,),
+                    tail_units=options.tail_units,
+                    dropout=self.dropout,
+                    learning_rates=(options.min_learning_rate, options.max_learning_rate),
+                    loss="sparse_categorical_crossentropy",
+                    cost=cost,
+                    max_cost=max_cost,
+                    budgets=limits.limits,
+                    yardstick=yardstick,
+                    class_names=class_names,
+                    precision=self.precision,
+                    feature_memory=features,
+                    shares_with=first,
+                )
+                first = first or hypermodel
+                members[budget][network] = (hypermodel, *data[size])
+        spaces = {budget: HyperBackbones(of_budget) for budget, of_budget in members.items()}
+        space: Searched = spaces[""] if "" in spaces else HyperFamily(spaces)
+        if isinstance(space, HyperFamily):
+            space.check_affordable()
+        networks = networks_in(space)
+        if len(networks) > 1:
             logger.info(
                 "%d networks run over the images once each, which takes as long as %.1f passes of the reference model",
-                len(space.members), space.passes(base),
+                len(networks), passes(networks.values(), base),
             )  # fmt: skip
         return space
 
@@ -174,13 +207,16 @@ class SearchJob:
         own = base.input_shape[1]
         # The first network is the default: that of the reference model, if its size is searched.
         sizes = sorted(self.options.input_sizes or (own,), key=lambda size: size != own)
-        chosen = {(one.backbone, one.size): one.connections for one in self.shortlisted}
+        chosen: dict[Network, dict[str, None]] = {}
+        for one in self.shortlisted:
+            chosen.setdefault((one.backbone, one.size), {}).update(dict.fromkeys(one.connections))
         connections = self.options.connections
         for size in sizes:
             network = self.label, size
             if not chosen or network in chosen:
                 at_size = resized(base, size)
-                found = searched_connections(at_size, self.backbone, chosen.get(network, connections))
+                wanted = list(chosen[network]) if network in chosen else connections
+                found = searched_connections(at_size, self.backbone, wanted)
                 yield network, at_size, found
         for backbone in self.options.backbones or ():
             for size in sizes:
@@ -191,7 +227,7 @@ class SearchJob:
                 if built is None:
                     continue
                 if network in chosen:
-                    found = searched_connections(built, backbone.name, chosen[network])
+                    found = searched_connections(built, backbone.name, list(chosen[network]))
                 else:
                     found = connections_as_in(base, connections, built, backbone.name)
                 yield network, built, found
@@ -207,7 +243,7 @@ class SearchJob:
             logger.warning("%s is left out of the search: %s", in_words((backbone.label, size)), error)
             return None
 
-    def narrowed(self, hypermodel: HyperBackbones) -> SearchJob:
+    def narrowed(self, hypermodel: Searched) -> SearchJob:
         """Returns the same search with its networks and shortlists, so that no other process needs to choose them.
 
         Args:
@@ -215,12 +251,13 @@ class SearchJob:
         """
         self._narrow(hypermodel)
         shortlisted = tuple(
-            Shortlisted(backbone, size, tuple(str(connection) for connection in member.hypermodel.connections))
-            for (backbone, size), member in hypermodel.members.items()
+            Shortlisted(budget, backbone, size, tuple(str(connection) for connection in member.hypermodel.connections))
+            for budget, space in spaces_by_budget(hypermodel).items()
+            for (backbone, size), member in space.members.items()
         )
         return replace(self, options=replace(self.options, shortlist=None), shortlisted=shortlisted)
 
-    def search(self, hypermodel: HyperBackbones, directory: Path) -> kt.Tuner:
+    def search(self, hypermodel: Searched, directory: Path) -> kt.Tuner:
         """Runs the search in this process, alone or as one of several workers (depending on keras-tuner's environment).
 
         Args:
@@ -231,33 +268,32 @@ class SearchJob:
             The tuner after the search.
         """
         self._narrow(hypermodel)
-        default = next(iter(hypermodel.members.values()))
+        default = next(iter(networks_in(hypermodel).values()))
         return run_search(
             hypermodel, default.train, default.validation, self.run_options, directory,
-            class_weights=self._class_weights(hypermodel),
+            class_weights=self._class_weights(hypermodel.num_classes),
         )  # fmt: skip
 
     def retrain_finalists(
-        self, tuner: kt.Tuner, hypermodel: HyperBackbones, directory: Path
+        self, tuner: kt.Tuner, hypermodel: SearchSpace, directory: Path
     ) -> tuple[list[Finalist], keras.Model]:
         """Retrains the finalists, if there are to be any, and makes the best one the tuner's winner.
 
         Args:
             tuner: The tuner after the search.
-            hypermodel: The hypermodel of the search.
+            hypermodel: The search as seen from the budget of the model.
             directory: Folder for the checkpoints, from which an interrupted call resumes.
 
         Returns:
             The finalists, the winner first, and the winner's network.
         """
         if self.retraining is None:
-            return [], tuner.get_best_models(1)[0]
+            return [], tuner.load_model(trials_within_budget(tuner, hypermodel)[0])
+        classes = len(read_classes(self.reference_dir))
 
         def datasets(size: int) -> Sequence[tf.data.Dataset]:
             return [
-                image_dataset(
-                    pattern, size=size, batch_size=self.batch_size, classes=hypermodel.num_classes, shuffle_seed=seed
-                )
+                image_dataset(pattern, size=size, batch_size=self.batch_size, classes=classes, shuffle_seed=seed)
                 for pattern, seed in ((self.train, self.seed), (self.validation, None))
             ]
 
@@ -268,16 +304,16 @@ class SearchJob:
             self.retraining,
             directory,
             count=self.options.finalists,
-            class_weights=self._class_weights(hypermodel),
+            class_weights=self._class_weights(classes),
             seed=self.seed,
         )
 
-    def _class_weights(self, hypermodel: HyperBackbones) -> list[float] | None:
+    def _class_weights(self, classes: int) -> list[float] | None:
         if self.class_weights == "none":
             return None
-        return balanced_weights(count_classes(self.train, hypermodel.num_classes))
+        return balanced_weights(count_classes(self.train, classes))
 
-    def _narrow(self, hypermodel: HyperBackbones) -> None:
+    def _narrow(self, hypermodel: Searched) -> None:
         if self.options.shortlist is not None:
             hypermodel.narrow_to(self.options.shortlist)
 

@@ -16,11 +16,10 @@ from typing import Any
 import grpc
 import keras_tuner as kt
 
-from components.pruning_search.job import SearchJob
+from components.pruning_search.job import Searched, SearchJob
 from components.pruning_search.vertex_replicas import JOB_FILE
 from components.pruning_search.worker import STOPPED
 from compressor_lib.errors import CompressorError
-from compressor_lib.search.backbones import HyperBackbones
 from compressor_lib.search.keras_tuner_hooks import OracleServicer, exit_chief, serve
 from compressor_lib.search.run import TUNERS, report_end, report_progress
 from compressor_lib.support.control_groups import usable_threads
@@ -36,7 +35,7 @@ _LOG_LINES = 15
 
 
 def search_in_parallel(
-    job: SearchJob, hypermodel: HyperBackbones, directory: Path, workers: int, *, port: int | None = None
+    job: SearchJob, hypermodel: Searched, directory: Path, workers: int, *, port: int | None = None
 ) -> kt.Tuner:
     """Runs a search with several worker processes on this machine.
 

@@ -19,6 +19,7 @@ class PusherSpec(component_spec.ComponentSpec):
 
     PARAMETERS: ClassVar = {
         "push_directory": component_spec.ExecutionParameter(type=str),
+        "member": component_spec.ExecutionParameter(type=str, optional=True),
         "name": component_spec.ExecutionParameter(type=str),
         "label": component_spec.ExecutionParameter(type=str),
         "keep": component_spec.ExecutionParameter(type=int),
@@ -68,6 +69,7 @@ class Pusher(base_component.BaseComponent):
         statistics: types.BaseChannel,
         push_directory: str,
         *,
+        member: str = "",
         name: str = "model",
         label: str = "label",
         keep: int = 5,
@@ -85,6 +87,8 @@ class Pusher(base_component.BaseComponent):
             tuner_results: The results of :class:`components.pruning_search.PruningSearch`, with the connection.
             statistics: Statistics of the raw Examples.
             push_directory: Target in any store. Each version is a folder in it, named by a number.
+            member: Name of the model in a family, which has a folder of that name in the push directory, and in the
+                results a folder of its own; empty for the only model.
             name: Name of the model on its card.
             label: Feature of the raw Examples with the class name.
             keep: Number of versions to keep.
@@ -100,6 +104,7 @@ class Pusher(base_component.BaseComponent):
                 tuner_results=tuner_results,
                 statistics=statistics,
                 push_directory=push_directory,
+                member=member or None,
                 name=name,
                 label=label,
                 keep=keep,

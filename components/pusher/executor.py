@@ -25,6 +25,7 @@ from components.pusher.model_card import Json, images_by_split, model_card, writ
 from components.pusher.smoke_test import check_in_model_server, check_in_process
 from components.storage.gcs_mount import fetched
 from compressor_lib.deployment.export import read_classes, tflite_paths
+from compressor_lib.deployment.family import directory_of
 from compressor_lib.deployment.model_metrics import EXTRA, FIGURES_FILE, read_figures, write_figures
 from compressor_lib.errors import CompressorError
 
@@ -58,7 +59,7 @@ class Executor(stock.Executor):
         if not self.CheckBlessing(input_dict):
             self._MarkNotPushed(pushed)
             return
-        directory = exec_properties["push_directory"]
+        directory = directory_of(exec_properties["push_directory"], exec_properties.get("member") or "")
         with staging(directory) as folder:
             prepared = _tested_copy(self.GetModelPath(input_dict), folder, input_dict)
             check_class_order(prepared, directory, json.loads(exec_properties["removed_classes"]))
@@ -119,7 +120,8 @@ def _tested_copy(model: str, folder: str, input_dict: Artifacts) -> str:
 def _card(prepared: str, input_dict: Artifacts, exec_properties: dict[str, Any]) -> Json:
     """Returns the card of a model, from the results of the run."""
     uris = {name: artifact_utils.get_single_uri(artifacts) for name, artifacts in input_dict.items()}
-    with fileio.open(os.path.join(uris["tuner_results"], SEARCH_REPORT_FILE)) as file:
+    results = os.path.join(uris["tuner_results"], exec_properties.get("member") or "")
+    with fileio.open(os.path.join(results, SEARCH_REPORT_FILE)) as file:
         trials = json.loads(file.read())
     with fetched(path_utils.serving_model_path(uris["reference"]), *_NEEDED) as reference:
         return model_card(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -227,6 +229,7 @@ class ReportData:
         artifacts: Locations of the report's inputs, by node and key.
         finalists: Networks that were briefly retrained, the winner first; empty if the best trial won.
         steps: Nodes of the run, if known: the Report node itself cannot see the others.
+        member: Name of the compressed model in a family; empty for the only model.
     """
 
     name: str
@@ -250,6 +253,7 @@ class ReportData:
     artifacts: dict[str, str] = field(default_factory=dict)
     finalists: list[Finalist] = field(default_factory=list)
     steps: list[NodeStep] = field(default_factory=list)
+    member: str = ""
 
     def __post_init__(self) -> None:
         for name in ("config", "artifacts"):
@@ -264,6 +268,13 @@ class ReportData:
         """Writes ``report.json`` to a folder, which must exist."""
         (folder / DATA_FILE).write_bytes(_ADAPTER.dump_json(self, indent=1))
 
+    @property
+    def budget(self) -> dict[str, float]:
+        """The limits of its budget, by their names in the configuration."""
+        budgets = self.config["search"]["budgets"]
+        limits = budgets[self.member] if self.member else budgets
+        return {name: limit for name, limit in limits.items() if limit is not None}
+
     @classmethod
     def read(cls, folder: Path) -> ReportData:
         """Reads data written by :meth:`write`.
@@ -276,3 +287,37 @@ class ReportData:
 
 
 _ADAPTER = TypeAdapter(ReportData)
+
+
+@dataclass(frozen=True)
+class _Family:
+    members: dict[str, ReportData]
+
+
+_FAMILY_ADAPTER = TypeAdapter(_Family)
+
+
+def write_reports(reports: Mapping[str, ReportData], folder: Path) -> None:
+    """Writes ``report.json`` to a folder, which must exist.
+
+    Args:
+        reports: The reports of a family by name, or that of the only model under an empty name.
+        folder: The folder.
+    """
+    if "" in reports:
+        reports[""].write(folder)
+    else:
+        (folder / DATA_FILE).write_bytes(_FAMILY_ADAPTER.dump_json(_Family(dict(reports)), indent=1))
+
+
+def read_reports(folder: Path) -> dict[str, ReportData]:
+    """Reads what :func:`write_reports` wrote.
+
+    Raises:
+        OSError: If the file is missing or cannot be read.
+        pydantic.ValidationError: If its content is not that of a report.
+    """
+    content = (folder / DATA_FILE).read_bytes()
+    if json.loads(content).keys() == {"members"}:
+        return _FAMILY_ADAPTER.validate_json(content).members
+    return {"": _ADAPTER.validate_json(content)}

@@ -19,7 +19,7 @@ from components.artifacts.file_names import FINALISTS_FILE, HISTORY_FILE, SEARCH
 from components.artifacts.predictions import MODEL, REFERENCE, Predictions, image_key
 from components.artifacts.verdict import read_verdict
 from components.report.advice import advice
-from components.report.data import ReportData
+from components.report.data import ReportData, write_reports
 from components.report.example_images import summarise_images
 from components.report.network import network_blocks
 from components.report.networks import SearchedNetworks
@@ -32,6 +32,7 @@ from components.storage.gcs_mount import mounted_artifacts
 from compressor_lib.deployment import model_metrics
 from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.export import load_keras, tflite_paths
+from compressor_lib.deployment.family import MEMBER_SEPARATOR, input_key, members_in
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.intervals import paired_change
 from compressor_lib.deployment.model_metrics import ModelMetrics, read_figures
@@ -55,22 +56,39 @@ class Executor(base_executor.BaseExecutor):
         uris = {key: artifact_utils.get_single_uri(artifacts) for key, artifacts in input_dict.items()}
         with mounted_artifacts(input_dict, output_dict):
             inputs = {key: artifact_utils.get_single_instance(artifacts) for key, artifacts in input_dict.items()}
-            data = gather(inputs, exec_properties, uris)
+            reports = {}
+            for member in members_in(json.loads(exec_properties["config"])["search"]["budgets"]):
+                own = {
+                    key: input_key(key, member) if input_key(key, member) in inputs else key
+                    for key in dict.fromkeys(key.partition(MEMBER_SEPARATOR)[0] for key in inputs)
+                }
+                reports[member] = gather(
+                    {key: inputs[name] for key, name in own.items()},
+                    exec_properties,
+                    {key: uris[name] for key, name in own.items()},
+                    member=member,
+                )
             folder = Path(artifact_utils.get_single_uri(output_dict["report"]))
             folder.mkdir(parents=True, exist_ok=True)
-            data.write(folder)
-            write_page(data, folder)
+            write_reports(reports, folder)
+            write_page(reports, folder)
 
 
-def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: dict[str, str]) -> ReportData:
-    """Collects the content of a report.
+def gather(
+    inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: dict[str, str], *, member: str = ""
+) -> ReportData:
+    """Collects the content of the report on one model.
 
     Args:
-        inputs: The component's inputs, by key.
+        inputs: The component's inputs by key, those of the model without its name.
         parameters: The component's parameters.
         uris: URIs of the inputs, valid on other machines.
+        member: Name of the model in a family; empty for the only model.
     """
     config = json.loads(parameters["config"])
+    results = Path(inputs["tuner_results"].uri, member)
+    budgets = config["search"]["budgets"]
+    budget = budgets[member] if member else budgets
     directories = {key: path_utils.serving_model_path(inputs[key].uri) for key in ("reference", "compressed")}
     reference, compressed = (load_keras(directory) for directory in directories.values())
     predictions = Predictions.read(inputs["evaluation"].uri)
@@ -85,7 +103,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
     bank = TranslatorBank.load(inputs["translators"].uri)
     networks = SearchedNetworks(reference, config["search"]["backbones"] or ())
     trials = read_trials(
-        Path(inputs["tuner_results"].uri, SEARCH_REPORT_FILE),
+        results / SEARCH_REPORT_FILE,
         networks,
         cost=parameters["cost"],
         metrics=metrics,
@@ -101,7 +119,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
         advice=advice(
             verdict,
             reference_score,
-            has_budgets=any(limit is not None for limit in config["search"]["budgets"].values()),
+            has_budgets=any(limit is not None for limit in budget.values()),
         ),
         reference=_figures(reference_score, reference_metrics, metrics, model_metrics.REFERENCE),
         compressed=_figures(verdict.overall, metrics, metrics, "float32", memory_of=model_metrics.INT8),
@@ -113,7 +131,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
             for precision, file in tflite_paths(directories["compressed"]).items()
         },
         trials=trials,
-        finalists=read_finalists(Path(inputs["tuner_results"].uri, FINALISTS_FILE)),
+        finalists=read_finalists(results / FINALISTS_FILE),
         translators={name: one.r2 for name, one in bank.translators.items() if one.r2 is not None},
         network=network_blocks(networks.whole(trials[0].backbone, trials[0].input_size), compressed),
         histories={
@@ -131,6 +149,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
         config=config,
         versions=versions(),
         artifacts=uris,
+        member=member,
     )
 
 

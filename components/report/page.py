@@ -1,12 +1,12 @@
-"""Renders the page of a report as one self-contained file."""
+"""Renders the page of a report, on one model or on a family, as one self-contained file."""
 
 from __future__ import annotations
 
 import functools
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -90,10 +90,19 @@ class Card:
     is_link: bool
 
 
-def write_page(data: ReportData, folder: Path) -> Path:
-    """Writes ``report.html`` to a folder and returns its path."""
+def write_page(reports: Mapping[str, ReportData], folder: Path) -> Path:
+    """Writes ``report.html`` to a folder.
+
+    Args:
+        reports: The reports of a family by name, or that of the only model under an empty name.
+        folder: The folder.
+
+    Returns:
+        The path of the page.
+    """
     path = folder / PAGE_FILE
-    path.write_text(render_page(data, folder), encoding="utf-8")
+    page = render_page(reports[""], folder) if "" in reports else render_family(reports, folder)
+    path.write_text(page, encoding="utf-8")
     return path
 
 
@@ -107,39 +116,91 @@ def render_page(data: ReportData, folder: Path | None = None) -> str:
     Returns:
         HTML with embedded styles, scripts, charts and images.
     """
+    context, specs = _context(data, folder)
+    return _TEMPLATES.get_template("report.html.j2").render(**context, **_assets(specs))
+
+
+def render_family(reports: Mapping[str, ReportData], folder: Path | None = None) -> str:
+    """Renders the page of a family: a table of its models, then the sections of each, then those of the whole run.
+
+    Args:
+        reports: Content of the reports, by the names of the models.
+        folder: As for :func:`render_page`.
+    """
+    models: list[dict[str, Any]] = []
+    all_specs: dict[str, Spec] = {}
+    for name, data in reports.items():
+        context, specs = _context(data, folder, prefix=f"model-{name}-")
+        numbers, body = (_TEMPLATES.get_template(f"{part}.html.j2").render(**context) for part in ("numbers", "model"))
+        models.append({**context, "name": name, "numbers": numbers, "body": body})
+        all_specs |= specs
+    first = models[0]["data"]
+    shared = {**models[0], "data": replace(first, artifacts=_all_artifacts(reports))}
+    passed = sum(data.verdict.blessed for data in reports.values())
+    return _TEMPLATES.get_template("family.html.j2").render(
+        **shared, **_assets(all_specs), models=models, passed=passed
+    )
+
+
+def _all_artifacts(reports: Mapping[str, ReportData]) -> dict[str, str]:
+    """Returns the locations of what a family's models share and of what each has alone."""
+    shared = set.intersection(*(set(data.artifacts.items()) for data in reports.values()))
+    places = {}
+    for name, data in reports.items():
+        for key, uri in data.artifacts.items():
+            places[key if (key, uri) in shared else f"{key} of {name}"] = uri
+    return places
+
+
+def _assets(specs: Mapping[str, Spec]) -> dict[str, Any]:
+    """Returns what a page embeds once."""
+    return {
+        "style": _file("style.css"),
+        "script": _file("script.js"),
+        "vega": _vega(),
+        "specs": json.dumps(specs).replace("</", "<\\/"),
+    }
+
+
+def _context(data: ReportData, folder: Path | None, prefix: str = "") -> tuple[dict[str, Any], dict[str, Spec]]:
+    """Returns what the sections about one model show, and its charts.
+
+    Args:
+        data: Content of the report.
+        folder: As for :func:`render_page`.
+        prefix: Beginning of the IDs of sections and of the names of charts, so that they are unique on a page.
+    """
     specs = dict(charts(data))
-    return _TEMPLATES.get_template("report.html.j2").render(
-        data=data,
-        style=_file("style.css"),
-        script=_file("script.js"),
-        vega=_vega(),
-        specs=json.dumps(specs).replace("</", "<\\/"),
-        statics={name: _static(spec) for name, spec in specs.items()},
-        costs={cost: title for cost, title in COST_TITLES.items() if f"pareto-{cost}" in specs},
-        segments=_segments(data.network),
-        most_parameters=max(block.parameters for block in data.network),
-        worsened=list(_worsened(data)),
-        splits=list(data.data.totals),
-        counted=_counted(data),
-        most_classes=MOST_CLASSES,
-        config=yaml.safe_dump(data.config, sort_keys=False),
-        phrases=phrases,
-        accuracy_change=_accuracy_change(data),
-        scores={
+    context = {
+        "data": data,
+        "prefix": prefix,
+        "statics": {name: _static(spec) for name, spec in specs.items()},
+        "costs": {cost: title for cost, title in COST_TITLES.items() if f"pareto-{cost}" in specs},
+        "segments": _segments(data.network),
+        "most_parameters": max(block.parameters for block in data.network),
+        "worsened": list(_worsened(data)),
+        "splits": list(data.data.totals),
+        "counted": _counted(data),
+        "most_classes": MOST_CLASSES,
+        "config": yaml.safe_dump(data.config, sort_keys=False),
+        "phrases": phrases,
+        "accuracy_change": _accuracy_change(data),
+        "scores": {
             role: phrases.counted(getattr(data, role).result(data.verdict.confidence_shown))
             for role in ("reference", "compressed")
         },
-        thresholds=list(threshold_rows(data.verdict)),
-        decides=decides(data.verdict),
-        format_verdicts={name: _format_verdict(data, name) for name in data.formats},
-        card=_card(data.pushed_to, folder),
-        snippets=_snippets(data),
-        eval_split=_eval_split(data),
-        trial_scores=_scores(data, data.trials),
-        finalist_scores=_scores(data, data.finalists),
-        best_of_networks=_best_of_networks(data),
-        captions={cost: _caption(data, cost) for cost in COST_TITLES},
-    )
+        "thresholds": list(threshold_rows(data.verdict)),
+        "decides": decides(data.verdict),
+        "format_verdicts": {name: _format_verdict(data, name) for name in data.formats},
+        "card": _card(data.pushed_to, folder),
+        "snippets": _snippets(data),
+        "eval_split": _eval_split(data),
+        "trial_scores": _scores(data, data.trials),
+        "finalist_scores": _scores(data, data.finalists),
+        "best_of_networks": _best_of_networks(data),
+        "captions": {cost: _caption(data, cost) for cost in COST_TITLES},
+    }
+    return context, {f"{prefix}{name}": spec for name, spec in specs.items()}
 
 
 def _file(name: str) -> str:

@@ -9,7 +9,7 @@ from tfx.dsl.io import fileio
 from tfx.types import Artifact, artifact_utils, standard_artifacts
 
 from components.artifacts.class_list import write_class_list
-from components.artifacts.pushed_versions import newest_version
+from components.artifacts.pushed_versions import newest_versions
 from components.warm_start.archive import NEWEST, NOTE, read_handover, write_handover
 from components.warm_start.pushed_classes import pushed_classes
 
@@ -105,4 +105,4 @@ def Handover(
     # StatisticsGen does not pass the span on. ExampleGen's drivers store it in a custom property; the typed property of
     # the same name may stay 0.
     span = int(examples.get_int_custom_property("span") or examples.span)
-    write_handover(push_directory, parts, {"span": span, NEWEST: newest_version(push_directory), NOTE: note})
+    write_handover(push_directory, parts, {"span": span, NEWEST: newest_versions(push_directory), NOTE: note})

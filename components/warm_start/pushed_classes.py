@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfx.dsl.io import fileio
 
 from components.artifacts.class_list import read_class_list
-from components.artifacts.pushed_versions import WITHDRAWN, versions
+from components.artifacts.pushed_versions import WITHDRAWN, family_in, versions
 from compressor_lib.deployment.export import EXTRA
 from compressor_lib.errors import CompressorError, first_line
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 def pushed_classes(push_directory: str) -> list[str]:
-    """Returns every class that was pushed, in the order of the currently served model.
+    """Returns every class that was pushed, in the order of the currently served model, of a family's longest.
 
     Applications may still know a version that has been withdrawn (by ``compressor rollback``), so classes that only
     such a version has are appended.
@@ -32,13 +32,18 @@ def pushed_classes(push_directory: str) -> list[str]:
         CompressorError: If the push directory cannot be read.
     """
     try:
-        return _pushed_classes(push_directory)
+        family = [os.path.join(push_directory, name) for name in family_in(push_directory)]
+        lists = [_pushed_classes(directory) for directory in (push_directory, *family)]
     except (OSError, tf.errors.OpError) as error:
         cause = first_line(error)
         raise CompressorError(
             f"push directory {push_directory!r} cannot be read ({cause}): check push.directory, and the right to read "
             "there."
         ) from error
+
+    # New classes come last, so the lists of the models that were pushed earlier are beginnings of the longest.
+    lists.sort(key=len, reverse=True)
+    return list(dict.fromkeys(name for names in lists for name in names))
 
 
 def _pushed_classes(push_directory: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from compressor_lib.deployment.classes_file import CLASSES_FILE
+from compressor_lib.deployment.family import is_member_name
 from compressor_lib.errors import CompressorError, did_you_mean
 
 SAVED_MODEL = "saved_model.pb"
@@ -37,8 +38,19 @@ def find_model(path: str | Path) -> Path:
     versions = [folder for folder in path.glob("[0-9]*") if folder.name.isdigit() and (folder / SAVED_MODEL).is_file()]
     if not (path / SAVED_MODEL).is_file() and versions:
         path = max(versions, key=lambda folder: int(folder.name))
+    if not (path / SAVED_MODEL).is_file() and (family := _family_in(path)):
+        raise CompressorError(
+            f"folder {str(path)!r} has the models of a family, {', '.join(family)}: choose one with --model, such as "
+            f"--model {family[0]}."
+        )
     if not (path / SAVED_MODEL).is_file():
         raise CompressorError(
             f"folder {str(path)!r} holds no SavedModel: give one that does, a push directory, or a .tflite file."
         )
     return path
+
+
+def _family_in(directory: Path) -> list[str]:
+    """Returns the names of a family's models in a push directory."""
+    models = {path.parent.parent.name for path in directory.glob(f"*/[0-9]*/{SAVED_MODEL}")}
+    return sorted(name for name in models if is_member_name(name))

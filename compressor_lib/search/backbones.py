@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -158,14 +158,6 @@ class HyperBackbones(kt.HyperModel):
             member.hypermodel.place = self.place.inner(conditions, "" if network == default else in_words(network))
         return within
 
-    def passes(self, base: keras.Model) -> float:
-        """Returns the cost of running every network on every image once, in passes of another network, by their MACs.
-
-        Args:
-            base: The other network, such as the backbone of the reference model.
-        """
-        return sum(multiply_adds(member.hypermodel.base) for member in self.members.values()) / multiply_adds(base)
-
     def network(self, hp: kt.HyperParameters) -> Network:
         """Returns the name of a trial's backbone and the height and width of its images, in pixels."""
         sizes = _sizes(self.members)
@@ -254,6 +246,16 @@ class HyperBackbones(kt.HyperModel):
         """Deletes the cached outputs of all networks; see :meth:`HyperCompressor.release_features`."""
         for member in self.members.values():
             member.hypermodel.release_features()
+
+
+def passes(members: Iterable[Member], base: keras.Model) -> float:
+    """Returns the cost of running every network on every image once, in passes of another network, by their MACs.
+
+    Args:
+        members: The networks.
+        base: The other network, such as the backbone of the reference model.
+    """
+    return sum(multiply_adds(member.hypermodel.base) for member in members) / multiply_adds(base)
 
 
 def in_words(network: Network) -> str:

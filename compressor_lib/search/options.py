@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from compressor_lib.cuts.connections import Family
+from compressor_lib.deployment.family import is_member_name
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.backbones import find_backbone
 from compressor_lib.options import Each, Options, option
@@ -152,7 +153,10 @@ class PruningSearchOptions(TunerOptions):
             stored in TMPDIR.
         tau: Weight of accuracy in the objective; the weight of the saved share of the cost is 1 - tau.
         objective: The cost to save.
-        budgets: Limits that the winner must not exceed.
+        budgets: Limits that the winner must not exceed. For a family of models from one search, several named sets of
+            limits, such as {tiny: {memory_kb: 256}, small: {macs: 50000000}}: for each, the best network is chosen,
+            retrained, gated and pushed on its own. Trials are shared out equally among them. Names are lower-case
+            letters, digits and hyphens.
         min_learning_rate: Lowest learning rate of the heads.
         max_learning_rate: Highest learning rate of the heads.
         input_sizes: Heights and widths of the images, in pixels, at which the backbone is searched; null: that of the
@@ -175,8 +179,8 @@ class PruningSearchOptions(TunerOptions):
         head_units: Widths of the head to search; null: only that of the reference model's head.
 
     Raises:
-        CompressorError: If a value is out of range, an input size or a backbone is listed twice, or min_learning_rate
-            is above max_learning_rate.
+        CompressorError: If a value is out of range, an input size or a backbone is listed twice, min_learning_rate is
+            above max_learning_rate, or a family is empty, has a wrong name or has more members than there are trials.
     """
 
     parallel_trials: int = option(1, gt=0)
@@ -185,7 +189,7 @@ class PruningSearchOptions(TunerOptions):
     feature_memory_mb: int = option(4096, ge=0)
     tau: float = option(0.8, ge=0, le=1)
     objective: ObjectiveOptions = ObjectiveOptions()
-    budgets: BudgetOptions = BudgetOptions()
+    budgets: BudgetOptions | Mapping[str, BudgetOptions] = BudgetOptions()
     min_learning_rate: float = option(1e-3, gt=0)
     max_learning_rate: float = option(1e-2, gt=0)
     input_sizes: tuple[Annotated[int, Each(ge=32)], ...] | None = option(None, min_length=1)
@@ -203,8 +207,38 @@ class PruningSearchOptions(TunerOptions):
                 f"min_learning_rate is {self.min_learning_rate}, above max_learning_rate "
                 f"{self.max_learning_rate}: swap them."
             )
+        if not isinstance(self.budgets, BudgetOptions):
+            _check_family(self.budgets, self.max_trials)
         _check_once("backbones", [backbone.label for backbone in self.backbones or ()], "backbone")
         _check_once("input_sizes", self.input_sizes or (), "size")
+
+    @property
+    def family(self) -> dict[str, BudgetOptions]:
+        """The limits by the name of the model that must keep to them; an empty name for the only model."""
+        return {"": self.budgets} if isinstance(self.budgets, BudgetOptions) else dict(self.budgets)
+
+    @property
+    def limited_costs(self) -> set[str]:
+        """The costs that any budget limits."""
+        return {cost for budget in self.family.values() for cost in budget.limits}
+
+
+def _check_family(budgets: Mapping[str, BudgetOptions], trials: int) -> None:
+    if not budgets:
+        raise CompressorError("budgets is empty: name at least one set of limits, or remove it.")
+    limits = [limit.name for limit in fields(BudgetOptions)]
+    for name in budgets:
+        if name in limits:
+            raise CompressorError(f"budgets has the name {name!r}, which is that of a limit: choose another name.")
+        if not is_member_name(name):
+            raise CompressorError(
+                f"budgets has the name {name!r}: it must be lower-case letters, digits and hyphens, "
+                "30 at most, a letter first and no hyphen last."
+            )
+    if trials < len(budgets):
+        raise CompressorError(
+            f"max_trials is {trials}, fewer than the {len(budgets)} budgets: allow at least one trial for each."
+        )
 
 
 def _check_once(field: str, values: Sequence[Any], kind: str) -> None:

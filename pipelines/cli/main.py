@@ -76,7 +76,7 @@ def run(
     output: OutputFolder = None,
     overrides: Overrides = None,
     fail_on_gate: Annotated[
-        bool, typer.Option("--fail-on-gate", help="Exit with 3 if the model is not blessed.")
+        bool, typer.Option("--fail-on-gate", help="Exit with 3 if a model is not blessed.")
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also show all logs on the screen.")] = False,
 ) -> None:
@@ -97,7 +97,7 @@ def run(
         with OutputLock(loaded.output).held() as lock:
             results = watched_run(loaded, runner.value, log, verbose, lock)
     show_results(results, loaded.output)
-    if fail_on_gate and not results.blessed:
+    if fail_on_gate and not all(one.blessed for one in results.values()):
         raise typer.Exit(NOT_BLESSED)
 
 

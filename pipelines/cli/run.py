@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -41,7 +41,7 @@ def new_log(config: Config) -> Path:
     return logs / f"{datetime.now():%Y%m%d-%H%M%S}.log"
 
 
-def watched_run(config: Config, runner: str, log: Path, verbose: bool, lock: OutputLock) -> Results:
+def watched_run(config: Config, runner: str, log: Path, verbose: bool, lock: OutputLock) -> dict[str, Results]:
     """Runs the pipeline and shows its progress; ends the command if a node fails."""
     from pipelines.cli.advice import advice
     from pipelines.cli.output_capture import captured
@@ -86,7 +86,7 @@ def _stop_at_once() -> Callable[[], None]:
     return stop
 
 
-def _run(config: Config, runner: str, events: Events, lock: OutputLock) -> Results:
+def _run(config: Config, runner: str, events: Events, lock: OutputLock) -> dict[str, Results]:
     """Runs the pipeline, from data to results."""
     from pipelines.execution import metadata_store, runners
     from pipelines.execution.code_version import code_version
@@ -131,15 +131,18 @@ def verdict_sentence(results: Results) -> str:
     return f"blessed: it passed the gate and may be deployed; pushed as version {version} to {results.pushed_path}"
 
 
-def show_results(results: Results, output: str) -> None:
-    """Prints the results, the verdict, and the path of the report."""
+def show_results(results: Mapping[str, Results], output: str) -> None:
+    """Prints the results and the verdict on each model, and the path of the report."""
     from pipelines.cli.output_capture import people_console, say
     from pipelines.results.outcome import render_results
 
-    people_console().print(render_results(results))
-    say(verdict_sentence(results), "bold green" if results.blessed else "bold red")
-    for reason in results.reasons:
-        say(f"  {reason}")
-    for sentence in results.advice:
-        say(f"what to do: {sentence}")
+    for model, one in results.items():
+        if model:
+            say(f"model {model}", "bold")
+        people_console().print(render_results(one))
+        say(verdict_sentence(one), "bold green" if one.blessed else "bold red")
+        for reason in one.reasons:
+            say(f"  {reason}")
+        for sentence in one.advice:
+            say(f"what to do: {sentence}")
     say(f"report: {Path(output) / 'report.html'}")

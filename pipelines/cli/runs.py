@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from compressor_lib.deployment import phrases
-from compressor_lib.errors import CompressorError
+from compressor_lib.deployment.family import member_of
+from compressor_lib.errors import CompressorError, unknown
 from pipelines.cli.exit_status import wrong_input_reported
 from pipelines.cli.options import AsJson
 from pipelines.cli.output_capture import people_console, say
 from pipelines.config.config import METADATA_FILE
-from pipelines.results.lineage import LATEST, Lineage, Run, resolve_id
+from pipelines.results.lineage import LATEST, Lineage, NodeRun, Run, resolve_id
 from pipelines.results.run_json import run_details, run_summary, verdict
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from pipelines.results.outcome import Results
 ID_LENGTH = 6
 """Number of characters at the end of a run's ID that identify it."""
 
@@ -44,13 +47,20 @@ RunId = Annotated[
 ]
 
 
-def runs(folder: Folder = Path("runs"), as_json: AsJson = False) -> None:
+ModelName = Annotated[
+    str | None, typer.Option("--model", metavar="NAME", help="One model of a family, by its name in search.budgets.")
+]
+
+
+def runs(folder: Folder = Path("runs"), model: ModelName = None, as_json: AsJson = False) -> None:
     """Lists past runs with their time, data and results.
 
     Example: compressor runs runs/digits
     """
     with wrong_input_reported():
         found = [(output, lineage.runs()) for output, lineage in stores_in(folder)]
+        if model is not None:
+            found = [(output, [run for run in known if model in run.models]) for output, known in found]
     if as_json:
         typer.echo(json.dumps([run_summary(output, run) for output, known in found for run in known], indent=2))
         return
@@ -58,10 +68,13 @@ def runs(folder: Folder = Path("runs"), as_json: AsJson = False) -> None:
     for number, (output, known) in enumerate(found):
         if number:
             console.print()
-        console.print(runs_table(str(output), known, console.width if console.file.isatty() else None))
+        width = console.width if console.file.isatty() else None
+        console.print(runs_table(str(output), known, width, model=model))
 
 
-def show(id: RunId = LATEST, folder: FolderOption = Path("runs"), as_json: AsJson = False) -> None:
+def show(
+    id: RunId = LATEST, folder: FolderOption = Path("runs"), model: ModelName = None, as_json: AsJson = False
+) -> None:
     """Shows one run: its figures, its verdict, and the inputs and outputs of each node.
 
     Example: compressor show latest --in runs/digits
@@ -71,10 +84,14 @@ def show(id: RunId = LATEST, folder: FolderOption = Path("runs"), as_json: AsJso
     console = people_console()
     with wrong_input_reported():
         output, run = find_run(folder, id)
+        if model is not None and model not in run.models:
+            if not any(run.models):
+                raise CompressorError(f"run {run.id} has one model without a name: leave out --model.")
+            raise unknown("model", model, run.models)
         if as_json:
             typer.echo(json.dumps(run_details(output, run), indent=2))
             return
-        for part in run_shown(run):
+        for part in run_shown(run, model=model):
             if isinstance(part, str | Text):
                 say(str(part), str(part.style) if isinstance(part, Text) else "")
             else:
@@ -117,14 +134,15 @@ def find_run(folder: Path, id: str) -> tuple[Path, Run]:
     return known[resolve_id(id, known)]
 
 
-def runs_table(output: str, runs: list[Run], width: int | None = None) -> RenderableType:
-    """Builds a table with a row for each run, the newest last.
+def runs_table(output: str, runs: list[Run], width: int | None = None, *, model: str | None = None) -> RenderableType:
+    """Builds a table with a row for each run, and for each model of a family in it, the newest last.
 
     Args:
         output: The output folder, which becomes the table's title.
         runs: Its runs.
         width: Number of columns of the terminal, where a run takes several lines. A narrow terminal gets short IDs and
             no parameters. None for unlimited width, as in a file: each run takes one line.
+        model: Name of the only model to show; None for all.
     """
     from rich import box
     from rich.table import Table
@@ -136,7 +154,9 @@ def runs_table(output: str, runs: list[Run], width: int | None = None) -> Render
     whole_ids, wide = (width is None or width >= least for least in (_WIDE_FOR_IDS, _WIDE))
     look = {"box": box.SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "padding": (0, 1, 0, 0)}
     table = Table(title=output, title_justify="left", **look)  # type: ignore[arg-type]
-    columns = {"when": "left", "run": "left", "reference accuracy": "right", "compressed accuracy": "right"}
+    has_families = any("" not in run.models for run in runs)
+    columns = {"when": "left", "run": "left", **({"model": "left"} if has_families else {})}
+    columns |= {"reference accuracy": "right", "compressed accuracy": "right"}
     columns |= {"parameters": "right"} if wide else {}
     columns["saved"] = "right"
     for column, side in columns.items():
@@ -148,53 +168,70 @@ def runs_table(output: str, runs: list[Run], width: int | None = None) -> Render
             "when": f"{run.started:%Y-%m-%d}{' ' if whole_ids else new_line}{run.started:%H:%M}{span}",
             "run": run.id if whole_ids else run.id[-ID_LENGTH:],
         }
-        results, note = kept_results(run)
-        if results:
-            before, after = results.reference, results.compressed
-            for role, figures in (("reference", before), ("compressed", after)):
-                result = figures.result(results.verdict.confidence_shown)
-                one_line, parts = phrases.accuracy(result), phrases.accuracy_parts(result)
-                row[f"{role} accuracy"] = one_line if width is None else "\n".join(parts)
-            row["parameters"] = f"{before.parameters:,} -> {after.parameters:,}"
-            row["saved"] = phrases.percent(1 - after.parameters / before.parameters)
-        style = "green" if run.blessed else "red" if run.state == "failed" else "yellow"
-        table.add_row(
-            *(row.get(name, "") for name in columns),
-            Text("; ".join(filter(None, [verdict(run), note])), style),
-        )
+        all_results, note = kept_results(run)
+        for name in run.models if model is None else [model]:
+            results = all_results.get(name)
+            row |= {"model": name, **(_figures_shown(results, one_line=width is None) if results else {})}
+            style = "green" if run.blessed_of(name) else "red" if run.state == "failed" else "yellow"
+            words = "; ".join(filter(None, [verdict(run, name), note]))
+            table.add_row(*(row.get(column, "") for column in columns), Text(words, style))
+            row = {}  # the time and the ID are shown once
     return table
 
 
-def run_shown(run: Run) -> Iterator[RenderableType]:
-    """Yields the parts of a run's description."""
+def _figures_shown(results: Results, *, one_line: bool) -> dict[str, str]:
+    """Returns the figures in a model's row of the table, by column."""
+    before, after = results.reference, results.compressed
+    row = {}
+    for role, figures in (("reference", before), ("compressed", after)):
+        result = figures.result(results.verdict.confidence_shown)
+        parts = phrases.accuracy_parts(result)
+        row[f"{role} accuracy"] = phrases.accuracy(result) if one_line else "\n".join(parts)
+    row["parameters"] = f"{before.parameters:,} -> {after.parameters:,}"
+    row["saved"] = phrases.percent(1 - after.parameters / before.parameters)
+    return row
+
+
+def run_shown(run: Run, *, model: str | None = None) -> Iterator[RenderableType]:
+    """Yields the parts of a run's description.
+
+    Args:
+        run: The run.
+        model: Name of the only model to show; None for all.
+    """
     from pipelines.results.outcome import kept_results, render_results
 
     span = "" if run.span is None else f", data of span {run.span}"
     yield f"run {run.id} of {run.pipeline}, {run.started:%a %Y-%m-%d %H:%M %Z}{span}: {verdict(run)}"
-    results, note = kept_results(run)
+    all_results, note = kept_results(run)
     if note:
         yield f"  {note}"
-    if results:
-        yield from (f"  {reason}" for reason in results.reasons)
-        yield from (f"  what to do: {sentence}" for sentence in results.advice)
-        yield render_results(results)
-    if run.pushed_path and run.pushed_at:
-        when = f"{run.pushed_at:%Y-%m-%d %H:%M}"
-        yield f"{'pushed' if run.is_new else 'nothing new: pushed'} to {run.pushed_path}, {when}"
+    for name in run.models if model is None else [model]:
+        if name:
+            yield f"model {name}"
+        if results := all_results.get(name):
+            yield from (f"  {reason}" for reason in results.reasons)
+            yield from (f"  what to do: {sentence}" for sentence in results.advice)
+            yield render_results(results)
+        pushed_path, pushed_at = run.pushed_path_of(name), run.pushed_at_of(name)
+        if pushed_path and pushed_at:
+            when = f"{pushed_at:%Y-%m-%d %H:%M}"
+            yield f"{'pushed' if run.is_new else 'nothing new: pushed'} to {pushed_path}, {when}"
     yield ""
     makers = {
         artifact.id: f"{name}.{key}" for name, node in run.nodes.items() for key, artifact in node.outputs.items()
     }
-    yield from _nodes_shown(run, makers)
+    shown = {name: node for name, node in run.nodes.items() if model is None or member_of(name)[1] in ("", model)}
+    yield from _nodes_shown(shown, makers)
 
 
-def _nodes_shown(run: Run, makers: dict[int, str]) -> Iterator[RenderableType]:
+def _nodes_shown(nodes: Mapping[str, NodeRun], makers: dict[int, str]) -> Iterator[RenderableType]:
     from rich.text import Text
 
     from pipelines.cli.progress_view import NODE_STYLES, spent
     from pipelines.results.node_results import result_of
 
-    for name, node in run.nodes.items():
+    for name, node in nodes.items():
         seconds = spent(node.seconds) if node.state == "done" else ""
         result = result_of(node.outputs, cached=node.state == "cached") if node.ended_well else ""
         words = f"{name:<22} {node.state:<8} {'  '.join(filter(None, [seconds, result]))}"

@@ -10,9 +10,12 @@ from typing import Annotated
 
 import typer
 
+from compressor_lib.deployment.family import directory_of
 from compressor_lib.errors import CompressorError, did_you_mean
 from pipelines.cli.exit_status import WRONG_INPUT, wrong_input_reported
 from pipelines.cli.output_capture import captured, say
+
+Family = typer.Option("--model", metavar="NAME", help="One model of a family in the push directory.")
 
 
 def predict(
@@ -23,6 +26,7 @@ def predict(
         ),
     ],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files, or folders of them.")],
+    member: Annotated[str | None, Family] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per line, with the probabilities of all classes.")
     ] = False,
@@ -35,7 +39,7 @@ def predict(
         from compressor_lib.deployment import phrases
         from compressor_lib.deployment.model_path import find_model
 
-        found = find_model(model)  # paths are checked before TensorFlow is loaded, which takes a while
+        found = find_model(directory_of(str(model), member or ""))  # before TensorFlow is loaded
         there: list[Path] = []
         missing: list[Path] = []
         for image in _files(images):
@@ -104,6 +108,7 @@ def rollback(
     directory: Annotated[
         str, typer.Argument(metavar="DIRECTORY", help="The push directory with its numbered folders; may be gs://...")
     ],
+    member: Annotated[str | None, Family] = None,
 ) -> None:
     """Withdraws the newest model in a push directory, so that the previous one is served again.
 
@@ -116,5 +121,5 @@ def rollback(
         with captured(Path(os.devnull)):
             from components.artifacts.pushed_versions import roll_back
 
-            withdrawn, now = roll_back(directory)
+            withdrawn, now = roll_back(directory_of(directory, member or ""))
     typer.echo(f"version {withdrawn} is withdrawn; version {now} is served again")

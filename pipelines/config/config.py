@@ -175,6 +175,26 @@ class Config(Section):
             published_weights=backbone.weights == "imagenet",
         )
 
+    @field_validator("gate")
+    @classmethod
+    def _family_has_its_own_baselines(cls, gate: Gate, info: ValidationInfo) -> Gate:
+        if gate.baseline == "blessed" and _is_family(info):
+            raise ValueError(
+                "baseline is blessed, the newest model of any budget, but search.budgets names several: set it to "
+                "deployed, which compares each with its own earlier versions."
+            )
+        return gate
+
+    @field_validator("vertex")
+    @classmethod
+    def _endpoint_has_one_model(cls, vertex: Vertex | None, info: ValidationInfo) -> Vertex | None:
+        if vertex is not None and vertex.endpoint is not None and _is_family(info):
+            raise ValueError(
+                "endpoint serves one model, but search.budgets names several: remove it, so that each is pushed to a "
+                "folder of its own, or give one set of limits."
+            )
+        return vertex
+
     @property
     def image_sizes(self) -> list[int]:
         """Heights and widths of the images that Transform keeps: the reference model's first, then the search's."""
@@ -200,6 +220,11 @@ class Config(Section):
     def serving_directory(self) -> str:
         """Folder that blessed models are pushed to."""
         return self.push.directory or os.path.join(self.output, "serving")
+
+    @property
+    def members(self) -> list[str]:
+        """Names of the models of a family; an empty name for the only model."""
+        return list(self.search.family)
 
     @property
     def endpoint(self) -> VertexEndpoint | None:
@@ -231,6 +256,11 @@ class Config(Section):
     def data_path(self) -> str:
         """Folder of the images. The embedded digits are written into the output folder."""
         return self.data.path or os.path.join(self.output, "data")
+
+
+def _is_family(info: ValidationInfo) -> bool:
+    search: Search | None = info.data.get("search")
+    return search is not None and "" not in search.family
 
 
 def load_config(

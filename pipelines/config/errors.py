@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from compressor_lib.errors import CompressorError, nearest
-from pipelines.config.sections.base import SectionType, fields_of, is_section, section_in
+from pipelines.config.sections.base import SectionType, always_section, fields_of, section_in
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -43,6 +43,9 @@ _MUST_BE = {
 _FILES = ("backbone.model", "backbone.weights")
 """Fields whose value is a file."""
 
+_IN_TWO_FORMS = (("search", "budgets"),)
+"""Fields that are validated in one of two forms, after which pydantic puts the form into the location of an error."""
+
 _RENAMED = {
     "data.outside_links": "data.follow_external_links",
     "data.span": "data.span_pattern",
@@ -70,7 +73,7 @@ def explain(error: ErrorDetails, config: SectionType) -> str:
         error: pydantic's error.
         config: The model that was validated.
     """
-    location, context, kind = error["loc"], error.get("ctx", {}), error["type"]
+    location, context, kind = _without_tag(error["loc"]), error.get("ctx", {}), error["type"]
     field = _dotted(location)
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         return _unknown_field(location, config)
@@ -135,8 +138,16 @@ def all_fields(section: SectionType, prefix: str = "") -> Iterator[str]:
     """Yields the dotted names of a section's fields, each followed by those of its subsections."""
     for name, field in fields_of(section).items():
         yield prefix + name
-        if is_section(field.annotation):
-            yield from all_fields(field.annotation, f"{prefix}{name}.")  # type: ignore[arg-type]
+        if inner := always_section(field.annotation):
+            yield from all_fields(inner, f"{prefix}{name}.")
+
+
+def _without_tag(location: _Location) -> _Location:
+    """Leaves out pydantic's name for the form of a field that has several."""
+    for field in _IN_TWO_FORMS:
+        if location[: len(field)] == field:
+            return (*field, *location[len(field) + 1 :])
+    return location
 
 
 def _quoted(expected: str) -> list[str]:

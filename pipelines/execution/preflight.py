@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import os
 from collections import Counter
@@ -302,7 +301,7 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
             left_out[other.label] = str(error)
             continue
         found = connections_as_in(base, wanted, further, other.name)
-        cuts.append((map(functools.partial(resized, further), sizes), found))  # none is built before it is needed
+        cuts.append((_AtSizes(further, sizes), found))
         connections += len(found) * len(sizes)
         macs_of_all += round(multiply_adds(further) * sum(size**2 for size in sizes) / sizes[0] ** 2)
         searched += len(sizes)
@@ -319,9 +318,9 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
 
 
 def _check_budgets(
-    config: Config, cuts: Iterable[tuple[Iterable[keras.Model], Sequence[Connection]]], classes: int
+    config: Config, cuts: Sequence[tuple[Iterable[keras.Model], Sequence[Connection]]], classes: int
 ) -> None:
-    """Counts the costs of all cuts, as the search does before it trains anything.
+    """Counts the costs of all cuts for each budget, as the search does before it trains anything.
 
     Args:
         config: The run's configuration.
@@ -329,13 +328,26 @@ def _check_budgets(
         classes: Number of classes; 0 if it is unknown.
 
     Raises:
-        CompressorError: If none meets the budgets.
+        CompressorError: If none meets the budgets, or one of a family.
     """
+    for name, budget in config.search.family.items():
+        try:
+            _check_budget(config, budget.limits, cuts, classes)
+        except CompressorError as error:
+            raise CompressorError(f"search.budgets.{name}: {error}" if name else str(error)) from error
+
+
+def _check_budget(
+    config: Config,
+    limits: Mapping[str, float],
+    cuts: Sequence[tuple[Iterable[keras.Model], Sequence[Connection]]],
+    classes: int,
+) -> None:
     from compressor_lib.objective.costs import COUNTED
     from compressor_lib.search.hypermodels import HyperCompressor, OverBudgetError
 
     search = config.search
-    if search.budgets.limits.keys().isdisjoint(COUNTED):
+    if limits.keys().isdisjoint(COUNTED):
         return
     over = []
     for at_sizes, connections in cuts:
@@ -347,7 +359,7 @@ def _check_budgets(
                 connections=connections,
                 head_units=search.head_units or (config.head.units,),
                 tail_units=search.tail_units,
-                budgets=search.budgets.limits,
+                budgets=limits,
             )
             try:
                 _ = hypermodel.connections
@@ -356,6 +368,22 @@ def _check_budgets(
             else:
                 return
     raise min(over, key=lambda error: error.excess)
+
+
+class _AtSizes(Iterable["keras.Model"]):
+    """A backbone at several image sizes, each built when it is first needed."""
+
+    def __init__(self, backbone: keras.Model, sizes: Sequence[int]) -> None:
+        self._backbone, self._sizes = backbone, sizes
+        self._built: dict[int, keras.Model] = {}
+
+    def __iter__(self) -> Iterator[keras.Model]:
+        from compressor_lib.networks.resizing import resized
+
+        for size in self._sizes:
+            if size not in self._built:
+                self._built[size] = resized(self._backbone, size)
+            yield self._built[size]
 
 
 class _NoWeightsError(CompressorError):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from compressor_lib.deployment.family import member_of
 from compressor_lib.support.progress import Progress
 from pipelines.execution.events import ENDS, Consumer, Event
 
@@ -54,7 +55,7 @@ def earlier_seconds(events_file: Path) -> dict[str, float]:
             node, seconds = event["node"], float(event["seconds"])
             if event["event"] == "done":
                 took[node] = seconds + stopped.pop(node, 0.0)
-            elif event["event"] in ("stopped", "failed") and node in _LONG:
+            elif event["event"] in ("stopped", "failed") and member_of(node)[0] in _LONG:
                 stopped[node] = seconds + stopped.get(node, 0.0)
         except (ValueError, KeyError, TypeError):
             continue
@@ -143,10 +144,10 @@ class RunEstimate:
     def _expected(self, node: str) -> float | None:
         if node in self._earlier:
             return self._earlier[node]
-        if node == RETRAIN:
+        if member_of(node)[0] == RETRAIN:
             return self._expected_of_retrain()
-        short = [seconds for other, seconds in self._took.items() if other not in _LONG]
-        return statistics.median(short) if short and node not in _LONG else None
+        short = [seconds for other, seconds in self._took.items() if member_of(other)[0] not in _LONG]
+        return statistics.median(short) if short and member_of(node)[0] not in _LONG else None
 
     def _expected_of_retrain(self) -> float | None:
         """The planned epochs, each as long as one of the reference model's training, which may have stopped early."""
@@ -196,6 +197,6 @@ class EstimateEvents:
 
 def _share(node: str, progress: Progress) -> float | None:
     """The share of a node that is done, in its outermost unit; None if the progress is in another unit."""
-    if not progress.total or _LONG.get(node, progress.unit) != progress.unit:
+    if not progress.total or _LONG.get(member_of(node)[0], progress.unit) != progress.unit:
         return None
     return min(1.0, progress.step / progress.total)

@@ -4,7 +4,7 @@ Kubeflow runs no drivers, and its cache key consists of a task's inputs. Therefo
 finds the newest spans and the pushed models, and passes them as parameters to the nodes that read them. If nothing has
 changed, those nodes are taken from the cache. It also reports whether there is new data, which is the condition for the
 ExampleGen to run; without it, the nodes that depend on it are skipped, and the run succeeds. The last seen data is
-recorded beside the pushed models: by NewData in :data:`SEEN_PENDING`, and in :data:`SEEN` once the Pusher has run, so
+recorded beside the pushed models: by NewData in :data:`SEEN_PENDING`, and in :data:`SEEN` once each Pusher has run, so
 that data of a failed run still counts as new.
 """
 
@@ -16,6 +16,8 @@ import os
 import sys
 from collections.abc import Sequence
 from typing import Any
+
+from compressor_lib.deployment.family import member_of
 
 NODE = "NewData"
 """ID of the node, which runs :mod:`pipelines.kubeflow.probe`."""
@@ -42,7 +44,8 @@ _KINDS = {
     SPAN: "NUMBER_INTEGER",
 }  # fmt: skip
 _LOOKED_FOR = ("input_base", INPUT_CONFIG, "range_config")
-_WRITERS = ("Pusher", "Handover")
+_PUSHER = "Pusher"
+_WRITERS = (_PUSHER, "Handover")
 """Nodes that write outside the pipeline in every run, and so must not be cached."""
 
 Json = dict[str, Any]
@@ -81,7 +84,10 @@ def look_first(spec: Json, example_gen: str) -> None:
 
     root = spec["root"].setdefault("inputDefinitions", {}).setdefault("parameters", {})
     root[ONLY_NEW] = {"parameterType": "NUMBER_INTEGER", "defaultValue": 0}
-    for node in (NODE, "Pusher"):
+    *others, last = (node for node in tasks if member_of(node)[0] == _PUSHER)
+    if others:  # the data is recorded once all models of a family have been pushed or refused
+        tasks[last]["dependentTasks"] = sorted({*tasks[last].get("dependentTasks", []), *others})
+    for node in (NODE, last):
         _give(spec, node, ONLY_NEW, "NUMBER_INTEGER", {"componentInputParameter": ONLY_NEW})
 
     readers = {
@@ -90,14 +96,18 @@ def look_first(spec: Json, example_gen: str) -> None:
         "DeployedModel": (DEPLOYED_VERSION,),
         "Handover": (NOTE,),
     }
-    for node in readers.keys() & tasks.keys():
-        for name in readers[node]:
+    for node in list(tasks):
+        base, _ = member_of(node)
+        if base not in readers:
+            continue
+        for name in readers[base]:
             source = {"taskOutputParameter": {"producerTask": NODE, "outputParameterKey": name}}
             _give(spec, node, name, _KINDS[name], source)
         tasks[node]["dependentTasks"] = sorted({*tasks[node].get("dependentTasks", []), NODE})
     gen["triggerPolicy"] = {"condition": f"inputs.parameter_values['{NEW_DATA}'] == '{YES}'"}
-    for node in _WRITERS:
-        tasks[node].pop("cachingOptions", None)
+    for node, task in tasks.items():
+        if member_of(node)[0] in _WRITERS:
+            task.pop("cachingOptions", None)
 
 
 def _give(spec: Json, node: str, name: str, kind: str, source: Json) -> None:

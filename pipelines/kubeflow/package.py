@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
+from compressor_lib.deployment.family import member_of
 from compressor_lib.errors import CompressorError, unknown
 from pipelines.config.config import Config
 from pipelines.config.remote_values import STORES, check_unchanged
@@ -34,6 +35,7 @@ _CLUSTERS_ROOT = "default of kfp-launcher"
 _KERAS_STORES = ("gs://",)
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 
 def compile_package(config: Config, target: str, *, image: str, code_version: str) -> str:
@@ -72,10 +74,12 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
         look_first(spec, example_gen)
     make_changeable(spec, config, target)
     tasks = spec["root"]["dag"]["tasks"]
-    for section, nodes in (("resources", config.resources), ("disable_cache", config.disable_cache)):
-        for node in nodes:
-            if node not in tasks:
-                raise unknown(f"node in {section}", node, tasks)
+    config = config.model_copy(
+        update={
+            "resources": _by_node("resources", config.resources, tasks),
+            "disable_cache": list(_by_node("disable_cache", dict.fromkeys(config.disable_cache), tasks)),
+        }
+    )
     for node, resources in config.resources.items():
         if described := _resource_spec(resources):
             _container(spec, node)["resources"] = described
@@ -97,6 +101,26 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
     give_environment(spec, config)
     platform = platform_of(spec, config)
     return yaml.safe_dump_all([spec, *([platform] if platform else [])], sort_keys=True)
+
+
+def _by_node(section: str, values: Mapping[str, T], tasks: Mapping[str, Any]) -> dict[str, T]:
+    """Returns the values of a section by the IDs of nodes.
+
+    Args:
+        section: Name of the section.
+        values: Its values, by the ID of a node or, in a family, by the ID without a member, for the nodes of all.
+        tasks: The nodes.
+
+    Raises:
+        CompressorError: If there is no such node.
+    """
+    found: dict[str, T] = {}
+    for name in sorted(values, key=lambda name: name in tasks):  # what is given for a single node counts
+        nodes = [name] if name in tasks else [node for node in tasks if member_of(node)[0] == name]
+        if not nodes:
+            raise unknown(f"node in {section}", name, tasks)
+        found |= dict.fromkeys(nodes, values[name])
+    return found
 
 
 def check_compilable(config: Config, target: str) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from compressor_lib.deployment.family import node_id
 from pipelines.config.config import Config
 from pipelines.kubeflow.new_data import NODE
 
@@ -58,19 +59,27 @@ def parameters_of(config: Config, target: str = "kubeflow") -> list[Parameter]:
     example_gen = example_gen_of(config)
     looks, reads = (NODE, [NODE, example_gen]) if target == "kubeflow" else (example_gen, [example_gen])
     search, gate, pattern, window = config.search, config.gate, config.data.span_pattern, config.data.span_window
+
+    def of_members(node: str) -> list[str]:
+        return [node_id(node, member) for member in config.members]
+
     known = [
         *(Parameter("data_path", _TEXT, node, "input_base", config.data_path) for node in reads),
         Parameter("span_pattern", _TEXT, looks, "input_config", pattern, _set_span_pattern(pattern or "")),
         Parameter("span_window", _INTEGER, looks, "range_config", window if window > 1 else None, _set_span_window),
         Parameter("tau", _NUMBER, "PruningSearch", "options", search.tau, _set_option("tau")),
         Parameter("max_trials", _INTEGER, "PruningSearch", "options", search.max_trials, _set_option("max_trials")),
-        Parameter("min_accuracy", _NUMBER, "Evaluator", "eval_config", gate.min_accuracy, _set_min_accuracy),
-        Parameter("max_drop", _NUMBER, "Evaluator", "eval_config", gate.max_drop, _set_max_drop),
-        Parameter("max_class_drop", _NUMBER, "Evaluator", "eval_config", gate.max_class_drop, _set_max_class_drop),
-        Parameter("confidence", _NUMBER, "Evaluator", "confidence", gate.confidence),
     ]
+    for evaluator in of_members("Evaluator"):
+        known += [
+            Parameter("min_accuracy", _NUMBER, evaluator, "eval_config", gate.min_accuracy, _set_min_accuracy),
+            Parameter("max_drop", _NUMBER, evaluator, "eval_config", gate.max_drop, _set_max_drop),
+            Parameter("max_class_drop", _NUMBER, evaluator, "eval_config", gate.max_class_drop, _set_max_class_drop),
+            Parameter("confidence", _NUMBER, evaluator, "confidence", gate.confidence),
+        ]
     if config.endpoint is None:
-        nodes = ["Pusher", "PreviousRun", "Handover", *(["DeployedModel"] if gate.baseline == "deployed" else [])]
+        nodes = [*of_members("Pusher"), "PreviousRun", "Handover"]
+        nodes += of_members("DeployedModel") if gate.baseline == "deployed" else []
         nodes += [NODE] if target == "kubeflow" else []
         known += [
             Parameter("push_directory", _TEXT, node, "push_directory", config.serving_directory) for node in nodes

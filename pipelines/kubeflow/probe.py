@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
-from components.artifacts.pushed_versions import newest_version
+from components.artifacts.pushed_versions import newest_versions
 from components.storage.listing import fingerprint
 from components.warm_start.archive import HANDOVER, NEWEST, read_handover
 from components.warm_start.pushed_classes import pushed_classes
@@ -79,7 +79,7 @@ def looked(values: Json) -> Json:
     directory = values[PUSH_DIRECTORY]
     classes = pushed_classes(directory)  # first, because its errors explain why the directory cannot be read
     described = _digest(f"{data.span} {data.version} {data.fingerprint}")
-    newest = newest_version(directory)
+    newest = newest_versions(directory)
     previous = _previous_run(directory, described, classes, newest)
     only_new = bool(values[ONLY_NEW])
     is_new = not (only_new and _was_seen(directory, described))

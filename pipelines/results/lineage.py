@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from compressor_lib.deployment.family import member_of, node_id
 from compressor_lib.errors import CompressorError, unknown
 from pipelines.results.locks import LOCK_FILE, held_since
 from pipelines.results.store import open_store
@@ -116,24 +117,45 @@ class Run:
         return None
 
     @property
+    def models(self) -> list[str]:
+        """Names of its models, in the order of their nodes; an empty name for the only model."""
+        members = dict.fromkeys(member_of(node)[1] for node in self.nodes)
+        return [member for member in members if member] or [""]
+
+    @property
     def blessed(self) -> bool | None:
-        """Whether the Evaluator blessed its model; None if the Evaluator has not run."""
-        evaluator = self.nodes.get("Evaluator")
+        """Whether the Evaluators blessed all its models; None if one of them has not run."""
+        all_blessed = [self.blessed_of(model) for model in self.models]
+        return None if None in all_blessed else all(all_blessed)
+
+    def blessed_of(self, model: str) -> bool | None:
+        """Returns whether the Evaluator blessed a model; None if it has not run."""
+        evaluator = self.nodes.get(node_id("Evaluator", model))
         blessed = number_of(evaluator.outputs.get("blessing"), "blessed") if evaluator else None
         return None if blessed is None else bool(blessed)
 
     @property
     def pushed_at(self) -> datetime | None:
-        """Time at which the model at :attr:`pushed_path` was pushed; in an earlier run, if the Pusher is cached."""
-        return time_of(self.nodes["Pusher"].outputs["pushed_model"]) if self.pushed_path else None
+        """As :meth:`pushed_at_of`, for the only model."""
+        return self.pushed_at_of("")
+
+    def pushed_at_of(self, model: str) -> datetime | None:
+        """Returns the time at which a model was pushed; in an earlier run, if the Pusher is cached."""
+        pushed = self.pushed_path_of(model)
+        return time_of(self.nodes[node_id("Pusher", model)].outputs["pushed_model"]) if pushed else None
 
     @property
     def pushed_path(self) -> str | None:
-        """Folder that its model was pushed to; None if it was not pushed."""
-        model = self.nodes["Pusher"].outputs.get("pushed_model") if "Pusher" in self.nodes else None
-        if model is None or not number_of(model, "pushed"):
+        """As :meth:`pushed_path_of`, for the only model."""
+        return self.pushed_path_of("")
+
+    def pushed_path_of(self, model: str) -> str | None:
+        """Returns the folder that a model was pushed to; None if it was not pushed."""
+        pusher = self.nodes.get(node_id("Pusher", model))
+        pushed = pusher.outputs.get("pushed_model") if pusher else None
+        if pushed is None or not number_of(pushed, "pushed"):
             return None
-        return model.custom_properties["pushed_destination"].string_value or None
+        return pushed.custom_properties["pushed_destination"].string_value or None
 
 
 class Lineage:

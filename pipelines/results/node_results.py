@@ -76,7 +76,15 @@ def _translators(artifact: Artifact, cached: bool) -> str:
 
 
 def _tuner_results(artifact: Artifact, cached: bool) -> str:
-    best = _read(artifact, SEARCH_REPORT_FILE)[0]
+    folder = Path(artifact.uri)
+    if (folder / SEARCH_REPORT_FILE).exists():
+        return _best_trial(folder)
+    members = sorted(path.parent for path in folder.glob(f"*/{SEARCH_REPORT_FILE}"))
+    return "; ".join(f"{member.name} {_best_trial(member)}" for member in members)
+
+
+def _best_trial(folder: Path) -> str:
+    best = json.loads((folder / SEARCH_REPORT_FILE).read_text(encoding="utf-8"))[0]
     accuracy = _accuracy(best["accuracy"], best.get("examples", 0))
     chosen = best.get("hyperparameters", {})
     # The connection comes last, because a narrow terminal cuts off the end.

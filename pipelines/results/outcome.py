@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from compressor_lib.deployment import phrases
 from compressor_lib.deployment.eval_result import EvalResult
+from compressor_lib.deployment.family import node_id
 from compressor_lib.deployment.figures import FormatFigures, ModelFigures
 from compressor_lib.deployment.gate import Verdict, left_out_sentences
 from compressor_lib.deployment.intervals import Interval
@@ -24,7 +25,11 @@ from pipelines.results.data_summary import read_summary, render_summary
 from pipelines.results.lineage import Lineage, Run
 
 if TYPE_CHECKING:
+    from components.report.data import ReportData
     from pipelines.config.config import Config
+
+_MEMBERS = "members"
+"""Key of the results of a family's models."""
 
 OTHER_VERSION = "results of another version"
 """Shown instead of figures that this version cannot read."""
@@ -90,22 +95,42 @@ class Results:
             ) from error
 
 
-def kept_results(run: Run) -> tuple[Results | None, str]:
+def family_to_json(results: Mapping[str, Results]) -> str:
+    """Serialises the results of all models of a run as a JSON object: those of the only model as they are."""
+    if "" in results:
+        return results[""].to_json()
+    return json.dumps({_MEMBERS: {name: asdict(one) for name, one in results.items()}})
+
+
+def family_from_json(text: str) -> dict[str, Results]:
+    """Reads what :func:`family_to_json` wrote.
+
+    Raises:
+        CompressorError: If another version of the project wrote it.
+    """
+    content = json.loads(text)
+    if isinstance(content, dict) and _MEMBERS in content:
+        return {name: Results.from_json(json.dumps(one)) for name, one in content[_MEMBERS].items()}
+    return {"": Results.from_json(text)}
+
+
+def kept_results(run: Run) -> tuple[dict[str, Results], str]:
     """Reads the stored results of a run, which another version may have written.
 
     Args:
         run: The run.
 
     Returns:
-        The results, or None if the run did not complete or they cannot be read; and, in the latter case, a note.
+        The results by the names of its models, with an empty name for the only one. They are empty if the run did not
+        complete or they cannot be read; in the latter case, a note says so.
     """
     try:
-        return (Results.from_json(run.results) if run.results else None), ""
-    except CompressorError:
-        return None, OTHER_VERSION
+        return (family_from_json(run.results) if run.results else {}), ""
+    except (CompressorError, ValueError):
+        return {}, OTHER_VERSION
 
 
-def conclude(config: Config) -> Results:
+def conclude(config: Config) -> dict[str, Results]:
     """Collects the results of the newest run, stores them in ML Metadata, and writes the report to the output folder.
 
     Args:
@@ -119,27 +144,34 @@ def conclude(config: Config) -> Results:
     lineage = Lineage(config.metadata_path)
     run = lineage.run()
     results = collect(run)
-    lineage.keep_results(run, results.to_json())
+    lineage.keep_results(run, family_to_json(results))
     write_report(run, Path(config.output))
     return results
 
 
-def collect(run: Run) -> Results:
+def collect(run: Run) -> dict[str, Results]:
     """Reads a run's results from its report.
 
     Args:
         run: The run.
 
     Returns:
-        The figures of both models on the test split, and the verdict.
+        By the names of its models, with an empty name for the only one: the figures of the reference model and of the
+        compressed model on the test split, and the verdict.
 
     Raises:
         CompressorError: If the run did not complete.
     """
-    from components.report.data import ReportData
+    from components.report.data import read_reports
 
-    data = ReportData.read(Path(run["Report"].outputs["report"].uri))
-    evaluator = run["Evaluator"]
+    reports = read_reports(Path(run["Report"].outputs["report"].uri))
+    return {model: _results(run, model, data) for model, data in reports.items()}
+
+
+def _results(run: Run, model: str, data: ReportData) -> Results:
+    evaluator = run[node_id("Evaluator", model)]
+    pushed_path, pushed_at = run.pushed_path_of(model), run.pushed_at_of(model)
+    is_cached = pushed_at is not None and run[node_id("Pusher", model)].state == "cached"
     return Results(
         reference=data.reference,
         compressed=data.compressed,
@@ -147,10 +179,10 @@ def collect(run: Run) -> Results:
         formats=data.formats,
         verdict=data.verdict,
         has_reference_as_baseline=evaluator.inputs.get("baseline_model") == run["reference"].outputs["model"],
-        pushed_path=run.pushed_path if run.pushed_path and _may_be_there(run.pushed_path) else None,
+        pushed_path=pushed_path if pushed_path and _may_be_there(pushed_path) else None,
         data=read_summary(run["ExampleValidator"]),
         advice=data.advice,
-        pushed_before=f"{run.pushed_at:%Y-%m-%d %H:%M}" if run.pushed_at and run["Pusher"].state == "cached" else "",
+        pushed_before=f"{pushed_at:%Y-%m-%d %H:%M}" if pushed_at and is_cached else "",
     )
 
 

@@ -26,11 +26,12 @@ def write_report(run: Run, folder: Path) -> Path:
     Raises:
         CompressorError: If the run did not complete.
     """
-    from components.report.data import ReportData
+    from components.report.data import read_reports
     from components.report.page import write_page
 
-    data = ReportData.read(Path(run["Report"].outputs["report"].uri))
-    return write_page(replace(data, steps=steps_of(run.nodes)), folder)
+    steps = steps_of(run.nodes)
+    reports = read_reports(Path(run["Report"].outputs["report"].uri))
+    return write_page({model: replace(data, steps=steps) for model, data in reports.items()}, folder)
 
 
 def steps_of(nodes: Mapping[str, NodeRun]) -> list[NodeStep]:

@@ -65,7 +65,7 @@ def test_photographs_give_a_smaller_model_and_a_verdict_on_it(make_runs, photogr
 
     assert result.exit_code == 0, result.output
     places = (f"output={runs.output}", f"data.path={photographs}")
-    figures = collect(Lineage(load_config(runs.config_file, [*SMALL, *places]).metadata_path).run())
+    figures = collect(Lineage(load_config(runs.config_file, [*SMALL, *places]).metadata_path).run())[""]
     reference, compressed = figures.reference, figures.compressed
     # 20 images are judged, 5 a class. Guessing names a quarter of them.
     assert reference.accuracy >= 0.6

@@ -207,7 +207,7 @@ class TestLocal:
         assert right == card["tflite"]["float32"]["accuracy"]["right"]
         assert data.change == verdict.overall.change
         screen = io.StringIO()
-        Console(file=screen, width=80).print(render_results(collect(Lineage(runs.output / METADATA_FILE).run())))
+        Console(file=screen, width=80).print(render_results(collect(Lineage(runs.output / METADATA_FILE).run())[""]))
         milliseconds, _, _ = phrases.milliseconds(metrics.latency["float32"]).partition(" (")
         for words in (f"{right} of 11", milliseconds):
             assert words in screen.getvalue()

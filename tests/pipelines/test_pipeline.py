@@ -384,3 +384,42 @@ def test_records_come_through_the_stock_component(create):
     }
     names = custom_config(nodes["Transform"])
     assert (names["image"], names["label"]) == ("image/encoded", "image/class")
+
+
+class TestFamily:
+    OF_EACH = ("retrain", "Converter", "DeployedModel", "Evaluator", "Pusher")
+
+    @pytest.fixture
+    def nodes(self, create):
+        return create("search.budgets={tiny: {memory_kb: 256}, small: {macs: 50_000_000}}", "gate.baseline=deployed")
+
+    def test_each_member_has_its_own_nodes_after_the_one_search(self, nodes):
+        shared = [node for node in FROM_FOLDER if node not in self.OF_EACH]
+        assert sorted(nodes) == sorted(
+            [*shared, *(f"{node}-{member}" for node in self.OF_EACH for member in ("tiny", "small"))]
+        )
+        assert custom_config(nodes["retrain-tiny"])["network"] == "model-tiny.keras"
+        assert "network" not in custom_config(nodes["reference"])
+        budgets = json.loads(nodes["PruningSearch"].exec_properties["options"])["budgets"]
+        assert (budgets["tiny"]["memory_kb"], budgets["small"]["macs"]) == (256, 50_000_000)
+
+    def test_members_are_not_wired_to_each_other(self, nodes):
+        for member, other in (("tiny", "small"), ("small", "tiny")):
+            for node in self.OF_EACH:
+                assert not [one for one, _ in sources(nodes[f"{node}-{member}"]).values() if one.endswith(f"-{other}")]
+            assert sources(nodes[f"Evaluator-{member}"])["baseline_model"] == (f"DeployedModel-{member}", "model")
+            assert nodes[f"Pusher-{member}"].exec_properties["member"] == member
+            assert nodes[f"Pusher-{member}"].exec_properties["name"] == f"small-{member}"
+            assert nodes[f"DeployedModel-{member}"].exec_properties["member"] == member
+
+    def test_the_report_has_the_inputs_of_all_members(self, nodes):
+        found = sources(nodes["Report"])
+        for member in ("tiny", "small"):
+            assert found[f"compressed__{member}"] == (f"Converter-{member}", "model")
+            assert found[f"compressed_run__{member}"] == (f"retrain-{member}", "model_run")
+            assert found[f"evaluation__{member}"] == (f"Evaluator-{member}", "evaluation")
+            assert found[f"pushed_model__{member}"] == (f"Pusher-{member}", "pushed_model")
+        assert "compressed" not in found
+
+    def test_the_state_for_the_next_run_waits_for_all_pushers(self, nodes):
+        assert {node.id for node in nodes["Handover"].upstream_nodes} >= {"Pusher-tiny", "Pusher-small"}

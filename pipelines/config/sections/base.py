@@ -6,7 +6,8 @@ import dataclasses
 import inspect
 import os
 import re
-from typing import Any, TypeVar, get_args, get_type_hints
+from types import NoneType
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
@@ -69,6 +70,14 @@ def section_in(annotation: Any) -> SectionType | None:
     if is_section(annotation):
         return annotation
     return next((found for found in map(section_in, get_args(annotation)) if found), None)
+
+
+def always_section(annotation: Any) -> SectionType | None:
+    """The section class in a field's annotation if the field always has one, alone or as the first of two forms."""
+    if is_section(annotation):
+        return annotation
+    parts = [part.__origin__ if get_origin(part) is Annotated else part for part in get_args(annotation)]
+    return next((part for part in parts if is_section(part)), None) if NoneType not in parts else None
 
 
 def _described(section: type) -> dict[str, str]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Annotated, get_args
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Tag
 
 from compressor_lib.cuts.connections import Family, parse_connection
 from compressor_lib.errors import CompressorError
-from compressor_lib.search.options import BackboneOptions, PruningSearchOptions
+from compressor_lib.search.options import BackboneOptions, BudgetOptions, PruningSearchOptions
 from pipelines.config.errors import shown
 from pipelines.config.sections.base import weights_file
 
@@ -47,6 +48,37 @@ def _backbones(value: object) -> object:
     return [{"name": item} if isinstance(item, str) else item for item in items]
 
 
+FAMILY, LIMITS = "family", "limits"
+"""The two forms of the budgets; pydantic puts them into the locations of its errors."""
+
+
+def _budgets_form(value: object) -> str:
+    """Whether budgets are one set of limits or named sets of limits."""
+    if not isinstance(value, Mapping) or not value:
+        return LIMITS
+    return FAMILY if all(isinstance(one, Mapping | BudgetOptions) for one in value.values()) else LIMITS
+
+
+def _not_mixed(value: object) -> object:
+    """Refuses an empty set of budgets, and limits beside named sets of limits."""
+    if not isinstance(value, Mapping):
+        return value
+    if not value:
+        raise ValueError("is empty: give a limit such as parameters, or named sets of limits, or remove it.")
+    named = [name for name, one in value.items() if isinstance(one, Mapping)]
+    limits = [field.name for field in fields(BudgetOptions)]
+    if named:  # a limit of null is none
+        value = {name: one for name, one in value.items() if one is not None or name not in limits}
+    if named and len(named) < len(value):
+        (single, *_) = (name for name in value if name not in named)
+        what = "is a limit" if single in limits else "is no set of limits"
+        raise ValueError(
+            f"has both: {single} {what}, and {named[0]} is a set of limits. Give limits only, or named sets of limits "
+            f"only, as in {{tiny: {{memory_kb: 256}}, small: {{macs: 50000000}}}}."
+        )
+    return value
+
+
 @dataclass(frozen=True)
 class FurtherBackbone(BackboneOptions):
     """A further backbone to search; a name alone stands for a backbone with the defaults of the other fields."""
@@ -58,5 +90,10 @@ class FurtherBackbone(BackboneOptions):
 class Search(PruningSearchOptions):
     """How the connection to cut is searched."""
 
+    budgets: Annotated[
+        Annotated[BudgetOptions, Tag(LIMITS)] | Annotated[dict[str, BudgetOptions], Tag(FAMILY)],
+        Discriminator(_budgets_form),
+        BeforeValidator(_not_mixed),
+    ] = PruningSearchOptions.budgets  # type: ignore[assignment]
     backbones: Annotated[tuple[FurtherBackbone, ...] | None, BeforeValidator(_backbones)] = None
     connections: Annotated[Family | tuple[str, ...], BeforeValidator(_connections)] = PruningSearchOptions.connections

@@ -20,7 +20,16 @@ from tfx.dsl.io.plugins.tensorflow_gfile import TensorflowFilesystem
 
 from components.artifacts import pushed_versions
 from components.artifacts.model_files import files_sha256, model_files
-from components.artifacts.pushed_versions import newest_version, prune, publish, roll_back, staging, versions
+from components.artifacts.pushed_versions import (
+    family_in,
+    newest_version,
+    newest_versions,
+    prune,
+    publish,
+    roll_back,
+    staging,
+    versions,
+)
 from compressor_lib.errors import CompressorError
 
 
@@ -266,3 +275,20 @@ def test_hash_covers_names_and_contents(tmp_path):
     (tmp_path / "one" / "empty").mkdir()
     assert files_sha256(str(tmp_path / "one")) == one == folder("two", {"b/c": "y", "a": "x"})
     assert len({one, folder("three", {"a": "x", "b/c": "z"}), folder("four", {"a": "x", "b/d": "y"})}) == 3
+
+
+def test_the_models_of_a_family_are_folders_with_versions(directory):
+    assert newest_versions(directory) == ""
+    tiny, small = (push(os.path.join(directory, name)) for name in ("tiny", "small"))
+    fileio.makedirs(os.path.join(directory, "empty"))
+    assert versions(directory) == []
+    assert family_in(directory) == ["small", "tiny"]
+    assert newest_versions(directory) == f"small/{small} tiny/{tiny}"
+    own = push(directory)
+    assert newest_versions(directory) == f"{own} small/{small} tiny/{tiny}"
+
+
+def test_a_rollback_of_a_family_asks_which_model(directory):
+    push(os.path.join(directory, "tiny"))
+    with pytest.raises(CompressorError, match="has the models of a family, tiny: choose one with --model"):
+        roll_back(directory)

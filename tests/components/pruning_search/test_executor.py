@@ -35,6 +35,7 @@ from compressor_lib.pretraining.translator_fit import fit_translators
 from compressor_lib.search import run
 from compressor_lib.search.backbones import HyperBackbones
 from compressor_lib.search.options import BackboneOptions, BudgetOptions, ObjectiveOptions, PruningSearchOptions
+from compressor_lib.search.place import without_places
 from compressor_lib.support.atomic_write import replace_file
 from compressor_lib.support.processes import module_command
 
@@ -292,6 +293,33 @@ def test_the_best_trial_is_within_budget_and_scored_by_the_chosen_cost(tmp_path,
     assert model.count_params() == small
     stored = json.loads((outputs["best_hyperparameters"] / "best_hyperparameters.txt").read_text())
     assert kt.HyperParameters.from_config(stored).values == report[0]["hyperparameters"]
+
+
+def test_each_budget_of_a_family_has_its_own_network(tmp_path, examples, reference, bank):
+    connections = ["block_2_add->head"]
+    small, large = (
+        attach_head(create_submodel(reference.base, connections[0]), 3, units=units).count_params() for units in (4, 64)
+    )
+    budgets = {"tiny": {"parameters": (small + large) // 2}, "wide": {"parameters": 10 * large}}
+    outputs = do(
+        tmp_path, examples, reference, bank, connections=connections, head_units=[64, 4], max_trials=12, max_epochs=1,
+        tau=1.0, budgets=budgets, finalists=2, finalist_epochs=1,
+    )  # fmt: skip
+    stored = json.loads((outputs["best_hyperparameters"] / "best_hyperparameters.txt").read_text())
+    kt.HyperParameters.from_config(stored)
+    trials = []
+    for name, budget in budgets.items():
+        report = json.loads((outputs["tuner_results"] / name / SEARCH_REPORT_FILE).read_text())
+        finalists = json.loads((outputs["tuner_results"] / name / "finalists.json").read_text())
+        trials.append({row["trial_id"] for row in report})
+        assert {row["hyperparameters"]["budget"] for row in report} == set(budgets)
+        assert all(row["within_budget"] == (row["parameters"] <= budget["parameters"]) for row in report)
+        assert report[0]["trial_id"] == finalists[0]["trial_id"]
+        model = load_keras(outputs["model"] / "Format-Serving", f"model-{name}.keras")
+        assert model.count_params() == report[0]["parameters"] <= budget["parameters"]
+        assert without_places(stored["family"][name]) == report[0]["hyperparameters"]
+    assert trials[0] == trials[1]  # the same trials for both
+    assert not (outputs["tuner_results"] / SEARCH_REPORT_FILE).exists()
 
 
 def test_the_best_finalist_is_handed_on_as_it_was_retrained(tmp_path, examples, reference, bank, images):

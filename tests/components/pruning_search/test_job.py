@@ -15,6 +15,7 @@ from compressor_lib.errors import CompressorError
 from compressor_lib.pretraining.bank import fingerprint
 from compressor_lib.pretraining.translator_fit import fit_translators
 from compressor_lib.search.backbones import HyperBackbones
+from compressor_lib.search.family import HyperFamily
 from compressor_lib.search.options import PruningSearchOptions
 
 LISTED = ["block_5_add->head", "24,36"]  # 24 is block_5_add, 36 is Conv_1
@@ -84,6 +85,26 @@ def test_workers_rebuild_the_networks_that_the_chief_chose(job):
     again = narrowed.hypermodel()
     assert cuts(again) == cuts(chosen)
     assert weights(again) == weights(chosen)
+
+
+def test_workers_rebuild_a_family_as_the_chief_narrowed_it(job):
+    budgets = {"tiny": {"parameters": 30_000}, "wide": {"macs": 10**9}}
+    given = job(backbones=[SMALL, NARROW], connections="truncation", budgets=budgets, shortlist=8)
+    chosen = given.hypermodel()
+    assert isinstance(chosen, HyperFamily)
+    whole = {budget: cuts(space) for budget, space in chosen.members.items()}
+    tried = {budget: sum(map(len, networks.values())) for budget, networks in whole.items()}
+    assert 0 < tried["tiny"] < tried["wide"]
+    narrowed = given.narrowed(chosen)
+    again = narrowed.hypermodel()
+    assert {budget: cuts(space) for budget, space in again.members.items()} == {
+        budget: cuts(space) for budget, space in chosen.members.items()
+    }
+
+
+def test_a_budget_that_no_network_meets_is_named_before_the_search(job):
+    with pytest.raises(CompressorError, match=r"^budget 'tiny': no connection meets the budgets"):
+        job(budgets={"tiny": {"parameters": 10}, "wide": {"macs": 10**9}}).hypermodel()
 
 
 class TestWeightsThatCannotBeDownloaded:

@@ -26,7 +26,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def file(report_data, tmp_path_factory) -> Path:
-    return write_page(report_data, tmp_path_factory.mktemp("report"))
+    return write_page({"": report_data}, tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture(scope="module")

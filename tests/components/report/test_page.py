@@ -10,8 +10,8 @@ import jinja2
 import pytest
 
 from components.report.charts import MOST_CLASSES
-from components.report.data import ComparedPredictions, ReportData
-from components.report.page import render_page, write_page
+from components.report.data import ComparedPredictions, ReportData, read_reports, write_reports
+from components.report.page import render_family, render_page, write_page
 from compressor_lib.deployment.intervals import Interval
 
 
@@ -157,12 +157,17 @@ def test_examples_are_named_with_their_probabilities(page):
 def test_neighbouring_card_is_linked(report_data, tmp_path):
     pushed = tmp_path / "serving #1" / "7"
     beside = dataclasses.replace(report_data, pushed_to=str(pushed))
-    page = write_page(beside, tmp_path).read_text()
+    page = write_page({"": beside}, tmp_path).read_text()
     assert '<a href="serving%20%231/7/assets.extra/model_card.md">model card</a>' in page
     (tmp_path / "elsewhere").mkdir()
-    assert f"<code>{pushed}/assets.extra/model_card.md</code>" in write_page(beside, tmp_path / "elsewhere").read_text()
+    assert (
+        f"<code>{pushed}/assets.extra/model_card.md</code>"
+        in write_page({"": beside}, tmp_path / "elsewhere").read_text()
+    )
     far = dataclasses.replace(report_data, pushed_to="gs://bucket/serving/7")
-    assert "<code>gs://bucket/serving/7/assets.extra/model_card.md</code>" in write_page(far, tmp_path).read_text()
+    assert (
+        "<code>gs://bucket/serving/7/assets.extra/model_card.md</code>" in write_page({"": far}, tmp_path).read_text()
+    )
 
 
 def test_an_endpoint_has_no_card_and_no_folder(report_data):
@@ -255,3 +260,43 @@ def test_code_uses_pushed_files_only(report_data):
     data = dataclasses.replace(report_data, verdict=dataclasses.replace(report_data.verdict, formats=failing))
     assert "model.tflite" not in render_page(data)
     assert "model.tflite" in render_page(dataclasses.replace(data, pushed_to=None))
+
+
+class TestFamily:
+    @pytest.fixture
+    def family(self, report_data) -> dict[str, ReportData]:
+        budgets = {"tiny": {"memory_kb": 256.0, "macs": None}, "small": {"memory_kb": None, "macs": 50_000_000}}
+        config = {**report_data.config, "search": {**report_data.config.get("search", {}), "budgets": budgets}}
+        refused = dataclasses.replace(report_data.verdict, blessed=False, reasons=["it is too wrong"])
+        tiny = dataclasses.replace(
+            report_data, config=config, member="tiny", verdict=refused, pushed_to=None,
+            artifacts={**report_data.artifacts, "compressed": "/runs/Converter-tiny/model/1"},
+        )  # fmt: skip
+        return {"tiny": tiny, "small": dataclasses.replace(report_data, config=config, member="small")}
+
+    def test_a_table_of_all_models_comes_first(self, family):
+        page = render_family(family)
+        assert page.index('id="family"') < page.index('id="model-tiny"') < page.index('id="model-small"')
+        (table,) = re.findall(r'aria-label="The family".*?</table>', page, re.DOTALL)
+        assert "memory_kb 256" in table
+        assert "macs 50,000,000" in table
+        assert "not passed" in table
+        assert "1 of 2 passed" in page
+
+    def test_each_model_has_its_own_sections_and_the_run_is_shown_once(self, family):
+        page = render_family(family)
+        ids = re.findall(r' id="([^"]+)"', page)
+        assert len(ids) == len(set(ids))
+        assert {"model-tiny-deploy", "model-small-deploy", "model-tiny-trials", "data", "run"} <= set(ids)
+        assert "it is too wrong" in page
+        specs = json.loads(re.findall(r'id="charts">(.*?)</script>', page, re.DOTALL)[0].replace("<\\/", "</"))
+        drawn = set(re.findall(r'data-chart="([^"]+)"', page))
+        assert drawn == set(specs)
+        assert "compressed of tiny" in page
+
+    def test_the_data_is_read_as_it_was_written(self, family, report_data, tmp_path):
+        write_reports(family, tmp_path)
+        assert read_reports(tmp_path) == family
+        write_reports({"": report_data}, tmp_path)
+        assert read_reports(tmp_path) == {"": report_data}
+        assert "The family" not in write_page({"": report_data}, tmp_path).read_text()

@@ -205,3 +205,12 @@ def test_name_in_two_unicode_forms_is_one_class(tmp_path):
     new.mkdir(parents=True)
     (new / "classes.txt").write_text("caf\u00e9\ntea\n", encoding="utf-8")
     check_class_order(str(tmp_path / "new"), str(tmp_path), [])  # it is pushed: the name has its first place
+
+
+def test_a_family_has_the_classes_of_its_longest_list(tmp_path):
+    for place, classes in {"1": ["tea", "cafe"], "tiny/2": ["tea", "cafe"], "small/3": ["tea", "cafe", "milk"]}.items():
+        extra = tmp_path / place / "assets.extra"
+        extra.mkdir(parents=True)
+        (extra.parent / "saved_model.pb").touch()
+        (extra / "classes.txt").write_text("\n".join(classes))
+    assert pushed_classes(str(tmp_path)) == ["tea", "cafe", "milk"]

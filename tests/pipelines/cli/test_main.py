@@ -53,7 +53,7 @@ class Stage:
         module.create_pipeline = self._create  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "pipelines.pipeline", module)
         monkeypatch.setattr(pipelines.execution.runners, "run", self._run)
-        monkeypatch.setattr(pipelines.results.outcome, "conclude", lambda config: made_up_results(self.blessed))
+        monkeypatch.setattr(pipelines.results.outcome, "conclude", lambda config: {"": made_up_results(self.blessed)})
 
     def _create(self, config, *, code_version):
         self.created = {"config": config, "code_version": code_version}

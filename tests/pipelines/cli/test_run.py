@@ -96,7 +96,7 @@ def test_a_refused_run_ends_with_its_reasons_what_to_do_and_the_report(tmp_path,
     monkeypatch.setenv("COLUMNS", "80")
     refused = results(blessed=False)
     output = tmp_path / "a folder whose name alone is as wide as many a terminal, so that lines would be wrapped"
-    show_results(refused, str(output))
+    show_results({"": refused}, str(output))
     lines = capsys.readouterr().out.splitlines()
     assert refused.reasons
     assert refused.advice
@@ -111,7 +111,7 @@ def test_a_refused_run_ends_with_its_reasons_what_to_do_and_the_report(tmp_path,
 
 def test_a_blessed_run_ends_with_the_verdict_and_the_report(tmp_path, capsys):
     passed = results(advice=[])
-    show_results(passed, str(tmp_path))
+    show_results({"": passed}, str(tmp_path))
     assert capsys.readouterr().out.splitlines()[-2:] == [
         verdict_sentence(passed),
         f"report: {tmp_path / 'report.html'}",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -571,3 +572,46 @@ def test_a_size_below_the_least_of_a_backbone_is_refused(write, monkeypatch, nam
 )
 def test_images_are_kept_at_the_reference_models_size_and_those_of_the_search(write, searched, kept):
     assert load_config(write(SMALLEST), [f"search.input_sizes={searched}"]).image_sizes == kept
+
+
+class TestFamily:
+    def test_budgets_may_be_named(self, write):
+        config = load_config(write(SMALLEST), ["search.budgets={tiny: {memory_kb: 9}, small: {macs: 5}}"])
+        assert config.members == ["tiny", "small"]
+        assert [budget.limits for budget in config.search.family.values()] == [{"memory": 9}, {"macs": 5}]
+        assert load_config(write(SMALLEST)).members == [""]
+
+    def test_one_value_of_one_budget_can_be_set(self, write):
+        file = write({**SMALLEST, "search": {"budgets": {"tiny": {"memory_kb": 9}, "small": {"macs": 5}}}})
+        config = load_config(file, ["search.budgets.tiny.memory_kb=10"])
+        assert [budget.limits for budget in config.search.family.values()] == [{"memory": 10}, {"macs": 5}]
+
+    @pytest.mark.parametrize(
+        ("budgets", "message"),
+        [
+            ("{}", "search.budgets is empty: give a limit such as parameters, or named sets of limits"),
+            ("{parameters: 5, tiny: {macs: 5}}", "search.budgets has both: parameters is a limit, and tiny is a set"),
+            ("{Tiny: {macs: 5}}", "search.budgets has the name 'Tiny': it must be lower-case letters, digits"),
+            ("{macs: {macs: 5}}", "search.budgets has the name 'macs', which is that of a limit"),
+            ("{tiny: {macs: 0}}", "search.budgets.tiny.macs is 0: it must be more than 0."),
+            ("{tiny: {mac: 5}}", "unknown field 'search.budgets.tiny.mac'. Did you mean 'search.budgets.tiny.macs'?"),
+        ],
+    )
+    def test_wrong_budgets_are_refused(self, write, budgets, message):
+        with pytest.raises(CompressorError, match=re.escape(message)):
+            load_config(write(SMALLEST), [f"search.budgets={budgets}"])
+
+    @pytest.mark.parametrize(
+        ("override", "message"),
+        [
+            ("search.max_trials=1", "search.max_trials is 1, fewer than the 2 budgets"),
+            ("gate.baseline=blessed", "gate.baseline is blessed, the newest model of any budget"),
+            (
+                "vertex={project: p, region: r, endpoint: {display_name: e, image: i, machine_type: m}}",
+                "vertex.endpoint serves one model, but search.budgets names several",
+            ),
+        ],
+    )
+    def test_what_a_family_cannot_have_is_refused(self, write, override, message):
+        with pytest.raises(CompressorError, match=re.escape(message)):
+            load_config(write(SMALLEST), ["search.budgets={tiny: {macs: 5}, small: {macs: 9}}", override])

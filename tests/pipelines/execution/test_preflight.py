@@ -481,3 +481,9 @@ def test_an_install_without_tfx_is_told(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(CompressorError, match=r"auto-compressor\[pipelines\]"):
         check_installed()
+
+
+def test_a_budget_of_a_family_that_no_network_meets_is_named(tmp_path):
+    with pytest.raises(CompressorError, match=r"^search\.budgets\.tiny: no connection meets the budgets"):
+        check_network(config(tmp_path, "search.budgets={small: {memory_kb: 400}, tiny: {memory_kb: 1}}"))
+    check_network(config(tmp_path, "search.budgets={small: {memory_kb: 400}, tiny: {parameters: 300_000}}"))

@@ -167,3 +167,15 @@ def test_a_run_that_follows_another_tells_at_its_first_work(clock):
 )
 def test_a_rough_duration_is_in_words(seconds, words):
     assert in_words(seconds) == words
+
+
+def test_the_retraining_of_each_model_of_a_family_is_expected_to_take_as_long(clock):
+    estimate = RunEstimate({}, {"reference": 5, "retrain": 20}, clock)
+    estimate(Event("run", nodes=("reference", "retrain-tiny", "retrain-small", "Pusher-tiny")))
+    done(estimate, "reference", 50)
+    done(estimate, "retrain-tiny", 180)
+    estimate(Event("started", "retrain-small"))
+    assert estimate.seconds_left() is None  # no short node has ended yet
+    done(estimate, "retrain-small", 190)
+    done(estimate, "Pusher-tiny", 3)
+    assert estimate.seconds_left() == 0

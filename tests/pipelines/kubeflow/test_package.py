@@ -419,6 +419,38 @@ def test_the_deployed_baseline_is_read_at_each_run_from_where_it_pushes(target):
 
 
 @pytest.mark.parametrize("target", TARGETS)
+def test_each_model_of_a_family_has_its_own_tasks(target):
+    package = compiled(
+        target, "search.budgets.tiny.macs=5", "search.budgets.small-one.macs=6", "gate.baseline=deployed", "retries=2",
+        "resources={retrain: {cpu: 4}, retrain-tiny: {cpu: 8}}", "disable_cache=[Converter]",
+    )  # fmt: skip
+    spec = yaml.safe_load(package) if target == "kubeflow" else json.loads(package)["pipelineSpec"]
+    tasks = spec["root"]["dag"]["tasks"]
+    for member in ("tiny", "small-one"):
+        for node in ("Pusher", "DeployedModel"):
+            parameters = tasks[f"{node}-{member}"]["inputs"]["parameters"]
+            assert parameters["push_directory"] == {"componentInputParameter": "push_directory"}
+            assert parameters["member"] == {"runtimeValue": {"constant": member}}
+        evaluator = tasks[f"Evaluator-{member}"]
+        assert evaluator["inputs"]["parameters"]["min_accuracy"] == {"componentInputParameter": "min_accuracy"}
+        baseline = evaluator["inputs"]["artifacts"]["baseline_model"]["taskOutputArtifact"]
+        assert baseline == {"producerTask": f"DeployedModel-{member}", "outputArtifactKey": "model"}
+        assert evaluator["retryPolicy"]["maxRetryCount"] == 2
+        assert "cachingOptions" not in tasks[f"Converter-{member}"]
+        assert f"evaluation__{member.replace('-', '_')}" in tasks["Report"]["inputs"]["artifacts"]
+    assert container(spec, "retrain-tiny")["resources"]["cpuLimit"] == 8
+    assert container(spec, "retrain-small-one")["resources"]["cpuLimit"] == 4
+    if target == "kubeflow":
+        # The data is recorded as seen once, after the last of them.
+        (last,) = (node for node, task in tasks.items() if "only_new_data" in task["inputs"].get("parameters", {})
+                   and node.startswith("Pusher"))  # fmt: skip
+        (other,) = {"Pusher-tiny", "Pusher-small-one"} - {last}
+        assert other in tasks[last]["dependentTasks"]
+        for node in ("Pusher-tiny", "Pusher-small-one", "Handover"):
+            assert "cachingOptions" not in tasks[node]
+
+
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(
     "beam",
     [

@@ -9,6 +9,7 @@ from metadata_store import EXECUTION, Store
 
 from compressor_lib.errors import CompressorError
 from pipelines.results.lineage import Lineage
+from pipelines.results.run_json import verdict
 
 
 @pytest.fixture
@@ -108,3 +109,24 @@ def test_reading_imports_nothing_heavy(store):
     )
     done = subprocess.run([sys.executable, "-c", script, str(store.path)], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_a_family_is_blessed_if_all_its_models_are(tmp_path):
+    store = Store(tmp_path / "metadata.sqlite")
+    pushed = store.artifact("/p", pushed=1, pushed_destination="/serving/tiny/1")
+    store.run(
+        "2026-11-26T09:00:00.200002",
+        ("PruningSearch", EXECUTION.COMPLETE, {}, {}, {}),
+        ("Evaluator-tiny", EXECUTION.COMPLETE, {}, {"blessing": store.artifact("/b", blessed=1)}, {}),
+        ("Evaluator-small-one", EXECUTION.COMPLETE, {}, {"blessing": store.artifact("/c", blessed=0)}, {}),
+        ("Pusher-tiny", EXECUTION.COMPLETE, {}, {"pushed_model": pushed}, {}),
+        ("Pusher-small-one", EXECUTION.COMPLETE, {}, {"pushed_model": store.artifact("/q", pushed=0)}, {}),
+        ("Report", EXECUTION.COMPLETE, {}, {}, {}),
+    )
+    run = Lineage(store.path).run()
+    assert run.models == ["tiny", "small-one"]
+    assert run.blessed is False
+    assert [run.blessed_of(model) for model in run.models] == [True, False]
+    assert [run.pushed_path_of(model) for model in run.models] == ["/serving/tiny/1", None]
+    assert verdict(run) == "tiny: blessed, pushed; small-one: not blessed, not pushed"
+    assert verdict(run, "tiny") == "blessed, pushed"

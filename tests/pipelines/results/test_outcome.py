@@ -17,7 +17,7 @@ from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_for
 from compressor_lib.deployment.model_metrics import Latency, Speedup
 from compressor_lib.errors import CompressorError
 from pipelines.results.lineage import NodeRun, Run
-from pipelines.results.outcome import Results, collect, render_results
+from pipelines.results.outcome import Results, collect, family_from_json, family_to_json, render_results
 
 DATA = DataSummary(images={"train": {"cat": 3, "dog": 4}}, anomalies=["new class 'dog', against the run before"])
 BOUNDS = Thresholds(min_accuracy=0.5, max_drop=0.1)
@@ -48,7 +48,7 @@ def test_a_run_is_collected(tmp_path):
         "Report": NodeRun({}, {"report": made}),
         "ExampleValidator": NodeRun({}, {"anomalies": made}),
     }
-    found = collect(Run("2026", "x", datetime.now(), nodes))
+    found = collect(Run("2026", "x", datetime.now(), nodes))[""]
     assert found == Results(
         reference=data.reference,
         compressed=data.compressed,
@@ -189,3 +189,10 @@ def test_without_any_tflite_model_the_rest_is_shown():
     assert models["latency an image"] == ["not converted", "not converted", "not compared"]
     assert models["parameters"] == ["1,000,000", "250,000", "-75.0 %"]
     assert Results.from_json(results.to_json()) == results
+
+
+def test_the_results_of_a_family_are_kept_by_the_names_of_its_models():
+    family = {"tiny": RESULTS, "small": replace(RESULTS, pushed_path=None)}
+    assert family_from_json(family_to_json(family)) == family
+    assert family_from_json(family_to_json({"": RESULTS})) == {"": RESULTS}
+    assert family_to_json({"": RESULTS}) == RESULTS.to_json()
