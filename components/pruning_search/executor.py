@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import keras_tuner as kt
 from tfx import types
+from tfx.components.tuner.executor import write_best_hyperparameters
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
@@ -124,7 +125,10 @@ def _search(
         best_path = keras_path(model_dir, keras_file(budget))
         best_path.parent.mkdir(parents=True, exist_ok=True)
         best.save(best_path)
-    _write_hyperparameters(best_hyperparameters, artifact_utils.get_single_uri(output_dict["best_hyperparameters"]))
+    write_best_hyperparameters(tuner, output_dict)
+    if isinstance(hypermodel, HyperFamily):
+        folder = artifact_utils.get_single_uri(output_dict["best_hyperparameters"])
+        _write_hyperparameters(best_hyperparameters, Path(folder, _HYPERPARAMETERS_FILE))
     shutil.copyfile(keras_path(reference_dir), keras_path(model_dir, TEACHER_FILE))
     mark_done(trials_dir)
 
@@ -140,13 +144,11 @@ def _named(budget: str) -> Iterator[None]:
         raise CompressorError(f"budget {budget!r}: {error}") from error
 
 
-def _write_hyperparameters(best: Mapping[str, kt.HyperParameters], folder: str) -> None:
-    """Writes the best hyperparameters of each member as the only file of a folder, which the stock Trainer reads."""
+def _write_hyperparameters(best: Mapping[str, kt.HyperParameters], path: Path) -> None:
+    """Writes the best hyperparameters of each member to one file, because the stock Trainer takes only one."""
     content = next(iter(best.values())).get_config()
-    if "" not in best:
-        content[_FAMILY] = {budget: hyperparameters.values for budget, hyperparameters in best.items()}
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    Path(folder, _HYPERPARAMETERS_FILE).write_text(json.dumps(content))
+    content[_FAMILY] = {budget: hyperparameters.values for budget, hyperparameters in best.items()}
+    path.write_text(json.dumps(content))
 
 
 def _run(job: SearchJob, hypermodel: Searched, directory: Path) -> kt.Tuner:

@@ -36,6 +36,7 @@ class Preview:
         input_sizes: Those at which the network is searched.
         tuner: The search's tuner.
         trials: Maximum number of trials; None for no limit.
+        models: Names of the models of a family; empty for one model.
     """
 
     images: Images | None
@@ -45,6 +46,7 @@ class Preview:
     input_sizes: tuple[int, ...]
     tuner: str
     trials: int | None
+    models: list[str]
 
     def as_json(self) -> dict[str, Any]:
         """The output of ``--json``, whose keys docs/tutorial.md lists."""
@@ -65,6 +67,7 @@ class Preview:
             "passes": round(self.network.passes, 2),
             "backbones_left_out": dict(self.network.left_out),
             "trials": self.trials,
+            "models": self.models,
         }
 
 
@@ -85,7 +88,16 @@ def examine(config: Config) -> Preview:
     classes = check_classes(config, images, stores=False) if images else None
     network = check_network(config, classes.names if classes else None, download=False)
     size, search = config.backbone.input_size, config.search
-    return Preview(images, classes, network, size, search.input_sizes or (size,), search.tuner, planned_trials(config))
+    return Preview(
+        images,
+        classes,
+        network,
+        size,
+        search.input_sizes or (size,),
+        search.tuner,
+        planned_trials(config),
+        [name for name in config.members if name],
+    )
 
 
 def rendered(preview: Preview) -> list[RenderableType]:
@@ -115,6 +127,8 @@ def rendered(preview: Preview) -> list[RenderableType]:
     parts += [f"left out     {name}: {why}" for name, why in network.left_out.items()]
     most = "no limit" if preview.trials is None else f"{preview.trials} at most"
     parts.append(f"trials       {most}, by {preview.tuner}, of {network.connections} connections")
+    if preview.models:
+        parts.append(f"models       {', '.join(preview.models)}, one for each budget")
     return parts
 
 

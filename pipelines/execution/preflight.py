@@ -456,9 +456,14 @@ def planned_trials(config: Config) -> int | None:
     """Returns the maximum number of trials of the search; None for no limit."""
     import keras_tuner as kt
 
+    from compressor_lib.search.family_oracle import shared_out
     from compressor_lib.search.oracles import ORACLES
 
     search = config.search
     epochs = {"max_epochs": search.max_epochs} if search.tuner == "hyperband" else {}
     objective = kt.Objective("score", direction="max")
-    return ORACLES[search.tuner](objective=objective, max_trials=search.max_trials, **epochs).planned_trials
+    planned = [
+        ORACLES[search.tuner](objective=objective, max_trials=share, **epochs).planned_trials
+        for share in shared_out(search.max_trials, len(search.family))
+    ]
+    return None if None in planned else sum(filter(None, planned))
