@@ -88,15 +88,9 @@ def examine(config: Config) -> Preview:
     classes = check_classes(config, images, stores=False) if images else None
     network = check_network(config, classes.names if classes else None, download=False)
     size, search = config.backbone.input_size, config.search
+    models = [name for name in config.members if name]
     return Preview(
-        images,
-        classes,
-        network,
-        size,
-        search.input_sizes or (size,),
-        search.tuner,
-        planned_trials(config),
-        [name for name in config.members if name],
+        images, classes, network, size, search.input_sizes or (size,), search.tuner, planned_trials(config), models
     )
 
 
