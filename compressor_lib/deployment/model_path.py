@@ -40,8 +40,8 @@ def find_model(path: str | Path) -> Path:
         path = max(versions, key=lambda folder: int(folder.name))
     if not (path / SAVED_MODEL).is_file() and (family := _family_in(path)):
         raise CompressorError(
-            f"folder {str(path)!r} has the models of a family, {', '.join(family)}: choose one with --model, such as "
-            f"--model {family[0]}."
+            f"folder {str(path)!r} has the models of a family, {', '.join(family)}: give the folder of one, such as "
+            f"{str(path / family[0])!r}."
         )
     if not (path / SAVED_MODEL).is_file():
         raise CompressorError(

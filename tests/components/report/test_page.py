@@ -267,7 +267,7 @@ class TestFamily:
     def family(self, report_data) -> dict[str, ReportData]:
         budgets = {"tiny": {"memory_kb": 256.0, "macs": None}, "small": {"memory_kb": None, "macs": 50_000_000}}
         config = {**report_data.config, "search": {**report_data.config.get("search", {}), "budgets": budgets}}
-        refused = dataclasses.replace(report_data.verdict, blessed=False, reasons=["it is too wrong"])
+        refused = dataclasses.replace(report_data.verdict, reasons=["it is too wrong"])
         tiny = dataclasses.replace(
             report_data, config=config, member="tiny", verdict=refused, pushed_to=None,
             artifacts={**report_data.artifacts, "compressed": "/runs/Converter-tiny/model/1"},
