@@ -584,7 +584,8 @@ class TestFamily:
     def test_one_value_of_one_budget_can_be_set(self, write):
         file = write({**SMALLEST, "search": {"budgets": {"tiny": {"memory_kb": 9}, "small": {"macs": 5}}}})
         config = load_config(file, ["search.budgets.tiny.memory_kb=10"])
-        assert [budget.limits for budget in config.search.family.values()] == [{"memory": 10}, {"macs": 5}]
+        limits = {name: budget.limits for name, budget in config.search.family.items()}
+        assert limits == {"tiny": {"memory": 10}, "small": {"macs": 5}}
 
     @pytest.mark.parametrize(
         ("budgets", "message"),
