@@ -17,6 +17,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components.artifacts.device_latencies import DeviceLatencies
 from components.artifacts.file_names import FINALISTS_FILE, SEARCH_REPORT_FILE
 from components.options import from_parameter
 from components.pruning_search.job import SearchJob
@@ -26,11 +27,12 @@ from components.resumable import mark_done, sweep, work_key
 from components.storage.examples import split_patterns
 from components.storage.gcs_mount import mounted_artifacts
 from compressor_lib.deployment.export import TEACHER_FILE, keras_path
+from compressor_lib.deployment.latency_table import DeviceYardstick
 from compressor_lib.pretraining.bank import fingerprint
 from compressor_lib.search.backbones import HyperBackbones, in_words
 from compressor_lib.search.finalists import write_finalists
 from compressor_lib.search.options import PruningSearchOptions
-from compressor_lib.search.run import trial_reports, write_report
+from compressor_lib.search.run import trial_costs, trial_reports, write_report
 from compressor_lib.search.tensorboard import write_summaries
 from compressor_lib.training.options import TrainingOptions
 
@@ -107,6 +109,9 @@ def _search(
     write_best_hyperparameters(tuner, output_dict)
     write_report(reports, results_dir / SEARCH_REPORT_FILE)
     write_summaries(reports, results_dir / SUMMARIES)
+    if isinstance(hypermodel.yardstick, DeviceYardstick):
+        device, trials = hypermodel.yardstick, trial_costs(tuner, "latency")
+        DeviceLatencies(device.table.name, device.precision, device.milliseconds, trials).write(str(results_dir))
     if finalists:
         write_finalists(finalists, results_dir / FINALISTS_FILE)
     best_path = keras_path(model_dir)

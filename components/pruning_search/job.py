@@ -19,14 +19,16 @@ from compressor_lib.cuts.connections import Connection
 from compressor_lib.cuts.families import connections_as_in, searched_connections
 from compressor_lib.cuts.surgery import without_head
 from compressor_lib.deployment.export import load_keras, read_classes
+from compressor_lib.deployment.latency_table import DeviceYardstick, LatencyTable
 from compressor_lib.deployment.precision import Precision
 from compressor_lib.errors import CompressorError
 from compressor_lib.features.array_store import ArrayStore
 from compressor_lib.networks.resizing import resized
-from compressor_lib.objective.costs import Yardstick, measure_costs
+from compressor_lib.objective.costs import AnyYardstick, Yardstick, converted, measure_costs
 from compressor_lib.pretraining.bank import TranslatorBank
 from compressor_lib.pretraining.options import TranslatorOptions
 from compressor_lib.search.backbones import HyperBackbones, Network, in_words
+from compressor_lib.search.device_operators import candidate_operators
 from compressor_lib.search.finalists import Finalist, retrain_finalists
 from compressor_lib.search.hypermodels import HyperCompressor
 from compressor_lib.search.options import BackboneOptions, PruningSearchOptions, SearchOptions
@@ -112,25 +114,22 @@ class SearchJob:
 
         Raises:
             CompressorError: If the bank does not fit the classifier or lacks a translator, or a connection is unknown,
-                or a network cannot be built at a size.
+                or a network cannot be built at a size, or the latency table lacks an operator of a network.
         """
         keras.utils.set_random_seed(self.seed)
         reference, class_names = load_keras(self.reference_dir), read_classes(self.reference_dir)
         options = self.options
         cost, budgets = options.objective.cost, options.budgets.limits
-        yardstick, max_cost = None, self.max_cost
-        if cost == "latency":
-            yardstick = Yardstick.of(reference, max_cost, precision=self.precision)
+        yardstick, max_cost = self._yardstick(reference), self.max_cost
+        if cost == "latency" and yardstick is not None:
             max_cost = yardstick.milliseconds
-        elif "latency" in budgets:
-            yardstick = Yardstick.of(reference, precision=self.precision)
         max_cost = max_cost or measure_costs(reference, [cost], class_names=class_names, precision=self.precision)[cost]
         features = ArrayStore(options.feature_memory_mb * 2**20)
         data: dict[int, tuple[tf.data.Dataset, tf.data.Dataset]] = {}
         members: dict[Network, tuple[HyperCompressor, tf.data.Dataset, tf.data.Dataset]] = {}
         base = without_head(reference, name=self.backbone)
         bank = TranslatorBank.load(self.bank_dir, base)
-        for network, member_base, connections in self._networks(base):
+        for network, member_base, connections in self.networks(base):
             hypermodel = HyperCompressor(
                 max_parameters=reference.count_params(),
                 num_classes=reference.output_shape[-1],
@@ -158,6 +157,8 @@ class SearchJob:
                 data[size] = self._datasets(size, hypermodel.num_classes)
             members[network] = (hypermodel, *data[size])
         space = HyperBackbones(members)
+        if isinstance(yardstick, DeviceYardstick) and not self.shortlisted:
+            self._check_table(yardstick, space)
         if len(space.members) > 1:
             logger.info(
                 "%d networks run over the images once each, which takes as long as %.1f passes of the reference model",
@@ -165,7 +166,39 @@ class SearchJob:
             )  # fmt: skip
         return space
 
-    def _networks(self, base: keras.Model) -> Iterator[tuple[Network, keras.Model, list[Connection]]]:
+    def _yardstick(self, reference: keras.Model) -> AnyYardstick | None:
+        """Returns what latencies are measured with; None if the search does not use them."""
+        options = self.options
+        if not options.uses_latency:
+            return None
+        if options.latency_table is None:
+            known = self.max_cost if options.objective.cost == "latency" else None
+            return Yardstick.of(reference, known, precision=self.precision)
+        table = LatencyTable.read(options.latency_table)
+        yardstick = DeviceYardstick(table, converted(reference, self.precision), self.precision)
+        logger.info(
+            "latencies are those of %s, not of this machine; the reference model takes %.4g ms",
+            yardstick.in_words(), yardstick.milliseconds,
+        )  # fmt: skip
+        return yardstick
+
+    def _check_table(self, yardstick: DeviceYardstick, space: HyperBackbones) -> None:
+        """Refuses a latency table that lacks an operator of some network, before the first trial."""
+        logger.info("checking that %s has the operators of all networks", yardstick.in_words())
+        found = [
+            candidate_operators(
+                member.hypermodel.base,
+                member.hypermodel.connections,
+                space.num_classes,
+                tail_units=self.options.tail_units,
+                head_units=self.options.head_units or (0,),
+                precision=self.precision,
+            )
+            for member in space.members.values()
+        ]
+        yardstick.table.check(name for names in found for name in names)
+
+    def networks(self, base: keras.Model) -> Iterator[tuple[Network, keras.Model, list[Connection]]]:
         """Builds the networks to search, and finds their connections; the default network comes first.
 
         Args:

@@ -166,7 +166,9 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
 def _milestones(data: ReportData, cost: str) -> list[Spec]:
     """Returns the reference, the winner before retraining, and the winner after retraining (the same network)."""
     reference, compressed = _figures(data.reference), _figures(data.compressed)
-    is_other_format = cost in ("bytes", "latency") and data.precision != "float32"
+    if data.device is not None:
+        reference["latency"], compressed["latency"] = data.device.reference, data.device.compressed
+    is_other_format = data.precision != "float32" and (cost == "bytes" or (cost == "latency" and data.device is None))
     name = "reference, float32" if is_other_format else "reference"
     winner = data.trials[0]
     retrained = winner.costs.get(cost) if is_other_format else compressed.get(cost, winner.costs.get(cost))

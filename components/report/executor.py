@@ -15,11 +15,12 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.artifacts.class_results import results_by_class
+from components.artifacts.device_latencies import read_device_latencies
 from components.artifacts.file_names import FINALISTS_FILE, HISTORY_FILE, SEARCH_REPORT_FILE
 from components.artifacts.predictions import MODEL, REFERENCE, Predictions, image_key
 from components.artifacts.verdict import read_verdict
 from components.report.advice import advice
-from components.report.data import ReportData
+from components.report.data import DeviceLatency, ReportData
 from components.report.example_images import summarise_images
 from components.report.network import network_blocks
 from components.report.networks import SearchedNetworks
@@ -84,6 +85,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
     pushed = inputs["pushed_model"].get_int_custom_property("pushed")
     bank = TranslatorBank.load(inputs["translators"].uri)
     networks = SearchedNetworks(reference, config["search"]["backbones"] or ())
+    device = read_device_latencies(inputs["tuner_results"].uri)
     trials = read_trials(
         Path(inputs["tuner_results"].uri, SEARCH_REPORT_FILE),
         networks,
@@ -91,6 +93,7 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
         metrics=metrics,
         class_names=predictions.models[REFERENCE].classes,
         precision=smallest(config["export"]["formats"]),
+        device=device,
     )
     return ReportData(
         name=config["name"],
@@ -131,6 +134,9 @@ def gather(inputs: dict[str, types.Artifact], parameters: dict[str, Any], uris: 
         config=config,
         versions=versions(),
         artifacts=uris,
+        device=None
+        if device is None
+        else DeviceLatency(device.in_words(), device.reference, trials[0].costs["latency"]),
     )
 
 

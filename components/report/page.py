@@ -264,6 +264,9 @@ def _caption(data: ReportData, cost: str) -> str:
             else ""
         )
         sentences.append(f"Known for {known} of {len(data.trials)} trials{why}.")
+    if cost == "latency" and data.device is not None:
+        sentences.append(f"All latencies are those of {data.device.source}, not of the machine that ran the pipeline.")
+        return " ".join(sentences)
     if cost in ("bytes", "latency") and data.precision != "float32":
         sentences.append(f"Trials are in {data.precision}.")
     if cost == "latency":

@@ -71,7 +71,7 @@ class BudgetOptions(Options):
         bytes: Maximum size of the TFLite file of the smallest format that ships (int8, else float16, else float32), in
             bytes; null: no limit.
         latency_ms: Maximum time per image of that file, in ms, measured with TFLite on one thread of the searching
-            machine; null: no limit.
+            machine, or on the device of latency_table; null: no limit.
         memory_kb: Maximum peak memory for activations in int8, in KiB: what a microcontroller must have free in RAM;
             null: no limit.
 
@@ -153,6 +153,9 @@ class PruningSearchOptions(TunerOptions):
         tau: Weight of accuracy in the objective; the weight of the saved share of the cost is 1 - tau.
         objective: The cost to save.
         budgets: Limits that the winner must not exceed.
+        latency_table: CSV with the times of single operators on the device that the model is for, from which the search
+            takes all latencies; null: they are measured on the searching machine. 'compressor latency-table' writes the
+            files to measure.
         min_learning_rate: Lowest learning rate of the heads.
         max_learning_rate: Highest learning rate of the heads.
         input_sizes: Heights and widths of the images, in pixels, at which the backbone is searched; null: that of the
@@ -175,8 +178,8 @@ class PruningSearchOptions(TunerOptions):
         head_units: Widths of the head to search; null: only that of the reference model's head.
 
     Raises:
-        CompressorError: If a value is out of range, an input size or a backbone is listed twice, or min_learning_rate
-            is above max_learning_rate.
+        CompressorError: If a value is out of range, an input size or a backbone is listed twice, min_learning_rate is
+            above max_learning_rate, or there is a latency_table but latency is neither saved nor limited.
     """
 
     parallel_trials: int = option(1, gt=0)
@@ -186,6 +189,7 @@ class PruningSearchOptions(TunerOptions):
     tau: float = option(0.8, ge=0, le=1)
     objective: ObjectiveOptions = ObjectiveOptions()
     budgets: BudgetOptions = BudgetOptions()
+    latency_table: str | None = None
     min_learning_rate: float = option(1e-3, gt=0)
     max_learning_rate: float = option(1e-2, gt=0)
     input_sizes: tuple[Annotated[int, Each(ge=32)], ...] | None = option(None, min_length=1)
@@ -203,8 +207,18 @@ class PruningSearchOptions(TunerOptions):
                 f"min_learning_rate is {self.min_learning_rate}, above max_learning_rate "
                 f"{self.max_learning_rate}: swap them."
             )
+        if self.latency_table is not None and not self.uses_latency:
+            raise CompressorError(
+                f"latency_table is {self.latency_table!r}, but latency is neither saved nor limited: set "
+                "objective.cost to latency or budgets.latency_ms, or remove it."
+            )
         _check_once("backbones", [backbone.label for backbone in self.backbones or ()], "backbone")
         _check_once("input_sizes", self.input_sizes or (), "size")
+
+    @property
+    def uses_latency(self) -> bool:
+        """Whether the latency is saved or limited."""
+        return self.objective.cost == "latency" or self.budgets.latency_ms is not None
 
 
 def _check_once(field: str, values: Sequence[Any], kind: str) -> None:

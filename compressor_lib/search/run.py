@@ -206,6 +206,16 @@ def _budgeted_costs(trial: kt.engine.trial.Trial, hypermodel: SearchSpace) -> di
     return {name: _at_best(trial, name) for name in hypermodel.budgets.limits}
 
 
+def trial_costs(tuner: kt.Tuner, cost: str) -> dict[str, float]:
+    """Returns a cost of the network of each completed trial, by the trial's ID.
+
+    Args:
+        tuner: The tuner after the search.
+        cost: The cost in the objective, or one that is limited.
+    """
+    return {trial.trial_id: _at_best(trial, cost) for trial in _completed(tuner)}
+
+
 def write_report(reports: list[TrialReport], path: Path) -> None:
     """Writes the reports as a JSON list."""
     path.write_text(json.dumps([asdict(report) for report in reports], indent=2))
