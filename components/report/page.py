@@ -18,7 +18,17 @@ import yaml
 
 from components.artifacts.card import card_path
 from components.artifacts.thresholds import decides, threshold_rows
-from components.report.charts import COST_TITLES, EVAL, MOST_CLASSES, Spec, charts, counted_on_eval
+from components.report.charts import (
+    COST_TITLES,
+    EVAL,
+    MOST_CLASSES,
+    Spec,
+    charts,
+    costs_of,
+    counted_on_eval,
+    in_another_format,
+)
+from components.report.choices import choices
 from components.report.confusion import worst_hit
 from components.report.data import PAGE_FILE, Block, ExampleImage, Finalist, ReportData, Trial
 from components.report.usage import Snippet, snippets
@@ -138,6 +148,13 @@ def render_page(data: ReportData, folder: Path | None = None) -> str:
         trial_scores=_scores(data, data.trials),
         finalist_scores=_scores(data, data.finalists),
         best_of_networks=_best_of_networks(data),
+        choices=choices(data),
+        reference_on_eval=max(data.histories["reference"]["val_accuracy"]),
+        counted_on_eval=functools.partial(counted_on_eval, images=data.data.totals.get(EVAL, 0)),
+        chosen_cost=_chosen_cost(data),
+        reference_costs={
+            cost: value for cost, value in costs_of(data, data.reference).items() if not in_another_format(data, cost)
+        },
         captions={cost: _caption(data, cost) for cost in COST_TITLES},
     )
 
@@ -253,10 +270,18 @@ def _best_of_networks(data: ReportData) -> list[tuple[int, Trial]]:
     return list(best.values()) if len(best) > 1 else []
 
 
+def _chosen_cost(data: ReportData) -> str | None:
+    """Returns the cost that the search saved, where it is neither parameters nor MACs, which are always shown."""
+    cost = data.config.get("search", {}).get("objective", {}).get("cost")
+    return cost if cost in ("bytes", "latency", "memory") else None
+
+
 def _caption(data: ReportData, cost: str) -> str:
     """Returns a caption that says for how many trials a cost is known, and how it was measured."""
     known = sum(cost in trial.costs for trial in data.trials)
-    sentences = []
+    sentences = ["The line is the front: trials that no cheaper one matches."]
+    if data.finalists:
+        sentences.append("Small rings are the finalists after their short retraining.")
     if known < len(data.trials):
         why = (
             " (each needs a conversion, so only trials that no smaller trial matches are measured)"
