@@ -1,51 +1,41 @@
 from __future__ import annotations
 
-import keras
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from benchmarks import quality
 from benchmarks.data import digits
-from benchmarks.quality import SHORT, Experiment, Result, rank_correlation, summary
-from compressor_lib.search.run import TrialReport
+from benchmarks.quality import experiment
+from benchmarks.quality.budgets import Budget
+from benchmarks.quality.compare import SHORT
+from benchmarks.quality.experiment import MAGNITUDE, NARROWED, SIZE, TRUNCATION, TRUNCATION_AND_SIZE, WIDTH, Experiment
+from benchmarks.quality.results import REFERENCE, SEARCHED
+from compressor_lib.search.options import SearchOptions
+from compressor_lib.training.options import ReferenceOptions
 
-
-def test_a_row_tells_means_over_seeds_and_the_loss_against_each_seeds_reference():
-    one = [Result("reference", "", 1000, 0.90), Result("searched", "a->tail", 300, 0.88)]
-    other = [Result("reference", "", 1000, 0.94), Result("searched", "b->tail", 500, 0.94)]
-    assert summary([one, other]) == [
-        ("reference", 1000, 0.0, "92.00", "4.00", "+0.00"),
-        ("searched", 400, 60.0, "91.00", "6.00", "-1.00"),
-    ]
-
-
-def test_the_rank_correlation_is_between_accuracies():
-    def ranked(*pairs: tuple[float, float]) -> list[tuple[TrialReport, float]]:
-        return [
-            (TrialReport("0", "a", 96, "a->head", 10, 10, 0.5, True, accuracy, 1 - accuracy, 0, 1.0, {}), retrained)
-            for accuracy, retrained in pairs
-        ]
-
-    assert rank_correlation(ranked((0.5, 0.8), (0.6, 0.81), (0.9, 0.99))) == 1
-    assert rank_correlation(ranked((0.5, 0.99), (0.6, 0.81), (0.9, 0.8))) == -1
+EFFORT = replace(
+    SHORT.effort,
+    size=64,
+    sizes=(64, 48),
+    reference=ReferenceOptions(head_epochs=1, epochs=3),
+    search=SearchOptions(max_trials=2, max_epochs=1),
+)
 
 
 @pytest.mark.slow
-def test_a_result_is_measured_once(tmp_path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(quality, "RESULTS", tmp_path)
-    made = []
+def test_every_method_meets_the_budget_and_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(experiment, "RESULTS", tmp_path)
+    images = digits({"train": 32, "validation": 16, "test": 16})
+    budget = Budget(macs=0.7)
+    results = Experiment(images, EFFORT, 0).measure([budget])
 
-    def make(name: str) -> tuple[keras.Model, str]:
-        made.append(name)
-        model = keras.Sequential([keras.Input((96, 96, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
-        model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-        return model, "a->b"
+    assert [result.method for result in results] == [
+        REFERENCE, SEARCHED, TRUNCATION, TRUNCATION_AND_SIZE, SIZE, WIDTH, MAGNITUDE, NARROWED,
+    ]  # fmt: skip
+    reference, *others = results
+    assert all(result.macs <= 0.3 * reference.macs for result in others)
+    assert {len(result.right) for result in results} == {16}
 
-    def measured(name: str, seed: int = 0) -> Result:
-        return Experiment(digits(16), SHORT, seed).recorded(name, make, name)
-
-    first = measured("one")
-    assert (first.connection, first.parameters) == ("a->b", 96 * 96 * 3 * 10 + 10)
-    assert measured("one") == first
-    measured("other")
-    measured("one", seed=1)
-    assert made == ["one", "other", "one"]
+    monkeypatch.setattr(Experiment, "_measure", None)
+    assert Experiment(images, EFFORT, 0).measure([budget]) == results
