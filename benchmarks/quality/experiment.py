@@ -79,12 +79,15 @@ class Made(NamedTuple):
     Attributes:
         model: The classifier.
         name: The network in words.
-        has_trained_head: Whether its head was trained in a search.
+        has_trained_head: Whether its head was trained, in a search or with the reference model.
+        has_own_statistics: Whether its batch normalisation has the statistics of its own channels. Narrower layers
+            change the inputs of those behind them.
     """
 
     model: keras.Model
     name: str
     has_trained_head: bool
+    has_own_statistics: bool = True
 
 
 class Experiment:
@@ -142,6 +145,8 @@ class Experiment:
         options = self.retraining
         if not made.has_trained_head:
             options = replace(options, head_epochs=self.effort.reference.head_epochs)
+        if not made.has_own_statistics:
+            options = replace(options, batch_norm="train")
         history = self.trained(made.model, options, f"{method} {budget.name}")
         minutes = (time.monotonic() - started) / 60
         self._record(method, budget.name, made.name, made.model, len(history["loss"]), minutes)
@@ -275,7 +280,8 @@ class Experiment:
         if width is None:
             return None
         name = f"{BACKBONE}, {self.effort.size} px, {width:.0%} of the channels"
-        return Made(magnitude_pruned(self.reference, width), name, has_trained_head=True)
+        model = magnitude_pruned(self.reference, width)
+        return Made(model, name, has_trained_head=True, has_own_statistics=False)
 
     def narrowed(self, budget: Budget) -> Made | None:
         """The last cut with late blocks narrowed alike, as wide as possible, at the size of the searched network."""
