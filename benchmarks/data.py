@@ -13,6 +13,7 @@ import tensorflow as tf
 from compressor_lib.deployment.images import decode_image
 
 SPLITS = ("train", "validation", "test")
+NO_LIMITS: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -66,17 +67,17 @@ class ImageSet:
         return self.weights and self.weights / name
 
 
-def load(limit: int | None = None) -> ImageSet:
+def load(limits: Mapping[str, int] = NO_LIMITS) -> ImageSet:
     """Loads the clothing images in ``$COMPRESSOR_TEST_DATA`` if they exist, otherwise the digits.
 
     Args:
-        limit: Maximum number of training images, with proportionally fewer in the other splits; None for all.
+        limits: Maximum number of images, by split; all of a split that is missing.
     """
     clothing = _root() / "clothing"
-    return _folders(clothing, _weights(), limit) if clothing.is_dir() else digits(limit)
+    return folders(clothing, limits) if clothing.is_dir() else digits(limits)
 
 
-def digits(limit: int | None = None) -> ImageSet:
+def digits(limits: Mapping[str, int] = NO_LIMITS) -> ImageSet:
     """Loads scikit-learn's handwritten digits in the form of :func:`load`."""
     from sklearn.datasets import load_digits
 
@@ -85,7 +86,7 @@ def digits(limit: int | None = None) -> ImageSet:
     encoded = [tf.io.encode_png(image).numpy() for image in pixels]
     order = np.random.default_rng(0).permutation(len(encoded))
     parts = dict(zip(SPLITS, np.split(order, [len(order) * 8 // 10, len(order) * 9 // 10]), strict=True))
-    parts = {split: part[: _share(limit, split)] for split, part in parts.items()}
+    parts = {split: part[: limits.get(split)] for split, part in parts.items()}
     return ImageSet(
         "digits",
         {split: [encoded[i] for i in part] for split, part in parts.items()},
@@ -105,20 +106,15 @@ def _weights() -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _folders(root: Path, weights: Path | None, limit: int | None) -> ImageSet:
+def folders(root: Path, limits: Mapping[str, int] = NO_LIMITS) -> ImageSet:
+    """Loads the images in ``<split>/<class>/`` of a folder, in the form of :func:`load`."""
     classes = sorted(folder.name for folder in (root / "train").iterdir() if folder.is_dir())
     files, labels = {}, {}
     for split in SPLITS:
         pairs = [
             (str(file), label) for label, name in enumerate(classes) for file in sorted((root / split / name).iterdir())
         ]
-        order = np.random.default_rng(0).permutation(len(pairs))[: _share(limit, split)]
+        order = np.random.default_rng(0).permutation(len(pairs))[: limits.get(split)]
         files[split] = [pairs[i][0] for i in order]
         labels[split] = [pairs[i][1] for i in order]
-    return ImageSet(root.name, files, labels, len(classes), weights, is_encoded=False)
-
-
-def _share(limit: int | None, split: str) -> int | None:
-    if limit is None:
-        return None
-    return limit if split == "train" else max(1, limit // 8)
+    return ImageSet(root.name, files, labels, len(classes), _weights(), is_encoded=False)

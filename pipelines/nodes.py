@@ -174,7 +174,7 @@ class Nodes:
             retraining=config.retrain,
             # Only where it matters, so that another format does not repeat every search.
             precision=smallest(config.export.formats) if _measures_files(search) else "float32",
-            weights_sha256=" ".join(_sha256(backbone.weights) for backbone in search.backbones or ()).strip(),
+            files_sha256=" ".join(map(_sha256, _files(search))).strip(),
             vertex_job=search_job(config.vertex, name=f"{config.name}-search", image=self.image),
             dropout=config.head.dropout,
             batch_size=config.retrain.batch_size,
@@ -300,7 +300,13 @@ def _named(member: str) -> dict[str, str]:
 
 def _measures_files(search: PruningSearchOptions) -> bool:
     """Returns whether a search measures the bytes or the latency of TFLite files."""
-    return not {"bytes", "latency"}.isdisjoint({search.objective.cost, *search.limited_costs})
+    return not {"bytes", "latency"}.isdisjoint(search.costs)
+
+
+def _files(search: PruningSearchOptions) -> list[str]:
+    """Returns the files that a search reads besides its inputs."""
+    weights = [backbone.weights for backbone in search.backbones or ()]
+    return [*weights, search.latency_table] if search.latency_table else weights
 
 
 def _backbone(config: Config) -> dict[str, Any]:

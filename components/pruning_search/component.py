@@ -27,7 +27,7 @@ class PruningSearchSpec(component_spec.ComponentSpec):
         "options": component_spec.ExecutionParameter(type=str),
         "retraining": component_spec.ExecutionParameter(type=str),
         "precision": component_spec.ExecutionParameter(type=str),
-        "weights_sha256": component_spec.ExecutionParameter(type=str),
+        "files_sha256": component_spec.ExecutionParameter(type=str),
         "vertex_job": component_spec.ExecutionParameter(type=str),
         "dropout": component_spec.ExecutionParameter(type=float),
         "batch_size": component_spec.ExecutionParameter(type=int),
@@ -83,7 +83,7 @@ class PruningSearch(base_component.BaseComponent):
         options: PruningSearchOptions | None = None,
         retraining: TrainingOptions | None = None,
         precision: Precision = "float32",
-        weights_sha256: str = "",
+        files_sha256: str = "",
         vertex_job: Mapping[str, Any] | None = None,
         dropout: float = 0.0,
         batch_size: int = 32,
@@ -108,7 +108,7 @@ class PruningSearch(base_component.BaseComponent):
             retraining: How finalists are retrained, for ``finalist_epochs`` in the options and without a teacher; None
                 for the defaults of the retraining. Without effect for a single finalist.
             precision: Precision of the TFLite files whose bytes and latencies are measured, if the options use them.
-            weights_sha256: Hash of the weights files in the options. Part of the cache key.
+            files_sha256: Hash of the weights files and the latency table in the options. Part of the cache key.
             vertex_job: A custom job on Vertex AI whose replicas run trials, instead of parallel trials on this machine:
                 its ``project``, ``region`` and ``job_spec`` (a CustomJobSpec). None for no job.
             dropout: Dropout rate of the head.
@@ -134,7 +134,7 @@ class PruningSearch(base_component.BaseComponent):
                 options=as_parameter(options),
                 retraining=as_parameter(retraining) if options.finalists > 1 else "",
                 precision=precision,
-                weights_sha256=weights_sha256,
+                files_sha256=files_sha256,
                 vertex_job=json.dumps(vertex_job, sort_keys=True) if vertex_job else "",
                 dropout=dropout,
                 batch_size=batch_size,

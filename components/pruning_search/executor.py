@@ -18,6 +18,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components.artifacts.device_latencies import DeviceLatencies
 from components.artifacts.file_names import FINALISTS_FILE, SEARCH_REPORT_FILE
 from components.options import from_parameter
 from components.pruning_search.job import Searched, SearchJob, networks_in, spaces_by_budget
@@ -28,13 +29,14 @@ from components.storage.examples import split_patterns
 from components.storage.gcs_mount import mounted_artifacts
 from compressor_lib.deployment.export import TEACHER_FILE, keras_path
 from compressor_lib.deployment.family import keras_file
+from compressor_lib.deployment.latency_table import DeviceYardstick
 from compressor_lib.errors import CompressorError
 from compressor_lib.pretraining.bank import fingerprint
 from compressor_lib.search.backbones import in_words
 from compressor_lib.search.family import HyperFamily
 from compressor_lib.search.finalists import write_finalists
 from compressor_lib.search.options import PruningSearchOptions
-from compressor_lib.search.run import trial_reports, trials_within_budget, write_report
+from compressor_lib.search.run import trial_costs, trial_reports, trials_within_budget, write_report
 from compressor_lib.search.tensorboard import write_summaries
 from compressor_lib.training.options import TrainingOptions
 
@@ -129,6 +131,9 @@ def _search(
     if isinstance(hypermodel, HyperFamily):
         folder = artifact_utils.get_single_uri(output_dict["best_hyperparameters"])
         _write_hyperparameters(best_hyperparameters, Path(folder, _HYPERPARAMETERS_FILE))
+    if isinstance(hypermodel.yardstick, DeviceYardstick):
+        device, trials = hypermodel.yardstick, trial_costs(tuner, "latency")
+        DeviceLatencies(device.table.name, device.precision, device.milliseconds, trials).write(str(results_dir))
     shutil.copyfile(keras_path(reference_dir), keras_path(model_dir, TEACHER_FILE))
     mark_done(trials_dir)
 

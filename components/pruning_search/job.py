@@ -19,14 +19,16 @@ from compressor_lib.cuts.connections import Connection
 from compressor_lib.cuts.families import connections_as_in, searched_connections
 from compressor_lib.cuts.surgery import without_head
 from compressor_lib.deployment.export import load_keras, read_classes
+from compressor_lib.deployment.latency_table import DeviceYardstick, LatencyTable
 from compressor_lib.deployment.precision import Precision
 from compressor_lib.errors import CompressorError
 from compressor_lib.features.array_store import ArrayStore
 from compressor_lib.networks.resizing import resized
-from compressor_lib.objective.costs import Yardstick, measure_costs
+from compressor_lib.objective.costs import AnyYardstick, Yardstick, converted, measure_costs
 from compressor_lib.pretraining.bank import TranslatorBank
 from compressor_lib.pretraining.options import TranslatorOptions
 from compressor_lib.search.backbones import HyperBackbones, Member, Network, in_words, passes
+from compressor_lib.search.device_operators import candidate_operators
 from compressor_lib.search.family import HyperFamily
 from compressor_lib.search.finalists import Finalist, retrain_finalists
 from compressor_lib.search.hypermodels import HyperCompressor
@@ -133,18 +135,16 @@ class SearchJob:
 
         Raises:
             CompressorError: If the bank does not fit the classifier or lacks a translator, or a connection is unknown,
-                or a network cannot be built at a size, or none meets the budgets that can be counted.
+                or a network cannot be built at a size, or none meets the budgets that can be counted, or the latency
+                table lacks an operator of a network.
         """
         keras.utils.set_random_seed(self.seed)
         reference, class_names = load_keras(self.reference_dir), read_classes(self.reference_dir)
         options = self.options
         cost = options.objective.cost
-        yardstick, max_cost = None, self.max_cost
-        if cost == "latency":
-            yardstick = Yardstick.of(reference, max_cost, precision=self.precision)
+        yardstick, max_cost = self._yardstick(reference), self.max_cost
+        if cost == "latency" and yardstick is not None:
             max_cost = yardstick.milliseconds
-        elif "latency" in options.limited_costs:
-            yardstick = Yardstick.of(reference, precision=self.precision)
         max_cost = max_cost or measure_costs(reference, [cost], class_names=class_names, precision=self.precision)[cost]
         features = ArrayStore(options.feature_memory_mb * 2**20)
         data: dict[int, tuple[tf.data.Dataset, tf.data.Dataset]] = {}
@@ -153,7 +153,7 @@ class SearchJob:
         chosen = {(one.budget, one.backbone, one.size): one.connections for one in self.shortlisted}
         base = without_head(reference, name=self.backbone)
         bank = TranslatorBank.load(self.bank_dir, base)
-        for network, member_base, connections in self._networks(base):
+        for network, member_base, connections in self.networks(base):
             _, size = network
             if size not in data:
                 data[size] = self._datasets(size, reference.output_shape[-1])
@@ -190,6 +190,8 @@ class SearchJob:
         space: Searched = spaces[""] if "" in spaces else HyperFamily(spaces)
         if isinstance(space, HyperFamily):
             space.check_affordable()
+        if isinstance(yardstick, DeviceYardstick) and not self.shortlisted:
+            self._check_table(yardstick, space)
         networks = networks_in(space)
         if len(networks) > 1:
             logger.info(
@@ -198,7 +200,43 @@ class SearchJob:
             )  # fmt: skip
         return space
 
-    def _networks(self, base: keras.Model) -> Iterator[tuple[Network, keras.Model, list[Connection]]]:
+    def _yardstick(self, reference: keras.Model) -> AnyYardstick | None:
+        """Returns what latencies are measured with; None if the search does not use them."""
+        options = self.options
+        if "latency" not in options.costs:
+            return None
+        if options.latency_table is None:
+            known = self.max_cost if options.objective.cost == "latency" else None
+            return Yardstick.of(reference, known, precision=self.precision)
+        table = LatencyTable.read(options.latency_table)
+        yardstick = DeviceYardstick(table, converted(reference, self.precision), self.precision)
+        logger.info(
+            "latencies are those of %s, not of this machine; the reference model takes %.4g ms",
+            yardstick.in_words(), yardstick.milliseconds,
+        )  # fmt: skip
+        return yardstick
+
+    def _check_table(self, yardstick: DeviceYardstick, hypermodel: Searched) -> None:
+        """Refuses a latency table that lacks an operator of some network, before the first trial."""
+        logger.info("checking that %s has the operators of all networks", yardstick.in_words())
+        connections: dict[Network, dict[Connection, None]] = {}
+        for space in spaces_by_budget(hypermodel).values():
+            for network, member in space.members.items():
+                connections.setdefault(network, {}).update(dict.fromkeys(member.hypermodel.connections))
+        found = [
+            candidate_operators(
+                member.hypermodel.base,
+                connections[network],
+                hypermodel.num_classes,
+                tail_units=self.options.tail_units,
+                head_units=self.options.head_units or (0,),
+                precision=self.precision,
+            )
+            for network, member in networks_in(hypermodel).items()
+        ]
+        yardstick.table.check(name for names in found for name in names)
+
+    def networks(self, base: keras.Model) -> Iterator[tuple[Network, keras.Model, list[Connection]]]:
         """Builds the networks to search, and finds their connections; the default network comes first.
 
         Args:

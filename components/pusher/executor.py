@@ -15,6 +15,7 @@ from tfx.extensions.google_cloud_ai_platform.pusher import executor as vertex
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from components.artifacts.device_latencies import read_device_latencies
 from components.artifacts.file_names import SEARCH_REPORT_FILE
 from components.artifacts.model_files import files_sha256
 from components.artifacts.pushed_versions import prune, publish, staging
@@ -129,6 +130,7 @@ def _card(prepared: str, input_dict: Artifacts, exec_properties: dict[str, Any])
             reference=reference,
             verdict=read_verdict(uris["evaluation"]),
             trials=trials,
+            device=read_device_latencies(uris["tuner_results"]),
             data=images_by_split(uris["statistics"], exec_properties["label"], read_classes(prepared)),
             name=exec_properties["name"],
         )

@@ -18,6 +18,7 @@ from tfx.dsl.io import fileio
 
 from components.artifacts.card import CARD_FILE
 from components.artifacts.class_counts import class_counts
+from components.artifacts.device_latencies import DeviceLatencies
 from components.artifacts.thresholds import threshold_rows
 from compressor_lib.deployment import phrases
 from compressor_lib.deployment.eval_result import EvalResult
@@ -45,7 +46,16 @@ def write_card(model: str, card: Json) -> None:
     (folder / f"{CARD_FILE}.md").write_text(markdown(card), encoding="utf-8")
 
 
-def model_card(model: str, *, reference: str, verdict: Verdict, trials: list[Json], data: Json, name: str) -> Json:
+def model_card(
+    model: str,
+    *,
+    reference: str,
+    verdict: Verdict,
+    trials: list[Json],
+    data: Json,
+    name: str,
+    device: DeviceLatencies | None = None,
+) -> Json:
     """Builds a card from the results of a run, without measuring anything.
 
     Args:
@@ -55,6 +65,7 @@ def model_card(model: str, *, reference: str, verdict: Verdict, trials: list[Jso
         trials: The search's report, the winner first.
         data: Counts from :func:`images_by_split`.
         name: Name of the pipeline.
+        device: Latencies from the table of a device; None if the search measured latencies itself.
     """
     metrics, whole = read_figures(model), read_figures(reference)
     classes = read_classes(model)
@@ -85,6 +96,13 @@ def model_card(model: str, *, reference: str, verdict: Verdict, trials: list[Jso
                 "accuracy": _dumped(verdict.formats[precision].overall) if precision in verdict.formats else None,
             }
             for precision in tflite_paths(model)
+        },
+        "device": None
+        if device is None
+        else {
+            "source": device.in_words(),
+            "reference": device.reference,
+            "compressed": device.trials[winner["trial_id"]],
         },
         "left_out": verdict.left_out,
         "cut": {name: winner[name] for name in ("backbone", "connection", "hyperparameters")},
@@ -153,6 +171,7 @@ def _lines(card: Json) -> Iterator[str]:
         "Latencies are medians per image with "
         "confidence intervals, measured with TFLite on one thread of the machine that converted the model.",
         *_memory_lines(card["memory"], reference["memory"]),
+        *_device_lines(card["device"]),
         "",
         *_table(
             ("TFLite", "bytes", "latency", "speed", "accuracy"),
@@ -209,6 +228,14 @@ def _format_rows(formats: Json) -> Iterator[tuple[str, ...]]:
         speedup = Speedup(**one["speedup"]) if one["speedup"] else None
         latency = phrases.milliseconds(Latency(**one["latency"]))
         yield name, phrases.size(one["bytes"]), latency, phrases.speed(speedup), accuracy
+
+
+def _device_lines(device: Json | None) -> Iterator[str]:
+    if device is not None:
+        yield (
+            f"The search took its latencies from {device['source']}, not from a measurement of its own: "
+            f"{device['compressed']:.3g} ms for this network, {device['reference']:.3g} ms for the reference model."
+        )
 
 
 def _memory_lines(memory: int | None, reference: int | None) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """The report's charts, as Vega-Lite specifications (https://vega.github.io/vega-lite/).
 
-Colours are CSS variables of the page, so that charts follow the reader's light or dark mode. Families also differ by
-shape.
+Colours are CSS variables of the page, so that charts follow the reader's light or dark mode.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from typing import Any
 
 from components.report.confusion import recalls
 from components.report.data import Confusion, ReportData, Trial
+from components.report.front import front, marked, marking, trial_of
 from compressor_lib.cuts.connections import parse_connection
 from compressor_lib.deployment import phrases
 from compressor_lib.deployment.eval_result import EvalResult
@@ -18,9 +18,6 @@ from compressor_lib.deployment.figures import ModelFigures
 from compressor_lib.deployment.model_metrics import KIB
 
 Spec = dict[str, Any]
-
-FAMILIES = {"tail": "circle", "rejoining": "square", "truncation": "triangle-up"}
-"""Families of connections and their shapes."""
 
 COST_TITLES = {
     "parameters": "parameters",
@@ -78,7 +75,7 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
     images = data.data.totals.get(EVAL, 0)
     points = [
         {
-            "cost": trial.costs[cost], "accuracy": trial.accuracy, "family": trial.family,
+            "cost": trial.costs[cost], "accuracy": trial.accuracy, **marked(trial),
             "connection": trial.connection, "network": trial.network, "what": _widths(trial),
             "score": round(trial.score, 4), "counted": counted_on_eval(trial.accuracy, images),
         }
@@ -105,8 +102,7 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
         *measured,
         {"field": "score"},
     ]
-    families = [family for family in FAMILIES if any(point["family"] == family for point in points)]
-    family_scale = {"domain": families, "range": [_colour(family) for family in families]}
+    best = [{"cost": trial.costs[cost], "accuracy": trial.accuracy} for trial in front(trials, cost)]
     layers: list[Spec] = [
         {
             "data": {"values": points},
@@ -114,15 +110,34 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
             "encoding": {
                 "x": x,
                 "y": y,
-                "color": {"field": "family", "scale": family_scale},
-                "shape": {
-                    "field": "family",
-                    "scale": {"domain": families, "range": [FAMILIES[family] for family in families]},
-                },
+                **marking(trials),
                 "tooltip": tooltip,
             },
-        }
+        },
+        {
+            "data": {"values": best},
+            "mark": {"type": "line", "interpolate": "step-after", "color": "var(--muted)", "strokeWidth": 1.2},
+            "encoding": {"x": x, "y": y},
+        },
     ]
+    finalists = _finalist_points(data, cost)
+    if finalists:
+        layers.append(
+            {
+                "data": {"values": finalists},
+                "mark": {
+                    "type": "point", "shape": "circle", "filled": False, "size": 70, "strokeWidth": 1.8,
+                    "color": "var(--ink)",
+                },
+                "encoding": {
+                    "x": x, "y": y,
+                    "tooltip": [
+                        {"field": "label", "title": "finalist"}, {"field": "network"}, {"field": "connection"},
+                        *measured,
+                    ],
+                },
+            }
+        )  # fmt: skip
     marks = _milestones(data, cost)
     if len(marks) > 1:
         layers.append(
@@ -163,10 +178,27 @@ def pareto(data: ReportData, cost: str) -> Spec | None:
     )
 
 
+def _finalist_points(data: ReportData, cost: str) -> list[Spec]:
+    """Returns the finalists after their short retraining, as far as the cost is known."""
+    images = data.data.totals.get(EVAL, 0)
+    points = []
+    for number, finalist in enumerate(data.finalists, 1):
+        trial = trial_of(finalist, data.trials)
+        if trial is not None and cost in trial.costs:
+            points.append(
+                {
+                    "label": f"{number} of {len(data.finalists)}", "network": trial.network,
+                    "connection": finalist.connection, "cost": trial.costs[cost], "accuracy": finalist.accuracy,
+                    "counted": counted_on_eval(finalist.accuracy, images),
+                }
+            )  # fmt: skip
+    return points
+
+
 def _milestones(data: ReportData, cost: str) -> list[Spec]:
     """Returns the reference, the winner before retraining, and the winner after retraining (the same network)."""
-    reference, compressed = _figures(data.reference), _figures(data.compressed)
-    is_other_format = cost in ("bytes", "latency") and data.precision != "float32"
+    reference, compressed = costs_of(data, data.reference), costs_of(data, data.compressed)
+    is_other_format = in_another_format(data, cost)
     name = "reference, float32" if is_other_format else "reference"
     winner = data.trials[0]
     retrained = winner.costs.get(cost) if is_other_format else compressed.get(cost, winner.costs.get(cost))
@@ -198,12 +230,19 @@ def _milestones(data: ReportData, cost: str) -> list[Spec]:
     ]
 
 
-def _figures(model: ModelFigures) -> dict[str, float]:
-    """Returns the known costs of a model, by name."""
+def costs_of(data: ReportData, model: ModelFigures) -> dict[str, float]:
+    """Returns the known costs of the reference or the compressed model, by name."""
     latency = None if model.latency is None else model.latency.median
+    if data.device is not None:
+        latency = data.device.reference if model is data.reference else data.device.compressed
     memory = None if model.memory is None else model.memory / KIB
     known = {"bytes": model.bytes, "latency": latency, "memory": memory, "parameters": model.parameters}
     return {name: value for name, value in known.items() if value is not None}
+
+
+def in_another_format(data: ReportData, cost: str) -> bool:
+    """Returns whether a cost of the trials is of another TFLite format than the float32 of the reference."""
+    return data.precision != "float32" and (cost == "bytes" or (cost == "latency" and data.device is None))
 
 
 def counted_on_eval(accuracy: float, images: int) -> str:
@@ -218,10 +257,6 @@ def _best(history: dict[str, list[float]]) -> float:
 def _widths(trial: Trial) -> str:
     widths = {"tail": trial.tail_units, "head": trial.head_units}
     return ", ".join(f"{name} {width}" for name, width in widths.items() if width) or "none"
-
-
-def _colour(family: str) -> str:
-    return f"var(--{family})"
 
 
 def fit(data: ReportData, order: Sequence[str]) -> Spec | None:

@@ -202,6 +202,21 @@ class NodeStep:
 
 
 @dataclass(frozen=True)
+class DeviceLatency:
+    """Latencies from the latency table of a device, in milliseconds.
+
+    Attributes:
+        source: The table in words, such as ``"the latency table phone.csv (int8)"``.
+        reference: Latency of the reference model.
+        compressed: Latency of the compressed model.
+    """
+
+    source: str
+    reference: float
+    compressed: float
+
+
+@dataclass(frozen=True)
 class ReportData:
     """The content of a report, with credentials removed from URLs.
 
@@ -228,6 +243,7 @@ class ReportData:
         versions: Versions of the project and its dependencies.
         artifacts: Locations of the report's inputs, by node and key.
         finalists: Networks that were briefly retrained, the winner first; empty if the best trial won.
+        device: Latencies on the device that the search used a table of; None if it measured latencies itself.
         steps: Nodes of the run, if known: the Report node itself cannot see the others.
         member: Name of the compressed model in a family; empty for the only model.
     """
@@ -252,6 +268,7 @@ class ReportData:
     versions: dict[str, str]
     artifacts: dict[str, str] = field(default_factory=dict)
     finalists: list[Finalist] = field(default_factory=list)
+    device: DeviceLatency | None = None
     steps: list[NodeStep] = field(default_factory=list)
     member: str = ""
 

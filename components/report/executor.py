@@ -15,11 +15,12 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.artifacts.class_results import results_by_class
+from components.artifacts.device_latencies import read_device_latencies
 from components.artifacts.file_names import FINALISTS_FILE, HISTORY_FILE, SEARCH_REPORT_FILE
 from components.artifacts.predictions import MODEL, REFERENCE, Predictions, image_key
 from components.artifacts.verdict import read_verdict
 from components.report.advice import advice
-from components.report.data import ReportData, write_reports
+from components.report.data import DeviceLatency, ReportData, write_reports
 from components.report.example_images import summarise_images
 from components.report.network import network_blocks
 from components.report.networks import SearchedNetworks
@@ -102,6 +103,7 @@ def gather(
     pushed = inputs["pushed_model"].get_int_custom_property("pushed")
     bank = TranslatorBank.load(inputs["translators"].uri)
     networks = SearchedNetworks(reference, config["search"]["backbones"] or ())
+    device = read_device_latencies(inputs["tuner_results"].uri)
     trials = read_trials(
         results / SEARCH_REPORT_FILE,
         networks,
@@ -109,6 +111,7 @@ def gather(
         metrics=metrics,
         class_names=predictions.models[REFERENCE].classes,
         precision=smallest(config["export"]["formats"]),
+        device=device,
     )
     return ReportData(
         name=config["name"],
@@ -149,6 +152,9 @@ def gather(
         config=config,
         versions=versions(),
         artifacts=uris,
+        device=None
+        if device is None
+        else DeviceLatency(device.in_words(), device.reference, trials[0].costs["latency"]),
         member=member,
     )
 

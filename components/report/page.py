@@ -18,7 +18,17 @@ import yaml
 
 from components.artifacts.card import card_path
 from components.artifacts.thresholds import decides, threshold_rows
-from components.report.charts import COST_TITLES, EVAL, MOST_CLASSES, Spec, charts, counted_on_eval
+from components.report.charts import (
+    COST_TITLES,
+    EVAL,
+    MOST_CLASSES,
+    Spec,
+    charts,
+    costs_of,
+    counted_on_eval,
+    in_another_format,
+)
+from components.report.choices import choices
 from components.report.confusion import worst_hit
 from components.report.data import PAGE_FILE, Block, ExampleImage, Finalist, ReportData, Trial
 from components.report.usage import Snippet, snippets
@@ -198,6 +208,13 @@ def _context(data: ReportData, folder: Path | None, prefix: str = "") -> tuple[d
         "trial_scores": _scores(data, data.trials),
         "finalist_scores": _scores(data, data.finalists),
         "best_of_networks": _best_of_networks(data),
+        "choices": choices(data),
+        "reference_on_eval": max(data.histories["reference"]["val_accuracy"]),
+        "counted_on_eval": functools.partial(counted_on_eval, images=data.data.totals.get(EVAL, 0)),
+        "chosen_cost": _chosen_cost(data),
+        "reference_costs": {
+            cost: value for cost, value in costs_of(data, data.reference).items() if not in_another_format(data, cost)
+        },
         "captions": {cost: _caption(data, cost) for cost in COST_TITLES},
     }
     return context, {f"{prefix}{name}": spec for name, spec in specs.items()}
@@ -314,10 +331,18 @@ def _best_of_networks(data: ReportData) -> list[tuple[int, Trial]]:
     return list(best.values()) if len(best) > 1 else []
 
 
+def _chosen_cost(data: ReportData) -> str | None:
+    """Returns the cost that the search saved, where it is neither parameters nor MACs, which are always shown."""
+    cost = data.config.get("search", {}).get("objective", {}).get("cost")
+    return cost if cost in ("bytes", "latency", "memory") else None
+
+
 def _caption(data: ReportData, cost: str) -> str:
     """Returns a caption that says for how many trials a cost is known, and how it was measured."""
     known = sum(cost in trial.costs for trial in data.trials)
-    sentences = []
+    sentences = ["The line is the front: trials that no cheaper one matches."]
+    if data.finalists:
+        sentences.append("Small rings are the finalists after their short retraining.")
     if known < len(data.trials):
         why = (
             " (each needs a conversion, so only trials that no smaller trial matches are measured)"
@@ -325,6 +350,9 @@ def _caption(data: ReportData, cost: str) -> str:
             else ""
         )
         sentences.append(f"Known for {known} of {len(data.trials)} trials{why}.")
+    if cost == "latency" and data.device is not None:
+        sentences.append(f"All latencies are those of {data.device.source}, not of the machine that ran the pipeline.")
+        return " ".join(sentences)
     if cost in ("bytes", "latency") and data.precision != "float32":
         sentences.append(f"Trials are in {data.precision}.")
     if cost == "latency":

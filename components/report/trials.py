@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from components.artifacts.device_latencies import DeviceLatencies
 from components.report.data import Finalist, Trial
 from components.report.networks import SearchedNetworks
 from compressor_lib.cuts.lookup import find_connection
@@ -35,6 +36,7 @@ def read_trials(
     class_names: Sequence[str],
     precision: Precision = "float32",
     measured: int = MEASURED,
+    device: DeviceLatencies | None = None,
 ) -> list[Trial]:
     """Reads a search's report and adds costs that it does not contain.
 
@@ -52,6 +54,7 @@ def read_trials(
         class_names: Class names, which are part of the metadata: bytes include the metadata of a deployed file.
         precision: Precision of the files whose bytes and latencies are measured, as in the search.
         measured: Maximum number of networks to measure.
+        device: Latencies from the table of a device, which are those of all trials, including the winner.
 
     Returns:
         The trials, the winner first.
@@ -61,7 +64,7 @@ def read_trials(
     classes = int(reference.output_shape[-1])
     front = _front(rows)[:measured]
     timed = metrics.latency.get(REFERENCE)
-    names = ["bytes", "memory"] if cost == "latency" or timed is None else ["bytes", "memory", "latency"]
+    names = ["bytes", "memory"] if cost == "latency" or timed is None or device else ["bytes", "memory", "latency"]
     yardstick = None
     logger.info("measuring %d networks of the search", len(front) - 1)
     trials = []
@@ -89,6 +92,8 @@ def read_trials(
             costs |= {"bytes": float(metrics.bytes[precision]), "latency": metrics.latency[precision].median}
         if is_winner and INT8 in metrics.memory:
             costs |= {"memory": metrics.memory[INT8] / KIB}
+        if device is not None:
+            costs |= {"latency": device.trials[row["trial_id"]]}
         trials.append(
             Trial(
                 backbone=row["backbone"],

@@ -15,6 +15,7 @@ from compressor_lib.cuts.surgery import kept_layers
 from compressor_lib.cuts.translators import TAIL_UNITS, TranslatorSpec
 from compressor_lib.deployment.activation_memory import activation_memory
 from compressor_lib.deployment.latency import time_models
+from compressor_lib.deployment.latency_table import DeviceYardstick
 from compressor_lib.deployment.measure import count_parameters
 from compressor_lib.deployment.model_metrics import KIB, REFERENCE
 from compressor_lib.deployment.precision import Precision
@@ -46,7 +47,7 @@ class Yardstick:
         cls, reference: keras.Model, milliseconds: float | None = None, *, precision: Precision = "float32"
     ) -> Yardstick:
         """Converts the reference model to TFLite and times it unless its latency is given."""
-        tflite = _converted(reference, precision)
+        tflite = converted(reference, precision)
         return cls(tflite, _latency_alone(tflite) if milliseconds is None else milliseconds)
 
     def latency(self, tflite: bytes) -> float:
@@ -55,13 +56,17 @@ class Yardstick:
         return self.milliseconds / timings.speedup("model", REFERENCE).ratio
 
 
+AnyYardstick = Yardstick | DeviceYardstick
+"""What latencies are measured with: this machine, or the table of a device."""
+
+
 class _Classifier:
     """A classifier and its TFLite model, shared by several costs."""
 
     def __init__(
         self,
         model: keras.Model,
-        yardstick: Yardstick | None,
+        yardstick: AnyYardstick | None,
         class_names: Sequence[str] | None,
         precision: Precision,
     ) -> None:
@@ -72,7 +77,7 @@ class _Classifier:
 
     @functools.cached_property
     def tflite(self) -> bytes:
-        return _converted(self.model, self.precision)
+        return converted(self.model, self.precision)
 
     @property
     def bytes(self) -> int:
@@ -83,8 +88,8 @@ class _Classifier:
         return self.yardstick.latency(self.tflite) if self.yardstick else _latency_alone(self.tflite)
 
 
-def _converted(model: keras.Model, precision: Precision) -> bytes:
-    """Converts a model to a file with the costs of the deployed one.
+def converted(model: keras.Model, precision: Precision) -> bytes:
+    """Converts a classifier to a TFLite file with the costs of the deployed one.
 
     For int8, one image of noise does for calibration: size, time and memory depend on the shapes, not on the ranges of
     the activations.
@@ -137,7 +142,7 @@ _SECONDS = 10.0
 def measure_costs(
     model: keras.Model,
     names: Iterable[str],
-    yardstick: Yardstick | None = None,
+    yardstick: AnyYardstick | None = None,
     class_names: Sequence[str] | None = None,
     *,
     precision: Precision = "float32",
@@ -147,7 +152,8 @@ def measure_costs(
     Args:
         model: Functional model, float32 ``[N, size, size, 3]`` to probabilities.
         names: Names in ``COSTS``.
-        yardstick: The reference model for latencies; None to time the classifier on its own.
+        yardstick: The reference model, or the table of a device, for latencies; None to time the classifier on its
+            own.
         class_names: The class names, which ``bytes`` then includes as the file's metadata; None to leave the metadata
             out.
         precision: Precision of the TFLite file.

@@ -15,7 +15,7 @@ import tensorflow as tf
 from compressor_lib.cuts.connections import Connection
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.macs import multiply_adds
-from compressor_lib.objective.costs import Budgets
+from compressor_lib.objective.costs import AnyYardstick, Budgets
 from compressor_lib.search.hypermodels import HyperCompressor, OverBudgetError, fit_arguments
 from compressor_lib.search.place import Place
 
@@ -124,6 +124,11 @@ class HyperBackbones(kt.HyperModel):
         """Returns the limits that a trial's score was reduced by: the same for all trials here."""
         del hp
         return self.budgets
+
+    @property
+    def yardstick(self) -> AnyYardstick | None:
+        """What latencies are measured with."""
+        return self._first.yardstick
 
     @property
     def num_classes(self) -> int:

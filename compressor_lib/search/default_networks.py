@@ -37,7 +37,7 @@ def with_default_networks(options: T, *, name: str, alpha: float, size: int, pub
     Returns:
         The options with ``backbones`` and ``input_sizes``.
     """
-    if not {options.objective.cost, *options.limited_costs} & _SPENT_IN_THE_FIRST_LAYERS:
+    if not options.costs & _SPENT_IN_THE_FIRST_LAYERS:
         return options
     if options.input_sizes is None:
         options = replace(options, input_sizes=smaller_sizes(name, size))

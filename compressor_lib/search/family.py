@@ -74,7 +74,7 @@ class HyperFamily(kt.HyperModel):
                     "several budgets: give them the same ones."
                 )
         self.tau, self.cost, self.max_cost, self.num_classes = first.tau, first.cost, first.max_cost, first.num_classes
-        self.budgets = Budgets({})
+        self.budgets, self.yardstick = Budgets({}), first.yardstick
 
     def within(self, budget: str) -> WithinBudget:
         """Returns the whole search as seen from one budget: all trials, within the limits of that budget."""

@@ -29,7 +29,7 @@ from compressor_lib.features.cached_training import CachedTraining
 from compressor_lib.networks.backbones import find_backbone
 from compressor_lib.networks.graph import LayerGraph
 from compressor_lib.networks.heads import attach_head
-from compressor_lib.objective.costs import COUNTED, Budgets, Yardstick, counted_costs, find_cost, measure_costs
+from compressor_lib.objective.costs import COUNTED, AnyYardstick, Budgets, counted_costs, find_cost, measure_costs
 from compressor_lib.objective.metrics import AccuracyCompression
 from compressor_lib.pretraining.bank import TranslatorBank
 from compressor_lib.pretraining.options import TranslatorOptions
@@ -154,7 +154,7 @@ class HyperCompressor(kt.HyperModel):
         cost: str = ObjectiveOptions.cost,
         max_cost: float | None = None,
         budgets: Mapping[str, float] | None = None,
-        yardstick: Yardstick | None = None,
+        yardstick: AnyYardstick | None = None,
         class_names: Sequence[str] | None = None,
         precision: Precision = "float32",
         train_translators: bool = PruningSearchOptions.train_translators,
@@ -199,8 +199,8 @@ class HyperCompressor(kt.HyperModel):
             budgets: Maximum costs of a network, by name. Parameters, MACs and a lower bound of the memory are counted
                 without building a network, so connections that exceed these budgets even in their narrowest form are
                 not searched.
-            yardstick: The uncompressed classifier, next to which latencies are measured; None to time each network on
-                its own.
+            yardstick: The uncompressed classifier, next to which latencies are measured, or the table of a device that
+                they are read from; None to time each network on its own.
             class_names: The class names, in the order of the outputs. They are part of the deployed TFLite file and so
                 of its ``bytes``.
             precision: Precision of the TFLite file whose ``bytes`` and ``latency`` are measured.
@@ -234,7 +234,7 @@ class HyperCompressor(kt.HyperModel):
         self.cost = cost
         self.max_cost = max_parameters if max_cost is None else max_cost
         self.budgets = Budgets(budgets or {})
-        self._yardstick = yardstick
+        self.yardstick = yardstick
         self._class_names = class_names
         self._precision = precision
         self.place = Place()
@@ -495,7 +495,7 @@ class HyperCompressor(kt.HyperModel):
             limited = (name for space in self._shared.spaces for name in space.budgets.limits)
             names = dict.fromkeys(("parameters", self.cost, *limited))
             known[architecture] = measure_costs(
-                model, names, self._yardstick, self._class_names, precision=self._precision
+                model, names, self.yardstick, self._class_names, precision=self._precision
             )
         return known[architecture]
 

@@ -72,7 +72,7 @@ class BudgetOptions(Options):
         bytes: Maximum size of the TFLite file of the smallest format that ships (int8, else float16, else float32), in
             bytes; null: no limit.
         latency_ms: Maximum time per image of that file, in ms, measured with TFLite on one thread of the searching
-            machine; null: no limit.
+            machine, or on the device of latency_table; null: no limit.
         memory_kb: Maximum peak memory for activations in int8, in KiB: what a microcontroller must have free in RAM;
             null: no limit.
 
@@ -157,6 +157,9 @@ class PruningSearchOptions(TunerOptions):
             limits, such as {tiny: {memory_kb: 256}, small: {macs: 50000000}}: for each, the best network is chosen,
             retrained, gated and pushed on its own. Trials are shared out equally among them. Names are lower-case
             letters, digits and hyphens.
+        latency_table: CSV with the times of single operators on the device that the model is for, from which the search
+            takes all latencies; null: they are measured on the searching machine. 'compressor latency-table' writes the
+            files to measure.
         min_learning_rate: Lowest learning rate of the heads.
         max_learning_rate: Highest learning rate of the heads.
         input_sizes: Heights and widths of the images, in pixels, at which the backbone is searched; null: that of the
@@ -180,7 +183,8 @@ class PruningSearchOptions(TunerOptions):
 
     Raises:
         CompressorError: If a value is out of range, an input size or a backbone is listed twice, min_learning_rate is
-            above max_learning_rate, or a family is empty, has a wrong name or has more members than there are trials.
+            above max_learning_rate, there is a latency_table but latency is neither saved nor limited, or a family is
+            empty, has a wrong name or has more members than there are trials.
     """
 
     parallel_trials: int = option(1, gt=0)
@@ -190,6 +194,7 @@ class PruningSearchOptions(TunerOptions):
     tau: float = option(0.8, ge=0, le=1)
     objective: ObjectiveOptions = ObjectiveOptions()
     budgets: BudgetOptions | Mapping[str, BudgetOptions] = BudgetOptions()
+    latency_table: str | None = None
     min_learning_rate: float = option(1e-3, gt=0)
     max_learning_rate: float = option(1e-2, gt=0)
     input_sizes: tuple[Annotated[int, Each(ge=32)], ...] | None = option(None, min_length=1)
@@ -209,6 +214,11 @@ class PruningSearchOptions(TunerOptions):
             )
         if not isinstance(self.budgets, BudgetOptions):
             _check_family(self.budgets, self.max_trials)
+        if self.latency_table is not None and "latency" not in self.costs:
+            raise CompressorError(
+                f"latency_table is {self.latency_table!r}, but latency is neither saved nor limited: set "
+                "objective.cost to latency or budgets.latency_ms, or remove it."
+            )
         _check_once("backbones", [backbone.label for backbone in self.backbones or ()], "backbone")
         _check_once("input_sizes", self.input_sizes or (), "size")
 
@@ -218,9 +228,9 @@ class PruningSearchOptions(TunerOptions):
         return {"": self.budgets} if isinstance(self.budgets, BudgetOptions) else dict(self.budgets)
 
     @property
-    def limited_costs(self) -> set[str]:
-        """The costs that any budget limits."""
-        return {cost for budget in self.family.values() for cost in budget.limits}
+    def costs(self) -> set[str]:
+        """The costs that are saved, or that any budget limits."""
+        return {self.objective.cost, *(cost for budget in self.family.values() for cost in budget.limits)}
 
 
 def _check_family(budgets: Mapping[str, BudgetOptions], trials: int) -> None:

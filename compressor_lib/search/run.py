@@ -219,6 +219,16 @@ def _score(trial: kt.engine.trial.Trial, hypermodel: SearchSpace) -> float:
     return score + OVER_BUDGET * (was_over - is_over)
 
 
+def trial_costs(tuner: kt.Tuner, cost: str) -> dict[str, float]:
+    """Returns a cost of the network of each completed trial, by the trial's ID.
+
+    Args:
+        tuner: The tuner after the search.
+        cost: The cost in the objective, or one that is limited.
+    """
+    return {trial.trial_id: _at_best(trial, cost) for trial in _completed(tuner)}
+
+
 def write_report(reports: list[TrialReport], path: Path) -> None:
     """Writes the reports as a JSON list."""
     path.write_text(json.dumps([asdict(report) for report in reports], indent=2))

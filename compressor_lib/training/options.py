@@ -74,10 +74,11 @@ class _CommonOptions(Options):
         batch_size: Number of images per step.
         head_learning_rate: Adam's learning rate with the backbone frozen, which is constant.
         learning_rate: Adam's highest learning rate with all layers trainable. It rises from 0 during the first of
-            these epochs (or the first fifth of them, if that is shorter) and falls to 0 along a cosine (Loshchilov and
-            Hutter, arXiv:1608.03983; warm-up: Goyal et al., arXiv:1706.02677).
-        patience: Number of epochs without a better accuracy on the eval split after which a phase ends; null: a fifth
-            of its epochs, and at least 5.
+            these epochs (or the first fifth of them, if that is shorter), stays, and falls to 0 along a cosine in the
+            second half (warm-up: Goyal et al., arXiv:1706.02677; stable, then decay: Hagele et al., arXiv:2405.18392).
+        patience: Number of epochs without a better accuracy on the eval split after which the training of the head
+            ends, or the learning rate of all layers begins to fall, for as many epochs as it took until then; null: a
+            fifth of the planned epochs, and at least 5.
         batch_norm: Batch normalisation of the backbone. frozen: keep the pretrained statistics; train: update them, as
             a network trained from scratch needs.
         label_smoothing: Share of each label that is spread over all classes.

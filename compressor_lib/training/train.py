@@ -24,13 +24,11 @@ from compressor_lib.support.progress import Progress, log_progress
 from compressor_lib.training.augmentation import Augment, image_keys
 from compressor_lib.training.checkpoint import TrainingCheckpoint
 from compressor_lib.training.compute_budget import affordable_epochs
+from compressor_lib.training.learning_rate import LearningRate
 from compressor_lib.training.options import Distillation, ReferenceOptions, TrainingOptions
 from compressor_lib.training.teacher import UNSEEN, KeptPredictions, keep_predictions
 
 logger = logging.getLogger(__name__)
-
-WARMUP = 0.2
-"""Largest share of the fine-tuning steps used to warm up the learning rate."""
 
 _LEAST_PATIENCE = 5
 
@@ -136,17 +134,15 @@ def train(
             phase.optimizer.build(student.trainable_variables)
             trainee.compile(optimizer=phase.optimizer)
             if not resumed:
-                best.begin(phase.name)
+                best.begin(phase)
             resumed = ""
-            best.total = best.began + phase.epochs + phase.later_epochs
-            # The longer the training, the longer the learning rate stays high, at which accuracy rises in jumps.
-            best.patience = options.patience or max(_LEAST_PATIENCE, phase.epochs // 5)
+            best.enter(phase)
             with _same_images():
                 trainee.fit(
                     batches,
                     validation_data=eval_dataset,
                     initial_epoch=best.done,
-                    epochs=best.done if best.has_stalled else best.began + phase.epochs,
+                    epochs=best.ends,
                     callbacks=[best, *checkpoints, *callbacks],
                     verbose=0,
                 )
@@ -211,6 +207,7 @@ class _Phase:
         later_epochs: Maximum number of epochs in later phases.
         trains: Returns whether a layer is trained.
         optimizer: Optimizer of this phase alone.
+        rate: Learning rate at each step; None for a constant one.
     """
 
     name: str
@@ -218,6 +215,7 @@ class _Phase:
     later_epochs: int
     trains: Callable[[keras.layers.Layer], bool]
     optimizer: keras.optimizers.Optimizer
+    rate: LearningRate | None = None
 
 
 def _phases(options: TrainingOptions, epochs: int, steps: int, new_layers: set[str]) -> Iterator[_Phase]:
@@ -229,19 +227,13 @@ def _phases(options: TrainingOptions, epochs: int, steps: int, new_layers: set[s
         keras.optimizers.Adam(options.head_learning_rate),
     )
     frozen = options.batch_norm == "frozen"
-    # Adam's first steps are as long as its learning rate, whatever the gradient. At the full rate they would damage the
-    # pretrained weights.
-    total = max(1, epochs * steps)
-    warmup = min(steps, int(WARMUP * total))
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, decay_steps=total - warmup, warmup_target=options.learning_rate, warmup_steps=warmup
-    )
     yield _Phase(
         "fine-tuning",
         epochs,
         0,
         lambda layer: not (frozen and isinstance(layer, keras.layers.BatchNormalization)),
-        keras.optimizers.Adam(schedule),
+        keras.optimizers.Adam(options.learning_rate),
+        LearningRate(options.learning_rate, epoch=steps, epochs=epochs),
     )
 
 
@@ -315,13 +307,16 @@ _WORST = (-math.inf, -math.inf)
 
 
 class _Best(keras.callbacks.Callback):
-    """Keeps the history and the best weights over all phases, ends a phase that stops improving, and logs."""
+    """Keeps the history and the best weights over all phases, ends a phase that stops improving, and logs.
+
+    Where the learning rate changes, a phase that stops improving ends after the rate has fallen.
+    """
 
     total: int
-    """Maximum number of epochs in all phases together, less those that an earlier phase did not need."""
+    """Number of epochs in all phases together, as planned so far."""
 
-    patience: int
-    """Number of epochs without improvement after which the phase ends."""
+    _phase: _Phase
+    _patience: int
 
     def __init__(self, student: keras.Model, options: TrainingOptions, steps: int) -> None:
         super().__init__()
@@ -333,6 +328,7 @@ class _Best(keras.callbacks.Callback):
         self._student = student
         self._options = options
         self._steps = steps
+        self.falls = 0  # the step at which the rate began to fall early
 
     @property
     def done(self) -> int:
@@ -340,19 +336,37 @@ class _Best(keras.callbacks.Callback):
         return len(self.history.get("loss", ()))
 
     @property
-    def has_stalled(self) -> bool:
-        """Whether the phase has stopped improving."""
-        return self.waited >= self.patience
+    def ends(self) -> int:
+        """Number of epochs after which the phase ends."""
+        if self._phase.rate:
+            return self.began + self._phase.rate.ends // self._steps
+        return self.done if self.waited >= self._patience else self.began + self._phase.epochs
 
-    def begin(self, phase: str) -> None:
-        self.phase, self.began = phase, self.done
+    def begin(self, phase: _Phase) -> None:
+        """Starts to count the epochs of a phase."""
+        self.phase, self.began, self.falls = phase.name, self.done, 0
         self.phase_best, self.waited = _WORST, 0
+
+    def enter(self, phase: _Phase) -> None:
+        """Goes on with a phase, from its beginning or after an interruption."""
+        self._phase = phase
+        # The longer the training, the longer accuracy rises in jumps.
+        self._patience = self._options.patience or max(_LEAST_PATIENCE, phase.epochs // 5)
+        if phase.rate and self.falls:
+            phase.rate.fall_from(self.falls)
+        self.total = self.ends + phase.later_epochs
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         del logs
         self._epoch = epoch
         self.model.epoch.assign(epoch)
         log_progress(logger, Progress("epoch", epoch, self.total))
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        del logs
+        if self._phase.rate:
+            step = (self._epoch - self.began) * self._steps + batch
+            self.model.optimizer.learning_rate.assign(self._phase.rate.at(step))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         del logs
@@ -380,10 +394,14 @@ class _Best(keras.callbacks.Callback):
             self.phase_best, self.waited = score, 0
         else:
             self.waited += 1
-            self.model.stop_training = self.has_stalled
+        if self._phase.rate and self.waited == self._patience and not self.falls:
+            self.falls = (self.done - self.began) * self._steps
+            self._phase.rate.fall_from(self.falls)
+            self.total = self.ends
+        self.model.stop_training = self.done >= self.ends
 
 
-_REMEMBERED = ("phase", "began", "waited", "epoch", "best", "phase_best", "history")
+_REMEMBERED = ("phase", "began", "waited", "falls", "epoch", "best", "phase_best", "history")
 
 
 class _Checkpoints(keras.callbacks.Callback):

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from compressor_lib.errors import CompressorError
-from pipelines.cli import platforms, runs, serving, validate
+from pipelines.cli import latency_table, platforms, runs, serving, validate
 from pipelines.cli.exit_status import NOT_BLESSED, STOPPED, wrong_input_reported
 from pipelines.cli.options import AsJson, ConfigFile, DataFolder, OutputFolder, Overrides
 from pipelines.cli.output_capture import say
@@ -148,6 +148,7 @@ def compile_pipeline(
 
 
 app.command()(validate.validate)
+app.command()(latency_table.latency_table)
 app.command()(runs.runs)
 app.command()(runs.show)
 app.command()(runs.report)

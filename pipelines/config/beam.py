@@ -32,6 +32,10 @@ _ENVIRONMENT_CONFIG = {
 _BOOT = '{"command":"/opt/apache/beam/boot"}'
 """The command of environment process: the entrypoint of Beam's own images. A configuration cannot choose a command."""
 
+IN_PYTHON = "--allow_unsafe_triggers"
+"""Keeps Beam's direct runner in Python. Without this flag, it downloads Prism, a runner written in Go, where it can, and
+runs the job on that (apache_beam 2.72, ``runners.direct.direct_runner``). Jobs here have no triggers."""
+
 IN_ONE_PROCESS = ("--direct_num_workers=1", "--direct_running_mode=in_memory")
 """For nodes that do little, or leave the work to TensorFlow on all cores: starting processes takes 7 s or more."""
 
@@ -118,19 +122,19 @@ def beam_flags(beam: Beam) -> list[str]:
         beam: The section.
 
     Returns:
-        Flags for Beam's ``PipelineOptions``; empty for Beam's defaults.
+        Flags for Beam's ``PipelineOptions``.
 
     Example:
-        >>> beam_flags(Beam(workers=2))
-        ['--direct_num_workers=2', '--direct_running_mode=multi_processing', '--sdk_container_image=none']
+        >>> beam_flags(Beam(workers=2))  # doctest: +NORMALIZE_WHITESPACE
+        ['--allow_unsafe_triggers', '--sdk_container_image=none', '--direct_num_workers=2',
+         '--direct_running_mode=multi_processing']
     """
     if beam.runner == "direct":
-        if not has_processes(beam):
-            return []
         # Without an image, TFX would package itself for remote workers, which costs seconds in every node.
-        return _flags(
-            direct_num_workers=beam.workers, direct_running_mode="multi_processing", sdk_container_image="none"
-        )
+        flags = [IN_PYTHON, *_flags(sdk_container_image="none")]
+        if has_processes(beam):
+            flags += _flags(direct_num_workers=beam.workers, direct_running_mode="multi_processing")
+        return flags
     if beam.runner == "dataflow":
         return _flags(
             runner="DataflowRunner", project=beam.project, region=beam.region, temp_location=beam.temp_location,

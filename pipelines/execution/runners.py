@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from compressor_lib.errors import CompressorError, unknown
+from pipelines.config.beam import IN_PYTHON
 from pipelines.execution import checksums
 from pipelines.execution.signals import interrupts
-from pipelines.execution.tfx_hooks import Node, wrapped_launcher
+from pipelines.execution.tfx_hooks import Node, beam_dag_options, wrapped_launcher
 from pipelines.results.lineage import artifacts_of
 from pipelines.results.node_results import result_of
 
@@ -90,7 +91,8 @@ def run(
     begun: list[tuple[Any, int]] = []
     with _watched(listener, seed, check, begun) as failures, interrupts() as interrupted:
         try:
-            dag_runner().run(pipeline)
+            with beam_dag_options([IN_PYTHON]):
+                dag_runner().run(pipeline)
         except BaseException as error:
             # Beam passes on copies; the first exception is the original one, caught at the node.
             node, cause = failures[0] if failures else ("", error)

@@ -3,6 +3,7 @@
 Both local runners start each node with ``Launcher.launch`` and offer no listener; the executor runs inside it, in
 ``Launcher._run_executor``. :func:`wrapped_launcher` wraps the caller's functions around both. The entrypoint of
 containers does not export its argument parser, so :func:`container_arguments` calls ``_parse_flags``.
+``BeamDagRunner`` gives Beam no options for the job that starts the nodes: :func:`beam_dag_options` does.
 
 TFX is imported only when a function is called.
 """
@@ -10,9 +11,11 @@ TFX is imported only when a function is called.
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 WRITTEN_AGAINST = "1.16.0"
@@ -59,6 +62,24 @@ def wrapped_launcher(
         yield
     finally:
         Launcher.launch, Launcher._run_executor = launch_stock, execute_stock
+
+
+@contextmanager
+def beam_dag_options(flags: Sequence[str]) -> Iterator[None]:
+    """Gives flags to the Beam job with which ``BeamDagRunner`` starts the nodes.
+
+    Args:
+        flags: Flags for Beam's ``PipelineOptions``. Jobs that nodes start have their own.
+    """
+    from tfx.orchestration.beam import beam_dag_runner
+
+    stock = beam_dag_runner.beam
+    pipeline = functools.partial(stock.Pipeline, argv=list(flags))
+    beam_dag_runner.beam = SimpleNamespace(**{**vars(stock), "Pipeline": pipeline})
+    try:
+        yield
+    finally:
+        beam_dag_runner.beam = stock
 
 
 def _node(launcher: Any) -> Node:

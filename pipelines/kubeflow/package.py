@@ -31,7 +31,7 @@ _ENTRYPOINT = ["python", "-m", "pipelines.kubeflow.entrypoint"]
 _BACKOFF = {"backoffDuration": "30s", "backoffFactor": 2, "backoffMaxDuration": "2592000s"}
 _CLUSTERS_ROOT = "default of kfp-launcher"
 """What the report shows as ``output`` if a package has no pipeline root."""
-# Remote paths from which Keras itself can read weights.
+# Remote paths from which Keras itself can read weights, and TensorFlow other files.
 _KERAS_STORES = ("gs://",)
 
 Json = dict[str, Any]
@@ -166,6 +166,8 @@ def check_compilable(config: Config, target: str) -> None:
         if value not in (None, "imagenet", "none"):
             allowed = (*_KERAS_STORES, *mounts)
             check(field, value, allowed, "use weights that the nodes can download, such as imagenet")
+    files_from = (*_KERAS_STORES, *mounts)
+    check("search.latency_table", config.search.latency_table, files_from, f"put it below {' or '.join(files_from)}")
     if target == "kubeflow":
         for field, place in (("data.path", config.data_path), ("push.directory", config.serving_directory)):
             if place.startswith("minio://") and config.s3.endpoint is None:

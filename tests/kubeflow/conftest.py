@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from _thread import interrupt_main
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
 from kubeflow_rig.release import Release, releases, why_none
-from kubeflow_rig.waiting import until
+from kubeflow_rig.waiting import PATIENCE
 from kubeflow_runs import GOLDEN, forget_kubeflow
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from kubeflow_rig.cluster import Cluster
     from kubeflow_rig.mariadb import MariaDb
     from typer.testing import Result
+
+    from pipelines.platforms.base import Progress
 
 
 CONFIG = """
@@ -147,21 +151,43 @@ def package(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def meanwhile(server: ApiServer) -> Callable[[Callable[[str], object]], AbstractContextManager[None]]:
-    """Does something to the run that is submitted next: ``with meanwhile(lambda run_id: ...): compressor(...)``."""
+def meanwhile(
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Callable[[str], object]], AbstractContextManager[None]]:
+    """Does something to the run that is submitted next: ``with meanwhile(lambda run_id: ...): compressor(...)``.
+
+    It begins when the command looks at the run for the first time. Before that, the server may not have stored the run
+    of a Workflow that it has made, and would forget what is reported.
+    """
+    from pipelines.platforms.kubeflow import Kubeflow
+
+    looked, look = Event(), Kubeflow.progress
+
+    def noted(kubeflow: Kubeflow, run_id: str) -> Progress:
+        looked.set()
+        return look(kubeflow, run_id)
+
+    monkeypatch.setattr(Kubeflow, "progress", noted)
 
     @contextmanager
     def beside(act: Callable[[str], object]) -> Iterator[None]:
         known = set(server.workflows)
+        looked.clear()
 
         def watch() -> None:
-            until(lambda: set(server.workflows) - known)
+            looked.wait(PATIENCE)
             (run_id,) = set(server.workflows) - known
-            act(run_id)
+            try:
+                act(run_id)
+            except BaseException:
+                interrupt_main()  # the run would never end
+                raise
 
         with ThreadPoolExecutor(1) as pool:
             acted = pool.submit(watch)
-            yield
-            acted.result()
+            try:
+                yield
+            finally:
+                acted.result()
 
     return beside

@@ -161,7 +161,9 @@ class TestMessages:
     def test_a_package_that_is_none_is_told(self, kubeflow, package):
         """Releases up to 2.14 call it an error of their own."""
         package.write_text(package.read_text().replace("schemaVersion: 2.1.0", "schemaVersion: 2.0.0"))
-        with pytest.raises(CompressorError, match=r"answers [45]00 to package [^{\n]*schema version 2.1.0[^{\n]*$"):
+        with pytest.raises(
+            CompressorError, match=r"responds with [45]00 to package [^{\n]*schema version 2.1.0[^{\n]*$"
+        ):
             submitted(kubeflow, package)
 
     def test_an_unknown_run_is_told(self, kubeflow):

@@ -247,6 +247,7 @@ def test_sections_reach_their_nodes(create):
         "objective": {"cost": "latency"},
         "budgets": {"parameters": 500_000, "macs": None, "bytes": None, "latency_ms": 8, "memory_kb": None},
         "min_learning_rate": 0.01, "max_learning_rate": 0.02, "finalists": 2, "finalist_epochs": 4,
+        "latency_table": None,
     }  # fmt: skip
     assert search["precision"] == "int8"
     finalists = json.loads(search["retraining"])
@@ -345,8 +346,16 @@ def test_what_a_further_backbones_weights_file_holds_is_in_the_searchs_key(creat
     weights = tmp_path / "some.weights.h5"
     weights.write_bytes(b"one")
     override = f"search.backbones=[MobileNet, {{name: EfficientNetB0, weights: {weights}}}]"
-    hashed = create(override)["PruningSearch"].exec_properties["weights_sha256"]
+    hashed = create(override)["PruningSearch"].exec_properties["files_sha256"]
     assert hashed == hashlib.sha256(b"one").hexdigest()
+
+
+def test_what_a_latency_table_holds_is_in_the_searchs_key(create, tmp_path):
+    table = tmp_path / "phone.csv"
+    table.write_text("operator,milliseconds\nreference,3\n")
+    properties = create(f"search.latency_table={table}", "search.budgets.latency_ms=2")["PruningSearch"].exec_properties
+    assert properties["files_sha256"] == hashlib.sha256(table.read_bytes()).hexdigest()
+    assert json.loads(properties["options"])["latency_table"] == str(table)
 
 
 def test_a_model_of_ones_own_takes_the_place_of_a_name(create, tmp_path):

@@ -9,10 +9,11 @@ from typing import Annotated, get_args
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Tag
 
 from compressor_lib.cuts.connections import Family, parse_connection
+from compressor_lib.deployment.latency_table import LatencyTable
 from compressor_lib.errors import CompressorError
 from compressor_lib.search.options import BackboneOptions, BudgetOptions, PruningSearchOptions
 from pipelines.config.errors import shown
-from pipelines.config.sections.base import weights_file
+from pipelines.config.sections.base import existing_file, weights_file
 
 
 def _connections(value: object) -> object:
@@ -86,6 +87,17 @@ class FurtherBackbone(BackboneOptions):
     weights: Annotated[str, AfterValidator(weights_file)] = BackboneOptions.weights
 
 
+def _latency_table(path: str) -> str:
+    """Makes a path absolute, and refuses a local file that is not a latency table."""
+    path = existing_file(path, "write the files to measure with 'compressor latency-table'")
+    if "://" not in path:
+        try:
+            LatencyTable.read(path)
+        except CompressorError as error:
+            raise ValueError(f"is {path!r}: {error}") from error
+    return path
+
+
 @dataclass(frozen=True)
 class Search(PruningSearchOptions):
     """How the connection to cut is searched."""
@@ -96,4 +108,5 @@ class Search(PruningSearchOptions):
         BeforeValidator(_not_mixed),
     ] = PruningSearchOptions.budgets  # type: ignore[assignment]
     backbones: Annotated[tuple[FurtherBackbone, ...] | None, BeforeValidator(_backbones)] = None
+    latency_table: Annotated[str, AfterValidator(_latency_table)] | None = None
     connections: Annotated[Family | tuple[str, ...], BeforeValidator(_connections)] = PruningSearchOptions.connections

@@ -18,6 +18,7 @@ from tfx import types
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
+from components.artifacts.device_latencies import read_device_latencies
 from components.artifacts.file_names import FINALISTS_FILE, SEARCH_REPORT_FILE
 from components.options import parsed
 from components.pruning_search import PruningSearch, parallel
@@ -28,12 +29,15 @@ from compressor_lib.cuts.families import searched_connections
 from compressor_lib.cuts.lookup import find_connection
 from compressor_lib.cuts.surgery import create_submodel, without_head
 from compressor_lib.deployment.export import TEACHER_FILE, load_keras
+from compressor_lib.deployment.operators import operators
 from compressor_lib.errors import CompressorError
 from compressor_lib.networks.heads import attach_head
 from compressor_lib.networks.macs import multiply_adds
+from compressor_lib.objective import costs
 from compressor_lib.pretraining.translator_fit import fit_translators
 from compressor_lib.search import run
 from compressor_lib.search.backbones import HyperBackbones
+from compressor_lib.search.device_operators import files_to_measure
 from compressor_lib.search.options import BackboneOptions, BudgetOptions, ObjectiveOptions, PruningSearchOptions
 from compressor_lib.search.place import without_places
 from compressor_lib.support.atomic_write import replace_file
@@ -320,6 +324,36 @@ def test_each_budget_of_a_family_has_its_own_network(tmp_path, examples, referen
         assert without_places(stored["family"][name]) == report[0]["hyperparameters"]
     assert trials[0] == trials[1]  # the same trials for both
     assert not (outputs["tuner_results"] / SEARCH_REPORT_FILE).exists()
+
+
+def test_latencies_come_from_the_table_of_a_device(tmp_path, examples, reference, bank, monkeypatch, caplog):
+    monkeypatch.setattr(costs, "time_models", None)  # nothing is timed here
+    caplog.set_level("INFO")
+    connection = find_connection("block_5_add->head", reference.base)
+    files = files_to_measure(reference.classifier, [(reference.base, [connection])])
+    whole = len(operators(files["reference"]))
+    rows = [f"{name},{0.03 * whole if name == 'reference' else 0.02}" for name in files]
+    table = tmp_path / "phone.csv"
+    how = {
+        "connections": [str(connection)], "objective": {"cost": "latency"}, "latency_table": str(table),
+        "max_trials": 1, "max_epochs": 1,
+    }  # fmt: skip
+    table.write_text("\n".join(["operator,milliseconds", *rows[:-1]]))
+    with pytest.raises(CompressorError, match=f"phone.csv lacks 1 operators of the networks: {rows[-1].split(',')[0]}"):
+        do(tmp_path / "lacking", examples, reference, bank, **how)
+
+    table.write_text("\n".join(["operator,milliseconds", *rows]))
+    outputs = do(tmp_path, examples, reference, bank, **how)
+
+    (row,) = json.loads((outputs["tuner_results"] / SEARCH_REPORT_FILE).read_text())
+    network = load_keras(outputs["model"] / "Format-Serving")
+    milliseconds = pytest.approx(0.03 * len(operators(costs.converted(network, "float32"))))
+    assert row["cost"] == milliseconds
+    assert row["compression"] == pytest.approx(1 - row["cost"] / (0.03 * whole))
+    device = read_device_latencies(str(outputs["tuner_results"]))
+    assert (device.table, device.precision, device.reference) == ("phone.csv", "float32", pytest.approx(0.03 * whole))
+    assert device.trials == {row["trial_id"]: milliseconds}
+    assert "latencies are those of the latency table phone.csv (float32), not of this machine" in caplog.text
 
 
 def test_the_best_finalist_is_handed_on_as_it_was_retrained(tmp_path, examples, reference, bank, images):
@@ -623,7 +657,7 @@ def test_the_component_passes_on_its_arguments():
     wired = PruningSearch(
         types.Channel(type=standard_artifacts.Examples), **channels, backbone="MobileNetV2", options=options,
         dropout=0.3, batch_size=7, class_weights="balanced", seed=2, code_version="x", label="own",
-        weights_sha256="123",
+        files_sha256="123",
     )  # fmt: skip
     handed_on = dict(wired.exec_properties)
     assert json.loads(handed_on.pop("options")) == {
@@ -631,14 +665,14 @@ def test_the_component_passes_on_its_arguments():
         "shortlist": 9, "train_translators": True, "feature_memory_mb": 100, "tau": 0.5,
         "objective": {"cost": "latency"},
         "budgets": {"parameters": 500_000, "macs": None, "bytes": None, "latency_ms": 8.5, "memory_kb": None},
-        "finalists": 1, "finalist_epochs": 3,
+        "latency_table": None, "finalists": 1, "finalist_epochs": 3,
         "input_sizes": [96], "backbones": [{"name": "MobileNet", "alpha": 0.5, "weights": "imagenet"}],
         "head_units": [0, 8], "tail_units": [64], "min_learning_rate": 0.01, "max_learning_rate": 0.1,
     }  # fmt: skip
     assert handed_on == {
         "backbone": "MobileNetV2", "retraining": "", "precision": "float32", "vertex_job": "",
         "dropout": 0.3, "batch_size": 7,
-        "class_weights": "balanced", "seed": 2, "code_version": "x", "label": "own", "weights_sha256": "123",
+        "class_weights": "balanced", "seed": 2, "code_version": "x", "label": "own", "files_sha256": "123",
     }  # fmt: skip
     assert {key: output.type for key, output in wired.outputs.items()} == {
         "model": standard_artifacts.Model,

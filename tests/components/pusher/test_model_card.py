@@ -7,6 +7,7 @@ import pytest
 from made_up_report import judged
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
+from components.artifacts.device_latencies import DeviceLatencies
 from components.pusher.model_card import MOST_CLASSES, images_by_split, markdown, model_card
 from compressor_lib.deployment.eval_result import EvalResult
 from compressor_lib.deployment.gate import Thresholds, Verdict, judge, judge_format
@@ -44,14 +45,15 @@ def folders(tmp_path) -> tuple[str, str]:
     return str(tmp_path / "model"), str(tmp_path / "reference")
 
 
-def card(folders: tuple[str, str], verdict: Verdict) -> str:
+def card(folders: tuple[str, str], verdict: Verdict, device: DeviceLatencies | None = None) -> str:
     model, reference = folders
     return markdown(
         model_card(
             model,
             reference=reference,
             verdict=verdict,
-            trials=[{"backbone": "MobileNetV2", "connection": "a->head", "hyperparameters": {}}],
+            device=device,
+            trials=[{"trial_id": "7", "backbone": "MobileNetV2", "connection": "a->head", "hyperparameters": {}}],
             data={},
             name="made-up",
         )
@@ -92,6 +94,15 @@ def test_memory_is_told_beside_the_references(folders, lines):
     write_figures(folders[0], dataclasses.replace(metrics, memory={"int8": 2048, "reference": 245_760}))
     text = card(folders, judge(BOUNDS, OVERALL, [], ""))
     assert "its activations need 2 KiB of memory at their peak (reference model: 240 KiB)" in text
+
+
+def test_latencies_of_a_devices_table_are_given_with_its_name(folders):
+    device = DeviceLatencies("phone.csv", "int8", 12.25, {"7": 4.5})
+    text = card(folders, judge(BOUNDS, OVERALL, [], "5ha256", formats=FORMATS), device)
+    assert (
+        "The search took its latencies from the latency table phone.csv (int8), not from a measurement of its own: "
+        "4.5 ms for this network, 12.2 ms for the reference model."
+    ) in text
 
 
 def test_the_size_of_the_images_is_given(lines, folders):

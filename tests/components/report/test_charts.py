@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 
 from components.report.charts import MOST_CLASSES, by_class, charts, fit, pareto, shown_classes
-from components.report.data import ComparedPredictions
+from components.report.data import ComparedPredictions, DeviceLatency
 
 
 def points(spec: dict) -> list[dict]:
@@ -45,6 +45,22 @@ def test_the_reference_is_said_to_be_in_float32_where_the_trials_are_not(report_
     found = milestones(pareto(data, "bytes"))
     assert found["reference, float32"][0] == report_data.reference.bytes
     assert found["retrained"][0] == report_data.trials[0].costs["bytes"]
+
+
+def test_latencies_of_a_devices_table_are_those_of_reference_and_winner(report_data):
+    device = DeviceLatency("the latency table phone.csv (int8)", 30.0, 7.0)
+    config = {**report_data.config, "export": {"formats": ["int8"]}}
+    found = milestones(pareto(dataclasses.replace(report_data, device=device, config=config), "latency"))
+    assert (found["reference"][0], found["retrained"][0]) == (30.0, 7.0)
+
+
+def test_the_front_and_the_finalists_are_drawn(report_data):
+    first, *_ = report_data.trials
+    finalists = [dataclasses.replace(report_data.finalists[0], accuracy=0.91, parameters=60_000)]
+    spec = pareto(dataclasses.replace(report_data, finalists=finalists), "parameters")
+    assert spec["layer"][1]["data"]["values"] == [{"cost": 60_000, "accuracy": first.accuracy}]
+    assert [(one["cost"], one["accuracy"]) for one in spec["layer"][2]["data"]["values"]] == [(60_000, 0.91)]
+    assert spec["layer"][2]["data"]["values"][0]["network"] == first.network
 
 
 def test_finalists_begin_with_their_trials(report_data):

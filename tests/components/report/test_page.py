@@ -10,7 +10,7 @@ import jinja2
 import pytest
 
 from components.report.charts import MOST_CLASSES
-from components.report.data import ComparedPredictions, ReportData, read_reports, write_reports
+from components.report.data import ComparedPredictions, DeviceLatency, ReportData, read_reports, write_reports
 from components.report.page import render_family, render_page, write_page
 from compressor_lib.deployment.intervals import Interval
 
@@ -216,6 +216,30 @@ def test_latency_caption_says_how_it_was_measured(report_data, page):
     assert "Trials were timed next to the reference" in page
     searched = dataclasses.replace(report_data, config={"seed": 3, "search": {"objective": {"cost": "latency"}}})
     assert "Trials are shown as measured during the search" in render_page(searched)
+
+
+def test_latencies_of_a_table_are_said_to_be_the_tables(report_data, page):
+    assert "phone.csv" not in page
+    device = DeviceLatency("the latency table phone.csv (int8)", 30.0, 7.25)
+    shown = render_page(dataclasses.replace(report_data, device=device))
+    assert "By the latency table phone.csv (int8): 30 → 7.25 ms" in shown
+    assert "All latencies are those of the latency table phone.csv (int8), not of the machine that ran" in shown
+
+
+def test_what_each_choice_gave_is_a_table(report_data, page):
+    assert "What each choice gave" in page
+    assert "image size alone" in page
+    alone = dataclasses.replace(report_data, trials=report_data.trials[:1])
+    assert "What each choice gave" not in render_page(alone)
+
+
+@pytest.mark.parametrize(("formats", "shown"), [(["float32"], "2"), (["int8"], "")])
+def test_the_cost_that_was_saved_is_in_the_table_of_choices(report_data, formats, shown):
+    config = {"seed": 3, "search": {"objective": {"cost": "latency"}}, "export": {"formats": formats}}
+    page = render_page(dataclasses.replace(report_data, config=config))
+    latencies = re.findall(r'<td class="n" data-label="Latency, ms">(.*?)</td>', page)
+    assert latencies[0] == shown  # the reference's is of its float32 file
+    assert latencies[-1] == "0.3"
 
 
 def test_without_steps_there_is_no_table_of_nodes(report_data):

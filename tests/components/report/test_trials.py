@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from components.artifacts.device_latencies import DeviceLatencies
 from components.report.data import Finalist, Trial
 from components.report.networks import SearchedNetworks
 from components.report.trials import read_finalists, read_trials
@@ -53,21 +54,26 @@ def read(small_backbone, tmp_path_factory):
 
     rows = [
         {
-            "backbone": "small", "input_size": 32, "connection": connection,
+            "trial_id": f"{number}", "backbone": "small", "input_size": 32, "connection": connection,
             "parameters": network(connection, widths).count_params(), "cost": 7.0,
             "accuracy": accuracy, "score": accuracy, "within_budget": True, "seconds": 1.0,
             "hyperparameters": {**widths, "lr": 0.01},
         }
-        for connection, accuracy, widths in ROWS
+        for number, (connection, accuracy, widths) in enumerate(ROWS)
     ]  # fmt: skip
     path = tmp_path_factory.mktemp("search") / "search_report.json"
     path.write_text(json.dumps(rows))
     reference: keras.Model = attach_head(small_backbone(), 3)
 
-    def trials(cost: str, metrics: ModelMetrics = METRICS, precision: Precision = "float32") -> list[Trial]:
+    def trials(
+        cost: str,
+        metrics: ModelMetrics = METRICS,
+        precision: Precision = "float32",
+        device: DeviceLatencies | None = None,
+    ) -> list[Trial]:
         return read_trials(
             path, SearchedNetworks(reference), cost=cost, metrics=metrics, class_names=NAMES, precision=precision,
-            measured=2,
+            measured=2, device=device,
         )  # fmt: skip
 
     return trials
@@ -93,6 +99,14 @@ def test_bytes_are_measured_of_the_winner_and_of_the_best(trials):
     assert ["bytes" in trial.costs for trial in trials] == [True, True, False, False]
     assert trials[0].costs["bytes"] == METRICS.bytes["float32"]
     assert trials[1].costs["bytes"] > 4 * trials[1].costs["parameters"]
+
+
+def test_latencies_of_a_devices_table_are_those_of_all_trials(read, monkeypatch):
+    monkeypatch.setattr(costs, "time_models", None)  # nothing is timed here
+    device = DeviceLatencies("phone.csv", "float32", 9.0, {"0": 1.0, "1": 2.0, "2": 3.0, "3": 4.0})
+    trials = read("parameters", device=device)
+    assert [trial.costs["latency"] for trial in trials] == [1.0, 2.0, 3.0, 4.0]
+    assert "bytes" in trials[1].costs
 
 
 def test_finalists_are_read_with_their_epochs(tmp_path):

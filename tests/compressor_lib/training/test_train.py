@@ -14,6 +14,7 @@ from small_training import CLASSES, SIZE, STILL, data, network, options, same
 
 from compressor_lib.errors import CompressorError
 from compressor_lib.support.progress import progress_in
+from compressor_lib.training.learning_rate import LearningRate
 from compressor_lib.training.options import Augmentation, Distillation, TrainingOptions
 from compressor_lib.training.train import train
 
@@ -161,8 +162,9 @@ def test_the_best_epoch_of_both_phases_is_kept(good):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("patience", "epochs", "waited"), [(2, 9, 2), (None, 9, 5), (None, 40, 8)])
-def test_patience_ends_a_phase_but_not_the_next(patience, epochs, waited):
+@pytest.mark.parametrize(("patience", "epochs", "fine_tuned"), [(2, 9, 6), (None, 9, 9), (None, 40, 18)])
+def test_patience_ends_a_phase_but_not_the_next(patience, epochs, fine_tuned):
+    """The whole network is trained once more for as long as it took to stall, while the rate falls."""
     history = train(
         network(),
         data(16),
@@ -170,8 +172,29 @@ def test_patience_ends_a_phase_but_not_the_next(patience, epochs, waited):
         # Steps too small for float32: no epoch is better than the first of its phase.
         options(head_epochs=9, epochs=epochs, patience=patience, head_learning_rate=1e-30, learning_rate=1e-30),
     )
-    assert len(history["loss"]) == 1 + (patience or 5) + 1 + waited
+    assert len(history["loss"]) == 1 + (patience or 5) + fine_tuned
     assert history["best_epoch"] == [1.0]
+
+
+class _Rates(keras.callbacks.Callback):
+    """Notes the learning rate of each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rates: list[float] = []
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        del batch, logs
+        self.rates.append(float(self.model.optimizer.learning_rate))
+
+
+@pytest.mark.slow
+def test_the_rate_of_the_whole_network_rises_stays_and_falls():
+    rates = _Rates()
+    chosen = options(head_epochs=0, epochs=4, learning_rate=0.1, patience=9)
+    train(network(), data(64), data(8), chosen, callbacks=[rates])
+    expected = LearningRate(0.1, epoch=len(rates.rates) // 4, epochs=4)
+    assert rates.rates == pytest.approx([expected.at(step) for step in range(len(rates.rates))])
 
 
 @pytest.mark.slow
@@ -488,3 +511,15 @@ def test_stalled_phase_is_not_resumed(tmp_path):
     keras.utils.set_random_seed(0)
     history = train(network(), data(), data(24, seed=1), impatient, checkpoint=checkpoint)
     assert len(history["loss"]) == 5  # one that was best, two of patience, two of fine-tuning
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed_after", [2, 4])
+def test_a_rate_that_falls_early_does_so_in_a_resumed_run(tmp_path, killed_after):
+    checkpoint = tmp_path / "checkpoint.npz"
+    impatient = options(head_epochs=0, epochs=20, learning_rate=1e-30, patience=2)
+    kill = _KillAfter(killed_after)
+    with pytest.raises(_Killed):
+        train(network(), data(), data(24, seed=1), impatient, callbacks=[kill], checkpoint=checkpoint)
+    history = train(network(), data(), data(24, seed=1), impatient, checkpoint=checkpoint)
+    assert len(history["loss"]) == 6  # one that was best, two of patience, three while it falls

@@ -85,6 +85,17 @@ def test_narrower_relatives_are_searched_where_they_save_the_cost(write, given):
     assert load_config(write(SMALLEST), ["search.objective.cost=macs", "search.backbones=[]"]).search.backbones == ()
 
 
+def test_a_latency_table_is_read_before_a_run(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = tmp_path / "phone.csv"
+    table.write_text("operator,milliseconds\nreference,3\n")
+    config = load_config(write(SMALLEST), ["search.latency_table=phone.csv", "search.objective.cost=latency"])
+    assert config.search.latency_table == str(table)
+    table.write_text("operator,seconds\nreference,3\n")
+    with pytest.raises(CompressorError, match=r"search\.latency_table is .*must be 'operator,milliseconds' or"):
+        load_config(write(SMALLEST), ["search.latency_table=phone.csv", "search.objective.cost=latency"])
+
+
 def test_a_further_backbone_may_be_a_name_or_a_section(write, tmp_path):
     weights = tmp_path / "w.h5"
     weights.touch()
@@ -194,6 +205,11 @@ def test_a_window_of_spans(write):
         ),
         ("search.backbones=[{name: MobileNet, alpha: 0}]", "search.backbones[0].alpha is 0"),
         ("search.backbones=[{name: MobileNet, weights: no.h5}]", "search.backbones[0].weights is "),
+        ("search={latency_table: no.csv, budgets: {latency_ms: 8}}", "which is not a file: write the files to measure"),
+        (
+            "search.latency_table=gs://bucket/phone.csv",
+            "search.latency_table is 'gs://bucket/phone.csv', but latency is neither saved nor limited",
+        ),
         ("search.backbones=[{alpha: 0.5}]", "search.backbones[0].name is missing."),
         ("search.backbones=[{name: MobileNet, size: 96}]", "unknown field 'search.backbones[0].size'."),
         ("search.backbones=[MobileNet, MobileNet]", "search.backbones lists MobileNet twice: list each backbone once."),

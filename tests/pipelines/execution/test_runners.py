@@ -5,6 +5,7 @@ import threading
 
 import apache_beam as beam
 import pytest
+from apache_beam.runners.portability.prism_runner import PrismRunner
 from tfx import v1 as tfx
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
@@ -88,6 +89,14 @@ def test_nodes_are_told_as_done_then_cached(run_with):
     assert run_with() == [("First",), ("First", "done"), ("Second",), ("Second", "done")]
     assert run_with() == [("First",), ("First", "cached"), ("Second",), ("Second", "cached")]
     assert Launcher.launch is launch
+
+
+def test_beam_starts_the_nodes_in_python(run_with, monkeypatch):
+    """Beam's default is to download Prism, a runner written in Go, and to fall back to Python if that fails."""
+    jobs = []
+    monkeypatch.setattr(PrismRunner, "run_pipeline", lambda *arguments: jobs.append(arguments))
+    assert run_with()[-1] == ("Second", "done")
+    assert not jobs
 
 
 @pytest.mark.parametrize(

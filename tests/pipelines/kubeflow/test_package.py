@@ -315,6 +315,11 @@ def test_a_pattern_of_several_folders_is_replaced_as_a_whole():
             f"search.backbones=[{{name: MobileNet, weights: {ROOT}/setup.py}}]",
             "search.backbones.0..weights is '/.*setup.py', which the nodes",
         ),
+        (
+            "kubeflow",
+            "search={latency_table: s3://bucket/phone.csv, budgets: {latency_ms: 8}}",
+            "search.latency_table is 's3://bucket/phone.csv', which the nodes cannot reach: put it below gs://",
+        ),
         ("vertex", f"backbone.weights={ROOT}/setup.py", "backbone.weights is '/.*setup.py', which the nodes"),
         ("vertex", "volumes=[{claim: work, path: /mnt}]", "volumes are for clusters only, and Vertex AI has none"),
         ("vertex", "resources={retrain: {node_selector: {a: b}}}", "resources.retrain.node_selector is for clusters"),

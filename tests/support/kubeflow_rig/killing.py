@@ -14,7 +14,7 @@ def main(text: str, command: list[str]) -> None:
     assert process.stdout
     for line in process.stdout:
         print(line, end="", flush=True)
-        if text in line and os.environ.get("KFP_RETRY_INDEX", "0") == "0":
+        if text in line and os.environ["ATTEMPT"] == "0":
             process.kill()
             os.kill(os.getpid(), signal.SIGKILL)
     sys.exit(process.wait())

@@ -135,7 +135,7 @@ class Pods:
 
     def _environment(self, pod: Pod, container: dict[str, Any]) -> dict[str, str]:
         path = (_BINARIES, _IMAGE, str(Path(sys.executable).parent), "/usr/bin", "/bin")
-        environment = {"PATH": ":".join(path), **_ENVIRONMENT, **self.environment}
+        environment = {"PATH": ":".join(path), "ATTEMPT": str(pod.attempt), **_ENVIRONMENT, **self.environment}
         fields = {"name": pod.folder.name, "uid": f"{pod.folder.name}-uid", "namespace": NAMESPACE}
         for one in container.get("env", ()):
             source = one.get("valueFrom", {})

@@ -1,6 +1,7 @@
 """A stub for the project in the image: makes each output of a node, and a response, without TensorFlow.
 
-``$STUB`` has JSON by node: ``dies`` (number of attempts to kill), and values of output parameters.
+``$STUB`` has JSON by node: ``dies`` (number of attempts to kill), and values of output parameters. ``$ATTEMPT`` is the
+number of earlier attempts.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def main(arguments: list[str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MADE).write_text(f"{node}.{key}")
         artifacts[key] = {"artifacts": [{"name": key, "uri": artifact["uri"], "metadata": {"number": 1}}]}
-    if int(os.environ.get("KFP_RETRY_INDEX", "0")) < behaviour.get("dies", 0):
+    if int(os.environ["ATTEMPT"]) < behaviour.get("dies", 0):
         os.kill(os.getpid(), signal.SIGKILL)
     values = {key: behaviour.get(key, DEFAULTS.get(key, "")) for key in given["outputs"].get("parameters", {})}
     response = {"artifacts": artifacts, "parameterValues": values}
