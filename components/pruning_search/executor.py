@@ -21,7 +21,7 @@ from tfx.utils import path_utils
 from components.artifacts.device_latencies import DeviceLatencies
 from components.artifacts.file_names import FINALISTS_FILE, SEARCH_REPORT_FILE
 from components.options import from_parameter
-from components.pruning_search.job import Searched, SearchJob, networks_in, spaces_by_budget
+from components.pruning_search.job import Searched, SearchJob, networks_in, spaces_by_budget, views_by_budget
 from components.pruning_search.parallel import search_in_parallel
 from components.pruning_search.vertex_replicas import Replica, start_replicas, take_trials
 from components.resumable import mark_done, sweep, work_key
@@ -33,7 +33,6 @@ from compressor_lib.deployment.latency_table import DeviceYardstick
 from compressor_lib.errors import CompressorError
 from compressor_lib.pretraining.bank import fingerprint
 from compressor_lib.search.backbones import in_words
-from compressor_lib.search.family import HyperFamily
 from compressor_lib.search.finalists import write_finalists
 from compressor_lib.search.options import PruningSearchOptions
 from compressor_lib.search.run import trial_costs, trial_reports, trials_within_budget, write_report
@@ -110,8 +109,7 @@ def _search(
     tuner = _run(job, hypermodel, trials_dir)
     hypermodel.release_features()
     best_hyperparameters: dict[str, kt.HyperParameters] = {}
-    for budget in spaces_by_budget(hypermodel):
-        space = hypermodel.within(budget) if isinstance(hypermodel, HyperFamily) else hypermodel
+    for budget, space in views_by_budget(hypermodel).items():
         tuner.winner = None
         with _named(budget):
             # A finalist for several budgets is retrained once: the others find its checkpoint.
@@ -128,7 +126,7 @@ def _search(
         best_path.parent.mkdir(parents=True, exist_ok=True)
         best.save(best_path)
     write_best_hyperparameters(tuner, output_dict)
-    if isinstance(hypermodel, HyperFamily):
+    if "" not in best_hyperparameters:
         folder = artifact_utils.get_single_uri(output_dict["best_hyperparameters"])
         _write_hyperparameters(best_hyperparameters, Path(folder, _HYPERPARAMETERS_FILE))
     if isinstance(hypermodel.yardstick, DeviceYardstick):

@@ -67,6 +67,13 @@ def spaces_by_budget(hypermodel: Searched) -> dict[str, HyperBackbones]:
     return hypermodel.members if isinstance(hypermodel, HyperFamily) else {"": hypermodel}
 
 
+def views_by_budget(hypermodel: Searched) -> dict[str, SearchSpace]:
+    """Returns the whole search as seen from each budget by its name, which is empty for the only one."""
+    if isinstance(hypermodel, HyperFamily):
+        return {budget: hypermodel.within(budget) for budget in hypermodel.members}
+    return {"": hypermodel}
+
+
 def networks_in(hypermodel: Searched) -> dict[Network, Member]:
     """Returns the networks that are searched within any budget."""
     return {network: one for space in spaces_by_budget(hypermodel).values() for network, one in space.members.items()}

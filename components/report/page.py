@@ -33,6 +33,7 @@ from components.report.confusion import worst_hit
 from components.report.data import PAGE_FILE, Block, ExampleImage, Finalist, ReportData, Trial
 from components.report.usage import Snippet, snippets
 from compressor_lib.deployment import phrases
+from compressor_lib.deployment.family import node_id
 from compressor_lib.networks.class_names import with_new_classes
 
 _SAVED_MODEL = "Format-Serving"
@@ -308,7 +309,8 @@ def _snippets(data: ReportData) -> list[Snippet]:
         if name not in verdicts or verdicts[name].blessed or not is_version  # a pushed version lacks failed ones
     }
     passed_first = sorted(available, key=lambda name: name in verdicts and not verdicts[name].blessed)
-    return snippets(model, data.name, {name: available[name] for name in passed_first}, is_version=is_version)
+    formats = {name: available[name] for name in passed_first}
+    return snippets(model, node_id(data.name, data.member), formats, is_version=is_version)
 
 
 def _eval_split(data: ReportData) -> str:

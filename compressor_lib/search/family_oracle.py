@@ -14,8 +14,8 @@ from typing import Any
 
 import keras_tuner as kt
 
-from compressor_lib.errors import CompressorError
 from compressor_lib.search.durable import DurableOracle
+from compressor_lib.search.options import shared_out
 from compressor_lib.search.oracles import KnownFirst
 from compressor_lib.search.place import BUDGET
 
@@ -110,23 +110,6 @@ class FamilyOracle(DurableOracle):
                 worker: trial for worker, trial in self.ongoing_trials.items() if trial.trial_id in part.trials
             }
             part.hyperparameters = self.space_of(budget)
-
-
-def shared_out(trials: int, budgets: int) -> list[int]:
-    """Returns the number of trials for each budget: equal shares, of which the first ones get the remainder.
-
-    Raises:
-        CompressorError: If there are fewer trials than budgets.
-
-    Example:
-        >>> shared_out(8, 3)
-        [3, 3, 2]
-    """
-    if trials < budgets:
-        raise CompressorError(
-            f"max_trials is {trials}, fewer than the {budgets} budgets: allow at least one trial for each."
-        )
-    return [trials // budgets + (number < trials % budgets) for number in range(budgets)]
 
 
 def known_for(budget: str, known: Mapping[str, Any], budgets: Sequence[str]) -> dict[str, Any] | None:

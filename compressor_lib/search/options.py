@@ -183,8 +183,8 @@ class PruningSearchOptions(TunerOptions):
 
     Raises:
         CompressorError: If a value is out of range, an input size or a backbone is listed twice, min_learning_rate is
-            above max_learning_rate, there is a latency_table but latency is neither saved nor limited, or a family is
-            empty, has a wrong name or has more members than there are trials.
+            above max_learning_rate, there is a latency_table but latency is neither saved nor limited, or a family or a
+            set of its limits is empty, a name is not allowed, or there are fewer trials than sets of limits.
     """
 
     parallel_trials: int = option(1, gt=0)
@@ -233,11 +233,28 @@ class PruningSearchOptions(TunerOptions):
         return {self.objective.cost, *(cost for budget in self.family.values() for cost in budget.limits)}
 
 
+def shared_out(trials: int, budgets: int) -> list[int]:
+    """Returns the number of trials for each budget: equal shares, of which the first ones get the remainder.
+
+    Raises:
+        CompressorError: If there are fewer trials than budgets.
+
+    Example:
+        >>> shared_out(8, 3)
+        [3, 3, 2]
+    """
+    if trials < budgets:
+        raise CompressorError(
+            f"max_trials is {trials}, fewer than the {budgets} budgets: allow at least one trial for each."
+        )
+    return [trials // budgets + (number < trials % budgets) for number in range(budgets)]
+
+
 def _check_family(budgets: Mapping[str, BudgetOptions], trials: int) -> None:
     if not budgets:
         raise CompressorError("budgets is empty: name at least one set of limits, or remove it.")
     limits = [limit.name for limit in fields(BudgetOptions)]
-    for name in budgets:
+    for name, budget in budgets.items():
         if name in limits:
             raise CompressorError(f"budgets has the name {name!r}, which is that of a limit: choose another name.")
         if not is_member_name(name):
@@ -245,10 +262,9 @@ def _check_family(budgets: Mapping[str, BudgetOptions], trials: int) -> None:
                 f"budgets has the name {name!r}: it must be lower-case letters, digits and hyphens, "
                 "30 at most, a letter first and no hyphen last."
             )
-    if trials < len(budgets):
-        raise CompressorError(
-            f"max_trials is {trials}, fewer than the {len(budgets)} budgets: allow at least one trial for each."
-        )
+        if not budget.limits:
+            raise CompressorError(f"budgets.{name} is empty: give it a limit such as parameters, or remove it.")
+    shared_out(trials, len(budgets))
 
 
 def _check_once(field: str, values: Sequence[Any], kind: str) -> None:

@@ -29,3 +29,6 @@ Overrides = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+ModelName = Annotated[
+    str | None, typer.Option("--model", metavar="NAME", help="One model of a family, by its name in search.budgets.")
+]

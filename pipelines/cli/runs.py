@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,7 @@ from compressor_lib.deployment import phrases
 from compressor_lib.deployment.family import member_of
 from compressor_lib.errors import CompressorError, unknown
 from pipelines.cli.exit_status import wrong_input_reported
-from pipelines.cli.options import AsJson
+from pipelines.cli.options import AsJson, ModelName
 from pipelines.cli.output_capture import people_console, say
 from pipelines.config.config import METADATA_FILE
 from pipelines.results.lineage import LATEST, Lineage, NodeRun, Run, resolve_id
@@ -47,11 +47,6 @@ RunId = Annotated[
 ]
 
 
-ModelName = Annotated[
-    str | None, typer.Option("--model", metavar="NAME", help="One model of a family, by its name in search.budgets.")
-]
-
-
 def runs(folder: Folder = Path("runs"), model: ModelName = None, as_json: AsJson = False) -> None:
     """Lists past runs with their time, data and results.
 
@@ -60,6 +55,7 @@ def runs(folder: Folder = Path("runs"), model: ModelName = None, as_json: AsJson
     with wrong_input_reported():
         found = [(output, lineage.runs()) for output, lineage in stores_in(folder)]
         if model is not None:
+            _check_model(model, (run for _, known in found for run in known))
             found = [(output, [run for run in known if model in run.models]) for output, known in found]
     if as_json:
         typer.echo(json.dumps([run_summary(output, run) for output, known in found for run in known], indent=2))
@@ -84,10 +80,8 @@ def show(
     console = people_console()
     with wrong_input_reported():
         output, run = find_run(folder, id)
-        if model is not None and model not in run.models:
-            if not any(run.models):
-                raise CompressorError(f"run {run.id} has one model without a name: leave out --model.")
-            raise unknown("model", model, run.models)
+        if model is not None:
+            _check_model(model, [run])
         if as_json:
             typer.echo(json.dumps(run_details(output, run), indent=2))
             return
@@ -132,6 +126,15 @@ def find_run(folder: Path, id: str) -> tuple[Path, Run]:
     """
     known = {run.id: (output, run) for output, lineage in stores_in(folder) for run in lineage.runs()}
     return known[resolve_id(id, known)]
+
+
+def _check_model(model: str, runs: Iterable[Run]) -> None:
+    """Refuses a name that no model of these runs has."""
+    names = dict.fromkeys(name for run in runs for name in run.models if name)
+    if not names:
+        raise CompressorError("there is no family of models here: leave out --model.")
+    if model not in names:
+        raise unknown("model", model, names)
 
 
 def runs_table(output: str, runs: list[Run], width: int | None = None, *, model: str | None = None) -> RenderableType:

@@ -13,9 +13,8 @@ import typer
 from compressor_lib.deployment.family import directory_of
 from compressor_lib.errors import CompressorError, did_you_mean
 from pipelines.cli.exit_status import WRONG_INPUT, wrong_input_reported
+from pipelines.cli.options import ModelName
 from pipelines.cli.output_capture import captured, say
-
-Family = typer.Option("--model", metavar="NAME", help="One model of a family in the push directory.")
 
 
 def predict(
@@ -26,7 +25,7 @@ def predict(
         ),
     ],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files, or folders of them.")],
-    member: Annotated[str | None, Family] = None,
+    member: ModelName = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per line, with the probabilities of all classes.")
     ] = False,
@@ -108,7 +107,7 @@ def rollback(
     directory: Annotated[
         str, typer.Argument(metavar="DIRECTORY", help="The push directory with its numbered folders; may be gs://...")
     ],
-    member: Annotated[str | None, Family] = None,
+    member: ModelName = None,
 ) -> None:
     """Withdraws the newest model in a push directory, so that the previous one is served again.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 from collections import Counter
@@ -301,7 +302,7 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
             left_out[other.label] = str(error)
             continue
         found = connections_as_in(base, wanted, further, other.name)
-        cuts.append((_AtSizes(further, sizes), found))
+        cuts.append((map(functools.partial(resized, further), sizes), found))  # none is built before it is needed
         connections += len(found) * len(sizes)
         macs_of_all += round(multiply_adds(further) * sum(size**2 for size in sizes) / sizes[0] ** 2)
         searched += len(sizes)
@@ -318,7 +319,7 @@ def check_network(config: Config, classes: Sequence[str] | None = None, *, downl
 
 
 def _check_budgets(
-    config: Config, cuts: Sequence[tuple[Iterable[keras.Model], Sequence[Connection]]], classes: int
+    config: Config, cuts: Iterable[tuple[Iterable[keras.Model], Sequence[Connection]]], classes: int
 ) -> None:
     """Counts the costs of all cuts for each budget, as the search does before it trains anything.
 
@@ -328,30 +329,17 @@ def _check_budgets(
         classes: Number of classes; 0 if it is unknown.
 
     Raises:
-        CompressorError: If none meets the budgets, or one of a family.
+        OverBudgetError: If none meets the budgets, or one of a family.
     """
-    for name, budget in config.search.family.items():
-        try:
-            _check_budget(config, budget.limits, cuts, classes)
-        except CompressorError as error:
-            raise CompressorError(f"search.budgets.{name}: {error}" if name else str(error)) from error
-
-
-def _check_budget(
-    config: Config,
-    limits: Mapping[str, float],
-    cuts: Sequence[tuple[Iterable[keras.Model], Sequence[Connection]]],
-    classes: int,
-) -> None:
     from compressor_lib.objective.costs import COUNTED
     from compressor_lib.search.hypermodels import HyperCompressor, OverBudgetError
 
     search = config.search
-    if limits.keys().isdisjoint(COUNTED):
-        return
-    over = []
-    for at_sizes, connections in cuts:
-        for base in at_sizes:
+    over: dict[str, list[OverBudgetError]] = {
+        name: [] for name, budget in search.family.items() if not budget.limits.keys().isdisjoint(COUNTED)
+    }
+    for base, connections in ((base, connections) for at_sizes, connections in cuts for base in at_sizes):
+        for name in list(over):
             hypermodel = HyperCompressor(
                 base.count_params(),
                 max(2, classes),
@@ -359,31 +347,19 @@ def _check_budget(
                 connections=connections,
                 head_units=search.head_units or (config.head.units,),
                 tail_units=search.tail_units,
-                budgets=limits,
+                budgets=search.family[name].limits,
             )
             try:
                 _ = hypermodel.connections
             except OverBudgetError as error:
-                over.append(error)
+                over[name].append(error)
             else:
-                return
-    raise min(over, key=lambda error: error.excess)
-
-
-class _AtSizes(Iterable["keras.Model"]):
-    """A backbone at several image sizes, each built when it is first needed."""
-
-    def __init__(self, backbone: keras.Model, sizes: Sequence[int]) -> None:
-        self._backbone, self._sizes = backbone, sizes
-        self._built: dict[int, keras.Model] = {}
-
-    def __iter__(self) -> Iterator[keras.Model]:
-        from compressor_lib.networks.resizing import resized
-
-        for size in self._sizes:
-            if size not in self._built:
-                self._built[size] = resized(self._backbone, size)
-            yield self._built[size]
+                del over[name]
+        if not over:
+            return
+    for name, errors in over.items():
+        nearest = min(errors, key=lambda error: error.excess)
+        raise OverBudgetError(f"search.budgets.{name}: {nearest}", nearest.excess) if name else nearest
 
 
 class _NoWeightsError(CompressorError):
@@ -456,7 +432,7 @@ def planned_trials(config: Config) -> int | None:
     """Returns the maximum number of trials of the search; None for no limit."""
     import keras_tuner as kt
 
-    from compressor_lib.search.family_oracle import shared_out
+    from compressor_lib.search.options import shared_out
     from compressor_lib.search.oracles import ORACLES
 
     search = config.search

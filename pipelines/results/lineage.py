@@ -134,20 +134,10 @@ class Run:
         blessed = number_of(evaluator.outputs.get("blessing"), "blessed") if evaluator else None
         return None if blessed is None else bool(blessed)
 
-    @property
-    def pushed_at(self) -> datetime | None:
-        """As :meth:`pushed_at_of`, for the only model."""
-        return self.pushed_at_of("")
-
     def pushed_at_of(self, model: str) -> datetime | None:
         """Returns the time at which a model was pushed; in an earlier run, if the Pusher is cached."""
         pushed = self.pushed_path_of(model)
         return time_of(self.nodes[node_id("Pusher", model)].outputs["pushed_model"]) if pushed else None
-
-    @property
-    def pushed_path(self) -> str | None:
-        """As :meth:`pushed_path_of`, for the only model."""
-        return self.pushed_path_of("")
 
     def pushed_path_of(self, model: str) -> str | None:
         """Returns the folder that a model was pushed to; None if it was not pushed."""

@@ -356,6 +356,38 @@ def test_latencies_come_from_the_table_of_a_device(tmp_path, examples, reference
     assert "latencies are those of the latency table phone.csv (float32), not of this machine" in caplog.text
 
 
+def test_each_budget_of_a_family_takes_its_latencies_from_the_table(tmp_path, examples, reference, bank, monkeypatch):
+    monkeypatch.setattr(costs, "time_models", None)  # nothing is timed here
+    connections = [find_connection(name, reference.base) for name in ("block_2_add->head", "block_5_add->head")]
+    files = files_to_measure(reference.classifier, [(reference.base, connections)])
+    rows = {name: 0.03 * len(operators(file)) if name == "reference" else 0.02 for name, file in files.items()}
+    table = tmp_path / "phone.csv"
+    budgets = {"fast": {"latency_ms": 1.0}, "slim": {"parameters": reference.classifier.count_params()}}
+    how = {
+        "connections": [str(connection) for connection in connections], "latency_table": str(table), "max_trials": 4,
+        "max_epochs": 1, "budgets": budgets,
+    }  # fmt: skip
+
+    def write_table(left_out: str = "") -> None:
+        kept = [f"{name},{time}" for name, time in rows.items() if name != left_out]
+        table.write_text("\n".join(["operator,milliseconds", *kept]))
+
+    last = list(rows)[-1]
+    write_table(left_out=last)
+    with pytest.raises(CompressorError, match=f"phone.csv lacks 1 operators of the networks: {last}"):
+        do(tmp_path / "lacking", examples, reference, bank, **how)
+
+    write_table()
+    outputs = do(tmp_path, examples, reference, bank, **how)
+    device = read_device_latencies(str(outputs["tuner_results"]))
+    for name in budgets:
+        report = json.loads((outputs["tuner_results"] / name / SEARCH_REPORT_FILE).read_text())
+        assert {row["trial_id"] for row in report} == set(device.trials)
+        network = load_keras(outputs["model"] / "Format-Serving", f"model-{name}.keras")
+        milliseconds = 0.02 * len(operators(costs.converted(network, "float32")))
+        assert device.trials[report[0]["trial_id"]] == pytest.approx(milliseconds)
+
+
 def test_the_best_finalist_is_handed_on_as_it_was_retrained(tmp_path, examples, reference, bank, images):
     cuts = ["block_2_add->head", "block_5_add->head"]
     outputs = do(

@@ -312,11 +312,31 @@ class TestFamily:
         ids = re.findall(r' id="([^"]+)"', page)
         assert len(ids) == len(set(ids))
         assert {"model-tiny-deploy", "model-small-deploy", "model-tiny-trials", "data", "run"} <= set(ids)
+        links = re.findall(r'href="#([^"]+)"', page)
+        assert {"model-tiny-deploy", "model-small-training"} <= set(links) <= {*ids, "content"}
+        assert "--model_name=made-up-small" in page  # the other was not pushed
         assert "it is too wrong" in page
         specs = json.loads(re.findall(r'id="charts">(.*?)</script>', page, re.DOTALL)[0].replace("<\\/", "</"))
         drawn = set(re.findall(r'data-chart="([^"]+)"', page))
         assert drawn == set(specs)
         assert "compressed of tiny" in page
+
+    def test_latencies_of_a_table_are_beside_the_measured_ones(self, family):
+        assert "phone.csv" not in render_family(family)
+        of_each = {"tiny": 7.25, "small": 11.5}
+        family = {
+            name: dataclasses.replace(
+                data, device=DeviceLatency("the latency table phone.csv (int8)", 30, of_each[name])
+            )
+            for name, data in family.items()
+        }
+        page = render_family(family)
+        (table,) = re.findall(r'aria-label="The family".*?</table>', page, re.DOTALL)
+        assert re.findall(r"<small>([\d.]+) ms</small>", table) == ["30", "7.25", "11.5"]
+        assert "below them are those of the latency table phone.csv (int8)" in page
+
+    def test_what_each_choice_gave_is_shown_for_each_model(self, family):
+        assert render_family(family).count("<h3>What each choice gave</h3>") == len(family)
 
     def test_the_data_is_read_as_it_was_written(self, family, report_data, tmp_path):
         write_reports(family, tmp_path)

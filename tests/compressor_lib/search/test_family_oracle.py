@@ -4,7 +4,8 @@ import keras_tuner as kt
 import pytest
 
 from compressor_lib.errors import CompressorError
-from compressor_lib.search.family_oracle import FamilyOracle, known_for, shared_out
+from compressor_lib.search.family_oracle import FamilyOracle, known_for
+from compressor_lib.search.options import shared_out
 from compressor_lib.search.oracles import ORACLES
 
 SCORES = {"tiny": 0.0, "small": 1.0}

@@ -609,6 +609,8 @@ class TestFamily:
             ("{}", "search.budgets is empty: give a limit such as parameters, or named sets of limits"),
             ("{parameters: 5, tiny: {macs: 5}}", "search.budgets has both: parameters is a limit, and tiny is a set"),
             ("{Tiny: {macs: 5}}", "search.budgets has the name 'Tiny': it must be lower-case letters, digits"),
+            ("{tiny: {}, small: {macs: 5}}", "search.budgets.tiny is empty: give it a limit such as parameters"),
+            ("{tiny: {macs: null}}", "search.budgets.tiny is empty: give it a limit such as parameters"),
             ("{macs: {macs: 5}}", "search.budgets has the name 'macs', which is that of a limit"),
             ("{tiny: {macs: 0}}", "search.budgets.tiny.macs is 0: it must be more than 0."),
             ("{tiny: {mac: 5}}", "unknown field 'search.budgets.tiny.mac'. Did you mean 'search.budgets.tiny.macs'?"),

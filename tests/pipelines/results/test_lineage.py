@@ -38,8 +38,8 @@ def store(tmp_path):
 def test_runs_are_listed_with_what_became_of_them(store):
     good, bad = Lineage(store.path).runs()
     assert (good.id, good.pipeline, good.state, good.span) == ("2026-11-26T09:00:00.200002", "p", "done", 7)
-    assert (good.blessed, good.pushed_path) == (True, "/1")
-    assert (bad.state, bad.span, bad.blessed, bad.pushed_path) == ("failed", 7, None, None)
+    assert (good.blessed, good.pushed_path_of("")) == (True, "/1")
+    assert (bad.state, bad.span, bad.blessed, bad.pushed_path_of("")) == ("failed", 7, None, None)
     assert good.started < bad.started
 
 
