@@ -263,7 +263,7 @@ def _check_family(budgets: Mapping[str, BudgetOptions], trials: int) -> None:
                 "30 at most, a letter first and no hyphen last."
             )
         if not budget.limits:
-            raise CompressorError(f"budgets.{name} is empty: give it a limit such as parameters, or remove it.")
+            raise CompressorError(f"budgets has no limit for {name!r}: give it one, such as parameters, or remove it.")
     shared_out(trials, len(budgets))
 
 

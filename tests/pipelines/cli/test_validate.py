@@ -57,9 +57,17 @@ def test_a_summary_for_programs(folder):
     assert summary["classes"] == ["cat", "dog"]
     assert set(summary) == {
         "config", "valid", "images", "left_out", "classes", "reference", "input_sizes", "weights", "connections",
-        "networks", "passes", "backbones_left_out", "trials",
+        "networks", "passes", "backbones_left_out", "trials", "models",
     }  # fmt: skip
     assert (summary["networks"], summary["passes"], summary["backbones_left_out"]) == (1, 1.0, {})
+    assert summary["models"] == []
+
+
+def test_the_models_of_a_family_are_listed(folder):
+    budgets = "search.budgets={tiny: {parameters: 300_000}, small: {memory_kb: 400}}"
+    arguments = ["--data", folder / "images", "--set", budgets]
+    assert json.loads(validate(folder, *arguments, "--json").stdout)["models"] == ["tiny", "small"]
+    assert "models tiny, small, one for each budget" in " ".join(validate(folder, *arguments).output.split())
 
 
 def test_the_networks_of_a_search_are_summed_up(folder):
