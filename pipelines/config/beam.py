@@ -33,8 +33,8 @@ _BOOT = '{"command":"/opt/apache/beam/boot"}'
 """The command of environment process: the entrypoint of Beam's own images. A configuration cannot choose a command."""
 
 IN_PYTHON = "--allow_unsafe_triggers"
-"""Keeps Beam's direct runner in Python. Without this flag, it downloads Prism, a runner written in Go, where it can, and
-runs the job on that (apache_beam 2.72, ``runners.direct.direct_runner``). Jobs here have no triggers."""
+"""Keeps Beam's direct runner in Python. Without this flag, it downloads Prism, a runner written in Go, where it can,
+and runs the job on that (apache_beam 2.72, ``runners.direct.direct_runner``). Jobs here have no triggers."""
 
 IN_ONE_PROCESS = ("--direct_num_workers=1", "--direct_running_mode=in_memory")
 """For nodes that do little, or leave the work to TensorFlow on all cores: starting processes takes 7 s or more."""
