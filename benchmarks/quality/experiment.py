@@ -285,7 +285,7 @@ class Experiment:
 
     def narrowed(self, budget: Budget) -> Made | None:
         """The last cut with late blocks narrowed alike, as wide as possible, at the size of the searched network."""
-        size = keras.models.load_model(self._file(SEARCHED, budget.name)).input_shape[1]
+        size = keras.models.load_model(self._file(SEARCHED, budget.name), safe_mode=True).input_shape[1]
         for cut in _CUTS:
             base = create_submodel(resized(self.base, size), f"{cut}->head")
             names = {layer.name for layer in base.layers}

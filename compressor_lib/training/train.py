@@ -6,9 +6,8 @@ import functools
 import logging
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +16,16 @@ import numpy as np
 import tensorflow as tf
 
 from compressor_lib.errors import CompressorError
-from compressor_lib.networks.graph import LayerGraph
-from compressor_lib.networks.heads import last_feature_map
-from compressor_lib.networks.layer_names import TRANSLATOR_PREFIX
-from compressor_lib.support.progress import Progress, log_progress
 from compressor_lib.training.augmentation import Augment, image_keys
-from compressor_lib.training.checkpoint import TrainingCheckpoint
+from compressor_lib.training.best_epoch import BestEpoch, Checkpoints
 from compressor_lib.training.compute_budget import affordable_epochs
-from compressor_lib.training.learning_rate import LearningRate
+from compressor_lib.training.devices import on_devices
+from compressor_lib.training.losses import distance, label_loss
 from compressor_lib.training.options import Distillation, ReferenceOptions, TrainingOptions
+from compressor_lib.training.phases import new_layers, phases
 from compressor_lib.training.teacher import UNSEEN, KeptPredictions, keep_predictions
 
 logger = logging.getLogger(__name__)
-
-_LEAST_PATIENCE = 5
 
 
 def train(
@@ -104,12 +99,12 @@ def train(
         teacher = None
     if class_weights is not None:
         _check_class_weights(class_weights, classes=model.output_shape[-1])
-    new_layers = _new_layers(model) if options.head_epochs else set()
+    head = new_layers(model) if options.head_epochs else set()
     views = distillation.views if options.augmentation.varies else 1
     epochs = _planned_epochs(options, views, model, teacher)
 
     with (
-        _on_devices(options.strategy, model, teacher) as (student, teacher),
+        on_devices(options.strategy, model, teacher) as (student, teacher),
         _batch_norm_for(student, steps),
         _folder_beside(checkpoint) as folder,
     ):
@@ -121,12 +116,12 @@ def train(
         batches = train_dataset.map(functools.partial(_training_batch, kept), num_parallel_calls=tf.data.AUTOTUNE)
         batches = batches.prefetch(tf.data.AUTOTUNE)
         trainee = _Trainee(student, augment, kept.count if kept else None, options, distillation, class_weights)
-        best = _Best(student, options, steps)
-        checkpoints = [_Checkpoints(Path(checkpoint), best)] if checkpoint else []
+        best = BestEpoch(student, options, steps)
+        checkpoints = [Checkpoints(Path(checkpoint), best)] if checkpoint else []
         for _ in range(best.done):
             next(iter(train_dataset))  # each pass has its own shuffled order, so the finished epochs' are used up
         resumed = best.phase
-        for phase in _phases(options, epochs, steps, new_layers):
+        for phase in phases(options, epochs, steps, head):
             if not phase.epochs or resumed not in ("", phase.name):
                 continue
             for layer in student.layers:
@@ -197,46 +192,6 @@ def _same_images() -> Iterator[None]:
         raise
 
 
-@dataclass(frozen=True)
-class _Phase:
-    """A part of the training.
-
-    Attributes:
-        name: Name, as logged.
-        epochs: Maximum number of its epochs.
-        later_epochs: Maximum number of epochs in later phases.
-        trains: Returns whether a layer is trained.
-        optimizer: Optimizer of this phase alone.
-        rate: Learning rate at each step; None for a constant one.
-    """
-
-    name: str
-    epochs: int
-    later_epochs: int
-    trains: Callable[[keras.layers.Layer], bool]
-    optimizer: keras.optimizers.Optimizer
-    rate: LearningRate | None = None
-
-
-def _phases(options: TrainingOptions, epochs: int, steps: int, new_layers: set[str]) -> Iterator[_Phase]:
-    yield _Phase(
-        "head",
-        options.head_epochs,
-        epochs,
-        lambda layer: layer.name in new_layers,
-        keras.optimizers.Adam(options.head_learning_rate),
-    )
-    frozen = options.batch_norm == "frozen"
-    yield _Phase(
-        "fine-tuning",
-        epochs,
-        0,
-        lambda layer: not (frozen and isinstance(layer, keras.layers.BatchNormalization)),
-        keras.optimizers.Adam(options.learning_rate),
-        LearningRate(options.learning_rate, epoch=steps, epochs=epochs),
-    )
-
-
 class _Trainee(keras.Model):
     """Wraps a student in the model that Keras' ``fit`` trains: augments each batch and takes a step.
 
@@ -275,12 +230,12 @@ class _Trainee(keras.Model):
         images = self._augment(images, data["keys"], view)
         with tf.GradientTape() as tape:
             predictions = self.student(images, training=True)
-            losses = _label_loss(labels, predictions, self._smoothing)
+            losses = label_loss(labels, predictions, self._smoothing)
             if "taught" in data:
                 weight, temperature = self._distillation.weight, self._distillation.temperature
                 taught = tf.cast(tf.gather(data["taught"], view, axis=1), predictions.dtype)
-                distance = _distance(taught, predictions, temperature)
-                losses = (1.0 - weight) * losses + weight * temperature**2 * distance
+                distance_to_teacher = distance(taught, predictions, temperature)
+                losses = (1.0 - weight) * losses + weight * temperature**2 * distance_to_teacher
             if self._class_weights is not None:
                 losses *= tf.gather(tf.constant(self._class_weights, losses.dtype), labels)
             losses += sum(self.student.losses)
@@ -295,190 +250,12 @@ class _Trainee(keras.Model):
     def test_step(self, data: Any) -> dict[str, Any]:
         images, labels = _unpack(data)
         predictions = self.student(images, training=False)
-        return self._record(_label_loss(labels, predictions, 0.0), labels, predictions)
+        return self._record(label_loss(labels, predictions, 0.0), labels, predictions)
 
     def _record(self, losses: tf.Tensor, labels: tf.Tensor, predictions: tf.Tensor) -> dict[str, Any]:
         self._mean_loss.update_state(losses)
         self._accuracy.update_state(labels, predictions)
         return {metric.name: metric.result() for metric in self.metrics}
-
-
-_WORST = (-math.inf, -math.inf)
-
-
-class _Best(keras.callbacks.Callback):
-    """Keeps the history and the best weights over all phases, ends a phase that stops improving, and logs.
-
-    Where the learning rate changes, a phase that stops improving ends after the rate has fallen.
-    """
-
-    total: int
-    """Number of epochs in all phases together, as planned so far."""
-
-    _phase: _Phase
-    _patience: int
-
-    def __init__(self, student: keras.Model, options: TrainingOptions, steps: int) -> None:
-        super().__init__()
-        self.history: dict[str, list[float]] = {}
-        self.weights: list[np.ndarray] = []
-        self.epoch = 0
-        self.phase, self.began, self.waited = "", 0, 0
-        self.best = self.phase_best = _WORST
-        self._student = student
-        self._options = options
-        self._steps = steps
-        self.falls = 0  # the step at which the rate began to fall early
-
-    @property
-    def done(self) -> int:
-        """Number of finished epochs."""
-        return len(self.history.get("loss", ()))
-
-    @property
-    def ends(self) -> int:
-        """Number of epochs after which the phase ends."""
-        if self._phase.rate:
-            return self.began + self._phase.rate.ends // self._steps
-        return self.done if self.waited >= self._patience else self.began + self._phase.epochs
-
-    def begin(self, phase: _Phase) -> None:
-        """Starts to count the epochs of a phase."""
-        self.phase, self.began, self.falls = phase.name, self.done, 0
-        self.phase_best, self.waited = _WORST, 0
-
-    def enter(self, phase: _Phase) -> None:
-        """Goes on with a phase, from its beginning or after an interruption."""
-        self._phase = phase
-        # The longer the training, the longer accuracy rises in jumps.
-        self._patience = self._options.patience or max(_LEAST_PATIENCE, phase.epochs // 5)
-        if phase.rate and self.falls:
-            phase.rate.fall_from(self.falls)
-        self.total = self.ends + phase.later_epochs
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        del logs
-        self._epoch = epoch
-        self.model.epoch.assign(epoch)
-        log_progress(logger, Progress("epoch", epoch, self.total))
-
-    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        del logs
-        if self._phase.rate:
-            step = (self._epoch - self.began) * self._steps + batch
-            self.model.optimizer.learning_rate.assign(self._phase.rate.at(step))
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        del logs
-        log_progress(logger, Progress("epoch", self._epoch + (batch + 1) / (self._steps + 1), self.total))
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        logs = logs or {}
-        where = f"epoch {epoch + 1}/{self.total} ({self.phase})"
-        if not (math.isfinite(logs["loss"]) and math.isfinite(logs["val_loss"])):
-            rate = "head_learning_rate" if self.phase == "head" else "learning_rate"
-            raise CompressorError(
-                f"the loss is no longer finite in {where}: lower {rate}, now "
-                f"{getattr(self._options, rate)}, or check the model's weights."
-            )
-        for name, value in logs.items():
-            self.history.setdefault(name, []).append(float(value))
-        detail = f"loss {logs['loss']:.3f}, val_accuracy {logs['val_accuracy']:.3f} ({self.phase})"
-        log_progress(logger, Progress("epoch", epoch + 1, self.total, detail))
-        score = (logs["val_accuracy"], -logs["val_loss"])
-        if score > self.best:
-            self.best, self.epoch = score, epoch + 1
-            self.weights = self._student.get_weights()
-        # Patience is per phase: unfreezing may set a network back before it passes the best epoch of the head.
-        if score > self.phase_best:
-            self.phase_best, self.waited = score, 0
-        else:
-            self.waited += 1
-        if self._phase.rate and self.waited == self._patience and not self.falls:
-            self.falls = (self.done - self.began) * self._steps
-            self._phase.rate.fall_from(self.falls)
-            self.total = self.ends
-        self.model.stop_training = self.done >= self.ends
-
-
-_REMEMBERED = ("phase", "began", "waited", "falls", "epoch", "best", "phase_best", "history")
-
-
-class _Checkpoints(keras.callbacks.Callback):
-    """Writes the state of the training to a file after each epoch."""
-
-    def __init__(self, path: Path, best: _Best) -> None:
-        super().__init__()
-        self._path, self._best = path, best
-        self._saved = TrainingCheckpoint.read(path)
-        if self._saved:
-            for name in _REMEMBERED:
-                value = self._saved.plain[name]
-                setattr(best, name, tuple(value) if isinstance(value, list) else value)
-            best.weights = list(self._saved.best)
-            logger.info("resuming after epoch %d", best.done)
-
-    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        del logs
-        if self._saved:
-            state, trained = _state_of(self.model), self._saved.trained
-            if [tuple(variable.shape) for variable in state] != [value.shape for value in trained]:
-                raise CompressorError(
-                    f"checkpoint '{self._path}' belongs to another network: delete it, or give each "
-                    "training run its own file."
-                )
-            for variable, value in zip(state, trained, strict=True):
-                variable.assign(value)
-        self._saved = None
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        del epoch, logs
-        trained = [variable.numpy() for variable in _state_of(self.model)]
-        plain = {name: getattr(self._best, name) for name in _REMEMBERED}
-        TrainingCheckpoint(trained, self._best.weights, plain).write(self._path)
-
-
-def _state_of(trainee: keras.Model) -> list[keras.Variable]:
-    """Returns everything that training changes: weights, optimizer moments and states of random generators."""
-    return [*trainee.variables, *trainee.optimizer.variables]
-
-
-@contextmanager
-def _on_devices(
-    strategy: str, model: keras.Model, teacher: keras.Model | None
-) -> Iterator[tuple[keras.Model, keras.Model | None]]:
-    """Yields the networks to train with, in the strategy's scope. Makes every layer trainable at the end."""
-    try:
-        if strategy == "none":
-            yield model, teacher
-            return
-        with _mirrored().scope():
-            yield _copy(model), _copy(teacher) if teacher else None
-    finally:
-        for layer in model.layers:
-            layer.trainable = True
-
-
-@functools.cache  # TensorFlow confuses the reductions of two strategies in the same process
-def _mirrored() -> tf.distribute.Strategy:
-    """Returns a strategy with a copy of each variable on every GPU, or on every logical CPU if there are no GPUs."""
-    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    logger.info("training on %d devices: %s", len(devices), ", ".join(device.name for device in devices))
-    return tf.distribute.MirroredStrategy([device.name for device in devices])
-
-
-def _copy(model: keras.Model) -> keras.Model:
-    """Returns a copy of a network with its own variables, whose batch normalisation uses the images of all devices."""
-
-    def cloned(layer: keras.layers.Layer) -> keras.layers.Layer:
-        config = layer.get_config()
-        if isinstance(layer, keras.layers.BatchNormalization):
-            config["synchronized"] = True
-        return layer.__class__.from_config(config)
-
-    copy = keras.models.clone_model(model, clone_function=cloned)
-    copy.set_weights(model.get_weights())
-    return copy
 
 
 @contextmanager
@@ -499,36 +276,9 @@ def _batch_norm_for(model: keras.Model, steps: int) -> Iterator[None]:
             layer.momentum = momentum
 
 
-def _new_layers(classifier: keras.Model) -> set[str]:
-    """Returns the names of the layers that are not part of the pretrained backbone."""
-    graph = LayerGraph.of(classifier)
-    end = graph.order[last_feature_map(classifier)]
-    return {name for name, position in graph.order.items() if position > end or name.startswith(TRANSLATOR_PREFIX)}
-
-
 def _unpack(data: Any) -> tuple[tf.Tensor, tf.Tensor]:
     images, labels = data
     return tf.cast(images, tf.float32), tf.reshape(labels, [-1])
-
-
-def _log(probabilities: tf.Tensor) -> tf.Tensor:
-    return tf.math.log(tf.clip_by_value(probabilities, keras.config.epsilon(), 1.0))
-
-
-def _label_loss(labels: tf.Tensor, predictions: tf.Tensor, smoothing: float) -> tf.Tensor:
-    """Returns the cross-entropy ``[N]`` with the labels, smoothed (Szegedy et al., arXiv:1512.00567)."""
-    losses = keras.losses.sparse_categorical_crossentropy(labels, predictions)
-    if smoothing:
-        losses = (1.0 - smoothing) * losses - smoothing * tf.reduce_mean(_log(predictions), axis=-1)
-    return losses
-
-
-def _distance(teacher: tf.Tensor, student: tf.Tensor, temperature: float) -> tf.Tensor:
-    """Returns the Kullback-Leibler divergence ``[N]`` KL(teacher || student), both softened by the temperature."""
-    # The logarithm of a softmax is its logits up to a constant, which cancels out.
-    target = tf.nn.log_softmax(_log(teacher) / temperature)
-    prediction = tf.nn.log_softmax(_log(student) / temperature)
-    return tf.reduce_sum(tf.exp(target) * (target - prediction), axis=-1)
 
 
 def _count_batches(dataset: tf.data.Dataset, kind: str) -> int:

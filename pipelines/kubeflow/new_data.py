@@ -1,8 +1,9 @@
 """NewData, the first node on Kubeflow: it inspects the data and the pushed models, so that later nodes can be cached.
 
 Kubeflow runs no drivers, and its cache key consists of a task's inputs. Therefore this node, which is never cached,
-finds the newest spans and the pushed models, and passes them as parameters to the nodes that read them. If nothing has
-changed, those nodes are taken from the cache. It also reports whether there is new data, which is the condition for the
+finds the newest spans and the pushed models, and passes them as parameters to the nodes that read them. It first checks
+the values of all runtime parameters, because the platform's own page checks only their types. If nothing has changed,
+those nodes are taken from the cache. It also reports whether there is new data, which is the condition for the
 ExampleGen to run; without it, the nodes that depend on it are skipped, and the run succeeds. The last seen data is
 recorded beside the pushed models: by NewData in :data:`SEEN_PENDING`, and in :data:`SEEN` once each Pusher has run, so
 that data of a failed run still counts as new.

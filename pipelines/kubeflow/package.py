@@ -17,8 +17,7 @@ from pipelines.config.vertex import NOT_HERE
 from pipelines.kubeflow.entrypoint import HTML
 from pipelines.kubeflow.kubernetes import give_environment, platform_of
 from pipelines.kubeflow.new_data import NODE, look_first
-from pipelines.kubeflow.parameters import example_gen_of, make_changeable
-from pipelines.kubeflow.shown_parameters import show_in_report
+from pipelines.kubeflow.parameters import example_gen_of, make_changeable, pass_config
 
 TARGETS = ("kubeflow", "vertex")
 REPORT_NODE = "Report"
@@ -90,7 +89,7 @@ def compile_package(config: Config, target: str, *, image: str, code_version: st
             task["retryPolicy"] = {"maxRetryCount": config.retries, **(_BACKOFF if target == "kubeflow" else {})}
     _container(spec, example_gen)["lifecycle"]["preCacheCheck"]["command"] = ["python", "-m", _DRIVER]
     _show_report(spec)
-    show_in_report(spec, REPORT_NODE)
+    pass_config(spec, REPORT_NODE, [REPORT_NODE, *([NODE] if target == "kubeflow" else [])])
     if target == "vertex":
         _redact(spec)
         return json.dumps(job, indent=2, sort_keys=True) + "\n"

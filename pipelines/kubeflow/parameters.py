@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from compressor_lib.deployment.family import node_id
 from pipelines.config.config import Config
+from pipelines.config.runtime_parameters import FIELDS
 from pipelines.kubeflow.new_data import NODE
+from pipelines.kubeflow.shown_parameters import CONFIG, MARK
 
 Json = dict[str, Any]
 
@@ -104,6 +106,35 @@ def make_changeable(spec: Json, config: Config, target: str) -> None:
     for (node, target), several in within.items():
         value = spec["root"]["dag"]["tasks"][node]["inputs"]["parameters"][target]["runtimeValue"]
         value["constant"] = _with_placeholders(value["constant"], several)
+
+
+def pass_config(spec: Json, source: str, nodes: Iterable[str]) -> None:
+    """Passes all runtime parameters to nodes, and the configuration with their markers, in place.
+
+    Parameters without a field are shown after all sections.
+
+    Args:
+        spec: PipelineSpec of schema 2.1.0 with its runtime parameters.
+        source: ID of the node that has the configuration.
+        nodes: IDs of the nodes.
+    """
+    tasks, parameters = spec["root"]["dag"]["tasks"], spec["root"]["inputDefinitions"]["parameters"]
+    config = json.loads(tasks[source]["inputs"]["parameters"][CONFIG]["runtimeValue"]["constant"])
+    for name in parameters:
+        *sections, field = FIELDS.get(name, (name,))
+        section = config
+        for key in sections:
+            section = section[key]
+        section[field] = {MARK: name}
+    for node in nodes:
+        task = tasks[node]
+        given = task["inputs"]["parameters"]
+        definitions = spec["components"][task["componentRef"]["name"]]["inputDefinitions"]["parameters"]
+        for name, described in parameters.items():
+            given[name] = {"componentInputParameter": name}
+            definitions[name] = {"parameterType": described["parameterType"]}
+        given[CONFIG] = {"runtimeValue": {"constant": json.dumps(config)}}
+        definitions[CONFIG] = {"parameterType": _TEXT}
 
 
 def _with_placeholders(text: str, parameters: list[Parameter]) -> str:

@@ -1,4 +1,7 @@
-"""The program of the node NewData: finds the newest spans and reads the push directory before anything is trained."""
+"""The program of the node NewData, which runs before anything is trained.
+
+It checks the runtime parameters, finds the newest spans and reads the push directory.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from components.storage.listing import fingerprint
 from components.warm_start.archive import HANDOVER, NEWEST, read_handover
 from components.warm_start.pushed_classes import pushed_classes
 from compressor_lib.errors import CompressorError, first_line
+from pipelines.config.runtime_parameters import check_parameter
 from pipelines.kubeflow.example_gen_driver import found_data
 from pipelines.kubeflow.executor import redact_output
 from pipelines.kubeflow.new_data import (
@@ -38,6 +42,7 @@ from pipelines.kubeflow.new_data import (
     VERSION,
     YES,
 )
+from pipelines.kubeflow.shown_parameters import CONFIG
 
 Json = dict[str, Any]
 
@@ -64,7 +69,8 @@ def looked(values: Json) -> Json:
 
     Args:
         values: The node's parameters: ``input_base``, ``input_config`` and optionally ``range_config`` of the
-            ExampleGen, ``push_directory``, and ``only_new_data``.
+            ExampleGen, ``push_directory``, and ``only_new_data``; all other runtime parameters, and ``config``, the
+            configuration as JSON.
 
     Returns:
         The node's output parameters: the newest span, its version (empty if it has none), the data's fingerprint, and
@@ -73,8 +79,10 @@ def looked(values: Json) -> Json:
         there is none.
 
     Raises:
-        CompressorError: If there is no span, or the push directory is not readable and writable.
+        CompressorError: If a runtime parameter is invalid, there is no span, or the push directory is not readable and
+            writable.
     """
+    _check_parameters(values)
     data = found_data(values["input_base"], values[INPUT_CONFIG], values.get("range_config"))
     directory = values[PUSH_DIRECTORY]
     classes = pushed_classes(directory)  # first, because its errors explain why the directory cannot be read
@@ -97,6 +105,16 @@ def looked(values: Json) -> Json:
         DEPLOYED_VERSION: newest,
         NEW_DATA: YES if is_new else NO,
     }
+
+
+def _check_parameters(values: Json) -> None:
+    """Refuses values that the platform's own page lets pass, hours before the node that reads them."""
+    config = json.loads(values[CONFIG])
+    for name, value in values.items():
+        try:
+            check_parameter(name, value, config)
+        except CompressorError as error:
+            raise CompressorError(f"runtime parameter {name}: {error}") from None
 
 
 def _previous_run(directory: str, described: str, classes: Sequence[str], newest: str) -> str:

@@ -1,8 +1,9 @@
-"""Puts the values of a run's runtime parameters into the configuration that the report shows.
+"""Puts the values of a run's runtime parameters into the configuration that its nodes get.
 
-The configuration is compiled into the package, with a marker in place of each runtime parameter. The entrypoint, which
-gets the values, replaces the markers. The platforms' own placeholders would not work: platforms insert texts into JSON
-without escaping, so that a quotation mark in a path would break it.
+The configuration is compiled into the package, with a marker in place of each runtime parameter
+(:func:`pipelines.kubeflow.parameters.pass_config`). The entrypoint, which gets the values, replaces the markers. The
+platforms' own placeholders would not work: platforms insert texts into JSON without escaping, so that a quotation mark
+in a path would break it.
 
 The module imports only the standard library, because the entrypoint imports it.
 """
@@ -15,46 +16,9 @@ from typing import Any
 
 MARK = "runtime_parameter"
 CONFIG = "config"
-"""The report's execution parameter."""
-
-FIELDS = {
-    "data_path": ("data", "path"),
-    "span_pattern": ("data", "span_pattern"),
-    "span_window": ("data", "span_window"),
-    "tau": ("search", "tau"),
-    "max_trials": ("search", "max_trials"),
-    "min_accuracy": ("gate", "min_accuracy"),
-    "max_drop": ("gate", "max_drop"),
-    "max_class_drop": ("gate", "max_class_drop"),
-    "confidence": ("gate", "confidence"),
-    "push_directory": ("push", "directory"),
-}
-"""The configuration's field for each parameter. Others are shown after all sections."""
+"""The nodes' execution parameter."""
 
 Json = dict[str, Any]
-
-
-def show_in_report(spec: Json, node: str) -> None:
-    """Passes all runtime parameters to the report, and puts their markers into its configuration, in place.
-
-    Args:
-        spec: PipelineSpec of schema 2.1.0 with its runtime parameters.
-        node: ID of the Report node.
-    """
-    task = spec["root"]["dag"]["tasks"][node]
-    given = task["inputs"]["parameters"]
-    definitions = spec["components"][task["componentRef"]["name"]]["inputDefinitions"]["parameters"]
-    value = given[CONFIG]["runtimeValue"]
-    config = json.loads(value["constant"])
-    for name, described in spec["root"]["inputDefinitions"]["parameters"].items():
-        given[name] = {"componentInputParameter": name}
-        definitions[name] = {"parameterType": described["parameterType"]}
-        *sections, field = FIELDS.get(name, (name,))
-        section = config
-        for key in sections:
-            section = section[key]
-        section[field] = {MARK: name}
-    value["constant"] = json.dumps(config)
 
 
 def with_values(values: Mapping[str, Any]) -> Json:

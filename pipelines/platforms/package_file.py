@@ -13,6 +13,7 @@ import yaml
 
 from compressor_lib.errors import CompressorError, unknown
 from pipelines.config.remote_values import check_pipeline_root, check_unchanged
+from pipelines.config.runtime_parameters import check_parameter
 from pipelines.config.yaml_values import GivenTwiceError, read_yaml_documents
 
 _NUMBERS = ("NUMBER_DOUBLE", "NUMBER_INTEGER")
@@ -31,6 +32,7 @@ class PackageFile:
         images: Container images of its nodes.
         nodes: IDs of its nodes, in topological order.
         places: Locations of data and artifacts that it names: ``pipeline_root`` and defaults of runtime parameters.
+        config: Its configuration, with markers in place of runtime parameters.
     """
 
     path: Path
@@ -41,6 +43,7 @@ class PackageFile:
     images: tuple[str, ...]
     nodes: tuple[str, ...]
     places: dict[str, str]
+    config: dict[str, Any]
 
     @classmethod
     def read(cls, path: Path) -> PackageFile:
@@ -63,6 +66,7 @@ class PackageFile:
             tasks = spec["root"]["dag"]["tasks"]
             behind = {node: task.get("dependentTasks", ()) for node, task in tasks.items()}
             search = tasks["PruningSearch"]["inputs"]["parameters"]
+            report = tasks["Report"]["inputs"]["parameters"]
             parameters = spec["root"]["inputDefinitions"]["parameters"]
             executors = spec["deploymentSpec"]["executors"].values()
             places = {name: parameters.get(name, {}).get("defaultValue") for name in ("data_path", "push_directory")}
@@ -78,6 +82,7 @@ class PackageFile:
                 tuple(dict.fromkeys(one["container"]["image"] for one in executors if "container" in one)),
                 tuple(TopologicalSorter(behind).static_order()),
                 {name: place for name, place in places.items() if place},
+                json.loads(report["config"]["runtimeValue"]["constant"]),
             )
         except GivenTwiceError as error:
             raise CompressorError(f"package '{path}': {error}, or create one with 'compressor compile'.") from error
@@ -124,7 +129,8 @@ class PackageFile:
             given: Such as ``["tau=0.8", "data_path=gs://bucket/images"]``.
 
         Raises:
-            CompressorError: If one is unknown or has the wrong type, or the platform would change it.
+            CompressorError: If one is unknown, its field in the configuration does not take the value, or the platform
+                would change it.
         """
         values: dict[str, str | float | int] = {}
         for text in given:
@@ -133,17 +139,25 @@ class PackageFile:
                 raise CompressorError(f"--param {text!r} is not of the form name=value.")
             if name not in self.kinds:
                 raise unknown("parameter", name, self.kinds)
-            if self.kinds[name] not in _NUMBERS:
+            if self.kinds[name] in _NUMBERS:
+                values[name] = self._number(name, text)
+            else:
                 check_unchanged(f"--param {text!r}", value, self.target)
                 values[name] = value
-                continue
             try:
-                number = json.loads(value)
-                values[name] = (
-                    int(number) if self.kinds[name] == "NUMBER_INTEGER" and int(number) == number else float(number)
-                )
-            except (ValueError, TypeError):
-                raise CompressorError(f"--param {text!r}: {name} must be a number.") from None
-            if self.kinds[name] == "NUMBER_INTEGER" and not isinstance(values[name], int):
-                raise CompressorError(f"--param {text!r}: {name} must be a whole number.")
+                check_parameter(name, values[name], self.config)
+            except CompressorError as error:
+                raise CompressorError(f"--param {text!r}: {error}") from None
         return values
+
+    def _number(self, name: str, text: str) -> float | int:
+        """Parses a runtime parameter that is a number."""
+        try:
+            number = float(json.loads(text.partition("=")[2]))
+        except (ValueError, TypeError, OverflowError):
+            raise CompressorError(f"--param {text!r}: {name} must be a number.") from None
+        if self.kinds[name] != "NUMBER_INTEGER":
+            return number
+        if not number.is_integer():  # neither are infinity and NaN
+            raise CompressorError(f"--param {text!r}: {name} must be a whole number.")
+        return int(number)

@@ -94,8 +94,10 @@ def absolute(path: str) -> str:
     """Makes a local path absolute, relative to the current directory; leaves ``gs://...`` unchanged.
 
     Raises:
-        ValueError: If the path is not UTF-8, which TensorFlow and Beam require.
+        ValueError: If the path is empty, or not UTF-8, which TensorFlow and Beam require.
     """
+    if not path:
+        raise ValueError("is empty: give a path.")
     shown = os.fsencode(path).decode("utf-8", "backslashreplace")
     if shown != path:
         raise ValueError(f"is '{shown}', which is not UTF-8: rename it.")

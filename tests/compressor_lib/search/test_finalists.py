@@ -131,7 +131,7 @@ def test_the_best_finalist_becomes_the_searchs_winner(residual, data, tmp_path, 
     assert retrained(tuner, count=2)[0] == finalists
 
     # A search that is repeated resumes after the last epoch of each finalist.
-    with caplog.at_level(logging.INFO, "compressor_lib.training.train"):
+    with caplog.at_level(logging.INFO, "compressor_lib.training"):
         again, same = retrained(searched(), count=2)
     assert again == finalists
     assert [record.message for record in caplog.records] == ["resuming after epoch 2"] * 2

@@ -120,7 +120,7 @@ def test_images_that_change_from_pass_to_pass_are_refused(teacher, views):
 
 @pytest.mark.slow
 def test_a_compute_budget_sets_the_number_of_epochs(teacher, caplog):
-    caplog.set_level("INFO", "compressor_lib.training.train")
+    caplog.set_level("INFO", "compressor_lib.training")
     chosen = options(head_epochs=0, epochs=None, compute=14.0, distillation=Distillation(views=2), patience=100)
     history = train(network(), data(), data(), chosen, teacher=teacher)
     assert len(history["loss"]) == 4  # (14 - 2) / 3, for a network as large as its teacher

@@ -26,6 +26,19 @@ def compressor(*arguments: object, api: KubeflowApi | None = None) -> Result:
     return CliRunner().invoke(cli.app, [str(argument) for argument in (*arguments, *platform)])
 
 
+INVALID_PARAMETERS = [
+    ("min_accuracy=1.01", "--param 'min_accuracy=1.01': gate.min_accuracy is 1.01: it must be at most 1."),
+    ("tau=7", "--param 'tau=7': search.tau is 7.0: it must be at most 1."),
+    ("tau=NaN", "search.tau is nan: it must be"),
+    ("max_trials=0", "search.max_trials is 0: it must be more than 0."),
+    ("max_trials=Infinity", "max_trials must be a whole number"),
+    ("span_window=0", "data.span_window is 0: it must be at least 1."),
+    ("span_pattern=span-{SPN}", "data.span_pattern is 'span-{SPN}': it must contain {SPAN}, as in 'span-{SPAN}'."),
+    ("data_path=", "--param 'data_path=': data.path is missing"),
+    ("push_directory=", "--param 'push_directory=': push.directory is empty: give a path."),
+]
+
+
 class TestSubmit:
     def submit(self, package: Path, *arguments: str, api: KubeflowApi | None = None) -> Result:
         return compressor("submit", package, "--any-version", *arguments, api=api)
@@ -153,6 +166,17 @@ class TestSubmit:
         assert message in result.stderr
         assert api.pipelines == {}
 
+    @pytest.mark.parametrize(("parameter", "message"), INVALID_PARAMETERS)
+    def test_invalid_values_are_refused_before_anything_is_uploaded(self, api, package, parameter, message):
+        result = self.submit(package, "--param", parameter, api=api)
+        assert result.exit_code == 2
+        assert message in result.stderr
+        assert api.pipelines == {}
+
+    def test_a_pattern_may_be_the_name_of_one_span(self, api, package):
+        assert self.submit(package, "--param", "span_pattern=span-7", api=api).exit_code == 0
+        assert api.runs["run-1"]["runtime_config"]["parameters"] == {"span_pattern": "span-7"}
+
     def test_what_is_no_package_is_told(self, api, tmp_path):
         other = tmp_path / "other.yaml"
         other.write_text("a: 1")
@@ -199,6 +223,13 @@ class TestSchedule:
         listed = compressor("schedule", "list", api=api)
         assert listed.stdout == ""
         assert listed.stderr == "no schedules; 'compressor schedule create' creates one\n"
+
+    @pytest.mark.parametrize(("parameter", "message"), INVALID_PARAMETERS)
+    def test_invalid_values_are_refused_before_anything_is_uploaded(self, api, package, parameter, message):
+        result = self.create(package, api, "--param", parameter)
+        assert result.exit_code == 2
+        assert message in result.stderr
+        assert (api.pipelines, api.recurring) == ({}, {})
 
     def test_a_time_zone_is_refused(self, api, package):
         result = self.create(package, api, "--time-zone", "Europe/Berlin")

@@ -55,6 +55,13 @@ def test_smallest_config_is_filled_with_defaults(write):
     assert config.retrain.distillation.temperature == 2.0
 
 
+@pytest.mark.parametrize(
+    ("section", "field"), [({"output": ""}, "output"), ({"push": {"directory": ""}}, "push.directory")]
+)
+def test_an_empty_path_is_refused(write, section, field):
+    assert refusal(write({**SMALLEST, **section})).endswith(f": {field} is empty: give a path.")
+
+
 def test_paths_are_read_from_the_current_directory(write, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cats").mkdir()

@@ -246,6 +246,14 @@ class TestParameters:
         assert list(shown) == list(json.loads(ran.model_dump_json()))
 
 
+def test_the_first_node_on_kubeflow_gets_what_the_report_gets(specs):
+    tasks = specs["kubeflow"]["root"]["dag"]["tasks"]
+    first, report = (tasks[node]["inputs"]["parameters"] for node in ("NewData", "Report"))
+    for name in ("config", *specs["kubeflow"]["root"]["inputDefinitions"]["parameters"]):
+        assert first[name] == report[name]
+        assert name in specs["kubeflow"]["components"]["NewData"]["inputDefinitions"]["parameters"]
+
+
 def test_a_pattern_of_several_folders_is_replaced_as_a_whole():
     parameters = parameters_of(config("data.span_pattern=weeks/{SPAN:2}"))
     (put,) = (parameter.within for parameter in parameters if parameter.name == "span_pattern")

@@ -10,6 +10,7 @@ from s3_server import S3Server
 from components.warm_start.archive import write_handover
 from pipelines.kubeflow import new_data, probe
 
+CONFIG = json.dumps({"data": {"source": "folder", "span_pattern": "span-{SPAN}"}, "search": {}, "gate": {}, "push": {}})
 WINDOW = json.dumps({"rolling_range": {"num_spans": 2}})
 
 
@@ -27,7 +28,7 @@ def values(data: Path, **given) -> dict:
     config = json.dumps({"splits": [{"name": "all", "pattern": "span-{SPAN}/*/*"}]})
     return {
         "input_base": str(data), "input_config": config, "only_new_data": 0.0,
-        "push_directory": str(data.parent / "serving"), **given,
+        "push_directory": str(data.parent / "serving"), "config": CONFIG, **given,
     }  # fmt: skip
 
 
@@ -202,3 +203,28 @@ def test_a_missing_span_is_told_in_one_line(data, tmp_path, capsys):
     told = capsys.readouterr().err
     assert told.startswith("error: cannot find the newest span 'span-{SPAN}'")
     assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("min_accuracy", 1.01, "gate.min_accuracy is 1.01: it must be at most 1."),
+        ("tau", 7.0, "search.tau is 7.0: it must be at most 1."),
+        ("max_trials", 0.0, "search.max_trials is 0.0: it must be more than 0."),
+        ("max_trials", 1.5, "search.max_trials is 1.5: it must be a whole number."),
+        ("span_pattern", "span-{SPN}", "data.span_pattern is 'span-{SPN}': it must contain {SPAN}, as in"),
+        ("push_directory", "", "push.directory is empty: give a path."),
+    ],
+)
+def test_an_invalid_runtime_parameter_ends_the_run_at_once(data, tmp_path, capsys, name, value, message):
+    status, answer = answered(tmp_path, values(data, **{name: value}))
+    assert (status, answer) == (1, {})
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: runtime parameter {name}: {message}")
+    assert told.count("\n") == 1
+    assert not (data.parent / "serving").exists()
+
+
+def test_valid_runtime_parameters_arrive_as_doubles(data):
+    given = {"tau": 1.0, "max_trials": 3.0, "span_window": 2.0, "min_accuracy": 0.0, "span_pattern": "span-7"}
+    assert probe.looked(values(data, **given))["new_data"] == "yes"

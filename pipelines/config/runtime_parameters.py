@@ -1,0 +1,54 @@
+"""Runtime parameters of a compiled package: their fields in the configuration, whose rules their values must meet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from compressor_lib.errors import CompressorError
+from pipelines.config.config import Config
+from pipelines.config.errors import explain
+
+FIELDS = {
+    "data_path": ("data", "path"),
+    "span_pattern": ("data", "span_pattern"),
+    "span_window": ("data", "span_window"),
+    "tau": ("search", "tau"),
+    "max_trials": ("search", "max_trials"),
+    "min_accuracy": ("gate", "min_accuracy"),
+    "max_drop": ("gate", "max_drop"),
+    "max_class_drop": ("gate", "max_class_drop"),
+    "confidence": ("gate", "confidence"),
+    "push_directory": ("push", "directory"),
+}
+"""The configuration's section and field for each parameter. Others have none."""
+
+
+def check_parameter(name: str, value: object, config: Mapping[str, Any]) -> None:
+    """Holds a value of a runtime parameter to the rules of its field: type, limits and validators.
+
+    A ``span_pattern`` without braces is the name of one span's folder, which the field itself does not take.
+
+    Args:
+        name: Name of the parameter.
+        value: Its value.
+        config: The package's configuration, as ``Config.model_dump`` returns it. Only the fields of the same section
+            are used, and they may be invalid themselves.
+
+    Raises:
+        CompressorError: If the field does not take the value, as in ``gate.min_accuracy is 1.01: it must be at most
+            1.``
+    """
+    if name not in FIELDS or (name == "span_pattern" and isinstance(value, str) and value and "{" not in value):
+        return
+    section, field = FIELDS[name]
+    kind: Any = Config.model_fields[section].annotation
+    try:
+        TypeAdapter(kind).validate_python({**config[section], field: value})
+    except ValidationError as invalid:
+        for error in invalid.errors(include_url=False):
+            if error["loc"][:1] == (field,):
+                error["loc"] = (section, *error["loc"])
+                raise CompressorError(explain(error, Config)) from None
