@@ -49,6 +49,9 @@ def check_parameter(name: str, value: object, config: Mapping[str, Any]) -> None
         TypeAdapter(kind).validate_python({**config[section], field: value})
     except ValidationError as invalid:
         for error in invalid.errors(include_url=False):
-            if error["loc"][:1] == (field,):
-                error["loc"] = (section, *error["loc"])
-                raise CompressorError(explain(error, Config)) from None
+            is_of_field = error["loc"][:1] == (field,)
+            error["loc"] = (section, *error["loc"])
+            words = explain(error, Config)
+            # A rule for several fields has no field in its location, but names the first one.
+            if is_of_field or words.startswith(f"{section}.{field} "):
+                raise CompressorError(words) from None

@@ -42,6 +42,14 @@ def test_a_rule_may_depend_on_another_field_of_the_section():
         check_parameter("data_path", "minio://bucket/records", {"data": {"source": "tfrecord"}})
 
 
+def test_a_family_needs_a_trial_for_each_model():
+    config = {**CONFIG, "search": {"budgets": {"tiny": {"macs": 5}, "small": {"macs": 9}}}}
+    check_parameter("max_trials", 2, config)
+    check_parameter("tau", 0.5, {**config, "search": {**config["search"], "max_trials": 1}})  # that is another's fault
+    with pytest.raises(CompressorError, match=r"^search\.max_trials is 1, fewer than the 2 budgets"):
+        check_parameter("max_trials", 1, config)
+
+
 def test_other_fields_of_the_section_may_be_invalid():
     config = {**CONFIG, "search": {"tau": {"runtime_parameter": "tau"}, "removed": 1}}
     check_parameter("max_trials", 3, config)
