@@ -10,6 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 from compressor_lib.errors import CompressorError
 from pipelines.config.config import Config
 from pipelines.config.errors import explain
+from pipelines.config.remote_values import STORES
+from pipelines.config.sections.cluster import Volume
 
 FIELDS = {
     "data_path": ("data", "path"),
@@ -26,7 +28,11 @@ FIELDS = {
 """The configuration's section and field for each parameter. Others have none."""
 
 
-def check_parameter(name: str, value: object, config: Mapping[str, Any]) -> None:
+_PLACES = ("data_path", "push_directory")
+"""Parameters for folders that the nodes must reach."""
+
+
+def check_parameter(name: str, value: object, config: Mapping[str, Any], target: str = "kubeflow") -> None:
     """Holds a value of a runtime parameter to the rules of its field: type, limits and validators.
 
     A ``span_pattern`` without braces is the name of one span's folder, which the field itself does not take.
@@ -35,11 +41,12 @@ def check_parameter(name: str, value: object, config: Mapping[str, Any]) -> None
         name: Name of the parameter.
         value: Its value.
         config: The package's configuration, as ``Config.model_dump`` returns it. Only the fields of the same section
-            are used, and they may be invalid themselves.
+            and ``volumes`` are used, and the fields may be invalid themselves.
+        target: ``"kubeflow"`` or ``"vertex"``.
 
     Raises:
         CompressorError: If the field does not take the value, as in ``gate.min_accuracy is 1.01: it must be at most
-            1.``
+            1.``, or the nodes cannot reach the folder.
     """
     if name not in FIELDS or (name == "span_pattern" and isinstance(value, str) and value and "{" not in value):
         return
@@ -55,3 +62,11 @@ def check_parameter(name: str, value: object, config: Mapping[str, Any]) -> None
             # A rule for several fields has no field in its location, but names the first one.
             if is_of_field or words.startswith(f"{section}.{field} "):
                 raise CompressorError(words) from None
+    if name in _PLACES:
+        volumes = [Volume.model_validate(one) for one in config.get("volumes", ())]
+        reachable = (*STORES[target], *(volume.prefix for volume in volumes))
+        if not str(value).startswith(reachable):
+            raise CompressorError(
+                f"{section}.{field} is {value!r}, which the nodes cannot reach: give a folder below "
+                f"{' or '.join(reachable)}."
+            )

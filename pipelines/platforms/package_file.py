@@ -145,7 +145,7 @@ class PackageFile:
                 check_unchanged(f"--param {text!r}", value, self.target)
                 values[name] = value
             try:
-                check_parameter(name, values[name], self.config)
+                check_parameter(name, values[name], self.config, self.target)
             except CompressorError as error:
                 raise CompressorError(f"--param {text!r}: {error}") from None
         return values

@@ -42,6 +42,17 @@ def test_a_rule_may_depend_on_another_field_of_the_section():
         check_parameter("data_path", "minio://bucket/records", {"data": {"source": "tfrecord"}})
 
 
+@pytest.mark.parametrize(("name", "field"), [("data_path", "data.path"), ("push_directory", "push.directory")])
+def test_nodes_must_reach_a_folder(name, field):
+    config = {**CONFIG, "volumes": [{"claim": "images", "path": "/mnt/images"}]}
+    for place in ("s3://bucket/folder", "/mnt/images/new"):
+        check_parameter(name, place, config)
+    with pytest.raises(CompressorError, match=f"^{field} is '/mnt/other', which the nodes cannot reach: give a folder"):
+        check_parameter(name, "/mnt/other", config)
+    with pytest.raises(CompressorError, match="below gs://.$"):
+        check_parameter(name, "s3://bucket/folder", CONFIG, "vertex")
+
+
 def test_a_family_needs_a_trial_for_each_model():
     config = {**CONFIG, "search": {"budgets": {"tiny": {"macs": 5}, "small": {"macs": 9}}}}
     check_parameter("max_trials", 2, config)

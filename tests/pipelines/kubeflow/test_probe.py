@@ -10,7 +10,7 @@ from s3_server import S3Server
 from components.warm_start.archive import write_handover
 from pipelines.kubeflow import new_data, probe
 
-CONFIG = json.dumps({"data": {"source": "folder", "span_pattern": "span-{SPAN}"}, "search": {}, "gate": {}, "push": {}})
+CONFIG = {"data": {"source": "folder", "span_pattern": "span-{SPAN}"}, "search": {}, "gate": {}, "push": {}}
 WINDOW = json.dumps({"rolling_range": {"num_spans": 2}})
 
 
@@ -25,10 +25,11 @@ def data(tmp_path) -> Path:
 
 
 def values(data: Path, **given) -> dict:
-    config = json.dumps({"splits": [{"name": "all", "pattern": "span-{SPAN}/*/*"}]})
+    pattern = {"splits": [{"name": "all", "pattern": "span-{SPAN}/*/*"}]}
+    config = {**CONFIG, "volumes": [{"claim": "team", "path": str(data.parent)}]}
     return {
-        "input_base": str(data), "input_config": config, "only_new_data": 0.0,
-        "push_directory": str(data.parent / "serving"), "config": CONFIG, **given,
+        "input_base": str(data), "input_config": json.dumps(pattern), "only_new_data": 0.0,
+        "push_directory": str(data.parent / "serving"), "config": json.dumps(config), **given,
     }  # fmt: skip
 
 
@@ -214,6 +215,7 @@ def test_a_missing_span_is_told_in_one_line(data, tmp_path, capsys):
         ("max_trials", 1.5, "search.max_trials is 1.5: it must be a whole number."),
         ("span_pattern", "span-{SPN}", "data.span_pattern is 'span-{SPN}': it must contain {SPAN}, as in"),
         ("push_directory", "", "push.directory is empty: give a path."),
+        ("push_directory", "/elsewhere", "push.directory is '/elsewhere', which the nodes cannot reach: give a folder"),
     ],
 )
 def test_an_invalid_runtime_parameter_ends_the_run_at_once(data, tmp_path, capsys, name, value, message):
