@@ -18,20 +18,13 @@ import yaml
 
 from components.artifacts.card import card_path
 from components.artifacts.thresholds import decides, threshold_rows
-from components.report.charts import (
-    COST_TITLES,
-    EVAL,
-    MOST_CLASSES,
-    Spec,
-    charts,
-    costs_of,
-    counted_on_eval,
-    in_another_format,
-)
+from components.report.charts import charts
 from components.report.choices import choices
 from components.report.confusion import worst_hit
 from components.report.data import PAGE_FILE, Block, ExampleImage, Finalist, ReportData, Trial
+from components.report.pareto import COST_TITLES, EVAL, costs_of, counted_on_eval, in_another_format
 from components.report.usage import Snippet, snippets
+from components.report.vega import MOST_CLASSES, Spec
 from compressor_lib.deployment import phrases
 from compressor_lib.deployment.family import node_id
 from compressor_lib.networks.class_names import with_new_classes

@@ -24,6 +24,7 @@ EFFORT = replace(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_every_method_meets_the_budget_and_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(experiment, "RESULTS", tmp_path)
     images = digits({"train": 32, "validation": 16, "test": 16})

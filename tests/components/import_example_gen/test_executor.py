@@ -20,6 +20,8 @@ from components.left_out import read_left_out
 from components.storage.spans import rolling_range
 from compressor_lib.errors import CompressorError
 
+pytestmark = pytest.mark.slow
+
 SHARES = {"train": 8, "eval": 1, "test": 1}
 
 

@@ -58,6 +58,7 @@ def test_by_default_only_the_reference_is_searched_at_its_size(job, reference):
     assert space.members["mine", 32].hypermodel.translators is not None
 
 
+@pytest.mark.slow
 def test_every_backbone_is_searched_at_every_size_the_references_first(job, reference, caplog):
     with caplog.at_level(logging.INFO, "components.pruning_search.job"):
         space = job(input_sizes=[48, 32], backbones=[NARROW]).hypermodel()
@@ -78,6 +79,7 @@ def test_a_list_of_which_a_backbone_has_nothing_is_refused(job):
         job(backbones=[SMALL]).hypermodel()
 
 
+@pytest.mark.slow
 def test_workers_rebuild_the_networks_that_the_chief_chose(job):
     given = job(backbones=[SMALL, NARROW], connections="truncation", budgets={"parameters": 30_000})
     chosen = given.hypermodel()
@@ -87,6 +89,7 @@ def test_workers_rebuild_the_networks_that_the_chief_chose(job):
     assert weights(again) == weights(chosen)
 
 
+@pytest.mark.slow
 def test_workers_rebuild_a_family_as_the_chief_narrowed_it(job):
     budgets = {"tiny": {"parameters": 30_000}, "wide": {"macs": 10**9}}
     given = job(backbones=[SMALL, NARROW], connections="truncation", budgets=budgets, shortlist=8)
@@ -118,11 +121,13 @@ class TestWeightsThatCannotBeDownloaded:
         monkeypatch.setattr(file_utils.config, "keras_home", lambda: str(tmp_path))
         monkeypatch.setattr(file_utils, "urlretrieve", unreachable)
 
+    @pytest.mark.slow
     def test_they_are_reported_and_their_backbone_is_left_out(self, job, caplog):
         space = job(backbones=[{"name": "MobileNetV2"}]).hypermodel()
         assert list(space.members) == [("mine", 32)]
         assert "MobileNetV2, 32 px is left out of the search: the ImageNet weights of MobileNetV2" in caplog.text
 
+    @pytest.mark.slow
     def test_a_worker_that_needs_them_stops(self, job):
         given = job(backbones=[NARROW])
         narrowed = given.narrowed(given.hypermodel())

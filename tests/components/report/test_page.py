@@ -9,9 +9,9 @@ import sys
 import jinja2
 import pytest
 
-from components.report.charts import MOST_CLASSES
 from components.report.data import ComparedPredictions, DeviceLatency, ReportData, read_reports, write_reports
 from components.report.page import render_family, render_page, write_page
+from components.report.vega import MOST_CLASSES
 from compressor_lib.deployment.intervals import Interval
 
 

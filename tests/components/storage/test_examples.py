@@ -72,6 +72,7 @@ def test_images_of_another_size_are_those_kept_at_it(pattern):
     np.testing.assert_array_equal(decode_images([example(3), example(9)], SIZE), IMAGES[[3, 9]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shuffle_seed", [None, 1])
 def test_a_teacher_sees_the_same_records_at_its_own_size(pattern, shuffle_seed):
     options = {"batch_size": 4, "shuffle_seed": shuffle_seed}

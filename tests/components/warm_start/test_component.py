@@ -150,6 +150,7 @@ def test_damaged_state_is_ignored(tmp_path, caplog, harm):
     assert "cannot be read" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.survives("one bit of an archive is changed")
 def test_flipped_bit_never_gives_partial_state(tmp_path, caplog):
     part, folder = tmp_path / "statistics", tmp_path / "serving"

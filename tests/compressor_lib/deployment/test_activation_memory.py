@@ -47,6 +47,7 @@ def test_the_image_and_its_copy_in_int8_count(precision):
     assert memory(model, precision) == 2 * 32 * 32 * 3
 
 
+@pytest.mark.slow
 def test_mobilenet_v2_needs_the_memory_that_st_measured():
     # 237 KiB in STMicroelectronics' model zoo (MobileNetV2 0.35, 128 px, int8).
     base = BACKBONES["MobileNetV2"].build(input_size=128, weights=None, alpha=0.35, preprocess=True)

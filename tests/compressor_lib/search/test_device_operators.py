@@ -22,6 +22,7 @@ def connections(residual):
     return [find_connection(text, residual) for text in TEXTS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_the_candidates_have_the_operators_of_every_network(residual, connections, precision):
     found = candidate_operators(residual, connections, 3, tail_units=(4, 8), head_units=(0, 5), precision=precision)
@@ -32,6 +33,7 @@ def test_the_candidates_have_the_operators_of_every_network(residual, connection
         assert set(operators(tflite)) <= set(found), connection
 
 
+@pytest.mark.slow
 def test_a_device_measures_each_operator_and_the_reference_model(residual, connections):
     reference = attach_head(residual, 3)
     files = files_to_measure(reference, [(residual, connections)], tail_units=(4,), precision="float16")

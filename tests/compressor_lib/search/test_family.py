@@ -71,6 +71,7 @@ def test_objectives_must_be_equal(residual, data):
         HyperFamily({})
 
 
+@pytest.mark.slow
 def test_the_backbone_runs_once_for_all_budgets(residual, data, tmp_path, monkeypatch):
     made = []
     create = CachedTraining.__init__
@@ -81,6 +82,7 @@ def test_the_backbone_runs_once_for_all_budgets(residual, data, tmp_path, monkey
     assert len(made) == 1
 
 
+@pytest.mark.slow
 def test_a_trial_counts_for_every_budget_that_it_meets(residual, data, tmp_path):
     limit = least(residual, data) + 40
     space = family(residual, data, {"tiny": {"parameters": limit}, "small": SMALL})

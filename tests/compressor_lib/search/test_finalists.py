@@ -94,6 +94,7 @@ def data(labelled) -> list[tf.data.Dataset]:
     return [tf.data.Dataset.from_tensor_slices(pair).batch(16) for pair in pixels]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_the_best_finalist_becomes_the_searchs_winner(residual, data, tmp_path, caplog):
     compressor = hypermodel(residual)

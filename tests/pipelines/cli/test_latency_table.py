@@ -30,6 +30,7 @@ def latency_table(folder, *arguments):
     return CliRunner().invoke(cli.app, ["latency-table", *map(str, arguments), "--config", str(folder / "config.yaml")])
 
 
+@pytest.mark.slow
 def test_the_files_of_a_table_are_written_and_timed(folder, monkeypatch):
     monkeypatch.setattr(device_operators, "_SECONDS", 0.01)
     out, table = folder / "operators", folder / "here.csv"

@@ -77,6 +77,7 @@ def test_the_networks_of_a_search_are_summed_up(folder):
     assert re.search(r" networks 4 \(backbones at image sizes\), \d+\.\d passes of the reference model in all ", words)
 
 
+@pytest.mark.slow
 def test_image_sizes_of_the_search_are_shown(folder):
     arguments = ["--data", folder / "images", "--set", "search.input_sizes=[48, 40]"]
     assert "image size   reference model 32 px, search 48, 40 px" in validate(folder, *arguments).output.splitlines()

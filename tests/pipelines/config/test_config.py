@@ -530,6 +530,7 @@ ODD_VALUES = [
 """YAML that is damaged, or that a config has no use for."""
 
 
+@pytest.mark.slow
 @pytest.mark.survives("a damaged or odd config")
 @pytest.mark.parametrize("value", ODD_VALUES, ids=range(len(ODD_VALUES)))
 def test_an_odd_value_is_refused_in_a_sentence_wherever_it_stands(write, value):

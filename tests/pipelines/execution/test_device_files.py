@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import pytest
+
 from compressor_lib.deployment.operators import operators
 from pipelines.config.config import load_config
 from pipelines.execution.device_files import device_files
 
 
+@pytest.mark.slow
 def test_every_size_and_backbone_of_the_search_has_its_operators(tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text(

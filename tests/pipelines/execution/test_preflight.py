@@ -52,6 +52,7 @@ def test_all_networks_of_the_search_are_counted(tmp_path):
     assert 12 < network.passes < 16
 
 
+@pytest.mark.slow
 def test_budgets_that_no_network_of_the_search_meets_are_refused(tmp_path):
     networks = "search.input_sizes=[32, 64]", "search.backbones=[{name: MobileNetV2, alpha: 0.5, weights: none}]"
     for budget in ("memory_kb=1", "parameters=100"):
@@ -467,6 +468,7 @@ def test_a_further_backbone_without_weights_is_left_out(tmp_path, no_host, downl
     assert "ImageNet weights of MobileNet (alpha 1.0, 32 x 32 pixels) could not" in network.left_out["MobileNet"]
 
 
+@pytest.mark.slow
 def test_weights_of_another_network_are_refused(tmp_path):
     BACKBONES["MobileNet"].build(input_size=32, weights=None).save_weights(tmp_path / "w.weights.h5")
     given = config(tmp_path, f"search.backbones=[{{name: EfficientNetB0, weights: {tmp_path}/w.weights.h5}}]")

@@ -404,6 +404,7 @@ def test_packages_are_read_strictly(spec, message):
         load(yaml.safe_dump(spec))
 
 
+@pytest.mark.slow
 def test_what_the_compiler_of_the_backend_does_not_know_is_refused():
     spec = edited()
     label = spec["components"]["reference"]["executorLabel"]
